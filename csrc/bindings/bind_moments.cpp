@@ -1,0 +1,149 @@
+// Translates; does not compute. The GIL is released while the engine works.
+#include <pybind11/stl.h>
+
+#include "bindings/array_view.h"
+#include "moments/moments.h"
+#include "moments/scan.h"
+
+namespace py = pybind11;
+using namespace repsim;
+
+namespace {
+
+using Dense = py::array_t<double, py::array::c_style>;
+
+Rows rows_from_name(const std::string& name) {
+    if (name == "raw") return Rows::raw;
+    if (name == "unit") return Rows::unit;
+    if (name == "unit_centred") return Rows::unit_centred;
+    REPSIM_CHECK(false, "rows must be raw, unit or unit_centred: got " << name);
+    return Rows::raw;
+}
+
+Precision precision_from_name(const std::string& name) {
+    if (name == "fp32") return Precision::fp32;
+    if (name == "fp64") return Precision::fp64;
+    REPSIM_CHECK(false, "precision must be fp32 or fp64: got " << name);
+    return Precision::fp64;
+}
+
+py::object entry(BadEntry bad) {
+    if (bad.row < 0) return py::none();
+    return py::make_tuple(bad.row, bad.col);
+}
+
+const double* checked(const Dense& array, std::int64_t size) {
+    REPSIM_CHECK(array.size() == size, "a saved sum must have " << size << " entries: got " << array.size());
+    return array.data();
+}
+
+void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
+    const auto views = views_of(chunk);
+    const auto& widths = self.config().widths;
+    REPSIM_CHECK(views.size() == widths.size(), "a chunk must hold " << widths.size() << " arrays: got " << views.size());
+    for (std::size_t side = 0; side < views.size(); ++side) {
+        REPSIM_CHECK(views[side].cols == widths[side], "array " << side << " must have " << widths[side] << " features: got " << views[side].cols);
+        REPSIM_CHECK(views[side].rows == views[0].rows, "arrays must have equal rows: got " << views[0].rows << " and " << views[side].rows);
+    }
+    py::gil_scoped_release released;
+    self.update(views, n_threads);
+}
+
+template <class Read>
+Dense read(std::int64_t rows, std::int64_t cols, Read fill) {
+    Dense out({rows, cols});
+    double* data = out.mutable_data();
+    py::gil_scoped_release released;
+    fill(data);
+    return out;
+}
+
+py::dict get_state(const Moments& self, bool complete) {
+    const auto& config = self.config();
+    const auto sides = static_cast<std::int64_t>(config.widths.size());
+    py::list shift, scatter, cross, weighted, pending;
+    for (int side = 0; side < sides; ++side) {
+        const std::int64_t width = config.widths[side];
+        const auto c = self.shift(side);
+        shift.append(Dense(static_cast<py::ssize_t>(c.size()), c.data()));
+        scatter.append(read(width, width, [&](double* out) { self.read_self(side, complete, out); }));
+        weighted.append(read(1 + sides, width, [&](double* out) { self.read_weighted(side, complete, out); }));
+        const auto& rows = self.pending(side);
+        pending.append(Dense({complete ? 0 : self.n_pending(), width}, rows.data()));
+    }
+    for (int pair = 0; pair < static_cast<int>(config.pairs.size()); ++pair)
+        cross.append(read(config.widths[config.pairs[pair].first], config.widths[config.pairs[pair].second],
+                          [&](double* out) { self.read_cross(pair, complete, out); }));
+    py::dict state;
+    state["n_samples"] = self.n_samples();
+    state["shift"] = shift;
+    state["products"] = scatter;
+    state["cross"] = cross;
+    state["weighted"] = weighted;
+    state["norms"] = read(1 + sides, sides, [&](double* out) { self.read_norms(complete, out); });
+    state["pending"] = pending;
+    return state;
+}
+
+void set_state(Moments& self, const py::dict& state) {
+    const auto& config = self.config();
+    const auto sides = static_cast<std::int64_t>(config.widths.size());
+    const auto dense = [&](const char* name, py::ssize_t i) { return py::list(state[name])[i].cast<Dense>(); };
+    const auto n_samples = state["n_samples"].cast<std::int64_t>();
+    const std::int64_t n_blocks = n_samples / Moments::kBlockRows, n_pending = n_samples % Moments::kBlockRows;
+    std::vector<std::vector<double>> shifts;
+    std::vector<Dense> pending;
+    std::vector<const double*> pending_rows;
+    for (int side = 0; side < sides; ++side) {
+        const std::int64_t width = config.widths[side];
+        const Dense shift = dense("shift", side);
+        shifts.emplace_back(checked(shift, width), shift.data() + width);
+        self.write_self(side, checked(dense("products", side), width * width));
+        self.write_weighted(side, checked(dense("weighted", side), (1 + sides) * width));
+        pending.push_back(dense("pending", side));
+        pending_rows.push_back(checked(pending.back(), n_pending * width));
+    }
+    for (std::size_t pair = 0; pair < config.pairs.size(); ++pair)
+        self.write_cross(static_cast<int>(pair), checked(dense("cross", static_cast<py::ssize_t>(pair)),
+                                                         config.widths[config.pairs[pair].first] * config.widths[config.pairs[pair].second]));
+    self.write_norms(checked(state["norms"].cast<Dense>(), (1 + sides) * sides));
+    self.restore(n_blocks, shifts);
+    self.write_pending(n_pending, pending_rows);
+}
+
+}  // namespace
+
+void bind_moments(py::module_& module) {
+    module.attr("BLOCK_ROWS") = Moments::kBlockRows;
+    module.def("first_nonfinite", [](const py::array& rows, int n_threads) {
+        const MatrixView view = view_of(rows);
+        BadEntry bad;
+        {
+            py::gil_scoped_release released;
+            bad = first_nonfinite(view, n_threads);
+        }
+        return entry(bad);
+    });
+    module.def("first_directionless_row", [](const py::array& rows, const std::string& transform, int n_threads) {
+        const MatrixView view = view_of(rows);
+        const Rows kind = rows_from_name(transform);
+        BadEntry bad;
+        {
+            py::gil_scoped_release released;
+            bad = first_directionless_row(view, kind, n_threads);
+        }
+        return entry(bad);
+    });
+    py::class_<Moments>(module, "Moments")
+        .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs, const std::string& rows,
+                         const std::string& precision, const std::string& isa) {
+                 return Moments({std::move(widths), std::move(pairs), rows_from_name(rows), precision_from_name(precision)},
+                                choose_isa(isa));
+             }),
+             py::arg("widths"), py::arg("pairs"), py::kw_only(), py::arg("rows"), py::arg("precision"), py::arg("isa") = "auto")
+        .def("update", &update, py::arg("chunk"), py::arg("n_threads"))
+        .def("get_state", &get_state, py::arg("complete"))
+        .def("set_state", &set_state, py::arg("state"))
+        .def_property_readonly("n_samples", &Moments::n_samples)
+        .def_property_readonly("isa", [](const Moments& self) { return isa_name(self.isa()); });
+}

@@ -1,0 +1,19 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+
+void bind_moments(pybind11::module_& module);
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "The compiled engine of pyrepsim. Use it through pyrepsim.backends.";
+    module.def("available_isas", [] {
+        std::vector<std::string> names;
+        for (repsim::Isa isa : repsim::available_isas()) names.push_back(repsim::isa_name(isa));
+        return names;
+    });
+    bind_moments(module);
+}

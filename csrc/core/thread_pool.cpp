@@ -1,0 +1,108 @@
+#include "core/thread_pool.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace repsim {
+namespace {
+
+class Pool {
+  public:
+    void run(std::int64_t n_tasks, int n_threads, const std::function<void(std::int64_t, int)>& body) {
+        std::lock_guard<std::mutex> one_job_at_a_time(job_mutex_);
+        const int helpers = static_cast<int>(std::min<std::int64_t>(n_threads, n_tasks)) - 1;
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            body_ = &body;
+            n_tasks_ = n_tasks;
+            next_.store(0);
+            error_ = nullptr;
+            helpers_wanted_ = helpers;
+            helpers_running_ = helpers;
+            ++generation_;
+            while (static_cast<int>(threads_.size()) < helpers) {
+                const int worker = static_cast<int>(threads_.size()) + 1;
+                threads_.emplace_back([this, worker, seen = generation_ - 1] { serve(worker, seen); });
+            }
+        }
+        wake_.notify_all();
+        drain(0);
+        std::unique_lock<std::mutex> lock(mutex_);
+        done_.wait(lock, [this] { return helpers_running_ == 0; });
+        if (error_) std::rethrow_exception(error_);
+    }
+
+  private:
+    void serve(int worker, std::uint64_t seen) {
+        for (;;) {
+            {
+                std::unique_lock<std::mutex> lock(mutex_);
+                wake_.wait(lock, [&] { return generation_ != seen; });
+                seen = generation_;
+                if (worker > helpers_wanted_) continue;
+            }
+            drain(worker);
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (--helpers_running_ == 0) done_.notify_one();
+        }
+    }
+
+    void drain(int worker) {
+        for (std::int64_t task; (task = next_.fetch_add(1)) < n_tasks_;) {
+            try {
+                (*body_)(task, worker);
+            } catch (...) {
+                std::lock_guard<std::mutex> lock(mutex_);
+                if (!error_) error_ = std::current_exception();
+                next_.store(n_tasks_);
+            }
+        }
+    }
+
+    std::mutex job_mutex_, mutex_;
+    std::condition_variable wake_, done_;
+    std::vector<std::thread> threads_;
+    const std::function<void(std::int64_t, int)>* body_ = nullptr;
+    std::int64_t n_tasks_ = 0;
+    std::atomic<std::int64_t> next_{0};
+    std::exception_ptr error_;
+    int helpers_wanted_ = 0, helpers_running_ = 0;
+    std::uint64_t generation_ = 0;
+};
+
+// Never destroyed: joining threads at interpreter exit, or after a fork that did not copy them, would hang.
+// A forked child has none of the parent's threads, so it makes a pool of its own.
+Pool& pool() {
+    static std::atomic<Pool*> current{nullptr};
+    static std::atomic<pid_t> owner{0};
+    static std::mutex making;
+    const pid_t self = getpid();
+    if (owner.load() != self) {
+        std::lock_guard<std::mutex> lock(making);
+        if (owner.load() != self) {
+            current.store(new Pool);
+            owner.store(self);
+        }
+    }
+    return *current.load();
+}
+
+}  // namespace
+
+void parallel_for(std::int64_t n_tasks, int n_threads, const std::function<void(std::int64_t, int)>& body) {
+    if (n_tasks <= 0) return;
+    if (n_threads <= 1 || n_tasks == 1) {
+        for (std::int64_t task = 0; task < n_tasks; ++task) body(task, 0);
+        return;
+    }
+    pool().run(n_tasks, n_threads, body);
+}
+
+}  // namespace repsim

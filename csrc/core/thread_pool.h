@@ -1,0 +1,14 @@
+// Our own threads: no OpenMP runtime to clash with, no spinning workers, a queue that any thread may drain.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+namespace repsim {
+
+// Runs body(task, worker) for task in [0, n_tasks) on up to n_threads threads, the caller among them.
+// Which worker takes which task is not determined: results must depend on the task alone.
+// worker is in [0, n_threads). The first exception thrown by a body is rethrown here.
+void parallel_for(std::int64_t n_tasks, int n_threads, const std::function<void(std::int64_t, int)>& body);
+
+}  // namespace repsim

@@ -1,0 +1,22 @@
+// Included by the two-line isa_*.cpp files, never elsewhere. Everything below lives in a namespace named after the
+// instruction set, and nothing of the standard library is instantiated: an inline function compiled here under
+// -mavx512f and merged by the linker with its twin elsewhere would fault on an older processor.
+#include "gemm/kernels.h"
+
+#include "gemm/micro_kernel.h"
+#include "gemm/pack.h"
+
+namespace repsim {
+namespace REPSIM_ISA {
+
+template <class T>
+constexpr Kernels make_kernels() {
+    return Kernels{Tile<T>::mr, Tile<T>::nr, sizeof(T), &pack<T>, &multiply<T>, &read_row};
+}
+
+extern const Kernels fp32, fp64;
+const Kernels fp32 = make_kernels<float>();
+const Kernels fp64 = make_kernels<double>();
+
+}  // namespace REPSIM_ISA
+}  // namespace repsim

@@ -1,0 +1,61 @@
+// The table of kernels that each instruction set fills with the same source (isa_kernels.h) under its own flags.
+//
+// Layout of a packed block: `width` columns in panels of `nr`, each panel [row][nr] contiguous, columns past the
+// width are zero. One packing serves both sides of a product, because mr divides nr: the left operand of a
+// micro-tile is an mr-wide slice of a panel.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "core/isa.h"
+
+namespace repsim {
+
+// What is done to a row before the shift.
+enum class Rows : int {
+    raw,           // x
+    unit,          // x / |x|                     dot products of unit rows are cosines
+    unit_centred,  // (x - mean x) / |x - mean x|  ... and these are correlations
+};
+
+// float32 or float64 products; sums are float64 in both.
+enum class Precision : int { fp32, fp64 };
+
+struct PackArgs {
+    const char* rows;         // first row; elements of a row are contiguous
+    std::int64_t row_stride;  // bytes
+    DType dtype;
+    std::int64_t n_rows;
+    std::int64_t width;
+    Rows transform;
+    const double* shift;        // width values, subtracted after the transform
+    double* scratch;            // at least width values
+    void* panels;               // panel p begins at element p * panel_rows * nr; its row r at + r * nr
+    std::int64_t first_row;     // where in the panels the first row goes
+    std::int64_t panel_rows;    // rows that a panel has room for
+    double* squared_norms;      // |u|^2 of each packed row
+};
+
+struct MultiplyArgs {
+    const void* left;         // element (row k, column i) at left[k * left_stride + i], i < left_width
+    std::int64_t left_stride;
+    std::int64_t left_width;  // a multiple of mr
+    const void* right;        // one panel, [k][nr]
+    std::int64_t n_rows;      // k < n_rows
+    double* out;              // out[i * out_stride + j] += sum_k left[k, i] * right[k, j]
+    std::int64_t out_stride;
+};
+
+struct Kernels {
+    int mr, nr;
+    std::size_t element_size;
+    void (*pack)(const PackArgs&);
+    void (*multiply)(const MultiplyArgs&);
+    // out[j] = the row as the engine sees it: converted and transformed, not shifted
+    void (*read_row)(const char* row, DType dtype, std::int64_t width, Rows transform, double* out);
+};
+
+const Kernels& kernels(Isa isa, Precision precision);
+
+}  // namespace repsim

@@ -1,0 +1,338 @@
+#include "moments/moments.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/thread_pool.h"
+
+namespace repsim {
+namespace {
+
+constexpr std::int64_t kRowsPerPackTask = 64;
+constexpr std::int64_t kPanelsPerTask = 4;
+// Blocks packed together before the products run: more of them, fewer barriers. They should fit the last-level cache.
+constexpr std::int64_t kMaxBlocksTogether = 4;
+constexpr std::int64_t kPackedBytes = 16 << 20;
+
+}  // namespace
+
+Moments::Moments(MomentsConfig config, Isa isa)
+    : config_(std::move(config)), isa_(isa), kernels_(kernels(isa, config_.precision)) {
+    REPSIM_CHECK(!config_.widths.empty(), "moments need at least one representation");
+    for (std::int64_t width : config_.widths) REPSIM_CHECK(width > 0, "a representation needs at least one feature: got " << width);
+    for (auto [left, right] : config_.pairs)
+        REPSIM_CHECK(left >= 0 && left < sides() && right >= 0 && right < sides(),
+                     "a pair names two of the " << sides() << " representations: got (" << left << ", " << right << ")");
+    n_weights_ = (1 + sides() + kernels_.mr - 1) / kernels_.mr * kernels_.mr;
+    auto add_sum = [&](int left, int right) {
+        const std::int64_t rows = padded(left), cols = padded(right);
+        sums_.push_back(Sum{left, right, rows, cols, AlignedBuffer<double>(static_cast<std::size_t>(rows * cols))});
+    };
+    for (int side = 0; side < sides(); ++side) add_sum(side, side);
+    for (auto [left, right] : config_.pairs) add_sum(left, right);
+    std::int64_t packed_row = 0;
+    for (int side = 0; side < sides(); ++side) {
+        weighted_.emplace_back(static_cast<std::size_t>(n_weights_ * padded(side)));
+        packed_row += padded(side) * static_cast<std::int64_t>(kernels_.element_size);
+    }
+    norms_.assign(static_cast<std::size_t>((1 + sides()) * sides()), 0.0);
+    shift_.resize(config_.widths.size());
+    pending_.resize(config_.widths.size());
+    packed_ = make_packed(std::clamp<std::int64_t>(kPackedBytes / (packed_row * kBlockRows), 1, kMaxBlocksTogether));
+    plan_tasks();
+}
+
+Moments::Packed Moments::make_packed(std::int64_t n_blocks) const {
+    Packed packed;
+    packed.n_blocks = n_blocks;
+    for (int side = 0; side < sides(); ++side)
+        packed.panels.emplace_back(static_cast<std::size_t>(n_blocks * kBlockRows * padded(side)) * kernels_.element_size);
+    packed.squared_norms = AlignedBuffer<double>(static_cast<std::size_t>(sides() * n_blocks * kBlockRows));
+    packed.weights = AlignedBuffer<char>(static_cast<std::size_t>(n_blocks * kBlockRows * n_weights_) * kernels_.element_size);
+    return packed;
+}
+
+void Moments::plan_tasks() {
+    for (int index = 0; index < static_cast<int>(sums_.size()); ++index) {
+        const Sum& sum = sums_[index];
+        const std::int64_t left = sum.rows / kernels_.nr, right = sum.cols / kernels_.nr;
+        const bool triangle = index < sides();  // a self product is symmetric: panels on and above the diagonal
+        for (std::int64_t p = 0; p < left; p += kPanelsPerTask)
+            for (std::int64_t q = triangle ? p : 0; q < right; q += kPanelsPerTask)
+                tasks_.push_back({index, p, std::min(left, p + kPanelsPerTask), q, std::min(right, q + kPanelsPerTask)});
+    }
+    for (int side = 0; side < sides(); ++side) tasks_.push_back({-1 - side, 0, 0, 0, padded(side) / kernels_.nr});
+}
+
+const char* Moments::panel(const Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const {
+    const std::int64_t element = (block * padded(side) + panel_index * kernels_.nr) * kBlockRows;
+    return packed.panels[side].data() + element * static_cast<std::int64_t>(kernels_.element_size);
+}
+
+char* Moments::panel(Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const {
+    return const_cast<char*>(panel(static_cast<const Packed&>(packed), side, block, panel_index));
+}
+
+std::vector<double> Moments::mean_of(const Block& block, int side) const {
+    const std::int64_t width = config_.widths[side];
+    std::vector<double> mean(width, 0.0), row(width);
+    for (std::int64_t r = 0; r < block.n_rows; ++r) {
+        kernels_.read_row(block.rows[side].row(r), block.rows[side].dtype, width, config_.rows, row.data());
+        for (std::int64_t j = 0; j < width; ++j) mean[j] += row[j];
+    }
+    for (double& value : mean) value /= static_cast<double>(block.n_rows);
+    return mean;
+}
+
+void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, Packed& packed,
+                   int n_threads) const {
+    const std::int64_t pieces = kBlockRows / kRowsPerPackTask;
+    const std::int64_t n_blocks = static_cast<std::int64_t>(blocks.size());
+    parallel_for(n_blocks * sides() * pieces, n_threads, [&](std::int64_t task, int) {
+        const std::int64_t b = task / (sides() * pieces), piece = task % pieces;
+        const int side = static_cast<int>(task / pieces % sides());
+        const Block& block = blocks[b];
+        const std::int64_t begin = piece * kRowsPerPackTask;
+        const std::int64_t end = std::min(block.n_rows, begin + kRowsPerPackTask);
+        if (begin >= end) return;
+        const MatrixView& view = block.rows[side];
+        std::vector<double> scratch(view.cols);
+        PackArgs args{};
+        args.rows = view.row(begin);
+        args.row_stride = view.row_stride;
+        args.dtype = view.dtype;
+        args.n_rows = end - begin;
+        args.width = view.cols;
+        args.transform = config_.rows;
+        args.shift = shifts[side].data();
+        args.scratch = scratch.data();
+        args.panels = panel(packed, side, b, 0);
+        args.first_row = begin;
+        args.panel_rows = kBlockRows;
+        args.squared_norms = packed.squared_norms.data() + (side * packed.n_blocks + b) * kBlockRows + begin;
+        kernels_.pack(args);
+    });
+    for (std::int64_t b = 0; b < n_blocks; ++b)
+        for (std::int64_t r = 0; r < blocks[b].n_rows; ++r) {
+            const std::int64_t first = (b * kBlockRows + r) * n_weights_;
+            auto put = [&](std::int64_t weight, double value) {
+                if (config_.precision == Precision::fp32)
+                    reinterpret_cast<float*>(packed.weights.data())[first + weight] = static_cast<float>(value);
+                else
+                    reinterpret_cast<double*>(packed.weights.data())[first + weight] = value;
+            };
+            put(0, 1.0);
+            for (int side = 0; side < sides(); ++side)
+                put(1 + side, packed.squared_norms.data()[(side * packed.n_blocks + b) * kBlockRows + r]);
+        }
+}
+
+void Moments::add_norm_products(const std::vector<Block>& blocks, const Packed& packed, double* norms) const {
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+        auto of = [&](int side) { return packed.squared_norms.data() + (side * packed.n_blocks + b) * kBlockRows; };
+        for (int t = 0; t < sides(); ++t) {
+            double total = 0;
+            for (std::int64_t r = 0; r < blocks[b].n_rows; ++r) total += of(t)[r];
+            norms[t] += total;
+            for (int s = 0; s < sides(); ++s) {
+                double product = 0;
+                for (std::int64_t r = 0; r < blocks[b].n_rows; ++r) product += of(s)[r] * of(t)[r];
+                norms[(1 + s) * sides() + t] += product;
+            }
+        }
+    }
+}
+
+void Moments::run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out) const {
+    const std::int64_t nr = kernels_.nr;
+    MultiplyArgs args{};
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+        args.n_rows = blocks[b].n_rows;
+        if (task.sum < 0) {
+            const int side = -1 - task.sum;
+            args.left = packed.weights.data() + b * kBlockRows * n_weights_ * kernels_.element_size;
+            args.left_stride = args.left_width = n_weights_;
+            args.out_stride = padded(side);
+            for (std::int64_t q = task.q0; q < task.q1; ++q) {
+                args.right = panel(packed, side, b, q);
+                args.out = out + q * nr;
+                kernels_.multiply(args);
+            }
+            continue;
+        }
+        const Sum& sum = sums_[task.sum];
+        args.left_stride = args.left_width = nr;
+        args.out_stride = sum.cols;
+        for (std::int64_t q = task.q0; q < task.q1; ++q) {
+            args.right = panel(packed, sum.right, b, q);
+            for (std::int64_t p = task.p0; p < task.p1; ++p) {
+                if (task.sum < sides() && p > q) break;
+                args.left = panel(packed, sum.left, b, p);
+                args.out = out + p * nr * sum.cols + q * nr;
+                kernels_.multiply(args);
+            }
+        }
+    }
+}
+
+void Moments::consume(const std::vector<Block>& blocks, int n_threads) {
+    if (n_blocks_ == 0)
+        for (int side = 0; side < sides(); ++side) shift_[side] = mean_of(blocks.front(), side);
+    pack(blocks, shift_, packed_, n_threads);
+    parallel_for(static_cast<std::int64_t>(tasks_.size()), n_threads, [&](std::int64_t index, int) {
+        const Task& task = tasks_[index];
+        run_task(task, blocks, packed_, task.sum < 0 ? weighted_[-1 - task.sum].data() : sums_[task.sum].values.data());
+    });
+    add_norm_products(blocks, packed_, norms_.data());
+    n_blocks_ += static_cast<std::int64_t>(blocks.size());
+}
+
+Moments::Block Moments::pending_block() const {
+    Block block{{}, n_pending_};
+    for (int side = 0; side < sides(); ++side) {
+        const std::int64_t width = config_.widths[side], element = sizeof(double);
+        block.rows.push_back({reinterpret_cast<const char*>(pending_[side].data()), DType::f64, n_pending_, width, width * element, element});
+    }
+    return block;
+}
+
+void Moments::stash(const std::vector<MatrixView>& chunk, std::int64_t begin, std::int64_t end) {
+    for (int side = 0; side < sides(); ++side) {
+        const MatrixView& view = chunk[side];
+        const std::int64_t width = view.cols, element = static_cast<std::int64_t>(size_of(view.dtype));
+        pending_[side].resize((n_pending_ + end - begin) * width);
+        double* out = pending_[side].data() + n_pending_ * width;
+        std::vector<char> line(view.rows_are_contiguous() ? 0 : (end - begin) * width * element);
+        if (!line.empty())  // gather column by column: in Fortran order these are runs
+            for (std::int64_t j = 0; j < width; ++j)
+                for (std::int64_t r = begin; r < end; ++r)
+                    std::memcpy(line.data() + ((r - begin) * width + j) * element, view.row(r) + j * view.col_stride, element);
+        for (std::int64_t r = begin; r < end; ++r) {
+            const char* row = line.empty() ? view.row(r) : line.data() + (r - begin) * width * element;
+            kernels_.read_row(row, view.dtype, width, Rows::raw, out + (r - begin) * width);
+        }
+    }
+    n_pending_ += end - begin;
+}
+
+void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
+    REPSIM_ASSERT(static_cast<int>(chunk.size()) == sides());
+    tail_is_current_ = false;
+    const std::int64_t rows = chunk.front().rows;
+    const bool contiguous = std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });
+    std::int64_t next = 0;
+    std::vector<Block> blocks;
+    auto flush = [&] {
+        if (blocks.empty()) return;
+        consume(blocks, n_threads);
+        blocks.clear();
+    };
+    while (next < rows) {
+        if (n_pending_ == 0 && contiguous && rows - next >= kBlockRows) {  // straight from the chunk
+            Block block{{}, kBlockRows};
+            for (const MatrixView& view : chunk)
+                block.rows.push_back({view.row(next), view.dtype, kBlockRows, view.cols, view.row_stride, view.col_stride});
+            blocks.push_back(std::move(block));
+            next += kBlockRows;
+            if (static_cast<std::int64_t>(blocks.size()) == packed_.n_blocks) flush();
+            continue;
+        }
+        flush();
+        const std::int64_t end = std::min(rows, next + kBlockRows - n_pending_);
+        stash(chunk, next, end);
+        next = end;
+        if (n_pending_ == kBlockRows) {
+            blocks.push_back(pending_block());
+            flush();
+            n_pending_ = 0;
+            for (auto& rows_of_side : pending_) rows_of_side.clear();
+        }
+    }
+    flush();
+}
+
+const Moments::Packed& Moments::tail() const {
+    if (!tail_is_current_) {
+        tail_ = make_packed(1);
+        pack({pending_block()}, [&] {
+            std::vector<std::vector<double>> shifts;
+            for (int side = 0; side < sides(); ++side) shifts.push_back(shift(side));
+            return shifts;
+        }(), tail_, 1);
+        tail_is_current_ = true;
+    }
+    return tail_;
+}
+
+std::vector<double> Moments::shift(int side) const {
+    if (has_shift()) return shift_[side];
+    if (n_pending_ == 0) return std::vector<double>(config_.widths[side], 0.0);
+    return mean_of(pending_block(), side);
+}
+
+void Moments::read_sum(int index, bool complete, double* out) const {
+    const Sum& sum = sums_[index];
+    const std::int64_t rows = config_.widths[sum.left], cols = config_.widths[sum.right];
+    AlignedBuffer<double> with_tail(complete && n_pending_ > 0 ? sum.values.size() : 0);
+    const double* values = sum.values.data();
+    if (with_tail.size() > 0) {
+        std::copy_n(values, sum.values.size(), with_tail.data());
+        for (const Task& task : tasks_)
+            if (task.sum == index) run_task(task, {pending_block()}, tail(), with_tail.data());
+        values = with_tail.data();
+    }
+    for (std::int64_t i = 0; i < rows; ++i)
+        for (std::int64_t j = 0; j < cols; ++j) {
+            const bool below = index < sides() && i > j;  // only the upper triangle is kept up
+            out[i * cols + j] = below ? values[j * sum.cols + i] : values[i * sum.cols + j];
+        }
+}
+
+void Moments::read_self(int side, bool complete, double* out) const { read_sum(side, complete, out); }
+
+void Moments::read_cross(int pair, bool complete, double* out) const { read_sum(sides() + pair, complete, out); }
+
+void Moments::read_weighted(int side, bool complete, double* out) const {
+    AlignedBuffer<double> values(weighted_[side].size());
+    std::copy_n(weighted_[side].data(), values.size(), values.data());
+    if (complete && n_pending_ > 0)
+        run_task({-1 - side, 0, 0, 0, padded(side) / kernels_.nr}, {pending_block()}, tail(), values.data());
+    const std::int64_t width = config_.widths[side];
+    for (std::int64_t w = 0; w < 1 + sides(); ++w) std::copy_n(values.data() + w * padded(side), width, out + w * width);
+}
+
+void Moments::read_norms(bool complete, double* out) const {
+    std::copy(norms_.begin(), norms_.end(), out);
+    if (complete && n_pending_ > 0) add_norm_products({pending_block()}, tail(), out);
+}
+
+void Moments::restore(std::int64_t n_blocks, const std::vector<std::vector<double>>& shifts) {
+    n_blocks_ = n_blocks;
+    shift_ = shifts;
+    tail_is_current_ = false;
+}
+
+void Moments::write_sum(int index, const double* in) {
+    Sum& sum = sums_[index];
+    const std::int64_t cols = config_.widths[sum.right];
+    for (std::int64_t i = 0; i < config_.widths[sum.left]; ++i) std::copy_n(in + i * cols, cols, sum.values.data() + i * sum.cols);
+}
+
+void Moments::write_self(int side, const double* in) { write_sum(side, in); }
+
+void Moments::write_cross(int pair, const double* in) { write_sum(sides() + pair, in); }
+
+void Moments::write_weighted(int side, const double* in) {
+    const std::int64_t width = config_.widths[side];
+    for (std::int64_t w = 0; w < 1 + sides(); ++w) std::copy_n(in + w * width, width, weighted_[side].data() + w * padded(side));
+}
+
+void Moments::write_norms(const double* in) { std::copy_n(in, norms_.size(), norms_.begin()); }
+
+void Moments::write_pending(std::int64_t n_rows, const std::vector<const double*>& rows) {
+    n_pending_ = n_rows;
+    tail_is_current_ = false;
+    for (int side = 0; side < sides(); ++side) pending_[side].assign(rows[side], rows[side] + n_rows * config_.widths[side]);
+}
+
+}  // namespace repsim

@@ -1,0 +1,86 @@
+"""The input gate: whatever holds rows and features becomes one NumPy view, never a copy.
+
+Accepted: NumPy arrays and memory maps (read-only and strided too), anything with DLPack or the buffer protocol on
+the CPU (torch, JAX, CuPy through ``.get()``), pandas frames, nested sequences of floats. Element types: float16,
+bfloat16, float32, float64, read as they are; the engine widens them in cache.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, ShapeError
+
+__all__ = ["FLOAT_NAMES", "check_paired", "rows_view"]
+
+FLOAT_NAMES = ("float16", "bfloat16", "float32", "float64")
+
+
+def rows_view(array: Any, name: str = "X") -> np.ndarray:
+    """``array`` as a 2-D NumPy view of shape (n_samples, n_features) with a floating element type.
+
+    Raises ShapeError unless it has two dimensions, at least one row and one feature; DTypeError for other types.
+    """
+    view = _to_numpy(array, name)
+    if view.ndim != 2:
+        raise ShapeError(
+            f"{name} must have shape (n_samples, n_features): got {view.ndim} dimension(s), shape {view.shape}. "
+            "Reshape it, e.g. X.reshape(-1, X.shape[-1]) for (batch, tokens, features)."
+        )
+    if view.dtype.name not in FLOAT_NAMES or not view.dtype.isnative:
+        raise DTypeError(
+            f"{name} must hold one of {', '.join(FLOAT_NAMES)} in native byte order: got {view.dtype!r}. "
+            f"Convert it first, e.g. {name}.astype(np.float32)."
+        )
+    if 0 in view.shape:
+        raise ShapeError(f"{name} must have at least one row and one feature: got shape {view.shape}.")
+    return view
+
+
+def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both arrays through the gate, with equal numbers of rows."""
+    x, y = rows_view(X, "X"), rows_view(Y, "Y")
+    if x.shape[0] != y.shape[0]:
+        raise ShapeError(
+            f"X and Y must have the same number of rows: got {x.shape} and {y.shape}. "
+            "Rows are matched by position; to match by token, compare stores instead."
+        )
+    return x, y
+
+
+def _to_numpy(array: Any, name: str) -> np.ndarray:
+    if isinstance(array, np.ndarray):
+        return np.asarray(array)  # subclasses (memmap, matrix) as plain arrays over the same memory
+    torch = sys.modules.get("torch")  # never imported here: a tensor can only exist if its maker was
+    if torch is not None and isinstance(array, torch.Tensor):
+        return _from_torch(array, torch, name)
+    if hasattr(array, "get") and hasattr(array, "__cuda_array_interface__"):
+        return array.get()
+    if hasattr(array, "to_numpy"):
+        return array.to_numpy()
+    if hasattr(array, "__dlpack__"):
+        try:
+            return np.from_dlpack(array)
+        except (BufferError, RuntimeError, TypeError) as error:
+            raise DTypeError(f"{name} must be readable on the CPU through DLPack: {error}. Pass a NumPy array.") from error
+    if hasattr(array, "__array__") or isinstance(array, Sequence | memoryview):
+        try:
+            return np.asarray(array)
+        except ValueError as error:
+            raise ShapeError(f"{name} must be rectangular, (n_samples, n_features): {error}.") from error
+    raise DTypeError(f"{name} must be an array: got {type(array).__name__}. To compare files, pass stores (rs.open_store).")
+
+
+def _from_torch(tensor: Any, torch: Any, name: str) -> np.ndarray:
+    if tensor.layout != torch.strided:
+        raise DTypeError(f"{name} must be a dense tensor: got layout {tensor.layout}. Call .to_dense() first.")
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if tensor.dtype == torch.bfloat16:  # NumPy has no such type of its own
+        import ml_dtypes
+
+        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()

@@ -1,0 +1,20 @@
+"""The compiled engine (csrc/): convert, shift and pack in cache, own micro-kernels, own threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from .. import _core
+
+__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
+
+name = "cpu"
+
+first_nonfinite = _core.first_nonfinite
+first_directionless_row = _core.first_directionless_row
+
+
+def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> _core.Moments:
+    """The engine's accumulator, on the fastest instruction set here or the one named by PYREPSIM_ISA."""
+    return _core.Moments(list(widths), list(pairs), rows=rows, precision=precision, isa=os.environ.get("PYREPSIM_ISA", "auto"))

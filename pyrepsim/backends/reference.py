@@ -1,0 +1,107 @@
+"""The engine's sums in plain NumPy: what csrc/moments means, in one page.
+
+Same state, same blocks of 256 rows, no care for speed. ``precision="fp32"`` rounds the shifted rows to float32 and
+multiplies them in float32, block by block, as the engine does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
+
+name = "reference"
+
+BLOCK_ROWS = 256
+
+
+def first_nonfinite(rows: np.ndarray, n_threads: int = 1) -> tuple[int, int] | None:
+    """(row, column) of the first NaN or infinity, in row order."""
+    bad = np.argwhere(~np.isfinite(rows))
+    return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
+
+
+def first_directionless_row(rows: np.ndarray, transform: str, n_threads: int = 1) -> tuple[int, int] | None:
+    """(row, -1) of the first row that is all zero (``unit``) or constant (``unit_centred``)."""
+    if transform == "raw":
+        return None
+    against = rows[:, :1] if transform == "unit_centred" else np.zeros((1, 1), rows.dtype)
+    bad = np.flatnonzero((rows == against).all(axis=1))
+    return (int(bad[0]), -1) if len(bad) else None
+
+
+def _transform(rows: np.ndarray, kind: str) -> np.ndarray:
+    rows = rows.astype(np.float64)
+    if kind == "unit_centred":
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    return rows if kind == "raw" else rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+class Moments:
+    """Sums over rows u = t(x) - c: see stats/state.py for their names and formulas."""
+
+    def __init__(self, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> None:
+        self.widths, self.pairs, self.rows, self.precision = list(widths), list(pairs), rows, precision
+        sides = len(self.widths)
+        self._n_done = 0
+        self._shift: list[np.ndarray] = [np.zeros(w) for w in self.widths]
+        self._products = [np.zeros((w, w)) for w in self.widths]
+        self._cross = [np.zeros((self.widths[i], self.widths[j])) for i, j in self.pairs]
+        self._weighted = [np.zeros((1 + sides, w)) for w in self.widths]
+        self._norms = np.zeros((1 + sides, sides))
+        self._pending = [np.zeros((0, w)) for w in self.widths]
+
+    @property
+    def n_samples(self) -> int:
+        return self._n_done + len(self._pending[0])
+
+    def update(self, chunk: Sequence[np.ndarray], n_threads: int = 1) -> None:
+        self._pending = [np.concatenate([old, new.astype(np.float64)]) for old, new in zip(self._pending, chunk, strict=True)]
+        while len(self._pending[0]) >= BLOCK_ROWS:
+            self._add([rows[:BLOCK_ROWS] for rows in self._pending])
+            self._pending = [rows[BLOCK_ROWS:] for rows in self._pending]
+
+    def _add(self, block: list[np.ndarray]) -> None:
+        block = [_transform(rows, self.rows) for rows in block]
+        if self._n_done == 0:
+            self._shift = [rows.mean(axis=0) for rows in block]
+        single = np.float32 if self.precision == "fp32" else np.float64
+        shifted = [rows - shift for rows, shift in zip(block, self._shift, strict=True)]
+        norms = [(u * u).sum(axis=1) for u in shifted]
+        u = [rows.astype(single) for rows in shifted]
+        weights = np.stack([np.ones(len(u[0])), *norms], axis=1).astype(single)
+        for side, rows in enumerate(u):
+            self._products[side] = self._products[side] + rows.T @ rows
+            self._weighted[side] = self._weighted[side] + weights.T @ rows
+        self._cross = [sums + u[i].T @ u[j] for sums, (i, j) in zip(self._cross, self.pairs, strict=True)]
+        self._norms = self._norms + np.concatenate([np.sum(norms, axis=1)[None], np.array(norms) @ np.array(norms).T])
+        self._n_done += len(u[0])
+
+    def get_state(self, complete: bool) -> dict[str, Any]:
+        if complete and len(self._pending[0]):
+            whole = Moments(self.widths, self.pairs, rows=self.rows, precision=self.precision)
+            whole.set_state(self.get_state(complete=False))
+            whole._add(whole._pending)
+            whole._pending = [rows[:0] for rows in whole._pending]
+            return whole.get_state(complete=True)
+        return {
+            "n_samples": self.n_samples,
+            "shift": [v.copy() for v in self._shift],
+            "products": [m.copy() for m in self._products],
+            "cross": [m.copy() for m in self._cross],
+            "weighted": [m.copy() for m in self._weighted],
+            "norms": self._norms.copy(),
+            "pending": [rows.copy() for rows in self._pending],
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._pending = [np.array(rows, dtype=np.float64) for rows in state["pending"]]
+        self._n_done = int(state["n_samples"]) - len(self._pending[0])
+        self._shift = [np.array(v) for v in state["shift"]]
+        self._products = [np.array(m) for m in state["products"]]
+        self._cross = [np.array(m) for m in state["cross"]]
+        self._weighted = [np.array(m) for m in state["weighted"]]
+        self._norms = np.array(state["norms"])

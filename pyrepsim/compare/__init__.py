@@ -1,0 +1,7 @@
+"""Where stores, moments and measures meet: what the measures need, one pass over the rows, scores."""
+
+from .api import compare
+from .scoring import as_measures
+from .streaming import StreamingComparison
+
+__all__ = ["StreamingComparison", "as_measures", "compare"]

@@ -1,0 +1,80 @@
+"""Which layers meet which: the pairs asked for, cut into groups that can be streamed one after the other."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..errors import LayerError, OptionError
+
+__all__ = ["LayerGroup", "Layers", "layer_groups", "layer_pairs"]
+
+Layers = str | Iterable[str | tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers connected by pairs: their rows are read together, and no other layer's are needed."""
+
+    layers_x: tuple[str, ...]
+    layers_y: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def index_pairs(self) -> list[tuple[int, int]]:
+        """The pairs as indices into layers_x followed by layers_y."""
+        offset = len(self.layers_x)
+        return [(self.layers_x.index(a), offset + self.layers_y.index(b)) for a, b in self.pairs]
+
+
+def layer_pairs(
+    layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same"
+) -> list[tuple[str, str]]:
+    """``"same"``: the layers both have, each with its namesake; ``"all"``: every layer with every layer; or a list of
+    pairs (or of single names, each paired with its namesake)."""
+    if layers == "same":
+        pairs = [(name, name) for name in layers_x if name in set(layers_y)]
+        if not pairs:
+            raise LayerError(
+                f"layers='same' needs layers of equal names: got {_listed(layers_x)} and {_listed(layers_y)}. "
+                "Pass layers='all' or a list of pairs."
+            )
+        return pairs
+    if layers == "all":
+        return [(a, b) for a in layers_x for b in layers_y]
+    if isinstance(layers, str):
+        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
+    pairs = [(item, item) if isinstance(item, str) else tuple(item) for item in layers]
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {pairs!r}.")
+    for a, b in pairs:
+        for name, known in ((a, layers_x), (b, layers_y)):
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise LayerError(f"a layer must be one of {_listed(known)}: got {name!r}.{hint}")
+    return list(dict.fromkeys(pairs))  # type: ignore[arg-type]
+
+
+def layer_groups(pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
+    """Connected components of the graph of pairs, in order of first appearance: one for each pair under ``"same"``
+    (each layer's files are read once and only two are open), a single one under ``"all"``."""
+    groups: list[list[tuple[str, str]]] = []
+    for pair in pairs:
+        touching = [g for g in groups if any(a == pair[0] or b == pair[1] for a, b in g)]
+        merged = [p for g in touching for p in g] + [pair]
+        if touching:
+            groups[groups.index(touching[0])] = merged
+            groups = [g for g in groups if g not in touching[1:]]
+        else:
+            groups.append(merged)
+    return [LayerGroup(_unique(a for a, _ in g), _unique(b for _, b in g), tuple(g)) for g in groups]
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 6 else f"{names[0]}, ..., {names[-1]} ({len(names)} layers)"

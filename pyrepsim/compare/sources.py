@@ -1,0 +1,91 @@
+"""Where rows come from: two arrays, or two stores. Each can be read again from any row on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..arrays import check_paired
+from ..errors import RowMismatchError
+from ..store import ActivationStore, check_same_rows
+from .pairing import LayerGroup
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+__all__ = ["ArraySource", "StoreSource", "progress_bar"]
+
+_ROWS = 8192
+
+
+class ArraySource:
+    """Two arrays whose rows match by position: one layer a side, called X and Y."""
+
+    layers_x, layers_y = ("X",), ("Y",)
+
+    def __init__(self, X: Any, Y: Any) -> None:
+        self._arrays = check_paired(X, Y)
+        self.n_rows = len(self._arrays[0])
+        self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
+
+    def widths(self, group: LayerGroup) -> list[int]:
+        return [array.shape[1] for array in self._arrays]
+
+    def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
+        for begin in range(start, self.n_rows, _ROWS):
+            yield [array[begin : begin + _ROWS] for array in self._arrays]
+
+
+class StoreSource:
+    """Two stores over the same rows, restricted to a selection of tokens."""
+
+    def __init__(self, X: ActivationStore, Y: ActivationStore, *, tokens: str) -> None:
+        check_same_rows(X, Y)
+        self._stores = (X, Y)
+        self._mask = X.rows.mask(tokens)
+        self.n_rows = int(np.count_nonzero(self._mask))
+        if self.n_rows == 0:
+            raise RowMismatchError(f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'.")
+        self.layers_x, self.layers_y = X.layers, Y.layers
+        self.provenance = {
+            "tokens": tokens,
+            "store_x": str(X.path),
+            "store_y": str(Y.path),
+            "digest_x": X.digest,
+            "digest_y": Y.digest,
+            "dtype_x": X.dtype,
+            "dtype_y": Y.dtype,
+            "model_x": X.plan.get("model", {}).get("id", X.path.name),
+            "model_y": Y.plan.get("model", {}).get("id", Y.path.name),
+        }
+
+    def widths(self, group: LayerGroup) -> list[int]:
+        return [self._layer(side, name).shape[1] for side, name in self._members(group)]
+
+    def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
+        streams = [self._layer(side, name).chunks(_ROWS, start=start, mask=self._mask) for side, name in self._members(group)]
+        return aligned(streams)
+
+    def _members(self, group: LayerGroup) -> list[tuple[int, str]]:
+        return [*((0, name) for name in group.layers_x), *((1, name) for name in group.layers_y)]
+
+    def _layer(self, side: int, name: str) -> Any:
+        return self._stores[side][name]
+
+
+def aligned(streams: Sequence[Iterator[np.ndarray]]) -> Iterator[list[np.ndarray]]:
+    """Chunks of equal rows from streams that cut the same rows at different places."""
+    rest: list[np.ndarray] = [next(stream, np.empty((0, 0))) for stream in streams]
+    while all(len(rows) for rows in rest):
+        n = min(len(rows) for rows in rest)
+        yield [rows[:n] for rows in rest]
+        rest = [rows[n:] if len(rows) > n else next(stream, rows[:0]) for rows, stream in zip(rest, streams, strict=True)]
+
+
+def progress_bar(total: int, wanted: bool | None) -> tqdm:
+    """Rows done and rows per second; by default on a terminal only."""
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, unit=" rows", unit_scale=True, desc="compare", disable=None if wanted is None else not wanted)

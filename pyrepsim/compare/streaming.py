@@ -1,0 +1,68 @@
+"""A comparison fed chunk by chunk: what fused extraction uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import OptionError
+from ..measures import Measure
+from ..results import Score, Scores
+from .pairing import Layers, layer_groups, layer_pairs
+from .scoring import Engine, as_measures, ordered, score_group
+
+__all__ = ["StreamingComparison"]
+
+
+class StreamingComparison:
+    """Every pair of layers by every measure, from the rows of all layers as they come; no cache on disk.
+
+    widths_x, widths_y : features of each layer, by name. measures, layers, backend, n_threads, precision : see `compare`.
+    provenance : recorded in every score, e.g. ``{"model_x": ..., "model_y": ...}``.
+
+    A measure that needs a second pass over the rows (RSA with metric="mahalanobis") is refused.
+    """
+
+    def __init__(
+        self,
+        widths_x: Mapping[str, int],
+        widths_y: Mapping[str, int],
+        measures: Measure | str | Sequence[Measure | str],
+        *,
+        layers: Layers = "same",
+        backend: str = "auto",
+        n_threads: int | None = None,
+        precision: str = "fp64",
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._measures = as_measures(measures)
+        for measure in self._measures:
+            if measure.needs_second_pass:
+                raise OptionError(
+                    f"{measure} needs a second pass over the rows, which a stream does not have. "
+                    "Extract both models to stores and compare those."
+                )
+        self._engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
+        self._provenance = dict(provenance or {})
+        self._pairs = layer_pairs(tuple(widths_x), tuple(widths_y), layers)
+        self._groups = []
+        for group in layer_groups(self._pairs):
+            widths = [*(widths_x[name] for name in group.layers_x), *(widths_y[name] for name in group.layers_y)]
+            self._groups.append((group, self._engine.moments(group, widths, self._measures)))
+
+    @property
+    def n_samples(self) -> int:
+        """Rows seen so far."""
+        return int(self._groups[0][1].n_samples)
+
+    def update(self, chunk_x: Mapping[str, Any], chunk_y: Mapping[str, Any]) -> None:
+        """Add rows: an array (n, width) for each layer of both sides, rows matched by position."""
+        for group, moments in self._groups:
+            moments.update([*(chunk_x[name] for name in group.layers_x), *(chunk_y[name] for name in group.layers_y)])
+
+    def scores(self) -> Scores:
+        """The scores of the rows so far; more rows may follow."""
+        scores: list[Score] = []
+        for group, moments in self._groups:
+            scores += score_group(group, moments, self._measures, self._engine, self._provenance, None)
+        return Scores(ordered(scores, self._pairs))

@@ -1,0 +1,145 @@
+"""What a measure is: a frozen set of options, declared properties, and arithmetic on moments."""
+
+from __future__ import annotations
+
+import ast
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Flag, auto
+from typing import Any, Protocol
+
+from ..errors import DegenerateError, OptionError
+from ..results import Score
+from ..stats.pair import Pair, Side
+
+__all__ = ["Invariance", "Measure", "MomentsSource", "all_measures", "parse_measure"]
+
+
+class Invariance(Flag):
+    """Maps of one side, applied to every row, that leave the score as it was."""
+
+    NONE = 0
+    TRANSLATION = auto()
+    """x + t"""
+    SCALING = auto()
+    """s x, s > 0 (isotropic)"""
+    PERMUTATION = auto()
+    """features in another order"""
+    ORTHOGONAL = auto()
+    """x Q, Q orthogonal"""
+    INVERTIBLE = auto()
+    """x A, A invertible"""
+
+
+RIGID = Invariance.TRANSLATION | Invariance.PERMUTATION | Invariance.ORTHOGONAL
+SIMILARITY = RIGID | Invariance.SCALING
+AFFINE = SIMILARITY | Invariance.INVERTIBLE
+
+
+class MomentsSource(Protocol):
+    """Whatever hands out the moments of a pair for a row transform: `PairedMoments`, or one pair of many layers."""
+
+    def pair(self, rows: str = "raw") -> Pair: ...
+
+
+@dataclass(frozen=True)
+class Measure(ABC):
+    """A function of two representations. Subclasses are frozen dataclasses whose fields are the options.
+
+    ``rows`` names the row transform whose moments the measure reads; ``needs_second_pass`` is true when the moments
+    of one pass do not suffice. ``symmetric``, ``range`` and the invariances per side are declarations that tests check.
+    """
+
+    @property
+    def symmetric(self) -> bool:
+        return True
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest value, up to rounding."""
+        return (0.0, 1.0)
+
+    @property
+    def rows(self) -> str:
+        return "raw"
+
+    @property
+    def needs_second_pass(self) -> bool:
+        return False
+
+    @property
+    @abstractmethod
+    def invariant_x(self) -> Invariance:
+        """Maps of X that leave the score as it was."""
+
+    @property
+    def invariant_y(self) -> Invariance:
+        return self.invariant_x
+
+    @abstractmethod
+    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+        """The value, and details worth keeping."""
+
+    def score(self, moments: MomentsSource) -> Score:
+        """The score of the rows that ``moments`` has seen."""
+        pair = moments.pair(self.rows)
+        for side in (pair.x, pair.y):
+            if pair.n_samples < 2:
+                raise DegenerateError(f"{self} needs at least two rows: got {pair.n_samples:g}. Pass more samples.")
+            if side.is_constant:
+                raise DegenerateError(
+                    f"{self} needs features that vary: every feature of {side.label} is constant over the "
+                    f"{pair.n_samples:g} rows. Check the layer and the row selection."
+                )
+        value, details = self.evaluate(pair)
+        return Score(value=float(value), measure=str(self), n_samples=int(pair.n_samples), details=details)
+
+    def __str__(self) -> str:
+        """The measure as one would write it, with the options that differ from their defaults."""
+        options = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return type(self).__name__ + (f"({', '.join(options)})" if options else "")
+
+
+def one_of(measure: Measure, option: str, allowed: tuple[str, ...]) -> None:
+    value = getattr(measure, option)
+    if value not in allowed:
+        raise OptionError(f"{type(measure).__name__}: {option} must be one of {', '.join(allowed)}: got {value!r}.")
+
+
+def at_least_rows(measure: Measure, side: Side, rows: int) -> None:
+    if side.n_samples < rows:
+        raise DegenerateError(f"{measure} needs at least {rows} rows: got {side.n_samples:g}. Pass more samples.")
+
+
+def all_measures() -> dict[str, type[Measure]]:
+    """Every measure by name: the subclasses that have been defined."""
+    found: dict[str, type[Measure]] = {}
+    waiting = list(Measure.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if not kind.__name__.startswith("_"):
+            found[kind.__name__] = kind
+    return dict(sorted(found.items()))
+
+
+def parse_measure(text: str) -> Measure:
+    """``"SVCCA(variance=0.99)"`` or ``"CCA"`` as a measure: a name and literal keyword options, nothing evaluated."""
+    known = all_measures()
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        call = tree if isinstance(tree, ast.Call) else ast.Call(func=tree, args=[], keywords=[])
+        if not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError("a measure is written Name or Name(option=value, ...)")
+        name, options = call.func.id, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise OptionError(f"a measure is written like SVCCA(variance=0.99): got {text!r} ({error}).") from error
+    if name not in known:
+        raise OptionError(f"a measure is one of {', '.join(known)}: got {name!r}.")
+    try:
+        return known[name](**options)
+    except TypeError as error:
+        raise OptionError(
+            f"{name} takes the options {', '.join(f.name for f in fields(known[name])) or '(none)'}: got {text!r}."
+        ) from error

@@ -1,0 +1,218 @@
+"""Layer curves and layer x layer heat maps, drawn with matplotlib and without its global state."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import MissingExtraError, OptionError
+from ..results import Scores
+from .tables import caption, format_value, names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["heat_maps", "layer_curves", "plot", "save", "to_svg"]
+
+# Okabe and Ito's colours are told apart under every common colour blindness; markers do it in print.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_INK, _QUIET, _GRID = "#1b1b1b", "#5c5c5c", "#e6e6e6"
+_STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial"],
+    "font.size": 9.5,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _QUIET,
+    "axes.linewidth": 0.8,
+    "axes.titlesize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _QUIET,
+    "ytick.color": _QUIET,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
+    "text.parse_math": False,  # a dollar sign in a layer's name is a dollar sign
+    "svg.hashsalt": "pyrepsim",  # equal scores draw equal bytes
+}
+
+
+def plot(scores: Scores, *, path: str | os.PathLike[str] | None = None, measure: str | None = None) -> Figure:
+    """Draw layer curves where layers pair off one to one, else heat maps; write them to `path` if given."""
+    chosen = scores if measure is None else scores.select(measure=measure)
+    if not len(chosen) or None in chosen.layers_x:
+        raise OptionError("A figure shows layers: these scores have none. Compare stores, or use table().")
+    pairs = {(score.layer_x, score.layer_y) for score in chosen}
+    one_to_one = len({x for x, _ in pairs}) == len({y for _, y in pairs}) == len(pairs)
+    figure = layer_curves(chosen) if one_to_one else heat_maps(chosen)
+    if path is not None:
+        save(figure, path)
+    return figure
+
+
+def layer_curves(scores: Scores) -> Figure:
+    """Draw one line a measure over the layers, with a band where scores have intervals.
+
+    Measures that stay within [-1, 1] share a panel; each other one has its own scale below.
+    """
+    # Debiased estimates may pass 1 by a hair; they still belong with their kind.
+    reach = {name: max(abs(score.value) for score in scores.select(measure=name)) for name in scores.measures}
+    within = [name for name in scores.measures if reach[name] <= 1.05]
+    panels = ([within] if within else []) + [[name] for name in scores.measures if name not in within]
+    pairs = list(dict.fromkeys((score.layer_x, score.layer_y) for score in scores))
+    ticks = [str(x) if x == y else f"{x} ~ {y}" for x, y in pairs]
+    heights = [3.6 if len(panel) > 1 else 2.4 for panel in panels]
+    with _style():
+        figure = _figure(max(6.4, 1.9 + 0.42 * len(pairs)) + 1.6, sum(heights) + 1.0)
+        axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for panel, ax in zip(panels, axes, strict=True):
+            ends = []
+            for name in panel:
+                style = scores.measures.index(name)
+                ends.append((*_curve(ax, scores.select(measure=name), pairs, style), name))
+            ax.grid(axis="y", color=_GRID, linewidth=0.8)
+            ax.set_axisbelow(True)
+            ax.margins(x=0.03, y=0.08)
+            ax.set_ylabel("score" if len(panel) > 1 else panel[0].partition("(")[0])
+            _label_ends(ax, ends, len(pairs) - 1)
+        x, y = names(scores)
+        axes[-1].set_xticks(range(len(ticks)), ticks, **_slanted(ticks))
+        axes[-1].set_xlabel(f"layer of {x} and of {y}" if x != y else f"layer of {x}")
+        axes[0].set_title(caption(scores), loc="left", fontsize=11, pad=10)
+    return figure
+
+
+def heat_maps(scores: Scores) -> Figure:
+    """Draw one layer x layer map a measure: the first side's layers down, the second side's across."""
+    measures = scores.measures
+    across = min(len(measures), 2)
+    down = math.ceil(len(measures) / across)
+    x, y = names(scores)
+    with _style():
+        cell = 0.46
+        width = max(3.4, cell * len(scores.layers_y) + 2.2)
+        height = max(2.8, cell * len(scores.layers_x) + 1.5)
+        figure = _figure(width * across, height * down + 0.3)
+        axes = figure.subplots(down, across, squeeze=False).ravel()
+        for measure, ax in zip(measures, axes, strict=False):
+            _heat_map(figure, ax, scores, measure)
+            ax.set_ylabel(f"layer of {x}")
+            ax.set_xlabel(f"layer of {y}")
+        for ax in axes[len(measures) :]:
+            ax.remove()
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write the figure; the ending of `path` chooses the format. No dates: equal scores, equal bytes."""
+    path = Path(path)
+    formats = figure.canvas.get_supported_filetypes()
+    if (suffix := path.suffix.lstrip(".").lower()) not in formats:
+        endings = ", ".join(sorted(formats))
+        raise OptionError(f"A figure's file name must end in one of {endings}: got {path.name!r}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with _style():
+        figure.savefig(path, dpi=200, metadata=dated.get(suffix))
+    return path
+
+
+def to_svg(figure: Figure, *, salt: str = "pyrepsim") -> str:
+    """Return the figure as an `<svg>` element. `salt` keeps the ids of two figures on a page apart."""
+    with _style(**{"svg.hashsalt": salt}):
+        figure.savefig(buffer := io.StringIO(), format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _curve(ax: Axes, scores: Scores, pairs: list[Any], style: int) -> tuple[float, str]:
+    """Draw one measure and return where its line ends and in what colour."""
+    by_pair = {(score.layer_x, score.layer_y): score for score in scores}
+    found = [(place, by_pair[pair]) for place, pair in enumerate(pairs) if pair in by_pair]
+    place, values = [at for at, _ in found], [score.value for _, score in found]
+    colour, marker = _COLOURS[style % len(_COLOURS)], _MARKERS[style % len(_MARKERS)]
+    # After seven measures the colours return, with broken lines.
+    dash = "-" if style < len(_COLOURS) else "--"
+    look = {"color": colour, "marker": marker, "markersize": 4.2, "linewidth": 1.6}
+    ax.plot(place, values, dash, clip_on=False, zorder=3, **look)
+    bands = [(at, *score.interval) for at, score in found if score.interval is not None]
+    if bands:
+        ax.fill_between(*zip(*bands, strict=True), color=colour, alpha=0.18, linewidth=0, zorder=2)
+    return values[-1], colour
+
+
+def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]], last: int) -> None:
+    """Name each line at its right end, moved apart so that no two names touch."""
+    low, high = ax.get_ylim()
+    gap = (high - low) * 0.062
+    order = sorted(ends, key=lambda end: end[0])
+    places = [end[0] for end in order]
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    shift = max(0.0, places[-1] - high)
+    places = [place - shift for place in places] if shift else places
+    for i in range(len(places) - 2, -1, -1):
+        places[i] = min(places[i], places[i + 1] - gap)
+    for (value, colour, name), place in zip(order, places, strict=True):
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4}
+        at = (last + 0.35 + 0.02 * last, place)
+        ax.annotate(
+            name, (last, value), at, color=colour, va="center", annotation_clip=False, arrowprops=line
+        )
+    ax.set_ylim(low, high)
+
+
+def _heat_map(figure: Figure, ax: Axes, scores: Scores, measure: str) -> None:
+    rows, columns, values = scores.matrix(measure)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    signed = low < -0.05
+    bound = max(abs(low), abs(high))
+    limits = {"vmin": -bound, "vmax": bound} if signed else {"vmin": low, "vmax": high}
+    image = ax.imshow(values, cmap="PuOr_r" if signed else "cividis", aspect="equal", **limits)
+    ax.set_xticks(range(len(columns)), list(map(str, columns)), **_slanted(list(map(str, columns))))
+    ax.set_yticks(range(len(rows)), list(map(str, rows)))
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_title(measure, loc="left")
+    if values.size <= 200:
+        for (i, j), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                red, green, blue, _ = image.cmap(image.norm(value))
+                light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+                text = f"{value:.2f}" if bound < 10 else format_value(value)
+                ax.text(j, i, text, ha="center", va="center", fontsize=6.8, color=_INK if light else "white")
+    bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=2, labelsize=8)
+
+
+def _slanted(labels: Sequence[str]) -> dict[str, Any]:
+    return {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, labels)) > 3 else {}
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    return figure
+
+
+@contextmanager
+def _style(**changes: Any) -> Iterator[None]:
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise MissingExtraError('Figures need matplotlib: pip install "pyrepsim[plot]".') from error
+    with mpl.rc_context(_STYLE | changes):
+        yield

@@ -1,0 +1,275 @@
+"""Accumulators: chunks of rows in, `Side` and `Pair` out. One pass, memory independent of the number of rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import check_paired, rows_view
+from ..backends import default_threads, get_backend
+from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StoreError
+from .pair import Pair, Side, pair_of, side_of
+from .state import State
+
+__all__ = ["ROWS", "MomentsSet", "PairedMoments"]
+
+ROWS = ("raw", "unit", "unit_centred")
+_PRECISIONS = ("fp64", "fp32")
+_ROWS_PER_CALL = 16_384
+"""Larger updates are cut into calls of this many rows, so that Ctrl-C is heard between them. The sums don't notice."""
+_REMEDY = {
+    "unit": "is all zero and has no direction, so its cosine is undefined",
+    "unit_centred": "is constant across features, so its correlation is undefined",
+}
+
+
+class MomentsSet:
+    """Moments of several representations over the same rows, and of chosen pairs among them.
+
+    widths : features of each representation.
+    pairs : index pairs (i, j) whose cross moments to keep.
+    rows : row transforms to keep moments of: ``"raw"``; ``"unit"`` (x / |x|, for cosine RSA);
+        ``"unit_centred"`` ((x - mean x) / |x - mean x|, for correlation RSA).
+    precision : ``"fp64"``, or ``"fp32"``: products in float32, summed in float32 over 256 rows, then in float64;
+        error of an entry of the scatter about 1e-6 of sqrt(S_ii S_jj), against 1e-14 in float64.
+
+    The result has the same bits for any chunking of the rows, any number of threads and any memory layout.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        pairs: Sequence[tuple[int, int]] = (),
+        *,
+        rows: Sequence[str] = ("raw",),
+        precision: str = "fp64",
+        backend: str = "auto",
+        n_threads: int | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        if precision not in _PRECISIONS:
+            raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
+        if not rows or not set(rows) <= set(ROWS):
+            raise OptionError(f"rows must name some of {', '.join(ROWS)}: got {tuple(rows)!r}.")
+        if n_threads is not None and n_threads < 1:
+            raise OptionError(f"n_threads must be at least 1: got {n_threads}.")
+        self.widths = tuple(int(width) for width in widths)
+        self.pairs = tuple((int(i), int(j)) for i, j in pairs)
+        self.rows = tuple(kind for kind in ROWS if kind in rows)
+        self.precision = precision
+        self.n_threads = n_threads or default_threads()
+        self.labels = tuple(labels) if labels is not None else tuple(f"array {i}" for i in range(len(self.widths)))
+        self._backend = get_backend(backend)
+        self._live = {
+            kind: self._backend.Moments(self.widths, self.pairs, rows=kind, precision=precision) for kind in self.rows
+        }
+        self._merged: dict[str, State] = {}
+        self._states: dict[str, State] = {}
+        self._sides: dict[tuple[str, int], Side] = {}
+
+    @property
+    def backend(self) -> str:
+        return self._backend.name
+
+    @property
+    def n_samples(self) -> float:
+        live = next(iter(self._live.values())).n_samples
+        return live + (self._merged[self.rows[0]].n_samples if self._merged else 0)
+
+    def update(self, chunk: Sequence[Any]) -> None:
+        """Add one chunk: an array (n, width) for each representation, rows matched by position.
+
+        Raises NonFiniteError, DegenerateError (a row without direction, for unit rows) or ShapeError before anything
+        is added: a refused chunk leaves the sums as they were.
+        """
+        views = [rows_view(array, label) for array, label in zip(chunk, self.labels, strict=True)]
+        for view, width, label in zip(views, self.widths, self.labels, strict=True):
+            if view.shape != (views[0].shape[0], width):
+                raise ShapeError(
+                    f"{label} must have shape ({views[0].shape[0]}, {width}), the rows of {self.labels[0]} "
+                    f"and the width declared: got {view.shape}."
+                )
+            self._refuse_bad_rows(view, label)
+        for start in range(0, len(views[0]), _ROWS_PER_CALL):
+            part = [view[start : start + _ROWS_PER_CALL] for view in views]
+            for moments in self._live.values():
+                moments.update(part, self.n_threads)
+        self._forget()
+
+    def state(self, rows: str = "raw") -> State:
+        """The sums over all rows so far: frozen, and their own memory."""
+        if rows in self._states:
+            return self._states[rows]
+        if rows not in self._live:
+            raise OptionError(
+                f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
+                f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
+            )
+        state = self._as_state(self._live[rows].get_state(complete=True), rows)
+        self._states[rows] = self._merged[rows] + state if self._merged else state
+        return self._states[rows]
+
+    def side(self, index: int, rows: str = "raw") -> Side:
+        """Moments of one representation."""
+        if (rows, index) not in self._sides:
+            self._sides[rows, index] = side_of(self.state(rows), index, self.labels[index])
+        return self._sides[rows, index]
+
+    def pair_at(self, k: int, rows: str = "raw") -> Pair:
+        """Moments of the k-th pair."""
+        i, j = self.pairs[k]
+        return pair_of(self.state(rows), k, self.side(i, rows), self.side(j, rows))
+
+    def merge(self, other: MomentsSet) -> None:
+        """Add the samples of ``other``, accumulated elsewhere with the same options."""
+        if other.rows != self.rows:
+            raise OptionError(f"moments merge when they keep the same rows: got {self.rows} and {other.rows}.")
+        theirs = {kind: other.state(kind) for kind in self.rows}
+        self._merged = {kind: self._merged[kind] + theirs[kind] if self._merged else theirs[kind] for kind in self.rows}
+        self._forget()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything, so that `load` continues to the same bits. Written aside, then renamed over ``path``."""
+        arrays: dict[str, np.ndarray] = {}
+        header = {
+            "format": "pyrepsim moments 1",
+            "widths": self.widths,
+            "pairs": self.pairs,
+            "rows": self.rows,
+            "precision": self.precision,
+            "n_samples": {kind: self._live[kind].n_samples for kind in self.rows},
+            "merged": {kind: state.n_samples for kind, state in self._merged.items()},
+        }
+        for kind in self.rows:
+            arrays |= _flatten(f"live/{kind}", self._live[kind].get_state(complete=False))
+            if self._merged:
+                arrays |= _flatten(f"merged/{kind}", vars(self._merged[kind]))
+        aside = Path(f"{os.fspath(path)}.tmp")
+        with open(aside, "wb") as file:
+            np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Take over what `save` wrote; the options must be those of the accumulator that wrote it."""
+        with _opened(path) as file:
+            header = json.loads(bytes(file["header"]))
+            ours = {"widths": list(self.widths), "pairs": [list(p) for p in self.pairs], "rows": list(self.rows)}
+            ours["precision"] = self.precision  # type: ignore[assignment]
+            for key, value in ours.items():
+                if header[key] != value:
+                    raise StoreError(f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}.")
+            sides = len(self.widths)
+            for kind in self.rows:
+                live = _unflatten(file, f"live/{kind}", sides, len(self.pairs))
+                self._live[kind].set_state({**live, "n_samples": header["n_samples"][kind]})
+            self._merged = {
+                kind: self._as_state({**_unflatten(file, f"merged/{kind}", sides, len(self.pairs)), "n_samples": n}, kind)
+                for kind, n in header["merged"].items()
+            }
+        self._forget()
+
+    def _forget(self) -> None:
+        self._states.clear()
+        self._sides.clear()
+
+    def _refuse_bad_rows(self, view: np.ndarray, label: str) -> None:
+        bad = self._backend.first_nonfinite(view, self.n_threads)
+        if bad is not None:
+            raise NonFiniteError(
+                f"{label} must be finite: got {view[bad]} at row {bad[0]}, feature {bad[1]} of this chunk. "
+                "Drop or repair such rows in both representations."
+            )
+        for kind in self.rows:
+            bad = self._backend.first_directionless_row(view, kind, self.n_threads)
+            if bad is not None:
+                raise DegenerateError(
+                    f"row {bad[0]} of {label} (in this chunk) {_REMEDY[kind]}. Drop it from both representations, "
+                    "or use a metric that does not divide by row norms (sqeuclidean, dot)."
+                )
+
+    def _as_state(self, sums: Mapping[str, Any], rows: str) -> State:
+        return State(
+            rows=rows,
+            precision=self.precision,
+            pairs=self.pairs,
+            n_samples=sums["n_samples"],
+            shift=tuple(sums["shift"]),
+            products=tuple(sums["products"]),
+            cross=tuple(sums["cross"]),
+            weighted=tuple(sums["weighted"]),
+            norms=sums["norms"],
+        )
+
+
+class PairedMoments(MomentsSet):
+    """Moments of two representations over the same rows: streaming, mergeable, saveable.
+
+    >>> moments = PairedMoments(768, 768)
+    >>> for x, y in chunks: moments.update(x, y)
+    >>> LinearCKA().score(moments)
+    """
+
+    def __init__(
+        self,
+        width_x: int,
+        width_y: int,
+        *,
+        rows: Sequence[str] = ("raw",),
+        precision: str = "fp64",
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        super().__init__(
+            (width_x, width_y), ((0, 1),), rows=rows, precision=precision, backend=backend, n_threads=n_threads, labels=("X", "Y")
+        )
+
+    def update(self, x: Any, y: Any) -> None:  # type: ignore[override]
+        """Add rows (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""
+        super().update(check_paired(x, y))
+
+    def pair(self, rows: str = "raw") -> Pair:
+        """What a measure reads."""
+        return self.pair_at(0, rows)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None) -> PairedMoments:
+        """What `save` wrote, ready for more rows."""
+        with _opened(path) as file:
+            header = json.loads(bytes(file["header"]))
+        moments = cls(
+            *header["widths"], rows=header["rows"], precision=header["precision"], backend=backend, n_threads=n_threads
+        )
+        moments.restore(path)
+        return moments
+
+
+_LISTS = ("shift", "products", "cross", "weighted", "pending")
+
+
+def _flatten(prefix: str, sums: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    arrays = {f"{prefix}/norms": sums["norms"]}
+    for key in _LISTS:
+        arrays |= {f"{prefix}/{key}/{i}": array for i, array in enumerate(sums.get(key, ()))}
+    return arrays
+
+
+def _unflatten(file: Mapping[str, np.ndarray], prefix: str, sides: int, pairs: int) -> dict[str, Any]:
+    sums: dict[str, Any] = {"norms": file[f"{prefix}/norms"]}
+    for key in _LISTS:
+        count = pairs if key == "cross" else sides
+        sums[key] = [file[f"{prefix}/{key}/{i}"] for i in range(count) if f"{prefix}/{key}/{i}" in file]
+    return sums
+
+
+def _opened(path: str | os.PathLike[str]) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} must be a file written by moments.save(...): {error}.") from error

@@ -1,0 +1,177 @@
+"""What a measure reads: centred moments of one representation (`Side`) and of two (`Pair`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import NonFiniteError, ShapeError
+from .state import State, sum_of_norm_products
+
+__all__ = ["Pair", "Side", "pair_of", "side_of"]
+
+_EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Moments of one representation: rows x (after the row transform), centred at their mean m."""
+
+    n_samples: float
+    mean: np.ndarray
+    """m, (d,)."""
+    scatter: np.ndarray
+    """S = sum (x - m)(x - m)^T, (d, d): unnormalised."""
+    norm_spread: float
+    """sum a^2 - (sum a)^2 / n with a = |x - m|^2: the scatter of squared norms."""
+    norm_weighted: np.ndarray
+    """sum a (x - m), (d,)."""
+    epsilon: float
+    """Unit round-off of the products that made the sums."""
+    label: str = "X"
+
+    @property
+    def n_features(self) -> int:
+        return len(self.mean)
+
+    @cached_property
+    def total(self) -> float:
+        """tr S: n times the total variance."""
+        return float(np.trace(self.scatter))
+
+    @cached_property
+    def norm_sq(self) -> float:
+        """|S|_F^2."""
+        return float(np.sum(self.scatter * self.scatter))
+
+    @cached_property
+    def varying(self) -> np.ndarray:
+        """Mask of features that vary by more than the rounding of their mean: the others are constant."""
+        sd = np.sqrt(np.maximum(np.diag(self.scatter), 0.0) / self.n_samples)
+        return sd > 8 * 2.0**-53 * np.abs(self.mean)
+
+    @cached_property
+    def is_constant(self) -> bool:
+        return not self.varying.any()
+
+    @cached_property
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of S, descending, and the eigenvectors as columns."""
+        values, vectors = np.linalg.eigh(self.scatter)
+        return values[::-1], vectors[:, ::-1]
+
+    @cached_property
+    def whitening(self) -> np.ndarray:
+        """W, (d, rank), with W^T S W = I over the numerical range of S.
+
+        S is scaled to unit diagonal first, which changes no canonical correlation and keeps features of very
+        different size apart from rounding. Constant features are left out.
+        """
+        values, vectors, scale = self._scaled_spectrum
+        return scale[:, None] * vectors[:, : self.rank] / np.sqrt(values[: self.rank])
+
+    @cached_property
+    def rank(self) -> int:
+        """Numerical rank of S scaled to unit diagonal."""
+        return self.rank_of(self._scaled_spectrum[0])
+
+    @cached_property
+    def condition(self) -> float:
+        """Largest over smallest eigenvalue counted in the rank, after scaling to unit diagonal."""
+        values = self._scaled_spectrum[0]
+        return float(values[0] / values[self.rank - 1])
+
+    @cached_property
+    def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        scale = np.zeros(self.n_features)
+        scale[self.varying] = 1.0 / np.sqrt(np.diag(self.scatter)[self.varying])
+        values, vectors = np.linalg.eigh(self.scatter * np.outer(scale, scale))
+        return values[::-1], vectors[:, ::-1], scale
+
+    def rank_of(self, eigenvalues: np.ndarray) -> int:
+        """How many of the descending eigenvalues stand above d * epsilon * largest, at most n - 1."""
+        above = eigenvalues > self.n_features * self.epsilon * eigenvalues[0]
+        return int(min(np.count_nonzero(above), max(self.n_samples - 1, 0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Moments of two representations over the same rows."""
+
+    x: Side
+    y: Side
+    cross: np.ndarray
+    """S_xy = sum (x - m_x)(y - m_y)^T, (d_x, d_y)."""
+    norm_products: float
+    """sum a b - (sum a)(sum b) / n with a = |x - m_x|^2, b = |y - m_y|^2: the cross scatter of squared norms."""
+    weighted_x: np.ndarray
+    """sum b (x - m_x), (d_x,)."""
+    weighted_y: np.ndarray
+    """sum a (y - m_y), (d_y,)."""
+
+    @property
+    def n_samples(self) -> float:
+        return self.x.n_samples
+
+    @cached_property
+    def cross_sq(self) -> float:
+        """|S_xy|_F^2."""
+        return float(np.sum(self.cross * self.cross))
+
+    @cached_property
+    def singular_values(self) -> np.ndarray:
+        """Singular values of S_xy, descending."""
+        return np.linalg.svd(self.cross, compute_uv=False)
+
+    @classmethod
+    def of_side(cls, side: Side) -> Pair:
+        """A representation paired with itself."""
+        return cls(side, side, side.scatter, side.norm_spread, side.norm_weighted, side.norm_weighted)
+
+    def swapped(self) -> Pair:
+        """Y first."""
+        return Pair(self.y, self.x, self.cross.T, self.norm_products, self.weighted_y, self.weighted_x)
+
+
+def side_of(state: State, s: int, label: str) -> Side:
+    """Centre the sums of one side at its mean."""
+    n = state.n_samples
+    if n <= 0:
+        raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
+    total = state.weighted[s][0]
+    e = total / n
+    scatter = state.products[s] - np.outer(total, e)
+    norm_spread, weighted = _norms(state, s, s, state.products[s], e, e)
+    if not np.isfinite(scatter).all():
+        raise NonFiniteError(f"the sums of {label} must be finite: they overflowed float64. Rescale the rows (|x| below 1e150).")
+    return Side(
+        n_samples=n,
+        mean=state.shift[s] + e,
+        scatter=scatter,
+        norm_spread=norm_spread,
+        norm_weighted=weighted,
+        epsilon=_EPSILON[state.precision],
+        label=label,
+    )
+
+
+def pair_of(state: State, k: int, x: Side, y: Side) -> Pair:
+    """Centre the cross sums of pair k, whose sides were centred before."""
+    i, j = state.pairs[k]
+    n, uv = state.n_samples, state.cross[k]
+    e, f = state.weighted[i][0] / n, state.weighted[j][0] / n
+    norm_products, weighted_y = _norms(state, i, j, uv, e, f)
+    _, weighted_x = _norms(state, j, i, uv.T, f, e)
+    return Pair(x, y, uv - n * np.outer(e, f), norm_products, weighted_x, weighted_y)
+
+
+def _norms(state: State, r: int, s: int, uv: np.ndarray, e: np.ndarray, f: np.ndarray) -> tuple[float, np.ndarray]:
+    """With a = |u - e|^2, b = |v - f|^2: the centred sum of a b, and sum a (v - f)."""
+    n = state.n_samples
+    a = state.norms[0, r] - n * float(e @ e)
+    b = state.norms[0, s] - n * float(f @ f)
+    spread = sum_of_norm_products(state, r, s, uv, e, f) - a * b / n
+    weighted = state.weighted[s][1 + r] - 2 * (e @ uv) - f * state.norms[0, r] + 2 * n * float(e @ e) * f
+    return spread, weighted

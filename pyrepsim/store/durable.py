@@ -1,0 +1,201 @@
+"""Files that are either whole or absent after a crash, and claims that die with the process that made them."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import StoreError
+from . import faults
+from .layout import CHECKSUMS, Parts
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL)
+
+
+def temporary(path: Path) -> Path:
+    return path.with_name(f".tmp-{path.name}")
+
+
+def sync(fd: int) -> None:
+    os.fsync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(fd)
+    finally:
+        os.close(fd)
+
+
+class DurableFile:
+    """A file under a temporary name, with a running checksum, that gets its own name when all bytes are on disk.
+
+    Write, then ``finish()``: fsync, rename, fsync of the folder. Leaving the with-block otherwise removes it.
+    """
+
+    def __init__(
+        self, root: Path, parts: Parts, *, checksum: str, head: bytes = b"", shard: int | None = None, what: str = ""
+    ) -> None:
+        self._path = root.joinpath(*parts)
+        self._shard, self._what = shard, what
+        self._digest: Any = CHECKSUMS[checksum](head)
+        self._fd = os.open(temporary(self._path), _NEW, 0o666)
+        self.n_bytes = len(head)
+        try:
+            self._write(memoryview(head))
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> DurableFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            temporary(self._path).unlink(missing_ok=True)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append ``data``, a flat buffer of bytes."""
+        view = memoryview(data)
+        self._digest.update(view)
+        self.n_bytes += len(view)
+        if faults.VARIABLE in os.environ:
+            view = self._write_half(view)
+        self._write(view)
+
+    def _write(self, view: memoryview) -> None:
+        while view:  # the system may take less than it is given
+            view = view[os.write(self._fd, view) :]
+
+    def _write_half(self, view: memoryview) -> memoryview:
+        """Write half, strike, and return what is left to write, spoiled if that was the wish."""
+        half = len(view) // 2
+        self._write(view[:half])
+        fault, view = faults.strike("write", self._shard, self._what), view[half:]
+        if fault == "flip":
+            spoiled = bytearray(view)
+            spoiled[len(spoiled) // 2] ^= 1
+            return memoryview(spoiled)
+        if fault == "short":
+            return view[os.write(self._fd, view[: (len(view) + 1) // 2]) :]
+        return view
+
+    def checksum(self) -> str:
+        return self._digest.hexdigest()
+
+    def finish(self) -> None:
+        sync(self._fd)
+        faults.strike("fsync", self._shard, self._what)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+        try:
+            temporary(self._path).rename(self._path)
+            faults.strike("rename", self._shard, self._what)
+            sync_folder(self._path.parent)
+            faults.strike("dirsync", self._shard, self._what)
+        except BaseException:
+            temporary(self._path).unlink(missing_ok=True)
+            raise
+
+
+def write_durably(root: Path, parts: Parts, data: bytes, *, shard: int | None = None, what: str = "") -> None:
+    """A whole small file at once."""
+    with DurableFile(root, parts, checksum="xxh3_128", shard=shard, what=what) as file:
+        file.write(data)
+        file.finish()
+
+
+@contextmanager
+def claim(folder: Path, name: str, *, wait: bool = False) -> Iterator[str]:
+    """Hold the exclusive right to ``name`` inside ``folder``; yields "held", "busy" or "unlocked".
+
+    The right is an flock on the file ``.claim-<name>``: the system drops it when its holder dies, so no claim is ever
+    stale and the file itself means nothing. "unlocked": this file system has no flock; each writer must then keep to
+    its own shards.
+    """
+    path = folder / f".claim-{name}"
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        state = _lock(fd, wait)
+        if state == "busy" or _is_at(fd, path):
+            break
+        os.close(fd)  # its holder removed the file between our open and our lock: try the new one
+    try:
+        yield state
+    finally:
+        if state != "busy":
+            path.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _lock(fd: int, wait: bool) -> str:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return "busy"
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            os.close(fd)
+            raise
+        return "unlocked"
+    return "held"
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def make_folder(folder: Path) -> None:
+    """A real folder at ``folder`` (never a link), durable in its parent."""
+    try:
+        folder.mkdir()
+        sync_folder(folder.parent)
+    except FileExistsError:
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise StoreError(
+                f"{folder} must be a folder of the store: found a link or a file. Remove it, or write elsewhere."
+            ) from None
+
+
+@contextmanager
+def explained(root: Path) -> Iterator[None]:
+    """Turn what the system says while writing into a StoreError with a remedy."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            remedy = (
+                f"free some space ({_free(root)} left) or choose another disk, then run the same command again: "
+                "committed shards are kept and it goes on from there"
+            )
+        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            remedy = "choose a folder you may write to, or change its permissions"
+        else:
+            remedy = "check the disk, then run the same command again: committed shards are kept"
+        raise StoreError(
+            f"Writing the store {root} must reach the disk: {error.strerror or error}. To go on, {remedy}."
+        ) from error
+
+
+def _free(root: Path) -> str:
+    try:
+        found = os.statvfs(root)
+    except OSError:
+        return "an unknown amount"
+    return f"{found.f_bavail * found.f_frsize / 1e9:.2f} GB"

@@ -1,0 +1,263 @@
+"""What a store says about itself: the plan (frozen first), a record per committed shard, the manifest (sealed last).
+
+Each is a frozen dataclass with ``to_bytes`` and a checking ``from_bytes``: whatever passes may be trusted by the rest
+of the room, since every count, size and name agrees with the plan.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..errors import CorruptStoreError, OptionError, StoreError
+from . import jsonfile
+from .layout import CHECKSUMS, DTYPES, FORMAT, PAGE, VERSION, is_layer_name
+from .rows import ROW_BYTES
+
+OVERFLOW = ("upgrade", "error")
+MAX_LAYERS, MAX_SHARDS = 4096, 100_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be stored, decided before the first byte; its digest is the identity of the store."""
+
+    user: dict[str, Any]
+    layers: dict[str, int]
+    shard_rows: tuple[int, ...]
+    dtype: str
+    overflow: str
+    checksum: str
+
+    @property
+    def n_rows(self) -> int:
+        return sum(self.shard_rows)
+
+    def body(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "plan": self.user,
+            "layers": [{"name": name, "width": width} for name, width in self.layers.items()],
+            "shard_rows": list(self.shard_rows),
+            "dtype": self.dtype,
+            "overflow": self.overflow,
+            "checksum": self.checksum,
+        }
+
+    @cached_property
+    def data(self) -> bytes:
+        return jsonfile.dump(self.body())
+
+    @cached_property
+    def digest(self) -> str:
+        return jsonfile.digest_of(self.data, "plan.json")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Plan:
+        body, _ = jsonfile.load(data, where)
+        _check_version(body, where)
+        names = {"format": str, "version": int, "plan": dict, "layers": list, "shard_rows": list}
+        _check_fields(body, names | {"dtype": str, "overflow": str, "checksum": str}, where)
+        for layer in body["layers"]:
+            _check_fields(layer, {"name": str, "width": int}, f"a layer of {where}")
+        layers = {layer["name"]: layer["width"] for layer in body["layers"]}
+        plan = cls(
+            body["plan"], layers, tuple(body["shard_rows"]), body["dtype"], body["overflow"], body["checksum"]
+        )
+        fault = plan.fault()
+        if fault or len(layers) != len(body["layers"]):
+            raise CorruptStoreError(f"{where} must be a plan: {fault or 'two layers have one name'}.")
+        if plan.data != data:
+            raise CorruptStoreError(f"{where} must be written as FORMAT.md says: its bytes are in another form.")
+        return plan
+
+    def fault(self) -> str | None:
+        """What is wrong with this plan, in words, or None."""
+        if not 1 <= len(self.layers) <= MAX_LAYERS:
+            return f"it must name 1 to {MAX_LAYERS} layers: got {len(self.layers)}"
+        for name, width in self.layers.items():
+            if not isinstance(name, str) or not is_layer_name(name):
+                return f"a layer's name must be 1 to 64 of A-Za-z0-9._- and not start with . or -: got {name!r}"
+            if not _is_count(width) or width < 1:
+                return f"the width of layer {name} must be an integer of at least 1: got {width!r}"
+        if len(self.shard_rows) > MAX_SHARDS:
+            return f"it must have at most {MAX_SHARDS} shards: got {len(self.shard_rows)}; make them larger"
+        wrong = next((rows for rows in self.shard_rows if not _is_count(rows)), None)
+        if wrong is not None:
+            return f"the rows of a shard must be an integer of at least 0: got {wrong!r}"
+        if self.n_rows * max(max(self.layers.values()) * 4, ROW_BYTES) > jsonfile.MAX_INT:
+            return f"{self.n_rows} rows of such layers are more than 2^53 bytes"
+        for name, value, choices in (
+            ("dtype", self.dtype, DTYPES),
+            ("overflow", self.overflow, OVERFLOW),
+            ("checksum", self.checksum, CHECKSUMS),
+        ):
+            if value not in choices:
+                return f"{name} must be one of {', '.join(choices)}: got {value!r}"
+        return None
+
+    def check(self) -> None:
+        """Raise OptionError for a plan that could not be stored or read back."""
+        fault = self.fault()
+        if fault:
+            raise OptionError(f"The plan of a store cannot be kept: {fault}.")
+        try:
+            jsonfile.check_writable(self.user, "plan")
+        except (ValueError, TypeError) as error:
+            raise OptionError(
+                f"plan must be a JSON object of strings, finite numbers, lists and objects with string keys: {error}. "
+                "Convert it first, e.g. int(x), float(x), str(path)."
+            ) from error
+        if len(self.data) > jsonfile.MAX_BYTES:
+            raise OptionError(f"plan must take at most {jsonfile.MAX_BYTES} bytes: got {len(self.data)}. Store a digest.")
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size and checksum of a whole file, header included."""
+
+    n_bytes: int
+    checksum: str
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer's shard file: how it was stored and what was seen in it."""
+
+    dtype: str
+    n_bytes: int
+    checksum: str
+    nonfinite: int
+    absmax: float
+    shift: str
+    """Mean of the first 4096 rows, float32 little-endian, in base64."""
+
+    def shift_vector(self, width: int) -> np.ndarray:
+        return np.frombuffer(base64.b64decode(self.shift), dtype="<f4", count=width)
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """One committed shard. It exists in the journal if and only if all its files are whole and durable."""
+
+    shard: int
+    rows: int
+    plan: str
+    tokens: FileRecord
+    layers: dict[str, LayerRecord]
+
+    def to_bytes(self) -> bytes:
+        return jsonfile.dump(dataclasses.asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, plan: Plan, shard: int, where: str) -> tuple[ShardRecord, str]:
+        """The record and its digest; CorruptStoreError unless it is that of ``shard`` under ``plan``."""
+        body, digest = jsonfile.load(data, where)
+        _check_fields(body, {"shard": int, "rows": int, "plan": str, "tokens": dict, "layers": dict}, where)
+        rows = plan.shard_rows[shard]
+        _check_equal(body, {"shard": shard, "rows": rows, "plan": plan.digest}, where)
+        tokens = _file_record(body["tokens"], f"tokens in {where}")
+        _check_equal(body["tokens"], {"n_bytes": PAGE + rows * ROW_BYTES}, f"tokens in {where}")
+        if list(body["layers"]) != sorted(plan.layers):
+            raise CorruptStoreError(f"{where} must list the layers of the plan: found {list(body['layers'])[:20]}.")
+        layers = {
+            name: _layer_record(body["layers"][name], plan, name, rows, f"layer {name} in {where}")
+            for name in plan.layers
+        }
+        return cls(shard, rows, plan.digest, tokens, layers), digest
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The last file: its digest, the root digest, covers the plan and all records, and through them every byte."""
+
+    plan: str
+    n_rows: int
+    records: tuple[str, ...]
+    rows_digest: str
+    docs: FileRecord | None
+
+    def to_bytes(self) -> bytes:
+        return jsonfile.dump({"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, plan: Plan, where: str) -> tuple[Manifest, str]:
+        body, digest = jsonfile.load(data, where)
+        _check_version(body, where)
+        names = {"format": str, "version": int, "plan": str, "n_rows": int, "records": list, "rows_digest": str}
+        _check_fields(body, names | {"docs": (dict, type(None))}, where)
+        _check_equal(body, {"plan": plan.digest, "n_rows": plan.n_rows}, where)
+        if len(body["records"]) != len(plan.shard_rows) or not all(map(_is_digest, body["records"])):
+            raise CorruptStoreError(f"{where} must hold a digest for each of {len(plan.shard_rows)} shards.")
+        docs = None if body["docs"] is None else _file_record(body["docs"], f"docs in {where}")
+        return cls(plan.digest, plan.n_rows, tuple(body["records"]), body["rows_digest"], docs), digest
+
+
+def _layer_record(body: Any, plan: Plan, name: str, rows: int, where: str) -> LayerRecord:
+    names = {"dtype": str, "n_bytes": int, "checksum": str, "nonfinite": int, "absmax": float, "shift": str}
+    _check_fields(body, names, where)
+    allowed = {plan.dtype, "float32"} if plan.overflow == "upgrade" else {plan.dtype}
+    if body["dtype"] not in allowed:
+        raise CorruptStoreError(f"{where} must be stored as {' or '.join(sorted(allowed))}: found {body['dtype']!r}.")
+    width = plan.layers[name]
+    size = PAGE + rows * width * DTYPES[body["dtype"]].itemsize
+    _check_equal(body, {"n_bytes": size, "nonfinite": 0}, where)
+    record = LayerRecord(**body)
+    try:
+        shift = np.frombuffer(base64.b64decode(record.shift, validate=True), dtype="<f4")
+    except ValueError as error:
+        raise CorruptStoreError(f"{where} must hold a shift in base64: {error}.") from error
+    if shift.shape != (width,) or not record.absmax >= 0.0 or not (np.abs(shift) <= record.absmax * 1.001).all():
+        raise CorruptStoreError(f"{where} must hold a shift of {width} values within its absmax, {record.absmax}.")
+    return record
+
+
+def _file_record(body: Any, where: str) -> FileRecord:
+    _check_fields(body, {"n_bytes": int, "checksum": str}, where)
+    return FileRecord(**body)
+
+
+def _check_version(body: dict[str, Any], where: str) -> None:
+    if body.get("format") != FORMAT:
+        raise CorruptStoreError(f"{where} must say format {FORMAT!r}: found {body.get('format')!r}. This is no store.")
+    if body.get("version") != VERSION:
+        raise StoreError(
+            f"This pyrepsim reads stores of version {VERSION}: {where} has {body.get('version')!r}. Upgrade pyrepsim."
+        )
+
+
+def _check_fields(body: Any, names: dict[str, Any], where: str) -> None:
+    """Exactly these keys, of exactly these types; integers are counts (a bool is not an integer here)."""
+    if not isinstance(body, dict) or body.keys() != names.keys():
+        found = sorted(body) if isinstance(body, dict) else type(body).__name__
+        raise CorruptStoreError(f"{where} must have the keys {', '.join(names)}: found {str(found)[:200]}.")
+    for name, kind in names.items():
+        value = body[name]
+        if not (_is_count(value) if kind is int else isinstance(value, kind)):
+            raise CorruptStoreError(f"{name!r} of {where} must be {_WORDS.get(kind, 'null or object')}: {str(value)[:64]!r}.")
+
+
+def _check_equal(body: dict[str, Any], values: dict[str, Any], where: str) -> None:
+    for name, due in values.items():
+        if body[name] != due:
+            raise CorruptStoreError(
+                f"{name!r} of {where} must be {due!r}, as the plan has it: found {body[name]!r}. "
+                "The file was changed or belongs to another store; restore it from a copy."
+            )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64
+
+
+_WORDS = {int: "a whole number", str: "a string", dict: "an object", list: "a list", float: "a number with a point"}

@@ -1,0 +1,1 @@
+"""Shared by all tests: reference implementations, data generators, assertions."""
