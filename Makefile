@@ -24,11 +24,12 @@ demo: $(VENV)/.built ## compare two real models, layer by layer: a table, a figu
 test: $(VENV)/.built ## run the tests
 	$(BIN)/python -m pytest -q
 
-lint: $(VENV)/.lint ## ruff, clang-format, pyright
+lint: $(VENV)/.lint ## ruff, pyright, clang-format, clang-tidy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/clang-format --dry-run -Werror $$(find csrc -name '*.h' -o -name '*.cpp')
-	$(BIN)/pyright
+	$(BIN)/pyright --warnings
+	find csrc -name '*.h' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
+	find csrc -name '*.cpp' | xargs -n 1 -P 2 $(BIN)/clang-tidy --quiet -p $$(ls -d build/cmake-* | head -1)
 
 build: $(VENV)/.built ## compile the engine, or only what changed in it
 

@@ -23,8 +23,6 @@ FLOORS = {
     "stats": 3,
     "store": 3,
     "measures": 4,
-    "passes": 4,
-    "pairing": 3,
     "compare": 5,
     "profile": 5,
     "report": 5,

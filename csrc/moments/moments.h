@@ -1,6 +1,6 @@
 // Streaming shifted moments of a set of representations over the same rows, and of chosen pairs among them.
 //
-// With u_i = t(x_i) - c, where t is the row transform and c the mean of the first block of rows, the state is plain sums:
+// With u_i = t(x_i) - c, where t is the row transform and c is near the mean of the first block, the state is plain sums:
 //     n,  U = sum u,  R = sum u u^T,  per pair sum u v^T,
 //     with a = |u|^2, b = |v|^2:  sum a,  sum a b,  sum a v   (what debiased CKA and squared distances need).
 // Rows are cut into blocks at multiples of kBlockRows from the start of the stream. Each sum receives one float64
@@ -81,8 +81,7 @@ class Moments {
     const char* panel(const Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const;
     Packed make_packed(std::int64_t n_blocks) const;
     void plan_tasks();
-    void set_shift(const Block& block);
-    std::vector<double> mean_of(const Block& block, int side) const;
+    std::vector<double> shift_for(const Block& block, int side) const;
     void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, Packed& packed, int n_threads) const;
     void add_norm_products(const std::vector<Block>& blocks, const Packed& packed, double* norms) const;
     void run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out) const;

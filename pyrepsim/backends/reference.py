@@ -40,6 +40,18 @@ def _transform(rows: np.ndarray, kind: str) -> np.ndarray:
     return rows if kind == "raw" else rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def _shift_for(block: np.ndarray) -> np.ndarray:
+    """Near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself where it is constant.
+
+    The low bits of the full mean, the same in every row, would leave the same rounding error in every product.
+    """
+    mean, sd = block.mean(axis=0), block.std(axis=0)
+    grid = np.ldexp(1.0, np.frexp(np.where(sd > 0, sd, 1.0))[1] - 5)
+    rounds = (sd > 0) & (np.abs(mean) < grid * 2.0**52)
+    shift = np.where(rounds, np.round(mean / grid) * grid, mean)
+    return np.where(block.min(axis=0) == block.max(axis=0), block[0], shift)
+
+
 class Moments:
     """Sums over rows u = t(x) - c: see stats/state.py for their names and formulas."""
 
@@ -67,7 +79,7 @@ class Moments:
     def _add(self, block: list[np.ndarray]) -> None:
         block = [_transform(rows, self.rows) for rows in block]
         if self._n_done == 0:
-            self._shift = [rows.mean(axis=0) for rows in block]
+            self._shift = [_shift_for(rows) for rows in block]
         single = np.float32 if self.precision == "fp32" else np.float64
         shifted = [rows - shift for rows, shift in zip(block, self._shift, strict=True)]
         norms = [(u * u).sum(axis=1) for u in shifted]

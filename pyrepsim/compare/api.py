@@ -82,8 +82,9 @@ def compare(
             if saved is not None:
                 saved.save(index, moments, finished=True)
             scores += score_group(group, moments, wanted, engine, source.provenance, source)
+    scores = ordered(scores, pairs)
     if not stores:
         scores = [replace(score, layer_x=None, layer_y=None) for score in scores]
         if isinstance(measures, Measure | str):
             return scores[0]
-    return Scores(ordered(scores, pairs))
+    return Scores(scores)

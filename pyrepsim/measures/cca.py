@@ -14,8 +14,8 @@ from .base import AFFINE, SIMILARITY, Invariance, Measure, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]
 
-_EXCESS = 1e-6
-"""How far above 1 a correlation may come out before the whitening must be called noise."""
+_EXCESS = 1e4
+"""How many units of round-off above 1 a correlation may come out before the whitening must be called noise."""
 
 
 def canonical_correlations(
@@ -26,7 +26,7 @@ def canonical_correlations(
     T = W_x^T S_xy W_y with W^T S W = I; the singular values of T are the canonical correlations.
     """
     left, correlations, right = np.linalg.svd(whiten_x.T @ pair.cross @ whiten_y, full_matrices=False)
-    if correlations[0] > 1 + _EXCESS:
+    if correlations[0] > 1 + _EXCESS * max(pair.x.epsilon, 1e-10):
         raise DegenerateError(
             f"{measure}: the scatter is too ill-conditioned for the precision of its sums: the largest canonical "
             f"correlation came out as {correlations[0]:.6g}. Use SVCCA(variance=0.99), CCA(ridge=1e-6) or precision='fp64'."

@@ -1,6 +1,6 @@
 """Encoders: any Hugging Face model that gives hidden states, loaded by hub id, revision or path."""
 
-from pyrepsim.models.demo import demo_models
-from pyrepsim.models.encoder import Encoder, load_encoder, wrap_encoder
+from .demo import demo_models
+from .encoder import Encoder, load_encoder, wrap_encoder
 
 __all__ = ["Encoder", "demo_models", "load_encoder", "wrap_encoder"]

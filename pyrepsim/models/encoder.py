@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pyrepsim.errors import BackendError, MissingExtraError, ModelError
-from pyrepsim.models.digests import tokenizer_digest, weights_digest
-from pyrepsim.models.limits import position_limit, sequence_limit
-from pyrepsim.models.source import ModelSource, locate_model
+from ..errors import BackendError, MissingExtraError, ModelError
+from .digests import tokenizer_digest, weights_digest
+from .limits import position_limit, sequence_limit
+from .source import ModelSource, locate_model
 
 try:
     import torch
@@ -59,6 +59,12 @@ class Encoder:
         return next(self.module.parameters()).device
 
     @property
+    def vocabulary(self) -> int | None:
+        """Rows of the token embedding; None if the model does not say."""
+        table = self.module.get_input_embeddings() if hasattr(self.module, "get_input_embeddings") else None
+        return getattr(table, "num_embeddings", None)
+
+    @property
     def pad_id(self) -> int:
         """The id that fills a batch. Models without one ignore the value: the attention mask hides it."""
         pad = self.tokenizer.pad_token_id
@@ -71,7 +77,7 @@ class Encoder:
 
     def record(self) -> dict[str, str | None]:
         """What a store writes down to say which model made it."""
-        return {"name": self.name, "revision": self.revision, "weights": self.weights}
+        return {"id": self.name, "revision": self.revision, "weights": self.weights}
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, layers={len(self.layers)}, max_length={self.max_length}, {self.device})"

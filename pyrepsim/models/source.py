@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyrepsim.errors import ModelError, OptionError
+from ..errors import ModelError, OptionError
 
 _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 

@@ -127,10 +127,12 @@ class MomentsSet:
 
     def merge(self, other: MomentsSet) -> None:
         """Add the samples of ``other``, accumulated elsewhere with the same options."""
-        if other.rows != self.rows:
-            raise OptionError(f"moments merge when they keep the same rows: got {self.rows} and {other.rows}.")
-        theirs = {kind: other.state(kind) for kind in self.rows}
-        self._merged = {kind: self._merged[kind] + theirs[kind] if self._merged else theirs[kind] for kind in self.rows}
+        for option in ("rows", "widths", "pairs", "precision"):
+            ours, theirs = getattr(self, option), getattr(other, option)
+            if ours != theirs:
+                raise OptionError(f"moments merge when they have the same {option}: got {ours} and {theirs}.")
+        new = {kind: other.state(kind) for kind in self.rows}
+        self._merged = {kind: self._merged[kind] + new[kind] if self._merged else new[kind] for kind in self.rows}
         self._forget()
 
     def save(self, path: str | os.PathLike[str]) -> None:

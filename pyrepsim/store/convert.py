@@ -16,7 +16,7 @@ _BLOCK_VALUES = 1 << 18
 _WORDS = {2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}
 
 
-class OverflowError_(Exception):
+class DoesNotFit(Exception):
     """A finite value has no finite counterpart in the store's type."""
 
 
@@ -33,7 +33,7 @@ class Converter:
         self.absmax = 0.0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Blocks of whole rows. NonFiniteError names the first NaN or infinity; OverflowError_ is ours to answer."""
+        """Blocks of whole rows. NonFiniteError names the first NaN or infinity; DoesNotFit is ours to answer."""
         n_rows, width = self._array.shape
         step = max(1, _BLOCK_VALUES // width)
         for start in range(0, n_rows, step):
@@ -44,7 +44,7 @@ class Converter:
                 block = source.astype(self._dtype, copy=False)
             top = largest(block)
             if not np.isfinite(top):
-                raise OverflowError_
+                raise DoesNotFit
             self.absmax = max(self.absmax, top)
             if start < SHIFT_ROWS:
                 with np.errstate(over="ignore"):

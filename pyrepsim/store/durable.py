@@ -43,7 +43,14 @@ class DurableFile:
     """
 
     def __init__(
-        self, root: Path, parts: Parts, *, checksum: str, head: bytes = b"", shard: int | None = None, what: str = ""
+        self,
+        root: Path,
+        parts: Parts,
+        *,
+        checksum: str,
+        head: bytes = b"",
+        shard: int | None = None,
+        what: str = "",
     ) -> None:
         self._path = root.joinpath(*parts)
         self._shard, self._what = shard, what

@@ -15,7 +15,14 @@ from . import jsonfile
 from .layout import FORMAT, PAGE, VERSION
 from .rows import COLUMNS
 
-_NAMES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "int64": "I64", "int32": "I32", "uint8": "U8"}
+_NAMES = {
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "int64": "I64",
+    "int32": "I32",
+    "uint8": "U8",
+}
 
 
 def layer_header(plan_digest: str, layer: str, shard: int, rows: int, width: int, dtype: np.dtype) -> bytes:

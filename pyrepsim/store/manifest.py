@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,10 +32,34 @@ class Plan:
     dtype: str
     overflow: str
     checksum: str
+    digest: str = field(default="", compare=False)
 
     @property
     def n_rows(self) -> int:
         return sum(self.shard_rows)
+
+    @classmethod
+    def make(
+        cls, user: Any, layers: Any, shard_rows: Any, *, dtype: str, overflow: str, checksum: str
+    ) -> tuple[Plan, bytes]:
+        """A plan and the bytes of its file. OptionError for what could not be stored, or not be read back."""
+        plan = cls(user, dict(layers), tuple(shard_rows), dtype, overflow, checksum)
+        fault = plan.fault()
+        if fault:
+            raise OptionError(f"The plan of a store must be one that can be kept: {fault}.")
+        try:
+            jsonfile.check_writable(user, "plan")
+        except (ValueError, TypeError) as error:
+            raise OptionError(
+                f"plan must be a JSON object of strings, finite numbers, lists and objects with string keys: {error}. "
+                "Convert it first, e.g. int(x), float(x), str(path)."
+            ) from error
+        data = jsonfile.dump(plan.body())
+        if len(data) > jsonfile.MAX_BYTES:
+            raise OptionError(
+                f"plan must take at most {jsonfile.MAX_BYTES} bytes: got {len(data)}. Keep a digest of it."
+            )
+        return cls.from_bytes(data, "plan.json"), data
 
     def body(self) -> dict[str, Any]:
         return {
@@ -50,40 +73,33 @@ class Plan:
             "checksum": self.checksum,
         }
 
-    @cached_property
-    def data(self) -> bytes:
-        return jsonfile.dump(self.body())
-
-    @cached_property
-    def digest(self) -> str:
-        return jsonfile.digest_of(self.data, "plan.json")
-
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Plan:
-        body, _ = jsonfile.load(data, where)
+        body, digest = jsonfile.load(data, where)
         _check_version(body, where)
         names = {"format": str, "version": int, "plan": dict, "layers": list, "shard_rows": list}
         _check_fields(body, names | {"dtype": str, "overflow": str, "checksum": str}, where)
         for layer in body["layers"]:
             _check_fields(layer, {"name": str, "width": int}, f"a layer of {where}")
         layers = {layer["name"]: layer["width"] for layer in body["layers"]}
-        plan = cls(
-            body["plan"], layers, tuple(body["shard_rows"]), body["dtype"], body["overflow"], body["checksum"]
-        )
+        rest = (body["dtype"], body["overflow"], body["checksum"])
+        plan = cls(body["plan"], layers, tuple(body["shard_rows"]), *rest, digest)
         fault = plan.fault()
         if fault or len(layers) != len(body["layers"]):
             raise CorruptStoreError(f"{where} must be a plan: {fault or 'two layers have one name'}.")
-        if plan.data != data:
-            raise CorruptStoreError(f"{where} must be written as FORMAT.md says: its bytes are in another form.")
         return plan
 
     def fault(self) -> str | None:
         """What is wrong with this plan, in words, or None."""
+        if not isinstance(self.user, dict):
+            return f"plan must be a dict: got {type(self.user).__name__}"
         if not 1 <= len(self.layers) <= MAX_LAYERS:
             return f"it must name 1 to {MAX_LAYERS} layers: got {len(self.layers)}"
         for name, width in self.layers.items():
             if not isinstance(name, str) or not is_layer_name(name):
-                return f"a layer's name must be 1 to 64 of A-Za-z0-9._- and not start with . or -: got {name!r}"
+                return (
+                    f"a layer's name must be 1 to 64 of A-Za-z0-9._- and not start with . or -: got {name!r}"
+                )
             if not _is_count(width) or width < 1:
                 return f"the width of layer {name} must be an integer of at least 1: got {width!r}"
         if len(self.shard_rows) > MAX_SHARDS:
@@ -101,21 +117,6 @@ class Plan:
             if value not in choices:
                 return f"{name} must be one of {', '.join(choices)}: got {value!r}"
         return None
-
-    def check(self) -> None:
-        """Raise OptionError for a plan that could not be stored or read back."""
-        fault = self.fault()
-        if fault:
-            raise OptionError(f"The plan of a store cannot be kept: {fault}.")
-        try:
-            jsonfile.check_writable(self.user, "plan")
-        except (ValueError, TypeError) as error:
-            raise OptionError(
-                f"plan must be a JSON object of strings, finite numbers, lists and objects with string keys: {error}. "
-                "Convert it first, e.g. int(x), float(x), str(path)."
-            ) from error
-        if len(self.data) > jsonfile.MAX_BYTES:
-            raise OptionError(f"plan must take at most {jsonfile.MAX_BYTES} bytes: got {len(self.data)}. Store a digest.")
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,9 @@ class ShardRecord:
         tokens = _file_record(body["tokens"], f"tokens in {where}")
         _check_equal(body["tokens"], {"n_bytes": PAGE + rows * ROW_BYTES}, f"tokens in {where}")
         if list(body["layers"]) != sorted(plan.layers):
-            raise CorruptStoreError(f"{where} must list the layers of the plan: found {list(body['layers'])[:20]}.")
+            raise CorruptStoreError(
+                f"{where} must list the layers of the plan: found {list(body['layers'])[:20]}."
+            )
         layers = {
             name: _layer_record(body["layers"][name], plan, name, rows, f"layer {name} in {where}")
             for name in plan.layers
@@ -190,7 +193,14 @@ class Manifest:
     def from_bytes(cls, data: bytes, plan: Plan, where: str) -> tuple[Manifest, str]:
         body, digest = jsonfile.load(data, where)
         _check_version(body, where)
-        names = {"format": str, "version": int, "plan": str, "n_rows": int, "records": list, "rows_digest": str}
+        names = {
+            "format": str,
+            "version": int,
+            "plan": str,
+            "n_rows": int,
+            "records": list,
+            "rows_digest": str,
+        }
         _check_fields(body, names | {"docs": (dict, type(None))}, where)
         _check_equal(body, {"plan": plan.digest, "n_rows": plan.n_rows}, where)
         if len(body["records"]) != len(plan.shard_rows) or not all(map(_is_digest, body["records"])):
@@ -204,7 +214,9 @@ def _layer_record(body: Any, plan: Plan, name: str, rows: int, where: str) -> La
     _check_fields(body, names, where)
     allowed = {plan.dtype, "float32"} if plan.overflow == "upgrade" else {plan.dtype}
     if body["dtype"] not in allowed:
-        raise CorruptStoreError(f"{where} must be stored as {' or '.join(sorted(allowed))}: found {body['dtype']!r}.")
+        raise CorruptStoreError(
+            f"{where} must be stored as {' or '.join(sorted(allowed))}: found {body['dtype']!r}."
+        )
     width = plan.layers[name]
     size = PAGE + rows * width * DTYPES[body["dtype"]].itemsize
     _check_equal(body, {"n_bytes": size, "nonfinite": 0}, where)
@@ -213,8 +225,14 @@ def _layer_record(body: Any, plan: Plan, name: str, rows: int, where: str) -> La
         shift = np.frombuffer(base64.b64decode(record.shift, validate=True), dtype="<f4")
     except ValueError as error:
         raise CorruptStoreError(f"{where} must hold a shift in base64: {error}.") from error
-    if shift.shape != (width,) or not record.absmax >= 0.0 or not (np.abs(shift) <= record.absmax * 1.001).all():
-        raise CorruptStoreError(f"{where} must hold a shift of {width} values within its absmax, {record.absmax}.")
+    if (
+        shift.shape != (width,)
+        or not record.absmax >= 0.0
+        or not (np.abs(shift) <= record.absmax * 1.001).all()
+    ):
+        raise CorruptStoreError(
+            f"{where} must hold a shift of {width} values within its absmax, {record.absmax}."
+        )
     return record
 
 
@@ -225,7 +243,9 @@ def _file_record(body: Any, where: str) -> FileRecord:
 
 def _check_version(body: dict[str, Any], where: str) -> None:
     if body.get("format") != FORMAT:
-        raise CorruptStoreError(f"{where} must say format {FORMAT!r}: found {body.get('format')!r}. This is no store.")
+        raise CorruptStoreError(
+            f"{where} must say format {FORMAT!r}: found {body.get('format')!r}. This is no store."
+        )
     if body.get("version") != VERSION:
         raise StoreError(
             f"This pyrepsim reads stores of version {VERSION}: {where} has {body.get('version')!r}. Upgrade pyrepsim."
@@ -240,7 +260,9 @@ def _check_fields(body: Any, names: dict[str, Any], where: str) -> None:
     for name, kind in names.items():
         value = body[name]
         if not (_is_count(value) if kind is int else isinstance(value, kind)):
-            raise CorruptStoreError(f"{name!r} of {where} must be {_WORDS.get(kind, 'null or object')}: {str(value)[:64]!r}.")
+            raise CorruptStoreError(
+                f"{name!r} of {where} must be {_WORDS.get(kind, 'null or object')}: {str(value)[:64]!r}."
+            )
 
 
 def _check_equal(body: dict[str, Any], values: dict[str, Any], where: str) -> None:
@@ -260,4 +282,10 @@ def _is_digest(value: object) -> bool:
     return isinstance(value, str) and len(value) == 64
 
 
-_WORDS = {int: "a whole number", str: "a string", dict: "an object", list: "a list", float: "a number with a point"}
+_WORDS = {
+    int: "a whole number",
+    str: "a string",
+    dict: "an object",
+    list: "a list",
+    float: "a number with a point",
+}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import references as ref
-from helpers.assertions import assert_relative
-from helpers.data import CASES
+from tests.helpers import references as ref
+from tests.helpers.assertions import assert_relative
+from tests.helpers.data import CASES
 
 from pyrepsim.compare import compare
 from pyrepsim.errors import DegenerateError

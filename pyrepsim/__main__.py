@@ -1,0 +1,7 @@
+"""`python -m pyrepsim` is the command `pyrepsim`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,162 @@
+"""The verbs on models and stores. A frozen dataclass each: fields are options, their docstrings the help."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import OptionError
+from .options import layer_option, output_files, split_measures
+
+if TYPE_CHECKING:
+    from .transcript import Transcript
+
+__all__ = ["Compare", "Extract", "Info", "Profile"]
+
+_MEASURES = "LinearCKA(debiased=True), SVCCA, PWCCA, RSA, Procrustes"
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Run a model over texts and store the activations of every layer. Run it again to go on after a stop."""
+
+    model: str
+    """Hub id, id@revision, or folder."""
+    texts: str
+    """Text to read: a plain file (one text a line), JSONL, CoNLL-U, or the hub id of a data set."""
+    out: str | None = None
+    """Folder of the store; by default acts/ and the model's name."""
+    layers: str = "all"
+    """all, or names with commas between: embeddings,layer.8"""
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    """How activations are stored: the one lossy step."""
+    words: Literal["first", "mean"] | None = None
+    """One row a word instead of a token: its first subword, or the mean of all."""
+    long: Literal["error", "window", "truncate"] = "error"
+    """What to do with a text that is longer than the model takes."""
+    max_length: int | None = None
+    """Longest sequence in tokens, below the model's own limit."""
+    batch_tokens: int = 4096
+    """Tokens in a batch, padding included."""
+    same_plan_as: str | None = None
+    """A store whose rows this one must match: what makes two stores comparable beyond doubt."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    device: str = "auto"
+    """auto, cpu or cuda:0."""
+    overwrite: bool = False
+    """Throw away a store of another plan that is in the way."""
+    dry_run: bool = False
+    """Only say how many tokens, bytes and seconds it would take, and whether the disk has room."""
+
+    def run(self, say: Transcript) -> None:
+        out = Path(self.out or Path("acts", self.model.rstrip("/").rpartition("/")[2]))
+        plan = {
+            "layers": layer_option(self.layers),
+            "dtype": self.dtype,
+            "words": self.words,
+            "long": self.long,
+        }
+        plan |= {"max_length": self.max_length, "batch_tokens": self.batch_tokens, "revision": self.revision}
+        plan |= {"same_plan_as": self.same_plan_as, "device": self.device}
+        if not self.dry_run:
+            print(
+                say(
+                    "store", "extract", self.model, self.texts, out=str(out), overwrite=self.overwrite, **plan
+                )
+            )
+            return
+        planned = say("plan", "plan_extraction", self.model, self.texts, **plan)
+        print(planned)
+        parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        free = shutil.disk_usage(parent).free
+        print(f"{planned.n_bytes / 1e9:.3f} GB to write, {free / 1e9:.1f} GB free at {parent}")
+        if planned.n_bytes > free:
+            raise OptionError(
+                f"The store must fit on the disk: {out} has too little room. Choose another --out."
+            )
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare two stores, or, with --texts, two models without storing anything."""
+
+    x: str
+    """A store; with --texts a model."""
+    y: str
+    """The store (or model) to compare it with."""
+    measures: list[str] | str = _MEASURES
+    """Measures with commas between, options in parentheses: "SVCCA(variance=0.9), CCA"."""
+    layers: str = "same"
+    """same, all, or pairs with commas between: layer.3:layer.5,layer.4:layer.6"""
+    tokens: Literal["content", "all", "special", "cls"] = "content"
+    """Which rows: content leaves out what the tokenizer added."""
+    texts: str | None = None
+    """Text to run both models over, where x and y are models."""
+    out: list[str] | str = ""
+    """Files to write, with commas between; the ending says what: .csv .jsonl .parquet .html .svg .png .pdf"""
+    checkpoint: str | None = None
+    """Folder for sums on the way, to go on from after a stop."""
+    backend: str = "auto"
+    """auto, or one that `pyrepsim info` lists."""
+    n_threads: int | None = None
+    """Threads; by default every core this process may use."""
+    precision: Literal["fp64", "fp32"] = "fp64"
+    """Precision of the products; sums are always float64."""
+
+    def run(self, say: Transcript) -> None:
+        measures, files = split_measures(self.measures), output_files(self.out)
+        how = {
+            "layers": layer_option(self.layers, pairs=True),
+            "tokens": self.tokens,
+            "backend": self.backend,
+        }
+        how |= {"n_threads": self.n_threads, "precision": self.precision}
+        if self.texts is not None:
+            if self.checkpoint is not None:
+                raise OptionError(
+                    "A checkpoint is for stores: with --texts nothing is stored. Extract first."
+                )
+            scores = say("scores", "compare_models", self.x, self.y, self.texts, measures, **how)
+        else:
+            x, y = say("x", "open_store", self.x), say("y", "open_store", self.y)
+            scores = say("scores", "compare", x, y, measures, checkpoint=self.checkpoint, **how)
+        print(scores.table())
+        for file, writer in files.items():
+            getattr(scores, writer)(file)
+            print(file)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Describe each layer of a store: norms, anisotropy, effective rank, rogue dimensions."""
+
+    store: str
+    """The store."""
+    layers: str = "all"
+    """all, or names with commas between."""
+    tokens: Literal["content", "all", "special", "cls"] = "content"
+    """Which rows: content leaves out what the tokenizer added."""
+    backend: str = "auto"
+    """auto, or one that `pyrepsim info` lists."""
+    n_threads: int | None = None
+    """Threads; by default every core this process may use."""
+
+    def run(self, say: Transcript) -> None:
+        chosen = layer_option(self.layers)
+        how = {"tokens": self.tokens, "backend": self.backend, "n_threads": self.n_threads}
+        how |= {"layers": None if chosen == "all" else chosen}
+        print(say("profile", "profile", say("store", "open_store", self.store), **how).table())
+
+
+@dataclass(frozen=True)
+class Info:
+    """Say what is installed, what this machine can do, and which backends work or why not."""
+
+    def run(self, say: Transcript) -> None:
+        from .environment import describe
+
+        for key, item in describe().items():
+            print(f"{key:<14}{item}")

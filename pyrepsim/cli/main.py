@@ -1,0 +1,52 @@
+"""Words in, exit status out: 0 done, 1 a check that found something, 2 an error with its remedy, 130 interrupted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import PyrepsimError
+from ..studies.demo import Demo
+from . import cache, commands
+from .parsing import Commands, parse
+from .transcript import Transcript
+
+__all__ = ["main"]
+
+COMMANDS: Commands = {
+    "extract": commands.Extract,
+    "compare": commands.Compare,
+    "profile": commands.Profile,
+    "cache": {"ls": cache.Ls, "info": cache.Info, "verify": cache.Verify, "export": cache.Export},
+    "info": commands.Info,
+    "demo": Demo,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    An error raised on purpose is one message on stderr; set PYREPSIM_DEBUG=1 to see where it came from.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        command, config = parse(COMMANDS, words)
+        return command.run(Transcript(config)) or 0
+    except SystemExit as stop:  # the parser has printed its help or its complaint
+        return stop.code if isinstance(stop.code, int) else 2
+    except KeyboardInterrupt:
+        again = " ".join(["pyrepsim", *words])
+        print(
+            f"\ninterrupted. What was finished is kept; the same command goes on from there:\n  {again}",
+            file=sys.stderr,
+        )
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (PyrepsimError, OSError) as error:
+        if os.environ.get("PYREPSIM_DEBUG", "0") != "0":
+            raise
+        print(f"pyrepsim: {error}", file=sys.stderr)
+        return 2

@@ -1,0 +1,79 @@
+"""From dataclasses to a command line: jsonargparse reads their fields, types, defaults and docstrings."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from inspect import getdoc
+from typing import Any
+
+from .. import __version__
+from ..errors import OptionError
+
+__all__ = ["Commands", "parse"]
+
+Commands = Mapping[str, "type | Mapping[str, type]"]
+
+
+def parse(commands: Commands, words: Sequence[str], program: str = "pyrepsim") -> tuple[Any, str]:
+    """Return the command that the words ask for, filled in, and its configuration as YAML.
+
+    Exits after printing help, the version or a configuration, and on words that make no command, as argparse does.
+    """
+    name, rest = (words[0], words[1:]) if words else ("--help", [])
+    if name in ("-h", "--help"):
+        print(_overview(commands, program))
+        raise SystemExit(0)
+    if name == "--version":
+        print(f"pyrepsim {__version__}")
+        raise SystemExit(0)
+    if name not in commands:
+        near = difflib.get_close_matches(name, commands, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise OptionError(f"A command is one of {', '.join(commands)}: got {name!r}.{hint}")
+    found = commands[name]
+    if isinstance(found, Mapping):
+        return parse(found, rest, f"{program} {name}")
+    return _fill(found, rest, f"{program} {name}")
+
+
+def _fill(command: type, words: Sequence[str], program: str) -> tuple[Any, str]:
+    # Here, not above: the overview answers without it.
+    from jsonargparse import ArgumentParser, set_parsing_settings
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(prog=program, description=getdoc(command))
+    parser.add_argument("--config", action="config", help="YAML file with any of the arguments below.")
+    parser.add_class_arguments(command, as_positional=True)
+    if fields(command):
+        parser._action_groups[-1].title = "arguments"
+    parsed = parser.parse_args(_spelled_out(command, words))
+    values = {field.name: parsed[field.name] for field in fields(command)}
+    return command(**values), parser.dump(parsed)
+
+
+def _spelled_out(command: type, words: Sequence[str]) -> list[str]:
+    """Write `--dry-run` as `--dry_run=true`: options may be written with dashes, and switches without a value."""
+    switches = {f"--{field.name}" for field in fields(command) if isinstance(field.default, bool)}
+    spelled = []
+    for place, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option.startswith("--"):
+            option = "--" + option[2:].replace("-", "_")
+            bare = not equals and [*words, ""][place + 1].lower() not in ("true", "false")
+            word = f"{option}=true" if option in switches and bare else option + equals + value
+        spelled.append(word)
+    return spelled
+
+
+def _overview(commands: Commands, program: str) -> str:
+    width = max(map(len, commands))
+    lines = [f"usage: {program} COMMAND ...", ""]
+    for name, command in commands.items():
+        if isinstance(command, Mapping):
+            what = f"{', '.join(command)}: look after stores."
+        else:
+            what = (getdoc(command) or "").partition("\n")[0]
+        lines.append(f"  {name:<{width}}  {what}")
+    return "\n".join([*lines, "", f"{program} COMMAND --help says more."])

@@ -1,0 +1,136 @@
+"""Readers of the text formats that `read_texts` knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import MissingExtraError, TextError
+from .documents import Corpus, Document, document_from
+
+TEXT_FIELDS = ("text", "sentence")
+WORD_FIELDS = ("words", "tokens")
+
+_JSONL = (".jsonl", ".ndjson")
+_CONLLU = (".conllu", ".conllup")
+
+
+def read_file(path: Path, field: str | None) -> Corpus:
+    """Documents of a file, by its suffix: JSONL, CoNLL-U, or else one document per line."""
+    suffix = path.suffix.lower()
+    if field is not None and suffix not in _JSONL:
+        raise TextError(f"field= names a field of JSONL records or a column: {str(path)!r} has none. Leave it out.")
+    if suffix in (".json", ".csv", ".tsv", ".parquet"):
+        raise TextError(
+            f"Text files are plain text, JSONL or CoNLL-U: {str(path)!r} ends in {suffix}. "
+            "Load it with `datasets.load_dataset` and give that, or convert it to JSONL."
+        )
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            if suffix in _JSONL:
+                documents = tuple(_from_records(_json_lines(file, path), field, str(path)))
+            elif suffix in _CONLLU:
+                documents = tuple(_conllu_sentences(file, path))
+            else:
+                documents = tuple(
+                    Document(f"line {number}", line.strip()) for number, line in enumerate(file, 1) if line.strip()
+                )
+    except UnicodeDecodeError as error:
+        raise TextError(
+            f"Text files must be UTF-8: {str(path)!r} is not (byte {error.start}). Convert it, e.g. with iconv."
+        ) from error
+    return Corpus(documents, path.name)
+
+
+def _json_lines(file: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except json.JSONDecodeError as error:
+                raise TextError(
+                    f"Each line of a JSONL file must be one JSON record: {str(path)!r} line {number} is not ({error})."
+                ) from error
+
+
+def _from_records(records: Iterable[tuple[str, Any]], field: str | None, source: str) -> Iterator[Document]:
+    for key, record in records:
+        if isinstance(record, dict):
+            if field is None:
+                field = _find_field(list(record), source)
+            if field not in record:
+                raise TextError(
+                    f"Every record of {source} must have the field {field!r}: {key} has {', '.join(record)}."
+                )
+            record = record[field]
+        yield document_from(key, record)
+
+
+def _find_field(names: list[str], source: str) -> str:
+    for name in (*TEXT_FIELDS, *WORD_FIELDS):
+        if name in names:
+            return name
+    raise TextError(
+        f"The text must be in a field named {', '.join(TEXT_FIELDS + WORD_FIELDS)}: {source} has "
+        f"{', '.join(names)}. Name it: read_texts(source, field={(names or ['...'])[0]!r})."
+    )
+
+
+def _conllu_sentences(file: Any, path: Path) -> Iterator[Document]:
+    """One document per sentence. Words are the syntactic words; multiword ranges and empty nodes are left out."""
+    try:
+        import conllu
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Reading {path.name} needs the conllu package, which is not installed. "
+            "Install it with `pip install pyrepsim[torch]` or `pip install conllu`."
+        ) from error
+    try:
+        for number, sentence in enumerate(conllu.parse_incr(file), 1):
+            key = sentence.metadata.get("sent_id", f"sentence {number}")
+            yield Document.from_words(key, [word["form"] for word in sentence if isinstance(word["id"], int)])
+    except conllu.exceptions.ParseException as error:
+        raise TextError(f"{str(path)!r} must be CoNLL-U: {error}. Check the file's columns.") from error
+
+
+def read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
+    """Documents of one split of a `datasets` data set, streamed or not."""
+    names = dataset.column_names
+    if isinstance(names, dict) or hasattr(dataset, "keys"):
+        raise TextError(
+            f"Texts are one split of a data set: got the splits {', '.join(dataset)}. Choose one: dataset['train']."
+        )
+    if field is None:
+        field = _find_field(list(names or ()), source)
+    elif names is not None and field not in names:
+        raise TextError(f"field={field!r} must be a column of {source}: it has {', '.join(names)}.")
+    column = dataset.select_columns(field)
+    return Corpus(tuple(document_from(str(i), row[field]) for i, row in enumerate(column)), source)
+
+
+def load_hub_dataset(name: str, field: str | None, config: str | None, split: str | None) -> Corpus:
+    """Load `name` from the hub (or its cache) and read one split."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Reading the data set {name!r} needs the datasets package, which is not installed. "
+            "Install it with `pip install pyrepsim[torch]`."
+        ) from error
+    try:
+        loaded = datasets.load_dataset(name, config, split=split)
+    except Exception as error:  # not found, no network, unknown split or configuration: ten types, one meaning
+        first = str(error).strip().splitlines()[0] if str(error).strip() else "no detail"
+        raise TextError(
+            f"{name!r} is no file here, and could not be loaded as a data set from the hub "
+            f"({type(error).__name__}: {first}). Check the name, config= and split=, or the connection."
+        ) from error
+    if split is None:
+        if len(loaded) != 1:
+            raise TextError(
+                f"One split of {name!r} must be chosen: it has {', '.join(loaded)}. Use read_texts({name!r}, split=...)."
+            )
+        loaded = next(iter(loaded.values()))
+    return read_dataset(loaded, field, name)

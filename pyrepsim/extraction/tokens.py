@@ -1,0 +1,227 @@
+"""Tokens of a corpus as flat arrays, each aligned with the characters and words it came from, and checked.
+
+Words are found by character offsets in running text, never by string heuristics: given words are spans of the joined
+text, otherwise words are what whitespace separates. So a word is the same word for every tokenizer, and byte-level
+BPE, which would glue a list of words together, sees the spaces it was trained on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from ..errors import ModelError, TextError
+from .documents import Corpus, Document
+
+_WORD = re.compile(r"\S+")
+_BATCH = 512  # documents per call of the tokenizer
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """All tokens of a corpus, special tokens included, document after document.
+
+    `ptr` (n_documents + 1) and `word_ptr` cut the token and word arrays into documents. `word` is the index of a
+    token's word in its document, -1 for special tokens and for tokens of whitespace alone. `prefix` and `suffix` count
+    the special tokens that open and close every document.
+    """
+
+    ptr: np.ndarray
+    ids: np.ndarray
+    word: np.ndarray
+    char_start: np.ndarray
+    char_end: np.ndarray
+    special: np.ndarray
+    word_ptr: np.ndarray
+    word_start: np.ndarray
+    word_end: np.ndarray
+    prefix: int
+    suffix: int
+    words_without_tokens: np.ndarray
+    unknown_id: int
+    digest: str
+
+    @property
+    def n_tokens(self) -> int:
+        return int(self.ptr[-1])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.ptr)
+
+
+def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
+    """Tokenise every document without truncation; text that spells a special token is split like any other text.
+
+    Raises
+    ------
+    TextError
+        If the tokenizer's offsets do not fit the text, or a token spans two given words; names the first document.
+    """
+    parts: list[dict[str, np.ndarray]] = []
+    edges: set[tuple[int, int]] = set()
+    for start in range(0, len(corpus), _BATCH):
+        documents = corpus.documents[start : start + _BATCH]
+        part, part_edges = _tokenise_batch(documents, tokenizer)
+        parts.append(part)
+        edges |= part_edges
+    if len(edges) > 1:
+        raise ModelError(
+            f"Every document must get the same number of special tokens at each end: {type(tokenizer).__name__} "
+            f"adds {sorted(edges)}. Use a tokenizer with one template for single texts."
+        )
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    prefix, suffix = next(iter(edges), (0, 0))
+    unknown = tokenizer.unk_token_id
+    return TokenTable(
+        ptr=_pointers(columns.pop("lengths")),
+        word_ptr=_pointers(columns.pop("n_words")),
+        prefix=prefix,
+        suffix=suffix,
+        unknown_id=-1 if unknown is None else int(unknown),
+        digest=_digest(columns["ids"], tokenizer),
+        **columns,
+    )
+
+
+def _tokenise_batch(
+    documents: Sequence[Document], tokenizer: Any
+) -> tuple[dict[str, np.ndarray], set[tuple[int, int]]]:
+    encodings = tokenizer(
+        [document.text for document in documents],
+        add_special_tokens=True,
+        split_special_tokens=True,
+        padding=False,
+        truncation=False,
+        return_attention_mask=False,
+        verbose=False,
+    ).encodings
+    lengths = np.array([len(encoding) for encoding in encodings], np.int64)
+    special = _flat([encoding.special_tokens_mask for encoding in encodings]).astype(bool)
+    offsets = _flat([encoding.offsets for encoding in encodings]).reshape(-1, 2)
+    spans = [_word_spans(document) for document in documents]
+    n_words = np.array([len(span) for span in spans], np.int64)
+    words = _flat(spans).reshape(-1, 2)
+    document_of = np.repeat(np.arange(len(documents)), lengths)
+    word, wordless = _align(documents, document_of, offsets, special, words, n_words)
+    part = {
+        "lengths": lengths,
+        "n_words": n_words,
+        "ids": _flat([encoding.ids for encoding in encodings]),
+        "word": word,
+        "char_start": np.where(special, -1, offsets[:, 0]).astype(np.int32),
+        "char_end": np.where(special, -1, offsets[:, 1]).astype(np.int32),
+        "special": special,
+        "word_start": words[:, 0],
+        "word_end": words[:, 1],
+        "words_without_tokens": wordless,
+    }
+    return part, _special_edges(special, lengths)
+
+
+def _word_spans(document: Document) -> Sequence[tuple[int, int]]:
+    if document.words is not None:
+        return document.words
+    return [match.span() for match in _WORD.finditer(document.text)]
+
+
+def _align(
+    documents: Sequence[Document],
+    document_of: np.ndarray,
+    offsets: np.ndarray,
+    special: np.ndarray,
+    words: np.ndarray,
+    n_words: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Word of each token within its document (-1: none), and for each document how many words got no token."""
+    sizes = np.array([len(document.text) for document in documents], np.int64)
+    base = _pointers(sizes + 1)[:-1]  # one axis of characters for the whole batch, a gap between documents
+    text = ~special
+    start, end = offsets[text, 0].astype(np.int64), offsets[text, 1].astype(np.int64)
+    owner = document_of[text]
+    bad = (start < 0) | (end < start) | (end > sizes[owner])
+    start, end = start + base[owner], end + base[owner]
+    bad[1:] |= np.diff(start) < 0
+    if bad.any():
+        raise TextError(
+            f"The offsets of a tokenizer must lie inside the text and never go back: those of document "
+            f"{documents[owner[bad.argmax()]].key!r} do. This tokenizer cannot be aligned; use another build of it."
+        )
+    word_owner = np.repeat(np.arange(len(documents)), n_words)
+    word_start, word_end = words[:, 0] + base[word_owner], words[:, 1] + base[word_owner]
+    filled = np.flatnonzero(word_end > word_start)  # an empty word has no characters to find a token by
+    slot = np.searchsorted(word_end[filled], start, side="right")  # the first word that ends after the token starts
+    known = slot < len(filled)
+    candidate = filled[np.minimum(slot, max(len(filled) - 1, 0))] if len(filled) else np.zeros_like(slot)
+    if len(filled):
+        known &= word_owner[candidate] == owner
+        known &= (end > word_start[candidate]) | (end == start)  # else the token is whitespace before the word
+        _refuse_straddlers(documents, owner, end, known, slot, filled, word_start, word_owner)
+    word = np.full(len(document_of), -1, np.int32)
+    first_word = _pointers(n_words)[:-1]
+    word[text] = np.where(known, candidate - first_word[owner], -1) if len(filled) else -1
+    found = np.bincount(word_owner[np.unique(candidate[known])], minlength=len(documents))
+    return word, n_words - found
+
+
+def _refuse_straddlers(
+    documents: Sequence[Document],
+    owner: np.ndarray,
+    end: np.ndarray,
+    known: np.ndarray,
+    slot: np.ndarray,
+    filled: np.ndarray,
+    word_start: np.ndarray,
+    word_owner: np.ndarray,
+) -> None:
+    """Refuse a token that covers parts of two given words. In running text it belongs to the first."""
+    following = filled[np.minimum(slot + 1, len(filled) - 1)]
+    given = np.array([document.words is not None for document in documents])
+    bad = known & given[owner] & (slot + 1 < len(filled)) & (word_owner[following] == owner)
+    bad &= end > word_start[following]
+    if bad.any():
+        raise TextError(
+            f"A token must not span two words: one does in document {documents[owner[bad.argmax()]].key!r}. "
+            "Give this tokenizer running text (strings) in place of word lists."
+        )
+
+
+def _special_edges(special: np.ndarray, lengths: np.ndarray) -> set[tuple[int, int]]:
+    """The (prefix, suffix) counts of special tokens in the documents that have other tokens too."""
+    ptr = _pointers(lengths)
+    content = np.flatnonzero(~special)
+    document = np.searchsorted(ptr, content, side="right") - 1
+    first = np.concatenate([[True], np.diff(document) > 0]) if len(content) else np.zeros(0, bool)
+    last = np.concatenate([np.diff(document) > 0, [True]]) if len(content) else np.zeros(0, bool)
+    before = content[first] - ptr[document[first]]
+    after = ptr[document[last] + 1] - 1 - content[last]
+    if int((~special).sum()) != int((content[last] - content[first] + 1).sum()):
+        raise ModelError(
+            "Special tokens must stand at the ends of a text: this tokenizer puts some inside. Use another tokenizer."
+        )
+    return set(zip(before.tolist(), after.tolist(), strict=True))
+
+
+def _flat(lists: Sequence[Sequence[Any]]) -> np.ndarray:
+    filled = [np.asarray(entry, dtype=np.int32) for entry in lists if len(entry)]
+    return np.concatenate(filled) if filled else np.zeros(0, np.int32)
+
+
+def _pointers(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _digest(ids: np.ndarray, tokenizer: Any) -> str:
+    """xxh3-128 over the ids in order and the strings they stand for: equal for tokenizers that agree on this corpus.
+
+    Document boundaries need no place here: the row identities hold them.
+    """
+    used = np.unique(ids)
+    digest = xxhash.xxh3_128(np.ascontiguousarray(ids, "<i4"))
+    digest.update("\n".join(tokenizer.convert_ids_to_tokens(used.tolist())).encode())
+    return digest.hexdigest()

@@ -1,0 +1,33 @@
+"""Activation stores: checked, resumable, memory-mapped folders of representations. FORMAT.md describes the files."""
+
+from .catalog import StoreInfo, cache_root, list_stores, remove_store
+from .export import export
+from .from_arrays import write_store
+from .layout import plan_shards
+from .pairs import check_same_rows, paired_chunks, paired_layer_chunks
+from .reader import ActivationStore, open_store
+from .representation import Representation
+from .rows import RowFlag, RowTable
+from .verify import Problem, verify
+from .writer import StoreWriter
+
+__all__ = [
+    "ActivationStore",
+    "Problem",
+    "Representation",
+    "RowFlag",
+    "RowTable",
+    "StoreInfo",
+    "StoreWriter",
+    "cache_root",
+    "check_same_rows",
+    "export",
+    "list_stores",
+    "open_store",
+    "paired_chunks",
+    "paired_layer_chunks",
+    "plan_shards",
+    "remove_store",
+    "verify",
+    "write_store",
+]

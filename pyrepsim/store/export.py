@@ -1,0 +1,132 @@
+"""A store in other programs' formats, streamed: memory stays at one chunk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ..errors import MissingExtraError, StoreError
+from . import durable
+from .layout import DTYPES, check_choice
+from .reader import ActivationStore, open_store
+from .representation import Representation
+
+_CHUNK = 8192
+_SAFETENSORS = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
+
+
+def export(store: ActivationStore | str | Path, out: str | Path, format: str = "npy") -> list[Path]:  # noqa: A002
+    """Write ``store`` into the new folder ``out``; returns the files.
+
+    ``"npy"``: ``<layer>.npy`` of shape (n_rows, width) per layer, and ``rows.npz`` with the token columns.
+    ``"safetensors"``: ``<layer>.safetensors`` with the tensor ``activation``, and ``rows.safetensors``.
+    ``"arrow"``: ``store.arrow``, an Arrow IPC file with a column per token column and per layer (fixed-size lists);
+    ``datasets.Dataset.from_file`` and pandas read it. Needs pyarrow.
+
+    Values are exact: bfloat16 and mixed shards become float32 where a format has no bfloat16 (npy, Arrow).
+    """
+    check_choice("format", format, _FORMATS)
+    opened = store if isinstance(store, ActivationStore) else open_store(store)
+    folder = Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StoreError(f"An export needs a new folder: {folder} is not empty. Choose another.")
+    with durable.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _FORMATS[format](opened, folder)
+
+
+def _to_npy(store: ActivationStore, folder: Path) -> list[Path]:
+    written = []
+    for name in store:
+        layer = store[name]
+        dtype = DTYPES["float32"] if layer.dtype.name == "bfloat16" else layer.dtype
+
+        def write(file: IO[bytes], layer: Representation = layer, dtype: np.dtype = dtype) -> None:
+            header = {"descr": dtype.str, "fortran_order": False, "shape": layer.shape}
+            np.lib.format.write_array_header_2_0(file, header)
+            _write_rows(file, layer, dtype)
+
+        written.append(_whole(folder / f"{name}.npy", write))
+    return [*written, _whole(folder / "rows.npz", lambda file: np.savez(file, **dict(store.rows)))]
+
+
+def _to_safetensors(store: ActivationStore, folder: Path) -> list[Path]:
+    written = []
+    for name in store:
+        layer = store[name]
+
+        def write(file: IO[bytes], layer: Representation = layer) -> None:
+            n_bytes = layer.shape[0] * layer.shape[1] * layer.dtype.itemsize
+            tensor = {
+                "dtype": _SAFETENSORS[layer.dtype.name],
+                "shape": layer.shape,
+                "data_offsets": [0, n_bytes],
+            }
+            text = json.dumps({"activation": tensor}).encode("ascii")
+            text = text.ljust(-(-len(text) // 8) * 8)
+            file.write(len(text).to_bytes(8, "little") + text)
+            _write_rows(file, layer, layer.dtype)
+
+        written.append(_whole(folder / f"{name}.safetensors", write))
+    from safetensors.numpy import save
+
+    return [*written, _whole(folder / "rows.safetensors", lambda file: file.write(save(dict(store.rows))))]
+
+
+def _to_arrow(store: ActivationStore, folder: Path) -> list[Path]:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingExtraError(
+            "Arrow files need pyarrow: pip install 'pyrepsim[plot]', or export as npy."
+        ) from error
+    layers = [store[name] for name in store]
+    kinds = {
+        layer.name: np.dtype(np.float16 if layer.dtype.name == "float16" else np.float32) for layer in layers
+    }
+    schema = pa.schema(
+        [(name, pa.from_numpy_dtype(column.dtype)) for name, column in store.rows.items()]
+        + [(layer.name, pa.list_(pa.from_numpy_dtype(kinds[layer.name]), layer.shape[1])) for layer in layers]
+    )
+
+    def write(file: IO[bytes]) -> None:
+        with pa.ipc.new_file(file, schema) as sink:
+            start = 0
+            for chunks in zip(*(layer.chunks(_CHUNK) for layer in layers), strict=True):
+                stop = start + len(chunks[0])
+                arrays = [pa.array(column[start:stop]) for column in store.rows.values()]
+                for layer, chunk in zip(layers, chunks, strict=True):
+                    flat = np.ascontiguousarray(chunk, dtype=kinds[layer.name]).reshape(-1)
+                    arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), layer.shape[1]))
+                sink.write_batch(pa.record_batch(arrays, schema=schema))
+                start = stop
+
+    return [_whole(folder / "store.arrow", write)]
+
+
+def _write_rows(file: IO[bytes], layer: Representation, dtype: np.dtype) -> None:
+    for chunk in _chunks(layer, dtype):
+        file.write(memoryview(chunk.reshape(-1).view(np.uint8)))
+
+
+def _chunks(layer: Representation, dtype: np.dtype) -> Iterator[np.ndarray]:
+    return (np.ascontiguousarray(chunk, dtype=dtype) for chunk in layer.chunks(_CHUNK))
+
+
+def _whole(path: Path, write: Callable[[IO[bytes]], Any]) -> Path:
+    """Let ``write`` fill a temporary file that gets its name at the end: what has the name is whole."""
+    temporary = durable.temporary(path)
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+_FORMATS = {"npy": _to_npy, "safetensors": _to_safetensors, "arrow": _to_arrow}

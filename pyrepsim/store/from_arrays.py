@@ -1,0 +1,76 @@
+"""From arrays that are already there to a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeError, StoreError
+from .catalog import remove_store
+from .layout import DTYPES, check_choice, plan_shards
+from .reader import ActivationStore
+from .rows import COLUMNS, check_rows
+from .writer import StoreWriter
+
+
+def write_store(
+    path: str | Path,
+    layers: Mapping[str, np.ndarray],
+    *,
+    rows: Mapping[str, np.ndarray] | None = None,
+    plan: dict[str, Any] | None = None,
+    dtype: str = "float16",
+    shard_rows: int | Sequence[int] | None = None,
+    overflow: str = "upgrade",
+    overwrite: bool = False,
+) -> ActivationStore:
+    """Store arrays (or memory maps) of shape (n_rows, width), one per layer, and open the store.
+
+    ``rows``: token columns; without them row i is document i. ``shard_rows``: rows per shard, or those of each;
+    by default shards of 256 MB. An existing folder is refused unless ``overwrite``, which removes the store in it.
+    """
+    check_choice("dtype", dtype, DTYPES)
+    if not layers or any(array.ndim != 2 for array in layers.values()):
+        raise ShapeError(
+            "layers must map names to arrays of shape (n_rows, width): got none, or another shape."
+        )
+    widths = {name: array.shape[1] for name, array in layers.items()}
+    n_rows = len(next(iter(layers.values())))
+    if any(len(array) != n_rows for array in layers.values()):
+        sizes = {name: len(array) for name, array in layers.items()}
+        raise ShapeError(f"All layers of a store must have the same number of rows: got {sizes}.")
+    columns = check_rows(_numbered(n_rows) if rows is None else rows, n_rows, "rows")
+    if shard_rows is None:
+        shard_rows = plan_shards(n_rows, max(widths.values()), dtype)
+    elif not isinstance(shard_rows, Sequence):
+        shard_rows = [min(shard_rows, n_rows - start) for start in range(0, n_rows, shard_rows)]
+    if sum(shard_rows) != n_rows:
+        raise ShapeError(f"shard_rows must add up to the {n_rows} rows given: got {sum(shard_rows)}.")
+    root = Path(path)
+    if root.exists() and any(root.iterdir()):
+        if not overwrite:
+            raise StoreError(
+                f"write_store needs a new folder: {root} is not empty. Choose another, or pass overwrite=True to "
+                "replace the store in it."
+            )
+        remove_store(root)
+    writer = StoreWriter.create(
+        root, plan or {}, layers=widths, shard_rows=shard_rows, dtype=dtype, overflow=overflow
+    )
+    start = 0
+    for shard, n in enumerate(shard_rows):
+        part = slice(start, start + n)
+        writer.commit(
+            shard,
+            {name: columns[name][part] for name in COLUMNS},
+            {name: array[part] for name, array in layers.items()},
+        )
+        start += n
+    return writer.seal()
+
+
+def _numbered(n_rows: int) -> dict[str, np.ndarray]:
+    return {"doc_id": np.arange(n_rows), "position": np.zeros(n_rows, int), "token_id": np.full(n_rows, -1)}

@@ -1,0 +1,118 @@
+"""One layer's shard, opened and checked: rows as views of a memory map, or read into buffers of their own."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+
+import numpy as np
+
+from . import files
+from .header import check_header
+from .layout import PAGE, Parts
+
+GATHER_BYTES = 16 << 20
+"""Span of the file that is looked at at once when rows are picked: bounds memory, however few are picked."""
+
+_WILLNEED = getattr(os, "POSIX_FADV_WILLNEED", None)
+
+
+class ShardFile:
+    """The payload of a shard file, an array of shape (rows, width). Whatever it returns is read-only.
+
+    With ``mapped`` the pages that were passed are dropped again, so that resident memory stays small; the data stays
+    in the system's page cache. A mapped file must not be cut while in use (the system would end the process), which
+    is why only sealed stores on local disks are mapped.
+    """
+
+    def __init__(
+        self, root: Path, parts: Parts, *, shape: tuple[int, int], dtype: np.dtype, head: bytes, mapped: bool
+    ) -> None:
+        self._where = f"{files.name_of(parts)} of {root}"
+        self._shape, self._dtype = shape, dtype
+        self._stride = shape[1] * dtype.itemsize
+        n_bytes = PAGE + shape[0] * self._stride
+        self._map: mmap.mmap | None = None
+        self._dropped = 0
+        self._fd = files.open_file(root, parts)
+        try:
+            files.check_size(self._fd, n_bytes, self._where)
+            found = bytearray(PAGE)
+            files.read_into(self._fd, memoryview(found), 0, self._where)
+            check_header(bytes(found), head, self._where)
+            if mapped and shape[0]:
+                self._map = mmap.mmap(self._fd, n_bytes, access=mmap.ACCESS_READ)
+                words = np.frombuffer(self._map, np.uint8, offset=PAGE)
+                self._rows = words.view(dtype).reshape(shape)
+                os.close(self._fd)
+                self._fd = -1
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Drop all pages and let go; views that were handed out stay valid."""
+        if self._map is not None:
+            self._drop(len(self._map))
+            self._map = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def read(self, rows: slice | np.ndarray) -> np.ndarray:
+        """The rows of a slice (a view if mapped), or those numbered, in ascending order (a copy)."""
+        if isinstance(rows, slice):
+            out = self._range(rows.start, rows.stop)
+        else:
+            out = self._gather(rows)
+        out.flags.writeable = False
+        return out
+
+    def will_need(self, start: int, stop: int) -> None:
+        """Ask the system to fetch these rows while we are busy with others."""
+        offset, stop = PAGE + start * self._stride, PAGE + min(stop, self._shape[0]) * self._stride
+        if stop <= offset:
+            return
+        if self._map is not None:
+            offset -= offset % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_WILLNEED, offset, stop - offset)
+        elif _WILLNEED is not None:
+            os.posix_fadvise(self._fd, offset, stop - offset, _WILLNEED)
+
+    def done_before(self, row: int) -> None:
+        """Rows below ``row`` have been used: their pages may leave resident memory."""
+        self._drop(PAGE + row * self._stride)
+
+    def _drop(self, end: int) -> None:
+        if self._map is None:
+            return
+        if end < len(self._map):
+            end -= end % mmap.PAGESIZE
+        if end > self._dropped:
+            self._map.madvise(mmap.MADV_DONTNEED, self._dropped, end - self._dropped)
+            self._dropped = end
+
+    def _range(self, start: int, stop: int) -> np.ndarray:
+        if self._map is not None:
+            return self._rows[start:stop]
+        out = np.empty((stop - start, self._shape[1]), dtype=self._dtype)
+        if out.size:
+            flat = memoryview(out.reshape(-1).view(np.uint8))
+            files.read_into(self._fd, flat, PAGE + start * self._stride, self._where)
+        return out
+
+    def _gather(self, rows: np.ndarray) -> np.ndarray:
+        word = np.dtype(f"u{self._dtype.itemsize}")
+        out = np.empty((len(rows), self._shape[1]), dtype=word)
+        span = max(1, GATHER_BYTES // self._stride)
+        done = 0
+        while done < len(rows):
+            first = int(rows[done])
+            stop = int(np.searchsorted(rows, first + span))
+            last = int(rows[stop - 1]) + 1
+            source = self._range(first, last).view(word)
+            np.take(source, rows[done:stop] - first, axis=0, out=out[done:stop], mode="clip")
+            self.done_before(last)
+            done = stop
+        return out.view(self._dtype)

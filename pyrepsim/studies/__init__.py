@@ -1,0 +1,1 @@
+"""Experiments as readable scripts, one file each."""

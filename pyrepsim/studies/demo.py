@@ -1,0 +1,86 @@
+"""The demo: two real models, every layer, five measures over all tokens, from text to a page. Read it as a recipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import OptionError
+from ..results import Scores
+
+__all__ = ["Demo"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Compare two real models layer by layer: a table, a figure and a page."""
+
+    model_a: str | None = None
+    """First model: hub id, id@revision or folder. By default all-MiniLM-L6-v2, as pip brings it."""
+    model_b: str | None = None
+    """Second model. By default a model that was fine-tuned from the first."""
+    texts: str | None = None
+    """Text to run through both: a file, one text a line. By default generated sentences."""
+    sentences: int = 4000
+    """How many sentences to generate where no texts are given."""
+    out: str = "demo-output"
+    """Folder for the stores, the figure and the page."""
+    overwrite: bool = False
+    """Extract again where the folder holds stores of other texts or models."""
+
+    def run(self) -> Scores:
+        """Run all steps and return the scores."""
+        import pyrepsim as rs
+
+        from ..models.demo import demo_models
+        from ..tasks.sample_text import sample_sentences
+
+        started = time.perf_counter()
+        out = Path(self.out)
+
+        if (self.model_a is None) != (self.model_b is None):
+            raise OptionError(
+                "The demo compares two models: got one. Give both --model-a and --model-b, or neither."
+            )
+        a, b = (self.model_a, self.model_b) if self.model_a and self.model_b else demo_models()
+        print(f"model a: {a}\nmodel b: {b}\n")
+
+        texts = sample_sentences(self.sentences) if self.texts is None else self.texts
+
+        with _step("extract all layers of model a"):
+            x = rs.extract(a, texts, out=out / "acts-a", overwrite=self.overwrite)
+        with _step("extract all layers of model b"):
+            y = rs.extract(b, texts, out=out / "acts-b", same_plan_as=x, overwrite=self.overwrite)
+
+        measures = [
+            rs.LinearCKA(debiased=True),
+            rs.SVCCA(),
+            rs.PWCCA(),
+            rs.RSA(),
+            rs.Procrustes(),
+        ]
+        with _step(f"compare {len(x.layers)} layers over {x.n_rows:,} tokens"):
+            scores = rs.compare(x, y, measures)
+
+        print(f"\n{scores.table()}\n")
+
+        with _step("draw"):
+            scores.plot(out / "layers.svg")
+            scores.plot(out / "layers.png")
+            scores.html(out / "index.html")
+            scores.to_jsonl(out / "scores.jsonl")
+
+        for name in ("index.html", "layers.svg", "layers.png", "scores.jsonl"):
+            print(f"  {out / name}")
+        print(f"{time.perf_counter() - started:6.1f} s  in all")
+        return scores
+
+
+@contextmanager
+def _step(what: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    print(f"{time.perf_counter() - start:6.1f} s  {what}", flush=True)

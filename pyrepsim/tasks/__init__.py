@@ -1,0 +1,1 @@
+"""Texts and tasks: what models read, and what they are tuned and probed on."""

@@ -1,0 +1,127 @@
+"""What each measure declares it ignores, it ignores; what it does not declare must visibly change it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.helpers.data import correlated_pair, invertible, rotation
+
+from pyrepsim import compare
+from pyrepsim.measures import (
+    CCA,
+    GULP,
+    PWCCA,
+    RSA,
+    RV2,
+    SVCCA,
+    Invariance,
+    LinearCKA,
+    LinearPredictivity,
+    MaxCorrelation,
+    Procrustes,
+    ShapeMetric,
+    all_measures,
+    parse_measure,
+)
+
+MEASURES = [
+    CCA(),
+    CCA(ridge=0.1),
+    GULP(),
+    PWCCA(),
+    PWCCA(weights="y"),
+    PWCCA(weights="mean"),
+    RV2(),
+    SVCCA(variance=0.9),
+    LinearCKA(),
+    LinearCKA(debiased=True),
+    LinearPredictivity(),
+    LinearPredictivity(direction="x_from_y"),
+    MaxCorrelation(),
+    Procrustes(),
+    ShapeMetric(),
+    ShapeMetric(alpha=0.5),
+    ShapeMetric(alpha=0.0),
+    *(RSA(metric=metric) for metric in ("dot", "cosine", "correlation", "sqeuclidean", "mahalanobis")),
+    RSA(compare="cosine"),
+    RSA(compare="cosine_cov"),
+    RSA(metric="sqeuclidean", compare="cosine_cov"),
+]
+
+
+def _maps(d: int) -> dict[Invariance, object]:
+    rng = np.random.default_rng(5)
+    order = rng.permutation(d)
+    turn, mix = rotation(d, seed=1), invertible(d, condition=20.0, seed=2)
+    offset = 2.0 * rng.standard_normal(d)
+    return {
+        Invariance.TRANSLATION: lambda X: X + offset,
+        Invariance.SCALING: lambda X: 3.7 * X,
+        Invariance.PERMUTATION: lambda X: X[:, order],
+        Invariance.ORTHOGONAL: lambda X: X @ turn,
+        Invariance.INVERTIBLE: lambda X: X @ mix,
+    }
+
+
+@pytest.fixture(scope="module")
+def pair():
+    X, Y = correlated_pair(400, 18, 13, seed=3)
+    stretch = np.geomspace(0.3, 3.0, 18)  # features of unequal size, so that a rotation is felt
+    return X * stretch, Y * stretch[::-1][:13]
+
+
+def test_every_measure_is_here():
+    assert {type(m) for m in MEASURES} == set(all_measures().values())
+
+
+@pytest.mark.parametrize("side", ["x", "y"])
+@pytest.mark.parametrize("kind", list(Invariance), ids=lambda kind: kind.name.lower())
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_declared_invariances_hold_and_the_others_do_not(measure, kind, side, pair):
+    X, Y = pair
+    before = compare(X, Y, measure).value
+    mapped = _maps((X if side == "x" else Y).shape[1])[kind]
+    after = compare(mapped(X), Y, measure).value if side == "x" else compare(X, mapped(Y), measure).value
+    declared = measure.invariant_x if side == "x" else measure.invariant_y
+    change = abs(after - before) / abs(before)
+    if kind in declared:
+        assert change <= 1e-9
+    else:
+        assert change > 1e-4
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_declared_symmetry(measure, pair):
+    X, Y = pair
+    there, back = compare(X, Y, measure).value, compare(Y, X, measure).value
+    assert (abs(there - back) <= 1e-12 * abs(there)) == measure.symmetric
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+@pytest.mark.parametrize("related", [True, False])
+def test_declared_range(measure, related, pair):
+    X, Y = pair
+    Y = Y if related else np.random.default_rng(9).standard_normal(Y.shape)
+    low, high = measure.range
+    assert low - 1e-12 <= compare(X, Y, measure).value <= high + 1e-12
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_identical_inputs_score_what_theory_says(measure, pair):
+    X, _ = pair
+    value = compare(X, X.copy(), measure).value
+    if isinstance(measure, ShapeMetric):
+        assert abs(value) <= 1e-7  # an angle near zero keeps half the digits of its cosine
+    elif isinstance(measure, GULP):
+        assert abs(value) <= 1e-10
+    elif isinstance(measure, LinearCKA | RV2):
+        assert value == 1.0
+    elif measure == CCA(ridge=0.1):
+        assert 0.1 < value < 1.0  # a ridge shrinks every correlation
+    else:
+        assert abs(value - 1.0) <= 1e-12
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_a_measure_is_written_as_it_prints(measure):
+    assert parse_measure(str(measure)) == measure

@@ -1,0 +1,123 @@
+"""What must not enter a sum is refused by name, and the sums stay as they were."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.helpers.data import cast
+
+from pyrepsim import compare
+from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.measures import CCA, RSA, LinearCKA
+from pyrepsim.stats import MomentsSet, PairedMoments
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nonfinite_entries(rng, dtype, bad, backend):
+    X = cast(rng.standard_normal((600, 21)), dtype)
+    moments = PairedMoments(21, 21, backend=backend)
+    moments.update(X, X)
+    before = moments.state().products[0].copy()
+    broken = X.copy()
+    broken[431, 17] = bad
+    broken[500, 2] = bad
+    with pytest.raises(NonFiniteError, match="row 431, feature 17"):
+        moments.update(X, broken)
+    with pytest.raises(NonFiniteError, match="row 431, feature 17"):
+        moments.update(np.asfortranarray(broken), X)
+    assert moments.n_samples == 600
+    np.testing.assert_array_equal(moments.state().products[0], before)
+
+
+def test_the_largest_finite_numbers_are_finite():
+    for dtype in ("float16", "bfloat16", "float32"):
+        X = cast(np.full((4, 3), 1.0), dtype)
+        X[1, 2] = np.finfo(X.dtype).max if dtype != "bfloat16" else 3e38
+        PairedMoments(3, 3).update(X, X)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize(("rows", "bad"), [("unit", 0.0), ("unit", -0.0), ("unit_centred", 0.7)])
+def test_rows_without_direction(rng, rows, bad, backend):
+    X = rng.standard_normal((300, 9)).astype(np.float32)
+    X[123] = bad
+    moments = MomentsSet((9,), rows=(rows,), backend=backend)
+    with pytest.raises(DegenerateError, match="row 123"):
+        moments.update([X])
+    assert moments.n_samples == 0
+    MomentsSet((9,), rows=("raw",), backend=backend).update([X])
+
+
+def test_zeros_of_both_signs_are_a_zero_row(rng):
+    X = rng.standard_normal((10, 4))
+    X[3] = [0.0, -0.0, 0.0, -0.0]
+    for rows in ("unit", "unit_centred"):
+        with pytest.raises(DegenerateError, match="row 3"):
+            MomentsSet((4,), rows=(rows,)).update([X])
+
+
+def test_overflowing_sums_are_named(rng):
+    X = rng.standard_normal((50, 4)) * 1e200
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="overflowed"):
+        compare(X, X, LinearCKA())
+
+
+def test_shapes(rng):
+    X = rng.standard_normal((30, 4))
+    with pytest.raises(ShapeError, match=r"same number of rows: got \(30, 4\) and \(29, 4\)"):
+        compare(X, X[:29], CCA())
+    with pytest.raises(ShapeError, match="n_samples, n_features"):
+        compare(X[:, 0], X, CCA())
+    with pytest.raises(ShapeError, match="at least one row"):
+        compare(X[:0], X[:0], CCA())
+    with pytest.raises(ShapeError, match="at least one row"):
+        compare(X[:, :0], X, CCA())
+    with pytest.raises(ShapeError, match="the width declared"):
+        PairedMoments(4, 5).update(X, X)
+    with pytest.raises(DegenerateError, match="at least two rows"):
+        compare(X[:1], X[:1], CCA())
+    with pytest.raises(DegenerateError, match="at least 4 rows"):
+        compare(X[:3], X[:3], LinearCKA(debiased=True))
+    with pytest.raises(ShapeError, match="at least one row"):
+        LinearCKA().score(PairedMoments(4, 4))
+
+
+def test_constant_representation(rng):
+    with pytest.raises(DegenerateError, match="every feature of X is constant"):
+        compare(np.full((30, 4), 0.1), rng.standard_normal((30, 4)), CCA())
+
+
+def test_element_types(rng):
+    X = rng.standard_normal((30, 4))
+    for bad in (X.astype(object), X.astype(np.int64), X.astype(complex), X.astype(X.dtype.newbyteorder())):
+        with pytest.raises(DTypeError, match="float16, bfloat16, float32, float64"):
+            compare(bad, X, CCA())
+    with pytest.raises(DTypeError, match="must be an array"):
+        compare(object(), X, CCA())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"precision": "fp16"}, {"backend": "gpu"}, {"n_threads": 0}],
+)
+def test_options_of_the_engine(rng, options):
+    X = rng.standard_normal((30, 4))
+    with pytest.raises(OptionError):
+        compare(X, X, CCA(), **options)
+
+
+def test_rows_option():
+    with pytest.raises(OptionError, match="rows must name"):
+        MomentsSet((4,), rows=("whitened",))
+
+
+def test_single_precision_is_recorded_and_bounded(rng):
+    X = rng.standard_normal((5000, 40)).astype(np.float16) + np.float16(3)
+    Y = (X[:, :30].astype(np.float32) @ rng.standard_normal((30, 20))).astype(np.float16)
+    exact, single = (compare(X, Y, [LinearCKA(), CCA(), RSA()], precision=p) for p in ("fp64", "fp32"))
+    assert single[0].provenance["precision"] == "fp32"
+    for a, b in zip(exact, single, strict=True):
+        assert abs(a.value - b.value) <= 2e-6
+    assert any(a.value != b.value for a, b in zip(exact, single, strict=True))

@@ -1,0 +1,118 @@
+"""Sums add, scale and move to another shift: pooling, resampling and resuming are arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.helpers.data import correlated_pair
+
+from pyrepsim.errors import OptionError, StoreError
+from pyrepsim.measures import CCA, RSA, LinearCKA, Procrustes
+from pyrepsim.stats import MomentsSet, PairedMoments, State
+from pyrepsim.stats.pair import pair_of, side_of
+
+ROWS = ("raw", "unit")
+MEASURES = [LinearCKA(debiased=True), CCA(), RSA(), RSA(metric="dot"), RSA(metric="sqeuclidean"), Procrustes()]
+
+
+def moments_of(X, Y, backend="cpu") -> PairedMoments:
+    moments = PairedMoments(X.shape[1], Y.shape[1], rows=ROWS, backend=backend)
+    moments.update(X, Y)
+    return moments
+
+
+class Pooled:
+    """Scores from bare states."""
+
+    def __init__(self, states: dict[str, State]) -> None:
+        self.states = states
+
+    def pair(self, rows="raw"):
+        state = self.states[rows]
+        return pair_of(state, 0, side_of(state, 0, "X"), side_of(state, 1, "Y"))
+
+
+@pytest.fixture(scope="module")
+def pair():
+    X, Y = correlated_pair(900, 11, 8)
+    X[600:] += 30.0  # the parts have shifts of their own
+    return X, Y
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_merge_equals_one_pass(pair, measure, backend):
+    X, Y = pair
+    whole = measure.score(moments_of(X, Y, backend)).value
+    first = moments_of(X[:100], Y[:100], backend)
+    for start, stop in ((100, 600), (600, 900)):
+        first.merge(moments_of(X[start:stop], Y[start:stop], backend))
+    assert first.n_samples == 900
+    assert measure.score(first).value == pytest.approx(whole, rel=1e-11)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_weights_per_block_equal_resampled_rows(pair, measure):
+    X, Y = pair
+    blocks = np.array_split(np.arange(900), 6)
+    weights = [2, 0, 1, 0, 3, 1]
+    moments = [moments_of(X[rows], Y[rows]) for rows in blocks]
+    states = {}
+    for kind in ROWS:
+        weighted = [w * m.state(kind) for w, m in zip(weights, moments, strict=True)]
+        states[kind] = sum(weighted[1:], start=weighted[0])
+    rows = np.concatenate([np.tile(b, w) for b, w in zip(blocks, weights, strict=True)])
+    resampled = measure.score(moments_of(X[rows], Y[rows])).value
+    assert measure.score(Pooled(states)).value == pytest.approx(resampled, rel=1e-10)
+
+
+def test_more_rows_after_a_merge_and_after_a_load(pair, tmp_path):
+    X, Y = pair
+    moments = moments_of(X[:300], Y[:300])
+    moments.merge(moments_of(X[300:500], Y[300:500]))
+    moments.save(tmp_path / "moments")
+    again = PairedMoments.load(tmp_path / "moments")
+    again.update(X[500:], Y[500:])
+    expected = LinearCKA(debiased=True).score(moments_of(X, Y)).value
+    assert LinearCKA(debiased=True).score(again).value == pytest.approx(expected, rel=1e-11)
+
+
+def test_a_state_is_its_own_memory(pair):
+    X, Y = pair
+    moments = moments_of(X[:400], Y[:400])
+    state = moments.state()
+    before = state.products[0].copy()
+    moments.update(X[400:], Y[400:])
+    np.testing.assert_array_equal(state.products[0], before)
+    assert moments.state().n_samples == 900
+
+
+def test_moments_of_other_kinds_do_not_merge(pair):
+    X, Y = pair
+    with pytest.raises(OptionError, match="same rows"):
+        moments_of(X, Y).merge(PairedMoments(11, 8))
+    with pytest.raises(OptionError, match="same widths"):
+        narrow = PairedMoments(5, 8, rows=ROWS)
+        narrow.update(X[:, :5], Y)
+        moments_of(X, Y).merge(narrow)
+
+
+def test_moments_ask_for_rows_they_keep(pair):
+    X, Y = pair
+    moments = PairedMoments(11, 8)
+    moments.update(X, Y)
+    with pytest.raises(OptionError, match="'unit' rows were not summed"):
+        RSA().score(moments)
+    with pytest.raises(OptionError, match="whitened"):
+        RSA(metric="mahalanobis").score(moments)
+
+
+def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
+    moments_of(*pair).save(tmp_path / "moments")
+    with pytest.raises(StoreError, match="same widths"):
+        MomentsSet((3, 4), ((0, 1),), rows=ROWS).restore(tmp_path / "moments")
+    (tmp_path / "other").write_bytes(b"not moments")
+    with pytest.raises(StoreError, match="written by"):
+        PairedMoments.load(tmp_path / "other")
+    with pytest.raises(StoreError, match="written by"):
+        PairedMoments.load(tmp_path / "absent")
