@@ -7,32 +7,46 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from .compare import StreamingComparison, compare
-from .measures import (
-    CCA,
-    GULP,
-    PWCCA,
-    RSA,
-    RV2,
-    SVCCA,
-    LinearCKA,
-    LinearPredictivity,
-    MaxCorrelation,
-    Procrustes,
-    ShapeMetric,
-    parse_measure,
-)
-from .profile import profile
-from .results import Score, Scores
-from .stats import MomentsSet, PairedMoments
-from .store import ActivationStore, open_store, paired_chunks, write_store
+if TYPE_CHECKING:
+    from .comparison import StreamingComparison, compare
+    from .extraction import compare_models, extract, plan_extraction
+    from .measures import CCA, GULP, PWCCA, RSA, RV2, SVCCA, LinearCKA, LinearPredictivity, MaxCorrelation
+    from .measures import Measure, Procrustes, ShapeMetric, parse_measure
+    from .profiling import profile
+    from .results import Score, Scores
+    from .stats import MomentsSet, PairedMoments
+    from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
 
-# What needs torch is imported when it is first asked for.
-_LAZY = {"compare_models": ".extraction", "extract": ".extraction", "plan_extraction": ".extraction"}
+# Each name is imported from its room when it is first asked for: `import pyrepsim` costs milliseconds, and what needs
+# torch waits until it is used. No room has the name of a function, which its import would replace.
+_ROOMS = {
+    "comparison": ("StreamingComparison", "compare"),
+    "extraction": ("compare_models", "extract", "plan_extraction"),
+    "measures": (
+        "CCA",
+        "GULP",
+        "PWCCA",
+        "RSA",
+        "RV2",
+        "SVCCA",
+        "LinearCKA",
+        "LinearPredictivity",
+        "MaxCorrelation",
+        "Measure",
+        "Procrustes",
+        "ShapeMetric",
+        "parse_measure",
+    ),
+    "profiling": ("profile",),
+    "results": ("Score", "Scores"),
+    "stats": ("MomentsSet", "PairedMoments"),
+    "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
     "CCA",
@@ -45,12 +59,14 @@ __all__ = [
     "LinearCKA",
     "LinearPredictivity",
     "MaxCorrelation",
+    "Measure",
     "MomentsSet",
     "PairedMoments",
     "Procrustes",
     "Score",
     "Scores",
     "ShapeMetric",
+    "StoreWriter",
     "StreamingComparison",
     "compare",
     "compare_models",
@@ -65,9 +81,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_ROOM_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -34,12 +34,22 @@ FLOORS = {
     "studies": 8,
     "integrations": 8,
     "cli": 9,
+    "__main__": 10,
 }
 FACE = "__init__"  # the package's own front door, for the rooms that speak the public language
 FACE_FLOOR = 8
 TORCH_FREE = 5  # floors 0 to 5 never import these, not even inside a function
 TORCH = {"torch", "transformers", "datasets", "accelerate"}
-HEAVY = TORCH | {"cupy", "dask", "jinja2", "jsonargparse", "matplotlib", "pandas", "pyarrow"}
+HEAVY = TORCH | {
+    "cupy",
+    "dask",
+    "huggingface_hub",
+    "jinja2",
+    "jsonargparse",
+    "matplotlib",
+    "pandas",
+    "pyarrow",
+}
 # Scores.plot and Scores.html draw themselves: results are the only ones to look upward, inside the method.
 LAZY_UPWARD = {("results", "report")}
 
@@ -93,7 +103,7 @@ def complaint(room: str, item: Import) -> str | None:
     if top in HEAVY and (room == FACE or floor <= TORCH_FREE) and not lazy:
         return f"{top} is heavy: import it inside the function that needs it"
     target = rest[0] if rest else FACE
-    if top != "pyrepsim" or target in (room, "errors"):
+    if top != "pyrepsim" or target in (room, "errors", "__version__"):
         return None
     if room == FACE:
         return (

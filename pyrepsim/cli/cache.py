@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import StoreError
-from .options import layer_option
+from .options import bytes_in_words
 
 if TYPE_CHECKING:
     from .transcript import Transcript
@@ -20,87 +19,72 @@ __all__ = ["Export", "Info", "Ls", "Verify"]
 class Ls:
     """List the stores below a folder."""
 
-    folder: str = "."
+    folder: str
     """Where to look."""
 
-    def run(self, say: Transcript) -> None:
-        import pyrepsim as rs
-
-        for path in _stores(Path(self.folder)):
-            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-            try:
-                store = rs.open_store(path)
-                what = f"{len(store.layers):>3} layers  {store.n_rows:>12,} rows  {store.dtype}"
-            except StoreError as error:
-                what = f"not readable: {str(error).partition(': ')[2] or error}"
-            print(f"{size / 1e9:9.3f} GB  {what}  {path}")
+    def run(self, say: Transcript) -> int:
+        found = say("stores", "store.list_stores", self.folder)
+        for store in found:
+            size = bytes_in_words(store.n_bytes)
+            what = (
+                f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
+            )
+            print(f"{store.name:<32}  {store.state:<16}  {size:>12}  {what}")
+        if not found:
+            raise StoreError(
+                f"A listing needs stores: there are none below {self.folder}. Name another folder."
+            )
+        return 0
 
 
 @dataclass(frozen=True)
 class Info:
     """Say what a store holds: layers, rows, and the plan it was made under."""
 
-    store: str
+    path: str
     """The store."""
 
-    def run(self, say: Transcript) -> None:
-        import json
-
-        store = say("store", "open_store", self.store)
-        print(f"{store.path}\n{store.n_rows:,} rows, {store.dtype}, digest {store.digest}")
-        for name in store.layers:
-            print(f"  {name:<16}{store[name].shape[1]:>6} features")
+    def run(self, say: Transcript) -> int:
+        store = say("store", "open_store", self.path)
+        size = f"{store.n_rows:,} rows, {bytes_in_words(store.n_bytes)}, {store.dtype}"
+        print(f"{store.path}: {size}\nroot digest {store.digest}\nrow identity {store.rows_digest}")
+        for name, width in store.widths.items():
+            print(f"  {name:<16}{width:>6} features")
         print(json.dumps(store.plan, indent=2, ensure_ascii=False))
+        return 0
 
 
 @dataclass(frozen=True)
 class Verify:
-    """Read every byte of a store and compare it with its checksums."""
+    """Read every byte of a store and compare it with its checksums; the exit status is 1 if one differs."""
 
-    store: str
-    """The store."""
+    path: str
+    """The store, finished or not."""
 
-    def run(self, say: Transcript) -> None:
-        store = say("store", "open_store", self.store)
-        store.verify()
-        print(f"{store.path}: every byte is as it was written")
+    def run(self, say: Transcript) -> int:
+        problems = say("problems", "store.verify", self.path, collect=True)
+        for problem in problems:
+            print(problem)
+        print(
+            f"{self.path}: {len(problems)} problems"
+            if problems
+            else f"{self.path}: every byte is as it was written"
+        )
+        return 1 if problems else 0
 
 
 @dataclass(frozen=True)
 class Export:
-    """Write layers as .npy files, one a layer, for tools that read arrays."""
+    """Write a store in a format that other tools read."""
 
-    store: str
+    path: str
     """The store."""
     out: str
-    """Folder for the files."""
-    layers: str = "all"
-    """all, or names with commas between."""
+    """A new folder for the files."""
+    format: Literal["npy", "safetensors", "arrow"] = "npy"
+    """npy and safetensors: a file a layer; arrow: one file that `datasets` and pandas open."""
 
-    def run(self, say: Transcript) -> None:
-        import numpy as np
-
-        store = say("store", "open_store", self.store)
-        chosen = layer_option(self.layers)
-        Path(self.out).mkdir(parents=True, exist_ok=True)
-        for name in store.layers if chosen == "all" else chosen:
-            layer = store[name]
-            # NumPy files have no word for bfloat16; float32 holds each of its values exactly.
-            dtype = np.float32 if store.dtype == "bfloat16" else store.dtype
-            path = Path(self.out, f"{name}.npy")
-            array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=layer.shape)
-            start = 0
-            for chunk in layer.chunks():
-                array[start : start + len(chunk)] = chunk
-                start += len(chunk)
-            array.flush()
-            print(path)
-
-
-def _stores(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise StoreError(
-            f"A folder to list must exist: {folder} does not. Name the folder that holds stores."
-        )
-    for plan in sorted(folder.rglob("plan.json")):
-        yield plan.parent
+    def run(self, say: Transcript) -> int:
+        for file in say("files", "store.export", self.path, self.out, format=self.format):
+            print(file)
+        return 0

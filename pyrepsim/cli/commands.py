@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import OptionError
-from .options import layer_option, output_files, split_measures
+from .options import bytes_in_words, layer_option, output_files, split_measures
 
 if TYPE_CHECKING:
     from .transcript import Transcript
@@ -51,32 +51,25 @@ class Extract:
     dry_run: bool = False
     """Only say how many tokens, bytes and seconds it would take, and whether the disk has room."""
 
-    def run(self, say: Transcript) -> None:
+    def run(self, say: Transcript) -> int:
         out = Path(self.out or Path("acts", self.model.rstrip("/").rpartition("/")[2]))
-        plan = {
-            "layers": layer_option(self.layers),
-            "dtype": self.dtype,
-            "words": self.words,
-            "long": self.long,
-        }
-        plan |= {"max_length": self.max_length, "batch_tokens": self.batch_tokens, "revision": self.revision}
-        plan |= {"same_plan_as": self.same_plan_as, "device": self.device}
+        plan = {"layers": layer_option(self.layers), "dtype": self.dtype, "words": self.words}
+        plan |= {"long": self.long, "max_length": self.max_length, "batch_tokens": self.batch_tokens}
+        plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "device": self.device}
         if not self.dry_run:
-            print(
-                say(
-                    "store", "extract", self.model, self.texts, out=str(out), overwrite=self.overwrite, **plan
-                )
-            )
-            return
+            where = {"out": str(out), "overwrite": self.overwrite}
+            print(say("store", "extract", self.model, self.texts, **where, **plan))
+            return 0
         planned = say("plan", "plan_extraction", self.model, self.texts, **plan)
         print(planned)
         parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         free = shutil.disk_usage(parent).free
-        print(f"{planned.n_bytes / 1e9:.3f} GB to write, {free / 1e9:.1f} GB free at {parent}")
+        print(f"{bytes_in_words(planned.n_bytes)} to write, {bytes_in_words(free)} free at {parent}")
         if planned.n_bytes > free:
             raise OptionError(
-                f"The store must fit on the disk: {out} has too little room. Choose another --out."
+                f"The store must fit on the disk: {parent} lacks the room. Choose another --out."
             )
+        return 0
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ class Compare:
     """Which rows: content leaves out what the tokenizer added."""
     texts: str | None = None
     """Text to run both models over, where x and y are models."""
-    out: list[str] | str = ""
+    out: list[str] | str | None = None
     """Files to write, with commas between; the ending says what: .csv .jsonl .parquet .html .svg .png .pdf"""
     checkpoint: str | None = None
     """Folder for sums on the way, to go on from after a stop."""
@@ -106,7 +99,7 @@ class Compare:
     precision: Literal["fp64", "fp32"] = "fp64"
     """Precision of the products; sums are always float64."""
 
-    def run(self, say: Transcript) -> None:
+    def run(self, say: Transcript) -> int:
         measures, files = split_measures(self.measures), output_files(self.out)
         how = {
             "layers": layer_option(self.layers, pairs=True),
@@ -127,6 +120,7 @@ class Compare:
         for file, writer in files.items():
             getattr(scores, writer)(file)
             print(file)
+        return 0
 
 
 @dataclass(frozen=True)
@@ -144,19 +138,21 @@ class Profile:
     n_threads: int | None = None
     """Threads; by default every core this process may use."""
 
-    def run(self, say: Transcript) -> None:
+    def run(self, say: Transcript) -> int:
         chosen = layer_option(self.layers)
         how = {"tokens": self.tokens, "backend": self.backend, "n_threads": self.n_threads}
         how |= {"layers": None if chosen == "all" else chosen}
         print(say("profile", "profile", say("store", "open_store", self.store), **how).table())
+        return 0
 
 
 @dataclass(frozen=True)
 class Info:
     """Say what is installed, what this machine can do, and which backends work or why not."""
 
-    def run(self, say: Transcript) -> None:
+    def run(self, _say: Transcript) -> int:
         from .environment import describe
 
         for key, item in describe().items():
-            print(f"{key:<14}{item}")
+            print(f"{key:<18}{item}")
+        return 0

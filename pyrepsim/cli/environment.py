@@ -26,7 +26,7 @@ _PACKAGES = [
 
 
 def describe() -> dict[str, str]:
-    """Return what `pyrepsim info` prints: versions, processor, instruction set, threads, backends with reasons."""
+    """Return what `pyrepsim info` prints: versions, processor, threads, backends with reasons."""
     found = {
         "pyrepsim": __version__,
         "python": f"{platform.python_version()} on {platform.platform()}",

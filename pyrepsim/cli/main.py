@@ -1,4 +1,4 @@
-"""Words in, exit status out: 0 done, 1 a check that found something, 2 an error with its remedy, 130 interrupted."""
+"""Words in, exit status out: 0 done, 1 a check found something, 2 error with remedy, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         command, config = parse(COMMANDS, words)
-        return command.run(Transcript(config)) or 0
+        return command.run(Transcript(config))
     except SystemExit as stop:  # the parser has printed its help or its complaint
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from inspect import getdoc
+from inspect import cleandoc, getdoc, getsource
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any
 
 from .. import __version__
@@ -19,7 +22,7 @@ Commands = Mapping[str, "type | Mapping[str, type]"]
 def parse(commands: Commands, words: Sequence[str], program: str = "pyrepsim") -> tuple[Any, str]:
     """Return the command that the words ask for, filled in, and its configuration as YAML.
 
-    Exits after printing help, the version or a configuration, and on words that make no command, as argparse does.
+    Exits, as argparse does, once it has printed help, the version, a configuration or a complaint.
     """
     name, rest = (words[0], words[1:]) if words else ("--help", [])
     if name in ("-h", "--help"):
@@ -38,23 +41,35 @@ def parse(commands: Commands, words: Sequence[str], program: str = "pyrepsim") -
     return _fill(found, rest, f"{program} {name}")
 
 
-def _fill(command: type, words: Sequence[str], program: str) -> tuple[Any, str]:
+def _fill(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
     # Here, not above: the overview answers without it.
-    from jsonargparse import ArgumentParser, set_parsing_settings
+    from jsonargparse import ArgumentParser
 
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(prog=program, description=getdoc(command))
     parser.add_argument("--config", action="config", help="YAML file with any of the arguments below.")
     parser.add_class_arguments(command, as_positional=True)
     if fields(command):
         parser._action_groups[-1].title = "arguments"
+    docs = _field_docs(command)
+    for action in parser._actions:
+        action.help = docs.get(action.dest, action.help)
     parsed = parser.parse_args(_spelled_out(command, words))
     values = {field.name: parsed[field.name] for field in fields(command)}
     return command(**values), parser.dump(parsed)
 
 
-def _spelled_out(command: type, words: Sequence[str]) -> list[str]:
-    """Write `--dry-run` as `--dry_run=true`: options may be written with dashes, and switches without a value."""
+def _field_docs(command: type) -> dict[str, str]:
+    """Return the docstring under each field, read from the source: Python itself forgets them."""
+    (definition,) = ast.parse(dedent(getsource(command))).body
+    docs = {}
+    for field, below in pairwise(definition.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+            docs[field.target.id] = cleandoc(below.value.value)
+    return docs
+
+
+def _spelled_out(command: Any, words: Sequence[str]) -> list[str]:
+    """Write `--dry-run` as `--dry_run=true`: options may have dashes, and switches no value."""
     switches = {f"--{field.name}" for field in fields(command) if isinstance(field.default, bool)}
     spelled = []
     for place, word in enumerate(words):

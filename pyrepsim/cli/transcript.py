@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import sys
+from operator import attrgetter
 from typing import Any
 
 __all__ = ["Transcript"]
 
 
 class Transcript:
-    """Calls of the public functions, each printed as it is made: what is printed can't differ from what is done."""
+    """Calls of public functions, each printed as it is made: what is said can't differ from what is done."""
 
     def __init__(self, config: str = "") -> None:
         self._names: list[tuple[Any, str]] = []
@@ -21,7 +22,7 @@ class Transcript:
         """Call `pyrepsim.<function>`, call the value `name` from here on, and return it."""
         import pyrepsim
 
-        target = getattr(pyrepsim, function)
+        target = attrgetter(function)(pyrepsim)
         known = inspect.signature(target).parameters
         chosen = {key: item for key, item in options.items() if item != known[key].default}
         written = [self._write_value(item) for item in arguments]

@@ -21,10 +21,10 @@ from .layout import ShardLayout, lay_out
 from .policy import Policy
 from .tokens import TokenTable, tokenise
 
-SHARD_TOKENS = 16384
+SHARD_TOKENS = 32768
 """Most tokens of a shard: long enough to sort by length, short enough for the layers to fit in memory."""
 SHARD_BYTES = 512 << 20
-"""Most bytes of a shard, all layers of the model in float16; fewer tokens where the layers are many or wide."""
+"""Most bytes of a shard, all layers of the model in float16: models with many or wide layers get fewer tokens."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def policy_for(
     )
 
 
-def shared_policy(encoder: Encoder, record: Mapping[str, Any], where: str, **asked: Any) -> Policy:
+def shared_policy(record: Mapping[str, Any], where: str, **asked: Any) -> Policy:
     """The policy of the plan in `record`; options asked for beside it must not contradict it."""
     try:
         policy = Policy(**record["policy"])
@@ -170,12 +170,6 @@ def shared_policy(encoder: Encoder, record: Mapping[str, Any], where: str, **ask
                 f"same_plan_as={where} has {name}={getattr(policy, name)!r}: got {name}={value!r} beside it. "
                 "Leave it out, or make a plan of its own."
             )
-    limit = encoder.position_limit
-    if limit is not None and (policy.max_length is None or policy.max_length > limit):
-        raise OptionError(
-            f"The plan of {where} has sequences of up to {policy.max_length} tokens: {encoder.name!r} has positions "
-            f"for {limit}. Extract both models with max_length={limit}."
-        )
     return policy
 
 
@@ -191,6 +185,20 @@ def check_same_plan(plan: ExtractionPlan, record: Mapping[str, Any], encoder: En
         raise OptionError(
             f"Models that share a plan must cut these texts into the same tokens: {encoder.name!r} does not, by the "
             f"plan of {where}. To compare models with different tokenizers extract both with words='first' or 'mean'."
+        )
+    check_positions(plan, encoder)
+
+
+def check_positions(plan: ExtractionPlan, encoder: Encoder) -> None:
+    """Refuse a model that has fewer positions than the longest sequence of a plan made for another."""
+    limit = encoder.position_limit
+    longest = int(plan.table.lengths.max(initial=0))
+    if plan.policy.max_length is not None:
+        longest = min(longest, plan.policy.max_length)
+    if limit is not None and longest > limit:
+        raise OptionError(
+            f"Models that share a plan must have positions for its longest sequence, {longest} tokens: "
+            f"{encoder.name!r} has {limit}. Make the plan with max_length={limit}."
         )
 
 

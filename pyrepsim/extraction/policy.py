@@ -25,7 +25,7 @@ class Policy:
     """Tokens per sequence, special tokens included."""
     batch_tokens: int = 4096
     """Tokens per batch, padding included; a longer sequence is a batch of its own."""
-    shard_tokens: int = 16384
+    shard_tokens: int = 32768
     """Tokens per shard; a longer document is a shard of its own."""
 
     def __post_init__(self) -> None:

@@ -82,7 +82,8 @@ def layer_curves(scores: Scores) -> Figure:
                 ends.append((*_curve(ax, scores.select(measure=name), pairs, style), name))
             ax.grid(axis="y", color=_GRID, linewidth=0.8)
             ax.set_axisbelow(True)
-            ax.margins(x=0.03, y=0.08)
+            ax.margins(y=0.08)
+            ax.set_xlim(-0.3, len(pairs) - 0.7)
             ax.set_ylabel("score" if len(panel) > 1 else panel[0].partition("(")[0])
             _label_ends(ax, ends, len(pairs) - 1)
         x, y = names(scores)
@@ -165,9 +166,15 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]], last: int) -> 
         places[i] = min(places[i], places[i + 1] - gap)
     for (value, colour, name), place in zip(order, places, strict=True):
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4}
-        at = (last + 0.35 + 0.02 * last, place)
         ax.annotate(
-            name, (last, value), at, color=colour, va="center", annotation_clip=False, arrowprops=line
+            name,
+            (last, value),
+            (1.035, place),
+            textcoords=ax.get_yaxis_transform(),  # across in axes, up in scores
+            color=colour,
+            va="center",
+            annotation_clip=False,
+            arrowprops=line,
         )
     ax.set_ylim(low, high)
 
@@ -175,7 +182,7 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]], last: int) -> 
 def _heat_map(figure: Figure, ax: Axes, scores: Scores, measure: str) -> None:
     rows, columns, values = scores.matrix(measure)
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    signed = low < -0.05
+    signed = low < -0.05 * high
     bound = max(abs(low), abs(high))
     limits = {"vmin": -bound, "vmax": bound} if signed else {"vmin": low, "vmax": high}
     image = ax.imshow(values, cmap="PuOr_r" if signed else "cividis", aspect="equal", **limits)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -270,8 +272,12 @@ def _unflatten(file: Mapping[str, np.ndarray], prefix: str, sides: int, pairs: i
     return sums
 
 
-def _opened(path: str | os.PathLike[str]) -> Any:
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} must be a file written by moments.save(...): {error}.") from error
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            yield arrays
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{path} must be a whole file written by moments.save(...): {error}.") from error

@@ -1,4 +1,4 @@
-"""Activation stores: checked, resumable, memory-mapped folders of representations. FORMAT.md describes the files."""
+"""Activation stores: checked, resumable, memory-mapped folders of representations; see FORMAT.md."""
 
 from .catalog import StoreInfo, cache_root, list_stores, remove_store
 from .export import export

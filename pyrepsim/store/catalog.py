@@ -15,7 +15,7 @@ from .rows import ROW_BYTES
 
 
 def cache_root() -> Path:
-    """Where stores live unless a path is given: $PYREPSIM_HOME, or $HF_HOME/pyrepsim, or ~/.cache/pyrepsim."""
+    """Where stores live by default: $PYREPSIM_HOME, or $HF_HOME/pyrepsim, or ~/.cache/pyrepsim."""
     home = os.environ.get("PYREPSIM_HOME")
     if home:
         return Path(home).expanduser()
@@ -50,7 +50,7 @@ class StoreInfo:
 
 
 def list_stores(folder: str | Path | None = None) -> list[StoreInfo]:
-    """All stores at or below ``folder`` (default: ``cache_root()``), sorted by name; links are not followed."""
+    """All stores at or below ``folder`` (default: ``cache_root()``), by name; no links are followed."""
     root = cache_root() if folder is None else Path(folder)
     found = []
     for where, folders, names in os.walk(root):
@@ -77,7 +77,10 @@ def _info(root: Path, path: Path) -> StoreInfo:
 
 
 def remove_store(path: str | Path) -> None:
-    """Remove the store at ``path``, sealed or not, whole or damaged. StoreError for a folder that holds anything else."""
+    """Remove the store at ``path``, sealed or not, whole or damaged.
+
+    StoreError for a folder that is no store, or holds anything besides one.
+    """
     root = Path(path)
     ours = {"plan.json", "manifest.json", "docs.jsonl", "tokens", "layers", "journal"}
     if root.is_symlink() or not root.is_dir() or not files.exists(root, PLAN):
@@ -89,7 +92,8 @@ def remove_store(path: str | Path) -> None:
     )
     if strange:
         raise StoreError(
-            f"Only a store can be removed: {root} also holds {', '.join(strange[:4])}. Move that elsewhere first."
+            f"Only a store can be removed: {root} also holds {', '.join(strange[:4])}. Move that elsewhere "
+            "first."
         )
     # The plan goes last: what a kill leaves behind is still a store, and can be removed again.
     for name in ("manifest.json", "docs.jsonl"):

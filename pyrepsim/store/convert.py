@@ -23,8 +23,9 @@ class DoesNotFit(Exception):
 class Converter:
     """Turns an array of shape (n, width) into contiguous blocks of ``dtype`` and sums up what it saw.
 
-    After ``blocks`` is exhausted, ``absmax`` is the largest magnitude stored and ``shift()`` the mean of the first
-    4096 stored rows. Both depend on the stored values alone, not on the type they came in or on who converts them.
+    After ``blocks`` is exhausted, ``absmax`` is the largest magnitude stored and ``shift()`` the mean of the
+    first 4096 stored rows. Both depend on the stored values alone, not on the type they came in or on who
+    converts them.
     """
 
     def __init__(self, array: np.ndarray, dtype: np.dtype, where: str) -> None:
@@ -33,7 +34,7 @@ class Converter:
         self.absmax = 0.0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Blocks of whole rows. NonFiniteError names the first NaN or infinity; DoesNotFit is ours to answer."""
+        """Blocks of whole rows; NonFiniteError names the first NaN or infinity, DoesNotFit is for us."""
         n_rows, width = self._array.shape
         step = max(1, _BLOCK_VALUES // width)
         for start in range(0, n_rows, step):
@@ -60,14 +61,16 @@ class Converter:
         row, column = np.argwhere(~np.isfinite(source.astype(np.float64)))[0]
         raise NonFiniteError(
             f"Activations must be finite: {self._where}, row {start + row} of the shard, feature {column} is "
-            f"{float(source[row, column])}. If the model runs in half precision, run it in bfloat16 or float32."
+            f"{float(source[row, column])}. If the model runs in half precision, run it in bfloat16 or "
+            "float32."
         )
 
 
 def largest(block: np.ndarray) -> float:
     """The largest magnitude in a contiguous block; inf if there is an infinity or a NaN.
 
-    IEEE magnitudes are ordered like the integers with the same bits, which NumPy compares much faster than halves.
+    IEEE magnitudes are ordered like the integers with the same bits, which NumPy compares much faster than
+    halves.
     """
     if not block.size:
         return 0.0

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent after a crash, and claims that die with the process that made them."""
+"""Files that are whole or absent after a crash, and claims that die with the process that made them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def sync_folder(folder: Path) -> None:
 
 
 class DurableFile:
-    """A file under a temporary name, with a running checksum, that gets its own name when all bytes are on disk.
+    """A file under a temporary name, with a running checksum, that gets its own name when all bytes are on
+    disk.
 
     Write, then ``finish()``: fsync, rename, fsync of the folder. Leaving the with-block otherwise removes it.
     """
@@ -127,9 +128,9 @@ def write_durably(root: Path, parts: Parts, data: bytes, *, shard: int | None = 
 def claim(folder: Path, name: str, *, wait: bool = False) -> Iterator[str]:
     """Hold the exclusive right to ``name`` inside ``folder``; yields "held", "busy" or "unlocked".
 
-    The right is an flock on the file ``.claim-<name>``: the system drops it when its holder dies, so no claim is ever
-    stale and the file itself means nothing. "unlocked": this file system has no flock; each writer must then keep to
-    its own shards.
+    The right is an flock on the file ``.claim-<name>``: the system drops it when its holder dies, so no claim
+    is ever stale and the file itself means nothing. "unlocked": this file system has no flock; each writer
+    must then keep to its own shards.
     """
     path = folder / f".claim-{name}"
     while True:
@@ -174,7 +175,8 @@ def make_folder(folder: Path) -> None:
     except FileExistsError:
         if not stat.S_ISDIR(folder.lstat().st_mode):
             raise StoreError(
-                f"{folder} must be a folder of the store: found a link or a file. Remove it, or write elsewhere."
+                f"{folder} must be a folder of the store: found a link or a file. Remove it, or write "
+                "elsewhere."
             ) from None
 
 
@@ -188,8 +190,8 @@ def explained(root: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             remedy = (
-                f"free some space ({_free(root)} left) or choose another disk, then run the same command again: "
-                "committed shards are kept and it goes on from there"
+                f"free some space ({_free(root)} left) or choose another disk, then run the same command "
+                "again: committed shards are kept and it goes on from there"
             )
         elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             remedy = "choose a folder you may write to, or change its permissions"

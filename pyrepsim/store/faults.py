@@ -1,10 +1,12 @@
 """Faults on demand: what the tests use to die, fill the disk or flip a bit at a chosen point of a write.
 
-``PYREPSIM_FAULT=stage:shard:action``. Stages: ``begin, write, fsync, rename, dirsync, journal, seal, sealed``,
-where ``write`` strikes half-way and the others once that step is done; ``stage@layer`` (or ``@tokens``, ``@plan``,
-``@journal``, ``@manifest``) picks one file. The shard is a number, or ``*``. Actions: ``kill`` (SIGKILL), ``enospc``
-(the disk is full), ``short`` (the system writes half of what it was given), ``flip`` (one bit changes between the
-checksum and the disk).
+``PYREPSIM_FAULT=stage:shard:action``
+
+Stages: ``begin, write, fsync, rename, dirsync, journal, seal, sealed``; ``write`` strikes half-way, the
+others once that step is done. ``stage@layer`` (or ``@tokens``, ``@plan``, ``@journal``, ``@manifest``) picks
+one file. The shard is a number, or ``*``. Actions: ``kill`` (SIGKILL), ``enospc`` (the disk is full),
+``short`` (the system writes half of what it was given), ``flip`` (one bit changes between the checksum and
+the disk).
 """
 
 from __future__ import annotations

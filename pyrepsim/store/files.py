@@ -25,8 +25,8 @@ def name_of(parts: Parts) -> str:
 def open_file(root: Path, parts: Parts) -> int:
     """File descriptor, for reading, of ``root``/``parts``; the caller closes it.
 
-    ``root`` may be reached through links; below it nothing may be one. CorruptStoreError for what is missing or is
-    no regular file, StoreError for what may not be read.
+    ``root`` may be reached through links; below it nothing may be one. CorruptStoreError for what is missing
+    or is no regular file, StoreError for what may not be read.
     """
     folder = fd = -1
     try:
@@ -53,8 +53,8 @@ def _unopened(root: Path, parts: Parts, error: OSError) -> StoreError:
     where = f"{name_of(parts)} of {root}"
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK):
         return CorruptStoreError(
-            f"{where} must be a regular file inside the store: found a symbolic link or another kind of file. "
-            "Copy the store with links resolved (cp -rL), if you trust where they point."
+            f"{where} must be a regular file inside the store: found a symbolic link or another kind of "
+            "file. Copy the store with links resolved (cp -rL), if you trust where they point."
         )
     if error.errno == errno.ENOENT:
         return CorruptStoreError(
@@ -78,8 +78,8 @@ def check_size(fd: int, n_bytes: int, where: str) -> None:
     found = os.fstat(fd).st_size
     if found != n_bytes:
         raise CorruptStoreError(
-            f"{where} must have {n_bytes} bytes: found {found}. It was cut, extended or replaced after it was "
-            "committed; restore it from a copy or extract this shard again."
+            f"{where} must have {n_bytes} bytes: found {found}. It was cut, extended or replaced after it "
+            "was committed; restore it from a copy or extract this shard again."
         )
 
 

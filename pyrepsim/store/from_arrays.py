@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ShapeError, StoreError
 from .catalog import remove_store
-from .layout import DTYPES, check_choice, plan_shards
+from .layout import DTYPES, check_choice, cut_rows, plan_shards
 from .reader import ActivationStore
 from .rows import COLUMNS, check_rows
 from .writer import StoreWriter
@@ -29,8 +29,9 @@ def write_store(
 ) -> ActivationStore:
     """Store arrays (or memory maps) of shape (n_rows, width), one per layer, and open the store.
 
-    ``rows``: token columns; without them row i is document i. ``shard_rows``: rows per shard, or those of each;
-    by default shards of 256 MB. An existing folder is refused unless ``overwrite``, which removes the store in it.
+    ``rows``: token columns; without them row i is document i. ``shard_rows``: rows per shard, or those of
+    each; by default shards of 256 MB. An existing folder is refused unless ``overwrite``, which removes the
+    store in it.
     """
     check_choice("dtype", dtype, DTYPES)
     if not layers or any(array.ndim != 2 for array in layers.values()):
@@ -45,16 +46,16 @@ def write_store(
     columns = check_rows(_numbered(n_rows) if rows is None else rows, n_rows, "rows")
     if shard_rows is None:
         shard_rows = plan_shards(n_rows, max(widths.values()), dtype)
-    elif not isinstance(shard_rows, Sequence):
-        shard_rows = [min(shard_rows, n_rows - start) for start in range(0, n_rows, shard_rows)]
+    elif isinstance(shard_rows, int | np.integer):
+        shard_rows = cut_rows(n_rows, shard_rows)
     if sum(shard_rows) != n_rows:
         raise ShapeError(f"shard_rows must add up to the {n_rows} rows given: got {sum(shard_rows)}.")
     root = Path(path)
     if root.exists() and any(root.iterdir()):
         if not overwrite:
             raise StoreError(
-                f"write_store needs a new folder: {root} is not empty. Choose another, or pass overwrite=True to "
-                "replace the store in it."
+                f"write_store needs a new folder: {root} is not empty. Choose another, or pass "
+                "overwrite=True to replace the store in it."
             )
         remove_store(root)
     writer = StoreWriter.create(

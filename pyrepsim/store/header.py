@@ -1,7 +1,8 @@
-"""The 4096 bytes in front of a payload: a safetensors header that is wholly determined by plan, layer and shard.
+"""The 4096 bytes in front of a payload: a safetensors header that is wholly determined by plan, layer and
+shard.
 
-Because a reader can compute it, checking means comparing: no header of ours is ever interpreted, so none can lie.
-What is parsed below is parsed only to say what is wrong with it.
+Because a reader can compute it, checking means comparing: no header of ours is ever interpreted, so none can
+lie. What is parsed below is parsed only to say what is wrong with it.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def check_header(found: bytes, expected: bytes, where: str) -> None:
     if found == expected:
         return
     raise CorruptStoreError(
-        f"{where} must have the header that plan and journal determine: {_difference(found, expected)}. "
-        "The file belongs elsewhere or was changed; restore it from a copy or extract this shard again."
+        f"{where} must have the header that plan and journal determine: {_difference(found, expected)}. The "
+        "file belongs elsewhere or was changed; restore it from a copy or extract this shard again."
     )
 
 

@@ -1,4 +1,4 @@
-"""Small JSON files that end with the SHA-256 of what stands before, read as if a stranger had written them."""
+"""Small JSON files that end with the SHA-256 of what stands before, read as if by a stranger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def dump(body: dict[str, Any]) -> bytes:
 
 
 def load(data: bytes, where: str) -> tuple[dict[str, Any], str]:
-    """The body and the digest of a file made by ``dump``; CorruptStoreError, naming ``where``, for anything else."""
+    """The body and the digest of a file made by ``dump``; CorruptStoreError for anything else."""
     digest = digest_of(data, where)
     body = parse(data, where)
     del body["digest"]  # a file with that tail that parses is an object with that key
@@ -44,14 +44,14 @@ def digest_of(data: bytes, where: str) -> str:
     found = hashlib.sha256(text).hexdigest()
     if found.encode("ascii") != digest:
         raise CorruptStoreError(
-            f"{where} must agree with its own digest: it says {digest[:12]!r}..., its bytes give '{found[:12]}...'. "
-            "The file was changed after it was written; restore it from a copy."
+            f"{where} must agree with its own digest: it says {digest[:12]!r}..., its bytes give "
+            f"'{found[:12]}...'. The file was changed after it was written; restore it from a copy."
         )
     return found
 
 
 def parse(data: bytes, where: str) -> Any:
-    """Strict JSON: UTF-8, no duplicate keys, no NaN or Infinity, integers below 2^53, at most 8 levels deep."""
+    """Strict JSON: UTF-8, no duplicate keys, no NaN or Infinity, integers to 2^53, at most 8 levels."""
     if len(data) > MAX_BYTES:
         raise CorruptStoreError(f"{where} must be at most {MAX_BYTES} bytes: found {len(data)}.")
     try:
@@ -68,9 +68,9 @@ def parse(data: bytes, where: str) -> Any:
     return value
 
 
-def check_writable(value: Any, where: str) -> None:
-    """Raise ValueError or TypeError for what ``parse`` would not give back as it is."""
-    _walk(value, 1, where)
+def check_writable(value: Any, where: str, *, depth: int = 1) -> None:
+    """Raise ValueError or TypeError for what ``parse`` would not give back, standing ``depth`` levels deep."""
+    _walk(value, depth, where)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

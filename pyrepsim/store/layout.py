@@ -1,4 +1,4 @@
-"""Where things lie in a store. Every name is derived from a layer's index or a shard's number, never read from a file."""
+"""Where things lie in a store: every name is derived from a layer's index or a shard's number."""
 
 from __future__ import annotations
 
@@ -82,8 +82,14 @@ def plan_shards(
     check_choice("dtype", dtype, DTYPES)
     if n_rows < 0 or width < 1 or shard_bytes < 1:
         raise OptionError(
-            "n_rows must be at least 0, width and shard_bytes at least 1: "
-            f"got n_rows={n_rows}, width={width}, shard_bytes={shard_bytes}."
+            f"n_rows must be at least 0, width and shard_bytes at least 1: got n_rows={n_rows}, "
+            f"width={width}, shard_bytes={shard_bytes}."
         )
-    step = max(1, shard_bytes // (width * DTYPES[dtype].itemsize))
+    return cut_rows(n_rows, max(1, shard_bytes // (width * DTYPES[dtype].itemsize)))
+
+
+def cut_rows(n_rows: int, step: int) -> list[int]:
+    """``n_rows`` rows as shards of ``step`` rows, the last with what is left."""
+    if step < 1:
+        raise OptionError(f"The rows of a shard must be at least 1: got {step}.")
     return [min(step, n_rows - start) for start in range(0, n_rows, step)]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 _REMOTE = frozenset(
-    "nfs nfs3 nfs4 cifs smb smb2 smb3 smbfs ncpfs afs 9p ceph glusterfs lustre gpfs beegfs pvfs2 orangefs wekafs "
-    "panfs davfs davfs2 virtiofs juicefs".split()
+    [
+        *("nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "9p", "ceph"),
+        *("glusterfs", "lustre", "gpfs", "beegfs", "pvfs2", "orangefs", "wekafs", "panfs", "davfs"),
+        *("virtiofs", "juicefs"),
+    ]
 )
 _MOUNTS = Path("/proc/mounts")
 

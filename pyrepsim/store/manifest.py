@@ -1,7 +1,7 @@
-"""What a store says about itself: the plan (frozen first), a record per committed shard, the manifest (sealed last).
+"""What a store says about itself: plan (frozen first), a record per shard, manifest (sealed last).
 
-Each is a frozen dataclass with ``to_bytes`` and a checking ``from_bytes``: whatever passes may be trusted by the rest
-of the room, since every count, size and name agrees with the plan.
+Each is a frozen dataclass with ``to_bytes`` and a checking ``from_bytes``: whatever passes may be trusted by
+the rest of the room, since every count, size and name agrees with the plan.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ class Plan:
         if fault:
             raise OptionError(f"The plan of a store must be one that can be kept: {fault}.")
         try:
-            jsonfile.check_writable(user, "plan")
+            jsonfile.check_writable(user, "plan", depth=2)
         except (ValueError, TypeError) as error:
             raise OptionError(
-                f"plan must be a JSON object of strings, finite numbers, lists and objects with string keys: {error}. "
-                "Convert it first, e.g. int(x), float(x), str(path)."
+                "plan must be a JSON object of strings, finite numbers, lists and objects with string keys: "
+                f"{error}. Convert it first, e.g. int(x), float(x), str(path)."
             ) from error
         data = jsonfile.dump(plan.body())
         if len(data) > jsonfile.MAX_BYTES:
@@ -178,7 +178,7 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The last file: its digest, the root digest, covers the plan and all records, and through them every byte."""
+    """The last file: its digest, the root digest, covers plan and records, and so every byte."""
 
     plan: str
     n_rows: int
@@ -248,7 +248,8 @@ def _check_version(body: dict[str, Any], where: str) -> None:
         )
     if body.get("version") != VERSION:
         raise StoreError(
-            f"This pyrepsim reads stores of version {VERSION}: {where} has {body.get('version')!r}. Upgrade pyrepsim."
+            f"This pyrepsim reads stores of version {VERSION}: {where} has {body.get('version')!r}. Upgrade "
+            "pyrepsim."
         )
 
 
@@ -269,8 +270,8 @@ def _check_equal(body: dict[str, Any], values: dict[str, Any], where: str) -> No
     for name, due in values.items():
         if body[name] != due:
             raise CorruptStoreError(
-                f"{name!r} of {where} must be {due!r}, as the plan has it: found {body[name]!r}. "
-                "The file was changed or belongs to another store; restore it from a copy."
+                f"{name!r} of {where} must be {due!r}, as the plan has it: found {body[name]!r}. The file "
+                "was changed or belongs to another store; restore it from a copy."
             )
 
 

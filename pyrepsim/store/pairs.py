@@ -18,7 +18,8 @@ _REMEDY = "Extract both with one plan: extract(..., same_plan_as=<the other stor
 
 
 def check_same_rows(x: ActivationStore, y: ActivationStore) -> None:
-    """Raise RowMismatchError, with the first row that differs, unless two stores hold the same rows in the same way.
+    """Raise RowMismatchError, with the first row that differs, unless two stores hold the same rows in the
+    same way.
 
     Compared are ``plan["rows"]``, if both plans have it, and the document, position and token of each row.
     """
@@ -27,8 +28,8 @@ def check_same_rows(x: ActivationStore, y: ActivationStore) -> None:
     rows_x, rows_y = x.plan.get("rows"), y.plan.get("rows")
     if x.rows_digest != y.rows_digest:
         raise RowMismatchError(
-            f"Rows are matched by document, position and token: {x.path} and {y.path} {_where_rows_differ(x, y)}. "
-            + _REMEDY
+            f"Rows are matched by document, position and token: {x.path} and {y.path} "
+            f"{_where_rows_differ(x, y)}. " + _REMEDY
         )
     if rows_x is not None and rows_y is not None and rows_x != rows_y:
         raise RowMismatchError(
@@ -59,8 +60,8 @@ def _shared_mask(x: ActivationStore, y: ActivationStore, tokens: str) -> np.ndar
     if x is not y and not np.array_equal(mask, other):
         row = int(np.argmax(mask != other))
         raise RowMismatchError(
-            f"tokens={tokens!r} must select the same rows in both stores: row {row} ({x.rows.identity(row)}) has flags "
-            f"{x.rows['flags'][row]} in {x.path} and {y.rows['flags'][row]} in {y.path}. {_REMEDY}"
+            f"tokens={tokens!r} must select the same rows in both stores: row {row} ({x.rows.identity(row)}) "
+            f"has flags {x.rows['flags'][row]} in {x.path} and {y.rows['flags'][row]} in {y.path}. {_REMEDY}"
         )
     return mask
 
@@ -70,8 +71,8 @@ def paired_chunks(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Chunks (x, y) of the same rows of two representations, shapes (n, d_x) and (n, d_y), read-only.
 
-    The rows are those that ``tokens`` names (see ``RowTable.mask``); ``start`` selected rows are skipped. The chunks
-    are at most ``rows`` long and cross no shard of either store, so that dense ones are views.
+    The rows are those that ``tokens`` names (see ``RowTable.mask``); ``start`` selected rows are skipped. The
+    chunks are at most ``rows`` long and cross no shard of either store, so that dense ones are views.
 
     Raises RowMismatchError, before the first chunk, if the two stores do not hold the same rows.
     """
@@ -89,7 +90,7 @@ def paired_layer_chunks(
     start: int = 0,
     tokens: str = "content",
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-    """``paired_chunks`` for many layers at once, in one pass: pairs of dicts layer name -> chunk (default: all)."""
+    """``paired_chunks`` of many layers (default: all) in one pass: pairs of dicts layer name -> chunk."""
     parts_x = [x[name] for name in (x.layers if layers_x is None else layers_x)]
     parts_y = [y[name] for name in (y.layers if layers_y is None else layers_y)]
     check_same_rows(x, y)

@@ -39,8 +39,8 @@ def _check_same(root: Path, wanted: Plan, found: Plan) -> None:
         return
     difference = first_difference(found.body(), wanted.body())
     raise StoreError(
-        f"A store is resumed only under the plan it was started with: {root} differs in {difference}. "
-        "Use the same options, choose another folder, or overwrite the store."
+        f"A store is resumed only under the plan it was started with: {root} differs in {difference}. Use "
+        "the same options, choose another folder, or overwrite the store."
     )
 
 

@@ -28,20 +28,24 @@ IO = ("auto", "mmap", "pread")
 def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None = None) -> ActivationStore:
     """Open a sealed store for reading; nothing in it is trusted before it is checked.
 
-    Checked now: plan, journal and manifest against their digests and each other, and that every file is a regular
-    file of its exact size. Checked when a file is first used: its header. Checked by ``verify``: every byte.
+    Checked now: plan, journal and manifest against their digests and each other, and that every file is a
+    regular file of its exact size. Checked when a file is first used: its header. Checked by ``verify``:
+    every byte.
 
-    ``io``: ``"mmap"``, ``"pread"`` or ``"auto"``, which maps files of local disks and reads those of network ones.
+    ``io``: ``"mmap"``, ``"pread"`` or ``"auto"``, which maps files of local disks and reads those of network
+    ones.
     ``expect_digest``: the root digest that the store must have (``store.digest``), e.g. as published.
 
-    Raises StoreError if there is no sealed store, CorruptStoreError for one whose bytes are not what was committed.
+    Raises StoreError if there is no sealed store, CorruptStoreError for one whose bytes are not what was
+    committed.
     """
     check_choice("io", io, IO)
     root = Path(path)
     plan, manifest, digest = _open_manifest(root)
     if expect_digest is not None and digest != expect_digest:
         raise CorruptStoreError(
-            f"{root} must have the root digest {expect_digest}: found {digest}. It is another store, or was replaced."
+            f"{root} must have the root digest {expect_digest}: found {digest}. It is another store, or was "
+            "replaced."
         )
     records = tuple(_open_record(root, plan, shard, due) for shard, due in enumerate(manifest.records))
     for record in records:
@@ -82,8 +86,8 @@ def _open_record(root: Path, plan: Plan, shard: int, due: str) -> ShardRecord:
     record, digest = ShardRecord.from_bytes(files.read_small(root, parts), plan, shard, where)
     if digest != due:
         raise CorruptStoreError(
-            f"{where} must have the digest in the manifest, {due[:12]}...: found {digest[:12]}.... "
-            "It is a record of another run; restore it from a copy."
+            f"{where} must have the digest in the manifest, {due[:12]}...: found {digest[:12]}.... It is a "
+            "record of another run; restore it from a copy."
         )
     return record
 
@@ -100,8 +104,9 @@ def _check_sizes(root: Path, plan: Plan, record: ShardRecord) -> None:
 class ActivationStore:
     """A sealed store: layers of equal rows, and who those rows are. Open it with ``open_store``.
 
-    ``store["layer.8"]`` or ``store[-1]`` is a ``Representation``; ``store.rows`` the token columns; iterating gives
-    the layers' names. It holds no files open and may be pickled: the copy opens the same folder, if it still is that.
+    ``store["layer.8"]`` or ``store[-1]`` is a ``Representation``; ``store.rows`` the token columns; iterating
+    gives the layers' names. It holds no files open and may be pickled: the copy opens the same folder, if it
+    still is that.
     """
 
     def __init__(
@@ -132,7 +137,7 @@ class ActivationStore:
 
     @property
     def rows_digest(self) -> str:
-        """SHA-256 of the identity of all rows; equal in stores that hold the same tokens in the same order."""
+        """SHA-256 of the identity of all rows: equal in stores of the same tokens in the same order."""
         return self._manifest.rows_digest
 
     @property
@@ -183,7 +188,7 @@ class ActivationStore:
                 yield jsonfile.parse(line, f"line {number} of docs.jsonl of {self.path}")
 
     def selection(self, mask: np.ndarray | None) -> Selection:
-        """``mask`` worked out for this store's shards; kept for masks of ``store.rows``, so that layers share it."""
+        """``mask`` worked out for this store's shards; kept if read-only, so that layers share it."""
         key = id(mask)
         known = self._selections.get(key)
         if known is not None and known[0] is mask:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Representation:
     """All rows of one layer, shape (n_rows, width), as stored; get it as ``store["layer.8"]``.
 
-    Chunks are read-only. They have the store's type, except in shards that were upgraded to float32 (``dtypes``).
+    Chunks are read-only. They have the store's type, except in shards that were upgraded to float32
+    (``dtypes``).
     """
 
     ndim = 2
@@ -60,7 +61,7 @@ class Representation:
 
     @property
     def shift(self) -> np.ndarray:
-        """A provisional mean, shape (width,), float64: of the first 4096 rows of the first shard that has any."""
+        """A provisional mean, shape (width,), float64: of the first 4096 rows of the first shard."""
         width = self.shape[1]
         for record in self.store.records:
             if record.rows:
@@ -72,8 +73,9 @@ class Representation:
     ) -> Iterator[np.ndarray]:
         """Consecutive read-only arrays of shape (at most ``rows``, width); none crosses a shard.
 
-        ``mask``: boolean, one entry per row of the store; the rows to keep. Chunks without gaps are views of the
-        memory map, others copies. ``start``: how many of the selected rows to skip, for going on after an interruption.
+        ``mask``: boolean, one entry per row of the store; the rows to keep. Chunks without gaps are views of
+        the memory map, others copies. ``start``: how many of the selected rows to skip, for going on after an
+        interruption.
 
         Raises DTypeError or ShapeError for what is no such mask, OptionError for rows or start out of range,
         CorruptStoreError for a damaged file.
@@ -148,7 +150,7 @@ class LayerPass:
             self._file = None
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """The rows of ranks ``start`` to ``stop``, all inside one shard; earlier rows are not needed any more."""
+        """The rows of ranks ``start`` to ``stop``, all inside one shard; earlier ones are done with."""
         shard = self._selection.shard_of(start)
         if self._file is None or shard != self._shard:
             self.__exit__(None, None, None)

@@ -55,8 +55,8 @@ def check_rows(rows: Mapping[str, np.ndarray], n_rows: int, where: str) -> dict[
     missing = [name for name in IDENTITY if name not in rows]
     if unknown or missing:
         raise OptionError(
-            f"The row columns of {where} must include {', '.join(IDENTITY)} and may be of {', '.join(COLUMNS)}: "
-            f"got {', '.join(rows) or 'none'}."
+            f"The row columns of {where} must include {', '.join(IDENTITY)} and may be of "
+            f"{', '.join(COLUMNS)}: got {', '.join(rows) or 'none'}."
         )
     return {
         name: _column(name, rows[name], n_rows, where)
@@ -75,14 +75,15 @@ def _column(name: str, values: np.ndarray, n_rows: int, where: str) -> np.ndarra
     limits = np.iinfo(dtype)
     if n_rows and (int(array.min()) < limits.min or int(array.max()) > limits.max):
         raise DTypeError(
-            f"The column {name} of {where} must fit in {dtype.name}: "
-            f"got values from {array.min()} to {array.max()}."
+            f"The column {name} of {where} must fit in {dtype.name}: got values from {array.min()} to "
+            f"{array.max()}."
         )
     return np.ascontiguousarray(array, dtype=dtype)
 
 
 class RowTable(Mapping[str, np.ndarray]):
-    """The columns of a store, each read when first asked for: ``rows["doc_id"]`` or ``rows.doc_id``, shape (n_rows,).
+    """The columns of a store, each read when first asked for: ``rows["doc_id"]`` or ``rows.doc_id``, shape
+    (n_rows,).
 
     Arrays are read-only and kept; 41 bytes a row if all are used.
     """
@@ -115,9 +116,11 @@ class RowTable(Mapping[str, np.ndarray]):
         return len(COLUMNS)
 
     def mask(self, tokens: str = "content") -> np.ndarray:
-        """Boolean array of shape (n_rows,), read-only and the same object each time: the rows that ``tokens`` names.
+        """Boolean array of shape (n_rows,), read-only and the same object each time: the rows that ``tokens``
+        names.
 
-        ``"content"``: not special; ``"special"``: what the tokenizer added; ``"cls"``: special rows at position 0;
+        ``"content"``: not special; ``"special"``: what the tokenizer added; ``"cls"``: special rows at
+        position 0;
         ``"all"``.
         """
         check_choice("tokens", tokens, TOKENS)
@@ -149,7 +152,8 @@ class RowTable(Mapping[str, np.ndarray]):
 class RowsDigest:
     """Digest of the identity of rows, fed in pieces; it does not depend on how the rows are cut into shards.
 
-    SHA-256 of the three SHA-256 digests (as bytes) of the columns doc_id, position and token_id, little-endian.
+    SHA-256 of the three SHA-256 digests (as bytes) of the columns doc_id, position and token_id,
+    little-endian.
     """
 
     def __init__(self) -> None:

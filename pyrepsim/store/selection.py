@@ -12,8 +12,8 @@ from ..errors import DTypeError, OptionError, ShapeError
 class Selection:
     """The rows that a mask selects, addressed by their rank among the selected: 0 ... n_selected - 1.
 
-    ``bounds[k] .. bounds[k + 1]`` are the ranks of shard k. Row numbers inside a shard are found when that shard is
-    reached and kept for one shard, since all layers pass through it together.
+    ``bounds[k] .. bounds[k + 1]`` are the ranks of shard k. Row numbers inside a shard are found when that
+    shard is reached and kept for one shard, since all layers pass through it together.
     """
 
     def __init__(self, shard_rows: Sequence[int], mask: np.ndarray | None = None) -> None:
@@ -38,7 +38,7 @@ class Selection:
         return int(np.searchsorted(self.bounds, rank, side="right")) - 1
 
     def local(self, shard: int, start: int, stop: int) -> slice | np.ndarray:
-        """Ranks ``start`` to ``stop``, all of ``shard``, as rows inside it: a slice where they are contiguous."""
+        """Ranks ``start`` to ``stop``, all of ``shard``, as rows inside it: a slice if contiguous."""
         first, last = start - int(self.bounds[shard]), stop - int(self.bounds[shard])
         rows = self._rows(shard)
         if rows is None:
@@ -61,7 +61,7 @@ class Selection:
 
 
 def cuts(selections: Sequence[Selection], rows: int, start: int) -> Iterator[tuple[int, int]]:
-    """Pieces (first rank, one past the last) of at most ``rows`` ranks that cross no shard of any selection."""
+    """Pieces (first rank, one past the last) of at most ``rows`` ranks, inside one shard of each."""
     n_selected = selections[0].n_selected
     if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
         raise OptionError(f"rows must be a whole number of at least 1, the rows of a chunk: got {rows!r}.")

@@ -21,9 +21,9 @@ _WILLNEED = getattr(os, "POSIX_FADV_WILLNEED", None)
 class ShardFile:
     """The payload of a shard file, an array of shape (rows, width). Whatever it returns is read-only.
 
-    With ``mapped`` the pages that were passed are dropped again, so that resident memory stays small; the data stays
-    in the system's page cache. A mapped file must not be cut while in use (the system would end the process), which
-    is why only sealed stores on local disks are mapped.
+    With ``mapped`` the pages that were passed are dropped again, so that resident memory stays small; the
+    data stays in the system's page cache. A mapped file must not be cut while in use (the system would end
+    the process), which is why only sealed stores on local disks are mapped.
     """
 
     def __init__(

@@ -41,12 +41,9 @@ class Problem:
     shard: int | None = None
 
     def __str__(self) -> str:
-        place = (
-            ""
-            if self.shard is None
-            else f"shard {self.shard}, {f'layer {self.layer}' if self.layer else 'rows'}: "
-        )
-        return place + self.message
+        if self.shard is None:
+            return self.message
+        return f"shard {self.shard}, {f'layer {self.layer}' if self.layer else 'rows'}: {self.message}"
 
 
 def verify(
@@ -55,13 +52,14 @@ def verify(
     collect: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> list[Problem]:
-    """Check every file of a store, sealed or not: sizes, headers, checksums, digests, and that nothing else is there.
+    """Check every file of a store, sealed or not: sizes, headers, checksums, digests, and no file besides.
 
-    Raises CorruptStoreError at the first problem, naming file, shard and layer; with ``collect`` returns them all.
-    An empty list: every committed byte is as it was. ``progress`` is called with the bytes read since its last call.
+    Raises CorruptStoreError at the first problem, naming file, shard and layer; with ``collect`` returns them
+    all. An empty list: every committed byte is as it was. ``progress`` is called with the bytes read since
+    its last call.
 
-    The default checksum, xxh3_128, detects accidents, not a forger; stores made with ``checksum="sha256"`` and opened
-    with ``expect_digest`` detect both.
+    The default checksum, xxh3_128, detects accidents, not a forger; stores made with ``checksum="sha256"``
+    and opened with ``expect_digest`` detect both.
     """
     path = store.path if isinstance(store, ActivationStore) else Path(store)
     found = []
@@ -152,9 +150,10 @@ def _file_problems(
             checksum = _checksum(fd, plan.checksum, due.n_bytes, where, progress)
         if checksum != due.checksum:
             raise CorruptStoreError(
-                f"{where} must have the {plan.checksum} {due.checksum}: its bytes give {checksum}. They changed after "
-                "they were committed. Restore the file from a copy; or delete manifest.json and the shard's record "
-                "in journal/ and run the same extraction again, which writes this shard anew."
+                f"{where} must have the {plan.checksum} {due.checksum}: its bytes give {checksum}. They "
+                "changed after they were committed. Restore the file from a copy; or delete manifest.json "
+                "and the shard's record in journal/ and run the same extraction again: it writes this shard "
+                "anew."
             )
     except StoreError as error:
         yield Problem(files.name_of(parts), str(error), layer, shard)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -48,9 +47,9 @@ _SOURCES = ("float16", "bfloat16", "float32", "float64")
 class StoreWriter:
     """Writes the shards of one store; make it with ``StoreWriter.create``.
 
-    ``commit`` may be called from several threads and processes, for different shards or the same one. Nothing that
-    was committed is ever lost: after kill -9 at any point, ``create`` with the same plan goes on, and the sealed
-    store is byte for byte the one an undisturbed run makes.
+    ``commit`` may be called from several threads and processes, for different shards or the same one. Nothing
+    that was committed is ever lost: after kill -9 at any point, ``create`` with the same plan goes on, and
+    the sealed store is byte for byte the one an undisturbed run makes.
     """
 
     def __init__(self, path: Path, plan: Plan) -> None:
@@ -74,22 +73,23 @@ class StoreWriter:
 
         Parameters
         ----------
-        plan : JSON object with all that determines the values; ``plan["rows"]`` holds the part that two stores must
-            share to be compared (texts, tokenizer, batches, policies).
+        plan : JSON object with all that determines the values; ``plan["rows"]`` holds the part that two
+            stores must share to be compared (texts, tokenizer, batches, policies).
         layers : name -> width, in the model's order.
         shard_rows : rows of each shard; see ``plan_shards``.
         dtype : ``"float16"``, ``"bfloat16"`` or ``"float32"``.
-        overflow : for values beyond the range of ``dtype``: ``"upgrade"`` stores that layer's shard as float32,
-            ``"error"`` raises NonFiniteError.
-        checksum : ``"xxh3_128"`` detects accidents; ``"sha256"`` (slower) makes the root digest worth pinning.
+        overflow : for values beyond the range of ``dtype``: ``"upgrade"`` stores that layer's shard as
+            float32, ``"error"`` raises NonFiniteError.
+        checksum : ``"xxh3_128"`` detects accidents; ``"sha256"`` (slower) also a forger, if the root digest
+            is known from elsewhere.
 
-        Raises OptionError for a plan that cannot be kept, StoreError for a folder that holds anything else or a store
-        of another plan, CorruptStoreError for a sealed store with a damaged file.
+        Raises OptionError for a plan that cannot be kept, StoreError for a folder that holds anything else or
+        a store of another plan, CorruptStoreError for a sealed store with a damaged file.
         """
         wanted, data = Plan.make(
             plan,
-            {name: operator.index(width) for name, width in layers.items()},
-            [operator.index(rows) for rows in shard_rows],
+            {name: _plain(width) for name, width in layers.items()},
+            [_plain(rows) for rows in shard_rows],
             dtype=dtype,
             overflow=overflow,
             checksum=checksum,
@@ -134,14 +134,13 @@ class StoreWriter:
         rows : column name -> array of shape (n,); ``doc_id``, ``position`` and ``token_id`` are required.
         activations : layer name -> array of shape (n, width) of float16, bfloat16, float32 or float64.
 
-        Returns True if this call committed the shard, False if another writer has or is just doing so.
-        Raises ShapeError, DTypeError, LayerError, OptionError, NonFiniteError for the data, StoreError for the disk.
+        Returns True if this call committed the shard, False if another writer has or is just doing so. Raises
+        ShapeError, DTypeError, LayerError, OptionError, NonFiniteError for the data, StoreError for the disk.
         """
         if self._closed:
             raise StoreError(
                 f"A writer must be open to commit: this one of {self.path} was left. Create it again."
             )
-        shard = operator.index(shard)
         self._check(shard, activations)
         columns = check_rows(rows, self._plan.shard_rows[shard], f"shard {shard}")
         with durable.explained(self.path), durable.claim(self.path / "journal", f"{shard:05d}") as state:
@@ -166,28 +165,27 @@ class StoreWriter:
                     self._seal(docs)
         return open_store(self.path)
 
-    # -- one shard ----------------------------------------------------------------------------------------------
-
     def _check(self, shard: int, activations: Mapping[str, np.ndarray]) -> None:
         planned = self._plan.shard_rows
-        if not 0 <= shard < len(planned):
-            raise ShapeError(f"The shard must be one of the {len(planned)} planned: got number {shard}.")
+        if not isinstance(shard, int | np.integer) or not 0 <= shard < len(planned):
+            raise OptionError(f"The shard must be one of 0..{len(planned) - 1}, as planned: got {shard!r}.")
         if activations.keys() != self._plan.layers.keys():
-            odd = sorted(activations.keys() ^ self._plan.layers.keys())
+            odd = sorted(map(str, activations.keys() ^ self._plan.layers.keys()))
             raise LayerError(
-                f"Shard {shard} must hold every layer of the plan and no other: {', '.join(map(str, odd[:8]))} "
+                f"Shard {shard} must hold every layer of the plan and no other: {', '.join(odd[:8])} is "
                 "missing or unknown. Plan the layers that you store."
             )
         for name, width in self._plan.layers.items():
-            array = activations[name]
-            if array.shape != (planned[shard], width):
-                raise ShapeError(
-                    f"Layer {name} of shard {shard} must have shape {(planned[shard], width)}: got {array.shape}."
-                )
+            array, due = activations[name], (planned[shard], width)
+            if not isinstance(array, np.ndarray):
+                kind = type(array).__name__
+                raise DTypeError(f"Layer {name} must be a NumPy array: got {kind}. Tensors have .numpy().")
+            if array.shape != due:
+                raise ShapeError(f"Layer {name} of shard {shard} must have shape {due}: got {array.shape}.")
             if array.dtype.name not in _SOURCES or not array.dtype.isnative:
                 raise DTypeError(
-                    f"Layer {name} must hold {', '.join(_SOURCES)} in native byte order: got {array.dtype!r}. "
-                    "Convert it first, e.g. with .astype(np.float32)."
+                    f"Layer {name} must hold {', '.join(_SOURCES)}, in native byte order: got "
+                    f"{array.dtype!r}. Convert it first, e.g. with .astype(np.float32)."
                 )
 
     def _commit(
@@ -216,10 +214,10 @@ class StoreWriter:
         try:
             return self._write_as(self._plan.dtype, shard, index, name, array)
         except DoesNotFit:
-            if self._plan.overflow == "error" or self._plan.dtype == "float32":
+            if self._plan.overflow == "error":
                 raise NonFiniteError(
-                    f"Activations must fit in the store's type: layer {name}, shard {shard} has values beyond the "
-                    f"range of {self._plan.dtype}. Use dtype='float32', or overflow='upgrade' below float32."
+                    f"Activations must fit in the store's type: layer {name}, shard {shard} goes beyond the "
+                    f"range of {self._plan.dtype}. Use dtype='float32', or overflow='upgrade'."
                 ) from None
             log.info(
                 "%s: layer %s, shard %d does not fit in %s: float32", self.path, name, shard, self._plan.dtype
@@ -228,7 +226,7 @@ class StoreWriter:
             return self._write_as("float32", shard, index, name, array)
         except DoesNotFit:
             raise NonFiniteError(
-                f"Activations must fit in float32: layer {name}, shard {shard} has larger ones. Scale them first."
+                f"Activations must fit in float32: layer {name}, shard {shard} goes beyond. Scale them first."
             ) from None
 
     def _write_as(self, dtype: str, shard: int, index: int, name: str, array: np.ndarray) -> LayerRecord:
@@ -244,8 +242,6 @@ class StoreWriter:
         return durable.DurableFile(
             self.path, parts, checksum=self._plan.checksum, head=head, shard=shard, what=what
         )
-
-    # -- the store ----------------------------------------------------------------------------------------------
 
     def _parts(self, shard: int) -> list[Parts]:
         return [tokens_parts(shard), *(layer_parts(index, shard) for index in range(len(self._plan.layers)))]
@@ -298,8 +294,9 @@ class StoreWriter:
         missing = self.missing()
         if missing:
             raise StoreError(
-                f"All shards must be committed before the store is sealed: {len(missing)} of {len(self.shard_rows)} "
-                f"are missing in {self.path} (first: {missing[0]}). Run the extraction again to add them."
+                f"All shards must be committed before the store is sealed: {len(missing)} of "
+                f"{len(self.shard_rows)} are missing in {self.path} (first: {missing[0]}). Run the "
+                "extraction again to add them."
             )
         identity, digests = RowsDigest(), []
         for shard, n_rows in enumerate(self.shard_rows):
@@ -329,6 +326,10 @@ class StoreWriter:
                 file.write(json.dumps(doc, sort_keys=True).encode("ascii") + b"\n")
             file.finish()
         return FileRecord(file.n_bytes, file.checksum())
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:

@@ -1,4 +1,4 @@
-"""The demo: two real models, every layer, five measures over all tokens, from text to a page. Read it as a recipe."""
+"""The demo: two real models, every layer, five measures over all tokens, from text to a page. A recipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OptionError
-from ..results import Scores
 
 __all__ = ["Demo"]
 
@@ -31,8 +30,8 @@ class Demo:
     overwrite: bool = False
     """Extract again where the folder holds stores of other texts or models."""
 
-    def run(self) -> Scores:
-        """Run all steps and return the scores."""
+    def run(self, _say: object = None) -> int:
+        """Run all steps, one after the other."""
         import pyrepsim as rs
 
         from ..models.demo import demo_models
@@ -76,7 +75,7 @@ class Demo:
         for name in ("index.html", "layers.svg", "layers.png", "scores.jsonl"):
             print(f"  {out / name}")
         print(f"{time.perf_counter() - started:6.1f} s  in all")
-        return scores
+        return 0
 
 
 @contextmanager

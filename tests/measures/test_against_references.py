@@ -8,7 +8,7 @@ from tests.helpers import references as ref
 from tests.helpers.assertions import assert_relative
 from tests.helpers.data import CASES
 
-from pyrepsim.compare import compare
+from pyrepsim import compare
 from pyrepsim.errors import DegenerateError
 from pyrepsim.measures import (
     CCA,

@@ -121,7 +121,7 @@ def profile(
     layers : names to profile; all of them by default. tokens : see `compare`. Raises LayerError, NonFiniteError,
     DegenerateError (fewer than two rows, rows of zeros, no variance).
     """
-    from .compare.sources import progress_bar
+    from .comparison.sources import progress_bar
 
     if isinstance(store, ActivationStore):
         mask = store.rows.mask(tokens)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..arrays import check_paired
 from ..errors import RowMismatchError
-from ..store import ActivationStore, check_same_rows
+from ..store import ActivationStore, check_same_rows, paired_layer_chunks
 from .pairing import LayerGroup
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class StoreSource:
     def __init__(self, X: ActivationStore, Y: ActivationStore, *, tokens: str) -> None:
         check_same_rows(X, Y)
         self._stores = (X, Y)
-        self._mask = X.rows.mask(tokens)
-        self.n_rows = int(np.count_nonzero(self._mask))
+        self._tokens = tokens
+        self.n_rows = int(np.count_nonzero(X.rows.mask(tokens)))
         if self.n_rows == 0:
             raise RowMismatchError(f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'.")
         self.layers_x, self.layers_y = X.layers, Y.layers
@@ -62,26 +62,12 @@ class StoreSource:
         }
 
     def widths(self, group: LayerGroup) -> list[int]:
-        return [self._layer(side, name).shape[1] for side, name in self._members(group)]
+        x, y = self._stores
+        return [*(x[name].shape[1] for name in group.layers_x), *(y[name].shape[1] for name in group.layers_y)]
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
-        streams = [self._layer(side, name).chunks(_ROWS, start=start, mask=self._mask) for side, name in self._members(group)]
-        return aligned(streams)
-
-    def _members(self, group: LayerGroup) -> list[tuple[int, str]]:
-        return [*((0, name) for name in group.layers_x), *((1, name) for name in group.layers_y)]
-
-    def _layer(self, side: int, name: str) -> Any:
-        return self._stores[side][name]
-
-
-def aligned(streams: Sequence[Iterator[np.ndarray]]) -> Iterator[list[np.ndarray]]:
-    """Chunks of equal rows from streams that cut the same rows at different places."""
-    rest: list[np.ndarray] = [next(stream, np.empty((0, 0))) for stream in streams]
-    while all(len(rows) for rows in rest):
-        n = min(len(rows) for rows in rest)
-        yield [rows[:n] for rows in rest]
-        rest = [rows[n:] if len(rows) > n else next(stream, rows[:0]) for rows, stream in zip(rest, streams, strict=True)]
+        pairs = paired_layer_chunks(*self._stores, group.layers_x, group.layers_y, _ROWS, start=start, tokens=self._tokens)
+        return ([*x.values(), *y.values()] for x, y in pairs)
 
 
 def progress_bar(total: int, wanted: bool | None) -> tqdm:

@@ -50,12 +50,20 @@ class Checkpoint:
                         f"{key} was {found.get(key)!r}, now {value!r}. Use another folder, or delete this one."
                     )
         else:
-            identity.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+            aside = identity.with_suffix(".tmp")
+            aside.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+            aside.replace(identity)
 
     def restore(self, group: int, moments: MomentsSet) -> None:
         """Bring back the rows of a group that were summed before."""
-        if self._file(group).exists():
+        if not self._file(group).exists():
+            return
+        try:
             moments.restore(self._file(group))
+        except StoreError as error:
+            raise StoreError(
+                f"A checkpoint must be whole to be continued: {error} Delete this file to sum its layers again."
+            ) from error
 
     def save(self, group: int, moments: MomentsSet, *, finished: bool = False) -> None:
         """Write the sums of a group when it is finished, and otherwise every SAVE_EVERY_SECONDS."""

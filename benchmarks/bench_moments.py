@@ -1,0 +1,30 @@
+"""The moments engine alone: a pair of layers, as a fraction of the multiply-adds this machine can do."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.harness import pair_of_layers, report
+from benchmarks.roofline import roofline
+from pyrepsim.stats import PairedMoments
+
+N, D = 50_000, 768
+
+
+@pytest.fixture(scope="module", params=["float16", "float32"])
+def rows(request):
+    return (*pair_of_layers(N, D, dtype=request.param), request.param)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_moments_of_a_pair(benchmark, rows, precision):
+    X, Y, dtype = rows
+
+    def run():
+        PairedMoments(D, D, precision=precision).update(X, Y)
+
+    benchmark.pedantic(run, rounds=7, warmup_rounds=1)
+    # S_xx and S_yy are symmetric: d^2 multiply-adds a row for the two of them, and d^2 for S_xy
+    gflops = 4 * N * D * D / benchmark.stats.stats.median / 1e9
+    peak = roofline()[f"{precision}_gflops"]
+    report(benchmark, rows=dtype, gflops=gflops, fraction_of_peak=gflops / peak, rows_per_second=N / benchmark.stats.stats.median)

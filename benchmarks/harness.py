@@ -1,0 +1,51 @@
+"""One case: ours and its rivals in one run, with the error beside the time and the fraction of the roofline."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["MACHINE_SETTINGS", "numpy_rival", "pair_of_layers", "peak_mb", "report"]
+
+MACHINE_SETTINGS = {"numpy": {}, "numpy SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
+"""NumPy as installed, and with the AVX-512 kernels that its OpenBLAS has but may not choose."""
+
+
+def pair_of_layers(n: int, d: int, *, dtype: str = "float32", seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Two related representations with a decaying spectrum, feature means and three rogue dimensions, as in BERT."""
+    rng = np.random.default_rng(seed)
+    spectrum = np.geomspace(1.0, 0.05, d).astype(np.float32)
+    mean = rng.standard_normal(d).astype(np.float32) * 0.3
+    mean[rng.choice(d, 3, replace=False)] = 25.0
+    latent = rng.standard_normal((n, d), dtype=np.float32) * spectrum
+    X = latent @ np.linalg.qr(rng.standard_normal((d, d)))[0].astype(np.float32) + mean
+    noise = rng.standard_normal((n, d), dtype=np.float32) * spectrum
+    Y = (0.8 * latent + 0.6 * noise) @ np.linalg.qr(rng.standard_normal((d, d)))[0].astype(np.float32) + mean
+    return X.astype(dtype), Y.astype(dtype)
+
+
+def numpy_rival(name: str, folder: Path, *, dtype: str, setting: str, repeats: int = 3) -> dict[str, float]:
+    """Seconds (median), value and peak memory of benchmarks/rivals/numpy_way.py on folder/x.npy and folder/y.npy."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | MACHINE_SETTINGS[setting]
+    command = [sys.executable, "-m", "benchmarks.rivals.numpy_way", name, str(folder / "x.npy"), str(folder / "y.npy")]
+    command += ["--dtype", dtype, "--repeats", str(repeats)]
+    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return json.loads(printed.stdout)
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def report(benchmark: Any, **facts: Any) -> None:
+    """Keep facts beside the times in the JSON file, and say them."""
+    benchmark.extra_info.update(facts)
+    print("\n  " + "  ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in facts.items()))

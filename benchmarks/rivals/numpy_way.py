@@ -1,0 +1,74 @@
+"""The same quantities as one writes them in NumPy, run in a process of their own.
+
+A process of its own, because OpenBLAS reads OPENBLAS_CORETYPE once: its wheels take some AMD processors for older ones,
+and SkylakeX makes it use the AVX-512 kernels it has. Both are measured. Prints one JSON line: seconds and value.
+
+    python -m benchmarks.rivals.numpy_way linear_cka x.npy y.npy --dtype float32 --repeats 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+
+import numpy as np
+
+
+def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
+    """Feature-space form: centre, then norms of d x d products."""
+    X = X - X.mean(axis=0)
+    Y = Y - Y.mean(axis=0)
+    cross = np.linalg.norm(Y.T @ X) ** 2
+    return float(cross / (np.linalg.norm(X.T @ X) * np.linalg.norm(Y.T @ Y)))
+
+
+def svcca(X: np.ndarray, Y: np.ndarray, variance: float = 0.99) -> float:
+    """The google/svcca recipe: SVD of each side's data, then CCA from the joint covariance of the kept components."""
+    kept = []
+    for A in (X, Y):
+        U, s, _ = np.linalg.svd((A - A.mean(axis=0)).T, full_matrices=False)
+        k = int(np.searchsorted(np.cumsum(s**2) / np.sum(s**2), variance)) + 1
+        kept.append(s[:k, None] * (U[:, :k].T @ (A - A.mean(axis=0)).T) / s[:k, None])
+    kx = len(kept[0])
+    covariance = np.cov(kept[0], kept[1])
+    xx, yy, xy = covariance[:kx, :kx], covariance[kx:, kx:], covariance[:kx, kx:]
+
+    def inverse_root(S: np.ndarray) -> np.ndarray:
+        values, vectors = np.linalg.eigh(S)
+        return (vectors / np.sqrt(values)) @ vectors.T
+
+    return float(np.mean(np.linalg.svd(inverse_root(xx) @ xy @ inverse_root(yy), compute_uv=False)))
+
+
+def rsa_cosine(X: np.ndarray, Y: np.ndarray) -> float:
+    """Both n x n cosine matrices, their upper triangles, one correlation coefficient."""
+    rows = []
+    for A in (X, Y):
+        unit = A / np.linalg.norm(A, axis=1, keepdims=True)
+        rows.append((1.0 - unit @ unit.T)[np.triu_indices(len(A), 1)])
+    return float(np.corrcoef(rows[0], rows[1])[0, 1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=["linear_cka", "svcca", "rsa_cosine"])
+    parser.add_argument("x")
+    parser.add_argument("y")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    X, Y = (np.load(path).astype(options.dtype) for path in (options.x, options.y))
+    seconds = []
+    value = 0.0
+    for _ in range(options.repeats):
+        start = time.perf_counter()
+        value = globals()[options.name](X, Y)
+        seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": float(np.median(seconds)), "value": value, "peak_mb": peak}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""What this machine can do at most: every result is also a fraction of it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from pyrepsim.backends import default_threads
+
+__all__ = ["roofline"]
+
+
+@functools.cache
+def roofline(n_threads: int | None = None) -> dict[str, float]:
+    """fp32_gflops, fp64_gflops (fused multiply-adds in registers) and read_gb_per_s, on ``n_threads`` threads."""
+    source = Path(__file__).with_name("roofline.cpp")
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "roofline"
+        flags = ["-O3", "-march=native", "-ffp-contract=fast", "-std=c++20", "-pthread"]
+        subprocess.run([os.environ.get("CXX", "c++"), *flags, str(source), "-o", str(program)], check=True)
+        printed = subprocess.run([str(program), str(n_threads or default_threads())], check=True, capture_output=True, text=True)
+    return {name: float(value) for name, value in (line.split() for line in printed.stdout.splitlines())}
+
+
+if __name__ == "__main__":
+    print(roofline())

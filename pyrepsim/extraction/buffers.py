@@ -1,0 +1,74 @@
+"""Room for the activations of one shard, filled in any order, handed to the store in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ml_dtypes
+import numpy as np
+import torch
+
+from ..errors import OptionError
+
+_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+class DoesNotFit(Exception):
+    """Values of these layers overflow the store's type; the shard is to be filled again with wider buffers."""
+
+    def __init__(self, layers: list[str]) -> None:
+        super().__init__(", ".join(layers))
+        self.layers = layers
+
+
+class ShardBuffers:
+    """One (rows, width) buffer per layer in the store's type, reused from shard to shard.
+
+    A layer that once overflowed gets a float32 buffer from then on: the store decides by the values of each shard, and
+    float32 converted there is the same as float32 converted here, so nothing depends on what came before.
+    """
+
+    def __init__(self, widths: Mapping[str, int], rows: int, dtype: str) -> None:
+        self._dtype = torch_dtype(dtype)
+        self._data = {layer: torch.empty((rows, width), dtype=self._dtype) for layer, width in widths.items()}
+
+    def place(self, at: np.ndarray, rows: Mapping[str, torch.Tensor], magnitudes: torch.Tensor) -> None:
+        """Copy rows to their places: conversion on the device, one transfer to the host.
+
+        Raises
+        ------
+        DoesNotFit
+            If a finite value becomes infinite in a buffer's type; `magnitudes` are the largest of each layer.
+        """
+        overflow = [
+            layer
+            for layer, top in zip(rows, magnitudes, strict=True)
+            if not bool(torch.isfinite(top.to(self._data[layer].dtype)))
+        ]
+        if overflow:
+            raise DoesNotFit(overflow)
+        where = torch.from_numpy(at)
+        for layer, values in rows.items():
+            buffer = self._data[layer]
+            buffer.index_copy_(0, where, values.to(buffer.dtype).to("cpu"))
+
+    def widen(self, layers: list[str]) -> None:
+        for layer in layers:
+            self._data[layer] = torch.empty_like(self._data[layer], dtype=torch.float32)
+
+    def arrays(self, n_rows: int) -> dict[str, np.ndarray]:
+        """The first rows of every layer as NumPy sees them, without a copy."""
+        return {layer: as_numpy(buffer[:n_rows]) for layer, buffer in self._data.items()}
+
+
+def torch_dtype(dtype: str) -> torch.dtype:
+    if dtype not in _DTYPES:
+        raise OptionError(f"dtype must be one of {', '.join(map(repr, _DTYPES))}: got {dtype!r}.")
+    return _DTYPES[dtype]
+
+
+def as_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A view; torch has no NumPy name for bfloat16, so its bits are handed over."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()

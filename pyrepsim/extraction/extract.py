@@ -1,0 +1,126 @@
+"""`extract`: a model's hidden states for a corpus, from forward passes to a sealed store."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..models import Encoder
+from ..store import ActivationStore, StoreWriter, remove_store
+from .buffers import torch_dtype
+from .dry_run import prepare
+from .engine import extract_shards
+from .plan import ExtractionPlan
+from .select import choose_layers
+from .worker import Worker, find_worker
+
+log = logging.getLogger("pyrepsim.extraction")
+
+
+def extract(
+    model: str | os.PathLike[str] | Encoder,
+    texts: Any,
+    out: str | os.PathLike[str],
+    *,
+    layers: str | Sequence[str | int] = "all",
+    dtype: str = "float16",
+    words: str | None = None,
+    long: str = "error",
+    max_length: int | None = None,
+    batch_tokens: int = 4096,
+    same_plan_as: ActivationStore | ExtractionPlan | str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    device: str = "auto",
+    worker: str | Worker | None = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> ActivationStore | None:
+    """Run a model over texts and store its hidden states; go on where an interrupted run stopped.
+
+    Parameters
+    ----------
+    model : folder, hub id, ``id@revision`` or `Encoder`
+        See `load_encoder`.
+    texts
+        See `read_texts`.
+    out : path
+        Folder of the store. If it holds an unfinished store of the same plan, only missing shards are computed.
+    layers : "all", or names and indices
+        ``"embeddings"``, ``"layer.0"``, ..., as in ``Encoder.layers``.
+    dtype : {"float16", "bfloat16", "float32"}
+        Type in the store. A layer that overflows float16 in a shard is stored there in float32.
+    words : {None, "first", "mean"}
+        None stores every token, special ones flagged. Otherwise a row per word, its first subword or the float32 mean
+        of its subwords, and no special tokens; such stores match across tokenizers (see `row_columns`). Words are given
+        by the source, or separated by whitespace. A word without any subword has no row.
+    long : {"error", "window", "truncate"}
+        What to do with documents of more than `max_length` tokens. Windows overlap by half, and each token is taken
+        from the window in which it is farthest from the nearer edge.
+    max_length : int, optional
+        Tokens per sequence, special tokens included. Default: what model and tokenizer take.
+    batch_tokens : int
+        Tokens per batch, padding included.
+    same_plan_as : store, path or `ExtractionPlan`, optional
+        Take rows, shards and batches from there; refused for other texts or a tokenizer that cuts them otherwise.
+    worker : "i/n", optional
+        Take every n-th shard, from the i-th on. Default: from RANK and WORLD_SIZE, or a SLURM array.
+    overwrite : bool
+        Remove an existing store at `out` first.
+    progress : bool, optional
+        Show tokens per second; None shows them on a terminal only.
+
+    Returns
+    -------
+    ActivationStore or None
+        The sealed store; None if shards of other workers are still missing (the last one to finish seals).
+
+    Raises
+    ------
+    ModelError, TextError, StoreError, OptionError, LayerError
+        If the model, the texts or the folder do not serve.
+    NonFiniteError
+        If an activation is NaN or infinite; names layer and document.
+    """
+    share = find_worker(worker)
+    torch_dtype(dtype)
+    encoder, plan = prepare(
+        model,
+        texts,
+        revision=revision,
+        device=device,
+        same_plan_as=same_plan_as,
+        words=words,
+        long=long,
+        max_length=max_length,
+        batch_tokens=batch_tokens,
+    )
+    widths = {layer: encoder.layers[layer] for layer in choose_layers(encoder, layers)}
+    out = Path(out)
+    if overwrite and out.exists():
+        remove_store(out)
+    record = plan.record() | {"model": encoder.record(), "environment": _environment(encoder)}
+    record["tokenizer"] = {"class": type(encoder.tokenizer).__name__, "digest": encoder.tokenizer_digest}
+    with StoreWriter.create(out, record, layers=widths, shard_rows=plan.shard_rows, dtype=dtype) as writer:
+        mine = [shard for shard in writer.missing() if share.takes(shard)]
+        if mine:
+            extract_shards(encoder, plan, writer, mine, widths, dtype, progress)
+        missing = writer.missing()
+        if missing:
+            log.info("worker %s is done, %d shards of others are missing in %s", share, len(missing), out)
+            return None
+        return writer.seal(docs=plan.documents())
+
+
+def _environment(encoder: Encoder) -> dict[str, str]:
+    """What may change the last bits of an activation, so that a store is not resumed under another."""
+    found = {"device": encoder.device.type}
+    for package in ("pyrepsim", "torch", "transformers", "tokenizers"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,60 @@
+"""Which shards this process extracts. Workers share nothing but the folder: any may die, be restarted, or come late."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import OptionError
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Worker `index` of `count` takes the shards ``k`` with ``k % count == index``."""
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise OptionError(
+                f"worker must be 'i/n' with 0 <= i < n: got {self.index}/{self.count}. Workers count from 0."
+            )
+
+    def takes(self, shard: int) -> bool:
+        return shard % self.count == self.index
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def find_worker(worker: str | Worker | None = None, environ: Mapping[str, str] | None = None) -> Worker:
+    """The worker named by ``"i/n"``, or else by torchrun (RANK, WORLD_SIZE) or a SLURM array; 0/1 if by none.
+
+    A SLURM array may start at any number and have a step: ``--array=1-8`` gives workers 0/8 to 7/8.
+    """
+    if isinstance(worker, Worker):
+        return worker
+    environ = os.environ if environ is None else environ
+    if worker is not None:
+        match = re.fullmatch(r"(\d+)/(\d+)", worker)
+        if match is None:
+            raise OptionError(f"worker must be 'i/n', such as '0/4': got {worker!r}.")
+        return Worker(int(match[1]), int(match[2]))
+    if "RANK" in environ and "WORLD_SIZE" in environ:
+        return Worker(_number(environ, "RANK"), _number(environ, "WORLD_SIZE"))
+    if "SLURM_ARRAY_TASK_ID" in environ and "SLURM_ARRAY_TASK_COUNT" in environ:
+        first = _number(environ, "SLURM_ARRAY_TASK_MIN", "0")
+        step = _number(environ, "SLURM_ARRAY_TASK_STEP", "1")
+        index = (_number(environ, "SLURM_ARRAY_TASK_ID") - first) // max(step, 1)
+        return Worker(index, _number(environ, "SLURM_ARRAY_TASK_COUNT"))
+    return Worker()
+
+
+def _number(environ: Mapping[str, str], name: str, default: str = "") -> int:
+    text = environ.get(name, default)
+    if not text.isdigit():
+        raise OptionError(f"The environment variable {name} must be a whole number: got {text!r}. Set worker='i/n'.")
+    return int(text)

@@ -1,0 +1,130 @@
+"""Comparing stores: the same as comparing the arrays they hold, for every choice of layers and rows."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import pyrepsim as rs
+from pyrepsim.errors import LayerError, OptionError, RowMismatchError, StoreError
+
+from .conftest import LAYERS
+
+MEASURES = [rs.LinearCKA(debiased=True), rs.SVCCA(), rs.PWCCA(), rs.RSA(), rs.RSA(metric="correlation"), rs.Procrustes()]
+
+
+def content(store, layer):
+    return np.asarray(store[layer])[store.rows.mask("content")]
+
+
+def test_same_layers_equal_arrays(stores):
+    base, tuned = stores
+    scores = rs.compare(base, tuned, MEASURES)
+    assert [s.layer_x for s in scores] == [name for name in LAYERS for _ in MEASURES]
+    for score in scores:
+        expected = rs.compare(content(base, score.layer_x), content(tuned, score.layer_y), score.measure)
+        assert score.value == expected.value
+        assert score.n_samples == 2700
+    assert {scores[0].provenance["model_x"], scores[0].provenance["model_y"]} == {"base", "tuned"}
+
+
+def test_every_layer_with_every_layer_in_one_pass(stores):
+    base, tuned = stores
+    everything = rs.compare(base, tuned, MEASURES, layers="all")
+    assert len(everything) == 9 * len(MEASURES)
+    same = {(s.layer_x, s.layer_y, s.measure): s.value for s in rs.compare(base, tuned, MEASURES)}
+    seen = {(s.layer_x, s.layer_y, s.measure): s.value for s in everything}
+    assert all(seen[key] == value for key, value in same.items())
+    cross = rs.compare(content(base, "layer.1"), content(tuned, "embeddings"), rs.Procrustes()).value
+    assert seen["layer.1", "embeddings", "Procrustes"] == pytest.approx(cross, rel=1e-12)
+
+
+def test_chosen_pairs_keep_their_order(stores):
+    base, tuned = stores
+    pairs = [("layer.1", "embeddings"), ("embeddings", "layer.0"), ("layer.1", "layer.0")]
+    scores = rs.compare(base, tuned, rs.LinearCKA(), layers=pairs)
+    assert [(s.layer_x, s.layer_y) for s in scores] == pairs
+
+
+def test_which_tokens(stores):
+    base, tuned = stores
+    counts = {t: rs.compare(base, tuned, rs.LinearCKA(), tokens=t)[0].n_samples for t in ("content", "all", "special")}
+    assert counts == {"content": 2700, "all": 3000, "special": 300}
+
+
+def test_a_second_pass_where_a_measure_needs_one(stores):
+    base, tuned = stores
+    measure = rs.RSA(metric="mahalanobis")
+    score = rs.compare(base, tuned, measure)[1]
+    assert score.value == pytest.approx(rs.compare(content(base, "layer.0"), content(tuned, "layer.0"), measure).value, rel=1e-12)
+
+
+def test_a_stream_gives_the_same_scores(stores):
+    base, tuned = stores
+    widths = dict.fromkeys(LAYERS, 24)
+    stream = rs.StreamingComparison(widths, widths, MEASURES, layers="all")
+    x, y = ({name: content(store, name) for name in LAYERS} for store in stores)
+    for start in range(0, 2700, 411):
+        part = slice(start, start + 411)
+        stream.update({k: v[part] for k, v in x.items()}, {k: v[part] for k, v in y.items()})
+    assert stream.n_samples == 2700
+    assert [s.value for s in stream.scores()] == [s.value for s in rs.compare(base, tuned, MEASURES, layers="all")]
+    with pytest.raises(OptionError, match="second pass"):
+        rs.StreamingComparison(widths, widths, rs.RSA(metric="mahalanobis"))
+
+
+def test_what_does_not_match_is_refused(stores, tmp_path):
+    base, tuned = stores
+    other = rs.write_store(tmp_path / "other", {"layer.0": np.ones((3000, 4), np.float32)})
+    with pytest.raises(RowMismatchError, match="first differ in row"):
+        rs.compare(base, other, rs.LinearCKA())
+    with pytest.raises(LayerError, match=r"Did you mean 'layer\.1'"):
+        rs.compare(base, tuned, rs.LinearCKA(), layers=["layer1"])
+    with pytest.raises(OptionError, match="'same', 'all'"):
+        rs.compare(base, tuned, rs.LinearCKA(), layers="diagonal")
+    with pytest.raises(OptionError, match="two arrays or two stores"):
+        rs.compare(base, np.ones((3000, 4)), rs.LinearCKA())
+    with pytest.raises(OptionError, match="with parentheses"):
+        rs.compare(base, tuned, rs.LinearCKA)
+    with pytest.raises(OptionError, match="at least one measure"):
+        rs.compare(base, tuned, [])
+    with pytest.raises(OptionError, match="checkpoint is for stores"):
+        rs.compare(np.ones((9, 2)), np.ones((9, 2)), rs.LinearCKA(), checkpoint=tmp_path / "c")
+
+
+KILLED = """
+import os, signal, sys
+import pyrepsim as rs
+from pyrepsim.comparison import checkpoint
+checkpoint.SAVE_EVERY_SECONDS = 0.0
+from pyrepsim.stats import MomentsSet
+save, calls = MomentsSet.save, 0
+def save_then_die(self, path):
+    global calls
+    save(self, path)
+    calls += 1
+    if calls == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+MomentsSet.save = save_then_die
+rs.compare(rs.open_store(sys.argv[1]), rs.open_store(sys.argv[2]), ["LinearCKA(debiased=True)", "RSA", "PWCCA"], checkpoint=sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 6])
+def test_a_killed_comparison_goes_on_to_the_same_bits(stores, tmp_path, killed_at):
+    base, tuned = stores
+    command = [sys.executable, "-c", KILLED, str(base.path), str(tuned.path), str(tmp_path / "c"), str(killed_at)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert any((tmp_path / "c").glob("group-*.npz"))
+    measures = ["LinearCKA(debiased=True)", "RSA", "PWCCA"]
+    resumed = rs.compare(base, tuned, measures, checkpoint=tmp_path / "c")
+    assert [s.value for s in resumed] == [s.value for s in rs.compare(base, tuned, measures)]
+    with pytest.raises(StoreError, match="begun with: precision was 'fp64', now 'fp32'"):
+        rs.compare(base, tuned, measures, checkpoint=tmp_path / "c", precision="fp32")
+    (tmp_path / "c" / "group-00000.npz").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(StoreError, match="Delete this file"):
+        rs.compare(base, tuned, measures, checkpoint=tmp_path / "c")

@@ -1,0 +1,112 @@
+"""Figures: what is drawn, how it is labelled, and that equal scores draw equal bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+from matplotlib.text import Text
+
+from pyrepsim.errors import OptionError
+from pyrepsim.report.figures import to_svg
+from pyrepsim.results import Score, Scores
+
+
+def texts(figure) -> str:
+    return " | ".join(ET.fromstring(to_svg(figure)).itertext())
+
+
+def test_a_curve_for_each_measure_named_at_its_end(make_scores):
+    scores = make_scores(4)
+    figure = scores.plot()
+    (ax,) = figure.axes
+    assert len(ax.lines) == 3
+    assert ax.lines[0].get_ydata() == pytest.approx([0.99, 0.98, 0.97, 0.96])
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == list(scores.layers_x)
+    assert ax.get_xlabel() == "layer of bert-base-uncased and of mnli/seed0"
+    assert {text.get_text() for text in ax.texts} == set(scores.measures)
+    assert len({line.get_color() for line in ax.lines}) == len({line.get_marker() for line in ax.lines}) == 3
+
+
+def test_names_at_the_ends_do_not_touch(make_scores):
+    scores = make_scores(3, measures=tuple("ABCDE"))
+    equal = Scores(replace(score, value=0.5 + 0.1 * (score.layer_x == "layer.0")) for score in scores)
+    figure = equal.plot()
+    figure.canvas.draw()
+    # An annotation's own extent would count its line too.
+    boxes = sorted((Text.get_window_extent(text) for text in figure.axes[0].texts), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+
+
+def test_bands_where_there_are_intervals(make_scores):
+    assert len(make_scores(3).plot().axes[0].collections) == 0
+    assert len(make_scores(3, interval=True).plot().axes[0].collections) == 3
+
+
+def test_a_measure_of_another_scale_has_its_own_panel(make_scores):
+    scores = make_scores(3, measures=("CKA", "GULP", "RSA"))
+    scaled = Scores(replace(s, value=100 * s.value) if s.measure == "GULP" else s for s in scores)
+    similarities, distances = scaled.plot().axes
+    assert len(similarities.lines) == 2
+    assert distances.get_ylabel() == "GULP"
+    assert distances.lines[0].get_color() != similarities.lines[1].get_color()
+
+
+def test_more_measures_than_colours_stay_apart(make_scores):
+    lines = make_scores(3, measures=tuple("ABCDEFGHI")).plot().axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 9
+
+
+def test_every_layer_pair_is_a_heat_map(make_scores):
+    scores = make_scores(4, every=True)
+    figure = scores.plot()
+    maps = [ax for ax in figure.axes if ax.images]
+    assert [ax.get_title(loc="left") for ax in maps] == list(scores.measures)
+    assert maps[0].images[0].get_array().tolist() == scores.matrix("LinearCKA")[2].tolist()
+    assert maps[0].get_ylabel() == "layer of bert-base-uncased"
+    assert maps[0].get_xlabel() == "layer of mnli/seed0"
+    assert len(maps[0].texts) == 16
+
+
+def test_one_measure_can_be_chosen(make_scores):
+    assert len(make_scores(3).plot(measure="SVCCA").axes[0].lines) == 1
+
+
+def test_a_heat_map_with_holes_and_signs(make_scores):
+    some = Scores(
+        replace(s, value=s.value - 0.9) for s in list(make_scores(3, every=True, measures=("A",)))[:-1]
+    )
+    (ax, _) = some.plot().axes
+    low, high = ax.images[0].get_clim()
+    assert low == -high, "white is zero where signs differ"
+    assert len(ax.texts) == 8
+
+
+@pytest.mark.parametrize("name", ["f.svg", "f.png", "sub/f.pdf"])
+def test_files_are_the_same_each_time(make_scores, tmp_path: Path, name: str):
+    first, second = tmp_path / "1" / name, tmp_path / "2" / name
+    make_scores(3).plot(first)
+    make_scores(3).plot(second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_svg_text_is_text_and_a_dollar_is_a_dollar(make_scores):
+    scores = Scores(replace(s, layer_x="a$_b$ <c>", layer_y="a$_b$ <c>") for s in make_scores(1))
+    assert "a$_b$ <c>" in texts(scores.plot())
+
+
+def test_what_cannot_be_drawn_is_said(make_scores, tmp_path: Path):
+    with pytest.raises(OptionError, match="A figure shows layers"):
+        Scores([Score(0.5, "CCA", 10)]).plot()
+    with pytest.raises(OptionError, match="A figure shows layers"):
+        Scores().plot()
+    with pytest.raises(OptionError, match=r"must end in one of .*svg.* got 'figure\.doc'"):
+        make_scores(2).plot(tmp_path / "figure.doc")
+    with pytest.raises(OptionError, match="must be one of"):
+        make_scores(2).plot(measure="CCA")

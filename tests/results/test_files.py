@@ -1,0 +1,99 @@
+"""Scores written and read back: nothing lost, nothing half written."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrepsim.errors import OptionError
+from pyrepsim.results import Score, Scores
+
+SCORES = Scores(
+    [
+        Score(
+            0.1 + 0.2,
+            "SVCCA",
+            10,
+            (0.25, 0.5),
+            {"correlations": np.array([1.0, 1 / 3]), "rank": 2, "condition": np.inf, "ragged": [[1], [2, 3]]},
+            "layer.0",
+            "layer.0",
+            {"model_x": "größer", "store": {"digest": "abc", "bytes": np.int64(5)}, "list": [1]},
+        ),
+        Score(-1.0, "RSA", 11, layer_x="layer.1", layer_y="layer.1", provenance={"model_x": "b", "value": 3}),
+    ]
+)
+
+
+def test_jsonl_brings_everything_back(tmp_path: Path):
+    path = SCORES.to_jsonl(tmp_path / "new" / "scores.jsonl")
+    again = Scores.from_jsonl(path)
+    assert again == SCORES
+    assert again[0].details["correlations"].tolist() == [1.0, 1 / 3]
+    assert again[0].details["condition"] == np.inf
+    assert again[0].details["ragged"] == ((1,), (2, 3))
+    assert again[0].provenance["store"]["bytes"] == 5
+    assert [entry.name for entry in path.parent.iterdir()] == ["scores.jsonl"]
+
+
+def test_jsonl_is_json_that_others_read(tmp_path: Path):
+    def refuse(word: str):
+        raise AssertionError(f"{word} is not JSON")
+
+    for line in SCORES.to_jsonl(tmp_path / "s.jsonl").read_text(encoding="utf-8").splitlines():
+        json.loads(line, parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"value": 1}', '{"value": 1, "measure": "a", "details": {}, "x": 1}']
+)
+def test_a_file_of_something_else_is_refused(tmp_path: Path, line: str):
+    path = SCORES.to_jsonl(tmp_path / "s.jsonl")
+    path.write_text(path.read_text(encoding="utf-8") + "\n" + line, encoding="utf-8")
+    with pytest.raises(OptionError, match=r"line 4 of .*s\.jsonl is not one .*to_jsonl"):
+        Scores.from_jsonl(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = SCORES.to_jsonl(tmp_path / "s.jsonl")
+    before = path.read_bytes()
+
+    def fail(*args, **options):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(json, "dump", fail)
+    with pytest.raises(OSError, match="disk full"):
+        SCORES.to_jsonl(path)
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_records_are_flat_and_the_scores_own_columns_win():
+    first, second = SCORES.to_records()
+    assert first["store.digest"] == "abc"
+    assert first["ci_high"] == 0.5
+    assert "list" not in first
+    assert second["value"] == -1.0, "provenance may not overwrite the value"
+    assert second["ci_low"] is None
+
+
+def test_csv_keeps_every_digit(tmp_path: Path):
+    with SCORES.to_csv(tmp_path / "s.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["value"]) for row in rows] == [0.1 + 0.2, -1.0]
+    assert rows[0]["model_x"] == "größer"
+    assert rows[1]["store.digest"] == ""
+
+
+def test_frame_and_parquet(tmp_path: Path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = SCORES.to_frame()
+    assert frame.loc[0, "measure"] == "SVCCA"
+    again = pandas.read_parquet(SCORES.to_parquet(tmp_path / "s.parquet"))
+    assert again["value"].tolist() == [0.1 + 0.2, -1.0]
+    assert again["n_samples"].tolist() == [10, 11]
