@@ -16,7 +16,17 @@ from pyrepsim.backends import default_threads
 HERE = Path(__file__).parent
 
 if __name__ == "__main__":
-    print(f"{platform.processor() or platform.machine()}, {default_threads()} threads, ISA {_core.available_isas()[-1]}, roofline {roofline()}")
+    print(
+        f"{platform.processor() or platform.machine()}, {default_threads()} threads, "
+        f"ISA {_core.available_isas()[-1]}, roofline {roofline()}"
+    )
     out = HERE / "results" / f"{time.strftime('%Y-%m-%d')}.json"
-    options = ["-q", "-s", "-c", str(HERE / "pytest.ini"), f"--benchmark-json={out}", "--benchmark-columns=median,iqr,rounds"]
+    options = [
+        "-q",
+        "-s",
+        "-c",
+        str(HERE / "pytest.ini"),
+        f"--benchmark-json={out}",
+        "--benchmark-columns=median,iqr,rounds",
+    ]
     sys.exit(pytest.main([*options, *(sys.argv[1:] or sorted(map(str, HERE.glob("bench_*.py"))))]))

@@ -9,7 +9,19 @@ from benchmarks.harness import MACHINE_SETTINGS, numpy_rival, pair_of_layers, pe
 from pyrepsim import RSA, SVCCA, LinearCKA, compare
 
 
-def against_numpy(benchmark, folder, measure, name, X, Y, *, precision="fp64", dtypes=("float32", "float64"), repeats=3, rounds=5):
+def against_numpy(
+    benchmark,
+    folder,
+    measure,
+    name,
+    X,
+    Y,
+    *,
+    precision="fp64",
+    dtypes=("float32", "float64"),
+    repeats=3,
+    rounds=5,
+):
     """Time ours, then NumPy's in its processes; errors against NumPy's float64 value of float64 data."""
     score = compare(X, Y, measure, precision=precision)
     benchmark.pedantic(lambda: compare(X, Y, measure, precision=precision), rounds=rounds, warmup_rounds=1)
@@ -23,7 +35,10 @@ def against_numpy(benchmark, folder, measure, name, X, Y, *, precision="fp64", d
                 reference = rival["value"]
                 facts["error"] = abs(score.value - reference)
             label = f"{setting} {dtype}"
-            facts |= {f"{label} ratio": rival["seconds"] / ours, f"{label} error": abs(rival["value"] - reference)}
+            facts |= {
+                f"{label} ratio": rival["seconds"] / ours,
+                f"{label} error": abs(rival["value"] - reference),
+            }
             facts[f"{label} peak_mb"] = rival["peak_mb"]
     report(benchmark, **facts)
 

@@ -27,4 +27,10 @@ def test_moments_of_a_pair(benchmark, rows, precision):
     # S_xx and S_yy are symmetric: d^2 multiply-adds a row for the two of them, and d^2 for S_xy
     gflops = 4 * N * D * D / benchmark.stats.stats.median / 1e9
     peak = roofline()[f"{precision}_gflops"]
-    report(benchmark, rows=dtype, gflops=gflops, fraction_of_peak=gflops / peak, rows_per_second=N / benchmark.stats.stats.median)
+    report(
+        benchmark,
+        rows=dtype,
+        gflops=gflops,
+        fraction_of_peak=gflops / peak,
+        rows_per_second=N / benchmark.stats.stats.median,
+    )

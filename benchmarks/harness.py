@@ -34,7 +34,14 @@ def pair_of_layers(n: int, d: int, *, dtype: str = "float32", seed: int = 0) -> 
 def numpy_rival(name: str, folder: Path, *, dtype: str, setting: str, repeats: int = 3) -> dict[str, float]:
     """Seconds (median), value and peak memory of benchmarks/rivals/numpy_way.py on folder/x.npy and folder/y.npy."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | MACHINE_SETTINGS[setting]
-    command = [sys.executable, "-m", "benchmarks.rivals.numpy_way", name, str(folder / "x.npy"), str(folder / "y.npy")]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.rivals.numpy_way",
+        name,
+        str(folder / "x.npy"),
+        str(folder / "y.npy"),
+    ]
     command += ["--dtype", dtype, "--repeats", str(repeats)]
     printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(printed.stdout)
@@ -48,4 +55,9 @@ def peak_mb() -> float:
 def report(benchmark: Any, **facts: Any) -> None:
     """Keep facts beside the times in the JSON file, and say them."""
     benchmark.extra_info.update(facts)
-    print("\n  " + "  ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in facts.items()))
+    print(
+        "\n  "
+        + "  ".join(
+            f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in facts.items()
+        )
+    )

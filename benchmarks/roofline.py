@@ -21,7 +21,9 @@ def roofline(n_threads: int | None = None) -> dict[str, float]:
         program = Path(folder) / "roofline"
         flags = ["-O3", "-march=native", "-ffp-contract=fast", "-std=c++20", "-pthread"]
         subprocess.run([os.environ.get("CXX", "c++"), *flags, str(source), "-o", str(program)], check=True)
-        printed = subprocess.run([str(program), str(n_threads or default_threads())], check=True, capture_output=True, text=True)
+        printed = subprocess.run(
+            [str(program), str(n_threads or default_threads())], check=True, capture_output=True, text=True
+        )
     return {name: float(value) for name, value in (line.split() for line in printed.stdout.splitlines())}
 
 

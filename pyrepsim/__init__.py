@@ -9,13 +9,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .comparison import StreamingComparison, compare
     from .extraction import compare_models, extract, plan_extraction
-    from .measures import CCA, GULP, PWCCA, RSA, RV2, SVCCA, LinearCKA, LinearPredictivity, MaxCorrelation
-    from .measures import Measure, Procrustes, ShapeMetric, parse_measure
+    from .measures import (
+        CCA,
+        GULP,
+        PWCCA,
+        RSA,
+        RV2,
+        SVCCA,
+        LinearCKA,
+        LinearPredictivity,
+        MaxCorrelation,
+        Measure,
+        Procrustes,
+        ShapeMetric,
+        parse_measure,
+    )
     from .profiling import profile
     from .results import Score, Scores
     from .stats import MomentsSet, PairedMoments

@@ -66,13 +66,17 @@ def _to_numpy(array: Any, name: str) -> np.ndarray:
         try:
             return np.from_dlpack(array)
         except (BufferError, RuntimeError, TypeError) as error:
-            raise DTypeError(f"{name} must be readable on the CPU through DLPack: {error}. Pass a NumPy array.") from error
+            raise DTypeError(
+                f"{name} must be readable on the CPU through DLPack: {error}. Pass a NumPy array."
+            ) from error
     if hasattr(array, "__array__") or isinstance(array, Sequence | memoryview):
         try:
             return np.asarray(array)
         except ValueError as error:
             raise ShapeError(f"{name} must be rectangular, (n_samples, n_features): {error}.") from error
-    raise DTypeError(f"{name} must be an array: got {type(array).__name__}. To compare files, pass stores (rs.open_store).")
+    raise DTypeError(
+        f"{name} must be an array: got {type(array).__name__}. To compare files, pass stores (rs.open_store)."
+    )
 
 
 def _from_torch(tensor: Any, torch: Any, name: str) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .arrays import rows_view
 from .errors import DegenerateError, LayerError
+from .progress import progress_bar
 from .stats import MomentsSet, Side
 from .store import ActivationStore
 
@@ -33,7 +34,7 @@ class LayerProfile:
     sd_norm: float
     """Standard deviation of |x| (n - 1)."""
     anisotropy: float
-    """Mean cosine between two different rows, over all n (n - 1) / 2 pairs; 0 for directions that cancel (Ethayarajh 2019)."""
+    """Mean cosine between two different rows, over all pairs; 0 where directions cancel (Ethayarajh 2019)."""
     effective_rank: float
     """exp of the entropy of sqrt(lambda) / sum sqrt(lambda), in [1, rank] (Roy & Vetterli 2007)."""
     participation_ratio: float
@@ -73,16 +74,31 @@ class Profile(Sequence[LayerProfile]):
 
     def to_frame(self) -> Any:
         """A pandas frame, one row a layer."""
-        import pandas
+        import pandas as pd
 
-        return pandas.DataFrame(self.to_records())
+        return pd.DataFrame(self.to_records())
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
-        header = ["layer", "rows", "mean |x|", "sd |x|", "anisotropy", "effective rank", "participation", "rank", "rogue"]
+        header = [
+            "layer",
+            "rows",
+            "mean |x|",
+            "sd |x|",
+            "anisotropy",
+            "effective rank",
+            "participation",
+            "rank",
+            "rogue",
+        ]
         rows = []
         for p in self._layers:
             rogue = ", ".join(map(str, p.rogue_dimensions[:4])) + (", ..." if len(p.rogue_dimensions) > 4 else "")
-            numbers = [f"{p.mean_norm:.3f}", f"{p.sd_norm:.3f}", f"{p.anisotropy:.4f}", f"{p.effective_rank:.1f}"]
+            numbers = [
+                f"{p.mean_norm:.3f}",
+                f"{p.sd_norm:.3f}",
+                f"{p.anisotropy:.4f}",
+                f"{p.effective_rank:.1f}",
+            ]
             numbers += [f"{p.participation_ratio:.1f}", f"{p.rank} of {p.n_features}"]
             rows.append([p.layer, str(p.n_samples), *numbers, rogue or "-"])
         return header, rows
@@ -91,7 +107,12 @@ class Profile(Sequence[LayerProfile]):
         """The profile as text."""
         header, rows = self._cells()
         widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-        return "\n".join("  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))) for row in [header, *rows])
+        return "\n".join(
+            "  ".join(
+                cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in [header, *rows]
+        )
 
     __str__ = table
 
@@ -104,7 +125,8 @@ class Profile(Sequence[LayerProfile]):
         def line(cells: list[str], tag: str) -> str:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
-        return f"<table><thead>{line(header, 'th')}</thead><tbody>{''.join(line(row, 'td') for row in rows)}</tbody></table>"
+        body = "".join(line(row, "td") for row in rows)
+        return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
 def profile(
@@ -121,8 +143,6 @@ def profile(
     layers : names to profile; all of them by default. tokens : see `compare`. Raises LayerError, NonFiniteError,
     DegenerateError (fewer than two rows, rows of zeros, no variance).
     """
-    from .comparison.sources import progress_bar
-
     if isinstance(store, ActivationStore):
         mask = store.rows.mask(tokens)
         streams = {name: store[name] for name in (store.layers if layers is None else layers)}
@@ -133,7 +153,7 @@ def profile(
         total = len(rows)
         sources = iter([("X", (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)), rows.shape[1])])
     done = []
-    with progress_bar(total, progress) as bar:
+    with progress_bar(total, progress, desc="profile") as bar:
         for name, chunks, width in sources:
             moments = MomentsSet((width,), rows=("raw", "unit"), backend=backend, n_threads=n_threads, labels=(name,))
             norms = _Norms()
@@ -142,7 +162,9 @@ def profile(
                 norms.update(chunk)
                 bar.update(len(chunk))
             if moments.n_samples < 2:
-                raise DegenerateError(f"a profile needs at least two rows: got {moments.n_samples:g} of {name}. Select more tokens.")
+                raise DegenerateError(
+                    f"a profile needs at least two rows: got {moments.n_samples:g} of {name}. Select more tokens."
+                )
             done.append(_layer_profile(name, moments.side(0, "raw"), moments.side(0, "unit"), norms))
     return Profile(done)
 

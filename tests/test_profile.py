@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.helpers import references as ref
-from tests.helpers.data import CASES, correlated_pair, rogue
 
 import pyrepsim as rs
 from pyrepsim.errors import DegenerateError, LayerError
+from tests.helpers import references as ref
+from tests.helpers.data import CASES, correlated_pair, rogue
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])

@@ -15,8 +15,12 @@ namespace repsim {
 inline MatrixView view_of(const pybind11::array& array) {
     REPSIM_CHECK(array.ndim() == 2, "rows must be a 2-D array: got " << array.ndim() << " dimensions");
     const auto name = pybind11::str(array.dtype().attr("name")).cast<std::string>();
-    return {static_cast<const char*>(array.data()), dtype_from_name(name), array.shape(0), array.shape(1),
-            array.strides(0), array.strides(1)};
+    return {static_cast<const char*>(array.data()),
+            dtype_from_name(name),
+            array.shape(0),
+            array.shape(1),
+            array.strides(0),
+            array.strides(1)};
 }
 
 inline std::vector<MatrixView> views_of(const std::vector<pybind11::array>& arrays) {

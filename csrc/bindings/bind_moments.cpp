@@ -40,10 +40,13 @@ const double* checked(const Dense& array, std::int64_t size) {
 void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
     const auto views = views_of(chunk);
     const auto& widths = self.config().widths;
-    REPSIM_CHECK(views.size() == widths.size(), "a chunk must hold " << widths.size() << " arrays: got " << views.size());
+    REPSIM_CHECK(views.size() == widths.size(),
+                 "a chunk must hold " << widths.size() << " arrays: got " << views.size());
     for (std::size_t side = 0; side < views.size(); ++side) {
-        REPSIM_CHECK(views[side].cols == widths[side], "array " << side << " must have " << widths[side] << " features: got " << views[side].cols);
-        REPSIM_CHECK(views[side].rows == views[0].rows, "arrays must have equal rows: got " << views[0].rows << " and " << views[side].rows);
+        REPSIM_CHECK(views[side].cols == widths[side],
+                     "array " << side << " must have " << widths[side] << " features: got " << views[side].cols);
+        REPSIM_CHECK(views[side].rows == views[0].rows,
+                     "arrays must have equal rows: got " << views[0].rows << " and " << views[side].rows);
     }
     py::gil_scoped_release released;
     self.update(views, n_threads);
@@ -104,8 +107,9 @@ void set_state(Moments& self, const py::dict& state) {
         pending_rows.push_back(checked(pending.back(), n_pending * width));
     }
     for (std::size_t pair = 0; pair < config.pairs.size(); ++pair)
-        self.write_cross(static_cast<int>(pair), checked(dense("cross", static_cast<py::ssize_t>(pair)),
-                                                         config.widths[config.pairs[pair].first] * config.widths[config.pairs[pair].second]));
+        self.write_cross(static_cast<int>(pair),
+                         checked(dense("cross", static_cast<py::ssize_t>(pair)),
+                                 config.widths[config.pairs[pair].first] * config.widths[config.pairs[pair].second]));
     self.write_norms(checked(state["norms"].cast<Dense>(), (1 + sides) * sides));
     self.restore(n_blocks, shifts);
     self.write_pending(n_pending, pending_rows);
@@ -135,12 +139,14 @@ void bind_moments(py::module_& module) {
         return entry(bad);
     });
     py::class_<Moments>(module, "Moments")
-        .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs, const std::string& rows,
-                         const std::string& precision, const std::string& isa) {
-                 return Moments({std::move(widths), std::move(pairs), rows_from_name(rows), precision_from_name(precision)},
-                                choose_isa(isa));
+        .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs,
+                         const std::string& rows, const std::string& precision, const std::string& isa) {
+                 return Moments(
+                     {std::move(widths), std::move(pairs), rows_from_name(rows), precision_from_name(precision)},
+                     choose_isa(isa));
              }),
-             py::arg("widths"), py::arg("pairs"), py::kw_only(), py::arg("rows"), py::arg("precision"), py::arg("isa") = "auto")
+             py::arg("widths"), py::arg("pairs"), py::kw_only(), py::arg("rows"), py::arg("precision"),
+             py::arg("isa") = "auto")
         .def("update", &update, py::arg("chunk"), py::arg("n_threads"))
         .def("get_state", &get_state, py::arg("complete"))
         .def("set_state", &set_state, py::arg("state"))

@@ -4,17 +4,16 @@
 #include <sstream>
 #include <stdexcept>
 
-#define REPSIM_CHECK(condition, message)                       \
-    do {                                                       \
-        if (!(condition)) {                                    \
-            std::ostringstream repsim_text;                    \
-            repsim_text << message;                            \
-            throw std::invalid_argument(repsim_text.str());    \
-        }                                                      \
+#define REPSIM_CHECK(condition, message)                    \
+    do {                                                    \
+        if (!(condition)) {                                 \
+            std::ostringstream repsim_text;                 \
+            repsim_text << message;                         \
+            throw std::invalid_argument(repsim_text.str()); \
+        }                                                   \
     } while (false)
 
-#define REPSIM_ASSERT(condition)                                                             \
-    do {                                                                                     \
-        if (!(condition))                                                                    \
-            throw std::logic_error("pyrepsim bug: " #condition " does not hold in " __FILE__); \
+#define REPSIM_ASSERT(condition)                                                                             \
+    do {                                                                                                     \
+        if (!(condition)) throw std::logic_error("pyrepsim bug: " #condition " does not hold in " __FILE__); \
     } while (false)

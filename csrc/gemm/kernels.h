@@ -29,16 +29,16 @@ struct PackArgs {
     std::int64_t n_rows;
     std::int64_t width;
     Rows transform;
-    const double* shift;        // width values, subtracted after the transform
-    double* scratch;            // at least width values
-    void* panels;               // panel p begins at element p * panel_rows * nr; its row r at + r * nr
-    std::int64_t first_row;     // where in the panels the first row goes
-    std::int64_t panel_rows;    // rows that a panel has room for
-    double* squared_norms;      // |u|^2 of each packed row
+    const double* shift;      // width values, subtracted after the transform
+    double* scratch;          // at least width values
+    void* panels;             // panel p begins at element p * panel_rows * nr; its row r at + r * nr
+    std::int64_t first_row;   // where in the panels the first row goes
+    std::int64_t panel_rows;  // rows that a panel has room for
+    double* squared_norms;    // |u|^2 of each packed row
 };
 
 struct MultiplyArgs {
-    const void* left;         // element (row k, column i) at left[k * left_stride + i], i < left_width
+    const void* left;  // element (row k, column i) at left[k * left_stride + i], i < left_width
     std::int64_t left_stride;
     std::int64_t left_width;  // a multiple of mr
     const void* right;        // one panel, [k][nr]

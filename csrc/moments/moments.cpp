@@ -20,10 +20,12 @@ constexpr std::int64_t kPackedBytes = 16 << 20;
 Moments::Moments(MomentsConfig config, Isa isa)
     : config_(std::move(config)), isa_(isa), kernels_(kernels(isa, config_.precision)) {
     REPSIM_CHECK(!config_.widths.empty(), "moments need at least one representation");
-    for (std::int64_t width : config_.widths) REPSIM_CHECK(width > 0, "a representation needs at least one feature: got " << width);
+    for (std::int64_t width : config_.widths)
+        REPSIM_CHECK(width > 0, "a representation needs at least one feature: got " << width);
     for (auto [left, right] : config_.pairs)
-        REPSIM_CHECK(left >= 0 && left < sides() && right >= 0 && right < sides(),
-                     "a pair names two of the " << sides() << " representations: got (" << left << ", " << right << ")");
+        REPSIM_CHECK(
+            left >= 0 && left < sides() && right >= 0 && right < sides(),
+            "a pair names two of the " << sides() << " representations: got (" << left << ", " << right << ")");
     n_weights_ = (1 + sides() + kernels_.mr - 1) / kernels_.mr * kernels_.mr;
     auto add_sum = [&](int left, int right) {
         const std::int64_t rows = padded(left), cols = padded(right);
@@ -47,9 +49,11 @@ Moments::Packed Moments::make_packed(std::int64_t n_blocks) const {
     Packed packed;
     packed.n_blocks = n_blocks;
     for (int side = 0; side < sides(); ++side)
-        packed.panels.emplace_back(static_cast<std::size_t>(n_blocks * kBlockRows * padded(side)) * kernels_.element_size);
+        packed.panels.emplace_back(static_cast<std::size_t>(n_blocks * kBlockRows * padded(side)) *
+                                   kernels_.element_size);
     packed.squared_norms = AlignedBuffer<double>(static_cast<std::size_t>(sides() * n_blocks * kBlockRows));
-    packed.weights = AlignedBuffer<char>(static_cast<std::size_t>(n_blocks * kBlockRows * n_weights_) * kernels_.element_size);
+    packed.weights =
+        AlignedBuffer<char>(static_cast<std::size_t>(n_blocks * kBlockRows * n_weights_) * kernels_.element_size);
     return packed;
 }
 
@@ -60,7 +64,8 @@ void Moments::plan_tasks() {
         const bool triangle = index < sides();  // a self product is symmetric: panels on and above the diagonal
         for (std::int64_t p = 0; p < left; p += kPanelsPerTask)
             for (std::int64_t q = triangle ? p : 0; q < right; q += kPanelsPerTask)
-                tasks_.push_back({index, p, std::min(left, p + kPanelsPerTask), q, std::min(right, q + kPanelsPerTask)});
+                tasks_.push_back(
+                    {index, p, std::min(left, p + kPanelsPerTask), q, std::min(right, q + kPanelsPerTask)});
     }
     for (int side = 0; side < sides(); ++side) tasks_.push_back({-1 - side, 0, 0, 0, padded(side) / kernels_.nr});
 }
@@ -212,7 +217,8 @@ Moments::Block Moments::pending_block() const {
     Block block{{}, n_pending_};
     for (int side = 0; side < sides(); ++side) {
         const std::int64_t width = config_.widths[side], element = sizeof(double);
-        block.rows.push_back({reinterpret_cast<const char*>(pending_[side].data()), DType::f64, n_pending_, width, width * element, element});
+        block.rows.push_back({reinterpret_cast<const char*>(pending_[side].data()), DType::f64, n_pending_, width,
+                              width * element, element});
     }
     return block;
 }
@@ -227,7 +233,8 @@ void Moments::stash(const std::vector<MatrixView>& chunk, std::int64_t begin, st
         if (!line.empty())  // gather column by column: in Fortran order these are runs
             for (std::int64_t j = 0; j < width; ++j)
                 for (std::int64_t r = begin; r < end; ++r)
-                    std::memcpy(line.data() + ((r - begin) * width + j) * element, view.row(r) + j * view.col_stride, element);
+                    std::memcpy(line.data() + ((r - begin) * width + j) * element, view.row(r) + j * view.col_stride,
+                                element);
         for (std::int64_t r = begin; r < end; ++r) {
             const char* row = line.empty() ? view.row(r) : line.data() + (r - begin) * width * element;
             kernels_.read_row(row, view.dtype, width, Rows::raw, out + (r - begin) * width);
@@ -240,7 +247,8 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
     REPSIM_ASSERT(static_cast<int>(chunk.size()) == sides());
     tail_is_current_ = false;
     const std::int64_t rows = chunk.front().rows;
-    const bool contiguous = std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });
+    const bool contiguous =
+        std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });
     std::int64_t next = 0;
     std::vector<Block> blocks;
     auto flush = [&] {
@@ -252,7 +260,8 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
         if (n_pending_ == 0 && contiguous && rows - next >= kBlockRows) {  // straight from the chunk
             Block block{{}, kBlockRows};
             for (const MatrixView& view : chunk)
-                block.rows.push_back({view.row(next), view.dtype, kBlockRows, view.cols, view.row_stride, view.col_stride});
+                block.rows.push_back(
+                    {view.row(next), view.dtype, kBlockRows, view.cols, view.row_stride, view.col_stride});
             blocks.push_back(std::move(block));
             next += kBlockRows;
             if (static_cast<std::int64_t>(blocks.size()) == packed_.n_blocks) flush();
@@ -275,11 +284,14 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
 const Moments::Packed& Moments::tail() const {
     if (!tail_is_current_) {
         tail_ = make_packed(1);
-        pack({pending_block()}, [&] {
-            std::vector<std::vector<double>> shifts;
-            for (int side = 0; side < sides(); ++side) shifts.push_back(shift(side));
-            return shifts;
-        }(), tail_, 1);
+        pack(
+            {pending_block()},
+            [&] {
+                std::vector<std::vector<double>> shifts;
+                for (int side = 0; side < sides(); ++side) shifts.push_back(shift(side));
+                return shifts;
+            }(),
+            tail_, 1);
         tail_is_current_ = true;
     }
     return tail_;
@@ -319,7 +331,8 @@ void Moments::read_weighted(int side, bool complete, double* out) const {
     if (complete && n_pending_ > 0)
         run_task({-1 - side, 0, 0, 0, padded(side) / kernels_.nr}, {pending_block()}, tail(), values.data());
     const std::int64_t width = config_.widths[side];
-    for (std::int64_t w = 0; w < 1 + sides(); ++w) std::copy_n(values.data() + w * padded(side), width, out + w * width);
+    for (std::int64_t w = 0; w < 1 + sides(); ++w)
+        std::copy_n(values.data() + w * padded(side), width, out + w * width);
 }
 
 void Moments::read_norms(bool complete, double* out) const {
@@ -336,7 +349,8 @@ void Moments::restore(std::int64_t n_blocks, const std::vector<std::vector<doubl
 void Moments::write_sum(int index, const double* in) {
     Sum& sum = sums_[index];
     const std::int64_t cols = config_.widths[sum.right];
-    for (std::int64_t i = 0; i < config_.widths[sum.left]; ++i) std::copy_n(in + i * cols, cols, sum.values.data() + i * sum.cols);
+    for (std::int64_t i = 0; i < config_.widths[sum.left]; ++i)
+        std::copy_n(in + i * cols, cols, sum.values.data() + i * sum.cols);
 }
 
 void Moments::write_self(int side, const double* in) { write_sum(side, in); }
@@ -345,7 +359,8 @@ void Moments::write_cross(int pair, const double* in) { write_sum(sides() + pair
 
 void Moments::write_weighted(int side, const double* in) {
     const std::int64_t width = config_.widths[side];
-    for (std::int64_t w = 0; w < 1 + sides(); ++w) std::copy_n(in + w * width, width, weighted_[side].data() + w * padded(side));
+    for (std::int64_t w = 0; w < 1 + sides(); ++w)
+        std::copy_n(in + w * width, width, weighted_[side].data() + w * padded(side));
 }
 
 void Moments::write_norms(const double* in) { std::copy_n(in, norms_.size(), norms_.begin()); }
@@ -353,7 +368,8 @@ void Moments::write_norms(const double* in) { std::copy_n(in, norms_.size(), nor
 void Moments::write_pending(std::int64_t n_rows, const std::vector<const double*>& rows) {
     n_pending_ = n_rows;
     tail_is_current_ = false;
-    for (int side = 0; side < sides(); ++side) pending_[side].assign(rows[side], rows[side] + n_rows * config_.widths[side]);
+    for (int side = 0; side < sides(); ++side)
+        pending_[side].assign(rows[side], rows[side] + n_rows * config_.widths[side]);
 }
 
 }  // namespace repsim

@@ -18,8 +18,8 @@
 namespace repsim {
 
 struct MomentsConfig {
-    std::vector<std::int64_t> widths;                 // features of each representation
-    std::vector<std::pair<int, int>> pairs;           // which cross products to keep
+    std::vector<std::int64_t> widths;        // features of each representation
+    std::vector<std::pair<int, int>> pairs;  // which cross products to keep
     Rows rows = Rows::raw;
     Precision precision = Precision::fp64;
 };
@@ -38,11 +38,12 @@ class Moments {
     std::int64_t n_samples() const { return n_blocks_ * kBlockRows + n_pending_; }
 
     // --- reading. `complete` includes the rows that do not yet fill a block; without it, the bare state (for saving).
-    std::vector<double> shift(int side) const;                            // c
-    void read_self(int side, bool complete, double* out) const;           // R, width x width
-    void read_cross(int pair, bool complete, double* out) const;          // width_x x width_y
-    void read_weighted(int side, bool complete, double* out) const;       // (1 + sides) x width: sum u, then sum a_s u per side s
-    void read_norms(bool complete, double* out) const;                    // (1 + sides) x sides: sum a_t, then sum a_s a_t
+    std::vector<double> shift(int side) const;                    // c
+    void read_self(int side, bool complete, double* out) const;   // R, width x width
+    void read_cross(int pair, bool complete, double* out) const;  // width_x x width_y
+    void read_weighted(int side, bool complete,
+                       double* out) const;              // (1 + sides) x width: sum u, then sum a_s u per side s
+    void read_norms(bool complete, double* out) const;  // (1 + sides) x sides: sum a_t, then sum a_s a_t
     const std::vector<double>& pending(int side) const { return pending_[side]; }  // n_pending x width, not transformed
     std::int64_t n_pending() const { return n_pending_; }
     bool has_shift() const { return n_blocks_ > 0; }
@@ -71,9 +72,9 @@ class Moments {
     };
     struct Packed {  // room for several packed blocks
         std::int64_t n_blocks = 0;
-        std::vector<AlignedBuffer<char>> panels;    // per side, [block][panel][row][nr]
-        AlignedBuffer<double> squared_norms;        // [side][block][row]
-        AlignedBuffer<char> weights;                // [block][row][weight]: 1, then |u|^2 of each side
+        std::vector<AlignedBuffer<char>> panels;  // per side, [block][panel][row][nr]
+        AlignedBuffer<double> squared_norms;      // [side][block][row]
+        AlignedBuffer<char> weights;              // [block][row][weight]: 1, then |u|^2 of each side
     };
     std::int64_t padded(int side) const { return (config_.widths[side] + kernels_.nr - 1) / kernels_.nr * kernels_.nr; }
     int sides() const { return static_cast<int>(config_.widths.size()); }
@@ -82,7 +83,8 @@ class Moments {
     Packed make_packed(std::int64_t n_blocks) const;
     void plan_tasks();
     std::vector<double> shift_for(const Block& block, int side) const;
-    void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, Packed& packed, int n_threads) const;
+    void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, Packed& packed,
+              int n_threads) const;
     void add_norm_products(const std::vector<Block>& blocks, const Packed& packed, double* norms) const;
     void run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out) const;
     void consume(const std::vector<Block>& blocks, int n_threads);
@@ -96,10 +98,10 @@ class Moments {
     MomentsConfig config_;
     Isa isa_;
     const Kernels& kernels_;
-    std::int64_t n_weights_;                 // 1 + sides, padded to mr
-    std::vector<Sum> sums_;                  // selfs first, then pairs
+    std::int64_t n_weights_;                       // 1 + sides, padded to mr
+    std::vector<Sum> sums_;                        // selfs first, then pairs
     std::vector<AlignedBuffer<double>> weighted_;  // per side, n_weights x padded width
-    std::vector<double> norms_;              // (1 + sides) x sides
+    std::vector<double> norms_;                    // (1 + sides) x sides
     std::vector<std::vector<double>> shift_;
     std::vector<Task> tasks_;
     std::int64_t n_blocks_ = 0;

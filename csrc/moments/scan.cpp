@@ -94,7 +94,8 @@ BadEntry first_nonfinite(const MatrixView& view, int n_threads) {
 
 BadEntry first_directionless_row(const MatrixView& view, Rows transform, int n_threads) {
     if (transform == Rows::raw) return {};
-    return BadEntry{first_row_where(view.rows, n_threads, [&](std::int64_t r) { return directionless(view, r, transform); })};
+    return BadEntry{
+        first_row_where(view.rows, n_threads, [&](std::int64_t r) { return directionless(view, r, transform); })};
 }
 
 }  // namespace repsim

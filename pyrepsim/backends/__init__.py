@@ -29,7 +29,9 @@ def get_backend(name: str = "auto") -> ModuleType:
         raise OptionError(f"backend must be 'auto' or one of {', '.join(_BACKENDS)}: got {name!r}.")
     reason = available_backends()[name]
     if reason:
-        raise BackendError(f"backend {name!r} must be built to be used: {reason}. Reinstall pyrepsim, or pass backend='reference'.")
+        raise BackendError(
+            f"backend {name!r} must be built to be used: {reason}. Reinstall pyrepsim, or pass backend='reference'."
+        )
     return importlib.import_module(f".{name}", __name__)
 
 

@@ -17,4 +17,6 @@ first_directionless_row = _core.first_directionless_row
 
 def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> _core.Moments:
     """The engine's accumulator, on the fastest instruction set here or the one named by PYREPSIM_ISA."""
-    return _core.Moments(list(widths), list(pairs), rows=rows, precision=precision, isa=os.environ.get("PYREPSIM_ISA", "auto"))
+    return _core.Moments(
+        list(widths), list(pairs), rows=rows, precision=precision, isa=os.environ.get("PYREPSIM_ISA", "auto")
+    )

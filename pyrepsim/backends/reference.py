@@ -18,13 +18,13 @@ name = "reference"
 BLOCK_ROWS = 256
 
 
-def first_nonfinite(rows: np.ndarray, n_threads: int = 1) -> tuple[int, int] | None:
+def first_nonfinite(rows: np.ndarray, _n_threads: int = 1) -> tuple[int, int] | None:
     """(row, column) of the first NaN or infinity, in row order."""
     bad = np.argwhere(~np.isfinite(rows))
     return (int(bad[0, 0]), int(bad[0, 1])) if len(bad) else None
 
 
-def first_directionless_row(rows: np.ndarray, transform: str, n_threads: int = 1) -> tuple[int, int] | None:
+def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 1) -> tuple[int, int] | None:
     """(row, -1) of the first row that is all zero (``unit``) or constant (``unit_centred``)."""
     if transform == "raw":
         return None
@@ -60,9 +60,9 @@ class Moments:
         sides = len(self.widths)
         self._n_done = 0
         self._shift: list[np.ndarray] = [np.zeros(w) for w in self.widths]
-        self._products = [np.zeros((w, w)) for w in self.widths]
-        self._cross = [np.zeros((self.widths[i], self.widths[j])) for i, j in self.pairs]
-        self._weighted = [np.zeros((1 + sides, w)) for w in self.widths]
+        self._products: list[np.ndarray] = [np.zeros((w, w)) for w in self.widths]
+        self._cross: list[np.ndarray] = [np.zeros((self.widths[i], self.widths[j])) for i, j in self.pairs]
+        self._weighted: list[np.ndarray] = [np.zeros((1 + sides, w)) for w in self.widths]
         self._norms = np.zeros((1 + sides, sides))
         self._pending = [np.zeros((0, w)) for w in self.widths]
 
@@ -70,8 +70,10 @@ class Moments:
     def n_samples(self) -> int:
         return self._n_done + len(self._pending[0])
 
-    def update(self, chunk: Sequence[np.ndarray], n_threads: int = 1) -> None:
-        self._pending = [np.concatenate([old, new.astype(np.float64)]) for old, new in zip(self._pending, chunk, strict=True)]
+    def update(self, chunk: Sequence[np.ndarray], _n_threads: int = 1) -> None:
+        self._pending = [
+            np.concatenate([old, new.astype(np.float64)]) for old, new in zip(self._pending, chunk, strict=True)
+        ]
         while len(self._pending[0]) >= BLOCK_ROWS:
             self._add([rows[:BLOCK_ROWS] for rows in self._pending])
             self._pending = [rows[BLOCK_ROWS:] for rows in self._pending]
@@ -113,7 +115,7 @@ class Moments:
         self._pending = [np.array(rows, dtype=np.float64) for rows in state["pending"]]
         self._n_done = int(state["n_samples"]) - len(self._pending[0])
         self._shift = [np.array(v) for v in state["shift"]]
-        self._products = [np.array(m) for m in state["products"]]
+        self._products: list[np.ndarray] = [np.array(m) for m in state["products"]]
         self._cross = [np.array(m) for m in state["cross"]]
         self._weighted = [np.array(m) for m in state["weighted"]]
         self._norms = np.array(state["norms"])

@@ -26,14 +26,10 @@ class Ls:
         found = say("stores", "store.list_stores", self.folder)
         for store in found:
             size = bytes_in_words(store.n_bytes)
-            what = (
-                f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
-            )
+            what = f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
             print(f"{store.name:<32}  {store.state:<16}  {size:>12}  {what}")
         if not found:
-            raise StoreError(
-                f"A listing needs stores: there are none below {self.folder}. Name another folder."
-            )
+            raise StoreError(f"A listing needs stores: there are none below {self.folder}. Name another folder.")
         return 0
 
 
@@ -65,11 +61,7 @@ class Verify:
         problems = say("problems", "store.verify", self.path, collect=True)
         for problem in problems:
             print(problem)
-        print(
-            f"{self.path}: {len(problems)} problems"
-            if problems
-            else f"{self.path}: every byte is as it was written"
-        )
+        print(f"{self.path}: {len(problems)} problems" if problems else f"{self.path}: every byte is as it was written")
         return 1 if problems else 0
 
 

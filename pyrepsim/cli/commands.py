@@ -61,14 +61,14 @@ class Extract:
             print(say("store", "extract", self.model, self.texts, **where, **plan))
             return 0
         planned = say("plan", "plan_extraction", self.model, self.texts, **plan)
-        print(planned)
+        padding = f"{planned.n_padded - planned.n_tokens:,} of padding"
+        print(f"{planned.n_documents:,} texts, {planned.n_tokens:,} tokens and {padding}, {planned.n_rows:,} rows")
+        print(f"about {planned.estimated_seconds:.0f} s on this machine")
         parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         free = shutil.disk_usage(parent).free
         print(f"{bytes_in_words(planned.n_bytes)} to write, {bytes_in_words(free)} free at {parent}")
         if planned.n_bytes > free:
-            raise OptionError(
-                f"The store must fit on the disk: {parent} lacks the room. Choose another --out."
-            )
+            raise OptionError(f"The store must fit on the disk: {parent} lacks the room. Choose another --out.")
         return 0
 
 
@@ -109,9 +109,7 @@ class Compare:
         how |= {"n_threads": self.n_threads, "precision": self.precision}
         if self.texts is not None:
             if self.checkpoint is not None:
-                raise OptionError(
-                    "A checkpoint is for stores: with --texts nothing is stored. Extract first."
-                )
+                raise OptionError("A checkpoint is for stores: with --texts nothing is stored. Extract first.")
             scores = say("scores", "compare_models", self.x, self.y, self.texts, measures, **how)
         else:
             x, y = say("x", "open_store", self.x), say("y", "open_store", self.y)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
-from operator import attrgetter
 from typing import Any
 
 __all__ = ["Transcript"]
@@ -15,29 +15,39 @@ class Transcript:
 
     def __init__(self, config: str = "") -> None:
         self._names: list[tuple[Any, str]] = []
-        lines = [f"# {line}" for line in config.strip().splitlines() if line.strip() not in ("", "{}")]
-        self._write("\n".join([*lines, "import pyrepsim as rs"]))
+        self._imported: set[str] = set()
+        for line in config.splitlines():
+            if line.strip() not in ("", "{}"):
+                _write(f"# {line}")
 
     def __call__(self, name: str, function: str, *arguments: Any, **options: Any) -> Any:
-        """Call `pyrepsim.<function>`, call the value `name` from here on, and return it."""
-        import pyrepsim
+        """Call `function` or `room.function` of pyrepsim, name the value `name`, and return it.
 
-        target = attrgetter(function)(pyrepsim)
+        Options that have their default are neither printed nor passed.
+        """
+        room, _, last = function.rpartition(".")
+        self._import(f"from pyrepsim.{room} import {last}" if room else "import pyrepsim as rs")
+        target = getattr(importlib.import_module(f"pyrepsim.{room}" if room else "pyrepsim"), last)
         known = inspect.signature(target).parameters
         chosen = {key: item for key, item in options.items() if item != known[key].default}
-        written = [self._write_value(item) for item in arguments]
-        written += [f"{key}={self._write_value(item)}" for key, item in chosen.items()]
-        self._write(f"{name} = rs.{function}({', '.join(written)})")
+        written = [self._name(item) for item in arguments]
+        written += [f"{key}={self._name(item)}" for key, item in chosen.items()]
+        _write(f"{name} = {'' if room else 'rs.'}{last}({', '.join(written)})")
         value = target(*arguments, **chosen)
         self._names.append((value, name))
         return value
 
-    def _write_value(self, value: Any) -> str:
+    def _import(self, line: str) -> None:
+        if line not in self._imported:
+            self._imported.add(line)
+            _write(line)
+
+    def _name(self, value: Any) -> str:
         for known, name in self._names:
             if known is value:
                 return name
         return repr(value)
 
-    @staticmethod
-    def _write(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+
+def _write(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

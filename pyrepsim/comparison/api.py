@@ -9,12 +9,13 @@ from typing import Any
 
 from ..errors import OptionError
 from ..measures import Measure
+from ..progress import progress_bar
 from ..results import Score, Scores
 from ..store import ActivationStore
 from .checkpoint import Checkpoint
 from .pairing import Layers, layer_groups, layer_pairs
 from .scoring import Engine, as_measures, ordered, score_group
-from .sources import ArraySource, StoreSource, progress_bar
+from .sources import ArraySource, StoreSource
 
 __all__ = ["compare"]
 
@@ -60,15 +61,21 @@ def compare(
     engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
     stores = isinstance(X, ActivationStore)
     if stores != isinstance(Y, ActivationStore):
-        raise OptionError("compare takes two arrays or two stores: got one of each. For one layer pass np.asarray(store['layer.3']).")
+        raise OptionError(
+            "compare takes two arrays or two stores: got one of each. For one layer pass np.asarray(store['layer.3'])."
+        )
     if checkpoint is not None and not stores:
-        raise OptionError("checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first.")
+        raise OptionError(
+            "checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first."
+        )
     source = StoreSource(X, Y, tokens=tokens) if stores else ArraySource(X, Y)
     pairs = layer_pairs(source.layers_x, source.layers_y, layers if stores else "all")
-    saved = Checkpoint(checkpoint, source, engine, wanted, pairs) if checkpoint is not None else None
+    saved = None
+    if checkpoint is not None and isinstance(source, StoreSource):
+        saved = Checkpoint(checkpoint, source, engine, wanted, pairs)
     groups = layer_groups(pairs)
     scores: list[Score] = []
-    with progress_bar(len(groups) * source.n_rows, progress if stores or progress else False) as bar:
+    with progress_bar(len(groups) * source.n_rows, progress if stores or progress else False, desc="compare") as bar:
         for index, group in enumerate(groups):
             moments = engine.moments(group, source.widths(group), wanted)
             if saved is not None:

@@ -28,11 +28,10 @@ class LayerGroup:
         return [(self.layers_x.index(a), offset + self.layers_y.index(b)) for a, b in self.pairs]
 
 
-def layer_pairs(
-    layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same"
-) -> list[tuple[str, str]]:
+def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same") -> list[tuple[str, str]]:
     """``"same"``: the layers both have, each with its namesake; ``"all"``: every layer with every layer; or a list of
-    pairs (or of single names, each paired with its namesake)."""
+    pairs (or of single names, each paired with its namesake).
+    """
     if layers == "same":
         pairs = [(name, name) for name in layers_x if name in set(layers_y)]
         if not pairs:
@@ -59,7 +58,8 @@ def layer_pairs(
 
 def layer_groups(pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
     """Connected components of the graph of pairs, in order of first appearance: one for each pair under ``"same"``
-    (each layer's files are read once and only two are open), a single one under ``"all"``."""
+    (each layer's files are read once and only two are open), a single one under ``"all"``.
+    """
     groups: list[list[tuple[str, str]]] = []
     for pair in pairs:
         touching = [g for g in groups if any(a == pair[0] or b == pair[1] for a, b in g)]

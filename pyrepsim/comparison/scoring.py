@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .. import __version__
 from ..errors import OptionError
 from ..measures import Measure, parse_measure
 from ..results import Score
 from ..stats import MomentsSet, Pair
+from ..version import __version__
 from .pairing import LayerGroup
 
 __all__ = ["Engine", "Rereadable", "as_measures", "ordered", "score_group"]
@@ -41,11 +41,19 @@ class Engine:
 
     def whitened(self, pair: Pair) -> MomentsSet:
         """An empty accumulator for whitened rows of a pair."""
-        return self._set((pair.x.rank, pair.y.rank), ((0, 1),), ("raw",), [f"whitened {s.label}" for s in (pair.x, pair.y)])
+        return self._set(
+            (pair.x.rank, pair.y.rank), ((0, 1),), ("raw",), [f"whitened {s.label}" for s in (pair.x, pair.y)]
+        )
 
     def _set(self, widths: Any, pairs: Any, rows: Any, labels: Any) -> MomentsSet:
         return MomentsSet(
-            widths, pairs, rows=rows, labels=labels, precision=self.precision, backend=self.backend, n_threads=self.n_threads
+            widths,
+            pairs,
+            rows=rows,
+            labels=labels,
+            precision=self.precision,
+            backend=self.backend,
+            n_threads=self.n_threads,
         )
 
     def describe(self, moments: MomentsSet) -> dict[str, Any]:
@@ -59,7 +67,7 @@ class Engine:
 
 def as_measures(measures: Measure | str | Sequence[Measure | str]) -> list[Measure]:
     """One measure or several, given as objects or by name, as a list."""
-    several = [measures] if isinstance(measures, Measure | str) or callable(measures) else list(measures)
+    several: list[Any] = [measures] if isinstance(measures, Measure | str | type) else list(measures)
     parsed = [parse_measure(item) if isinstance(item, str) else item for item in several]
     for item in parsed:
         if not isinstance(item, Measure):
@@ -98,18 +106,27 @@ class _LayerPair:
     def _whitened(self) -> Pair:
         """The second pass: rows centred and whitened by the moments of the first, through the same sums again."""
         if self.source is None:
-            raise OptionError("whitened rows need a second pass, which a stream does not have: extract to stores first.")
+            raise OptionError(
+                "whitened rows need a second pass, which a stream does not have: extract to stores first."
+            )
         raw = self._raw
         maps = [(side.mean, side.whitening) for side in (raw.x, raw.y)]
         moments = self.engine.whitened(raw)
         i, j = self.moments.pairs[self.k]
         for chunk in self.source.chunks(self.group):
-            moments.update([(chunk[s].astype(np.float64) - mean) @ white for s, (mean, white) in zip((i, j), maps, strict=True)])
+            moments.update(
+                [(chunk[s].astype(np.float64) - mean) @ white for s, (mean, white) in zip((i, j), maps, strict=True)]
+            )
         return moments.pair_at(0)
 
 
 def score_group(
-    group: LayerGroup, moments: MomentsSet, measures: Sequence[Measure], engine: Engine, provenance: Mapping[str, Any], source: Rereadable | None
+    group: LayerGroup,
+    moments: MomentsSet,
+    measures: Sequence[Measure],
+    engine: Engine,
+    provenance: Mapping[str, Any],
+    source: Rereadable | None,
 ) -> list[Score]:
     """Every measure on every pair of a group."""
     scores = []
@@ -117,7 +134,14 @@ def score_group(
         pair = _LayerPair(moments, k, group, engine, source)
         for measure in measures:
             score = measure.score(pair)
-            scores.append(replace(score, layer_x=layer_x, layer_y=layer_y, provenance={**provenance, **engine.describe(moments)}))
+            scores.append(
+                replace(
+                    score,
+                    layer_x=layer_x,
+                    layer_y=layer_y,
+                    provenance={**provenance, **engine.describe(moments)},
+                )
+            )
     return scores
 
 

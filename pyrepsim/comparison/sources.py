@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,7 @@ from ..errors import RowMismatchError
 from ..store import ActivationStore, check_same_rows, paired_layer_chunks
 from .pairing import LayerGroup
 
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-__all__ = ["ArraySource", "StoreSource", "progress_bar"]
+__all__ = ["ArraySource", "StoreSource"]
 
 _ROWS = 8192
 
@@ -30,10 +27,10 @@ class ArraySource:
         self.n_rows = len(self._arrays[0])
         self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
 
-    def widths(self, group: LayerGroup) -> list[int]:
+    def widths(self, _group: LayerGroup) -> list[int]:
         return [array.shape[1] for array in self._arrays]
 
-    def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
+    def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
         for begin in range(start, self.n_rows, _ROWS):
             yield [array[begin : begin + _ROWS] for array in self._arrays]
 
@@ -47,7 +44,9 @@ class StoreSource:
         self._tokens = tokens
         self.n_rows = int(np.count_nonzero(X.rows.mask(tokens)))
         if self.n_rows == 0:
-            raise RowMismatchError(f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'.")
+            raise RowMismatchError(
+                f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'."
+            )
         self.layers_x, self.layers_y = X.layers, Y.layers
         self.provenance = {
             "tokens": tokens,
@@ -63,15 +62,13 @@ class StoreSource:
 
     def widths(self, group: LayerGroup) -> list[int]:
         x, y = self._stores
-        return [*(x[name].shape[1] for name in group.layers_x), *(y[name].shape[1] for name in group.layers_y)]
+        return [
+            *(x[name].shape[1] for name in group.layers_x),
+            *(y[name].shape[1] for name in group.layers_y),
+        ]
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
-        pairs = paired_layer_chunks(*self._stores, group.layers_x, group.layers_y, _ROWS, start=start, tokens=self._tokens)
+        pairs = paired_layer_chunks(
+            *self._stores, group.layers_x, group.layers_y, _ROWS, start=start, tokens=self._tokens
+        )
         return ([*x.values(), *y.values()] for x, y in pairs)
-
-
-def progress_bar(total: int, wanted: bool | None) -> tqdm:
-    """Rows done and rows per second; by default on a terminal only."""
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, unit=" rows", unit_scale=True, desc="compare", disable=None if wanted is None else not wanted)

@@ -17,7 +17,8 @@ __all__ = ["StreamingComparison"]
 class StreamingComparison:
     """Every pair of layers by every measure, from the rows of all layers as they come; no cache on disk.
 
-    widths_x, widths_y : features of each layer, by name. measures, layers, backend, n_threads, precision : see `compare`.
+    widths_x, widths_y : features of each layer, by name.
+    measures, layers, backend, n_threads, precision : see `compare`.
     provenance : recorded in every score, e.g. ``{"model_x": ..., "model_y": ...}``.
 
     A measure that needs a second pass over the rows (RSA with metric="mahalanobis") is refused.
@@ -47,7 +48,10 @@ class StreamingComparison:
         self._pairs = layer_pairs(tuple(widths_x), tuple(widths_y), layers)
         self._groups = []
         for group in layer_groups(self._pairs):
-            widths = [*(widths_x[name] for name in group.layers_x), *(widths_y[name] for name in group.layers_y)]
+            widths = [
+                *(widths_x[name] for name in group.layers_x),
+                *(widths_y[name] for name in group.layers_y),
+            ]
             self._groups.append((group, self._engine.moments(group, widths, self._measures)))
 
     @property

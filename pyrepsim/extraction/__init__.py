@@ -1,10 +1,10 @@
-"""Extraction: texts through a model into a store (`extract`), or straight into a comparison (`compare_models`)."""
+"""Texts through a model into a store (`extract`), or straight into a comparison (`compare_models`)."""
 
+from .api import extract
 from .documents import Corpus, Document
-from .dry_run import plan_extraction
-from .extract import extract
 from .fused import compare_models
 from .plan import ExtractionPlan
+from .planning import plan_extraction
 from .policy import Policy
 from .text import read_texts
 from .worker import Worker, find_worker

@@ -14,7 +14,7 @@ _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torc
 
 
 class DoesNotFit(Exception):
-    """Values of these layers overflow the store's type; the shard is to be filled again with wider buffers."""
+    """Values of these layers overflow the store's type; fill the shard again with wider buffers."""
 
     def __init__(self, layers: list[str]) -> None:
         super().__init__(", ".join(layers))
@@ -24,8 +24,9 @@ class DoesNotFit(Exception):
 class ShardBuffers:
     """One (rows, width) buffer per layer in the store's type, reused from shard to shard.
 
-    A layer that once overflowed gets a float32 buffer from then on: the store decides by the values of each shard, and
-    float32 converted there is the same as float32 converted here, so nothing depends on what came before.
+    A layer that once overflowed gets a float32 buffer from then on: the store decides by the values of each
+    shard, and float32 converted there is the same as float32 converted here, so nothing depends on what came
+    before.
     """
 
     def __init__(self, widths: Mapping[str, int], rows: int, dtype: str) -> None:

@@ -17,9 +17,9 @@ def row_columns(
 ) -> dict[str, np.ndarray]:
     """Columns as the store names them.
 
-    A token is identified by its position among all tokens of its document (special ones counted) and its id. A word is
-    identified by its index in the document and, in the column ``token_id``, by a hash of its characters: the same
-    for every tokenizer, so stores of words match across tokenizers.
+    A token is identified by its position among all tokens of its document (special ones counted) and its id.
+    A word is identified by its index in the document and, in the column ``token_id``, by a hash of its
+    characters: the same for every tokenizer, so stores of words match across tokenizers.
     """
     first, last, document = units.first, units.last, units.document
     word = table.word[first]
@@ -51,6 +51,8 @@ def row_columns(
 
 def _word_hashes(corpus: Corpus, document: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The low 31 bits of xxh32 over each word's characters in UTF-8."""
-    words = (corpus[d].text[a:b] for d, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True))
+    words = (
+        corpus[d].text[a:b] for d, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True)
+    )
     hashes = (xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for word in words)
     return np.fromiter(hashes, np.int32, len(document))

@@ -9,13 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ..models import Encoder
+from ..progress import progress_bar
 from ..store import StoreWriter
 from .buffers import DoesNotFit, ShardBuffers
 from .documents import Corpus
 from .layout import Batch, ShardLayout
 from .plan import ExtractionPlan
-from .progress import token_bar
-from .select import Selector, check_finite, largest
+from .selection import Selector, check_finite, largest
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -38,7 +38,10 @@ def extract_shards(
     selector = Selector(encoder, list(widths), pooling=plan.policy.words)
     started, done = time.perf_counter(), 0
     n_tokens = plan.n_tokens * len(shards) // plan.n_shards if len(shards) < plan.n_shards else plan.n_tokens
-    with token_bar(n_tokens, progress, "extract") as bar, ThreadPoolExecutor(1) as committer:
+    with (
+        progress_bar(n_tokens, progress, desc="extract", unit=" tokens") as bar,
+        ThreadPoolExecutor(1) as committer,
+    ):
         pending: Future[bool] | None = None
         for shard in shards:
             layout, buffers = plan.shard(shard), spare[0]

@@ -12,15 +12,17 @@ import numpy as np
 from ..comparison import StreamingComparison
 from ..errors import OptionError, RowMismatchError, TextError
 from ..models import Encoder, load_encoder
+from ..progress import progress_bar
 from ..results import Scores
 from ..store.layout import check_choice
 from ..store.rows import IDENTITY, TOKENS, RowFlag
 from .buffers import ShardBuffers, as_numpy
 from .engine import fill
 from .layout import ShardLayout
-from .plan import ExtractionPlan, check_positions, freeze_plan, policy_for
-from .progress import token_bar
-from .select import Selector, check_finite, largest
+from .limits import policy_for
+from .plan import ExtractionPlan, freeze_plan
+from .selection import Selector, check_finite, largest
+from .sharing import check_positions
 from .text import read_texts
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ def compare_models(
 ) -> Scores:
     """Compare the layers of two models on the same texts without storing an activation.
 
-    Both models read each batch, and the float32 rows of all layers go straight into the moments. To look at the
-    activations again, by measures that need two passes or by probes, use `extract` and `compare`.
+    Both models read each batch, and the float32 rows of all layers go straight into the moments. To look at
+    the activations again, by measures that need two passes or by probes, use `extract` and `compare`.
 
     Parameters
     ----------
@@ -78,7 +80,8 @@ def compare_models(
     if words is not None and tokens in ("special", "cls"):
         raise OptionError(f"Rows by word hold no special tokens: got words={words!r} and tokens={tokens!r}.")
     encoders = tuple(
-        model if isinstance(model, Encoder) else load_encoder(model, device=device) for model in (model_a, model_b)
+        model if isinstance(model, Encoder) else load_encoder(model, device=device)
+        for model in (model_a, model_b)
     )
     corpus = read_texts(texts)
     lengths = [encoder.max_length for encoder in encoders if encoder.max_length is not None]
@@ -94,7 +97,8 @@ def compare_models(
     same = plan.table.digest == other.table.digest and plan.batches_digest == other.batches_digest
     if not same and words is None:
         raise OptionError(
-            f"Models must cut the texts into the same tokens to be compared by token: {encoders[0].name!r} and "
+            f"Models must cut the texts into the same tokens to be compared by token: {encoders[0].name!r} "
+            "and "
             f"{encoders[1].name!r} do not. Compare by word: words='first' or 'mean'."
         )
     for encoder, its_plan in zip(encoders, (plan, other), strict=True):
@@ -109,7 +113,7 @@ def compare_models(
         precision=precision,
         provenance=_provenance(encoders, plan, tokens),
     )
-    with token_bar(plan.n_tokens, progress, "compare") as bar:
+    with progress_bar(plan.n_tokens, progress, desc="compare", unit=" tokens") as bar:
         if same:
             chunks = _by_batch(encoders, plan, tokens, bar)
         else:
@@ -117,7 +121,9 @@ def compare_models(
         for chunk_a, chunk_b in chunks:
             comparison.update(chunk_a, chunk_b)
     if comparison.n_samples == 0:
-        raise TextError(f"tokens={tokens!r} must select at least one row of the texts: got none. Try tokens='all'.")
+        raise TextError(
+            f"tokens={tokens!r} must select at least one row of the texts: got none. Try tokens='all'."
+        )
     return comparison.scores()
 
 
@@ -144,7 +150,7 @@ def _by_batch(
 def _by_words(
     encoders: Sequence[Encoder], plan: ExtractionPlan, other: ExtractionPlan, bar: tqdm
 ) -> Iterator[tuple[Chunk, Chunk]]:
-    """Two tokenizers, so two sets of batches: the rows meet again per shard of documents, in document order."""
+    """Two tokenizers, so two sets of batches: their rows meet again shard by shard, in document order."""
     plans = (plan, other)
     selectors = [Selector(encoder, list(encoder.layers), pooling=plan.policy.words) for encoder in encoders]
     buffers = [ShardBuffers(encoder.layers, max(plan.shard_rows), "float32") for encoder in encoders]
@@ -153,7 +159,7 @@ def _by_words(
         _check_same_words(layouts, plan, encoders)
         if layouts[0].n_rows:
             for encoder, selector, layout, buffer in zip(encoders, selectors, layouts, buffers, strict=True):
-                with token_bar(0, False, "") as quiet:
+                with progress_bar(0, False, desc="") as quiet:
                     fill(selector, layout, buffer, plan.corpus, encoder.name, quiet)
             chunks = [buffer.arrays(layouts[0].n_rows) for buffer in buffers]
             yield chunks[0], chunks[1]
@@ -170,19 +176,26 @@ def _selected(columns: Mapping[str, np.ndarray], tokens: str) -> np.ndarray:
     return special if tokens == "special" else ~special
 
 
-def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
+def _check_same_words(
+    layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]
+) -> None:
     first, second = (np.stack([layout.columns[name] for name in IDENTITY]) for layout in layouts)
     if np.array_equal(first, second):
         return
     common = min(first.shape[1], second.shape[1])
     differs = np.append((first[:, :common] != second[:, :common]).any(axis=0), True)
     row = int(differs.argmax())
-    side = 0 if row < first.shape[1] and (row >= second.shape[1] or tuple(first[:, row]) < tuple(second[:, row])) else 1
+    side = (
+        0
+        if row < first.shape[1] and (row >= second.shape[1] or tuple(first[:, row]) < tuple(second[:, row]))
+        else 1
+    )
     columns = layouts[side].columns
     document = plan.corpus[int(columns["doc_id"][row])]
     word = document.text[columns["char_start"][row] : columns["char_end"][row]]
     raise RowMismatchError(
-        f"Both models must have a row for every word: {encoders[1 - side].name!r} has none for {word!r} of document "
+        f"Both models must have a row for every word: {encoders[1 - side].name!r} has none for {word!r} of "
+        "document "
         f"{document.key!r} (no subword, or cut off). Leave that word out, or raise max_length."
     )
 

@@ -1,7 +1,8 @@
-"""One shard of a plan laid out: which rows it stores, which sequences the model reads, and where each row comes from.
+"""One shard of a plan laid out: its rows, the sequences the model reads, and where each row comes from.
 
-A *row* is a token, or a word made of its subwords. A *sequence* is what the model reads at once: a whole document or
-one window of a long one. Rows stand in the order of the documents; sequences are batched by length.
+A *row* is a token, or a word made of its subwords. A *sequence* is what the model reads at once: a whole
+document or one window of a long one. Rows stand in the order of the documents; sequences are batched by
+length.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from .tokens import TokenTable
 from .units import Units, find_units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """Sequences that enter the model together, and the rows that leave it.
 
-    `ids` (sequences, tokens) is padded with -1 at the end; row ``rows[i]`` of the shard is made of ``counts[i]`` tokens
-    from ``picks[i]`` on, an index into the flattened (sequences * tokens) axis.
+    `ids` (sequences, tokens) is padded with -1 at the end; row ``rows[i]`` of the shard is made of
+    ``counts[i]`` tokens from ``picks[i]`` on, an index into the flattened (sequences * tokens) axis.
     """
 
     ids: np.ndarray
@@ -43,7 +44,7 @@ class Batch:
         return Batch(self.ids, self.picks[kept], self.counts[kept], self.rows[kept])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShardLayout:
     """The rows of one shard (`columns`, as the store names them) and how to compute them (`batches`)."""
 
@@ -70,10 +71,13 @@ class ShardLayout:
         return int((longest * np.diff(self.batch_ptr)).sum())
 
     def fingerprint(self) -> bytes:
-        """Which sequences share which batch: with the token ids, all that decides the numbers a model gives."""
+        """Which sequences share a batch: with the token ids, all that decides the numbers a model gives."""
         chosen = self.sequences
         columns = (chosen.document, chosen.start, chosen.stop)
-        return b"".join(column[self.order].astype("<i8").tobytes() for column in columns) + self.batch_ptr.tobytes()
+        return (
+            b"".join(column[self.order].astype("<i8").tobytes() for column in columns)
+            + self.batch_ptr.tobytes()
+        )
 
     def batches(self) -> Iterator[Batch]:
         by_sequence = np.argsort(self.units.sequence, kind="stable")

@@ -1,33 +1,30 @@
-"""The frozen plan of an extraction: which rows, in which shards, from which batches; decided before the first forward.
+"""The frozen plan of an extraction: rows, shards and batches, decided before the first forward pass.
 
-A plan does not depend on weights, layers or dtype, so two models with one tokenizer share it: their stores hold the
-same rows, computed in the same batches (padding alone changes float32 activations by 2e-7 of their size).
+A plan does not depend on weights, layers or dtype, so two models with one tokenizer share it: their stores
+hold the same rows, computed in the same batches (padding alone changes float32 activations by 2e-7 of their
+size).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import xxhash
 
-from ..errors import OptionError, TextError
+from ..errors import TextError
 from ..models import Encoder
 from .documents import Corpus
 from .layout import ShardLayout, lay_out
+from .limits import check_lengths
 from .policy import Policy
 from .tokens import TokenTable, tokenise
 
-SHARD_TOKENS = 32768
-"""Most tokens of a shard: long enough to sort by length, short enough for the layers to fit in memory."""
-SHARD_BYTES = 512 << 20
-"""Most bytes of a shard, all layers of the model in float16: models with many or wide layers get fewer tokens."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ExtractionPlan:
     """Made by `plan_extraction`; pass it on as ``same_plan_as=`` to extract another model in the same way.
 
@@ -38,21 +35,31 @@ class ExtractionPlan:
     n_tokens, n_padded
         Tokens that the model reads, without and with the padding of batches.
     n_bytes
-        Size of the store, for the layers and dtype that were asked for (0 if the plan was made without a store in view).
+        Size of the store, for the layers and dtype that were asked for (0 if the plan was made without a
+        store in view).
     estimated_seconds
         Time for the forward passes, from one timed batch (None if none was timed).
     """
 
-    corpus: Corpus = field(repr=False)
-    table: TokenTable = field(repr=False)
+    corpus: Corpus
+    table: TokenTable
     policy: Policy
-    bounds: tuple[int, ...] = field(repr=False)
-    shard_rows: tuple[int, ...] = field(repr=False)
+    bounds: tuple[int, ...]
+    shard_rows: tuple[int, ...]
     batches_digest: str
     n_tokens: int
     n_padded: int
     n_bytes: int = 0
     estimated_seconds: float | None = None
+
+    def __repr__(self) -> str:
+        parts = [f"{self.n_documents:,} documents", f"{self.n_tokens:,} tokens", f"{self.n_rows:,} rows"]
+        parts.append(f"{self.n_shards:,} shards")
+        if self.n_bytes:
+            parts.append(f"{self.n_bytes / 1e9:.3g} GB")
+        if self.estimated_seconds is not None:
+            parts.append(f"about {self.estimated_seconds:.0f} s")
+        return f"ExtractionPlan({', '.join(parts)})"
 
     @property
     def n_documents(self) -> int:
@@ -91,7 +98,12 @@ class ExtractionPlan:
         lengths, words = self.table.lengths, np.diff(self.table.word_ptr)
         long = self.policy.is_long(lengths)
         for index, document in enumerate(self.corpus):
-            entry = {"doc_id": index, "key": document.key, "n_words": int(words[index]), "n_tokens": int(lengths[index])}
+            entry = {
+                "doc_id": index,
+                "key": document.key,
+                "n_words": int(words[index]),
+                "n_tokens": int(lengths[index]),
+            }
             if self.table.words_without_tokens[index]:
                 entry["words_without_tokens"] = int(self.table.words_without_tokens[index])
             if long[index]:
@@ -105,10 +117,11 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: Policy) -> ExtractionP
     Raises
     ------
     TextError
-        If a document is too long and the policy is "error", a text cannot be aligned, or nothing is left to store.
+        If a document is too long and the policy is "error", a text cannot be aligned, or nothing is left to
+        store.
     """
     table = tokenise(corpus, encoder.tokenizer)
-    _check_lengths(encoder, corpus, table, policy)
+    check_lengths(encoder, corpus, table, policy)
     bounds = _shard_bounds(table, policy)
     digest = xxhash.xxh3_128()
     shard_rows, n_tokens, n_padded = [], 0, 0
@@ -125,111 +138,6 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: Policy) -> ExtractionP
     return ExtractionPlan(
         corpus, table, policy, bounds, tuple(shard_rows), digest.hexdigest(), n_tokens, n_padded
     )
-
-
-def policy_for(
-    encoder: Encoder,
-    *,
-    words: str | None,
-    long: str,
-    max_length: int | None,
-    batch_tokens: int,
-) -> Policy:
-    """The policy of a new plan: the model's own length unless another is asked for, shards that fit in memory."""
-    limit = encoder.position_limit
-    if max_length is not None and limit is not None and max_length > limit:
-        raise OptionError(
-            f"max_length must be at most the model's {limit} positions: got {max_length}. Use long='window'."
-        )
-    row_bytes = 2 * sum(encoder.layers.values())
-    tokens = SHARD_TOKENS
-    while tokens > 256 and tokens * row_bytes > SHARD_BYTES:
-        tokens //= 2
-    return Policy(
-        words=words,
-        long=long,
-        max_length=encoder.max_length if max_length is None else max_length,
-        batch_tokens=batch_tokens,
-        shard_tokens=tokens,
-    )
-
-
-def shared_policy(record: Mapping[str, Any], where: str, **asked: Any) -> Policy:
-    """The policy of the plan in `record`; options asked for beside it must not contradict it."""
-    try:
-        policy = Policy(**record["policy"])
-        record["rows"]["texts"]
-    except (KeyError, TypeError) as error:
-        raise OptionError(
-            f"same_plan_as must be a store made by `extract`, or a plan: {where} has no extraction plan in it."
-        ) from error
-    defaults = Policy()
-    for name, value in asked.items():
-        if value != getattr(defaults, name) and value != getattr(policy, name):
-            raise OptionError(
-                f"same_plan_as={where} has {name}={getattr(policy, name)!r}: got {name}={value!r} beside it. "
-                "Leave it out, or make a plan of its own."
-            )
-    return policy
-
-
-def check_same_plan(plan: ExtractionPlan, record: Mapping[str, Any], encoder: Encoder, where: str) -> None:
-    """Refuse other texts, and a tokenizer that cuts these texts in another way."""
-    expected, found = record["rows"], plan.record()["rows"]
-    if found["texts"] != expected["texts"]:
-        raise TextError(
-            f"same_plan_as={where} was made from other texts: {expected['documents']} documents, fingerprint "
-            f"{expected['texts'][:8]}; these are {plan.n_documents}, {found['texts'][:8]}. Give the same texts."
-        )
-    if found != expected:
-        raise OptionError(
-            f"Models that share a plan must cut these texts into the same tokens: {encoder.name!r} does not, by the "
-            f"plan of {where}. To compare models with different tokenizers extract both with words='first' or 'mean'."
-        )
-    check_positions(plan, encoder)
-
-
-def check_positions(plan: ExtractionPlan, encoder: Encoder) -> None:
-    """Refuse a model that has fewer positions than the longest sequence of a plan made for another."""
-    limit = encoder.position_limit
-    longest = int(plan.table.lengths.max(initial=0))
-    if plan.policy.max_length is not None:
-        longest = min(longest, plan.policy.max_length)
-    if limit is not None and longest > limit:
-        raise OptionError(
-            f"Models that share a plan must have positions for its longest sequence, {longest} tokens: "
-            f"{encoder.name!r} has {limit}. Make the plan with max_length={limit}."
-        )
-
-
-def _check_lengths(encoder: Encoder, corpus: Corpus, table: TokenTable, policy: Policy) -> None:
-    special = table.prefix + table.suffix
-    if policy.max_length is not None and policy.max_length <= special:
-        raise OptionError(
-            f"max_length must leave room for text: got {policy.max_length}, of which {special} are special tokens."
-        )
-    table_size = encoder.vocabulary
-    if table_size is not None and len(table.ids) and int(table.ids.max()) >= table_size:
-        raise OptionError(
-            f"Model and tokenizer must belong together: {encoder.name!r} has {table_size} token embeddings, the "
-            f"tokenizer gives id {int(table.ids.max())}. Load both from the same place."
-        )
-    long = policy.is_long(table.lengths)
-    if policy.long == "error" and long.any():
-        worst = int(table.lengths.argmax())
-        raise TextError(
-            f"Documents must fit into max_length={policy.max_length} tokens: {int(long.sum())} of {len(corpus)} do not, "
-            f"the longest is {corpus[worst].key!r} with {int(table.lengths[worst])}. "
-            + _longer(encoder, policy, int(table.lengths[worst]))
-            + "Use long='window' (overlapping windows) or long='truncate'."
-        )
-
-
-def _longer(encoder: Encoder, policy: Policy, needed: int) -> str:
-    limit = encoder.position_limit
-    if policy.max_length is None or (limit is not None and limit <= policy.max_length):
-        return ""
-    return f"The model itself takes {limit if limit is not None else needed} tokens: pass max_length. "
 
 
 def _shard_bounds(table: TokenTable, policy: Policy) -> tuple[int, ...]:

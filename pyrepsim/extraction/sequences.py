@@ -1,4 +1,4 @@
-"""Sequences: what the model reads at once, whole documents or windows of long ones, and how they are batched."""
+"""Sequences: what the model reads, whole documents or windows of long ones, and how they are batched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ALIKE_FRAC = 0.75
 _FULL_ENOUGH = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sequences:
     """Document, window, and content tokens start..stop (indices into the token table) of each sequence."""
 
@@ -52,10 +52,10 @@ def cut_sequences(table: TokenTable, policy: Policy, low: int, high: int) -> tup
 
 
 def batch_sequences(length: np.ndarray, used: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
-    """Order of the sequences that hold rows, longest first (ties in document order), and where batches are cut.
+    """Sequences that hold rows, longest first (ties in document order), and where batches are cut.
 
-    A batch ends where its padded tokens would pass `budget`, or, once it has an eighth of that, before a sequence
-    shorter than 3/4 of its first: on mixed text a third less padding than filling every batch.
+    A batch ends where its padded tokens would pass `budget`, or, once it has an eighth of that, before a
+    sequence shorter than 3/4 of its first: on mixed text a third less padding than filling every batch.
     """
     members = np.unique(used)
     order = members[np.argsort(-length[members], kind="stable")]

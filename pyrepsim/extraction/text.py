@@ -1,8 +1,8 @@
 """Texts in, documents out: lists, plain files, JSONL, CoNLL-U and `datasets`, each read into one `Corpus`.
 
-A document is what enters the model together: one string of the list, one line of a plain file, one record, one
-CoNLL-U sentence. Words, where the source gives them, are joined by single spaces and remembered as character spans,
-so that every tokenizer meets running text and words are found again by offsets.
+A document is what enters the model together: one string of the list, one line of a plain file, one record,
+one CoNLL-U sentence. Words, where the source gives them, are joined by single spaces and remembered as
+character spans, so that every tokenizer meets running text and words are found again by offsets.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ def read_texts(
     Parameters
     ----------
     source
-        A sequence of strings, or of lists of words; the path of a ``.jsonl``, ``.conllu`` or plain text file (one
-        document per line, blank lines skipped); a `datasets.Dataset`; the hub id of a data set; or a `Corpus`.
+        A sequence of strings, or of lists of words; the path of a ``.jsonl``, ``.conllu`` or plain text file
+        (one document per line, blank lines skipped); a `datasets.Dataset`; the hub id of a data set; or a
+        `Corpus`.
     field : str, optional
-        Field of a JSONL record or column of a data set: a string, or a list of words. Default: the first there is of
-        "text", "sentence", "words", "tokens".
+        Field of a JSONL record or column of a data set: a string, or a list of words. Default: the first
+        there is of "text", "sentence", "words", "tokens".
     config, split : str, optional
         Configuration and split of a data set named by hub id.
 
@@ -48,23 +49,29 @@ def read_texts(
         corpus = Corpus(tuple(document_from(str(i), item) for i, item in enumerate(source)), "a list")
     else:
         raise TextError(
-            f"Texts must be a list of strings, a list of word lists, a file, or a data set: got {type(source).__name__}."
+            "Texts must be a list of strings, a list of word lists, a file, or a data set: got "
+            f"{type(source).__name__}."
         )
     if not corpus.documents:
         raise TextError(
-            f"There must be at least one document: {corpus.source} holds none. Check the source and its format."
+            f"There must be at least one document: {corpus.source} holds none. Check the source and its "
+            "format."
         )
     return corpus
 
 
-def _read_named(name: str, field: str | None, config: str | None, split: str | None, *, is_path: bool) -> Corpus:
+def _read_named(
+    name: str, field: str | None, config: str | None, split: str | None, *, is_path: bool
+) -> Corpus:
     path = Path(name).expanduser()
     if path.is_file():
         return read_file(path, field)
     if path.is_dir():
         raise TextError(f"Texts come from a file: {name!r} is a folder. Give one of the files in it.")
     if is_path or path.suffix or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise TextError(f"The text file must exist: {name!r} does not (working directory {str(Path.cwd())!r}).")
+        raise TextError(
+            f"The text file must exist: {name!r} does not (working directory {str(Path.cwd())!r})."
+        )
     if not name.strip() or any(character.isspace() for character in name):
         raise TextError(
             f"Texts are a list of strings, a file or a data set: got the one string {name[:40]!r}. "

@@ -21,7 +21,9 @@ def read_file(path: Path, field: str | None) -> Corpus:
     """Documents of a file, by its suffix: JSONL, CoNLL-U, or else one document per line."""
     suffix = path.suffix.lower()
     if field is not None and suffix not in _JSONL:
-        raise TextError(f"field= names a field of JSONL records or a column: {str(path)!r} has none. Leave it out.")
+        raise TextError(
+            f"field= names a field of JSONL records or a column: {str(path)!r} has none. Leave it out."
+        )
     if suffix in (".json", ".csv", ".tsv", ".parquet"):
         raise TextError(
             f"Text files are plain text, JSONL or CoNLL-U: {str(path)!r} ends in {suffix}. "
@@ -35,11 +37,14 @@ def read_file(path: Path, field: str | None) -> Corpus:
                 documents = tuple(_conllu_sentences(file, path))
             else:
                 documents = tuple(
-                    Document(f"line {number}", line.strip()) for number, line in enumerate(file, 1) if line.strip()
+                    Document(f"line {number}", line.strip())
+                    for number, line in enumerate(file, 1)
+                    if line.strip()
                 )
     except UnicodeDecodeError as error:
         raise TextError(
-            f"Text files must be UTF-8: {str(path)!r} is not (byte {error.start}). Convert it, e.g. with iconv."
+            f"Text files must be UTF-8: {str(path)!r} is not (byte {error.start}). Convert it, e.g. with "
+            "iconv."
         ) from error
     return Corpus(documents, path.name)
 
@@ -51,7 +56,8 @@ def _json_lines(file: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
                 yield f"line {number}", json.loads(line)
             except json.JSONDecodeError as error:
                 raise TextError(
-                    f"Each line of a JSONL file must be one JSON record: {str(path)!r} line {number} is not ({error})."
+                    f"Each line of a JSONL file must be one JSON record: {str(path)!r} line {number} is not "
+                    f"({error})."
                 ) from error
 
 
@@ -79,7 +85,7 @@ def _find_field(names: list[str], source: str) -> str:
 
 
 def _conllu_sentences(file: Any, path: Path) -> Iterator[Document]:
-    """One document per sentence. Words are the syntactic words; multiword ranges and empty nodes are left out."""
+    """One document per sentence. Words are the syntactic words, without multiword ranges and empty nodes."""
     try:
         import conllu
     except ImportError as error:
@@ -100,7 +106,8 @@ def read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
     names = dataset.column_names
     if isinstance(names, dict) or hasattr(dataset, "keys"):
         raise TextError(
-            f"Texts are one split of a data set: got the splits {', '.join(dataset)}. Choose one: dataset['train']."
+            f"Texts are one split of a data set: got the splits {', '.join(dataset)}. Choose one: "
+            "dataset['train']."
         )
     if field is None:
         field = _find_field(list(names or ()), source)
@@ -121,7 +128,9 @@ def load_hub_dataset(name: str, field: str | None, config: str | None, split: st
         ) from error
     try:
         loaded = datasets.load_dataset(name, config, split=split)
-    except Exception as error:  # not found, no network, unknown split or configuration: ten types, one meaning
+    except (
+        Exception
+    ) as error:  # not found, no network, unknown split or configuration: ten types, one meaning
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no detail"
         raise TextError(
             f"{name!r} is no file here, and could not be loaded as a data set from the hub "
@@ -130,7 +139,8 @@ def load_hub_dataset(name: str, field: str | None, config: str | None, split: st
     if split is None:
         if len(loaded) != 1:
             raise TextError(
-                f"One split of {name!r} must be chosen: it has {', '.join(loaded)}. Use read_texts({name!r}, split=...)."
+                f"One split of {name!r} must be chosen: it has {', '.join(loaded)}. Use read_texts({name!r}, "
+                "split=...)."
             )
         loaded = next(iter(loaded.values()))
     return read_dataset(loaded, field, name)

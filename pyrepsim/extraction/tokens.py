@@ -1,8 +1,8 @@
 """Tokens of a corpus as flat arrays, each aligned with the characters and words it came from, and checked.
 
-Words are found by character offsets in running text, never by string heuristics: given words are spans of the joined
-text, otherwise words are what whitespace separates. So a word is the same word for every tokenizer, and byte-level
-BPE, which would glue a list of words together, sees the spaces it was trained on.
+Words are found by character offsets in running text, never by string heuristics: given words are spans of the
+joined text, otherwise words are what whitespace separates. So a word is the same word for every tokenizer,
+and byte-level BPE, which would glue a list of words together, sees the spaces it was trained on.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _WORD = re.compile(r"\S+")
 _BATCH = 512  # documents per call of the tokenizer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenTable:
     """All tokens of a corpus, special tokens included, document after document.
 
-    `ptr` (n_documents + 1) and `word_ptr` cut the token and word arrays into documents. `word` is the index of a
-    token's word in its document, -1 for special tokens and for tokens of whitespace alone. `prefix` and `suffix` count
-    the special tokens that open and close every document.
+    `ptr` (n_documents + 1) and `word_ptr` cut the token and word arrays into documents. `word` is the index
+    of a token's word in its document, -1 for special tokens and for tokens of whitespace alone. `prefix` and
+    `suffix` count the special tokens that open and close every document.
     """
 
     ptr: np.ndarray
@@ -56,12 +56,13 @@ class TokenTable:
 
 
 def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
-    """Tokenise every document without truncation; text that spells a special token is split like any other text.
+    """Tokenise every document whole; text that spells a special token is split like any other text.
 
     Raises
     ------
     TextError
-        If the tokenizer's offsets do not fit the text, or a token spans two given words; names the first document.
+        If the tokenizer's offsets do not fit the text, or a token spans two given words; names the first
+        document.
     """
     parts: list[dict[str, np.ndarray]] = []
     edges: set[tuple[int, int]] = set()
@@ -72,7 +73,8 @@ def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
         edges |= part_edges
     if len(edges) > 1:
         raise ModelError(
-            f"Every document must get the same number of special tokens at each end: {type(tokenizer).__name__} "
+            "Every document must get the same number of special tokens at each end: "
+            f"{type(tokenizer).__name__} "
             f"adds {sorted(edges)}. Use a tokenizer with one template for single texts."
         )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -138,7 +140,7 @@ def _align(
     words: np.ndarray,
     n_words: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Word of each token within its document (-1: none), and for each document how many words got no token."""
+    """Word of each token within its document (-1: none); words without tokens, for each document."""
     sizes = np.array([len(document.text) for document in documents], np.int64)
     base = _pointers(sizes + 1)[:-1]  # one axis of characters for the whole batch, a gap between documents
     text = ~special
@@ -150,17 +152,22 @@ def _align(
     if bad.any():
         raise TextError(
             f"The offsets of a tokenizer must lie inside the text and never go back: those of document "
-            f"{documents[owner[bad.argmax()]].key!r} do. This tokenizer cannot be aligned; use another build of it."
+            f"{documents[owner[bad.argmax()]].key!r} do. This tokenizer cannot be aligned; use another build "
+            "of it."
         )
     word_owner = np.repeat(np.arange(len(documents)), n_words)
     word_start, word_end = words[:, 0] + base[word_owner], words[:, 1] + base[word_owner]
     filled = np.flatnonzero(word_end > word_start)  # an empty word has no characters to find a token by
-    slot = np.searchsorted(word_end[filled], start, side="right")  # the first word that ends after the token starts
+    slot = np.searchsorted(
+        word_end[filled], start, side="right"
+    )  # the first word that ends after the token starts
     known = slot < len(filled)
     candidate = filled[np.minimum(slot, max(len(filled) - 1, 0))] if len(filled) else np.zeros_like(slot)
     if len(filled):
         known &= word_owner[candidate] == owner
-        known &= (end > word_start[candidate]) | (end == start)  # else the token is whitespace before the word
+        known &= (end > word_start[candidate]) | (
+            end == start
+        )  # else the token is whitespace before the word
         _refuse_straddlers(documents, owner, end, known, slot, filled, word_start, word_owner)
     word = np.full(len(document_of), -1, np.int32)
     first_word = _pointers(n_words)[:-1]
@@ -202,7 +209,8 @@ def _special_edges(special: np.ndarray, lengths: np.ndarray) -> set[tuple[int, i
     after = ptr[document[last] + 1] - 1 - content[last]
     if int((~special).sum()) != int((content[last] - content[first] + 1).sum()):
         raise ModelError(
-            "Special tokens must stand at the ends of a text: this tokenizer puts some inside. Use another tokenizer."
+            "Special tokens must stand at the ends of a text: this tokenizer puts some inside. Use another "
+            "tokenizer."
         )
     return set(zip(before.tolist(), after.tolist(), strict=True))
 
@@ -217,7 +225,7 @@ def _pointers(lengths: np.ndarray) -> np.ndarray:
 
 
 def _digest(ids: np.ndarray, tokenizer: Any) -> str:
-    """xxh3-128 over the ids in order and the strings they stand for: equal for tokenizers that agree on this corpus.
+    """xxh3-128 over the ids and the strings they stand for: equal for tokenizers that agree on this corpus.
 
     Document boundaries need no place here: the row identities hold them.
     """

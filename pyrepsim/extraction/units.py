@@ -13,9 +13,9 @@ from .tokens import TokenTable
 from .windows import choose_windows, window_starts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Units:
-    """One entry per row: tokens first..last of the table, of one `document`, seen at `position` of a `sequence`."""
+    """One entry per row: tokens first..last of a `document`, seen at `position` of a `sequence`."""
 
     first: np.ndarray
     last: np.ndarray
@@ -79,7 +79,8 @@ def _place(
     if policy.long == "window" and (window < 0).any():
         size = int((last - first)[window < 0].max()) + 1
         raise TextError(
-            f"A word must fit into the overlap of two windows: document {corpus[document].key!r} has a word of {size} "
+            f"A word must fit into the overlap of two windows: document {corpus[document].key!r} has a word "
+            f"of {size} "
             f"tokens for windows of {capacity}. Raise max_length, or extract tokens (words=None)."
         )
     position = table.prefix + first - starts[np.maximum(window, 0)]

@@ -8,8 +8,8 @@ import numpy as np
 def window_starts(length: int, capacity: int) -> np.ndarray:
     """First content token of each window of `capacity` tokens over a document of `length`.
 
-    Neighbours share at least half a window and are spread evenly, so that every token away from the document's ends
-    is at least a quarter of a window from an edge in one of them.
+    Neighbours share at least half a window and are spread evenly, so that every token away from the
+    document's ends is at least a quarter of a window from an edge in one of them.
     """
     if length <= capacity:
         return np.zeros(1, np.int64)

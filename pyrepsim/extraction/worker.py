@@ -1,4 +1,4 @@
-"""Which shards this process extracts. Workers share nothing but the folder: any may die, be restarted, or come late."""
+"""Which shards this process extracts. Workers share the folder alone: any may die, restart, or come late."""
 
 from __future__ import annotations
 
@@ -56,5 +56,7 @@ def find_worker(worker: str | Worker | None = None, environ: Mapping[str, str] |
 def _number(environ: Mapping[str, str], name: str, default: str = "") -> int:
     text = environ.get(name, default)
     if not text.isdigit():
-        raise OptionError(f"The environment variable {name} must be a whole number: got {text!r}. Set worker='i/n'.")
+        raise OptionError(
+            f"The environment variable {name} must be a whole number: got {text!r}. Set worker='i/n'."
+        )
     return int(text)

@@ -29,7 +29,8 @@ def canonical_correlations(
     if correlations[0] > 1 + _EXCESS * max(pair.x.epsilon, 1e-10):
         raise DegenerateError(
             f"{measure}: the scatter is too ill-conditioned for the precision of its sums: the largest canonical "
-            f"correlation came out as {correlations[0]:.6g}. Use SVCCA(variance=0.99), CCA(ridge=1e-6) or precision='fp64'."
+            f"correlation came out as {correlations[0]:.6g}. "
+            "Use SVCCA(variance=0.99), CCA(ridge=1e-6) or precision='fp64'."
         )
     return correlations, whiten_x @ left, whiten_y @ right.T
 

@@ -25,7 +25,9 @@ class LinearPredictivity(Measure):
 
     direction : ``"y_from_x"`` or ``"x_from_y"``.
 
-    ``details``: rank and condition of the predictors. References: Kornblith et al. (2019), arXiv:1905.00414, table 1 (R^2_LR).
+    ``details``: rank and condition of the predictors.
+
+    References: Kornblith et al. (2019), arXiv:1905.00414, table 1 (R^2_LR).
     """
 
     direction: str = "y_from_x"
@@ -56,11 +58,13 @@ class LinearPredictivity(Measure):
 class GULP(Measure):
     """Squared GULP distance: how far apart the ridge predictions of a random target can be.
 
-    value = tr((C_x + r)^-1 C_x (C_x + r)^-1 C_x) + the same for y - 2 tr((C_x + r)^-1 C_xy (C_y + r)^-1 C_yx), each side centred and scaled to Frobenius norm sqrt(n), so that its
+    value = tr((C_x + r)^-1 C_x (C_x + r)^-1 C_x) + the same for y - 2 tr((C_x + r)^-1 C_xy (C_y + r)^-1 C_yx),
+    each side centred and scaled to Frobenius norm sqrt(n), so that its
     covariance C (divided by n) has trace 1. A squared distance: 0 for representations equal up to rotation and scale,
     at most d_x + d_y; symmetric.
 
-    ridge : r > 0, the ridge penalty. As r goes to 0 the distance becomes that of CCA; as it grows, r^2 times it that of CKA.
+    ridge : r > 0, the ridge penalty. As r goes to 0 the distance becomes that of
+        CCA, d_x + d_y - 2 sum rho_i^2; as it grows, r^2 times it becomes |K - L|^2 of the scaled Gram matrices.
 
     References: Boix-Adsera et al. (2022), arXiv:2210.06545, section 2 and Theorem 1.
     """

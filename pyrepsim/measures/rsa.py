@@ -14,7 +14,13 @@ from .cka import cosine_of
 
 __all__ = ["RSA"]
 
-_ROWS = {"dot": "raw", "sqeuclidean": "raw", "cosine": "unit", "correlation": "unit_centred", "mahalanobis": "whitened"}
+_ROWS = {
+    "dot": "raw",
+    "sqeuclidean": "raw",
+    "cosine": "unit",
+    "correlation": "unit_centred",
+    "mahalanobis": "whitened",
+}
 _LEAST_SPREAD = 1e-12
 """Variance of an RDM over its mean square at which it counts as constant: rounding leaves about 1e-15."""
 
@@ -86,7 +92,12 @@ class RSA(Measure):
             sums = dot_products if self.metric == "dot" else squared_distances
             both = (Pair.of_side(pair.x), Pair.of_side(pair.y))
             value = self._cosine(*(sums(p, self.compare == "pearson") for p in (pair, *both)))
-        return value, {"metric": self.metric, "compare": self.compare, "method": "closed", "n_pairs": int(n * (n - 1) // 2)}
+        return value, {
+            "metric": self.metric,
+            "compare": self.compare,
+            "method": "closed",
+            "n_pairs": int(n * (n - 1) // 2),
+        }
 
     def _cosine(self, xy: tuple[float, float], xx: tuple[float, float], yy: tuple[float, float]) -> float:
         for (product, size), label in ((xx, "X"), (yy, "Y")):

@@ -86,7 +86,12 @@ class ShapeMetric(Measure):
         nuclear = np.linalg.svd(map_x.T @ pair.cross @ map_y, compute_uv=False).sum()
         similarity = float(nuclear) / (norm_x * norm_y)
         angle, distance = angle_and_distance(similarity)
-        return angle, {"similarity": similarity, "distance": distance, "rank_x": pair.x.rank, "rank_y": pair.y.rank}
+        return angle, {
+            "similarity": similarity,
+            "distance": distance,
+            "rank_x": pair.x.rank,
+            "rank_y": pair.y.rank,
+        }
 
     def _whitened(self, side: Side) -> tuple[np.ndarray, float]:
         """M, with X M the partially whitened rows up to a rotation, and |X M|_F."""
@@ -95,4 +100,6 @@ class ShapeMetric(Measure):
         values, vectors = side.spectrum
         rank = side.rank_of(values)
         root = np.sqrt(values[:rank])
-        return vectors[:, :rank] * (self.alpha + (1 - self.alpha) / root), float(np.linalg.norm(self.alpha * root + (1 - self.alpha)))
+        return vectors[:, :rank] * (self.alpha + (1 - self.alpha) / root), float(
+            np.linalg.norm(self.alpha * root + (1 - self.alpha))
+        )

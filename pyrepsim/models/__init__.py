@@ -1,6 +1,18 @@
 """Encoders: any Hugging Face model that gives hidden states, loaded by hub id, revision or path."""
 
+from ..errors import MissingExtraError
 from .demo import demo_models
-from .encoder import Encoder, load_encoder, wrap_encoder
+
+try:
+    import torch as _torch  # noqa: F401
+    import transformers as _transformers  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError(
+        f"Loading a model needs torch and transformers: {error.name} is not installed. "
+        "Install them with `pip install pyrepsim[torch]`."
+    ) from error
+
+from .encoder import Encoder, wrap_encoder
+from .loading import load_encoder
 
 __all__ = ["Encoder", "demo_models", "load_encoder", "wrap_encoder"]

@@ -14,8 +14,8 @@ _TUNED = ("sre_embedding_model", "sre-embedding-model", "model_weights")
 def demo_models() -> tuple[Path, Path]:
     """The folders of all-MiniLM-L6-v2 and of a model fine-tuned from it, as installed by pip.
 
-    Both are 6-layer, 384-feature BERTs over one vocabulary; the weights of the second moved by 1.6 to 2.5 % per
-    layer. The packages are found without being imported: their code would load sentence-transformers.
+    Both are 6-layer, 384-feature BERTs over one vocabulary; the weights of the second moved by 1.6 to 2.5 %
+    per layer. The packages are found without being imported: their code would load sentence-transformers.
 
     Raises
     ------

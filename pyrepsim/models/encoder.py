@@ -1,27 +1,17 @@
-"""An encoder: a Hugging Face model without its task head, seen as the hidden states it gives for token ids."""
+"""An encoder: a Hugging Face model without its task head, as the hidden states it gives for token ids."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import BackendError, MissingExtraError, ModelError
+import torch
+
+from ..errors import ModelError
 from .digests import tokenizer_digest, weights_digest
 from .limits import position_limit, sequence_limit
-from .source import ModelSource, locate_model
-
-try:
-    import torch
-    import transformers
-except ImportError as error:
-    raise MissingExtraError(
-        f"Loading a model needs torch and transformers: {error.name} is not installed. "
-        "Install them with `pip install pyrepsim[torch]`."
-    ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +23,12 @@ class Encoder:
     name, revision
         What was asked for, and the hub commit it resolved to (None for a folder or a module in memory).
     layers
-        Width of every hidden state, in order: ``"embeddings"`` (the input of the first block), then ``"layer.0"`` to
-        ``"layer.N-1"`` (the output of each block). The last state is as the model returns it: decoders such as GPT-2
-        apply their final normalisation to it.
+        Width of every hidden state, in order: ``"embeddings"`` (the input of the first block), then
+        ``"layer.0"`` to ``"layer.N-1"`` (the output of each block). The last state is as the model returns
+        it: decoders such as GPT-2 apply their final normalisation to it.
     max_length
-        Tokens per sequence that the model and its tokenizer agree on, special tokens included; None if unlimited.
+        Tokens per sequence that the model and its tokenizer agree on, special tokens included; None if
+        unlimited.
     position_limit
         Tokens per sequence beyond which the model has no positions; None if it has no table of them.
     weights, tokenizer_digest
@@ -70,7 +61,9 @@ class Encoder:
         pad = self.tokenizer.pad_token_id
         return 0 if pad is None else int(pad)
 
-    def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def hidden_states(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         """All hidden states, one (batch, tokens, width) tensor per entry of `layers`, without gradients."""
         with torch.inference_mode():
             return _forward(self.module, input_ids, attention_mask)
@@ -80,35 +73,9 @@ class Encoder:
         return {"id": self.name, "revision": self.revision, "weights": self.weights}
 
     def __repr__(self) -> str:
-        return f"Encoder({self.name!r}, layers={len(self.layers)}, max_length={self.max_length}, {self.device})"
-
-
-def load_encoder(
-    model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto"
-) -> Encoder:
-    """Load a model in float32 with the task head and the pooler left off.
-
-    Parameters
-    ----------
-    model : folder, hub id, or ``id@revision``
-        Anything that ``AutoModel`` loads and that turns token ids into hidden states: encoders, decoders, and the
-        encoder half of encoder-decoders. Code from a model repository is never run.
-    revision : str, optional
-        Branch, tag or commit on the hub.
-    device : str, default="auto"
-        A torch device; "auto" is the GPU of this process (by LOCAL_RANK) if there is one, otherwise the CPU.
-
-    Raises
-    ------
-    ModelError
-        If there is no such model, if weights are missing, or if it gives no hidden states for text.
-    """
-    target = _resolve_device(device)
-    source = locate_model(model, revision=revision)
-    with _quiet_loading():
-        tokenizer = _load_tokenizer(source)
-        module = _load_module(source)
-    return wrap_encoder(module.to(target), tokenizer, name=source.name, revision=source.revision)
+        return (
+            f"Encoder({self.name!r}, layers={len(self.layers)}, max_length={self.max_length}, {self.device})"
+        )
 
 
 def wrap_encoder(
@@ -117,7 +84,8 @@ def wrap_encoder(
     """An `Encoder` around a model that is already in memory: its base model, switched to evaluation mode."""
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"Extraction aligns tokens with the text by the offsets of a fast tokenizer: {name!r} has a slow one "
+            f"Extraction aligns tokens with the text by the offsets of a fast tokenizer: {name!r} has a slow "
+            "one "
             f"({type(tokenizer).__name__}). Save it in fast form (tokenizer.json) beside the model."
         )
     if len(tokenizer) <= len(tokenizer.all_special_ids):
@@ -143,49 +111,6 @@ def wrap_encoder(
     )
 
 
-def _load_tokenizer(source: ModelSource) -> Any:
-    try:
-        return transformers.AutoTokenizer.from_pretrained(
-            source.location, revision=source.revision or "main", use_fast=True, trust_remote_code=False
-        )
-    except Exception as error:  # transformers has no error type of its own: OSError, ValueError, KeyError, ...
-        raise ModelError(
-            f"A model needs a fast tokenizer beside its weights: none could be loaded for {source.name!r} "
-            f"({_first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`."
-        ) from error
-
-
-def _load_module(source: ModelSource) -> torch.nn.Module:
-    options = {
-        "revision": source.revision or "main",
-        "dtype": torch.float32,
-        "trust_remote_code": False,
-        "output_loading_info": True,
-    }
-    try:
-        try:
-            module, info = transformers.AutoModel.from_pretrained(
-                source.location, add_pooling_layer=False, **options
-            )
-        except TypeError as error:
-            if "add_pooling_layer" not in str(error):
-                raise
-            module, info = transformers.AutoModel.from_pretrained(source.location, **options)
-    except Exception as error:  # as above; also errors of safetensors and pickle
-        raise ModelError(
-            f"{source.name!r} is not a model that transformers {transformers.__version__} loads without running "
-            f"code from its repository ({_first_line(error)}). Check the folder's config.json and weight files."
-        ) from error
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
-    if missing:
-        # transformers fills what is missing with random numbers and goes on.
-        raise ModelError(
-            f"All weights of the encoder must be in the checkpoint: {source.name!r} lacks {len(missing)}, "
-            f"the first {missing[0]!r}. Compare the architecture in config.json with the weight files."
-        )
-    return module
-
-
 def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
     """Names and widths of the hidden states, from one forward pass over two tokens."""
     device = next(module.parameters()).device
@@ -197,11 +122,12 @@ def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
     except Exception as error:  # a foreign forward may fail in any way
         raise ModelError(
             f"Extraction needs a model that gives hidden states for token ids: {name!r} "
-            f"({type(module).__name__}) does not ({_first_line(error)}). Use a text encoder or decoder."
+            f"({type(module).__name__}) does not ({first_line(error)}). Use a text encoder or decoder."
         ) from error
     if not shapes or any(len(shape) != 3 or shape[:2] != (1, 2) for shape in shapes):
         raise ModelError(
-            f"Every hidden state must have one row per token: {name!r} ({type(module).__name__}) gives shapes "
+            f"Every hidden state must have one row per token: {name!r} ({type(module).__name__}) gives "
+            "shapes "
             f"{shapes} for 2 tokens. Models that merge tokens between layers cannot be extracted."
         )
     names = ["embeddings"] + [f"layer.{index}" for index in range(len(shapes) - 1)]
@@ -217,38 +143,7 @@ def _forward(
     ).hidden_states
 
 
-def _resolve_device(device: str) -> torch.device:
-    if device == "auto":
-        if not torch.cuda.is_available():
-            return torch.device("cpu")
-        rank = int(os.environ.get("LOCAL_RANK", "0"))
-        return torch.device("cuda", rank % torch.cuda.device_count())
-    try:
-        target = torch.device(device)
-        torch.empty(1, device=target)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BackendError(
-            f"The device must be one that torch can use here: {device!r} is not ({_first_line(error)}). "
-            "Use device='cpu', or 'auto'."
-        ) from error
-    return target
-
-
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What a foreign error says, in one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no detail'}"
-
-
-@contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Hide progress bars and the report of unused head weights: both are expected here."""
-    log = transformers.utils.logging
-    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
-    log.set_verbosity_error()
-    log.disable_progress_bar()
-    try:
-        yield
-    finally:
-        log.set_verbosity(verbosity)
-        if bars:
-            log.enable_progress_bar()

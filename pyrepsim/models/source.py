@@ -14,7 +14,7 @@ _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A place to load from: ``location`` is a folder or a hub id, ``revision`` the hub commit (None for a folder)."""
+    """What to load: ``location`` is a folder or a hub id, ``revision`` the hub commit (None for a folder)."""
 
     name: str
     location: str
@@ -24,8 +24,8 @@ class ModelSource:
 def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) -> ModelSource:
     """Find `model`: an existing folder first, otherwise ``id`` or ``id@revision`` on the hub.
 
-    A branch or tag is resolved to its commit once, so that configuration, tokenizer and weights are of one commit
-    and the record says which. An offline machine resolves it from the hub cache.
+    A branch or tag is resolved to its commit once, so that configuration, tokenizer and weights are of one
+    commit and the record says which. An offline machine resolves it from the hub cache.
 
     Raises
     ------
@@ -43,12 +43,14 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
     if isinstance(model, os.PathLike) or _looks_like_a_path(name):
         raise ModelError(
             f"A model path must be an existing folder: {name!r} does not exist "
-            f"(working directory {str(Path.cwd())!r}). Check the path, or give a hub id such as 'bert-base-uncased'."
+            f"(working directory {str(Path.cwd())!r}). Check the path, or give a hub id such as "
+            "'bert-base-uncased'."
         )
     hub_id, _, suffix = name.partition("@")
     if suffix and revision is not None and suffix != revision:
         raise OptionError(
-            f"One model has one revision: got {suffix!r} in {name!r} and revision={revision!r}. Give one of them."
+            f"One model has one revision: got {suffix!r} in {name!r} and revision={revision!r}. Give one of "
+            "them."
         )
     return ModelSource(hub_id, hub_id, _resolve_commit(hub_id, suffix or revision))
 
@@ -71,19 +73,21 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def _resolve_commit(hub_id: str, revision: str | None) -> str | None:
-    from huggingface_hub import hf_hub_download
     from huggingface_hub import errors as hub
+    from huggingface_hub import hf_hub_download
 
     asked = f"{hub_id!r}" + (f" at revision {revision!r}" if revision else "")
     try:
         config = hf_hub_download(hub_id, "config.json", revision=revision)
     except hub.HFValidationError as error:
         raise ModelError(
-            f"A model is a folder or a hub id ('name' or 'owner/name'): {hub_id!r} is neither. Check the spelling."
+            f"A model is a folder or a hub id ('name' or 'owner/name'): {hub_id!r} is neither. Check the "
+            "spelling."
         ) from error
     except hub.GatedRepoError as error:
         raise ModelError(
-            f"The hub must grant access: {asked} is gated. Accept its terms on its page, then `hf auth login`."
+            f"The hub must grant access: {asked} is gated. Accept its terms on its page, then `hf auth "
+            "login`."
         ) from error
     except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
         raise ModelError(
@@ -93,11 +97,13 @@ def _resolve_commit(hub_id: str, revision: str | None) -> str | None:
     except hub.LocalEntryNotFoundError as error:  # before EntryNotFoundError, which it derives from
         raise ModelError(
             f"{asked} is no folder here and is not in the hub cache, and the hub cannot be reached "
-            f"({_reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}` and give the folder."
+            f"({_reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}` and give the "
+            "folder."
         ) from error
     except hub.EntryNotFoundError as error:
         raise ModelError(
-            f"A model repository holds config.json: {asked} has none. Give a repository in transformers format."
+            f"A model repository holds config.json: {asked} has none. Give a repository in transformers "
+            "format."
         ) from error
     except (OSError, hub.HfHubHTTPError) as error:
         raise ModelError(

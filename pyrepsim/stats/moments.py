@@ -139,7 +139,7 @@ class MomentsSet:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything, so that `load` continues to the same bits. Written aside, then renamed over ``path``."""
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, Any] = {}
         header = {
             "format": "pyrepsim moments 1",
             "widths": self.widths,
@@ -164,17 +164,25 @@ class MomentsSet:
         """Take over what `save` wrote; the options must be those of the accumulator that wrote it."""
         with _opened(path) as file:
             header = json.loads(bytes(file["header"]))
-            ours = {"widths": list(self.widths), "pairs": [list(p) for p in self.pairs], "rows": list(self.rows)}
+            ours = {
+                "widths": list(self.widths),
+                "pairs": [list(p) for p in self.pairs],
+                "rows": list(self.rows),
+            }
             ours["precision"] = self.precision  # type: ignore[assignment]
             for key, value in ours.items():
                 if header[key] != value:
-                    raise StoreError(f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}.")
+                    raise StoreError(
+                        f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}."
+                    )
             sides = len(self.widths)
             for kind in self.rows:
                 live = _unflatten(file, f"live/{kind}", sides, len(self.pairs))
                 self._live[kind].set_state({**live, "n_samples": header["n_samples"][kind]})
             self._merged = {
-                kind: self._as_state({**_unflatten(file, f"merged/{kind}", sides, len(self.pairs)), "n_samples": n}, kind)
+                kind: self._as_state(
+                    {**_unflatten(file, f"merged/{kind}", sides, len(self.pairs)), "n_samples": n}, kind
+                )
                 for kind, n in header["merged"].items()
             }
         self._forget()
@@ -231,7 +239,13 @@ class PairedMoments(MomentsSet):
         n_threads: int | None = None,
     ) -> None:
         super().__init__(
-            (width_x, width_y), ((0, 1),), rows=rows, precision=precision, backend=backend, n_threads=n_threads, labels=("X", "Y")
+            (width_x, width_y),
+            ((0, 1),),
+            rows=rows,
+            precision=precision,
+            backend=backend,
+            n_threads=n_threads,
+            labels=("X", "Y"),
         )
 
     def update(self, x: Any, y: Any) -> None:  # type: ignore[override]
@@ -243,12 +257,18 @@ class PairedMoments(MomentsSet):
         return self.pair_at(0, rows)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None) -> PairedMoments:
+    def load(
+        cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
+    ) -> PairedMoments:
         """What `save` wrote, ready for more rows."""
         with _opened(path) as file:
             header = json.loads(bytes(file["header"]))
         moments = cls(
-            *header["widths"], rows=header["rows"], precision=header["precision"], backend=backend, n_threads=n_threads
+            *header["widths"],
+            rows=header["rows"],
+            precision=header["precision"],
+            backend=backend,
+            n_threads=n_threads,
         )
         moments.restore(path)
         return moments

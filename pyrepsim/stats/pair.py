@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -145,7 +145,9 @@ def side_of(state: State, s: int, label: str) -> Side:
     scatter = state.products[s] - np.outer(total, e)
     norm_spread, weighted = _norms(state, s, s, state.products[s], e, e)
     if not np.isfinite(scatter).all():
-        raise NonFiniteError(f"the sums of {label} must be finite: they overflowed float64. Rescale the rows (|x| below 1e150).")
+        raise NonFiniteError(
+            f"the sums of {label} must be finite: they overflowed float64. Rescale the rows (|x| below 1e150)."
+        )
     return Side(
         n_samples=n,
         mean=state.shift[s] + e,

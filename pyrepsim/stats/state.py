@@ -25,7 +25,8 @@ __all__ = ["State"]
 @dataclass(frozen=True)
 class State:
     """The sums of a set of representations (sides) and of chosen pairs among them. ``a + b`` pools two samples;
-    ``w * a`` counts each sample w times (resampling weights)."""
+    ``w * a`` counts each sample w times (resampling weights).
+    """
 
     rows: str
     precision: str
@@ -43,7 +44,12 @@ class State:
 
     def __add__(self, other: State) -> State:
         """The state of both samples together, around this state's shift."""
-        if (self.rows, self.precision, self.pairs, self.widths) != (other.rows, other.precision, other.pairs, other.widths):
+        if (self.rows, self.precision, self.pairs, self.widths) != (
+            other.rows,
+            other.precision,
+            other.pairs,
+            other.widths,
+        ):
             raise OptionError(
                 "two states merge when rows, precision, pairs and widths are equal: got "
                 f"({self.rows}, {self.precision}, {self.pairs}, {self.widths}) and "
@@ -98,9 +104,7 @@ class State:
         for s in sides:
             weighted[s][0] = total[s] - n * e[s]
         for (r, s), uv in known.items():
-            weighted[s][1 + r] = (
-                self.weighted[s][1 + r] - 2 * (e[r] @ uv) + e_sq[r] * total[s] - e[s] * norm[r]
-            )
+            weighted[s][1 + r] = self.weighted[s][1 + r] - 2 * (e[r] @ uv) + e_sq[r] * total[s] - e[s] * norm[r]
             norms[1 + r, s] = sum_of_norm_products(self, r, s, uv, e[r], e[s])
         return replace(
             self,

@@ -1,14 +1,14 @@
 """Activation stores: checked, resumable, memory-mapped folders of representations; see FORMAT.md."""
 
 from .catalog import StoreInfo, cache_root, list_stores, remove_store
-from .export import export
+from .exports import export
 from .from_arrays import write_store
 from .layout import plan_shards
 from .pairs import check_same_rows, paired_chunks, paired_layer_chunks
 from .reader import ActivationStore, open_store
 from .representation import Representation
 from .rows import RowFlag, RowTable
-from .verify import Problem, verify
+from .verification import Problem, verify
 from .writer import StoreWriter
 
 __all__ = [

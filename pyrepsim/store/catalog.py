@@ -71,9 +71,7 @@ def _info(root: Path, path: Path) -> StoreInfo:
     n_bytes = plan.n_rows * (values + ROW_BYTES) + n_shards * PAGE * (1 + len(plan.layers))
     committed = sum(files.exists(path, journal_parts(shard)) for shard in range(n_shards))
     sealed = files.exists(path, MANIFEST)
-    return StoreInfo(
-        name, path, plan.n_rows, tuple(plan.layers), plan.dtype, n_bytes, committed, n_shards, sealed
-    )
+    return StoreInfo(name, path, plan.n_rows, tuple(plan.layers), plan.dtype, n_bytes, committed, n_shards, sealed)
 
 
 def remove_store(path: str | Path) -> None:
@@ -84,16 +82,11 @@ def remove_store(path: str | Path) -> None:
     root = Path(path)
     ours = {"plan.json", "manifest.json", "docs.jsonl", "tokens", "layers", "journal"}
     if root.is_symlink() or not root.is_dir() or not files.exists(root, PLAN):
-        raise StoreError(
-            f"Only a store can be removed: {root} is no folder with a plan.json. Remove it yourself."
-        )
-    strange = sorted(
-        entry.name for entry in root.iterdir() if entry.name not in ours and not is_passing(entry.name)
-    )
+        raise StoreError(f"Only a store can be removed: {root} is no folder with a plan.json. Remove it yourself.")
+    strange = sorted(entry.name for entry in root.iterdir() if entry.name not in ours and not is_passing(entry.name))
     if strange:
         raise StoreError(
-            f"Only a store can be removed: {root} also holds {', '.join(strange[:4])}. Move that elsewhere "
-            "first."
+            f"Only a store can be removed: {root} also holds {', '.join(strange[:4])}. Move that elsewhere first."
         )
     # The plan goes last: what a kill leaves behind is still a store, and can be removed again.
     for name in ("manifest.json", "docs.jsonl"):

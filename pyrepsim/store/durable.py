@@ -175,8 +175,7 @@ def make_folder(folder: Path) -> None:
     except FileExistsError:
         if not stat.S_ISDIR(folder.lstat().st_mode):
             raise StoreError(
-                f"{folder} must be a folder of the store: found a link or a file. Remove it, or write "
-                "elsewhere."
+                f"{folder} must be a folder of the store: found a link or a file. Remove it, or write elsewhere."
             ) from None
 
 

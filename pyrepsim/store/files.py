@@ -43,9 +43,7 @@ def open_file(root: Path, parts: Parts) -> int:
             os.close(folder)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise CorruptStoreError(
-            f"{name_of(parts)} of {root} must be a regular file: found a folder, FIFO or device."
-        )
+        raise CorruptStoreError(f"{name_of(parts)} of {root} must be a regular file: found a folder, FIFO or device.")
     return fd
 
 

@@ -35,9 +35,7 @@ def write_store(
     """
     check_choice("dtype", dtype, DTYPES)
     if not layers or any(array.ndim != 2 for array in layers.values()):
-        raise ShapeError(
-            "layers must map names to arrays of shape (n_rows, width): got none, or another shape."
-        )
+        raise ShapeError("layers must map names to arrays of shape (n_rows, width): got none, or another shape.")
     widths = {name: array.shape[1] for name, array in layers.items()}
     n_rows = len(next(iter(layers.values())))
     if any(len(array) != n_rows for array in layers.values()):
@@ -58,9 +56,7 @@ def write_store(
                 "overwrite=True to replace the store in it."
             )
         remove_store(root)
-    writer = StoreWriter.create(
-        root, plan or {}, layers=widths, shard_rows=shard_rows, dtype=dtype, overflow=overflow
-    )
+    writer = StoreWriter.create(root, plan or {}, layers=widths, shard_rows=shard_rows, dtype=dtype, overflow=overflow)
     start = 0
     for shard, n in enumerate(shard_rows):
         part = slice(start, start + n)

@@ -38,9 +38,7 @@ def digest_of(data: bytes, where: str) -> str:
     text, tail = data[:-_TAIL], data[-_TAIL:]
     digest = tail[len(_OPEN) : -len(_CLOSE)]
     if len(data) <= _TAIL or not (tail.startswith(_OPEN) and tail.endswith(_CLOSE)):
-        raise CorruptStoreError(
-            f"{where} must end with its digest: found {data[-24:]!r}. The file was cut or edited."
-        )
+        raise CorruptStoreError(f"{where} must end with its digest: found {data[-24:]!r}. The file was cut or edited.")
     found = hashlib.sha256(text).hexdigest()
     if found.encode("ascii") != digest:
         raise CorruptStoreError(

@@ -72,9 +72,7 @@ def check_choice(name: str, value: object, choices: object) -> None:
         raise OptionError(f"{name} must be one of {known}: got {value!r}.")
 
 
-def plan_shards(
-    n_rows: int, width: int, dtype: str = "float16", *, shard_bytes: int = SHARD_BYTES
-) -> list[int]:
+def plan_shards(n_rows: int, width: int, dtype: str = "float16", *, shard_bytes: int = SHARD_BYTES) -> list[int]:
     """Cut ``n_rows`` rows into shards of about ``shard_bytes`` bytes for the widest layer, ``width``.
 
     Returns the rows of each shard; an empty list for no rows.

@@ -97,9 +97,7 @@ class Plan:
             return f"it must name 1 to {MAX_LAYERS} layers: got {len(self.layers)}"
         for name, width in self.layers.items():
             if not isinstance(name, str) or not is_layer_name(name):
-                return (
-                    f"a layer's name must be 1 to 64 of A-Za-z0-9._- and not start with . or -: got {name!r}"
-                )
+                return f"a layer's name must be 1 to 64 of A-Za-z0-9._- and not start with . or -: got {name!r}"
             if not _is_count(width) or width < 1:
                 return f"the width of layer {name} must be an integer of at least 1: got {width!r}"
         if len(self.shard_rows) > MAX_SHARDS:
@@ -166,9 +164,7 @@ class ShardRecord:
         tokens = _file_record(body["tokens"], f"tokens in {where}")
         _check_equal(body["tokens"], {"n_bytes": PAGE + rows * ROW_BYTES}, f"tokens in {where}")
         if list(body["layers"]) != sorted(plan.layers):
-            raise CorruptStoreError(
-                f"{where} must list the layers of the plan: found {list(body['layers'])[:20]}."
-            )
+            raise CorruptStoreError(f"{where} must list the layers of the plan: found {list(body['layers'])[:20]}.")
         layers = {
             name: _layer_record(body["layers"][name], plan, name, rows, f"layer {name} in {where}")
             for name in plan.layers
@@ -214,9 +210,7 @@ def _layer_record(body: Any, plan: Plan, name: str, rows: int, where: str) -> La
     _check_fields(body, names, where)
     allowed = {plan.dtype, "float32"} if plan.overflow == "upgrade" else {plan.dtype}
     if body["dtype"] not in allowed:
-        raise CorruptStoreError(
-            f"{where} must be stored as {' or '.join(sorted(allowed))}: found {body['dtype']!r}."
-        )
+        raise CorruptStoreError(f"{where} must be stored as {' or '.join(sorted(allowed))}: found {body['dtype']!r}.")
     width = plan.layers[name]
     size = PAGE + rows * width * DTYPES[body["dtype"]].itemsize
     _check_equal(body, {"n_bytes": size, "nonfinite": 0}, where)
@@ -225,14 +219,8 @@ def _layer_record(body: Any, plan: Plan, name: str, rows: int, where: str) -> La
         shift = np.frombuffer(base64.b64decode(record.shift, validate=True), dtype="<f4")
     except ValueError as error:
         raise CorruptStoreError(f"{where} must hold a shift in base64: {error}.") from error
-    if (
-        shift.shape != (width,)
-        or not record.absmax >= 0.0
-        or not (np.abs(shift) <= record.absmax * 1.001).all()
-    ):
-        raise CorruptStoreError(
-            f"{where} must hold a shift of {width} values within its absmax, {record.absmax}."
-        )
+    if shift.shape != (width,) or not record.absmax >= 0.0 or not (np.abs(shift) <= record.absmax * 1.001).all():
+        raise CorruptStoreError(f"{where} must hold a shift of {width} values within its absmax, {record.absmax}.")
     return record
 
 
@@ -243,13 +231,10 @@ def _file_record(body: Any, where: str) -> FileRecord:
 
 def _check_version(body: dict[str, Any], where: str) -> None:
     if body.get("format") != FORMAT:
-        raise CorruptStoreError(
-            f"{where} must say format {FORMAT!r}: found {body.get('format')!r}. This is no store."
-        )
+        raise CorruptStoreError(f"{where} must say format {FORMAT!r}: found {body.get('format')!r}. This is no store.")
     if body.get("version") != VERSION:
         raise StoreError(
-            f"This pyrepsim reads stores of version {VERSION}: {where} has {body.get('version')!r}. Upgrade "
-            "pyrepsim."
+            f"This pyrepsim reads stores of version {VERSION}: {where} has {body.get('version')!r}. Upgrade pyrepsim."
         )
 
 

@@ -44,8 +44,7 @@ def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None 
     plan, manifest, digest = _open_manifest(root)
     if expect_digest is not None and digest != expect_digest:
         raise CorruptStoreError(
-            f"{root} must have the root digest {expect_digest}: found {digest}. It is another store, or was "
-            "replaced."
+            f"{root} must have the root digest {expect_digest}: found {digest}. It is another store, or was replaced."
         )
     records = tuple(_open_record(root, plan, shard, due) for shard, due in enumerate(manifest.records))
     for record in records:
@@ -157,9 +156,7 @@ class ActivationStore:
     @property
     def n_bytes(self) -> int:
         """Bytes of all shard files."""
-        return sum(record.tokens.n_bytes for record in self.records) + sum(
-            self[name].n_bytes for name in self
-        )
+        return sum(record.tokens.n_bytes for record in self.records) + sum(self[name].n_bytes for name in self)
 
     def __getitem__(self, layer: str | int) -> Representation:
         if isinstance(layer, int | np.integer) and -len(self.layers) <= layer < len(self.layers):
@@ -228,9 +225,7 @@ class ActivationStore:
             "plan": json.dumps(self.plan)[:400],
             "root digest": self.digest,
         }
-        lines = "".join(
-            f"<tr><th>{key}</th><td>{html.escape(str(value))}</td></tr>" for key, value in facts.items()
-        )
+        lines = "".join(f"<tr><th>{key}</th><td>{html.escape(str(value))}</td></tr>" for key, value in facts.items())
         return f"<table><caption>ActivationStore</caption>{lines}</table>"
 
 

@@ -68,9 +68,7 @@ class Representation:
                 return record.layers[self.name].shift_vector(width).astype(np.float64)
         return np.zeros(width)
 
-    def chunks(
-        self, rows: int = 8192, *, start: int = 0, mask: np.ndarray | None = None
-    ) -> Iterator[np.ndarray]:
+    def chunks(self, rows: int = 8192, *, start: int = 0, mask: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """Consecutive read-only arrays of shape (at most ``rows``, width); none crosses a shard.
 
         ``mask``: boolean, one entry per row of the store; the rows to keep. Chunks without gaps are views of
@@ -92,9 +90,7 @@ class Representation:
         """Rows ``start`` to ``stop`` as a new array of shape (stop - start, width) and type ``dtype``."""
         n_rows, width = self.shape
         if not 0 <= start <= stop <= n_rows:
-            raise OptionError(
-                f"Rows to read must satisfy 0 <= start <= stop <= {n_rows}: got {start} and {stop}."
-            )
+            raise OptionError(f"Rows to read must satisfy 0 <= start <= stop <= {n_rows}: got {start} and {stop}.")
         out = np.empty((stop - start, width), dtype=self.dtype)
         if stop > start:
             selection = self.store.selection(None)
@@ -156,9 +152,7 @@ class LayerPass:
             self.__exit__(None, None, None)
             self._file, self._shard = self._layer.open_shard(shard), shard
         rows = self._selection.local(shard, start, stop)
-        first, last = (
-            (rows.start, rows.stop) if isinstance(rows, slice) else (int(rows[0]), int(rows[-1]) + 1)
-        )
+        first, last = (rows.start, rows.stop) if isinstance(rows, slice) else (int(rows[0]), int(rows[-1]) + 1)
         self._file.done_before(first)
         out = self._file.read(rows)
         self._file.will_need(last, last + min(last - first, 1 << 16))

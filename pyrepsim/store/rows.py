@@ -75,8 +75,7 @@ def _column(name: str, values: np.ndarray, n_rows: int, where: str) -> np.ndarra
     limits = np.iinfo(dtype)
     if n_rows and (int(array.min()) < limits.min or int(array.max()) > limits.max):
         raise DTypeError(
-            f"The column {name} of {where} must fit in {dtype.name}: got values from {array.min()} to "
-            f"{array.max()}."
+            f"The column {name} of {where} must fit in {dtype.name}: got values from {array.min()} to {array.max()}."
         )
     return np.ascontiguousarray(array, dtype=dtype)
 
@@ -85,7 +84,7 @@ class RowTable(Mapping[str, np.ndarray]):
     """The columns of a store, each read when first asked for: ``rows["doc_id"]`` or ``rows.doc_id``, shape
     (n_rows,).
 
-    Arrays are read-only and kept; 41 bytes a row if all are used.
+    Arrays are read-only and kept; 37 bytes a row if all are used.
     """
 
     def __init__(self, load: Callable[[str], np.ndarray], n_rows: int) -> None:

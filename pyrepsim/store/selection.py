@@ -23,9 +23,7 @@ class Selection:
             self.bounds = self._starts
         else:
             _check_mask(mask, int(self._starts[-1]))
-            counts = [
-                np.count_nonzero(mask[a:b]) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)
-            ]
+            counts = [np.count_nonzero(mask[a:b]) for a, b in zip(self._starts[:-1], self._starts[1:], strict=True)]
             self.bounds = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self._kept: tuple[int, np.ndarray | None] = (-1, None)
 
@@ -67,9 +65,7 @@ def cuts(selections: Sequence[Selection], rows: int, start: int) -> Iterator[tup
         raise OptionError(f"rows must be a whole number of at least 1, the rows of a chunk: got {rows!r}.")
     if isinstance(start, bool) or not isinstance(start, int | np.integer) or not 0 <= start <= n_selected:
         raise OptionError(f"start must lie in 0..{n_selected}, the selected rows to skip: got {start!r}.")
-    return _cuts(
-        np.unique(np.concatenate([selection.bounds for selection in selections])), int(rows), int(start)
-    )
+    return _cuts(np.unique(np.concatenate([selection.bounds for selection in selections])), int(rows), int(start))
 
 
 def _cuts(edges: np.ndarray, rows: int, at: int) -> Iterator[tuple[int, int]]:

@@ -13,9 +13,7 @@ from .layout import PAGE, tokens_parts
 from .rows import COLUMNS, ROW_BYTES
 
 
-def read_columns(
-    root: Path, plan_digest: str, shard: int, rows: int, names: Iterable[str]
-) -> dict[str, np.ndarray]:
+def read_columns(root: Path, plan_digest: str, shard: int, rows: int, names: Iterable[str]) -> dict[str, np.ndarray]:
     """The columns ``names`` of a token shard, each of shape (rows,), once size and header are checked."""
     parts = tokens_parts(shard)
     where = f"{files.name_of(parts)} of {root}"

@@ -124,9 +124,7 @@ class StoreWriter:
         shards = range(len(self._plan.shard_rows))
         return [shard for shard in shards if not files.exists(self.path, journal_parts(shard))]
 
-    def commit(
-        self, shard: int, rows: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray]
-    ) -> bool:
+    def commit(self, shard: int, rows: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray]) -> bool:
         """Store one shard: all layers and the token columns, or, if anything fails, nothing.
 
         Parameters
@@ -138,9 +136,7 @@ class StoreWriter:
         ShapeError, DTypeError, LayerError, OptionError, NonFiniteError for the data, StoreError for the disk.
         """
         if self._closed:
-            raise StoreError(
-                f"A writer must be open to commit: this one of {self.path} was left. Create it again."
-            )
+            raise StoreError(f"A writer must be open to commit: this one of {self.path} was left. Create it again.")
         self._check(shard, activations)
         columns = check_rows(rows, self._plan.shard_rows[shard], f"shard {shard}")
         with durable.explained(self.path), durable.claim(self.path / "journal", f"{shard:05d}") as state:
@@ -163,6 +159,9 @@ class StoreWriter:
             with durable.explained(self.path), durable.claim(self.path, "manifest", wait=True):
                 if not files.exists(self.path, MANIFEST):
                     self._seal(docs)
+        for folder in (self.path, self.path / "journal"):
+            for claim in folder.glob(".claim-*"):  # of writers that died: nothing is left to be claimed
+                claim.unlink(missing_ok=True)
         return open_store(self.path)
 
     def _check(self, shard: int, activations: Mapping[str, np.ndarray]) -> None:
@@ -188,9 +187,7 @@ class StoreWriter:
                     f"{array.dtype!r}. Convert it first, e.g. with .astype(np.float32)."
                 )
 
-    def _commit(
-        self, shard: int, columns: dict[str, np.ndarray], activations: Mapping[str, np.ndarray]
-    ) -> None:
+    def _commit(self, shard: int, columns: dict[str, np.ndarray], activations: Mapping[str, np.ndarray]) -> None:
         self._sweep(shard)  # what a dead writer of this shard left
         faults.strike("begin", shard)
         tokens = self._write_tokens(shard, columns)
@@ -219,9 +216,7 @@ class StoreWriter:
                     f"Activations must fit in the store's type: layer {name}, shard {shard} goes beyond the "
                     f"range of {self._plan.dtype}. Use dtype='float32', or overflow='upgrade'."
                 ) from None
-            log.info(
-                "%s: layer %s, shard %d does not fit in %s: float32", self.path, name, shard, self._plan.dtype
-            )
+            log.info("%s: layer %s, shard %d does not fit in %s: float32", self.path, name, shard, self._plan.dtype)
         try:
             return self._write_as("float32", shard, index, name, array)
         except DoesNotFit:
@@ -239,9 +234,7 @@ class StoreWriter:
         return LayerRecord(dtype, file.n_bytes, file.checksum(), 0, converter.absmax, converter.shift())
 
     def _file(self, parts: Parts, head: bytes, shard: int, what: str) -> durable.DurableFile:
-        return durable.DurableFile(
-            self.path, parts, checksum=self._plan.checksum, head=head, shard=shard, what=what
-        )
+        return durable.DurableFile(self.path, parts, checksum=self._plan.checksum, head=head, shard=shard, what=what)
 
     def _parts(self, shard: int) -> list[Parts]:
         return [tokens_parts(shard), *(layer_parts(index, shard) for index in range(len(self._plan.layers)))]
@@ -305,10 +298,6 @@ class StoreWriter:
         manifest = Manifest(
             self._plan.digest, self._plan.n_rows, tuple(digests), identity.hexdigest(), self._write_docs(docs)
         )
-        for claim in self.path.joinpath("journal").glob(".claim-*"):
-            claim.unlink(
-                missing_ok=True
-            )  # of writers that died with the journal written: nothing is left to claim
         faults.strike("seal", None)
         durable.write_durably(self.path, MANIFEST, manifest.to_bytes(), what="manifest")
         faults.strike("sealed", None)

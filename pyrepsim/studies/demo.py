@@ -41,10 +41,9 @@ class Demo:
         out = Path(self.out)
 
         if (self.model_a is None) != (self.model_b is None):
-            raise OptionError(
-                "The demo compares two models: got one. Give both --model-a and --model-b, or neither."
-            )
-        a, b = (self.model_a, self.model_b) if self.model_a and self.model_b else demo_models()
+            raise OptionError("The demo compares two models: got one. Give both --model-a and --model-b, or neither.")
+        ours = self.model_a is None
+        a, b = demo_models() if ours else (self.model_a, self.model_b)
         print(f"model a: {a}\nmodel b: {b}\n")
 
         texts = sample_sentences(self.sentences) if self.texts is None else self.texts
@@ -61,7 +60,7 @@ class Demo:
             rs.RSA(),
             rs.Procrustes(),
         ]
-        with _step(f"compare {len(x.layers)} layers over {x.n_rows:,} tokens"):
+        with _step(f"compare {len(x.layers)} layers by {len(measures)} measures in one pass"):
             scores = rs.compare(x, y, measures)
 
         print(f"\n{scores.table()}\n")
@@ -69,7 +68,7 @@ class Demo:
         with _step("draw"):
             scores.plot(out / "layers.svg")
             scores.plot(out / "layers.png")
-            scores.html(out / "index.html")
+            scores.html(out / "index.html", title="What fine-tuning changed, layer by layer" if ours else None)
             scores.to_jsonl(out / "scores.jsonl")
 
         for name in ("index.html", "layers.svg", "layers.png", "scores.jsonl"):

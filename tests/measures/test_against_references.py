@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from tests.helpers import references as ref
-from tests.helpers.assertions import assert_relative
-from tests.helpers.data import CASES
 
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError
@@ -23,6 +19,9 @@ from pyrepsim.measures import (
     Procrustes,
     ShapeMetric,
 )
+from tests.helpers import references as ref
+from tests.helpers.assertions import assert_relative
+from tests.helpers.data import CASES
 
 MEASURES = {
     CCA(): ref.cca,

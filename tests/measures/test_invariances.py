@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.helpers.data import correlated_pair, invertible, rotation
 
 from pyrepsim import compare
 from pyrepsim.measures import (
@@ -23,6 +22,7 @@ from pyrepsim.measures import (
     all_measures,
     parse_measure,
 )
+from tests.helpers.data import correlated_pair, invertible, rotation
 
 MEASURES = [
     CCA(),

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from tests.helpers.data import correlated_pair, known_correlations, rotation
 
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, OptionError
@@ -24,6 +23,7 @@ from pyrepsim.measures import (
     ShapeMetric,
     parse_measure,
 )
+from tests.helpers.data import correlated_pair, known_correlations, rotation
 
 RHO = [0.95, 0.7, 0.4, 0.1]
 
@@ -102,7 +102,10 @@ def test_constant_features_are_left_out_and_counted(rng):
     X = rng.standard_normal((100, 5))
     padded = np.hstack([X, np.full((100, 2), 0.1), np.zeros((100, 1))])
     for measure in (CCA(), MaxCorrelation()):
-        plain, with_constants = compare(X, X @ rotation(5), measure), compare(padded, X @ rotation(5), measure)
+        plain, with_constants = (
+            compare(X, X @ rotation(5), measure),
+            compare(padded, X @ rotation(5), measure),
+        )
         assert with_constants.value == pytest.approx(plain.value, rel=1e-12)
         assert with_constants.details["constant_features_x"] == 3
 

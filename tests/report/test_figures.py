@@ -38,7 +38,7 @@ def test_names_at_the_ends_do_not_touch(make_scores):
     scores = make_scores(3, measures=tuple("ABCDE"))
     equal = Scores(replace(score, value=0.5 + 0.1 * (score.layer_x == "layer.0")) for score in scores)
     figure = equal.plot()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     # An annotation's own extent would count its line too.
     boxes = sorted((Text.get_window_extent(text) for text in figure.axes[0].texts), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.helpers.data import cast
 
 from pyrepsim import _core
 from pyrepsim.stats import MomentsSet, PairedMoments
+from tests.helpers.data import cast
 
 N, D_X, D_Y = 1237, 50, 97
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.helpers.data import cast
 
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.measures import CCA, RSA, LinearCKA
 from pyrepsim.stats import MomentsSet, PairedMoments
+from tests.helpers.data import cast
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])

@@ -44,8 +44,8 @@ def test_the_files_of_a_store(tiny, tree):
 def test_a_layer_shard_byte_by_byte(tiny):
     data = (tiny.path / "layers/L00/shard-00000.safetensors").read_bytes()
     header = (
-        '{"__metadata__":{"pyrepsim-store":"1","plan":"%s","shard":"0","layer":"a"},'
-        '"activation":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]}}' % tiny.plan_digest
+        f'{{"__metadata__":{{"pyrepsim-store":"1","plan":"{tiny.plan_digest}","shard":"0","layer":"a"}},'
+        '"activation":{"dtype":"F16","shape":[2,2],"data_offsets":[0,8]}}'
     )
     assert data == struct.pack("<Q", 4088) + header.encode().ljust(4088) + np.array([0, 1, 2, -3], "<f2").tobytes()
 

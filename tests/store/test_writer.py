@@ -282,7 +282,7 @@ def test_docs_are_kept_and_covered_by_the_root_digest(create, commit):
     commit(writer, 0)
     commit(writer, 1)
     docs = [{"doc_id": 0, "key": "ü\n", "words_without_tokens": [3]}, {"doc_id": 1}]
-    with pytest.raises(OptionError, match="entry.x is not a JSON type"):
+    with pytest.raises(OptionError, match=r"entry\.x is not a JSON type"):
         writer.seal(docs=[{"x": object()}])
     store = writer.seal(docs=docs)
     assert list(store.docs()) == docs

@@ -12,10 +12,10 @@ from typing import Any
 from ..models import Encoder
 from ..store import ActivationStore, StoreWriter, remove_store
 from .buffers import torch_dtype
-from .dry_run import prepare
 from .engine import extract_shards
 from .plan import ExtractionPlan
-from .select import choose_layers
+from .planning import prepare
+from .selection import choose_layers
 from .worker import Worker, find_worker
 
 log = logging.getLogger("pyrepsim.extraction")
@@ -48,24 +48,29 @@ def extract(
     texts
         See `read_texts`.
     out : path
-        Folder of the store. If it holds an unfinished store of the same plan, only missing shards are computed.
+        Folder of the store. If it holds an unfinished store of the same plan, only missing shards are
+        computed.
     layers : "all", or names and indices
         ``"embeddings"``, ``"layer.0"``, ..., as in ``Encoder.layers``.
     dtype : {"float16", "bfloat16", "float32"}
         Type in the store. A layer that overflows float16 in a shard is stored there in float32.
     words : {None, "first", "mean"}
-        None stores every token, special ones flagged. Otherwise a row per word, its first subword or the float32 mean
-        of its subwords, and no special tokens; such stores match across tokenizers (see `row_columns`). Words are given
-        by the source, or separated by whitespace. A word without any subword has no row.
+        None stores every token, special ones flagged. Otherwise a row per word, its first subword or the
+        float32 mean of its subwords, and no special tokens; such stores match across tokenizers (see
+        `row_columns`). Words are given by the source, or separated by whitespace. A word without any subword
+        has no row.
     long : {"error", "window", "truncate"}
-        What to do with documents of more than `max_length` tokens. Windows overlap by half, and each token is taken
-        from the window in which it is farthest from the nearer edge.
+        What to do with documents of more than `max_length` tokens. Windows overlap by half, and each token is
+        taken from the window in which it is farthest from the nearer edge.
     max_length : int, optional
         Tokens per sequence, special tokens included. Default: what model and tokenizer take.
     batch_tokens : int
         Tokens per batch, padding included.
     same_plan_as : store, path or `ExtractionPlan`, optional
-        Take rows, shards and batches from there; refused for other texts or a tokenizer that cuts them otherwise.
+        Take rows, shards and batches from there; refused for other texts or a tokenizer that cuts them
+        otherwise.
+    revision, device
+        See `load_encoder`.
     worker : "i/n", optional
         Take every n-th shard, from the i-th on. Default: from RANK and WORLD_SIZE, or a SLURM array.
     overwrite : bool

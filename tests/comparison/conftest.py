@@ -29,5 +29,7 @@ def stores(tmp_path_factory):
     plan = {"model": {"id": "base"}}
     return (
         rs.write_store(folder / "base", base, rows=rows, plan=plan, shard_rows=[1000, 2000]),
-        rs.write_store(folder / "tuned", tuned, rows=rows, plan={"model": {"id": "tuned"}}, shard_rows=[700] * 4 + [200]),
+        rs.write_store(
+            folder / "tuned", tuned, rows=rows, plan={"model": {"id": "tuned"}}, shard_rows=[700] * 4 + [200]
+        ),
     )

@@ -79,9 +79,7 @@ def _problems(root: Path, progress: Callable[[int], object]) -> Iterator[Problem
     manifest: Manifest | None = None
     if files.exists(root, MANIFEST):
         try:
-            manifest, _ = Manifest.from_bytes(
-                files.read_small(root, MANIFEST), plan, f"manifest.json of {root}"
-            )
+            manifest, _ = Manifest.from_bytes(files.read_small(root, MANIFEST), plan, f"manifest.json of {root}")
         except StoreError as error:
             yield Problem("manifest.json", str(error))
     expected = {parts for parts in (("plan.json",), MANIFEST) if files.exists(root, parts)}
@@ -114,18 +112,14 @@ def _shard_problems(
         yield Problem(files.name_of(parts), str(error), shard=shard)
         return
     if manifest is not None and digest != manifest.records[shard]:
-        yield Problem(
-            files.name_of(parts), f"{where} must have the digest that the manifest holds.", shard=shard
-        )
+        yield Problem(files.name_of(parts), f"{where} must have the digest that the manifest holds.", shard=shard)
         return
     head = tokens_header(plan.digest, shard, record.rows)
     yield from _file_problems(root, plan, tokens_parts(shard), record.tokens, head, progress, shard=shard)
     for index, (name, width) in enumerate(plan.layers.items()):
         due = record.layers[name]
         head = layer_header(plan.digest, name, shard, record.rows, width, DTYPES[due.dtype])
-        yield from _file_problems(
-            root, plan, layer_parts(index, shard), due, head, progress, shard=shard, layer=name
-        )
+        yield from _file_problems(root, plan, layer_parts(index, shard), due, head, progress, shard=shard, layer=name)
 
 
 def _file_problems(
@@ -174,9 +168,7 @@ def _identity_problems(root: Path, plan: Plan, manifest: Manifest) -> Iterator[P
     for shard, n_rows in enumerate(plan.shard_rows):
         identity.update(read_columns(root, plan.digest, shard, n_rows, IDENTITY))
     if identity.hexdigest() != manifest.rows_digest:
-        yield Problem(
-            "manifest.json", f"manifest.json of {root} must hold the digest of the rows: it holds another."
-        )
+        yield Problem("manifest.json", f"manifest.json of {root} must hold the digest of the rows: it holds another.")
 
 
 def _strangers(root: Path, expected: set[Parts]) -> Iterator[Problem]:

@@ -82,13 +82,9 @@ def _to_arrow(store: ActivationStore, folder: Path) -> list[Path]:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise MissingExtraError(
-            "Arrow files need pyarrow: pip install 'pyrepsim[plot]', or export as npy."
-        ) from error
+        raise MissingExtraError("Arrow files need pyarrow: pip install 'pyrepsim[plot]', or export as npy.") from error
     layers = [store[name] for name in store]
-    kinds = {
-        layer.name: np.dtype(np.float16 if layer.dtype.name == "float16" else np.float32) for layer in layers
-    }
+    kinds = {layer.name: np.dtype(np.float16 if layer.dtype.name == "float16" else np.float32) for layer in layers}
     schema = pa.schema(
         [(name, pa.from_numpy_dtype(column.dtype)) for name, column in store.rows.items()]
         + [(layer.name, pa.list_(pa.from_numpy_dtype(kinds[layer.name]), layer.shape[1])) for layer in layers]

@@ -14,7 +14,14 @@ from pyrepsim.errors import LayerError, OptionError, RowMismatchError, StoreErro
 
 from .conftest import LAYERS
 
-MEASURES = [rs.LinearCKA(debiased=True), rs.SVCCA(), rs.PWCCA(), rs.RSA(), rs.RSA(metric="correlation"), rs.Procrustes()]
+MEASURES = [
+    rs.LinearCKA(debiased=True),
+    rs.SVCCA(),
+    rs.PWCCA(),
+    rs.RSA(),
+    rs.RSA(metric="correlation"),
+    rs.Procrustes(),
+]
 
 
 def content(store, layer):
@@ -60,7 +67,9 @@ def test_a_second_pass_where_a_measure_needs_one(stores):
     base, tuned = stores
     measure = rs.RSA(metric="mahalanobis")
     score = rs.compare(base, tuned, measure)[1]
-    assert score.value == pytest.approx(rs.compare(content(base, "layer.0"), content(tuned, "layer.0"), measure).value, rel=1e-12)
+    assert score.value == pytest.approx(
+        rs.compare(content(base, "layer.0"), content(tuned, "layer.0"), measure).value, rel=1e-12
+    )
 
 
 def test_a_stream_gives_the_same_scores(stores):
@@ -110,14 +119,23 @@ def save_then_die(self, path):
     if calls == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
 MomentsSet.save = save_then_die
-rs.compare(rs.open_store(sys.argv[1]), rs.open_store(sys.argv[2]), ["LinearCKA(debiased=True)", "RSA", "PWCCA"], checkpoint=sys.argv[3])
+base, tuned = map(rs.open_store, sys.argv[1:3])
+rs.compare(base, tuned, ["LinearCKA(debiased=True)", "RSA", "PWCCA"], checkpoint=sys.argv[3])
 """
 
 
 @pytest.mark.parametrize("killed_at", [1, 3, 6])
 def test_a_killed_comparison_goes_on_to_the_same_bits(stores, tmp_path, killed_at):
     base, tuned = stores
-    command = [sys.executable, "-c", KILLED, str(base.path), str(tuned.path), str(tmp_path / "c"), str(killed_at)]
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        str(base.path),
+        str(tuned.path),
+        str(tmp_path / "c"),
+        str(killed_at),
+    ]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert any((tmp_path / "c").glob("group-*.npz"))
     measures = ["LinearCKA(debiased=True)", "RSA", "PWCCA"]

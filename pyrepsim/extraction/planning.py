@@ -14,8 +14,10 @@ from ..store.layout import DTYPES, PAGE
 from ..store.rows import ROW_BYTES
 from .buffers import torch_dtype
 from .layout import Batch
-from .plan import ExtractionPlan, check_same_plan, freeze_plan, policy_for, shared_policy
-from .select import Selector, choose_layers, largest
+from .limits import policy_for
+from .plan import ExtractionPlan, freeze_plan
+from .selection import Selector, choose_layers, largest
+from .sharing import check_same_plan, shared_policy
 from .text import read_texts
 
 _PROBE_TOKENS = 1024

@@ -1,0 +1,122 @@
+"""Loading an encoder by hub id, revision or path, with every way it can fail told apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import transformers
+
+from ..errors import BackendError, ModelError
+from .encoder import Encoder, first_line, wrap_encoder
+from .source import ModelSource, locate_model
+
+
+def load_encoder(
+    model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto"
+) -> Encoder:
+    """Load a model in float32 with the task head and the pooler left off.
+
+    Parameters
+    ----------
+    model : folder, hub id, or ``id@revision``
+        Anything that ``AutoModel`` loads and that turns token ids into hidden states: encoders, decoders, and
+        the encoder half of encoder-decoders. Code from a model repository is never run.
+    revision : str, optional
+        Branch, tag or commit on the hub.
+    device : str, default="auto"
+        A torch device; "auto" is the GPU of this process (by LOCAL_RANK) if there is one, otherwise the CPU.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, if weights are missing, or if it gives no hidden states for text.
+    """
+    target = _resolve_device(device)
+    source = locate_model(model, revision=revision)
+    with _quiet_loading():
+        tokenizer = _load_tokenizer(source)
+        module = _load_module(source)
+    return wrap_encoder(module.to(target), tokenizer, name=source.name, revision=source.revision)
+
+
+def _load_tokenizer(source: ModelSource) -> Any:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            source.location, revision=source.revision or "main", use_fast=True, trust_remote_code=False
+        )
+    except (
+        Exception
+    ) as error:  # transformers has no error type of its own: OSError, ValueError, KeyError, ...
+        raise ModelError(
+            f"A model needs a fast tokenizer beside its weights: none could be loaded for {source.name!r} "
+            f"({first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`."
+        ) from error
+
+
+def _load_module(source: ModelSource) -> torch.nn.Module:
+    options = {
+        "revision": source.revision or "main",
+        "dtype": torch.float32,
+        "trust_remote_code": False,
+        "output_loading_info": True,
+    }
+    try:
+        try:
+            module, info = transformers.AutoModel.from_pretrained(
+                source.location, add_pooling_layer=False, **options
+            )
+        except TypeError as error:
+            if "add_pooling_layer" not in str(error):
+                raise
+            module, info = transformers.AutoModel.from_pretrained(source.location, **options)
+    except Exception as error:  # as above; also errors of safetensors and pickle
+        raise ModelError(
+            f"{source.name!r} is not a model that transformers {transformers.__version__} loads without "
+            "running "
+            f"code from its repository ({first_line(error)}). Check the folder's config.json and weight "
+            "files."
+        ) from error
+    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        # transformers fills what is missing with random numbers and goes on.
+        raise ModelError(
+            f"All weights of the encoder must be in the checkpoint: {source.name!r} lacks {len(missing)}, "
+            f"the first {missing[0]!r}. Compare the architecture in config.json with the weight files."
+        )
+    return module
+
+
+def _resolve_device(device: str) -> torch.device:
+    if device == "auto":
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        rank = int(os.environ.get("LOCAL_RANK", "0"))
+        return torch.device("cuda", rank % torch.cuda.device_count())
+    try:
+        target = torch.device(device)
+        torch.empty(1, device=target)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise BackendError(
+            f"The device must be one that torch can use here: {device!r} is not ({first_line(error)}). "
+            "Use device='cpu', or 'auto'."
+        ) from error
+    return target
+
+
+@contextmanager
+def _quiet_loading() -> Iterator[None]:
+    """Hide progress bars and the report of unused head weights: both are expected here."""
+    log = transformers.utils.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()

@@ -1,0 +1,160 @@
+"""Each verb, run in this process: what it prints, writes and returns; and the Python it says it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pyrepsim as rs
+from pyrepsim.cli import main as entry
+from pyrepsim.cli import transcript
+from pyrepsim.cli.main import COMMANDS
+
+LAYERS = ("embeddings", "layer.0", "layer.1")
+
+
+def test_compare_prints_a_table_and_writes_files(run, stores, tmp_path: Path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    ran = run("compare", *stores, "--out", "s.csv,s.jsonl,deep/page.html,layers.svg,layers.png")
+    assert ran.status == 0
+    assert "base ~ tuned, n = 200" in ran.out
+    for name in ("LinearCKA(debiased=True)", "SVCCA", "PWCCA", "RSA", "Procrustes", *LAYERS):
+        assert name in ran.out
+    scores = rs.Scores.from_jsonl(tmp_path / "s.jsonl")
+    assert len(scores) == 15
+    assert scores == rs.compare(*map(rs.open_store, stores), list(scores.measures))
+    for name in ("s.csv", "deep/page.html", "layers.svg", "layers.png"):
+        assert (tmp_path / name).stat().st_size > 100
+        assert str(Path(name)) in ran.out
+
+
+def test_compare_says_the_python_that_it_is(run, stores):
+    ran = run("compare", *stores, "--measures", "CCA", "--layers", "layer.0:layer.1", "--n-threads", "1")
+    assert "# n_threads: 1" in ran.err
+    spoken = [line for line in ran.err.splitlines() if not line.startswith("#")]
+    assert spoken[-1] == "scores = rs.compare(x, y, ['CCA'], layers=[('layer.0', 'layer.1')], n_threads=1)"
+    names: dict = {}
+    exec("\n".join(spoken), names)
+    assert names["scores"].table() in ran.out
+
+
+def test_compare_every_layer_pair(run, stores):
+    lines = run("compare", *stores, "--measures", "LinearCKA", "--layers", "all").out.splitlines()
+    assert len(lines) == 3 + 9
+
+
+def test_compare_goes_on_from_a_checkpoint(run, stores, tmp_path: Path):
+    words = ["compare", *stores, "--measures", "CCA", "--checkpoint", "sums"]
+    first = run(*words)
+    assert any((tmp_path / "sums").iterdir())
+    assert run(*words).out == first.out
+
+
+def test_profile(run, stores):
+    ran = run("profile", stores[0], "--layers", "layer.0,layer.1")
+    assert ran.status == 0
+    assert ran.out.splitlines()[1].startswith("layer.0")
+    assert len(ran.out.splitlines()) == 3
+
+
+def test_cache_ls(run, stores):
+    ran = run("cache", "ls", ".")
+    assert ran.status == 0
+    assert "3 layers x 200 rows, float32" in ran.out
+    assert len(ran.out.splitlines()) == 2
+
+
+def test_cache_info(run, stores):
+    ran = run("cache", "info", stores[0])
+    assert "200 rows" in ran.out
+    assert rs.open_store(stores[0]).digest in ran.out
+    assert '"texts": "t"' in ran.out
+
+
+def test_cache_verify_finds_a_flipped_bit(run, stores):
+    assert run("cache", "verify", stores[0]).status == 0
+    shard = next(stores[0].glob("layers/*/shard-*"))
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    ran = run("cache", "verify", stores[0])
+    assert ran.status == 1
+    assert "shard 0" in ran.out
+    assert "1 problem" in ran.out
+
+
+def test_cache_export(run, stores, tmp_path: Path):
+    ran = run("cache", "export", stores[0], "arrays")
+    assert ran.status == 0
+    layer = np.load(tmp_path / "arrays" / "layer.0.npy")
+    np.testing.assert_array_equal(layer, np.asarray(rs.open_store(stores[0])["layer.0"]))
+
+
+def test_info_names_versions_and_backends(run):
+    out = run("info").out
+    for word in ("pyrepsim", "python", "processor", "threads", "backend cpu", "backend reference", "numpy"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compare", "{base}", "{tuned}", "--measures", "CAC"], "a measure is one of CCA"),
+        (["compare", "{base}", "{tuned}", "--layers", "layer.7"], "got 'layer.7'"),
+        (["compare", "{base}", "{tuned}", "--out", "s.doc"], "must end in one of"),
+        (["compare", "{base}", "{tuned}", "--backend", "tpu"], "backend must be"),
+        (["compare", "{base}", "absent"], "there is none at absent"),
+        (["compare", "a", "b", "--texts", "t.txt", "--checkpoint", "c"], "A checkpoint is for stores"),
+        (["profile", "absent"], "there is none at absent"),
+        (["cache", "ls", "absent"], "there are none below absent"),
+        (["cache", "info", "."], "holds a plan.json"),
+        (["cache", "export", "{base}", "{tuned}"], "An export needs a new folder"),
+        (["demo", "--model-a", "only-one"], "The demo compares two models: got one"),
+    ],
+)
+def test_an_error_is_one_message_and_status_2(run, stores, words: list[str], message: str):
+    ran = run(*(word.format(base=stores[0], tuned=stores[1]) for word in words))
+    assert ran.status == 2
+    assert message in ran.err
+    assert [line for line in ran.err.splitlines() if line.startswith("pyrepsim: ")]
+
+
+def test_debug_shows_where_an_error_came_from(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYREPSIM_DEBUG", "1")
+    with pytest.raises(rs.store.StoreError if hasattr(rs, "store") else OSError):
+        run("profile", "absent")
+
+
+def test_ctrl_c_says_how_to_go_on(run, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(self, say):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(COMMANDS["info"], "run", interrupt)
+    ran = run("info")
+    assert ran.status == 130
+    assert ran.err.splitlines()[-1].strip() == "pyrepsim info"
+
+
+def test_a_full_disk_is_a_message(run, stores, monkeypatch: pytest.MonkeyPatch):
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rs.Scores, "to_csv", full)
+    ran = run("compare", *stores, "--measures", "CCA", "--out", "s.csv")
+    assert ran.status == 2
+    assert "No space left on device" in ran.err
+
+
+def test_options_that_have_their_default_are_not_said(capsys: pytest.CaptureFixture[str]):
+    say = transcript.Transcript("a: 1\n{}\n")
+    measure = say("measure", "parse_measure", "CCA")
+    assert str(measure) == "CCA"
+    assert capsys.readouterr().err == "# a: 1\nimport pyrepsim as rs\nmeasure = rs.parse_measure('CCA')\n"
+
+
+def test_the_module_is_the_command():
+    assert entry is not None
+    assert (Path(rs.__file__).parent / "__main__.py").read_text(encoding="utf-8").count("main") >= 2

@@ -1,0 +1,106 @@
+"""Help, configuration files and complaints: what happens before a verb runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import pyrepsim
+from pyrepsim.cli.main import COMMANDS
+
+VERBS = {name: kind for name, kind in COMMANDS.items() if isinstance(kind, type)}
+VERBS |= {f"cache {name}": kind for name, kind in COMMANDS["cache"].items()}
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_the_overview_names_each_verb(run, words: list[str]):
+    ran = run(*words)
+    assert ran.status == 0
+    for name in COMMANDS:
+        assert f"  {name} " in ran.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_option_of_each_verb_is_explained(run, verb: str):
+    ran = run(*verb.split(), "--help")
+    assert ran.status == 0
+    assert f"usage: pyrepsim {verb}" in ran.out
+    shown = " ".join(ran.out.split())
+    for field in fields(VERBS[verb]):
+        option = shown.partition("arguments: ")[2]
+        assert field.name in option, f"{verb} has no help for {field.name}"
+    assert VERBS[verb].__doc__.split(".")[0].partition("\n")[0] in shown
+
+
+def test_the_docstring_under_a_field_is_its_help(run):
+    assert "How activations are stored: the one lossy step." in " ".join(run("extract", "--help").out.split())
+
+
+def test_version(run):
+    assert run("--version").out == f"pyrepsim {pyrepsim.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            ["exrtact"],
+            "A command is one of extract, compare, profile, cache, info, demo: got 'exrtact'. Did you mean extract?",
+        ),
+        (["cache", "list"], "A command is one of ls, info, verify, export: got 'list'."),
+        (["compare", "one"], "the following arguments are required: y"),
+        (["compare", "a", "b", "--n_threads", "many"], "n_threads"),
+        (["compare", "a", "b", "--precision", "fp8"], "precision"),
+        (["compare", "a", "b", "--colour", "red"], "unrecognized arguments: --colour red"),
+        (["compare", "--config", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_words_that_make_no_command_end_with_2(run, words: list[str], complaint: str):
+    ran = run(*words)
+    assert ran.status == 2
+    assert complaint in ran.err
+    assert ran.out == ""
+
+
+def test_a_printed_configuration_can_be_run_again(run, stores: tuple[Path, Path], tmp_path: Path):
+    words = ["compare", *stores, "--measures", "CCA, SVCCA(components=3)", "--layers", "all"]
+    printed = run(*words, "--print_config")
+    assert printed.status == 0
+    assert "layers: all" in printed.out
+    (tmp_path / "compare.yaml").write_text(printed.out, encoding="utf-8")
+    again = run("compare", "--config", "compare.yaml")
+    assert again.status == 0
+    assert again.out == run(*words).out
+    overridden = run("compare", "--config", "compare.yaml", "--layers", "same")
+    assert len(overridden.out.splitlines()) == 6
+
+
+@pytest.mark.parametrize("switch", ["--dry-run", "--dry_run", "--dry-run=true", "--dry_run true"])
+def test_switches_need_no_value_and_dashes_will_do(run, switch: str):
+    assert "dry_run: true" in run("extract", "m", "t", *switch.split(), "--print_config").out
+
+
+def test_an_option_with_dashes_keeps_its_value(run):
+    out = run("extract", "m", "t", "--same-plan-as", "my-store", "--max-length=12", "--print_config").out
+    assert "same_plan_as: my-store" in out
+    assert "max_length: 12" in out
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = "import sys; from pyrepsim.cli import main; main({words}); print(*sys.modules, file=sys.stderr)"
+    for words in (["--help"], ["extract", "--help"]):
+        command = [sys.executable, "-c", code.format(words=words)]
+        seconds = []
+        for _ in range(8):  # the best of several: a busy machine only ever adds to the time
+            start = time.perf_counter()
+            ran = subprocess.run(command, check=True, capture_output=True, text=True)
+            seconds.append(time.perf_counter() - start)
+            if seconds[-1] < 0.3:
+                break
+        assert {"numpy", "torch", "transformers", "matplotlib", "pandas"} & set(ran.stderr.split()) == set()
+        assert min(seconds) < 0.3

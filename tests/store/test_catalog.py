@@ -1,0 +1,109 @@
+"""Where stores are, which there are, and removing one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyrepsim.errors import StoreError
+from pyrepsim.store import StoreWriter, cache_root, list_stores, remove_store
+from pyrepsim.store.location import file_system, is_remote
+
+
+def test_cache_root(monkeypatch):
+    monkeypatch.setenv("PYREPSIM_HOME", "/a/b")
+    monkeypatch.setenv("HF_HOME", "/hf")
+    assert cache_root() == Path("/a/b")
+    monkeypatch.delenv("PYREPSIM_HOME")
+    assert cache_root() == Path("/hf/pyrepsim")
+    monkeypatch.delenv("HF_HOME")
+    assert cache_root() == Path.home() / ".cache" / "pyrepsim"
+    monkeypatch.setenv("PYREPSIM_HOME", "~/stores")
+    assert cache_root() == Path.home() / "stores"
+
+
+def test_listing(make_store, tmp_path, monkeypatch):
+    whole = make_store("deep/er/whole")
+    StoreWriter.create(tmp_path / "half", {}, layers={"a": 3}, shard_rows=[4, 4]).commit(
+        1, {name: [0] * 4 for name in ("doc_id", "position", "token_id")}, {"a": whole[0].read(0, 4)[:, :3]}
+    )
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "plan.json").write_text("{}")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("PYREPSIM_HOME", str(tmp_path))
+    bad, deep, half = list_stores()
+    assert (bad.name, bad.state) == ("bad", "unreadable")
+    assert "must end with its digest" in str(bad.problem)
+    assert (deep.name, deep.state, deep.n_rows) == ("deep/er/whole", "sealed", 50)
+    assert (deep.layers, deep.n_bytes, deep.dtype) == (whole.layers, whole.n_bytes, "float16")
+    assert (half.name, half.state, half.sealed) == ("half", "1/2 committed", False)
+    assert [info.name for info in list_stores(whole.path)] == ["whole"]
+    assert list_stores(tmp_path / "nowhere") == []
+
+
+def test_removing(make_store, tmp_path):
+    store = make_store()
+    remove_store(store.path)
+    assert not store.path.exists()
+
+
+def test_only_stores_are_removed(make_store, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    with pytest.raises(StoreError, match=r"no folder with a plan\.json"):
+        remove_store(tmp_path / "mine")
+    store = make_store()
+    (store.path / "notes.txt").write_text("")
+    with pytest.raises(StoreError, match=r"also holds notes.txt"):
+        remove_store(store.path)
+    (store.path / "notes.txt").unlink()
+    (tmp_path / "link").symlink_to(store.path)
+    with pytest.raises(StoreError, match="Only a store"):
+        remove_store(tmp_path / "link")
+    assert (tmp_path / "mine" / "thesis.tex").exists()
+    assert (store.path / "manifest.json").exists()
+
+
+def test_removing_does_not_follow_links(make_store, tmp_path):
+    store = make_store()
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").write_text("")
+    (store.path / "layers").rename(tmp_path / "moved")
+    (store.path / "layers").symlink_to(tmp_path / "precious")
+    remove_store(store.path)
+    assert (tmp_path / "precious" / "file").exists()
+
+
+MOUNTS = r"""/dev/vda / ext4 rw 0 0
+proc /proc proc rw 0 0
+server:/export /data nfs4 rw 0 0
+/dev/vdb /data/local xfs rw 0 0
+sshfs /home/me/far\040away fuse.sshfs rw 0 0
+/dev/sdb1 /media/disk fuseblk rw 0 0
+scratch /lustre lustre rw 0 0
+broken
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind", "remote"),
+    [
+        ("/work", "ext4", False),
+        ("/data", "nfs4", True),
+        ("/data/x/y", "nfs4", True),
+        ("/data/local/x", "xfs", False),
+        ("/database", "ext4", False),
+        ("/home/me/far away/x", "fuse.sshfs", True),
+        ("/media/disk", "fuseblk", False),
+        ("/lustre/x", "lustre", True),
+    ],
+)
+def test_network_file_systems_are_recognised(folder, kind, remote):
+    assert file_system(Path(folder), MOUNTS) == kind
+    assert is_remote(Path(folder), MOUNTS) == remote
+
+
+def test_without_a_mount_table_everything_is_local(monkeypatch, tmp_path):
+    monkeypatch.setattr("pyrepsim.store.location._MOUNTS", tmp_path / "none")
+    assert not is_remote(tmp_path)

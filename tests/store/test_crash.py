@@ -1,0 +1,199 @@
+"""Kill, fill the disk or flip a bit at every point of a write: the next run ends with the same store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyrepsim.errors import StoreError
+from pyrepsim.store import StoreWriter, open_store, verify
+from pyrepsim.store.durable import claim
+
+from . import worker
+
+ROOT = Path(__file__).parents[2]
+KILL_POINTS = [
+    "write@plan:*",
+    "rename@plan:*",
+    "begin:0",
+    "write@tokens:2",
+    "rename@tokens:2",
+    "write@layer.0:2",
+    "fsync@layer.0:2",
+    "rename@embeddings:2",
+    "dirsync@layer.0:2",
+    "write@journal:2",
+    "rename@journal:2",
+    "journal:0",
+    "journal:2",
+    "seal:*",
+    "write@docs:*",
+    "write@manifest:*",
+    "rename@manifest:*",
+    "sealed:*",
+]
+
+
+def start(path: Path, fault: str | None = None) -> subprocess.Popen:
+    environment = {key: value for key, value in os.environ.items() if key != "PYREPSIM_FAULT"}
+    environment["PYTHONPATH"] = str(ROOT)
+    if fault is not None:
+        environment["PYREPSIM_FAULT"] = fault
+    command = [sys.executable, worker.__file__, str(path)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(path: Path, fault: str | None = None) -> tuple[int, str, str]:
+    process = start(path, fault)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out.strip(), err
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("undisturbed") / "s"
+    worker.main(str(path))
+    return path
+
+
+@pytest.mark.parametrize("point", KILL_POINTS)
+def test_killed_anywhere_the_next_run_makes_the_same_store(tmp_path, undisturbed, tree, point):
+    path = tmp_path / "s"
+    code, _, _ = run(path, f"{point}:kill")
+    assert code == -9
+    worker.main(str(path))
+    assert tree(path) == tree(undisturbed)
+
+
+def test_killed_again_and_again(tmp_path, undisturbed, tree):
+    path = tmp_path / "s"
+    for point in ("write@layer.0:0", "dirsync@layer.0:0", "write@journal:0", "begin:2", "sealed:*"):
+        assert run(path, f"{point}:kill")[0] == -9
+    worker.main(str(path))
+    assert tree(path) == tree(undisturbed)
+
+
+@pytest.mark.parametrize("point", ["write@tokens", "write@layer.0", "fsync@layer.0", "rename@layer.0", "write@journal"])
+def test_a_full_disk_is_a_clear_error_and_leaves_only_whole_shards(tmp_path, undisturbed, tree, monkeypatch, point):
+    path = tmp_path / "s"
+    monkeypatch.setenv("PYREPSIM_FAULT", f"{point}:2:enospc")
+    with pytest.raises(StoreError, match=r"No space left on device. To go on, free some space \(\d+\.\d\d GB left\)"):
+        worker.main(str(path))
+    found, due = tree(path), tree(undisturbed)
+    assert {name for name in due if "00002" not in name} - {"manifest.json", "docs.jsonl"} == set(found)
+    assert all(due[name] == data for name, data in found.items())
+    assert verify(path) == []
+    monkeypatch.delenv("PYREPSIM_FAULT")
+    worker.main(str(path))
+    assert tree(path) == due
+
+
+def test_a_full_disk_from_another_process_says_so_on_stderr(tmp_path):
+    code, _, err = run(tmp_path / "s", "write:0:enospc")
+    assert code == 1
+    assert "StoreError: Writing the store" in err
+
+
+@pytest.mark.parametrize("point", ["write@plan:*", "write@manifest:*", "write@docs:*"])
+def test_a_full_disk_at_plan_or_seal(tmp_path, undisturbed, tree, monkeypatch, point):
+    path = tmp_path / "s"
+    monkeypatch.setenv("PYREPSIM_FAULT", f"{point}:enospc")
+    with pytest.raises(StoreError, match="No space left"):
+        worker.main(str(path))
+    assert not list(path.rglob(".*"))
+    monkeypatch.delenv("PYREPSIM_FAULT")
+    worker.main(str(path))
+    assert tree(path) == tree(undisturbed)
+
+
+def test_short_writes_change_nothing(tmp_path, undisturbed, tree, monkeypatch):
+    monkeypatch.setenv("PYREPSIM_FAULT", "write:*:short")
+    worker.main(str(tmp_path / "s"))
+    assert tree(tmp_path / "s") == tree(undisturbed)
+
+
+@pytest.mark.parametrize("layer", ["embeddings", "layer.0", "tokens"])
+def test_a_bit_that_flips_on_its_way_to_the_disk_is_found(tmp_path, monkeypatch, layer):
+    monkeypatch.setenv("PYREPSIM_FAULT", f"write@{layer}:2:flip")
+    worker.main(str(tmp_path / "s"))
+    (problem, *others) = verify(tmp_path / "s", collect=True)
+    assert not others
+    assert (problem.shard, problem.layer) == (2, None if layer == "tokens" else layer)
+
+
+def test_many_workers_on_the_same_shards_make_one_store(tmp_path, undisturbed, tree):
+    path = tmp_path / "s"
+    workers = [start(path) for _ in range(4)]
+    for process in workers:
+        process.communicate(timeout=60)
+    # A worker may find a shard in another's hands when it wants to seal: its error says what is missing.
+    assert any(process.returncode == 0 for process in workers)
+    assert tree(path) == tree(undisturbed)
+
+
+def test_the_second_writer_of_a_shard_loses_cleanly(tmp_path, tree):
+    path = tmp_path / "s"
+    options = {"layers": worker.LAYERS, "shard_rows": worker.SHARD_ROWS}
+    first = StoreWriter.create(path, {}, **options)
+    with claim(path / "journal", "00000") as state:
+        assert state == "held"
+        (path / "layers/L00/.tmp-shard-00000.safetensors").write_bytes(b"the first writer is at work")
+        before = tree(path)
+        second = StoreWriter.create(path, {}, **options)  # must not sweep what a living writer has in hand
+        assert not second.commit(0, *worker.shard_of(0))
+        assert tree(path) == before
+    assert second.missing() == [0, 1, 2]
+    assert first.commit(0, *worker.shard_of(0))
+    assert not second.commit(0, *worker.shard_of(0))
+
+
+def test_without_locks_a_lone_writer_still_works(tmp_path, undisturbed, tree, monkeypatch):
+    import errno
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("pyrepsim.store.durable.fcntl.flock", refuse)
+    worker.main(str(tmp_path / "s"))
+    assert tree(tmp_path / "s") == tree(undisturbed)
+
+
+def test_an_interrupted_commit_leaves_nothing(tmp_path, monkeypatch, tree):
+    path = tmp_path / "s"
+    writer = StoreWriter.create(path, {}, layers=worker.LAYERS, shard_rows=worker.SHARD_ROWS)
+    before = tree(path)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyrepsim.store.durable.sync_folder", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        writer.commit(0, *worker.shard_of(0))
+    assert tree(path) == before
+
+
+def test_the_order_of_a_commit(tmp_path, monkeypatch):
+    """tmp, fsync, rename, fsync of the folder, and only then the journal."""
+    events = []
+    sync, rename = os.fsync, Path.rename
+    monkeypatch.setattr(
+        "pyrepsim.store.durable.sync",
+        lambda fd: (events.append(f"sync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}"), sync(fd))[1],
+    )
+    monkeypatch.setattr(Path, "rename", lambda a, b: (events.append(f"{a.name} -> {b.name}"), rename(a, b))[1])
+    writer = StoreWriter.create(tmp_path / "s", {}, layers={"a": 4}, shard_rows=[30])
+    events.clear()
+    rows = {name: column[:30] for name, column in worker.shard_of(0)[0].items()}
+    writer.commit(0, rows, {"a": worker.shard_of(0)[1]["layer.0"][:30]})
+    shard = "shard-00000.safetensors"
+    one = [f"sync .tmp-{shard}", f".tmp-{shard} -> {shard}"]
+    assert events == [
+        *(*one, "sync tokens"),
+        *(*one, "sync L00"),
+        *("sync .tmp-00000.json", ".tmp-00000.json -> 00000.json", "sync journal"),
+    ]
+    assert open_store(writer.seal().path).n_rows == 30

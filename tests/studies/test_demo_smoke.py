@@ -1,0 +1,52 @@
+"""The demo from the command line to the page, on tiny models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyrepsim.cli import main
+from pyrepsim.results import Scores
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+
+def demo(folders: tuple[Path, Path], out: Path, *more: str) -> int:
+    a, b = map(str, folders)
+    return main(["demo", "--model-a", a, "--model-b", b, "--out", str(out), *more])
+
+
+def test_the_demo_goes_through(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert demo(tiny_models, tmp_path, "--sentences", "40") == 0
+    out = capsys.readouterr().out
+    scores = Scores.from_jsonl(tmp_path / "scores.jsonl")
+    assert scores.layers_x == ("embeddings", "layer.0", "layer.1")
+    assert len(scores.measures) == 5
+    assert scores.table() in out
+    for score in scores:
+        same = score.layer_x != "layer.1"
+        assert score.value == pytest.approx(1.0, abs=1e-9) if same else score.value < 0.999
+    for name in ("index.html", "layers.svg", "layers.png"):
+        assert (tmp_path / name).stat().st_size > 1000
+        assert str(tmp_path / name) in out
+    assert out.count(" s  ") == 5, "each step says how long it took"
+
+
+def test_the_demo_goes_on_with_the_stores_it_has(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert demo(tiny_models, tmp_path, "--sentences", "10") == 0
+    first = Scores.from_jsonl(tmp_path / "scores.jsonl")
+    assert demo(tiny_models, tmp_path, "--sentences", "10") == 0
+    assert Scores.from_jsonl(tmp_path / "scores.jsonl") == first
+    capsys.readouterr()
+    assert demo(tiny_models, tmp_path, "--sentences", "11") == 2
+    assert "overwrite" in capsys.readouterr().err
+    assert demo(tiny_models, tmp_path, "--sentences", "11", "--overwrite") == 0
+
+
+def test_the_demo_reads_a_text_of_yours(tiny_models, tmp_path: Path):
+    text = tmp_path / "mine.txt"
+    text.write_text("The key was lost.\n\nWhere was the cabinet?\nnobody slept\n" * 20, encoding="utf-8")
+    assert demo(tiny_models, tmp_path / "out", "--texts", str(text)) == 0
+    assert len(Scores.from_jsonl(tmp_path / "out" / "scores.jsonl")) == 15
