@@ -37,7 +37,7 @@ bench: $(VENV)/.bench ## run the benchmarks: alone on the machine, please
 	$(BIN)/python -m benchmarks
 
 clean: ## remove builds and the virtual environment
-	rm -rf build dist *.egg-info pyrepsim/_core*.so $(VENV)
+	rm -rf build dist demo-output *.egg-info pyrepsim/_core*.so $(VENV)
 
 $(VENV)/.created:
 	@test -n "$(PYTHON)" || { echo "pyrepsim needs Python 3.11 or newer with venv and its C headers, and found none on" \

@@ -55,10 +55,11 @@ def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
 def _to_numpy(array: Any, name: str) -> np.ndarray:
     if isinstance(array, np.ndarray):
         return np.asarray(array)  # subclasses (memmap, matrix) as plain arrays over the same memory
-    torch = sys.modules.get("torch")  # never imported here: a tensor can only exist if its maker was
-    if torch is not None and isinstance(array, torch.Tensor):
-        return _from_torch(array, torch, name)
-    if hasattr(array, "get") and hasattr(array, "__cuda_array_interface__"):
+    import array_api_compat as api  # knows foreign arrays without importing their libraries
+
+    if api.is_torch_array(array):
+        return _from_torch(array, name)
+    if api.is_cupy_array(array):
         return array.get()
     if hasattr(array, "to_numpy"):
         return array.to_numpy()
@@ -79,7 +80,8 @@ def _to_numpy(array: Any, name: str) -> np.ndarray:
     )
 
 
-def _from_torch(tensor: Any, torch: Any, name: str) -> np.ndarray:
+def _from_torch(tensor: Any, name: str) -> np.ndarray:
+    torch = sys.modules["torch"]  # a tensor can only exist if its maker was imported
     if tensor.layout != torch.strided:
         raise DTypeError(f"{name} must be a dense tensor: got layout {tensor.layout}. Call .to_dense() first.")
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()

@@ -13,6 +13,7 @@ __all__ = [
     "PyrepsimError",
     "RowMismatchError",
     "ShapeError",
+    "StateError",
     "StoreError",
     "TextError",
 ]
@@ -64,6 +65,10 @@ class ModelError(PyrepsimError, OSError):
 
 class TextError(PyrepsimError, ValueError):
     """A text source that cannot be read, or a text that does not fit the model."""
+
+
+class StateError(PyrepsimError, RuntimeError):
+    """An object that was left half way through an interrupted call."""
 
 
 class BackendError(PyrepsimError, RuntimeError):

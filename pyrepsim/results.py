@@ -152,9 +152,7 @@ class Scores(Sequence[Score]):
             kept = [score for score in kept if getattr(score, side) in names]
         return Scores(kept)
 
-    def matrix(
-        self, measure: str | None = None
-    ) -> tuple[tuple[str | None, ...], tuple[str | None, ...], np.ndarray]:
+    def matrix(self, measure: str | None = None) -> tuple[tuple[str | None, ...], tuple[str | None, ...], np.ndarray]:
         """Return `(layers_x, layers_y, values)` of one measure: float64, NaN where a pair has no score.
 
         `measure` may be left out when there is only one. Raises OptionError when a pair has two scores

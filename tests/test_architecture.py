@@ -108,9 +108,7 @@ def complaint(room: str, item: Import) -> str | None:
     if top != "pyrepsim" or target in (room, "errors"):
         return None
     if room == FACE:
-        return (
-            f"the face imports {target} lazily" if FLOORS.get(target, 0) > TORCH_FREE and not lazy else None
-        )
+        return f"the face imports {target} lazily" if FLOORS.get(target, 0) > TORCH_FREE and not lazy else None
     if target == "_core":
         return None if room == "backends" else f"only backends knows the engine, not {room}"
     if target not in FLOORS:

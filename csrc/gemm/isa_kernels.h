@@ -15,8 +15,8 @@ constexpr Kernels make_kernels() {
 }
 
 extern const Kernels fp32, fp64;
-const Kernels fp32 = make_kernels<float>();
-const Kernels fp64 = make_kernels<double>();
+constinit const Kernels fp32 = make_kernels<float>();
+constinit const Kernels fp64 = make_kernels<double>();
 
 }  // namespace REPSIM_ISA
 }  // namespace repsim

@@ -46,6 +46,8 @@ class Extract:
     """Branch, tag or commit on the hub."""
     device: str = "auto"
     """auto, cpu or cuda:0."""
+    worker: str | None = None
+    """i/n, counted from 0: this process takes its share of the shards; the last of n to finish completes the store."""
     overwrite: bool = False
     """Throw away a store of another plan that is in the way."""
     dry_run: bool = False
@@ -57,8 +59,9 @@ class Extract:
         plan |= {"long": self.long, "max_length": self.max_length, "batch_tokens": self.batch_tokens}
         plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "device": self.device}
         if not self.dry_run:
-            where = {"out": str(out), "overwrite": self.overwrite}
-            print(say("store", "extract", self.model, self.texts, **where, **plan))
+            where = {"out": str(out), "worker": self.worker, "overwrite": self.overwrite}
+            store = say("store", "extract", self.model, self.texts, **where, **plan)
+            print(f"{out}: this share is done, other workers are not" if store is None else store)
             return 0
         planned = say("plan", "plan_extraction", self.model, self.texts, **plan)
         padding = f"{planned.n_padded - planned.n_tokens:,} of padding"

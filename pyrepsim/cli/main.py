@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -36,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # the parser has printed its help or its complaint
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
-        again = " ".join(["pyrepsim", *words])
+        again = shlex.join(["pyrepsim", *words])
         print(
-            f"\ninterrupted. What was finished is kept; the same command goes on from there:\n  {again}",
+            f"\ninterrupted. Finished shards and checkpoints are kept; to go on:\n  {again}",
             file=sys.stderr,
         )
         return 130

@@ -60,11 +60,11 @@ def _fill(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
 
 def _field_docs(command: type) -> dict[str, str]:
     """Return the docstring under each field, read from the source: Python itself forgets them."""
-    (definition,) = ast.parse(dedent(getsource(command))).body
+    source: Any = ast.parse(dedent(getsource(command)))
     docs = {}
-    for field, below in pairwise(definition.body):
+    for field, below in pairwise(source.body[0].body):
         if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
-            docs[field.target.id] = cleandoc(below.value.value)
+            docs[ast.unparse(field.target)] = cleandoc(ast.literal_eval(below.value))
     return docs
 
 

@@ -11,7 +11,7 @@ from ..errors import OptionError
 from ..measures import Measure
 from ..progress import progress_bar
 from ..results import Score, Scores
-from ..store import ActivationStore
+from ..store import ActivationStore, Representation
 from .checkpoint import Checkpoint
 from .pairing import Layers, layer_groups, layer_pairs
 from .scoring import Engine, as_measures, ordered, score_group
@@ -38,7 +38,7 @@ def compare(
     Parameters
     ----------
     X, Y : arrays of shape (n_samples, n_features_x) and (n_samples, n_features_y), rows matched by position; or two
-        activation stores, rows matched by document, position and token.
+        activation stores, or one layer of each (``store["layer.3"]``), rows matched by document, position and token.
     measures : a measure or several; names such as ``"SVCCA(variance=0.9)"`` do too.
     layers : for stores. ``"same"`` pairs layers of equal name, ``"all"`` every layer with every layer; or a list of
         (layer_x, layer_y).
@@ -50,7 +50,7 @@ def compare(
 
     Returns
     -------
-    A `Score` for two arrays and one measure, otherwise `Scores`, one for each measure and pair of layers.
+    A `Score` for one measure of two arrays or two layers, otherwise `Scores`, one for each measure and pair of layers.
 
     Raises
     ------
@@ -59,25 +59,53 @@ def compare(
     """
     wanted = as_measures(measures)
     engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
-    stores = isinstance(X, ActivationStore)
-    if stores != isinstance(Y, ActivationStore):
+    kinds = {_kind(side) for side in (X, Y)}
+    if kinds == {"store"}:
+        source: ArraySource | StoreSource = StoreSource(X, Y, tokens=tokens)
+        pairs = layer_pairs(source.layers_x, source.layers_y, layers)
+    elif kinds == {"layer"}:
+        source, pairs = StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)]
+    elif kinds == {"array"}:
+        source, pairs = ArraySource(X, Y), [("X", "Y")]
+    else:
         raise OptionError(
-            "compare takes two arrays or two stores: got one of each. For one layer pass np.asarray(store['layer.3'])."
+            f"compare takes two arrays, two layers of stores or two stores: got {' and '.join(sorted(kinds))}. "
+            "For the rows of one layer as an array pass np.asarray(store['layer.3'])."
         )
-    if checkpoint is not None and not stores:
-        raise OptionError(
-            "checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first."
-        )
-    source = StoreSource(X, Y, tokens=tokens) if stores else ArraySource(X, Y)
-    pairs = layer_pairs(source.layers_x, source.layers_y, layers if stores else "all")
+    scores = _stream(source, pairs, wanted, engine, checkpoint, progress if kinds != {"array"} or progress else False)
+    if kinds == {"array"}:
+        scores = [replace(score, layer_x=None, layer_y=None) for score in scores]
+    one = kinds != {"store"} and isinstance(measures, Measure | str)
+    return scores[0] if one else Scores(scores)
+
+
+def _kind(side: Any) -> str:
+    if isinstance(side, ActivationStore):
+        return "store"
+    return "layer" if isinstance(side, Representation) else "array"
+
+
+def _stream(
+    source: ArraySource | StoreSource,
+    pairs: Sequence[tuple[str, str]],
+    measures: Sequence[Measure],
+    engine: Engine,
+    checkpoint: str | os.PathLike[str] | None,
+    progress: bool | None,
+) -> list[Score]:
+    """One pass over the rows of each group of connected layers, then its scores; sums kept on disk if asked for."""
     saved = None
-    if checkpoint is not None and isinstance(source, StoreSource):
-        saved = Checkpoint(checkpoint, source, engine, wanted, pairs)
+    if checkpoint is not None:
+        if isinstance(source, ArraySource):
+            raise OptionError(
+                "checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first."
+            )
+        saved = Checkpoint(checkpoint, source, engine, measures, pairs)
     groups = layer_groups(pairs)
     scores: list[Score] = []
-    with progress_bar(len(groups) * source.n_rows, progress if stores or progress else False, desc="compare") as bar:
+    with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
         for index, group in enumerate(groups):
-            moments = engine.moments(group, source.widths(group), wanted)
+            moments = engine.moments(group, source.widths(group), measures)
             if saved is not None:
                 saved.restore(index, moments)
             bar.update(int(moments.n_samples))
@@ -88,10 +116,5 @@ def compare(
                     saved.save(index, moments)
             if saved is not None:
                 saved.save(index, moments, finished=True)
-            scores += score_group(group, moments, wanted, engine, source.provenance, source)
-    scores = ordered(scores, pairs)
-    if not stores:
-        scores = [replace(score, layer_x=None, layer_y=None) for score in scores]
-        if isinstance(measures, Measure | str):
-            return scores[0]
-    return Scores(scores)
+            scores += score_group(group, moments, measures, engine, source.provenance, source)
+    return ordered(scores, pairs)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ..errors import OptionError
 from ..measures import Measure, parse_measure
@@ -22,7 +23,7 @@ __all__ = ["Engine", "Rereadable", "as_measures", "ordered", "score_group"]
 class Rereadable(Protocol):
     """A source whose rows can be read a second time."""
 
-    def chunks(self, group: LayerGroup, start: int = 0) -> Any: ...
+    def chunks(self, group: LayerGroup, /, start: int = 0) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -129,19 +130,14 @@ def score_group(
     source: Rereadable | None,
 ) -> list[Score]:
     """Every measure on every pair of a group."""
+    about = {**provenance, **engine.describe(moments)}
     scores = []
-    for k, (layer_x, layer_y) in enumerate(group.pairs):
-        pair = _LayerPair(moments, k, group, engine, source)
-        for measure in measures:
-            score = measure.score(pair)
-            scores.append(
-                replace(
-                    score,
-                    layer_x=layer_x,
-                    layer_y=layer_y,
-                    provenance={**provenance, **engine.describe(moments)},
-                )
-            )
+    with threadpool_limits(moments.n_threads, user_api="blas"):  # the d x d algebra keeps to n_threads too
+        for k, (layer_x, layer_y) in enumerate(group.pairs):
+            pair = _LayerPair(moments, k, group, engine, source)
+            for measure in measures:
+                score = measure.score(pair)
+                scores.append(replace(score, layer_x=layer_x, layer_y=layer_y, provenance=about))
     return scores
 
 

@@ -8,6 +8,7 @@ character spans, so that every tokenizer meets running text and words are found 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from ..errors import TextError
 from .documents import Corpus, document_from
 from .text_files import load_hub_dataset, read_dataset, read_file
+
+_SUFFIX = re.compile(r"\.\w{1,8}")
 
 
 def read_texts(
@@ -43,7 +46,7 @@ def read_texts(
         corpus = source
     elif isinstance(source, (str, os.PathLike)):
         corpus = _read_named(os.fspath(source), field, config, split, is_path=isinstance(source, os.PathLike))
-    elif hasattr(source, "column_names") and hasattr(source, "features"):
+    elif hasattr(source, "column_names"):
         corpus = read_dataset(source, field, "a datasets.Dataset")
     elif isinstance(source, Iterable) and not isinstance(source, (bytes, dict)):
         corpus = Corpus(tuple(document_from(str(i), item) for i, item in enumerate(source)), "a list")
@@ -63,12 +66,12 @@ def read_texts(
 def _read_named(
     name: str, field: str | None, config: str | None, split: str | None, *, is_path: bool
 ) -> Corpus:
-    path = Path(name).expanduser()
-    if path.is_file():
+    path = Path(os.path.expanduser(name))  # os.path knows no error for names that no file can have
+    if name and os.path.isfile(path):
         return read_file(path, field)
-    if path.is_dir():
+    if name and os.path.isdir(path):
         raise TextError(f"Texts come from a file: {name!r} is a folder. Give one of the files in it.")
-    if is_path or path.suffix or name.startswith((".", "/", "~")) or name.count("/") > 1:
+    if is_path or _SUFFIX.fullmatch(path.suffix) or name.startswith((".", "/", "~")):
         raise TextError(
             f"The text file must exist: {name!r} does not (working directory {str(Path.cwd())!r})."
         )

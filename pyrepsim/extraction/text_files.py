@@ -14,7 +14,8 @@ TEXT_FIELDS = ("text", "sentence")
 WORD_FIELDS = ("words", "tokens")
 
 _JSONL = (".jsonl", ".ndjson")
-_CONLLU = (".conllu", ".conllup")
+_CONLLU = (".conllu",)
+_OTHERS = (".json", ".csv", ".tsv", ".parquet", ".conll", ".gz", ".zip")
 
 
 def read_file(path: Path, field: str | None) -> Corpus:
@@ -24,7 +25,7 @@ def read_file(path: Path, field: str | None) -> Corpus:
         raise TextError(
             f"field= names a field of JSONL records or a column: {str(path)!r} has none. Leave it out."
         )
-    if suffix in (".json", ".csv", ".tsv", ".parquet"):
+    if suffix in _OTHERS:
         raise TextError(
             f"Text files are plain text, JSONL or CoNLL-U: {str(path)!r} ends in {suffix}. "
             "Load it with `datasets.load_dataset` and give that, or convert it to JSONL."
@@ -96,6 +97,8 @@ def _conllu_sentences(file: Any, path: Path) -> Iterator[Document]:
     try:
         for number, sentence in enumerate(conllu.parse_incr(file), 1):
             key = sentence.metadata.get("sent_id", f"sentence {number}")
+            if any("misc" not in word for word in sentence):
+                raise TextError(f"{str(path)!r} must be CoNLL-U: {key!r} has lines of fewer than ten columns.")
             yield Document.from_words(key, [word["form"] for word in sentence if isinstance(word["id"], int)])
     except conllu.exceptions.ParseException as error:
         raise TextError(f"{str(path)!r} must be CoNLL-U: {error}. Check the file's columns.") from error

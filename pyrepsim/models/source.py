@@ -33,8 +33,8 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
         If the folder is not a model, or the hub does not have the id, or cannot be reached.
     """
     name = os.fspath(model)
-    folder = Path(name).expanduser()
-    if folder.exists():
+    folder = Path(os.path.expanduser(name))
+    if os.path.exists(folder):
         if revision is not None:
             raise OptionError(
                 f"A revision names a commit on the hub: {name!r} is a folder here. Leave revision out."

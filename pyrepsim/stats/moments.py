@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import check_paired, rows_view
 from ..backends import default_threads, get_backend
-from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StoreError
+from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError
 from .pair import Pair, Side, pair_of, side_of
 from .state import State
 
@@ -71,6 +71,7 @@ class MomentsSet:
             kind: self._backend.Moments(self.widths, self.pairs, rows=kind, precision=precision) for kind in self.rows
         }
         self._merged: dict[str, State] = {}
+        self._torn = False
         self._states: dict[str, State] = {}
         self._sides: dict[tuple[str, int], Side] = {}
 
@@ -80,8 +81,11 @@ class MomentsSet:
 
     @property
     def n_samples(self) -> float:
-        live = next(iter(self._live.values())).n_samples
-        return live + (self._merged[self.rows[0]].n_samples if self._merged else 0)
+        return self._n_live + (self._merged[self.rows[0]].n_samples if self._merged else 0)
+
+    @property
+    def _n_live(self) -> int:
+        return next(iter(self._live.values())).n_samples
 
     def update(self, chunk: Sequence[Any]) -> None:
         """Add one chunk: an array (n, width) for each representation, rows matched by position.
@@ -89,6 +93,7 @@ class MomentsSet:
         Raises NonFiniteError, DegenerateError (a row without direction, for unit rows) or ShapeError before anything
         is added: a refused chunk leaves the sums as they were.
         """
+        self._refuse_if_torn()
         views = [rows_view(array, label) for array, label in zip(chunk, self.labels, strict=True)]
         for view, width, label in zip(views, self.widths, self.labels, strict=True):
             if view.shape != (views[0].shape[0], width):
@@ -97,11 +102,13 @@ class MomentsSet:
                     f"and the width declared: got {view.shape}."
                 )
             self._refuse_bad_rows(view, label)
+        self._forget()
+        self._torn = True  # until every row transform has had every row
         for start in range(0, len(views[0]), _ROWS_PER_CALL):
             part = [view[start : start + _ROWS_PER_CALL] for view in views]
             for moments in self._live.values():
                 moments.update(part, self.n_threads)
-        self._forget()
+        self._torn = False
 
     def state(self, rows: str = "raw") -> State:
         """The sums over all rows so far: frozen, and their own memory."""
@@ -112,6 +119,7 @@ class MomentsSet:
                 f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
                 f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
             )
+        self._refuse_if_torn()
         state = self._as_state(self._live[rows].get_state(complete=True), rows)
         self._states[rows] = self._merged[rows] + state if self._merged else state
         return self._states[rows]
@@ -139,6 +147,7 @@ class MomentsSet:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything, so that `load` continues to the same bits. Written aside, then renamed over ``path``."""
+        self._refuse_if_torn()
         arrays: dict[str, Any] = {}
         header = {
             "format": "pyrepsim moments 1",
@@ -162,6 +171,7 @@ class MomentsSet:
 
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Take over what `save` wrote; the options must be those of the accumulator that wrote it."""
+        self._torn = False
         with _opened(path) as file:
             header = json.loads(bytes(file["header"]))
             ours = {
@@ -191,18 +201,25 @@ class MomentsSet:
         self._states.clear()
         self._sides.clear()
 
+    def _refuse_if_torn(self) -> None:
+        if self._torn:
+            raise StateError(
+                "moments are read and fed only while whole: an earlier update was interrupted half way through its "
+                "rows. Start again, or restore the last file that save(...) wrote."
+            )
+
     def _refuse_bad_rows(self, view: np.ndarray, label: str) -> None:
         bad = self._backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
-                f"{label} must be finite: got {view[bad]} at row {bad[0]}, feature {bad[1]} of this chunk. "
+                f"{label} must be finite: got {view[bad]} at row {self._n_live + bad[0]}, feature {bad[1]}. "
                 "Drop or repair such rows in both representations."
             )
         for kind in self.rows:
             bad = self._backend.first_directionless_row(view, kind, self.n_threads)
             if bad is not None:
                 raise DegenerateError(
-                    f"row {bad[0]} of {label} (in this chunk) {_REMEDY[kind]}. Drop it from both representations, "
+                    f"row {self._n_live + bad[0]} of {label} {_REMEDY[kind]}. Drop it from both representations, "
                     "or use a metric that does not divide by row norms (sqeuclidean, dot)."
                 )
 

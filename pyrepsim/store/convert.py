@@ -39,13 +39,15 @@ class Converter:
         step = max(1, _BLOCK_VALUES // width)
         for start in range(0, n_rows, step):
             source = np.ascontiguousarray(self._array[start : start + step])
-            if not np.isfinite(largest(source)):
+            top = largest(source)
+            if not np.isfinite(top):
                 self._blame(source, start)
             with np.errstate(over="ignore", under="ignore"):
                 block = source.astype(self._dtype, copy=False)
-            top = largest(block)
-            if not np.isfinite(top):
-                raise DoesNotFit
+            if block is not source:
+                top = largest(block)
+                if not np.isfinite(top):
+                    raise DoesNotFit
             self.absmax = max(self.absmax, top)
             if start < SHIFT_ROWS:
                 with np.errstate(over="ignore"):
@@ -67,14 +69,13 @@ class Converter:
 
 
 def largest(block: np.ndarray) -> float:
-    """The largest magnitude in a contiguous block; inf if there is an infinity or a NaN.
+    """The largest magnitude in a contiguous block; infinite or NaN if there is such a value.
 
-    IEEE magnitudes are ordered like the integers with the same bits, which NumPy compares much faster than
-    halves.
+    IEEE magnitudes are ordered like the integers with the same bits, which NumPy compares far faster than
+    halves; NaN comes last.
     """
     if not block.size:
         return 0.0
     word = _WORDS[block.dtype.itemsize]
     bits = (block.view(word) & word.type(np.iinfo(word).max >> 1)).max()
-    value = float(np.asarray(bits, dtype=word).reshape(1).view(block.dtype)[0])
-    return value if value == value else float("inf")
+    return float(np.asarray(bits, dtype=word).reshape(1).view(block.dtype)[0])

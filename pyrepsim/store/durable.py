@@ -37,8 +37,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class DurableFile:
-    """A file under a temporary name, with a running checksum, that gets its own name when all bytes are on
-    disk.
+    """A file with a running checksum, under a temporary name until all its bytes are on disk.
 
     Write, then ``finish()``: fsync, rename, fsync of the folder. Leaving the with-block otherwise removes it.
     """

@@ -24,9 +24,8 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
 
     ``"npy"``: ``<layer>.npy`` of shape (n_rows, width) per layer, and ``rows.npz`` with the token columns.
     ``"safetensors"``: ``<layer>.safetensors`` with the tensor ``activation``, and ``rows.safetensors``.
-    ``"arrow"``: ``store.arrow``, an Arrow IPC file with a column per token column and per layer (fixed-size
-    lists);
-    ``datasets.Dataset.from_file`` and pandas read it. Needs pyarrow.
+    ``"arrow"``: ``store.arrow``, an Arrow IPC file with a column per token column and, as fixed-size lists,
+    per layer. Needs pyarrow.
 
     Values are exact: bfloat16 and mixed shards become float32 where a format has no bfloat16 (npy, Arrow).
     """

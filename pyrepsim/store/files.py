@@ -88,7 +88,7 @@ def read_into(fd: int, buffer: memoryview, offset: int, where: str) -> None:
         got = os.preadv(fd, [buffer[done:]], offset + done)
         if not got:
             raise CorruptStoreError(
-                f"{where} must have at least {offset + len(buffer)} bytes: it ended after {offset + done}. "
+                f"{where} must have at least {offset + len(buffer)} bytes: found {os.fstat(fd).st_size}. "
                 "It was cut while it was being read; stop whatever writes there."
             )
         done += got

@@ -1,5 +1,4 @@
-"""The 4096 bytes in front of a payload: a safetensors header that is wholly determined by plan, layer and
-shard.
+"""The 4096 bytes before a payload: a safetensors header, wholly determined by plan, layer and shard.
 
 Because a reader can compute it, checking means comparing: no header of ours is ever interpreted, so none can
 lie. What is parsed below is parsed only to say what is wrong with it.

@@ -28,7 +28,7 @@ DTYPES: dict[str, np.dtype] = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float32": np.dtype("<f4"),
 }
-CHECKSUMS: dict[str, Callable[[], Any]] = {"xxh3_128": xxhash.xxh3_128, "sha256": hashlib.sha256}
+CHECKSUMS: dict[str, Callable[..., Any]] = {"xxh3_128": xxhash.xxh3_128, "sha256": hashlib.sha256}
 
 _LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SHARD_FILE = re.compile(r"(?:\.tmp-)?shard-(\d{5,9})\.safetensors")

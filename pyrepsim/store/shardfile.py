@@ -15,8 +15,6 @@ from .layout import PAGE, Parts
 GATHER_BYTES = 16 << 20
 """Span of the file that is looked at at once when rows are picked: bounds memory, however few are picked."""
 
-_WILLNEED = getattr(os, "POSIX_FADV_WILLNEED", None)
-
 
 class ShardFile:
     """The payload of a shard file, an array of shape (rows, width). Whatever it returns is read-only.
@@ -70,15 +68,11 @@ class ShardFile:
         return out
 
     def will_need(self, start: int, stop: int) -> None:
-        """Ask the system to fetch these rows while we are busy with others."""
+        """Ask the system to fetch these rows of a map while we are busy with others; read() has its read-ahead."""
         offset, stop = PAGE + start * self._stride, PAGE + min(stop, self._shape[0]) * self._stride
-        if stop <= offset:
-            return
-        if self._map is not None:
+        if self._map is not None and offset < stop:
             offset -= offset % mmap.PAGESIZE
             self._map.madvise(mmap.MADV_WILLNEED, offset, stop - offset)
-        elif _WILLNEED is not None:
-            os.posix_fadvise(self._fd, offset, stop - offset, _WILLNEED)
 
     def done_before(self, row: int) -> None:
         """Rows below ``row`` have been used: their pages may leave resident memory."""

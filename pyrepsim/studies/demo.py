@@ -32,6 +32,10 @@ class Demo:
 
     def run(self, _say: object = None) -> int:
         """Run all steps, one after the other."""
+        ours = self.model_a is None
+        if ours != (self.model_b is None):
+            raise OptionError("The demo compares two models: got one. Give both --model-a and --model-b, or neither.")
+
         import pyrepsim as rs
 
         from ..models.demo import demo_models
@@ -40,18 +44,16 @@ class Demo:
         started = time.perf_counter()
         out = Path(self.out)
 
-        if (self.model_a is None) != (self.model_b is None):
-            raise OptionError("The demo compares two models: got one. Give both --model-a and --model-b, or neither.")
-        ours = self.model_a is None
         a, b = demo_models() if ours else (self.model_a, self.model_b)
         print(f"model a: {a}\nmodel b: {b}\n")
 
         texts = sample_sentences(self.sentences) if self.texts is None else self.texts
 
         with _step("extract all layers of model a"):
-            x = rs.extract(a, texts, out=out / "acts-a", overwrite=self.overwrite)
+            rs.extract(a, texts, out=out / "acts-a", overwrite=self.overwrite)
         with _step("extract all layers of model b"):
-            y = rs.extract(b, texts, out=out / "acts-b", same_plan_as=x, overwrite=self.overwrite)
+            rs.extract(b, texts, out=out / "acts-b", same_plan_as=out / "acts-a", overwrite=self.overwrite)
+        x, y = rs.open_store(out / "acts-a"), rs.open_store(out / "acts-b")
 
         measures = [
             rs.LinearCKA(debiased=True),

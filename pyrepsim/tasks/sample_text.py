@@ -164,7 +164,8 @@ def _parse(rules: str, words: str) -> dict[str, list[str]]:
 
 def _blocks(text: str) -> list[tuple[str, str]]:
     """Split `name: body` blocks, whose bodies are indented."""
-    return [tuple(block.split(":", 1)) for block in re.split(r"\n(?=\w)", text.strip())]
+    found = (block.partition(":") for block in re.split(r"\n(?=\w)", text.strip()))
+    return [(name, body) for name, _, body in found]
 
 
 _CHOICES = _parse(_RULES, _WORDS)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.cli import main as entry
 from pyrepsim.cli import transcript
 from pyrepsim.cli.main import COMMANDS
+from pyrepsim.errors import StoreError
 
 LAYERS = ("embeddings", "layer.0", "layer.1")
 
@@ -124,7 +126,7 @@ def test_an_error_is_one_message_and_status_2(run, stores, words: list[str], mes
 
 def test_debug_shows_where_an_error_came_from(run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYREPSIM_DEBUG", "1")
-    with pytest.raises(rs.store.StoreError if hasattr(rs, "store") else OSError):
+    with pytest.raises(StoreError, match="there is none at absent"):
         run("profile", "absent")
 
 
@@ -155,6 +157,9 @@ def test_options_that_have_their_default_are_not_said(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == "# a: 1\nimport pyrepsim as rs\nmeasure = rs.parse_measure('CCA')\n"
 
 
-def test_the_module_is_the_command():
-    assert entry is not None
-    assert (Path(rs.__file__).parent / "__main__.py").read_text(encoding="utf-8").count("main") >= 2
+def test_the_module_is_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["pyrepsim", "--version"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("pyrepsim", run_name="__main__")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("pyrepsim ")

@@ -57,6 +57,13 @@ def test_chosen_pairs_keep_their_order(stores):
     assert [(s.layer_x, s.layer_y) for s in scores] == pairs
 
 
+def test_one_layer_of_each(stores):
+    base, tuned = stores
+    score = rs.compare(base["layer.1"], tuned["embeddings"], rs.LinearCKA())
+    (expected,) = rs.compare(base, tuned, rs.LinearCKA(), layers=[("layer.1", "embeddings")])
+    assert (score.value, score.n_samples, score.layer_x) == (expected.value, 2700, "layer.1")
+
+
 def test_which_tokens(stores):
     base, tuned = stores
     counts = {t: rs.compare(base, tuned, rs.LinearCKA(), tokens=t)[0].n_samples for t in ("content", "all", "special")}
@@ -95,7 +102,7 @@ def test_what_does_not_match_is_refused(stores, tmp_path):
         rs.compare(base, tuned, rs.LinearCKA(), layers=["layer1"])
     with pytest.raises(OptionError, match="'same', 'all'"):
         rs.compare(base, tuned, rs.LinearCKA(), layers="diagonal")
-    with pytest.raises(OptionError, match="two arrays or two stores"):
+    with pytest.raises(OptionError, match="got array and store"):
         rs.compare(base, np.ones((3000, 4)), rs.LinearCKA())
     with pytest.raises(OptionError, match="with parentheses"):
         rs.compare(base, tuned, rs.LinearCKA)

@@ -15,9 +15,7 @@ MEASURES = ("LinearCKA(debiased=True)", "SVCCA", "RSA")
 def make_scores() -> Callable[..., Scores]:
     """Make scores of n layers: one-to-one, or every layer with every layer."""
 
-    def make(
-        n: int = 4, *, every: bool = False, measures=MEASURES, interval: bool = False, **provenance
-    ) -> Scores:
+    def make(n: int = 4, *, every: bool = False, measures=MEASURES, interval: bool = False, **provenance) -> Scores:
         layers = ["embeddings", *(f"layer.{i}" for i in range(n - 1))]
         provenance = {"model_x": "bert-base-uncased", "model_y": "runs/mnli/seed0"} | provenance
         found = []

@@ -65,9 +65,7 @@ def test_no_scores():
     assert "no scores" in Scores()._repr_html_()
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.5, "0.5000"), (-0.00001, "-0.0000"), (1e5, "1e+05"), (99.5, "99.5000")]
-)
+@pytest.mark.parametrize(("value", "text"), [(0.5, "0.5000"), (-0.00001, "-0.0000"), (1e5, "1e+05"), (99.5, "99.5000")])
 def test_values_are_short(value: float, text: str):
     assert format_value(value) == text
 

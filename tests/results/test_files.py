@@ -48,9 +48,7 @@ def test_jsonl_is_json_that_others_read(tmp_path: Path):
         json.loads(line, parse_constant=refuse)
 
 
-@pytest.mark.parametrize(
-    "line", ["{", "[]", '{"value": 1}', '{"value": 1, "measure": "a", "details": {}, "x": 1}']
-)
+@pytest.mark.parametrize("line", ["{", "[]", '{"value": 1}', '{"value": 1, "measure": "a", "details": {}, "x": 1}'])
 def test_a_file_of_something_else_is_refused(tmp_path: Path, line: str):
     path = SCORES.to_jsonl(tmp_path / "s.jsonl")
     path.write_text(path.read_text(encoding="utf-8") + "\n" + line, encoding="utf-8")

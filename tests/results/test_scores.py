@@ -12,9 +12,7 @@ from pyrepsim.errors import LayerError, OptionError
 from pyrepsim.results import Score, Scores
 
 
-def score(
-    value: float, measure: str = "CKA", layer_x: str = "layer.0", layer_y: str = "layer.0", **more
-) -> Score:
+def score(value: float, measure: str = "CKA", layer_x: str = "layer.0", layer_y: str = "layer.0", **more) -> Score:
     return Score(value, measure, 100, layer_x=layer_x, layer_y=layer_y, **more)
 
 

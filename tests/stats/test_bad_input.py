@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyrepsim import compare
-from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError, StateError
 from pyrepsim.measures import CCA, RSA, LinearCKA
 from pyrepsim.stats import MomentsSet, PairedMoments
 from tests.helpers.data import cast
@@ -23,9 +23,9 @@ def test_nonfinite_entries(rng, dtype, bad, backend):
     broken = X.copy()
     broken[431, 17] = bad
     broken[500, 2] = bad
-    with pytest.raises(NonFiniteError, match="row 431, feature 17"):
+    with pytest.raises(NonFiniteError, match="Y must be finite: got .* at row 1031, feature 17"):
         moments.update(X, broken)
-    with pytest.raises(NonFiniteError, match="row 431, feature 17"):
+    with pytest.raises(NonFiniteError, match="X must be finite: got .* at row 1031, feature 17"):
         moments.update(np.asfortranarray(broken), X)
     assert moments.n_samples == 600
     np.testing.assert_array_equal(moments.state().products[0], before)
@@ -62,6 +62,23 @@ def test_overflowing_sums_are_named(rng):
     X = rng.standard_normal((50, 4)) * 1e200
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="overflowed"):
         compare(X, X, LinearCKA())
+
+
+def test_an_update_that_was_interrupted_is_noticed(rng, monkeypatch):
+    X = rng.standard_normal((40, 4))
+    moments = PairedMoments(4, 4, rows=("raw", "unit"), backend="reference")
+    moments.update(X, X)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moments._live["unit"], "update", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            moments.update(X, X)
+    for use in (moments.pair, lambda: moments.update(X, X), lambda: moments.save("x")):
+        with pytest.raises(StateError, match="interrupted"):
+            use()
 
 
 def test_shapes(rng):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pyrepsim.errors import StoreError
-from pyrepsim.store import StoreWriter, open_store, verify
+from pyrepsim.store import StoreWriter, durable, open_store, verify
 from pyrepsim.store.durable import claim
 
 from . import worker
@@ -36,6 +37,11 @@ KILL_POINTS = [
     "rename@manifest:*",
     "sealed:*",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_fsync() -> None:
+    """Here the disk is meant."""
 
 
 def start(path: Path, fault: str | None = None) -> subprocess.Popen:
@@ -125,6 +131,13 @@ def test_a_bit_that_flips_on_its_way_to_the_disk_is_found(tmp_path, monkeypatch,
     assert (problem.shard, problem.layer) == (2, None if layer == "tokens" else layer)
 
 
+def test_a_system_that_takes_a_few_bytes_at_a_time(tmp_path, undisturbed, tree, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:1000]))
+    worker.main(str(tmp_path / "s"))
+    assert tree(tmp_path / "s") == tree(undisturbed)
+
+
 def test_many_workers_on_the_same_shards_make_one_store(tmp_path, undisturbed, tree):
     path = tmp_path / "s"
     workers = [start(path) for _ in range(4)]
@@ -151,9 +164,24 @@ def test_the_second_writer_of_a_shard_loses_cleanly(tmp_path, tree):
     assert not second.commit(0, *worker.shard_of(0))
 
 
-def test_without_locks_a_lone_writer_still_works(tmp_path, undisturbed, tree, monkeypatch):
-    import errno
+def test_a_claim_whose_file_is_removed_before_it_is_locked_is_claimed_again(tmp_path, monkeypatch):
+    lock, locked = durable._lock, []
 
+    def late(fd, wait):
+        if not locked:
+            (tmp_path / ".claim-x").unlink()  # as its last holder does
+        locked.append(fd)
+        return lock(fd, wait)
+
+    monkeypatch.setattr(durable, "_lock", late)
+    with claim(tmp_path, "x") as state:
+        assert state == "held"
+        assert len(locked) == 2
+        with claim(tmp_path, "x") as other:
+            assert other == "busy"
+
+
+def test_without_locks_a_lone_writer_still_works(tmp_path, undisturbed, tree, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 

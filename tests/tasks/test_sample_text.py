@@ -28,7 +28,14 @@ def test_sentences_differ_in_wording_and_length():
 
 @pytest.mark.parametrize(
     "slip",
-    [r"[{}~\xa0]", r"\ba [aeiou]", r"\ban [^aeiouh]", r"  ", r"^\"?[a-z]", r"\bthe keys was\b", r"\bthe key were\b"],
+    [
+        r"[{}~\xa0]",
+        r"\ba ([aeiou]|hour\b)",
+        r"\ban [^aeiouh]",
+        r"  ",
+        r"^\"?[a-z]",
+        r"^The (keys was|key were)\b",
+    ],
 )
 def test_no_slip_of_grammar(slip: str):
     assert [sentence for sentence in sample_sentences(2000) if re.search(slip, sentence)] == []

@@ -1,0 +1,239 @@
+"""Extraction as a process: resumed, shared between workers, overflowing, failing, quiet."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pyrepsim.errors import LayerError, NonFiniteError, OptionError, StoreError
+from pyrepsim.extraction import extract, read_texts
+from pyrepsim.extraction.engine import extract_shards
+from pyrepsim.models import Encoder, load_encoder
+from pyrepsim.store import open_store, verify
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = [f"the keys {'are here ' * (i % 7)}{i}" for i in range(60)]
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """About nine shards for TEXTS."""
+    monkeypatch.setattr("pyrepsim.extraction.limits.SHARD_TOKENS", 100)
+
+
+def test_the_store_says_how_it_was_made(folders: dict[str, Path], tmp_path: Path):
+    store = extract(folders["base"], ["the keys"], tmp_path / "s", layers=["layer.1", 0], device="cpu")
+    assert store.layers == ("embeddings", "layer.1")
+    plan = store.plan
+    assert plan["model"]["id"] == str(folders["base"])
+    assert plan["model"]["weights"] == load_encoder(folders["base"], device="cpu").weights
+    assert plan["policy"]["max_length"] == 64
+    assert plan["environment"]["device"] == "cpu"
+    assert set(plan["rows"]) == {"texts", "documents", "unit", "tokens", "batches"}
+    assert verify(tmp_path / "s") == []
+
+
+@pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("count", [1, 2, 3, 20])
+def test_any_number_of_workers_make_the_same_store(base: Encoder, count: int, tmp_path: Path):
+    alone = extract(base, TEXTS, tmp_path / "alone")
+    stores = [extract(base, TEXTS, tmp_path / "many", worker=f"{i}/{count}") for i in range(count)]
+    assert [store for store in stores[:8] if store is not None][-1].digest == alone.digest
+    assert stores[0] is None or count == 1
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_worker_by_environment(base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert extract(base, TEXTS, tmp_path / "s") is None
+    committed = sorted(int(path.stem) for path in (tmp_path / "s" / "journal").glob("*.json"))
+    assert committed == list(range(1, max(committed) + 1, 2))
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_an_interrupted_run_goes_on_and_ends_the_same(
+    base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    whole = extract(base, TEXTS, tmp_path / "whole")
+    calls = []
+
+    def stop_after_a_few(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    original = Encoder.hidden_states
+    monkeypatch.setattr(Encoder, "hidden_states", stop_after_a_few)
+    with pytest.raises(KeyboardInterrupt):
+        extract(base, TEXTS, tmp_path / "s", batch_tokens=4096)
+    with pytest.raises(StoreError):
+        open_store(tmp_path / "s")
+    left = len(calls)
+    committed = len(list((tmp_path / "s" / "journal").glob("*.json")))
+    assert 0 < committed < len(whole.plan["rows"]) * 10
+    again = extract(base, TEXTS, tmp_path / "s")
+    assert again.digest == whole.digest
+    assert len(calls) > left
+    done = len(calls)
+    assert extract(base, TEXTS, tmp_path / "s").digest == whole.digest
+    assert len(calls) == done, "nothing is computed again for a sealed store"
+
+
+def test_kill_9_in_the_middle(folders: dict[str, Path], tmp_path: Path):
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "import pyrepsim.extraction.limits as limits; limits.SHARD_TOKENS = 100\n"
+        "from pyrepsim.extraction import extract\n"
+        "from tests.extraction.test_extract import TEXTS\n"
+        f"print(extract({str(folders['base'])!r}, TEXTS, sys.argv[1], device='cpu').digest)"
+    )
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code]
+    environ = {key: value for key, value in os.environ.items() if key != "PYREPSIM_FAULT"}
+    killed = environ | {"PYREPSIM_FAULT": "write:3:kill"}
+    run = subprocess.run([*command, str(tmp_path / "s")], cwd=ROOT, env=killed, capture_output=True)
+    assert run.returncode == -signal.SIGKILL, run.stderr.decode()
+    outputs = [
+        subprocess.run(
+            [*command, str(tmp_path / name)], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+        ).stdout
+        for name in ("s", "undisturbed")
+    ]
+    assert outputs[0] == outputs[1]
+
+
+def test_another_plan_does_not_go_into_a_store(base: Encoder, tmp_path: Path):
+    extract(base, ["the keys"], tmp_path / "s")
+    with pytest.raises(StoreError, match="differs in"):
+        extract(base, ["the keys"], tmp_path / "s", dtype="float32")
+    store = extract(base, ["the keys"], tmp_path / "s", dtype="float32", overwrite=True)
+    assert store.dtype == "float32"
+
+
+def test_overwrite_removes_stores_only(base: Encoder, tmp_path: Path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    with pytest.raises(StoreError):
+        extract(base, ["the keys"], tmp_path / "thesis", overwrite=True)
+    assert (tmp_path / "thesis" / "chapter.tex").exists()
+
+
+def test_the_plan_of_another_store(encoders: dict[str, Encoder], sentences: list[str], tmp_path: Path):
+    first = extract(encoders["base"], sentences, tmp_path / "a", batch_tokens=70)
+    second = extract(encoders["tuned"], sentences, tmp_path / "b", same_plan_as=first)
+    third = extract(encoders["tuned"], sentences, tmp_path / "c", same_plan_as=str(tmp_path / "a"))
+    assert second.plan["rows"] == first.plan["rows"]
+    assert second.rows_digest == first.rows_digest
+    assert third.digest == second.digest
+    with pytest.raises(OptionError, match="same tokens"):
+        extract(encoders["gpt2"], sentences, tmp_path / "d", same_plan_as=first)
+
+
+def test_a_store_of_arrays_has_no_plan_to_share(base: Encoder, tmp_path: Path):
+    from pyrepsim.store import write_store
+
+    write_store(tmp_path / "arrays", {"x": np.zeros((3, 2), np.float32)})
+    with pytest.raises(OptionError, match="no extraction plan in it"):
+        extract(base, ["the keys"], tmp_path / "s", same_plan_as=tmp_path / "arrays")
+
+
+def test_nan_is_refused_by_layer_and_document(folders: dict[str, Path], tmp_path: Path):
+    encoder = load_encoder(folders["base"], device="cpu")
+    river = encoder.tokenizer.convert_tokens_to_ids("river")
+    with torch.no_grad():
+        encoder.module.embeddings.word_embeddings.weight[river] = float("nan")
+    with pytest.raises(NonFiniteError, match=r"in layer 'embeddings' for document '2' \('the river'\)"):
+        extract(encoder, ["keys", "run", "the river", "here"], tmp_path / "s")
+
+
+@pytest.fixture
+def loud(folders: dict[str, Path]) -> Encoder:
+    """An encoder whose layer.1 overflows float16 on texts with "river" in them."""
+    encoder = load_encoder(folders["base"], device="cpu")
+    last = encoder.module.encoder.layer[1]
+    river = encoder.tokenizer.convert_tokens_to_ids("river")
+    original = encoder.module.forward
+
+    def forward(input_ids: torch.Tensor, **options: object) -> object:
+        output = original(input_ids=input_ids, **options)
+        scale = 1.0 + 1e6 * (input_ids == river).any(dim=1).float()
+        output.hidden_states = (*output.hidden_states[:-1], output.hidden_states[-1] * scale[:, None, None])
+        return output
+
+    assert last is not None
+    encoder.module.forward = forward
+    return encoder
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_overflow_upgrades_the_shard_and_leaves_no_trace_elsewhere(loud: Encoder, tmp_path: Path):
+    texts = [*TEXTS[:30], "the river", *TEXTS[30:]]
+    store = extract(loud, texts, tmp_path / "s")
+    exact = extract(loud, texts, tmp_path / "exact", dtype="float32")
+    wide = np.asarray(store["layer.1"][:]) if hasattr(store["layer.1"], "__getitem__") else None
+    found = [np.concatenate([c.astype(np.float32) for c in s["layer.1"].chunks()]) for s in (store, exact)]
+    assert wide is None or np.isfinite(wide).all()
+    assert np.abs(found[1]).max() > 65504
+    scale = np.abs(found[1]).max(axis=1, keepdims=True)
+    assert (np.abs(found[0] - found[1]) / scale).max() < 2.0**-11
+    # A worker that meets the loud shard last, or never met an overflow, writes the same bytes.
+    for index in (3, 2, 1, 0):
+        last = extract(loud, texts, tmp_path / "workers", worker=f"{index}/4")
+    assert last.digest == store.digest
+
+
+def test_progress_is_shown_on_request_and_quiet_otherwise(
+    base: Encoder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    extract(base, TEXTS, tmp_path / "quiet")
+    assert capfd.readouterr() == ("", "")
+    extract(base, TEXTS, tmp_path / "loud", progress=True)
+    shown = capfd.readouterr().err
+    assert "extract: 100%" in shown
+    assert "tokens/s" in shown
+
+
+def test_the_log_says_how_fast(base: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.INFO, logger="pyrepsim.extraction"):
+        extract(base, TEXTS, tmp_path / "s")
+    assert "tokens/s" in caplog.text
+    assert "not padding" in caplog.text
+
+
+def test_a_full_disk_is_a_store_error(base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("PYREPSIM_FAULT", "write:0:enospc")
+    with pytest.raises(StoreError, match="space"):
+        extract(base, TEXTS, tmp_path / "s")
+    monkeypatch.delenv("PYREPSIM_FAULT")
+    assert extract(base, TEXTS, tmp_path / "s") is not None
+
+
+def test_errors_come_before_the_folder(base: Encoder, tmp_path: Path):
+    with pytest.raises(OptionError):
+        extract(base, TEXTS, tmp_path / "s", dtype="int8")
+    with pytest.raises(LayerError):
+        extract(base, TEXTS, tmp_path / "s", layers="layer.9")
+    with pytest.raises(OptionError):
+        extract(base, TEXTS, tmp_path / "s", worker="2/2")
+    assert not (tmp_path / "s").exists()
+
+
+def test_texts_from_a_file_and_a_model_from_a_path(folders: dict[str, Path], tmp_path: Path):
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS))
+    from_file = extract(str(folders["base"]), str(tmp_path / "texts.txt"), tmp_path / "a", device="cpu")
+    from_list = extract(folders["base"], read_texts(TEXTS), tmp_path / "b", device="cpu")
+    assert from_file.rows_digest == from_list.rows_digest
+    assert replace is not None
+    assert extract_shards is not None
+    shutil.rmtree(tmp_path / "a")

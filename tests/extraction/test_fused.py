@@ -1,0 +1,116 @@
+"""compare_models: the same scores as two stores compared, without the stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pyrepsim.comparison import compare
+from pyrepsim.errors import NonFiniteError, OptionError, RowMismatchError, TextError
+from pyrepsim.extraction import compare_models, extract
+from pyrepsim.models import Encoder, load_encoder
+from pyrepsim.results import Score
+
+# Layer normalisation leaves these models one dimension short, so measures that invert a covariance are left out.
+MEASURES = ["LinearCKA(debiased=True)", "Procrustes"]
+
+
+@pytest.fixture
+def texts() -> list[str]:
+    rng = np.random.default_rng(0)
+    words = ["the", "keys", "are", "here", "running", "river", "qz", "unable", "bank", "flows"]
+    return [" ".join(rng.choice(words, size)) for size in rng.integers(1, 16, 80)]
+
+
+def values(scores: Sequence[Score]) -> dict[tuple[str, str | None, str | None], float]:
+    return {(score.measure, score.layer_x, score.layer_y): score.value for score in scores}
+
+
+@pytest.mark.parametrize("tokens", ["content", "all"])
+@pytest.mark.parametrize("layers", ["same", "all"])
+def test_the_scores_are_those_of_stores(
+    encoders: dict[str, Encoder], texts: list[str], tokens: str, layers: str, tmp_path: Path
+):
+    pair = encoders["base"], encoders["tuned"]
+    stores = [extract(encoder, texts, tmp_path / encoder.weights, dtype="float32") for encoder in pair]
+    if layers == "same":
+        layers = [("layer.0", "layer.0"), ("embeddings", "embeddings")]
+    wanted = values(compare(*stores, MEASURES, tokens=tokens, layers=layers))
+    scores = compare_models(*pair, texts, MEASURES, tokens=tokens, layers=layers)
+    found = values(scores)
+    assert found.keys() == wanted.keys()
+    assert max(abs(found[key] - wanted[key]) for key in wanted) < 1e-9  # the order of sums differs
+    assert scores[0].n_samples == int(stores[0].rows.mask(tokens).sum())
+    assert scores[0].provenance["weights_x"] == pair[0].weights
+
+
+@pytest.mark.parametrize("words", ["first", "mean"])
+def test_models_with_different_tokenizers_meet_at_the_words(
+    encoders: dict[str, Encoder], texts: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pair = encoders["base"], encoders["gpt2"]
+    stores = [
+        extract(encoder, texts, tmp_path / encoder.weights, words=words, dtype="float32") for encoder in pair
+    ]
+    wanted = values(compare(*stores, MEASURES))
+    monkeypatch.setattr("pyrepsim.extraction.limits.SHARD_TOKENS", 100)  # many shards, cut by one tokenizer
+    scores = compare_models(*pair, texts, MEASURES, words=words)
+    found = values(scores)
+    assert max(abs(found[key] - wanted[key]) for key in wanted) < 1e-6  # other batches, other padding
+    assert scores[0].n_samples == sum(len(text.split()) for text in texts)
+
+
+def test_identical_models_score_one(encoders: dict[str, Encoder], texts: list[str]):
+    scores = compare_models(encoders["base"], encoders["base"], texts, "LinearCKA")
+    assert [score.value for score in scores] == pytest.approx([1.0] * 3, abs=1e-12)
+
+
+def test_nothing_is_written(
+    encoders: dict[str, Encoder], texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    compare_models(encoders["base"], encoders["tuned"], texts, "LinearCKA")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_different_tokenizers_need_words(encoders: dict[str, Encoder], texts: list[str]):
+    with pytest.raises(OptionError, match="Compare by word: words='first' or 'mean'"):
+        compare_models(encoders["base"], encoders["gpt2"], texts, "LinearCKA")
+
+
+def test_a_word_that_one_tokenizer_drops_is_named(encoders: dict[str, Encoder]):
+    texts = [["the", "keys"], ["the", "\u200b", "river"]]
+    with pytest.raises(RowMismatchError, match=r"has none for '\\u200b' of document '1'"):
+        compare_models(encoders["gpt2"], encoders["base"], texts, "LinearCKA", words="first")
+
+
+@pytest.mark.parametrize("tokens", ["special", "cls"])
+def test_special_tokens_are_no_words(encoders: dict[str, Encoder], texts: list[str], tokens: str):
+    with pytest.raises(OptionError, match="hold no special tokens"):
+        compare_models(encoders["base"], encoders["tuned"], texts, "LinearCKA", words="mean", tokens=tokens)
+
+
+def test_a_selection_of_nothing(encoders: dict[str, Encoder], texts: list[str]):
+    with pytest.raises(TextError, match="tokens='special' must select at least one row"):
+        compare_models(encoders["gpt2"], encoders["gpt2"], texts, "LinearCKA", tokens="special")
+
+
+def test_the_shorter_model_sets_the_length(encoders: dict[str, Encoder]):
+    short = replace(encoders["tuned"], name="short", max_length=10, position_limit=10)
+    with pytest.raises(TextError, match="max_length=10"):
+        compare_models(encoders["base"], short, ["the keys " * 10], "LinearCKA")
+    scores = compare_models(encoders["base"], short, ["the keys " * 10, "run"], "LinearCKA", long="window")
+    assert scores[0].n_samples == 21
+
+
+def test_nan_is_refused(folders: dict[str, Path], encoders: dict[str, Encoder], texts: list[str]):
+    broken = load_encoder(folders["tuned"], device="cpu")
+    with torch.no_grad():
+        broken.module.encoder.layer[1].output.dense.bias[0] = float("inf")
+    with pytest.raises(NonFiniteError, match="in layer 'layer.1' for document"):
+        compare_models(encoders["base"], broken, texts, "LinearCKA")

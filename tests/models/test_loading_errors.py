@@ -1,0 +1,147 @@
+"""Every way a model can fail to load: rule, fact, remedy, and never a made-up model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import transformers
+from safetensors.torch import load_file, save_file
+
+from pyrepsim.errors import BackendError, ModelError, OptionError
+from pyrepsim.models import load_encoder, wrap_encoder
+from tests.helpers.tiny_models import wordpiece
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def copy(bert: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(bert, tmp_path / "model")
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No network, and a hub cache of our own; returns the cache."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.mark.parametrize("name", ["./no/such", "/no/such", "a/b/c", "~nobody/model", Path("nothing")])
+def test_a_path_that_does_not_exist(name: str | Path):
+    with pytest.raises(ModelError, match="must be an existing folder: .* does not exist"):
+        load_encoder(name)
+
+
+def test_a_file(copy: Path):
+    with pytest.raises(ModelError, match=r"is a file. Give the folder"):
+        load_encoder(copy / "config.json")
+
+
+def test_a_folder_that_is_no_model(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(ModelError, match=r"has no config.json \(it holds notes.txt\)"):
+        load_encoder(tmp_path)
+
+
+def test_a_folder_without_weights(copy: Path):
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"no file named model.safetensors"):
+        load_encoder(copy)
+
+
+def test_damaged_weights(copy: Path):
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="Check the folder's config.json and weight files"):
+        load_encoder(copy)
+
+
+def test_missing_weights_are_never_filled_with_random_numbers(copy: Path):
+    weights = load_file(copy / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks 1, the first 'encoder.layer.1.output.dense.weight'"):
+        load_encoder(copy)
+
+
+@pytest.mark.parametrize("keep", [(), ("tokenizer_config.json",)])
+def test_a_tokenizer_is_never_made_up(copy: Path, keep: tuple[str, ...]):
+    for file in copy.glob("*token*"):
+        if file.name not in keep:
+            file.unlink()
+    with pytest.raises(ModelError, match="tokenizer.save_pretrained"):
+        load_encoder(copy)
+
+
+def test_a_slow_tokenizer(bert: Path):
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(ModelError, match=r"has a slow one \(Slow\)"):
+        wrap_encoder(transformers.AutoModel.from_pretrained(bert), Slow(), name="old")
+
+
+def test_code_from_a_repository_is_never_run(copy: Path, tmp_path: Path):
+    marker = tmp_path / "ran"
+    (copy / "evil.py").write_text(f"open({str(marker)!r}, 'w').close()\nclass Config: pass\nclass Model: pass\n")
+    config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}}
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError):
+        load_encoder(copy)
+    assert not marker.exists()
+
+
+def test_the_hub_out_of_reach(offline: Path):
+    with pytest.raises(ModelError, match=r"is no folder here .* the hub cannot be reached \(OfflineMode"):
+        load_encoder("bert-base-uncased")
+    with pytest.raises(ModelError, match="'bert-base-uncased' at revision 'v2' .* `hf download"):
+        load_encoder("bert-base-uncased@v2")
+
+
+def test_a_hub_model_in_the_cache_loads_offline_at_its_commit(bert: Path, offline: Path):
+    snapshot = offline / "models--someone--tiny" / "snapshots" / COMMIT
+    shutil.copytree(bert, snapshot)
+    refs = offline / "models--someone--tiny" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text(COMMIT)
+    for name, revision in (
+        ("someone/tiny", None),
+        ("someone/tiny@main", None),
+        ("someone/tiny", COMMIT),
+        (f"someone/tiny@{COMMIT}", COMMIT),
+    ):
+        encoder = load_encoder(name, revision=revision, device="cpu")
+        assert (encoder.name, encoder.revision) == ("someone/tiny", COMMIT)
+        assert encoder.weights == load_encoder(bert, device="cpu").weights
+
+
+@pytest.mark.parametrize("name", ["two words", "", "a--b"])
+def test_an_id_that_the_hub_cannot_have(name: str, offline: Path):
+    with pytest.raises(ModelError):
+        load_encoder(name)
+
+
+def test_revisions_that_make_no_sense(bert: Path):
+    with pytest.raises(OptionError, match="Leave revision out"):
+        load_encoder(bert, revision="main")
+    with pytest.raises(OptionError, match="one revision: got 'a' in 'x/y@a' and revision='b'"):
+        load_encoder("x/y@a", revision="b")
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_a_device_that_is_not_there(bert: Path, device: str):
+    with pytest.raises(BackendError, match="Use device='cpu'"):
+        load_encoder(bert, device=device)
+
+
+def test_special_tokens_alone_are_no_vocabulary(bert: Path):
+    model = transformers.AutoModel.from_pretrained(bert)
+    tokenizer = wordpiece()
+    tokenizer.add_special_tokens({"additional_special_tokens": sorted(tokenizer.get_vocab())})
+    with pytest.raises(ModelError, match="none with a vocabulary"):
+        wrap_encoder(model, tokenizer, name="bare")
