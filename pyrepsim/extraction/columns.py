@@ -51,8 +51,6 @@ def row_columns(
 
 def _word_hashes(corpus: Corpus, document: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The low 31 bits of xxh32 over each word's characters in UTF-8."""
-    words = (
-        corpus[d].text[a:b] for d, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True)
-    )
+    words = (corpus[d].text[a:b] for d, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True))
     hashes = (xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for word in words)
     return np.fromiter(hashes, np.int32, len(document))

@@ -56,8 +56,7 @@ class Corpus(Sequence[Document]):
                 data = document.text.encode()
             except UnicodeEncodeError as error:
                 raise TextError(
-                    f"Texts must be valid Unicode: document {document.key!r} has a lone surrogate at "
-                    "character "
+                    f"Texts must be valid Unicode: document {document.key!r} has a lone surrogate at character "
                     f"{error.start}. Read its file with the right encoding, or replace that character."
                 ) from error
             digest.update(f"{len(data)} {document.words}\n".encode())
@@ -73,7 +72,5 @@ def document_from(key: str, item: Any) -> Document:
         return Document.from_words(key, item)
     what = type(item).__name__
     if isinstance(item, (list, tuple)):
-        what = (
-            f"a {what} with a {next(type(word).__name__ for word in item if not isinstance(word, str))} in it"
-        )
+        what = f"a {what} with a {next(type(word).__name__ for word in item if not isinstance(word, str))} in it"
     raise TextError(f"Each document must be a string or a list of words (strings): document {key} is {what}.")

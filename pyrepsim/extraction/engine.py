@@ -60,9 +60,7 @@ def extract_shards(
     )  # fmt: skip
 
 
-def fill(
-    selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus: Corpus, name: str, bar: tqdm
-) -> None:
+def fill(selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus: Corpus, name: str, bar: tqdm) -> None:
     """Compute all rows of a shard; start again with float32 buffers if a layer turns out not to fit."""
     while True:
         counted = 0

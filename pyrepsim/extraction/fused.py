@@ -80,8 +80,7 @@ def compare_models(
     if words is not None and tokens in ("special", "cls"):
         raise OptionError(f"Rows by word hold no special tokens: got words={words!r} and tokens={tokens!r}.")
     encoders = tuple(
-        model if isinstance(model, Encoder) else load_encoder(model, device=device)
-        for model in (model_a, model_b)
+        model if isinstance(model, Encoder) else load_encoder(model, device=device) for model in (model_a, model_b)
     )
     corpus = read_texts(texts)
     lengths = [encoder.max_length for encoder in encoders if encoder.max_length is not None]
@@ -97,8 +96,7 @@ def compare_models(
     same = plan.table.digest == other.table.digest and plan.batches_digest == other.batches_digest
     if not same and words is None:
         raise OptionError(
-            f"Models must cut the texts into the same tokens to be compared by token: {encoders[0].name!r} "
-            "and "
+            f"Models must cut the texts into the same tokens to be compared by token: {encoders[0].name!r} and "
             f"{encoders[1].name!r} do not. Compare by word: words='first' or 'mean'."
         )
     for encoder, its_plan in zip(encoders, (plan, other), strict=True):
@@ -121,9 +119,7 @@ def compare_models(
         for chunk_a, chunk_b in chunks:
             comparison.update(chunk_a, chunk_b)
     if comparison.n_samples == 0:
-        raise TextError(
-            f"tokens={tokens!r} must select at least one row of the texts: got none. Try tokens='all'."
-        )
+        raise TextError(f"tokens={tokens!r} must select at least one row of the texts: got none. Try tokens='all'.")
     return comparison.scores()
 
 
@@ -176,27 +172,20 @@ def _selected(columns: Mapping[str, np.ndarray], tokens: str) -> np.ndarray:
     return special if tokens == "special" else ~special
 
 
-def _check_same_words(
-    layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]
-) -> None:
+def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
     first, second = (np.stack([layout.columns[name] for name in IDENTITY]) for layout in layouts)
     if np.array_equal(first, second):
         return
     common = min(first.shape[1], second.shape[1])
     differs = np.append((first[:, :common] != second[:, :common]).any(axis=0), True)
     row = int(differs.argmax())
-    side = (
-        0
-        if row < first.shape[1] and (row >= second.shape[1] or tuple(first[:, row]) < tuple(second[:, row]))
-        else 1
-    )
+    side = 0 if row < first.shape[1] and (row >= second.shape[1] or tuple(first[:, row]) < tuple(second[:, row])) else 1
     columns = layouts[side].columns
     document = plan.corpus[int(columns["doc_id"][row])]
     word = document.text[columns["char_start"][row] : columns["char_end"][row]]
     raise RowMismatchError(
         f"Both models must have a row for every word: {encoders[1 - side].name!r} has none for {word!r} of "
-        "document "
-        f"{document.key!r} (no subword, or cut off). Leave that word out, or raise max_length."
+        f"document {document.key!r} (no subword, or cut off). Leave that word out, or raise max_length."
     )
 
 

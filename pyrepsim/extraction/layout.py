@@ -74,10 +74,7 @@ class ShardLayout:
         """Which sequences share a batch: with the token ids, all that decides the numbers a model gives."""
         chosen = self.sequences
         columns = (chosen.document, chosen.start, chosen.stop)
-        return (
-            b"".join(column[self.order].astype("<i8").tobytes() for column in columns)
-            + self.batch_ptr.tobytes()
-        )
+        return b"".join(column[self.order].astype("<i8").tobytes() for column in columns) + self.batch_ptr.tobytes()
 
     def batches(self) -> Iterator[Batch]:
         by_sequence = np.argsort(self.units.sequence, kind="stable")

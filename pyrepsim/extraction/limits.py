@@ -46,23 +46,20 @@ def check_lengths(encoder: Encoder, corpus: Corpus, table: TokenTable, policy: P
     special = table.prefix + table.suffix
     if policy.max_length is not None and policy.max_length <= special:
         raise OptionError(
-            f"max_length must leave room for text: got {policy.max_length}, of which {special} are special "
-            "tokens."
+            f"max_length must leave room for text: got {policy.max_length}, of which {special} are special tokens."
         )
     table_size = encoder.vocabulary
     if table_size is not None and len(table.ids) and int(table.ids.max()) >= table_size:
         raise ModelError(
-            f"Model and tokenizer must belong together: {encoder.name!r} has {table_size} token embeddings, "
-            "the "
+            f"Model and tokenizer must belong together: {encoder.name!r} has {table_size} token embeddings, the "
             f"tokenizer gives id {int(table.ids.max())}. Load both from the same place."
         )
     long = policy.is_long(table.lengths)
     if policy.long == "error" and long.any():
         worst = int(table.lengths.argmax())
         raise TextError(
-            f"Documents must fit into max_length={policy.max_length} tokens: {int(long.sum())} of "
-            f"{len(corpus)} do not, "
-            f"the longest is {corpus[worst].key!r} with {int(table.lengths[worst])}. "
+            f"Documents must fit into max_length={policy.max_length} tokens: {int(long.sum())} of {len(corpus)} do "
+            f"not, the longest is {corpus[worst].key!r} with {int(table.lengths[worst])}. "
             + _longer(encoder, policy, int(table.lengths[worst]))
             + "Use long='window' (overlapping windows) or long='truncate'."
         )

@@ -135,9 +135,7 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: Policy) -> ExtractionP
             f"There must be something to store: the {len(corpus)} documents of {corpus.source} have no "
             f"{'tokens' if policy.words is None else 'words'}. Check the source."
         )
-    return ExtractionPlan(
-        corpus, table, policy, bounds, tuple(shard_rows), digest.hexdigest(), n_tokens, n_padded
-    )
+    return ExtractionPlan(corpus, table, policy, bounds, tuple(shard_rows), digest.hexdigest(), n_tokens, n_padded)
 
 
 def _shard_bounds(table: TokenTable, policy: Policy) -> tuple[int, ...]:

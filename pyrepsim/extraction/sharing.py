@@ -18,15 +18,14 @@ def shared_policy(record: Mapping[str, Any], where: str, **asked: Any) -> Policy
         record["rows"]["texts"]
     except (KeyError, TypeError) as error:
         raise OptionError(
-            f"same_plan_as must be a store made by `extract`, or a plan: {where} has no extraction plan in "
-            "it."
+            f"same_plan_as must be a store made by `extract`, or a plan: {where} has no extraction plan in it."
         ) from error
     defaults = Policy()
     for name, value in asked.items():
         if value != getattr(defaults, name) and value != getattr(policy, name):
             raise OptionError(
-                f"same_plan_as={where} has {name}={getattr(policy, name)!r}: got {name}={value!r} beside it. "
-                "Leave it out, or make a plan of its own."
+                f"same_plan_as={where} has {name}={getattr(policy, name)!r}: got {name}={value!r} beside it. Leave "
+                "it out, or make a plan of its own."
             )
     return policy
 
@@ -37,15 +36,13 @@ def check_same_plan(plan: ExtractionPlan, record: Mapping[str, Any], encoder: En
     if found["texts"] != expected["texts"]:
         raise TextError(
             f"same_plan_as={where} was made from other texts: {expected['documents']} documents, fingerprint "
-            f"{expected['texts'][:8]}; these are {plan.n_documents}, {found['texts'][:8]}. Give the same "
-            "texts."
+            f"{expected['texts'][:8]}; these are {plan.n_documents}, {found['texts'][:8]}. Give the same texts."
         )
     if found != expected:
         raise OptionError(
-            f"Models that share a plan must cut these texts into the same tokens: {encoder.name!r} does not, "
-            "by the "
-            f"plan of {where}. To compare models with different tokenizers extract both with words='first' "
-            "or 'mean'."
+            f"Models that share a plan must cut these texts into the same tokens: {encoder.name!r} does not, by "
+            f"the plan of {where}. To compare models with different tokenizers extract both with words='first' or "
+            "'mean'."
         )
     check_positions(plan, encoder)
 

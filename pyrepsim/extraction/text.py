@@ -20,9 +20,7 @@ from .text_files import load_hub_dataset, read_dataset, read_file
 _SUFFIX = re.compile(r"\.\w{1,8}")
 
 
-def read_texts(
-    source: Any, *, field: str | None = None, config: str | None = None, split: str | None = None
-) -> Corpus:
+def read_texts(source: Any, *, field: str | None = None, config: str | None = None, split: str | None = None) -> Corpus:
     """Read documents from whatever holds them.
 
     Parameters
@@ -57,27 +55,22 @@ def read_texts(
         )
     if not corpus.documents:
         raise TextError(
-            f"There must be at least one document: {corpus.source} holds none. Check the source and its "
-            "format."
+            f"There must be at least one document: {corpus.source} holds none. Check the source and its format."
         )
     return corpus
 
 
-def _read_named(
-    name: str, field: str | None, config: str | None, split: str | None, *, is_path: bool
-) -> Corpus:
+def _read_named(name: str, field: str | None, config: str | None, split: str | None, *, is_path: bool) -> Corpus:
     path = Path(os.path.expanduser(name))  # os.path knows no error for names that no file can have
     if name and os.path.isfile(path):
         return read_file(path, field)
     if name and os.path.isdir(path):
         raise TextError(f"Texts come from a file: {name!r} is a folder. Give one of the files in it.")
     if is_path or _SUFFIX.fullmatch(path.suffix) or name.startswith((".", "/", "~")):
-        raise TextError(
-            f"The text file must exist: {name!r} does not (working directory {str(Path.cwd())!r})."
-        )
+        raise TextError(f"The text file must exist: {name!r} does not (working directory {str(Path.cwd())!r}).")
     if not name.strip() or any(character.isspace() for character in name):
         raise TextError(
-            f"Texts are a list of strings, a file or a data set: got the one string {name[:40]!r}. "
-            "For a single text give a list: [text]."
+            f"Texts are a list of strings, a file or a data set: got the one string {name[:40]!r}. For a single "
+            "text give a list: [text]."
         )
     return load_hub_dataset(name, field, config, split)

@@ -22,13 +22,11 @@ def read_file(path: Path, field: str | None) -> Corpus:
     """Documents of a file, by its suffix: JSONL, CoNLL-U, or else one document per line."""
     suffix = path.suffix.lower()
     if field is not None and suffix not in _JSONL:
-        raise TextError(
-            f"field= names a field of JSONL records or a column: {str(path)!r} has none. Leave it out."
-        )
+        raise TextError(f"field= names a field of JSONL records or a column: {str(path)!r} has none. Leave it out.")
     if suffix in _OTHERS:
         raise TextError(
-            f"Text files are plain text, JSONL or CoNLL-U: {str(path)!r} ends in {suffix}. "
-            "Load it with `datasets.load_dataset` and give that, or convert it to JSONL."
+            f"Text files are plain text, JSONL or CoNLL-U: {str(path)!r} ends in {suffix}. Load it with "
+            "`datasets.load_dataset` and give that, or convert it to JSONL."
         )
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -38,14 +36,11 @@ def read_file(path: Path, field: str | None) -> Corpus:
                 documents = tuple(_conllu_sentences(file, path))
             else:
                 documents = tuple(
-                    Document(f"line {number}", line.strip())
-                    for number, line in enumerate(file, 1)
-                    if line.strip()
+                    Document(f"line {number}", line.strip()) for number, line in enumerate(file, 1) if line.strip()
                 )
     except UnicodeDecodeError as error:
         raise TextError(
-            f"Text files must be UTF-8: {str(path)!r} is not (byte {error.start}). Convert it, e.g. with "
-            "iconv."
+            f"Text files must be UTF-8: {str(path)!r} is not (byte {error.start}). Convert it, e.g. with iconv."
         ) from error
     return Corpus(documents, path.name)
 
@@ -57,8 +52,7 @@ def _json_lines(file: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
                 yield f"line {number}", json.loads(line)
             except json.JSONDecodeError as error:
                 raise TextError(
-                    f"Each line of a JSONL file must be one JSON record: {str(path)!r} line {number} is not "
-                    f"({error})."
+                    f"Each line of a JSONL file must be one JSON record: {str(path)!r} line {number} is not ({error})."
                 ) from error
 
 
@@ -89,10 +83,11 @@ def _conllu_sentences(file: Any, path: Path) -> Iterator[Document]:
     """One document per sentence. Words are the syntactic words, without multiword ranges and empty nodes."""
     try:
         import conllu
+        from conllu.exceptions import ParseException
     except ImportError as error:
         raise MissingExtraError(
-            f"Reading {path.name} needs the conllu package, which is not installed. "
-            "Install it with `pip install pyrepsim[torch]` or `pip install conllu`."
+            f"Reading {path.name} needs the conllu package, which is not installed. Install it with `pip install "
+            "pyrepsim[torch]` or `pip install conllu`."
         ) from error
     try:
         for number, sentence in enumerate(conllu.parse_incr(file), 1):
@@ -100,7 +95,7 @@ def _conllu_sentences(file: Any, path: Path) -> Iterator[Document]:
             if any("misc" not in word for word in sentence):
                 raise TextError(f"{str(path)!r} must be CoNLL-U: {key!r} has lines of fewer than ten columns.")
             yield Document.from_words(key, [word["form"] for word in sentence if isinstance(word["id"], int)])
-    except conllu.exceptions.ParseException as error:
+    except ParseException as error:
         raise TextError(f"{str(path)!r} must be CoNLL-U: {error}. Check the file's columns.") from error
 
 
@@ -109,8 +104,7 @@ def read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
     names = dataset.column_names
     if isinstance(names, dict) or hasattr(dataset, "keys"):
         raise TextError(
-            f"Texts are one split of a data set: got the splits {', '.join(dataset)}. Choose one: "
-            "dataset['train']."
+            f"Texts are one split of a data set: got the splits {', '.join(dataset)}. Choose one: dataset['train']."
         )
     if field is None:
         field = _find_field(list(names or ()), source)
@@ -126,14 +120,12 @@ def load_hub_dataset(name: str, field: str | None, config: str | None, split: st
         import datasets
     except ImportError as error:
         raise MissingExtraError(
-            f"Reading the data set {name!r} needs the datasets package, which is not installed. "
-            "Install it with `pip install pyrepsim[torch]`."
+            f"Reading the data set {name!r} needs the datasets package, which is not installed. Install it with "
+            "`pip install pyrepsim[torch]`."
         ) from error
     try:
-        loaded = datasets.load_dataset(name, config, split=split)
-    except (
-        Exception
-    ) as error:  # not found, no network, unknown split or configuration: ten types, one meaning
+        loaded: Any = datasets.load_dataset(name, config, split=split)
+    except Exception as error:  # not found, no network, unknown split or configuration: ten types, one meaning
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no detail"
         raise TextError(
             f"{name!r} is no file here, and could not be loaded as a data set from the hub "

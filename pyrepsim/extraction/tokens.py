@@ -73,8 +73,7 @@ def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
         edges |= part_edges
     if len(edges) > 1:
         raise ModelError(
-            "Every document must get the same number of special tokens at each end: "
-            f"{type(tokenizer).__name__} "
+            f"Every document must get the same number of special tokens at each end: {type(tokenizer).__name__} "
             f"adds {sorted(edges)}. Use a tokenizer with one template for single texts."
         )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -103,7 +102,7 @@ def _tokenise_batch(
         return_attention_mask=False,
         verbose=False,
     ).encodings
-    lengths = np.array([len(encoding) for encoding in encodings], np.int64)
+    lengths = np.array([len(encoding.ids) for encoding in encodings], np.int64)
     special = _flat([encoding.special_tokens_mask for encoding in encodings]).astype(bool)
     offsets = _flat([encoding.offsets for encoding in encodings]).reshape(-1, 2)
     spans = [_word_spans(document) for document in documents]
@@ -151,23 +150,18 @@ def _align(
     bad[1:] |= np.diff(start) < 0
     if bad.any():
         raise TextError(
-            f"The offsets of a tokenizer must lie inside the text and never go back: those of document "
-            f"{documents[owner[bad.argmax()]].key!r} do. This tokenizer cannot be aligned; use another build "
-            "of it."
+            "The offsets of a tokenizer must lie inside the text and never go back: those of document "
+            f"{documents[int(owner[bad.argmax()])].key!r} do. This tokenizer cannot be aligned; use another build of it."
         )
     word_owner = np.repeat(np.arange(len(documents)), n_words)
     word_start, word_end = words[:, 0] + base[word_owner], words[:, 1] + base[word_owner]
     filled = np.flatnonzero(word_end > word_start)  # an empty word has no characters to find a token by
-    slot = np.searchsorted(
-        word_end[filled], start, side="right"
-    )  # the first word that ends after the token starts
+    slot = np.searchsorted(word_end[filled], start, side="right")  # the first word that ends after the token starts
     known = slot < len(filled)
     candidate = filled[np.minimum(slot, max(len(filled) - 1, 0))] if len(filled) else np.zeros_like(slot)
     if len(filled):
         known &= word_owner[candidate] == owner
-        known &= (end > word_start[candidate]) | (
-            end == start
-        )  # else the token is whitespace before the word
+        known &= (end > word_start[candidate]) | (end == start)  # else the token is whitespace before the word
         _refuse_straddlers(documents, owner, end, known, slot, filled, word_start, word_owner)
     word = np.full(len(document_of), -1, np.int32)
     first_word = _pointers(n_words)[:-1]
@@ -193,8 +187,8 @@ def _refuse_straddlers(
     bad &= end > word_start[following]
     if bad.any():
         raise TextError(
-            f"A token must not span two words: one does in document {documents[owner[bad.argmax()]].key!r}. "
-            "Give this tokenizer running text (strings) in place of word lists."
+            f"A token must not span two words: one does in document {documents[int(owner[bad.argmax()])].key!r}. Give "
+            "this tokenizer running text (strings) in place of word lists."
         )
 
 
@@ -209,8 +203,7 @@ def _special_edges(special: np.ndarray, lengths: np.ndarray) -> set[tuple[int, i
     after = ptr[document[last] + 1] - 1 - content[last]
     if int((~special).sum()) != int((content[last] - content[first] + 1).sum()):
         raise ModelError(
-            "Special tokens must stand at the ends of a text: this tokenizer puts some inside. Use another "
-            "tokenizer."
+            "Special tokens must stand at the ends of a text: this tokenizer puts some inside. Use another tokenizer."
         )
     return set(zip(before.tolist(), after.tolist(), strict=True))
 

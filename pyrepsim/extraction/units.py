@@ -24,9 +24,7 @@ class Units:
     position: np.ndarray
 
 
-def find_units(
-    corpus: Corpus, table: TokenTable, policy: Policy, low: int, high: int, ptr: np.ndarray
-) -> Units:
+def find_units(corpus: Corpus, table: TokenTable, policy: Policy, low: int, high: int, ptr: np.ndarray) -> Units:
     """Units of documents low..high-1, in order; `ptr` is the first sequence of each document.
 
     Raises
@@ -79,9 +77,8 @@ def _place(
     if policy.long == "window" and (window < 0).any():
         size = int((last - first)[window < 0].max()) + 1
         raise TextError(
-            f"A word must fit into the overlap of two windows: document {corpus[document].key!r} has a word "
-            f"of {size} "
-            f"tokens for windows of {capacity}. Raise max_length, or extract tokens (words=None)."
+            f"A word must fit into the overlap of two windows: document {corpus[document].key!r} has a word of "
+            f"{size} tokens for windows of {capacity}. Raise max_length, or extract tokens (words=None)."
         )
     position = table.prefix + first - starts[np.maximum(window, 0)]
     behind = first >= length

@@ -14,25 +14,24 @@ from .base import AFFINE, SIMILARITY, Invariance, Measure, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]
 
-_EXCESS = 1e4
-"""How many units of round-off above 1 a correlation may come out before the whitening must be called noise."""
+_EXCESS = 1e-6
+"""How far above 1 a correlation may come out before the whitening must be called noise (1e4 round-offs in fp32)."""
 
 
-def canonical_correlations(
-    measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Correlations, descending, with the coefficient vectors of both sides as columns.
+def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray) -> np.ndarray:
+    """Descending: the singular values of W_x^T S_xy W_y, where W^T S W = I on each side."""
+    return checked(measure, np.linalg.svd(whiten_x.T @ pair.cross @ whiten_y, compute_uv=False), pair)
 
-    T = W_x^T S_xy W_y with W^T S W = I; the singular values of T are the canonical correlations.
-    """
-    left, correlations, right = np.linalg.svd(whiten_x.T @ pair.cross @ whiten_y, full_matrices=False)
-    if correlations[0] > 1 + _EXCESS * max(pair.x.epsilon, 1e-10):
+
+def checked(measure: Measure, correlations: np.ndarray, pair: Pair) -> np.ndarray:
+    """The correlations, unless the largest shows that rounding was divided by rounding."""
+    if correlations[0] > 1 + max(_EXCESS, 1e4 * pair.x.epsilon):
         raise DegenerateError(
-            f"{measure}: the scatter is too ill-conditioned for the precision of its sums: the largest canonical "
-            f"correlation came out as {correlations[0]:.6g}. "
+            f"{measure}: the scatter is too ill-conditioned for the precision of its sums: the largest "
+            f"canonical correlation came out as {correlations[0]:.6g}. "
             "Use SVCCA(variance=0.99), CCA(ridge=1e-6) or precision='fp64'."
         )
-    return correlations, whiten_x @ left, whiten_y @ right.T
+    return correlations
 
 
 def describe(correlations: np.ndarray, pair: Pair) -> dict[str, Any]:
@@ -71,7 +70,7 @@ class CCA(Measure):
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
         whiten = self._ridged if self.ridge else lambda side: side.whitening
-        correlations, _, _ = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
+        correlations = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
         correlations = correlations[: min(pair.x.rank, pair.y.rank)]  # a ridge fills up the rank with zeros
         return float(np.mean(correlations)), describe(correlations, pair)
 
@@ -112,7 +111,7 @@ class SVCCA(Measure):
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
         (whiten_x, x), (whiten_y, y) = self._components(pair.x), self._components(pair.y)
-        correlations, _, _ = canonical_correlations(self, pair, whiten_x, whiten_y)
+        correlations = canonical_correlations(self, pair, whiten_x, whiten_y)
         sides = {f"{key}_{name}": side[key] for name, side in (("x", x), ("y", y)) for key in side}
         return float(np.mean(correlations)), {"correlations": correlations, **sides}
 
@@ -169,7 +168,10 @@ class PWCCA(Measure):
         return AFFINE if self.weights == "x" else _FEATURES
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        correlations, a, b = canonical_correlations(self, pair, pair.x.whitening, pair.y.whitening)
+        whitened = pair.x.whitening.T @ pair.cross @ pair.y.whitening
+        left, correlations, right = np.linalg.svd(whitened, full_matrices=False)
+        a, b = pair.x.whitening @ left, pair.y.whitening @ right.T
+        checked(self, correlations, pair)
         # <h_i, x_j> = (S a_i)_j with a_i^T S a_i = 1: the scatter suffices
         of = {"x": np.abs(pair.x.scatter @ a).sum(axis=0), "y": np.abs(pair.y.scatter @ b).sum(axis=0)}
         chosen = ("x", "y") if self.weights == "mean" else (self.weights,)

@@ -8,8 +8,8 @@ try:
     import transformers as _transformers  # noqa: F401
 except ImportError as error:
     raise MissingExtraError(
-        f"Loading a model needs torch and transformers: {error.name} is not installed. "
-        "Install them with `pip install pyrepsim[torch]`."
+        f"Loading a model needs torch and transformers: {error.name} is not installed. Install them with `pip "
+        "install pyrepsim[torch]`."
     ) from error
 
 from .encoder import Encoder, wrap_encoder

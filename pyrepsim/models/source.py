@@ -36,21 +36,17 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
     folder = Path(os.path.expanduser(name))
     if os.path.exists(folder):
         if revision is not None:
-            raise OptionError(
-                f"A revision names a commit on the hub: {name!r} is a folder here. Leave revision out."
-            )
+            raise OptionError(f"A revision names a commit on the hub: {name!r} is a folder here. Leave revision out.")
         return ModelSource(name, str(_model_folder(name, folder)))
     if isinstance(model, os.PathLike) or _looks_like_a_path(name):
         raise ModelError(
-            f"A model path must be an existing folder: {name!r} does not exist "
-            f"(working directory {str(Path.cwd())!r}). Check the path, or give a hub id such as "
-            "'bert-base-uncased'."
+            f"A model path must be an existing folder: {name!r} does not exist (working directory "
+            f"{str(Path.cwd())!r}). Check the path, or give a hub id such as 'bert-base-uncased'."
         )
     hub_id, _, suffix = name.partition("@")
     if suffix and revision is not None and suffix != revision:
         raise OptionError(
-            f"One model has one revision: got {suffix!r} in {name!r} and revision={revision!r}. Give one of "
-            "them."
+            f"One model has one revision: got {suffix!r} in {name!r} and revision={revision!r}. Give one of them."
         )
     return ModelSource(hub_id, hub_id, _resolve_commit(hub_id, suffix or revision))
 
@@ -62,8 +58,8 @@ def _model_folder(name: str, folder: Path) -> Path:
         present = sorted(entry.name for entry in folder.iterdir())
         listing = ", ".join(present[:6]) + (", ..." if len(present) > 6 else "") if present else "nothing"
         raise ModelError(
-            f"A model folder holds config.json, weights and tokenizer: {name!r} has no config.json "
-            f"(it holds {listing}). Save a model with `save_pretrained`, and its tokenizer beside it."
+            f"A model folder holds config.json, weights and tokenizer: {name!r} has no config.json (it holds "
+            f"{listing}). Save a model with `save_pretrained`, and its tokenizer beside it."
         )
     return folder
 
@@ -81,18 +77,16 @@ def _resolve_commit(hub_id: str, revision: str | None) -> str | None:
         config = hf_hub_download(hub_id, "config.json", revision=revision)
     except hub.HFValidationError as error:
         raise ModelError(
-            f"A model is a folder or a hub id ('name' or 'owner/name'): {hub_id!r} is neither. Check the "
-            "spelling."
+            f"A model is a folder or a hub id ('name' or 'owner/name'): {hub_id!r} is neither. Check the spelling."
         ) from error
     except hub.GatedRepoError as error:
         raise ModelError(
-            f"The hub must grant access: {asked} is gated. Accept its terms on its page, then `hf auth "
-            "login`."
+            f"The hub must grant access: {asked} is gated. Accept its terms on its page, then `hf auth login`."
         ) from error
     except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
         raise ModelError(
-            f"A model is a folder here or an id on the hub: neither has {asked}. "
-            "Check the spelling; for a private model run `hf auth login`."
+            f"A model is a folder here or an id on the hub: neither has {asked}. Check the spelling; for a private "
+            "model run `hf auth login`."
         ) from error
     except hub.LocalEntryNotFoundError as error:  # before EntryNotFoundError, which it derives from
         raise ModelError(
@@ -102,13 +96,10 @@ def _resolve_commit(hub_id: str, revision: str | None) -> str | None:
         ) from error
     except hub.EntryNotFoundError as error:
         raise ModelError(
-            f"A model repository holds config.json: {asked} has none. Give a repository in transformers "
-            "format."
+            f"A model repository holds config.json: {asked} has none. Give a repository in transformers format."
         ) from error
     except (OSError, hub.HfHubHTTPError) as error:
-        raise ModelError(
-            f"The hub did not deliver {asked}: {_reason(error)}. Try again, or give a folder."
-        ) from error
+        raise ModelError(f"The hub did not deliver {asked}: {_reason(error)}. Try again, or give a folder.") from error
     # The cache lays files out as snapshots/<commit>/config.json.
     commit = _COMMIT.search(Path(config).as_posix())
     return commit.group(1) if commit else revision

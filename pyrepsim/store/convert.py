@@ -62,9 +62,8 @@ class Converter:
     def _blame(self, source: np.ndarray, start: int) -> None:
         row, column = np.argwhere(~np.isfinite(source.astype(np.float64)))[0]
         raise NonFiniteError(
-            f"Activations must be finite: {self._where}, row {start + row} of the shard, feature {column} is "
-            f"{float(source[row, column])}. If the model runs in half precision, run it in bfloat16 or "
-            "float32."
+            f"Activations must be finite: {self._where}, row {start + row}, feature {column} is "
+            f"{float(source[row, column])}. If the model runs in half precision, try bfloat16 or float32."
         )
 
 

@@ -225,7 +225,7 @@ class StoreWriter:
             ) from None
 
     def _write_as(self, dtype: str, shard: int, index: int, name: str, array: np.ndarray) -> LayerRecord:
-        converter = Converter(array, DTYPES[dtype], f"layer {name}")
+        converter = Converter(array, DTYPES[dtype], f"layer {name}, shard {shard}")
         n_rows, width = array.shape
         head = layer_header(self._plan.digest, name, shard, n_rows, width, DTYPES[dtype])
         with self._file(layer_parts(index, shard), head, shard, name) as file:

@@ -64,6 +64,7 @@ class Demo:
         ]
         with _step(f"compare {len(x.layers)} layers by {len(measures)} measures in one pass"):
             scores = rs.compare(x, y, measures)
+        assert isinstance(scores, rs.Scores)  # two stores
 
         print(f"\n{scores.table()}\n")
 

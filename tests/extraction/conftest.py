@@ -52,4 +52,3 @@ def _no_worker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def sentences() -> list[str]:
     return list(SENTENCES)
-

@@ -54,9 +54,7 @@ def test_models_with_different_tokenizers_meet_at_the_words(
     encoders: dict[str, Encoder], texts: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pair = encoders["base"], encoders["gpt2"]
-    stores = [
-        extract(encoder, texts, tmp_path / encoder.weights, words=words, dtype="float32") for encoder in pair
-    ]
+    stores = [extract(encoder, texts, tmp_path / encoder.weights, words=words, dtype="float32") for encoder in pair]
     wanted = values(compare(*stores, MEASURES))
     monkeypatch.setattr("pyrepsim.extraction.limits.SHARD_TOKENS", 100)  # many shards, cut by one tokenizer
     scores = compare_models(*pair, texts, MEASURES, words=words)

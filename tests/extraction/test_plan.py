@@ -60,9 +60,7 @@ def test_a_plan_is_json_and_as_small_as_a_page(base: Encoder):
 
 @pytest.mark.parametrize("shard_tokens", [1, 37, 500, 10**6])
 @pytest.mark.parametrize("batch_tokens", [1, 64, 300])
-def test_shards_are_whole_documents_and_batches_keep_their_budget(
-    base: Encoder, shard_tokens: int, batch_tokens: int
-):
+def test_shards_are_whole_documents_and_batches_keep_their_budget(base: Encoder, shard_tokens: int, batch_tokens: int):
     texts = [*random_texts(50), ""]
     plan = frozen(base, texts, shard_tokens=shard_tokens, batch_tokens=batch_tokens)
     seen, tokens = [], 0

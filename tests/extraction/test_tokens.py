@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,16 +128,12 @@ class Rigged:
         self._offsets, self._special = offsets, special
 
     def __call__(self, texts: list[str], **_: Any) -> Any:
-        class Encodings:
-            encodings: list[Any] = []
-
+        encodings = []
         for offsets in self._offsets:
-            encoding = type("Encoding", (), {})()
-            encoding.offsets, encoding.ids = offsets, list(range(len(offsets)))
+            encoding = SimpleNamespace(offsets=offsets, ids=list(range(len(offsets))))
             encoding.special_tokens_mask = self._special or [0] * len(offsets)
-            encoding.__class__.__len__ = lambda self: len(self.ids)
-            Encodings.encodings.append(encoding)
-        return Encodings
+            encodings.append(encoding)
+        return SimpleNamespace(encodings=encodings)
 
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]:
         return [str(i) for i in ids]

@@ -64,9 +64,7 @@ def test_special_tokens_are_flagged_and_content_is_the_rest(base: Encoder, sente
 
 @pytest.mark.parametrize("kind", ["base", "gpt2"])
 @pytest.mark.parametrize("words", ["first", "mean"])
-def test_rows_by_word(
-    encoders: dict[str, Encoder], kind: str, words: str, sentences: list[str], tmp_path: Path
-):
+def test_rows_by_word(encoders: dict[str, Encoder], kind: str, words: str, sentences: list[str], tmp_path: Path):
     encoder = encoders[kind]
     texts = [text.split() for text in sentences]
     store = extract(encoder, texts, tmp_path / "store", words=words, dtype="float32", batch_tokens=60)
@@ -137,9 +135,7 @@ def test_windows_store_each_token_once_from_the_middle_of_a_window(
 @pytest.mark.parametrize("words", [None, "mean"])
 def test_truncation_keeps_the_beginning(base: Encoder, words: str | None, tmp_path: Path):
     text = "the running keys are here " * 4
-    store = extract(
-        base, [text, "keys"], tmp_path / "s", long="truncate", max_length=9, words=words, dtype="float32"
-    )
+    store = extract(base, [text, "keys"], tmp_path / "s", long="truncate", max_length=9, words=words, dtype="float32")
     ids = tokens_alone(base, text)
     kept = [*ids[:8], ids[-1]]  # [CLS] the run ##ning keys are here the [SEP]
     state = forward_alone(base, kept)[1]
@@ -155,9 +151,7 @@ def test_truncation_keeps_the_beginning(base: Encoder, words: str | None, tmp_pa
 
 
 def test_a_word_cut_by_truncation_has_no_row(base: Encoder, tmp_path: Path):
-    store = extract(
-        base, ["keys xyz keys keys"], tmp_path / "s", long="truncate", max_length=5, words="first"
-    )
+    store = extract(base, ["keys xyz keys keys"], tmp_path / "s", long="truncate", max_length=5, words="first")
     assert store.rows.position.tolist() == [0]  # [CLS] keys x ##y [SEP]
 
 

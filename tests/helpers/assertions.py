@@ -28,9 +28,7 @@ def _error(value, reference) -> float:
     return _largest(value - reference)
 
 
-def assert_no_worse_than(
-    ours, naive, reference, factor: float = 2.0, *, precision="float64", scale=None
-) -> None:
+def assert_no_worse_than(ours, naive, reference, factor: float = 2.0, *, precision="float64", scale=None) -> None:
     """Our error is at most `factor` times that of a naive program, both against the reference.
 
     Error = largest absolute difference over the array. A floor of 8 eps of `precision`, times `scale`

@@ -76,9 +76,7 @@ def svcca_correlations(
     return np.linalg.svd(bases[0].T @ bases[1], compute_uv=False)
 
 
-def svcca(
-    X, Y, *, variance: float | None = None, components: int | None = None, rank_tol: float = RANK_TOL
-) -> float:
+def svcca(X, Y, *, variance: float | None = None, components: int | None = None, rank_tol: float = RANK_TOL) -> float:
     """Mean of svcca_correlations over min(k, l)."""
     return float(svcca_correlations(X, Y, variance=variance, components=components, rank_tol=rank_tol).mean())
 

@@ -24,9 +24,7 @@ def test_cca_finds_the_correlations_that_were_put_in():
     assert_relative(ref.cca(CASES["known"].X, CASES["known"].Y), np.mean(RHO), 1e-13)
 
 
-@pytest.mark.parametrize(
-    "name", ["equal_widths", "different_widths", "offset_1e4", "rogue", "constant_columns"]
-)
+@pytest.mark.parametrize("name", ["equal_widths", "different_widths", "offset_1e4", "rogue", "constant_columns"])
 def test_cca_is_the_cosine_of_scipys_subspace_angles(name):
     case = CASES[name]
     angles = subspace_angles(ref.column_space(case.X), ref.column_space(case.Y))
@@ -166,9 +164,7 @@ def test_unbiased_hsic_is_the_mean_over_quadruples():
 def test_debiased_cka_is_one_on_itself_and_near_zero_on_strangers():
     assert_relative(ref.debiased_cka(PLAIN.X, PLAIN.X), 1.0, 1e-14)
     rng = np.random.default_rng(24)
-    scores = [
-        ref.debiased_cka(rng.standard_normal((40, 60)), rng.standard_normal((40, 60))) for _ in range(40)
-    ]
+    scores = [ref.debiased_cka(rng.standard_normal((40, 60)), rng.standard_normal((40, 60))) for _ in range(40)]
     assert abs(np.mean(scores)) < 4 * np.std(scores) / np.sqrt(40)
     assert ref.linear_cka(rng.standard_normal((40, 60)), rng.standard_normal((40, 60))) > 0.5
 
@@ -203,12 +199,8 @@ def test_procrustes_angle_of_a_rotated_copy_is_zero_beyond_what_arccos_can_say()
 
 
 def test_shape_metric_ends_are_procrustes_and_cca():
-    assert_relative(
-        ref.shape_metric(PLAIN.X, PLAIN.Y, 1.0).angle, ref.procrustes(PLAIN.X, PLAIN.Y).angle, 1e-12
-    )
-    assert_relative(
-        ref.shape_metric(EQUAL.X, EQUAL.Y, 0.0).angle, np.arccos(ref.cca(EQUAL.X, EQUAL.Y)), 1e-12
-    )
+    assert_relative(ref.shape_metric(PLAIN.X, PLAIN.Y, 1.0).angle, ref.procrustes(PLAIN.X, PLAIN.Y).angle, 1e-12)
+    assert_relative(ref.shape_metric(EQUAL.X, EQUAL.Y, 0.0).angle, np.arccos(ref.cca(EQUAL.X, EQUAL.Y)), 1e-12)
     rho = ref.cca_correlations(PLAIN.X, PLAIN.Y)
     assert_relative(ref.shape_metric(PLAIN.X, PLAIN.Y, 0.0).similarity, rho.sum() / np.sqrt(19 * 11), 1e-12)
 

@@ -42,9 +42,7 @@ def test_whitened_cosine_by_pinv_of_v_equals_the_doubly_centred_form(metric):
 
 
 def test_whitened_cosine_is_cka_of_the_matching_representation():
-    assert_relative(
-        ref.rsa(PLAIN.X, PLAIN.Y, "sqeuclidean", "cosine_cov"), ref.linear_cka(PLAIN.X, PLAIN.Y), 1e-13
-    )
+    assert_relative(ref.rsa(PLAIN.X, PLAIN.Y, "sqeuclidean", "cosine_cov"), ref.linear_cka(PLAIN.X, PLAIN.Y), 1e-13)
     unit = ref.linear_cka(ref.centred_for_cka(PLAIN.X), ref.centred_for_cka(PLAIN.Y))
     assert_relative(ref.rsa(PLAIN.X, PLAIN.Y, "cosine", "cosine_cov"), unit, 1e-13)
     rho = ref.cca_correlations(PLAIN.X, PLAIN.Y)

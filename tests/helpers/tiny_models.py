@@ -6,7 +6,8 @@ import string
 from pathlib import Path
 from typing import Any
 
-WORDS = "the keys to cabinet are here don river bank flows run ##ning ##s un ##able play ##ed".split()
+WORDS = ["the", "keys", "to", "cabinet", "are", "here", "don", "river", "bank", "flows", "run", "un", "play"]
+PIECES = ["##ning", "##s", "##able", "##ed"]
 TEXT = "the keys to the cabinet are here, don't run; the river bank flows and plays unplayable games"
 
 
@@ -55,7 +56,7 @@ def wordpiece(positions: int = 64) -> Any:
 
     letters = string.ascii_lowercase + string.digits
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*specials, *letters, *string.punctuation, *(f"##{letter}" for letter in letters), *WORDS]
+    pieces = [*specials, *letters, *string.punctuation, *(f"##{letter}" for letter in letters), *WORDS, *PIECES]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -89,9 +90,7 @@ def byte_level(positions: int = 64) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator([TEXT] * 4, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=positions, eos_token="<|endoftext|>"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=positions, eos_token="<|endoftext|>")
 
 
 def save(folder: Path, model: Any, tokenizer: Any = None) -> Path:

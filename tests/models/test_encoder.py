@@ -15,9 +15,7 @@ from tests.helpers.tiny_models import save, tiny_bert, wordpiece
 
 def forward(model: torch.nn.Module, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
     with torch.inference_mode():
-        return model(
-            input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True
-        ).hidden_states
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True).hidden_states
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
@@ -107,9 +105,7 @@ def test_roberta_counts_positions_from_behind_the_padding_id(tmp_path: Path):
 
 def test_a_tokenizer_without_a_limit_leaves_it_to_the_model(tmp_path: Path):
     folder = tiny_bert(tmp_path)
-    encoder = wrap_encoder(
-        transformers.AutoModel.from_pretrained(folder), wordpiece(positions=10**30), name="x"
-    )
+    encoder = wrap_encoder(transformers.AutoModel.from_pretrained(folder), wordpiece(positions=10**30), name="x")
     assert encoder.max_length == 64
 
 
@@ -125,8 +121,6 @@ def test_saved_truncation_and_padding_do_not_change_the_tokenizer_digest(bert: P
 
 
 def test_a_model_without_text_input_is_refused():
-    config = transformers.ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
-    )
+    config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     with pytest.raises(ModelError, match="gives hidden states for token ids: 'vit'"):
         wrap_encoder(transformers.ViTModel(config), wordpiece(), name="vit")

@@ -16,7 +16,7 @@ def test_what_is_not_finite_is_named_and_leaves_nothing(create, commit, arrays, 
     before = tree(writer.path)
     spoiled = arrays["layer.0"].astype(kind)
     spoiled[17, 3] = value
-    with pytest.raises(NonFiniteError, match=r"layer layer.0, row 17 of the shard, feature 3 is -?(nan|inf)"):
+    with pytest.raises(NonFiniteError, match=r"layer layer.0, shard 0, row 17, feature 3 is -?(nan|inf)"):
         commit(writer, 0, **{"layer.0": spoiled})
     assert tree(writer.path) == before
     assert commit(writer, 0)

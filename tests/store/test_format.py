@@ -140,3 +140,40 @@ def test_sha256_can_be_the_checksum(tmp_path, arrays, rows):
     assert record["layers"]["embeddings"]["checksum"] == hashlib.sha256(data).hexdigest()
     assert verify(store) == []
     assert open_store(store.path, expect_digest=store.digest).digest == store.digest
+
+
+def test_a_reader_written_from_the_page(make_store):
+    """FORMAT.md is enough: nothing of the package is used, and every promise about digests is checked."""
+    store = make_store(dtype="float32")
+
+    def load(path):
+        data = path.read_bytes()
+        body = json.loads(data)
+        assert hashlib.sha256(data[:-82]).hexdigest() == body["digest"]
+        return body
+
+    plan, manifest = load(store.path / "plan.json"), load(store.path / "manifest.json")
+    assert manifest["plan"] == plan["digest"]
+    columns = {name: hashlib.sha256() for name in ("doc_id", "position", "token_id")}
+    layers = {layer["name"]: [] for layer in plan["layers"]}
+    for shard, n_rows in enumerate(plan["shard_rows"]):
+        record = load(store.path / f"journal/{shard:05d}.json")
+        assert record["digest"] == manifest["records"][shard]
+        paths = {None: store.path / f"tokens/shard-{shard:05d}.safetensors"}
+        for index, name in enumerate(layers):
+            paths[name] = store.path / f"layers/L{index:02d}/shard-{shard:05d}.safetensors"
+        for name, path in paths.items():
+            data = path.read_bytes()
+            due = record["tokens"] if name is None else record["layers"][name]
+            assert (len(data), xxhash.xxh3_128(data).hexdigest()) == (due["n_bytes"], due["checksum"])
+            tensors = load_file(path)
+            if name is None:
+                for column, digest in columns.items():
+                    digest.update(tensors[column].tobytes())
+            else:
+                layers[name].append(tensors["activation"])
+                assert len(tensors["activation"]) == n_rows
+    identity = b"".join(digest.digest() for digest in columns.values())
+    assert hashlib.sha256(identity).hexdigest() == manifest["rows_digest"]
+    for name, parts in layers.items():
+        np.testing.assert_array_equal(np.concatenate(parts), np.asarray(store[name]))

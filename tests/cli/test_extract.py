@@ -1,0 +1,96 @@
+"""`extract` and the fused `compare`, from the words of a command line to a store, on a tiny model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import pyrepsim as rs
+from tests.helpers.tiny_models import tiny_bert
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("the keys are here\n\nthe river flows\n" * 30, encoding="utf-8")
+    return path
+
+
+def test_extract_stores_and_goes_on(run, model: Path, text: Path, tmp_path: Path):
+    first = run("extract", model, text)
+    assert first.status == 0
+    store = rs.open_store(tmp_path / "acts" / "tiny")
+    assert store.layers == ("embeddings", "layer.0", "layer.1")
+    assert f"store = rs.extract({str(model)!r}, {str(text)!r}, out='acts/tiny')" in first.err
+    again = run("extract", model, text)
+    assert again.status == 0
+    assert rs.open_store(tmp_path / "acts" / "tiny").digest == store.digest
+
+
+def test_the_options_arrive(run, model: Path, text: Path, tmp_path: Path):
+    words = ["--layers", "layer.1", "--dtype", "float32", "--words", "first", "--out", "w"]
+    assert run("extract", model, text, *words).status == 0
+    store = rs.open_store(tmp_path / "w")
+    assert (store.layers, store.dtype) == (("layer.1",), "float32")
+    assert store.n_rows == 30 * (4 + 3)
+
+
+def test_a_dry_run_writes_nothing(run, model: Path, text: Path, tmp_path: Path):
+    before = sorted(tmp_path.rglob("*"))
+    ran = run("extract", model, text, "--dry-run")
+    assert ran.status == 0
+    for part in ("60 texts", "tokens", "of padding", "to write", "free at", "about 0 s"):
+        assert part in ran.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_says_when_the_disk_is_too_small(run, model: Path, text: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    ran = run("extract", model, text, "--dry-run", "--out", "new/store")
+    assert ran.status == 2
+    assert "100 bytes free" in ran.out
+    assert "must fit on the disk" in ran.err
+
+
+def test_two_stores_of_one_plan_compare(run, model: Path, text: Path):
+    assert run("extract", model, text, "--out", "a").status == 0
+    assert run("extract", model, text, "--out", "b", "--same-plan-as", "a").status == 0
+    ran = run("compare", "a", "b", "--measures", "LinearCKA")
+    assert [line.split()[-1] for line in ran.out.splitlines()[3:]] == ["1.0000"] * 3
+
+
+def test_compare_models_without_a_store(run, model: Path, text: Path, tmp_path: Path):
+    ran = run("compare", model, model, "--texts", text, "--measures", "CCA, LinearCKA", "--layers", "layer.1")
+    assert ran.status == 0
+    assert ran.out.splitlines()[-1].split() == ["layer.1", "1.0000", "1.0000"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["text.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["extract", "{model}", "absent.txt"], "absent.txt"),
+        (["extract", "./absent", "{text}"], "A model path must be an existing folder"),
+        (["extract", "{folder}", "{text}"], "has no config.json"),
+        (["extract", "{model}", "{text}", "--layers", "layer.9"], "layer.9"),
+        (["extract", "{model}", "{text}", "--worker", "4/4"], "worker must be 'i/n'"),
+        (["extract", "{model}", "{text}", "--same-plan-as", "absent"], "absent"),
+        (["extract", "{model}", "{text}", "--device", "toaster"], "toaster"),
+    ],
+)
+def test_what_cannot_be_extracted_is_said(run, model: Path, text: Path, words: list[str], message: str):
+    ran = run(*(word.format(model=model, text=text, folder=text.parent) for word in words))
+    assert ran.status == 2
+    assert message in ran.err.splitlines()[-1]
+    assert ran.err.splitlines()[-1].startswith("pyrepsim: ")
