@@ -151,7 +151,7 @@ def _align(
     if bad.any():
         raise TextError(
             "The offsets of a tokenizer must lie inside the text and never go back: those of document "
-            f"{documents[int(owner[bad.argmax()])].key!r} do. This tokenizer cannot be aligned; use another build of it."
+            f"{documents[int(owner[bad.argmax()])].key!r} do. It cannot be aligned: use another build of it."
         )
     word_owner = np.repeat(np.arange(len(documents)), n_words)
     word_start, word_end = words[:, 0] + base[word_owner], words[:, 1] + base[word_owner]

@@ -1,0 +1,117 @@
+"""Extraction beside a bare forward loop over the same batches, and beside the loop one writes first.
+
+The three take turns, so that a machine that slows down slows all of them down. Ours is the whole call, tokenising,
+planning, writing and syncing included; the bare loop gets its batches ready-made and throws the activations away;
+the naive loop takes 32 texts at a time in corpus order and keeps float16 rows in memory.
+"""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+
+import numpy as np
+import pytest
+
+from benchmarks.harness import report
+from pyrepsim.errors import MissingExtraError
+
+torch = pytest.importorskip("torch", reason="no torch: extraction needs the extra [torch]")
+
+from pyrepsim.extraction import extract, plan_extraction, read_texts  # noqa: E402
+from pyrepsim.models import demo_models, load_encoder  # noqa: E402
+
+TEXTS, ROUNDS = 250, 3
+
+
+def mixed_length_texts(n: int) -> list[str]:
+    """Lengths as in a corpus of sentences and paragraphs: lognormal, 27 words on average, up to 350."""
+    rng = np.random.default_rng(0)
+    words = np.array(
+        [
+            "the",
+            "a",
+            "of",
+            "in",
+            "model",
+            "layer",
+            "token",
+            "river",
+            "bank",
+            "keys",
+            "are",
+            "here",
+            "was",
+            "running",
+            "over",
+            "under",
+            "light",
+            "green",
+        ]
+    )
+    return [" ".join(rng.choice(words, size)) for size in np.clip(rng.lognormal(2.9, 0.9, n), 1, 350).astype(int)]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    try:
+        return load_encoder(demo_models()[0], device="cpu")
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return read_texts(mixed_length_texts(TEXTS))
+
+
+def bare_loop(encoder, batches):
+    for ids, mask in batches:
+        encoder.hidden_states(ids, mask)
+
+
+def naive_loop(encoder, corpus):
+    kept = [[] for _ in encoder.layers]
+    texts = [document.text for document in corpus]
+    for start in range(0, len(texts), 32):
+        inputs = encoder.tokenizer(texts[start : start + 32], padding=True, return_tensors="pt")
+        with torch.no_grad():
+            output = encoder.module(**inputs, output_hidden_states=True)
+        mask = inputs["attention_mask"].bool()
+        for rows, state in zip(kept, output.hidden_states, strict=True):
+            rows.append(state[mask].half().numpy())
+    return [np.concatenate(rows) for rows in kept]
+
+
+def seconds(function, *arguments):
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_tokens_per_second(benchmark, encoder, corpus, tmp_path, dtype):
+    plan = plan_extraction(encoder, corpus)
+    batches = [torch.from_numpy(batch.ids) for layout in plan.shards() for batch in layout.batches()]
+    batches = [(ids.clamp(min=0), (ids >= 0).long()) for ids in batches]
+    times = {"bare": [], "naive": []}
+
+    def others():
+        times["bare"].append(seconds(bare_loop, encoder, batches))
+        times["naive"].append(seconds(naive_loop, encoder, corpus))
+
+    def ours():
+        extract(encoder, corpus, tmp_path / "store", dtype=dtype, overwrite=True)
+
+    others()
+    times = {name: [] for name in times}
+    benchmark.pedantic(ours, setup=others, rounds=ROUNDS, warmup_rounds=1)
+    ours_s, bare_s, naive_s = (median(x) for x in (benchmark.stats.stats.data, *(t[-ROUNDS:] for t in times.values())))
+    report(
+        benchmark,
+        tokens=plan.n_tokens,
+        tokens_per_second=plan.n_tokens / ours_s,
+        fraction_of_bare=bare_s / ours_s,
+        times_naive=naive_s / ours_s,
+        useful_frac=plan.useful_frac,
+    )
