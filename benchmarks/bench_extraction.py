@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch", reason="no torch: extraction needs the extr
 from pyrepsim.extraction import extract, plan_extraction, read_texts  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
 
-TEXTS, ROUNDS = 250, 3
+TEXTS, ROUNDS = 300, 3
 
 
 def mixed_length_texts(n: int) -> list[str]:
