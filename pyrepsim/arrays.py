@@ -7,6 +7,7 @@ bfloat16, float32, float64, read as they are; the engine widens them in cache.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +43,13 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
 
 
 def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both arrays through the gate, with equal numbers of rows."""
+    """Both arrays through the gate, with equal numbers of rows; frames with equal indexes too."""
+    index_x, index_y = getattr(X, "index", None), getattr(Y, "index", None)
+    if hasattr(index_x, "equals") and hasattr(index_y, "equals") and not index_x.equals(index_y):
+        raise ShapeError(
+            "X and Y must have the same index: rows are matched by position, and these frames name other rows. "
+            "Align them first, e.g. Y.loc[X.index]."
+        )
     x, y = rows_view(X, "X"), rows_view(Y, "Y")
     if x.shape[0] != y.shape[0]:
         raise ShapeError(
@@ -53,6 +60,8 @@ def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _to_numpy(array: Any, name: str) -> np.ndarray:
+    if np.ma.isMaskedArray(array):
+        raise DTypeError(f"{name} must have no mask: got a masked array. Leave the masked rows out of both sides.")
     if isinstance(array, np.ndarray):
         return np.asarray(array)  # subclasses (memmap, matrix) as plain arrays over the same memory
     import array_api_compat as api  # knows foreign arrays without importing their libraries
@@ -70,6 +79,8 @@ def _to_numpy(array: Any, name: str) -> np.ndarray:
             raise DTypeError(
                 f"{name} must be readable on the CPU through DLPack: {error}. Pass a NumPy array."
             ) from error
+    if isinstance(array, str | bytes | os.PathLike):
+        raise DTypeError(f"{name} must be an array: got {array!r}. A folder is opened with rs.open_store.")
     if hasattr(array, "__array__") or isinstance(array, Sequence | memoryview):
         try:
             return np.asarray(array)
@@ -82,8 +93,11 @@ def _to_numpy(array: Any, name: str) -> np.ndarray:
 
 def _from_torch(tensor: Any, name: str) -> np.ndarray:
     torch = sys.modules["torch"]  # a tensor can only exist if its maker was imported
-    if tensor.layout != torch.strided:
-        raise DTypeError(f"{name} must be a dense tensor: got layout {tensor.layout}. Call .to_dense() first.")
+    if tensor.layout != torch.strided or tensor.device.type == "meta":
+        raise DTypeError(
+            f"{name} must be a dense tensor: got {tensor.layout} on {tensor.device}. "
+            "Call .to_dense() first, and load its values."
+        )
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:  # NumPy has no such type of its own
         import ml_dtypes

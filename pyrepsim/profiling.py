@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from .arrays import rows_view
-from .errors import DegenerateError, LayerError
+from .errors import DegenerateError, LayerError, OptionError
 from .progress import progress_bar
 from .stats import MomentsSet, Side
-from .store import ActivationStore
+from .store import ActivationStore, Representation
 
 __all__ = ["LayerProfile", "Profile", "profile"]
 
@@ -45,7 +45,8 @@ class LayerProfile:
     """Features whose |mean| or sd exceeds the median over features by more than 6 robust deviations (1.4826 median
     absolute deviations, at least 0.01 of the median sd): see Timkey & van Schijndel 2021."""
     rogue_contribution: float
-    """The part of the anisotropy that the three features contributing most make up; near 1 where a few dominate."""
+    """Contribution to the anisotropy of the three features that contribute most, over the sum of all absolute
+    contributions: near 1 where a few features dominate, near 0 where none does."""
 
 
 class Profile(Sequence[LayerProfile]):
@@ -138,17 +139,25 @@ def profile(
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> Profile:
-    """Profile every layer of an activation store, or one array of shape (n_samples, n_features), in one pass.
+    """Profile every layer of an activation store, one layer of it, or an array (n_samples, n_features), in one pass.
 
     layers : names to profile; all of them by default. tokens : see `compare`. Raises LayerError, NonFiniteError,
     DegenerateError (fewer than two rows, rows of zeros, no variance).
     """
+    if isinstance(store, Representation):
+        if layers is not None:
+            raise OptionError("layers chooses from a store: got one layer of it. Leave it out.")
+        store, layers = store.store, [store.name]
+    if isinstance(layers, str):
+        layers = [layers]
     if isinstance(store, ActivationStore):
         mask = store.rows.mask(tokens)
         streams = {name: store[name] for name in (store.layers if layers is None else layers)}
         total = len(streams) * int(np.count_nonzero(mask))
         sources = ((name, layer.chunks(_ROWS, mask=mask), layer.shape[1]) for name, layer in streams.items())
     else:
+        if layers is not None or tokens != "content":
+            raise OptionError("layers and tokens choose from a store: an array is profiled as it is. Leave both out.")
         rows = rows_view(store)
         total = len(rows)
         sources = iter([("X", (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)), rows.shape[1])])
@@ -214,7 +223,7 @@ def _layer_profile(name: str, raw: Side, unit: Side, norms: _Norms) -> LayerProf
         participation_ratio=float(np.sum(values)) ** 2 / float(np.sum(values**2)),
         rank=rank,
         rogue_dimensions=tuple(int(f) for f in _rogue_dimensions(raw)),
-        rogue_contribution=float(np.sum(np.sort(contributions)[-3:])) / anisotropy if anisotropy > 0 else 0.0,
+        rogue_contribution=float(np.sum(np.sort(contributions)[-3:]) / np.sum(np.abs(contributions))),
     )
 
 

@@ -7,21 +7,25 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
-from .errors import LayerError, MissingExtraError, OptionError
+from .errors import LayerError, MissingExtraError, OptionError, StoreError
+from .outputs import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 __all__ = ["Score", "Scores"]
+
+# A measure's name, or a Measure, which stands on a higher floor: its str() is its name.
+MeasureLike: TypeAlias = Any
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,6 +69,12 @@ class Score:
         pair = "" if self.layer_x is None else f", {self.layer_x} ~ {self.layer_y}"
         return f"Score({self.value:.6g}{interval}, {self.measure}{pair}, n={self.n_samples:,})"
 
+    def _repr_html_(self) -> str:
+        interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
+        pair = "" if self.layer_x is None else f", {self.layer_x} ~ {self.layer_y}"
+        said = escape(f"{interval} {self.measure}{pair}, n = {self.n_samples:,}")
+        return f"<span><b>{self.value:.6g}</b>{said}</span>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Read-only mapping views can't be pickled; plain dicts can, and are frozen again on the way in.
         return Score, (self.value, self.measure, self.n_samples, self.interval, _plain(self.details),
@@ -90,6 +100,9 @@ class Scores(Sequence[Score]):
     def __getitem__(self, index: slice) -> Scores: ...
     def __getitem__(self, index: int | slice) -> Score | Scores:
         return Scores(self._scores[index]) if isinstance(index, slice) else self._scores[index]
+
+    def __add__(self, other: Scores) -> Scores:
+        return Scores((*self, *other)) if isinstance(other, Scores) else NotImplemented
 
     def __iter__(self) -> Iterator[Score]:
         return iter(self._scores)
@@ -122,21 +135,23 @@ class Scores(Sequence[Score]):
     def select(
         self,
         *,
-        measure: str | Iterable[str] | None = None,
+        measure: MeasureLike | Iterable[MeasureLike] | None = None,
         layer_x: str | Iterable[str] | None = None,
         layer_y: str | Iterable[str] | None = None,
     ) -> Scores:
         """Return the scores with these measures and layers.
 
-        A measure is named in full (`"SVCCA(components=20)"`) or by its family (`"SVCCA"`, any options).
+        A measure is named in full (`"SVCCA(components=20)"`), by its family (`"SVCCA"`, any options), or is
+        itself given (`SVCCA(components=20)`, these options).
         Raises OptionError or LayerError for a name that no score has.
         """
         families = {name: name.partition("(")[0] for name in self.measures}
         kept = list(self)
         if measure is not None:
             wanted = set()
-            for name in _names(measure):
-                exact = name in families
+            for item in _several(measure):
+                name = str(item)
+                exact = name in families or not isinstance(item, str)
                 found = {full for full, family in families.items() if name == (full if exact else family)}
                 if not found:
                     raise OptionError(f"A measure must be one of {', '.join(families)}: got {name!r}.")
@@ -145,14 +160,16 @@ class Scores(Sequence[Score]):
         for side, layers, have in (("layer_x", layer_x, self.layers_x), ("layer_y", layer_y, self.layers_y)):
             if layers is None:
                 continue
-            names = set(_names(layers))
+            names = set(_several(layers))
             if missing := names - set(have):
-                known, got = ", ".join(map(str, have)), ", ".join(sorted(missing))
+                known, got = ", ".join(map(str, have)), ", ".join(sorted(map(str, missing)))
                 raise LayerError(f"{side} must be one of {known}: got {got}.")
             kept = [score for score in kept if getattr(score, side) in names]
         return Scores(kept)
 
-    def matrix(self, measure: str | None = None) -> tuple[tuple[str | None, ...], tuple[str | None, ...], np.ndarray]:
+    def matrix(
+        self, measure: MeasureLike | None = None
+    ) -> tuple[tuple[str | None, ...], tuple[str | None, ...], np.ndarray]:
         """Return `(layers_x, layers_y, values)` of one measure: float64, NaN where a pair has no score.
 
         `measure` may be left out when there is only one. Raises OptionError when a pair has two scores
@@ -184,7 +201,7 @@ class Scores(Sequence[Score]):
 
         return html_table(self)
 
-    def plot(self, path: str | os.PathLike[str] | None = None, measure: str | None = None) -> Figure:
+    def plot(self, path: str | os.PathLike[str] | None = None, measure: MeasureLike | None = None) -> Figure:
         """Draw layer curves, or layer x layer heat maps when there are off-diagonal pairs; return the figure.
 
         The file name's ending (.svg, .png, .pdf) chooses the format. Needs `pip install "pyrepsim[plot]"`.
@@ -225,7 +242,7 @@ class Scores(Sequence[Score]):
         """Write `to_records()` as CSV. Floats keep all their digits."""
         records = self.to_records()
         columns = dict.fromkeys(key for record in records for key in record)
-        with _replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(columns))
             writer.writeheader()
             writer.writerows(records)
@@ -239,13 +256,13 @@ class Scores(Sequence[Score]):
         except ImportError as error:
             message = "to_parquet() needs pyarrow: pip install pyarrow, or use to_csv()."
             raise MissingExtraError(message) from error
-        with _replacing(path) as temporary:
+        with replacing(path) as temporary:
             frame.to_parquet(temporary, index=False)
         return Path(path)
 
     def to_jsonl(self, path: str | os.PathLike[str]) -> Path:
         """Write everything, details and provenance too, a JSON object a line; `from_jsonl` reads it back."""
-        with _replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for score in self:
                 json.dump(_jsonable(vars(score)), file, allow_nan=False, ensure_ascii=False)
                 file.write("\n")
@@ -253,25 +270,38 @@ class Scores(Sequence[Score]):
 
     @classmethod
     def from_jsonl(cls, path: str | os.PathLike[str]) -> Scores:
-        """Read scores that `to_jsonl` wrote. Lists of numbers in `details` come back as float64 arrays."""
+        """Read scores that `to_jsonl` wrote. Lists of numbers in `details` come back as float64 arrays.
+
+        Raises StoreError if the file cannot be read, OptionError if it holds something else.
+        """
         scores = []
-        with Path(path).open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = _unjson(json.loads(line))
-                    row["details"] = {key: _array_if_numbers(item) for key, item in row["details"].items()}
-                    scores.append(Score(**row))
-                except (ValueError, TypeError, KeyError, AttributeError) as error:
-                    fact = f"line {number} of {path} is not one ({error})"
-                    message = f"A scores file has one score a line: {fact}. Write it with Scores.to_jsonl."
-                    raise OptionError(message) from error
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise StoreError(
+                f"Scores are read from a file: {path} cannot be read ({error.strerror or error}). Check the path, or "
+                "write one with Scores.to_jsonl."
+            ) from error
+        except UnicodeDecodeError as error:
+            raise OptionError(
+                f"A scores file is UTF-8: {path} is not ({error}). Write it with Scores.to_jsonl."
+            ) from error
+        for number, line in enumerate(text.split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = _unjson(json.loads(line))
+                row["details"] = {key: _array_if_numbers(item) for key, item in row["details"].items()}
+                scores.append(Score(**row))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                fact = f"line {number} of {path} is not one ({error})"
+                message = f"A scores file has one score a line: {fact}. Write it with Scores.to_jsonl."
+                raise OptionError(message) from error
         return cls(scores)
 
 
-def _names(value: str | Iterable[str]) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+def _several(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
 
 
 def _owned(value: Any) -> Any:
@@ -325,16 +355,3 @@ def _array_if_numbers(value: Any) -> Any:
         if all(isinstance(item, int | float) and not isinstance(item, bool) for item in array.flat):
             return array.astype(np.float64)
     return value
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, renamed to it at the end: a reader never sees half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

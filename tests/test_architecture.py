@@ -20,6 +20,8 @@ FLOORS = {
     "results": 0,
     "version": 0,
     "progress": 0,
+    "outputs": 0,
+    "units": 0,
     "arrays": 1,
     "backends": 2,
     "stats": 3,

@@ -67,6 +67,18 @@ def test_other_things(bad):
         rows_view(bad)
 
 
+def test_masks_strings_and_other_indexes():
+    pandas = pytest.importorskip("pandas")
+    X = np.ones((3, 2))
+    with pytest.raises(DTypeError, match="no mask"):
+        rows_view(np.ma.masked_array(X, X > 2))
+    with pytest.raises(DTypeError, match="open_store"):
+        rows_view("acts/base")
+    with pytest.raises(ShapeError, match="same index"):
+        check_paired(pandas.DataFrame(X), pandas.DataFrame(X, index=[2, 1, 0]))
+    check_paired(pandas.DataFrame(X), pandas.DataFrame(X))
+
+
 def test_paired_names_both_shapes():
     with pytest.raises(ShapeError, match="to match by token, compare stores"):
         check_paired(np.ones((3, 2)), np.ones((4, 2)))

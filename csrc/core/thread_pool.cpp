@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -17,9 +18,10 @@ class Pool {
   public:
     void run(std::int64_t n_tasks, int n_threads, const std::function<void(std::int64_t, int)>& body) {
         std::lock_guard<std::mutex> one_job_at_a_time(job_mutex_);
-        const int helpers = static_cast<int>(std::min<std::int64_t>(n_threads, n_tasks)) - 1;
+        int helpers = static_cast<int>(std::min<std::int64_t>(n_threads, n_tasks)) - 1;
         {
             std::lock_guard<std::mutex> lock(mutex_);
+            helpers = std::min(helpers, grow_to(helpers));
             body_ = &body;
             n_tasks_ = n_tasks;
             next_.store(0);
@@ -27,10 +29,6 @@ class Pool {
             helpers_wanted_ = helpers;
             helpers_running_ = helpers;
             ++generation_;
-            while (static_cast<int>(threads_.size()) < helpers) {
-                const int worker = static_cast<int>(threads_.size()) + 1;
-                threads_.emplace_back([this, worker, seen = generation_ - 1] { serve(worker, seen); });
-            }
         }
         wake_.notify_all();
         drain(0);
@@ -40,6 +38,18 @@ class Pool {
     }
 
   private:
+    // As many threads as wanted or as the system grants: with fewer, the same tasks take longer.
+    int grow_to(int wanted) {
+        try {
+            while (static_cast<int>(threads_.size()) < wanted) {
+                const int worker = static_cast<int>(threads_.size()) + 1;
+                threads_.emplace_back([this, worker, seen = generation_] { serve(worker, seen); });
+            }
+        } catch (const std::system_error&) {
+        }
+        return static_cast<int>(threads_.size());
+    }
+
     void serve(int worker, std::uint64_t seen) {
         for (;;) {
             {

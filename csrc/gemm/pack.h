@@ -98,7 +98,15 @@ inline void read_row(const char* row, DType dtype, std::int64_t width, Rows tran
     if (transform == Rows::raw) return;
     const double centre = transform == Rows::unit_centred ? sum(out, width) / static_cast<double>(width) : 0.0;
     for (std::int64_t j = 0; j < width; ++j) out[j] -= centre;
-    const double scale = 1.0 / __builtin_sqrt(sum_of_squares(out, width));
+    double norm_sq = sum_of_squares(out, width);
+    if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // squares that leave the range: bring the row near 1 first
+        double largest = 0;
+        for (std::int64_t j = 0; j < width; ++j) largest = __builtin_fmax(largest, __builtin_fabs(out[j]));
+        const double near_one = __builtin_ldexp(1.0, -__builtin_ilogb(largest));
+        for (std::int64_t j = 0; j < width; ++j) out[j] *= near_one;
+        norm_sq = sum_of_squares(out, width);
+    }
+    const double scale = 1.0 / __builtin_sqrt(norm_sq);
     for (std::int64_t j = 0; j < width; ++j) out[j] *= scale;
 }
 

@@ -50,7 +50,7 @@ def default_threads() -> int:
     """PYREPSIM_NUM_THREADS, else the cores this process may use, within its cgroup's CPU quota."""
     wanted = os.environ.get("PYREPSIM_NUM_THREADS", "")
     if wanted:
-        if not wanted.isdigit() or int(wanted) < 1:
+        if not wanted.isdecimal() or not 1 <= int(wanted) <= 4096:
             raise OptionError(f"PYREPSIM_NUM_THREADS must be a positive whole number: got {wanted!r}.")
         return int(wanted)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from .. import _core
+from ..errors import OptionError
 
 __all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
 
@@ -17,6 +18,7 @@ first_directionless_row = _core.first_directionless_row
 
 def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> _core.Moments:
     """The engine's accumulator, on the fastest instruction set here or the one named by PYREPSIM_ISA."""
-    return _core.Moments(
-        list(widths), list(pairs), rows=rows, precision=precision, isa=os.environ.get("PYREPSIM_ISA", "auto")
-    )
+    isa, known = os.environ.get("PYREPSIM_ISA", "auto"), _core.available_isas()
+    if isa not in ("auto", *known):
+        raise OptionError(f"PYREPSIM_ISA must be auto or what this processor runs ({', '.join(known)}): got {isa!r}.")
+    return _core.Moments(list(widths), list(pairs), rows=rows, precision=precision, isa=isa)

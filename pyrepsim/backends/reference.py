@@ -37,7 +37,10 @@ def _transform(rows: np.ndarray, kind: str) -> np.ndarray:
     rows = rows.astype(np.float64)
     if kind == "unit_centred":
         rows = rows - rows.mean(axis=1, keepdims=True)
-    return rows if kind == "raw" else rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    if kind == "raw":
+        return rows
+    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # near 1: squares stay in range
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _shift_for(block: np.ndarray) -> np.ndarray:

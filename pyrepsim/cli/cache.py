@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import StoreError
-from .options import bytes_in_words
+from ..units import bytes_in_words
+from .options import printable
 
 if TYPE_CHECKING:
+    from ..store import StoreInfo
     from .transcript import Transcript
 
 __all__ = ["Export", "Info", "Ls", "Verify"]
@@ -27,7 +29,7 @@ class Ls:
         for store in found:
             size = bytes_in_words(store.n_bytes)
             what = f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
-            print(f"{store.name:<32}  {store.state:<16}  {size:>12}  {what}")
+            print(f"{printable(store.name):<32}  {store.state:<16}  {size:>12}  {what}")
         if not found:
             raise StoreError(f"A listing needs stores: there are none below {self.folder}. Name another folder.")
         return 0
@@ -41,12 +43,18 @@ class Info:
     """The store."""
 
     def run(self, say: Transcript) -> int:
-        store = say("store", "open_store", self.path)
-        size = f"{store.n_rows:,} rows, {bytes_in_words(store.n_bytes)}, {store.dtype}"
-        print(f"{store.path}: {size}\nroot digest {store.digest}\nrow identity {store.rows_digest}")
-        for name, width in store.widths.items():
+        info = say("info", "store.store_info", self.path)
+        if info.sealed:
+            store = say("store", "open_store", self.path)
+            print(f"{self.path}: {store.n_rows:,} rows, {bytes_in_words(store.n_bytes)}, {store.dtype}")
+            print(f"root digest {store.digest}\nrow identity {store.rows_digest}")
+        else:
+            size = f"{info.n_rows:,} rows, {bytes_in_words(info.n_bytes)}, {info.dtype} once it is whole"
+            print(f"{self.path}: {size}\n{_progress(info)}")
+        for name, width in info.widths.items():
             print(f"  {name:<16}{width:>6} features")
-        print(json.dumps(store.plan, indent=2, ensure_ascii=False))
+        for line in json.dumps(info.plan, indent=2, ensure_ascii=False).splitlines():
+            print(printable(line))
         return 0
 
 
@@ -59,10 +67,17 @@ class Verify:
 
     def run(self, say: Transcript) -> int:
         problems = say("problems", "store.verify", self.path, collect=True)
-        for problem in problems:
-            print(problem)
-        print(f"{self.path}: {len(problems)} problems" if problems else f"{self.path}: every byte is as it was written")
-        return 1 if problems else 0
+        if problems:
+            for problem in problems:
+                print(problem)
+            print(f"{self.path}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
+            return 1
+        info = say("info", "store.store_info", self.path)
+        if info.sealed:
+            print(f"{self.path}: every byte is as it was written")
+        else:
+            print(f"{self.path}: every committed byte is as it was written. {_progress(info)}")
+        return 0
 
 
 @dataclass(frozen=True)
@@ -80,3 +95,8 @@ class Export:
         for file in say("files", "store.export", self.path, self.out, format=self.format):
             print(file)
         return 0
+
+
+def _progress(info: StoreInfo) -> str:
+    done = f"{info.committed} of {info.n_shards} shards committed, not sealed"
+    return f"{done}: run the same extraction again to go on"

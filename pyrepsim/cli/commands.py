@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import OptionError
-from .options import bytes_in_words, layer_option, output_files, split_measures
+from ..units import bytes_in_words
+from .options import layer_option, model_folder, output_files, split_measures
 
 if TYPE_CHECKING:
     from .transcript import Transcript
@@ -27,7 +28,7 @@ class Extract:
     texts: str
     """Text to read: a plain file (one text a line), JSONL, CoNLL-U, or the hub id of a data set."""
     out: str | None = None
-    """Folder of the store; by default acts/ and the model's name."""
+    """Folder of the store; by default acts/ and the last two parts of the model's name, as in acts/mnli-seed0."""
     layers: str = "all"
     """all, or names with commas between: embeddings,layer.8"""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
@@ -49,12 +50,12 @@ class Extract:
     worker: str | None = None
     """i/n, counted from 0: this process takes its share of the shards; the last of n to finish completes the store."""
     overwrite: bool = False
-    """Throw away a store of another plan that is in the way."""
+    """Remove any store at --out first, finished or not and of whatever plan, and extract anew."""
     dry_run: bool = False
     """Only say how many tokens, bytes and seconds it would take, and whether the disk has room."""
 
     def run(self, say: Transcript) -> int:
-        out = Path(self.out or Path("acts", self.model.rstrip("/").rpartition("/")[2]))
+        out = Path(self.out or Path("acts", model_folder(self.model)))
         plan = {"layers": layer_option(self.layers), "dtype": self.dtype, "words": self.words}
         plan |= {"long": self.long, "max_length": self.max_length, "batch_tokens": self.batch_tokens}
         plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "device": self.device}

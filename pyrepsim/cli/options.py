@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from ..errors import OptionError
 
-__all__ = ["bytes_in_words", "layer_option", "output_files", "split_measures"]
+__all__ = ["layer_option", "model_folder", "output_files", "printable", "split_measures"]
 
 _WRITERS = {".csv": "to_csv", ".jsonl": "to_jsonl", ".parquet": "to_parquet", ".html": "html"}
 _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
@@ -34,18 +35,39 @@ def split_measures(measures: str | Sequence[str]) -> list[str]:
 
 
 def output_files(paths: str | Sequence[str] | None) -> dict[Path, str]:
-    """Return each file to write and the method of `Scores` that does it; refuse an unknown ending at once."""
+    """Return each file to write and the method of `Scores` that does it; refuse now what could not be written."""
     listed = paths.split(",") if isinstance(paths, str) else paths or []
     files = [Path(path.strip()) for path in listed if path.strip()]
     for file in files:
         if file.suffix.lower() not in _WRITERS:
             raise OptionError(f"A file to write must end in one of {', '.join(_WRITERS)}: got {file}.")
+        _check_writable(file)
     return {file: _WRITERS[file.suffix.lower()] for file in files}
 
 
-def bytes_in_words(n_bytes: int) -> str:
-    """Write a size with three digits: `153 MB`."""
-    size, units = float(n_bytes), ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 999.5 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:.3g} {units[0]}"
+def _check_writable(file: Path) -> None:
+    """OptionError now, rather than after the work, for a file that can't be written."""
+    folder = next(path for path in file.absolute().parents if os.path.lexists(path))
+    if file.is_dir():
+        fact = f"{file} is a folder"
+    elif not folder.is_dir():
+        fact = f"{folder}, on the way to {file}, is no folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        fact = f"you may not write to {folder}"
+    else:
+        return
+    raise OptionError(f"A file to write must have a folder that you may write to: {fact}. Choose another --out.")
+
+
+def model_folder(model: str) -> str:
+    """Return a name for a model's store: the last two parts of its own, since seeds and checkpoints share the last.
+
+    `runs/mnli/seed0` gives `mnli-seed0`.
+    """
+    named = [part for part in Path(model).parts if part not in ("/", "..")]
+    return "-".join((named or Path(model).resolve().parts[1:] or ("model",))[-2:])
+
+
+def printable(text: str) -> str:
+    """Replace what could steer a terminal, such as an escape in a folder's name, by a question mark."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from inspect import cleandoc, getdoc, getsource
@@ -53,6 +54,8 @@ def _fill(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
     docs = _field_docs(command)
     for action in parser._actions:
         action.help = docs.get(action.dest, action.help)
+    shown = parser.format_help
+    parser.format_help = lambda: _dashed(shown())
     parsed = parser.parse_args(_spelled_out(command, words))
     values = {field.name: parsed[field.name] for field in fields(command)}
     return command(**values), parser.dump(parsed)
@@ -80,6 +83,11 @@ def _spelled_out(command: Any, words: Sequence[str]) -> list[str]:
             word = f"{option}=true" if option in switches and bare else option + equals + value
         spelled.append(word)
     return spelled
+
+
+def _dashed(shown: str) -> str:
+    """Show `--dry_run {true,false}` as one writes it, and as the README does: `--dry-run`."""
+    return re.sub(r"--\w+( \{true,false\})?", lambda found: found[0].partition(" ")[0].replace("_", "-"), shown)
 
 
 def _overview(commands: Commands, program: str) -> str:

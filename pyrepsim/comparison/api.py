@@ -60,6 +60,10 @@ def compare(
     wanted = as_measures(measures)
     engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
     kinds = {_kind(side) for side in (X, Y)}
+    if kinds == {"array"} and (layers, tokens) != ("same", "content"):
+        raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
+    if kinds == {"layer"} and layers != "same":
+        raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")
     if kinds == {"store"}:
         source: ArraySource | StoreSource = StoreSource(X, Y, tokens=tokens)
         pairs = layer_pairs(source.layers_x, source.layers_y, layers)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..backends import get_backend
 from ..errors import StoreError
 from ..measures import Measure
 from ..stats import MomentsSet
@@ -36,23 +37,29 @@ class Checkpoint:
             "digests": [source.provenance["digest_x"], source.provenance["digest_y"]],
             "tokens": source.provenance["tokens"],
             "precision": engine.precision,
+            "backend": get_backend(engine.backend).name,
             "rows": sorted({measure.rows for measure in measures}),
             "pairs": [list(pair) for pair in pairs],
         }
-        self._folder.mkdir(parents=True, exist_ok=True)
         identity = self._folder / "comparison.json"
-        if identity.exists():
-            found = json.loads(identity.read_text(encoding="utf-8"))
-            for key, value in wanted.items():
-                if found.get(key) != value:
-                    raise StoreError(
-                        f"{self._folder}: a checkpoint is continued with the arguments it was begun with: "
-                        f"{key} was {found.get(key)!r}, now {value!r}. Use another folder, or delete this one."
-                    )
-        else:
-            aside = identity.with_suffix(".tmp")
-            aside.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
-            aside.replace(identity)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not identity.exists():
+                aside = identity.with_suffix(".tmp")
+                aside.write_text(json.dumps(wanted, indent=1), encoding="utf-8")
+                aside.replace(identity)
+            found = dict(json.loads(identity.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(
+                f"A checkpoint is a folder that this comparison may write and has written: {folder!r}: {error}. "
+                "Use another folder, or delete what is there."
+            ) from error
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                raise StoreError(
+                    f"{self._folder}: a checkpoint is continued with the arguments it was begun with: "
+                    f"{key} was {found.get(key)!r}, now {value!r}. Use another folder, or delete this one."
+                )
 
     def restore(self, group: int, moments: MomentsSet) -> None:
         """Bring back the rows of a group that were summed before."""

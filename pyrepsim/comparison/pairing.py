@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import LayerError, OptionError
 
 __all__ = ["LayerGroup", "Layers", "layer_groups", "layer_pairs"]
 
-Layers = str | Iterable[str | tuple[str, str]]
+Layers = str | Iterable[str | int | tuple[str | int, str | int]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,11 @@ def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers
         return [(a, b) for a in layers_x for b in layers_y]
     if isinstance(layers, str):
         raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
-    pairs = [(item, item) if isinstance(item, str) else tuple(item) for item in layers]
+    if isinstance(layers, Mapping) or not isinstance(layers, Iterable):
+        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
+    pairs = [(item, item) if isinstance(item, str | int) else tuple(item) for item in layers]
+    if all(len(pair) == 2 for pair in pairs):
+        pairs = [(_name(a, layers_x), _name(b, layers_y)) for a, b in pairs]
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {pairs!r}.")
     for a, b in pairs:
@@ -54,6 +58,12 @@ def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise LayerError(f"a layer must be one of {_listed(known)}: got {name!r}.{hint}")
     return list(dict.fromkeys(pairs))  # type: ignore[arg-type]
+
+
+def _name(layer: str | int, known: Sequence[str]) -> str:
+    """A layer by its place, as in store[-1]; names as they are."""
+    inside = isinstance(layer, int) and -len(known) <= layer < len(known)
+    return known[int(layer)] if inside else layer  # type: ignore[return-value]
 
 
 def layer_groups(pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:

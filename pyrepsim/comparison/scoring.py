@@ -68,7 +68,8 @@ class Engine:
 
 def as_measures(measures: Measure | str | Sequence[Measure | str]) -> list[Measure]:
     """One measure or several, given as objects or by name, as a list."""
-    several: list[Any] = [measures] if isinstance(measures, Measure | str | type) else list(measures)
+    one = isinstance(measures, Measure | str | type) or not isinstance(measures, Sequence)
+    several: list[Any] = [measures] if one else list(measures)
     parsed = [parse_measure(item) if isinstance(item, str) else item for item in several]
     for item in parsed:
         if not isinstance(item, Measure):

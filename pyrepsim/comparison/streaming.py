@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import LayerError, OptionError, ShapeError
 from ..measures import Measure
 from ..results import Score, Scores
-from .pairing import Layers, layer_groups, layer_pairs
+from .pairing import LayerGroup, Layers, layer_groups, layer_pairs
 from .scoring import Engine, as_measures, ordered, score_group
 
 __all__ = ["StreamingComparison"]
@@ -60,9 +60,16 @@ class StreamingComparison:
         return int(self._groups[0][1].n_samples)
 
     def update(self, chunk_x: Mapping[str, Any], chunk_y: Mapping[str, Any]) -> None:
-        """Add rows: an array (n, width) for each layer of both sides, rows matched by position."""
-        for group, moments in self._groups:
-            moments.update([*(chunk_x[name] for name in group.layers_x), *(chunk_y[name] for name in group.layers_y)])
+        """Add rows: an array (n, width) for each layer of both sides, rows matched by position.
+
+        All layers are checked before any is added: a refused chunk leaves everything as it was.
+        """
+        views = [moments.checked(_members(group, chunk_x, chunk_y)) for group, moments in self._groups]
+        rows = {len(layer) for group in views for layer in group}
+        if len(rows) > 1:
+            raise ShapeError(f"all layers of a chunk must have the same number of rows: got {sorted(rows)}.")
+        for (_, moments), checked in zip(self._groups, views, strict=True):
+            moments.add(checked)
 
     def scores(self) -> Scores:
         """The scores of the rows so far; more rows may follow."""
@@ -70,3 +77,10 @@ class StreamingComparison:
         for group, moments in self._groups:
             scores += score_group(group, moments, self._measures, self._engine, self._provenance, None)
         return Scores(ordered(scores, self._pairs))
+
+
+def _members(group: LayerGroup, chunk_x: Mapping[str, Any], chunk_y: Mapping[str, Any]) -> list[Any]:
+    missing = {*group.layers_x} - {*chunk_x} | {*group.layers_y} - {*chunk_y}
+    if missing:
+        raise LayerError(f"a chunk must hold every layer that is compared: {', '.join(sorted(missing))} is not in it.")
+    return [*(chunk_x[name] for name in group.layers_x), *(chunk_y[name] for name in group.layers_y)]

@@ -37,7 +37,7 @@ def extract_shards(
     spare = [ShardBuffers(widths, rows, dtype) for _ in range(min(2, len(shards)))]
     selector = Selector(encoder, list(widths), pooling=plan.policy.words)
     started, done = time.perf_counter(), 0
-    n_tokens = plan.n_tokens * len(shards) // plan.n_shards if len(shards) < plan.n_shards else plan.n_tokens
+    n_tokens = plan.n_tokens * len(shards) // plan.n_shards  # about, for a share of the shards
     with (
         progress_bar(n_tokens, progress, desc="extract", unit=" tokens") as bar,
         ThreadPoolExecutor(1) as committer,

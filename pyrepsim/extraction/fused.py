@@ -99,6 +99,8 @@ def compare_models(
             f"Models must cut the texts into the same tokens to be compared by token: {encoders[0].name!r} and "
             f"{encoders[1].name!r} do not. Compare by word: words='first' or 'mean'."
         )
+    if not same:  # whole shards of both models are held in float32: keep them small
+        plan = freeze_plan(encoders[0], corpus, replace(policy, shard_tokens=max(1, policy.shard_tokens // 4)))
     for encoder, its_plan in zip(encoders, (plan, other), strict=True):
         check_positions(its_plan, encoder)
     comparison = StreamingComparison(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import OptionError
 from ..models import Encoder, load_encoder
 from ..store import ActivationStore, open_store
 from ..store.layout import DTYPES, PAGE
@@ -69,7 +70,12 @@ def prepare(
     batch_tokens: int,
 ) -> tuple[Encoder, ExtractionPlan]:
     """Load the model, read the texts and freeze their plan: a new one, or that of another extraction."""
-    encoder = model if isinstance(model, Encoder) else load_encoder(model, revision=revision, device=device)
+    if isinstance(model, Encoder):
+        if revision is not None:
+            raise OptionError(f"A revision is for loading: {model!r} is loaded already. Leave revision out.")
+        encoder = model
+    else:
+        encoder = load_encoder(model, revision=revision, device=device)
     corpus = read_texts(texts)
     asked = {"words": words, "long": long, "max_length": max_length, "batch_tokens": batch_tokens}
     if same_plan_as is None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import difflib
+import math
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Flag, auto
 from typing import Any, Protocol
 
-from ..errors import DegenerateError, OptionError
+from ..errors import DegenerateError, NonFiniteError, OptionError
 from ..results import Score
 from ..stats.pair import Pair, Side
 
@@ -60,6 +63,10 @@ class Measure(ABC):
         """Lowest and highest value, up to rounding."""
         return (0.0, 1.0)
 
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            object.__setattr__(self, option.name, _as_declared(self, option.name, str(option.type)))
+
     @property
     def rows(self) -> str:
         return "raw"
@@ -93,6 +100,8 @@ class Measure(ABC):
                     f"{pair.n_samples:g} rows. Check the layer and the row selection."
                 )
         value, details = self.evaluate(pair)
+        if not math.isfinite(value):
+            raise NonFiniteError(f"{self} must be a number: got {value}. Rescale the representations to sizes near 1.")
         return Score(value=float(value), measure=str(self), n_samples=int(pair.n_samples), details=details)
 
     def __str__(self) -> str:
@@ -101,10 +110,31 @@ class Measure(ABC):
         return type(self).__name__ + (f"({', '.join(options)})" if options else "")
 
 
+def geometric_mean(a: float, b: float) -> float:
+    """sqrt(a b) for a, b > 0: no overflow on the way, and exactly a where a = b."""
+    (x, i), (y, j) = math.frexp(a), math.frexp(b)
+    x, y = math.ldexp(x, i % 2), math.ldexp(y, j % 2)  # even exponents leave the root whole
+    return math.ldexp(math.sqrt(x * y), (i - i % 2 + j - j % 2) // 2)
+
+
 def one_of(measure: Measure, option: str, allowed: tuple[str, ...]) -> None:
     value = getattr(measure, option)
     if value not in allowed:
         raise OptionError(f"{type(measure).__name__}: {option} must be one of {', '.join(allowed)}: got {value!r}.")
+
+
+def _as_declared(measure: Measure, option: str, kind: str) -> Any:
+    """An option as its annotation wants it: NumPy scalars as Python numbers, truth values never as numbers."""
+    value = getattr(measure, option)
+    if value is None and "None" in kind:
+        return None
+    if kind.startswith("float") and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    if kind.startswith("int") and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if (kind == "bool" and type(value) is bool) or (kind == "str" and isinstance(value, str)):
+        return value
+    raise OptionError(f"{type(measure).__name__}: {option} must be of type {kind}: got {value!r}.")
 
 
 def at_least_rows(measure: Measure, side: Side, rows: int) -> None:
@@ -127,16 +157,22 @@ def all_measures() -> dict[str, type[Measure]]:
 def parse_measure(text: str) -> Measure:
     """``"SVCCA(variance=0.99)"`` or ``"CCA"`` as a measure: a name and literal keyword options, nothing evaluated."""
     known = all_measures()
+    if not isinstance(text, str) or len(text) > 500:
+        raise OptionError(f"a measure is written like SVCCA(variance=0.99): got {text!r:.60}.")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         call = tree if isinstance(tree, ast.Call) else ast.Call(func=tree, args=[], keywords=[])
         if not isinstance(call.func, ast.Name) or call.args:
             raise ValueError("a measure is written Name or Name(option=value, ...)")
         name, options = call.func.id, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise OptionError(f"a measure is written like SVCCA(variance=0.99): got {text!r} ({error}).") from error
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise OptionError(
+            f"a measure is written like SVCCA(variance=0.99), with plain numbers, strings, True or False: got {text!r}."
+        ) from error
     if name not in known:
-        raise OptionError(f"a measure is one of {', '.join(known)}: got {name!r}.")
+        near = [k for k in known if name.lower() in k.lower()] or difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise OptionError(f"a measure is one of {', '.join(known)}: got {name!r}.{hint}")
     try:
         return known[name](**options)
     except TypeError as error:

@@ -39,6 +39,7 @@ def describe(correlations: np.ndarray, pair: Pair) -> dict[str, Any]:
     for name, side in (("x", pair.x), ("y", pair.y)):
         details[f"rank_{name}"] = side.rank
         details[f"condition_{name}"] = side.condition
+        details[f"accuracy_{name}"] = side.accuracy
         details[f"constant_features_{name}"] = int(np.count_nonzero(~side.varying))
     return details
 
@@ -53,7 +54,8 @@ class CCA(Measure):
     ridge : kappa >= 0; both scatters become S + kappa tr(S)/d I. The correlations then shrink, and the measure is
         no longer invariant to invertible maps.
 
-    ``details``: correlations, rank_x, rank_y, condition_x, condition_y, constant_features_x, constant_features_y.
+    ``details``: correlations; and for each side rank, condition (of the scatter at unit diagonal), accuracy (condition
+    times round-off: about how much of a correlation may be rounding) and constant_features.
 
     References: Hotelling (1936); Raghu et al. (2017), arXiv:1706.05806, section 2; ridge: Vinod (1976).
     """
@@ -61,7 +63,8 @@ class CCA(Measure):
     ridge: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.ridge, int | float) and 0 <= self.ridge < float("inf")):
+        super().__post_init__()
+        if not 0 <= self.ridge < float("inf"):
             raise OptionError(f"CCA: ridge must be a number >= 0: got {self.ridge!r}.")
 
     @property
@@ -98,11 +101,12 @@ class SVCCA(Measure):
     components: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.components is not None and self.variance != 0.99:
             raise OptionError("SVCCA takes variance= or components=, not both.")
         if not 0 < self.variance <= 1:
             raise OptionError(f"SVCCA: variance must be a fraction in (0, 1]: got {self.variance!r}.")
-        if self.components is not None and (not isinstance(self.components, int) or self.components < 1):
+        if self.components is not None and self.components < 1:
             raise OptionError(f"SVCCA: components must be a whole number >= 1: got {self.components!r}.")
 
     @property
@@ -153,6 +157,7 @@ class PWCCA(Measure):
     weights: str = "x"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of(self, "weights", ("x", "y", "mean"))
 
     @property

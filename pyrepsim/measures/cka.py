@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DegenerateError
 from ..stats.pair import Pair
-from .base import SIMILARITY, Invariance, Measure, at_least_rows
+from .base import SIMILARITY, Invariance, Measure, at_least_rows, geometric_mean
 
 __all__ = ["RV2", "LinearCKA"]
 
@@ -21,7 +20,7 @@ def cosine_of(measure: Measure, xy: float, xx: float, yy: float) -> float:
             f"{measure} is undefined here: its self-similarities must be positive, got {xx:.3g} and {yy:.3g}. "
             "Too few rows for the number of features: pass more samples, or use LinearCKA(debiased=False)."
         )
-    return xy / math.sqrt(xx * yy)
+    return xy / geometric_mean(xx, yy)
 
 
 @dataclass(frozen=True)

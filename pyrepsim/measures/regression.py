@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..stats.pair import Pair, Side
-from .base import AFFINE, SIMILARITY, Invariance, Measure, one_of
+from .base import AFFINE, SIMILARITY, Invariance, Measure, geometric_mean, one_of
 
 __all__ = ["GULP", "LinearPredictivity"]
 
@@ -25,7 +25,7 @@ class LinearPredictivity(Measure):
 
     direction : ``"y_from_x"`` or ``"x_from_y"``.
 
-    ``details``: rank and condition of the predictors.
+    ``details``: rank, condition and accuracy (condition times round-off) of the predictors.
 
     References: Kornblith et al. (2019), arXiv:1905.00414, table 1 (R^2_LR).
     """
@@ -33,6 +33,7 @@ class LinearPredictivity(Measure):
     direction: str = "y_from_x"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of(self, "direction", ("y_from_x", "x_from_y"))
 
     @property
@@ -51,7 +52,7 @@ class LinearPredictivity(Measure):
         pair = pair if self.direction == "y_from_x" else pair.swapped()
         explained = pair.x.whitening.T @ pair.cross
         value = float(np.sum(explained * explained)) / pair.y.total
-        return value, {"rank": pair.x.rank, "condition": pair.x.condition}
+        return value, {"rank": pair.x.rank, "condition": pair.x.condition, "accuracy": pair.x.accuracy}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class GULP(Measure):
     ridge: float = 1e-2
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.ridge, int | float) and 0 < self.ridge < float("inf")):
+        super().__post_init__()
+        if not 0 < self.ridge < float("inf"):
             raise OptionError(f"GULP: ridge must be a number > 0: got {self.ridge!r}.")
 
     @property
@@ -85,7 +87,7 @@ class GULP(Measure):
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
         (root_x, self_x), (root_y, self_y) = self._shrunk(pair.x), self._shrunk(pair.y)
-        cross = root_x.T @ pair.cross @ root_y / np.sqrt(pair.x.total * pair.y.total)
+        cross = root_x.T @ pair.cross @ root_y / geometric_mean(pair.x.total, pair.y.total)
         inner = float(np.sum(cross * cross))
         return self_x + self_y - 2 * inner, {"self_x": self_x, "self_y": self_y, "inner": inner}
 

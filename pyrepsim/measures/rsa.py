@@ -52,6 +52,7 @@ class RSA(Measure):
     compare: str = "pearson"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         one_of(self, "metric", tuple(_ROWS))
         one_of(self, "compare", ("pearson", "cosine", "cosine_cov"))
         if self.metric == "dot" and self.compare == "cosine_cov":
@@ -101,7 +102,7 @@ class RSA(Measure):
 
     def _cosine(self, xy: tuple[float, float], xx: tuple[float, float], yy: tuple[float, float]) -> float:
         for (product, size), label in ((xx, "X"), (yy, "Y")):
-            if product <= _LEAST_SPREAD * size:
+            if not product > _LEAST_SPREAD * size:
                 raise DegenerateError(
                     f"{self}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
                     "(whitened rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."

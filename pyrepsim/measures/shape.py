@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..stats.pair import Pair, Side
-from .base import AFFINE, RIGID, SIMILARITY, Invariance, Measure
+from .base import AFFINE, RIGID, SIMILARITY, Invariance, Measure, geometric_mean
 
 __all__ = ["Procrustes", "ShapeMetric"]
 
@@ -19,7 +19,7 @@ __all__ = ["Procrustes", "ShapeMetric"]
 def angle_and_distance(similarity: float) -> tuple[float, float]:
     """arccos s, and sqrt(2 - 2 s): the angle and the chord between two unit-norm shapes.
 
-    Both lose half the digits of s near s = 1: they resolve about 1e-7, and rounding above 1 counts as 1.
+    Both lose half the digits of s near s = 1: they resolve about 1e-6, and rounding above 1 counts as 1.
     """
     distance = math.sqrt(max(2.0 - 2.0 * similarity, 0.0))
     return 2.0 * math.asin(min(distance / 2.0, 1.0)), distance
@@ -44,7 +44,7 @@ class Procrustes(Measure):
         return SIMILARITY
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        value = float(np.sum(pair.singular_values)) / math.sqrt(pair.x.total * pair.y.total)
+        value = float(np.sum(pair.singular_values)) / geometric_mean(pair.x.total, pair.y.total)
         angle, distance = angle_and_distance(value)
         return value, {"angle": angle, "distance": distance}
 
@@ -70,7 +70,8 @@ class ShapeMetric(Measure):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.alpha, int | float) and 0 <= self.alpha <= 1):
+        super().__post_init__()
+        if not 0 <= self.alpha <= 1:
             raise OptionError(f"ShapeMetric: alpha must be in [0, 1]: got {self.alpha!r}.")
 
     @property

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import MissingExtraError, OptionError
+from ..outputs import replacing
 from ..results import Scores
 from .tables import caption, format_value, names
 
@@ -25,6 +27,7 @@ __all__ = ["heat_maps", "layer_curves", "plot", "save", "to_svg"]
 # Okabe and Ito's colours are told apart under every common colour blindness; markers do it in print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MOST_TICKS, _MOST_CELLS = 16, 24  # beyond, a figure grows no wider and not every layer is named
 _INK, _QUIET, _GRID = "#1b1b1b", "#5c5c5c", "#e6e6e6"
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -47,49 +50,61 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def plot(scores: Scores, *, path: str | os.PathLike[str] | None = None, measure: str | None = None) -> Figure:
-    """Draw layer curves where layers pair off one to one, else heat maps; write them to `path` if given."""
+def plot(
+    scores: Scores, *, path: str | os.PathLike[str] | None = None, measure: Any = None, titled: bool = True
+) -> Figure:
+    """Draw layer curves where layers pair off one to one, else heat maps; write them to `path` if given.
+
+    `titled=False` leaves the names of the two sides to the page around the figure.
+    """
     chosen = scores if measure is None else scores.select(measure=measure)
     if not len(chosen) or None in chosen.layers_x:
         raise OptionError("A figure shows layers: these scores have none. Compare stores, or use table().")
     pairs = {(score.layer_x, score.layer_y) for score in chosen}
     one_to_one = len({x for x, _ in pairs}) == len({y for _, y in pairs}) == len(pairs)
-    figure = layer_curves(chosen) if one_to_one else heat_maps(chosen)
+    figure = layer_curves(chosen, titled=titled) if one_to_one else heat_maps(chosen)
     if path is not None:
         save(figure, path)
     return figure
 
 
-def layer_curves(scores: Scores) -> Figure:
+def layer_curves(scores: Scores, *, titled: bool = True) -> Figure:
     """Draw one line a measure over the layers, with a band where scores have intervals.
 
     Measures that stay within [-1, 1] share a panel; each other one has its own scale below.
+    Raises OptionError when a pair has two scores of one measure.
     """
+    _check_single(scores)
     # Debiased estimates may pass 1 by a hair; they still belong with their kind.
-    reach = {name: max(abs(score.value) for score in scores.select(measure=name)) for name in scores.measures}
+    reach = dict.fromkeys(scores.measures, 0.0)
+    for score in scores:
+        if math.isfinite(score.value):
+            reach[score.measure] = max(reach[score.measure], abs(score.value))
     within = [name for name in scores.measures if reach[name] <= 1.05]
     panels = ([within] if within else []) + [[name] for name in scores.measures if name not in within]
     pairs = list(dict.fromkeys((score.layer_x, score.layer_y) for score in scores))
     ticks = [str(x) if x == y else f"{x} ~ {y}" for x, y in pairs]
     heights = [3.6 if len(panel) > 1 else 2.4 for panel in panels]
     with _style():
-        figure = _figure(max(6.4, 1.9 + 0.42 * len(pairs)) + 1.6, sum(heights) + 1.0)
+        figure = _figure(max(6.4, 1.9 + 0.42 * min(len(pairs), _MOST_TICKS)) + 1.6, sum(heights) + 1.0)
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for panel, ax in zip(panels, axes, strict=True):
             ends = []
             for name in panel:
                 style = scores.measures.index(name)
-                ends.append((*_curve(ax, scores.select(measure=name), pairs, style), name))
+                ends.append(_curve(ax, scores.select(measure=name), pairs, style))
             ax.grid(axis="y", color=_GRID, linewidth=0.8)
             ax.set_axisbelow(True)
             ax.margins(y=0.08)
             ax.set_xlim(-0.3, len(pairs) - 0.7)
             ax.set_ylabel("score" if len(panel) > 1 else panel[0].partition("(")[0])
-            _label_ends(ax, ends, len(pairs) - 1)
+            _label_ends(ax, ends)
         x, y = names(scores)
-        axes[-1].set_xticks(range(len(ticks)), ticks, **_slanted(ticks))
+        places, ticks = _thinned(ticks, _MOST_TICKS)
+        axes[-1].set_xticks(places, ticks, **_slanted(ticks))
         axes[-1].set_xlabel(f"layer of {x} and of {y}" if x != y else f"layer of {x}")
-        axes[0].set_title(caption(scores), loc="left", fontsize=11, pad=10)
+        if titled:
+            axes[0].set_title(caption(scores), loc="left", fontsize=11, pad=10)
     return figure
 
 
@@ -101,8 +116,8 @@ def heat_maps(scores: Scores) -> Figure:
     x, y = names(scores)
     with _style():
         cell = 0.46
-        width = max(3.4, cell * len(scores.layers_y) + 2.2)
-        height = max(2.8, cell * len(scores.layers_x) + 1.5)
+        width = max(3.4, cell * min(len(scores.layers_y), _MOST_CELLS) + 2.2)
+        height = max(2.8, cell * min(len(scores.layers_x), _MOST_CELLS) + 1.5)
         figure = _figure(width * across, height * down + 0.3)
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for measure, ax in zip(measures, axes, strict=False):
@@ -121,73 +136,96 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if (suffix := path.suffix.lstrip(".").lower()) not in formats:
         endings = ", ".join(sorted(formats))
         raise OptionError(f"A figure's file name must end in one of {endings}: got {path.name!r}.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with _style():
-        figure.savefig(path, dpi=200, metadata=dated.get(suffix))
+    with _style(), _quiet(), replacing(path) as temporary:
+        figure.savefig(temporary, format=suffix, dpi=200, metadata=dated.get(suffix))
     return path
 
 
 def to_svg(figure: Figure, *, salt: str = "pyrepsim") -> str:
     """Return the figure as an `<svg>` element. `salt` keeps the ids of two figures on a page apart."""
-    with _style(**{"svg.hashsalt": salt}):
+    with _style(**{"svg.hashsalt": salt}), _quiet():
         figure.savefig(buffer := io.StringIO(), format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
 
-def _curve(ax: Axes, scores: Scores, pairs: list[Any], style: int) -> tuple[float, str]:
-    """Draw one measure and return where its line ends and in what colour."""
+class _End(NamedTuple):
+    """Where a measure's line ends: its last finite point, or None if it has no point."""
+
+    place: int | None
+    value: float
+    colour: str
+    name: str
+
+
+def _check_single(scores: Scores) -> None:
+    """OptionError for two scores of one measure and pair: a line can't show both, and must not choose."""
+    seen = set()
+    for score in scores:
+        if (key := (score.measure, score.layer_x, score.layer_y)) in seen:
+            raise OptionError(
+                f"A curve has one score a layer pair: {key[0]} has several for {key[1:]}. Select first, the scores of "
+                "one comparison."
+            )
+        seen.add(key)
+
+
+def _curve(ax: Axes, scores: Scores, pairs: list[Any], style: int) -> _End:
+    """Draw one measure, with a gap where a value is not finite, and return the end of its line."""
     by_pair = {(score.layer_x, score.layer_y): score for score in scores}
     found = [(place, by_pair[pair]) for place, pair in enumerate(pairs) if pair in by_pair]
-    place, values = [at for at, _ in found], [score.value for _, score in found]
+    values = [score.value if math.isfinite(score.value) else math.nan for _, score in found]
     colour, marker = _COLOURS[style % len(_COLOURS)], _MARKERS[style % len(_MARKERS)]
     # After seven measures the colours return, with broken lines.
     dash = "-" if style < len(_COLOURS) else "--"
-    look = {"color": colour, "marker": marker, "markersize": 4.2, "linewidth": 1.6}
-    ax.plot(place, values, dash, clip_on=False, zorder=3, **look)
+    size = 4.2 if len(pairs) <= 2 * _MOST_TICKS else 2.4
+    look = {"color": colour, "marker": marker, "markersize": size, "linewidth": 1.6}
+    ax.plot([at for at, _ in found], values, dash, clip_on=False, zorder=3, **look)
     bands = [(at, *score.interval) for at, score in found if score.interval is not None]
+    bands = [band for band in bands if all(map(math.isfinite, band))]
     if bands:
         ax.fill_between(*zip(*bands, strict=True), color=colour, alpha=0.18, linewidth=0, zorder=2)
-    return values[-1], colour
+    ends = [(at, value) for (at, _), value in zip(found, values, strict=True) if math.isfinite(value)]
+    return _End(*(ends[-1] if ends else (None, 0.0)), colour, scores[0].measure)
 
 
-def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, str]], last: int) -> None:
-    """Name each line at its right end, moved apart so that no two names touch."""
+def _label_ends(ax: Axes, ends: Sequence[_End]) -> None:
+    """Name each line at the right, led there from its end, and moved so that no two names touch."""
     low, high = ax.get_ylim()
     gap = (high - low) * 0.062
-    order = sorted(ends, key=lambda end: end[0])
-    places = [end[0] for end in order]
+    order = sorted(ends, key=lambda end: low if end.place is None else end.value)
+    places = [low if end.place is None else end.value for end in order]
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + gap)
     shift = max(0.0, places[-1] - high)
     places = [place - shift for place in places] if shift else places
     for i in range(len(places) - 2, -1, -1):
         places[i] = min(places[i], places[i + 1] - gap)
-    for (value, colour, name), place in zip(order, places, strict=True):
-        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4}
-        ax.annotate(
-            name,
-            (last, value),
-            (1.035, place),
-            textcoords=ax.get_yaxis_transform(),  # across in axes, up in scores
-            color=colour,
-            va="center",
-            annotation_clip=False,
-            arrowprops=line,
-        )
+    across = ax.get_yaxis_transform()  # across in axes, up in scores
+    for end, place in zip(order, places, strict=True):
+        look = {"color": end.colour, "va": "center", "annotation_clip": False, "textcoords": across}
+        if end.place is None:
+            ax.annotate(f"{end.name}: no value", (1.035, place), (1.035, place), xycoords=across, **look)
+            continue
+        line = {"arrowstyle": "-", "color": end.colour, "linewidth": 0.6, "shrinkB": 4}
+        ax.annotate(end.name, (end.place, end.value), (1.035, place), arrowprops=line, **look)
     ax.set_ylim(low, high)
 
 
 def _heat_map(figure: Figure, ax: Axes, scores: Scores, measure: str) -> None:
     rows, columns, values = scores.matrix(measure)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     signed = low < -0.05 * high
     bound = max(abs(low), abs(high))
     limits = {"vmin": -bound, "vmax": bound} if signed else {"vmin": low, "vmax": high}
-    image = ax.imshow(values, cmap="PuOr_r" if signed else "cividis", aspect="equal", **limits)
-    ax.set_xticks(range(len(columns)), list(map(str, columns)), **_slanted(list(map(str, columns))))
-    ax.set_yticks(range(len(rows)), list(map(str, rows)))
+    image = ax.imshow(
+        np.where(np.isfinite(values), values, np.nan), cmap="PuOr_r" if signed else "cividis", aspect="equal", **limits
+    )
+    places, labels = _thinned(list(map(str, columns)), _MOST_CELLS)
+    ax.set_xticks(places, labels, **_slanted(labels))
+    ax.set_yticks(*_thinned(list(map(str, rows)), _MOST_CELLS))
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     ax.set_title(measure, loc="left")
@@ -201,6 +239,12 @@ def _heat_map(figure: Figure, ax: Axes, scores: Scores, measure: str) -> None:
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2, labelsize=8)
+
+
+def _thinned(labels: Sequence[str], most: int) -> tuple[list[int], list[str]]:
+    """Places and names of every label, or of every second, third, ..., so that there are at most `most`."""
+    places = list(range(0, len(labels), math.ceil(len(labels) / most)))
+    return places, [labels[place] for place in places]
 
 
 def _slanted(labels: Sequence[str]) -> dict[str, Any]:
@@ -222,4 +266,12 @@ def _style(**changes: Any) -> Iterator[None]:
     except ImportError as error:
         raise MissingExtraError('Figures need matplotlib: pip install "pyrepsim[plot]".') from error
     with mpl.rc_context(_STYLE | changes):
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warning for letters that matplotlib's own font lacks: text in SVG takes the reader's fonts."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
         yield

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import results
 from ..errors import MissingExtraError, OptionError
+from ..outputs import replacing
 from .figures import plot, to_svg
-from .tables import caption, flat, html_table, names
+from .tables import flat, html_table, names, rows_in_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["page", "write_page"]
 
@@ -18,8 +22,8 @@ def write_page(scores: results.Scores, path: str | os.PathLike[str], *, title: s
     """Write `page(scores)` to `path` and return it."""
     text = page(scores, title=title)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
@@ -35,15 +39,18 @@ def page(scores: results.Scores, *, title: str | None = None) -> str:
     x, y = names(scores)
     pairs = {(score.layer_x, score.layer_y) for score in scores}
     size = f"{_count(len(pairs), 'layer pair')}, {_count(len(scores.measures), 'measure')}"
-    has_layers = None not in scores.layers_x
+    figure = plot(scores, titled=False) if None not in scores.layers_x else None
+    sides = f"{x} ~ {y}"
+    said = "" if title is None else f"{sides}, "  # once on a page
     environment = Environment(
         loader=PackageLoader("pyrepsim.report", "."), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template("page.html").render(
-        title=title or f"{x} ~ {y}",
-        subtitle=f"{caption(scores)}; {size}",
-        figure=Markup(to_svg(plot(scores))) if has_layers else None,
+        title=sides if title is None else title,
+        subtitle=f"{said}{rows_in_words(scores)}; {size}",
+        figure=None if figure is None else Markup(to_svg(figure)),
+        axes=_axes_in_words(figure) if figure is not None else "",
         curves=len(pairs) == len(scores.layers_x) == len(scores.layers_y),
         folded=len(scores) > 60 and len(pairs) > len(scores.layers_x),
         x=x,
@@ -52,6 +59,16 @@ def page(scores: results.Scores, *, title: str | None = None) -> str:
         details=_details(scores),
         provenance=_shared_provenance(scores),
     )
+
+
+def _axes_in_words(figure: Figure) -> str:
+    """Say of layer curves whose vertical axis leaves zero out that it does; else nothing."""
+    without = [ax.get_ylim()[0] > 0 or ax.get_ylim()[1] < 0 for ax in figure.axes]
+    if not any(without):
+        return ""
+    if len(without) == 1:
+        return "The vertical axis does not start at zero."
+    return f"{'The' if all(without) else 'Some'} vertical axes do not start at zero."
 
 
 def _count(number: int, word: str) -> str:

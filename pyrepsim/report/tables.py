@@ -9,7 +9,7 @@ from typing import Any
 
 from ..results import Score, Scores
 
-__all__ = ["Grid", "caption", "flat", "format_value", "grid", "html_table", "names", "text_table"]
+__all__ = ["Grid", "caption", "flat", "format_value", "grid", "html_table", "names", "rows_in_words", "text_table"]
 
 _NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums;padding:2px 10px"
 
@@ -132,9 +132,13 @@ def _cell(score: Score) -> str:
 def caption(scores: Scores) -> str:
     """Return `model ~ model, n = rows` in one line."""
     x, y = names(scores)
+    return f"{x} ~ {y}, {rows_in_words(scores)}"
+
+
+def rows_in_words(scores: Scores) -> str:
+    """Return `n = rows`, or `n = fewest to most`."""
     counts = {score.n_samples for score in scores}
-    n = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
-    return f"{x} ~ {y}, n = {n}"
+    return f"n = {min(counts):,}" if len(counts) == 1 else f"n = {min(counts):,} to {max(counts):,}"
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

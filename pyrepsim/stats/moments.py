@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from numbers import Integral
+from threading import Lock
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ..arrays import check_paired, rows_view
 from ..backends import default_threads, get_backend
 from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError
 from .pair import Pair, Side, pair_of, side_of
+from .saving import read_header, read_sums, write_moments
 from .state import State
 
 __all__ = ["ROWS", "MomentsSet", "PairedMoments"]
@@ -58,20 +58,18 @@ class MomentsSet:
             raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
         if not rows or not set(rows) <= set(ROWS):
             raise OptionError(f"rows must name some of {', '.join(ROWS)}: got {tuple(rows)!r}.")
-        if n_threads is not None and n_threads < 1:
-            raise OptionError(f"n_threads must be at least 1: got {n_threads}.")
-        self.widths = tuple(int(width) for width in widths)
-        self.pairs = tuple((int(i), int(j)) for i, j in pairs)
+        if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
+            raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
+        self.widths, self.pairs = _checked_layout(widths, pairs, len(rows))
         self.rows = tuple(kind for kind in ROWS if kind in rows)
         self.precision = precision
-        self.n_threads = n_threads or default_threads()
+        self.n_threads = int(n_threads or default_threads())
         self.labels = tuple(labels) if labels is not None else tuple(f"array {i}" for i in range(len(self.widths)))
         self._backend = get_backend(backend)
-        self._live = {
-            kind: self._backend.Moments(self.widths, self.pairs, rows=kind, precision=precision) for kind in self.rows
-        }
+        self._live = self._new_live()
         self._merged: dict[str, State] = {}
         self._torn = False
+        self._lock = Lock()
         self._states: dict[str, State] = {}
         self._sides: dict[tuple[str, int], Side] = {}
 
@@ -91,9 +89,16 @@ class MomentsSet:
         """Add one chunk: an array (n, width) for each representation, rows matched by position.
 
         Raises NonFiniteError, DegenerateError (a row without direction, for unit rows) or ShapeError before anything
-        is added: a refused chunk leaves the sums as they were.
+        is added: a refused chunk leaves the sums as they were. One thread at a time.
         """
-        self._refuse_if_torn()
+        self.add(self.checked(chunk))
+
+    def checked(self, chunk: Sequence[Any]) -> list[np.ndarray]:
+        """The arrays of a chunk as views that `add` may take, or the error that `update` would raise."""
+        if len(chunk) != len(self.widths):
+            raise ShapeError(
+                f"a chunk must hold {len(self.widths)} arrays, one for each representation: got {len(chunk)}."
+            )
         views = [rows_view(array, label) for array, label in zip(chunk, self.labels, strict=True)]
         for view, width, label in zip(views, self.widths, self.labels, strict=True):
             if view.shape != (views[0].shape[0], width):
@@ -102,27 +107,33 @@ class MomentsSet:
                     f"and the width declared: got {view.shape}."
                 )
             self._refuse_bad_rows(view, label)
-        self._forget()
-        self._torn = True  # until every row transform has had every row
-        for start in range(0, len(views[0]), _ROWS_PER_CALL):
-            part = [view[start : start + _ROWS_PER_CALL] for view in views]
-            for moments in self._live.values():
-                moments.update(part, self.n_threads)
-        self._torn = False
+        return views
+
+    def add(self, views: Sequence[np.ndarray]) -> None:
+        """Add arrays that `checked` has passed."""
+        with self._alone():
+            self._refuse_if_torn()
+            self._forget()
+            self._torn = True  # until every row transform has had every row
+            for start in range(0, len(views[0]), _ROWS_PER_CALL):
+                part = [view[start : start + _ROWS_PER_CALL] for view in views]
+                for moments in self._live.values():
+                    moments.update(part, self.n_threads)
+            self._torn = False
 
     def state(self, rows: str = "raw") -> State:
         """The sums over all rows so far: frozen, and their own memory."""
-        if rows in self._states:
-            return self._states[rows]
         if rows not in self._live:
             raise OptionError(
                 f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
                 f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
             )
-        self._refuse_if_torn()
-        state = self._as_state(self._live[rows].get_state(complete=True), rows)
-        self._states[rows] = self._merged[rows] + state if self._merged else state
-        return self._states[rows]
+        with self._alone():
+            self._refuse_if_torn()
+            if rows not in self._states:
+                state = self._as_state(self._live[rows].get_state(complete=True), rows)
+                self._states[rows] = self._merged[rows] + state if self._merged else state
+            return self._states[rows]
 
     def side(self, index: int, rows: str = "raw") -> Side:
         """Moments of one representation."""
@@ -146,56 +157,54 @@ class MomentsSet:
         self._forget()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything, so that `load` continues to the same bits. Written aside, then renamed over ``path``."""
-        self._refuse_if_torn()
-        arrays: dict[str, Any] = {}
-        header = {
-            "format": "pyrepsim moments 1",
-            "widths": self.widths,
-            "pairs": self.pairs,
-            "rows": self.rows,
-            "precision": self.precision,
-            "n_samples": {kind: self._live[kind].n_samples for kind in self.rows},
-            "merged": {kind: state.n_samples for kind, state in self._merged.items()},
-        }
-        for kind in self.rows:
-            arrays |= _flatten(f"live/{kind}", self._live[kind].get_state(complete=False))
-            if self._merged:
-                arrays |= _flatten(f"merged/{kind}", vars(self._merged[kind]))
-        aside = Path(f"{os.fspath(path)}.tmp")
-        with open(aside, "wb") as file:
-            np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        """Write everything, so that `load` or `restore` continues to the same bits."""
+        with self._alone():
+            self._refuse_if_torn()
+            sums = {f"live/{kind}": live.get_state(complete=False) for kind, live in self._live.items()}
+            sums |= {f"merged/{kind}": vars(state) for kind, state in self._merged.items()}
+            write_moments(path, self._options(), sums)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Take over what `save` wrote; the options must be those of the accumulator that wrote it."""
-        self._torn = False
-        with _opened(path) as file:
-            header = json.loads(bytes(file["header"]))
-            ours = {
-                "widths": list(self.widths),
-                "pairs": [list(p) for p in self.pairs],
-                "rows": list(self.rows),
-            }
-            ours["precision"] = self.precision  # type: ignore[assignment]
-            for key, value in ours.items():
-                if header[key] != value:
-                    raise StoreError(
-                        f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}."
-                    )
-            sides = len(self.widths)
-            for kind in self.rows:
-                live = _unflatten(file, f"live/{kind}", sides, len(self.pairs))
-                self._live[kind].set_state({**live, "n_samples": header["n_samples"][kind]})
-            self._merged = {
-                kind: self._as_state(
-                    {**_unflatten(file, f"merged/{kind}", sides, len(self.pairs)), "n_samples": n}, kind
-                )
-                for kind, n in header["merged"].items()
-            }
-        self._forget()
+        """Take over what `save` wrote; the options must be those of the accumulator that wrote it.
+
+        Everything is read and checked first: a file that is refused changes nothing.
+        """
+        header = read_header(path)
+        for key, value in self._options().items():
+            if header[key] != value:
+                raise StoreError(f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}.")
+        live = {kind: read_sums(path, header, f"live/{kind}") for kind in self.rows}
+        merged = {}
+        if any(name.startswith("merged/") for name in header["n_samples"]):
+            merged = {kind: self._as_state(read_sums(path, header, f"merged/{kind}"), kind) for kind in self.rows}
+        for parts in ([part["n_samples"] for part in live.values()], [state.n_samples for state in merged.values()]):
+            if len(set(parts)) > 1:
+                raise StoreError(f"{path}: all row transforms must have seen the same rows: got {parts}.")
+        fresh = self._new_live()
+        for kind, sums in live.items():
+            fresh[kind].set_state(sums)
+        with self._alone():
+            self._live, self._merged, self._torn = fresh, merged, False
+            self._forget()
+
+    def _options(self) -> dict[str, Any]:
+        return {"widths": self.widths, "pairs": self.pairs, "rows": self.rows, "precision": self.precision}
+
+    def _new_live(self) -> dict[str, Any]:
+        make = self._backend.Moments
+        return {kind: make(self.widths, self.pairs, rows=kind, precision=self.precision) for kind in self.rows}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise StateError(
+                "moments are fed and read by one thread at a time: another thread is at work on these. "
+                "Give each thread its own and merge them."
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _forget(self) -> None:
         self._states.clear()
@@ -212,14 +221,14 @@ class MomentsSet:
         bad = self._backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
-                f"{label} must be finite: got {view[bad]} at row {self._n_live + bad[0]}, feature {bad[1]}. "
+                f"{label} must be finite: got {view[bad]} at row {int(self.n_samples) + bad[0]}, feature {bad[1]}. "
                 "Drop or repair such rows in both representations."
             )
         for kind in self.rows:
             bad = self._backend.first_directionless_row(view, kind, self.n_threads)
             if bad is not None:
                 raise DegenerateError(
-                    f"row {self._n_live + bad[0]} of {label} {_REMEDY[kind]}. Drop it from both representations, "
+                    f"row {int(self.n_samples) + bad[0]} of {label} {_REMEDY[kind]}. Leave such rows out, "
                     "or use a metric that does not divide by row norms (sqeuclidean, dot)."
                 )
 
@@ -278,43 +287,34 @@ class PairedMoments(MomentsSet):
         cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
     ) -> PairedMoments:
         """What `save` wrote, ready for more rows."""
-        with _opened(path) as file:
-            header = json.loads(bytes(file["header"]))
-        moments = cls(
-            *header["widths"],
-            rows=header["rows"],
-            precision=header["precision"],
-            backend=backend,
-            n_threads=n_threads,
-        )
+        header = read_header(path)
+        if len(header["widths"]) != 2 or header["pairs"] != ((0, 1),):
+            raise StoreError(
+                f"{path} must hold the moments of one pair: got {len(header['widths'])} representations. "
+                "Use MomentsSet(...).restore(path)."
+            )
+        options = {"rows": header["rows"], "precision": header["precision"]}
+        moments = cls(*header["widths"], **options, backend=backend, n_threads=n_threads)
         moments.restore(path)
         return moments
 
 
-_LISTS = ("shift", "products", "cross", "weighted", "pending")
-
-
-def _flatten(prefix: str, sums: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    arrays = {f"{prefix}/norms": sums["norms"]}
-    for key in _LISTS:
-        arrays |= {f"{prefix}/{key}/{i}": array for i, array in enumerate(sums.get(key, ()))}
-    return arrays
-
-
-def _unflatten(file: Mapping[str, np.ndarray], prefix: str, sides: int, pairs: int) -> dict[str, Any]:
-    sums: dict[str, Any] = {"norms": file[f"{prefix}/norms"]}
-    for key in _LISTS:
-        count = pairs if key == "cross" else sides
-        sums[key] = [file[f"{prefix}/{key}/{i}"] for i in range(count) if f"{prefix}/{key}/{i}" in file]
-    return sums
-
-
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            yield arrays
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(f"{path} must be a whole file written by moments.save(...): {error}.") from error
+def _checked_layout(
+    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Whole positive widths, pairs among them, and sums that fit into memory."""
+    if not widths or not all(isinstance(width, Integral) and width > 0 for width in widths):
+        raise ShapeError(f"widths must be positive whole numbers, one for each representation: got {tuple(widths)!r}.")
+    if not all(
+        len(pair) == 2 and all(isinstance(i, Integral) and 0 <= i < len(widths) for i in pair) for pair in pairs
+    ):
+        raise OptionError(f"pairs must be (i, j) with i and j below {len(widths)}: got {tuple(pairs)!r}.")
+    wide, paired = tuple(int(width) for width in widths), tuple((int(i), int(j)) for i, j in pairs)
+    needed = 8 * kinds * (sum(d * d for d in wide) + sum(wide[i] * wide[j] for i, j in paired))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise ShapeError(
+            f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need {needed / 2**30:.1f} GB "
+            f"of {memory / 2**30:.1f} GB. Compare fewer layers at once, or project the features first."
+        )
+    return wide, paired

@@ -13,6 +13,10 @@ from .state import State, sum_of_norm_products
 __all__ = ["Pair", "Side", "pair_of", "side_of"]
 
 _EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
+_RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
+"""Root mean square of |x - m| whose fourth powers the sums of a precision hold, with room for many rows."""
+_LEAST_CUT = 100
+"""Rounding leaves a few epsilon of the largest eigenvalue, however few features there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +87,11 @@ class Side:
         values = self._scaled_spectrum[0]
         return float(values[0] / values[self.rank - 1])
 
+    @property
+    def accuracy(self) -> float:
+        """About how much of a whitened quantity may be rounding: condition times round-off."""
+        return self.condition * self.epsilon
+
     @cached_property
     def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scale = np.zeros(self.n_features)
@@ -91,8 +100,8 @@ class Side:
         return values[::-1], vectors[:, ::-1], scale
 
     def rank_of(self, eigenvalues: np.ndarray) -> int:
-        """How many of the descending eigenvalues stand above d * epsilon * largest, at most n - 1."""
-        above = eigenvalues > self.n_features * self.epsilon * eigenvalues[0]
+        """How many of the descending eigenvalues stand above max(d, 100) * epsilon * largest, at most n - 1."""
+        above = eigenvalues > max(self.n_features, _LEAST_CUT) * self.epsilon * eigenvalues[0]
         return int(min(np.count_nonzero(above), max(self.n_samples - 1, 0)))
 
 
@@ -144,9 +153,13 @@ def side_of(state: State, s: int, label: str) -> Side:
     e = total / n
     scatter = state.products[s] - np.outer(total, e)
     norm_spread, weighted = _norms(state, s, s, state.products[s], e, e)
-    if not np.isfinite(scatter).all():
+    low, high = _RANGE[state.precision]
+    size = float(np.sqrt(np.trace(scatter) / n))
+    if not (low <= size <= high or np.trace(scatter) == 0):
         raise NonFiniteError(
-            f"the sums of {label} must be finite: they overflowed float64. Rescale the rows (|x| below 1e150)."
+            f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in {state.precision}: "
+            f"those of {label} have root mean square {size:.3g} around their mean. "
+            "Rescale them, or use precision='fp64'."
         )
     return Side(
         n_samples=n,

@@ -1,6 +1,6 @@
 """Activation stores: checked, resumable, memory-mapped folders of representations; see FORMAT.md."""
 
-from .catalog import StoreInfo, cache_root, list_stores, remove_store
+from .catalog import StoreInfo, list_stores, remove_store, store_info
 from .exports import export
 from .from_arrays import write_store
 from .layout import plan_shards
@@ -19,7 +19,6 @@ __all__ = [
     "RowTable",
     "StoreInfo",
     "StoreWriter",
-    "cache_root",
     "check_same_rows",
     "export",
     "list_stores",
@@ -28,6 +27,7 @@ __all__ = [
     "paired_layer_chunks",
     "plan_shards",
     "remove_store",
+    "store_info",
     "verify",
     "write_store",
 ]

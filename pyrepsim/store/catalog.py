@@ -1,26 +1,18 @@
-"""Stores as things on a disk: where they live by default, which there are, how one is removed."""
+"""Stores as things on a disk: which there are, how far each has come, how one is removed."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import StoreError
 from . import files
 from .layout import DTYPES, MANIFEST, PAGE, PLAN, is_passing, journal_parts
 from .reader import read_plan
 from .rows import ROW_BYTES
-
-
-def cache_root() -> Path:
-    """Where stores live by default: $PYREPSIM_HOME, or $HF_HOME/pyrepsim, or ~/.cache/pyrepsim."""
-    home = os.environ.get("PYREPSIM_HOME")
-    if home:
-        return Path(home).expanduser()
-    hub = os.environ.get("HF_HOME")
-    return (Path(hub).expanduser() if hub else Path.home() / ".cache") / "pyrepsim"
 
 
 @dataclass(frozen=True)
@@ -40,6 +32,10 @@ class StoreInfo:
     sealed: bool
     problem: str | None = None
     """Why the plan cannot be read; the numbers are 0 then."""
+    widths: dict[str, int] = field(default_factory=dict)
+    """Name -> width of each layer."""
+    plan: dict[str, Any] = field(default_factory=dict)
+    """What was given as the plan when the store was started."""
 
     @property
     def state(self) -> str:
@@ -49,29 +45,37 @@ class StoreInfo:
         return "sealed" if self.sealed else f"{self.committed}/{self.n_shards} committed"
 
 
-def list_stores(folder: str | Path | None = None) -> list[StoreInfo]:
-    """All stores at or below ``folder`` (default: ``cache_root()``), by name; no links are followed."""
-    root = cache_root() if folder is None else Path(folder)
+def list_stores(folder: str | Path) -> list[StoreInfo]:
+    """All stores at or below ``folder``, by name; no links are followed."""
+    root = Path(folder)
     found = []
     for where, folders, names in os.walk(root):
         if PLAN[0] in names:
             folders.clear()  # stores do not nest
-            found.append(_info(root, Path(where)))
+            path = Path(where)
+            name = str(path.relative_to(root)) if path != root else path.resolve().name
+            try:
+                found.append(_info(name, path))
+            except StoreError as error:
+                found.append(StoreInfo(name, path, 0, (), "", 0, 0, 0, False, str(error)))
     return sorted(found, key=lambda info: info.name)
 
 
-def _info(root: Path, path: Path) -> StoreInfo:
-    name = str(path.relative_to(root)) if path != root else path.resolve().name
-    try:
-        plan = read_plan(path)
-    except StoreError as error:
-        return StoreInfo(name, path, 0, (), "", 0, 0, 0, False, str(error))
+def store_info(path: str | Path) -> StoreInfo:
+    """What plan and journal say of the store at ``path``, sealed or not. StoreError if there is none."""
+    return _info(Path(path).resolve().name, Path(path))
+
+
+def _info(name: str, path: Path) -> StoreInfo:
+    plan = read_plan(path)
     n_shards = len(plan.shard_rows)
     values = sum(plan.layers.values()) * DTYPES[plan.dtype].itemsize
     n_bytes = plan.n_rows * (values + ROW_BYTES) + n_shards * PAGE * (1 + len(plan.layers))
     committed = sum(files.exists(path, journal_parts(shard)) for shard in range(n_shards))
     sealed = files.exists(path, MANIFEST)
-    return StoreInfo(name, path, plan.n_rows, tuple(plan.layers), plan.dtype, n_bytes, committed, n_shards, sealed)
+    size = (n_bytes, committed, n_shards, sealed)
+    layers = dict(plan.layers)
+    return StoreInfo(name, path, plan.n_rows, tuple(layers), plan.dtype, *size, widths=layers, plan=plan.user)
 
 
 def remove_store(path: str | Path) -> None:

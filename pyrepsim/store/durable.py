@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
+from ..units import bytes_in_words
 from . import faults
 from .layout import CHECKSUMS, Parts
 
@@ -178,31 +179,57 @@ def make_folder(folder: Path) -> None:
             ) from None
 
 
+WRITING = "Writing the store"
+KEPT = "committed shards are kept and it goes on from there"
+
+
 @contextmanager
-def explained(root: Path) -> Iterator[None]:
-    """Turn what the system says while writing into a StoreError with a remedy."""
+def explained(root: Path, *, task: str = WRITING, kept: str = KEPT) -> Iterator[None]:
+    """Turn what the system says while writing into a StoreError with a remedy.
+
+    ``kept``: what the same command finds when it is run again.
+    """
     try:
         yield
     except StoreError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            remedy = (
-                f"free some space ({_free(root)} left) or choose another disk, then run the same command "
-                "again: committed shards are kept and it goes on from there"
-            )
-        elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            remedy = "choose a folder you may write to, or change its permissions"
-        else:
-            remedy = "check the disk, then run the same command again: committed shards are kept"
+        if error.errno in (errno.EEXIST, errno.ENOTDIR):
+            raise StoreError(f"{task} needs a folder: {_not_a_folder(root)}. Choose another path.") from error
         raise StoreError(
-            f"Writing the store {root} must reach the disk: {error.strerror or error}. To go on, {remedy}."
+            f"{task} {root} must reach the disk: {error.strerror or error}. To go on, {_remedy(error, root, kept)}."
         ) from error
 
 
-def _free(root: Path) -> str:
-    try:
-        found = os.statvfs(root)
-    except OSError:
-        return "an unknown amount"
-    return f"{found.f_bavail * found.f_frsize / 1e9:.2f} GB"
+def _remedy(error: OSError, root: Path, kept: str) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"free some space ({_free(root)} left) or choose another disk, then run the same command again: {kept}"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "choose a folder you may write to, or change its permissions"
+    if error.errno == errno.ENOENT:
+        return f"see who removed or moved a part of that folder meanwhile, then run the same command again: {kept}"
+    if error.errno == errno.ENAMETOOLONG:
+        return "choose a shorter path"
+    return f"check the disk, then run the same command again: {kept}"
+
+
+def _not_a_folder(root: Path) -> str:
+    """Which part of the path is in the way, in words."""
+    for path in (root, *root.absolute().parents):
+        if os.path.lexists(path):
+            if path.is_dir():
+                break
+            kind = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "a file"
+            return f"{path} is {kind}"
+    return f"something in {root} is a file where a folder should be"
+
+
+def _free(folder: Path) -> str:
+    """Free space where ``folder`` is or would be."""
+    for path in (folder, *folder.absolute().parents):
+        try:
+            found = os.statvfs(path)
+        except OSError:
+            continue
+        return bytes_in_words(found.f_bavail * found.f_frsize)
+    return "an unknown amount"

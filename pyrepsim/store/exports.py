@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-from ..errors import MissingExtraError, StoreError
+from ..errors import MissingExtraError, OptionError, StoreError
 from . import durable
 from .layout import DTYPES, check_choice
 from .reader import ActivationStore, open_store
@@ -27,16 +28,47 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
     ``"arrow"``: ``store.arrow``, an Arrow IPC file with a column per token column and, as fixed-size lists,
     per layer. Needs pyarrow.
 
+    An export that fails removes what it wrote. Raises OptionError for a layer that the format would name like the
+    token columns.
+
     Values are exact: bfloat16 and mixed shards become float32 where a format has no bfloat16 (npy, Arrow).
     """
     check_choice("format", format, _FORMATS)
     opened = store if isinstance(store, ActivationStore) else open_store(store)
+    names = _file_names(opened, format)
+    _check_names(opened, format, names)
     folder = Path(out)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StoreError(f"An export needs a new folder: {folder} is not empty. Choose another.")
-    with durable.explained(folder):
+    with durable.explained(folder, task="The export to", kept="it starts anew, what was written is removed"):
+        if folder.exists() and any(folder.iterdir()):
+            raise StoreError(f"An export needs a new folder: {folder} is not empty. Choose another.")
+        new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        return _FORMATS[format](opened, folder)
+        try:
+            return _FORMATS[format](opened, folder)
+        except BaseException:  # an interrupted one too: half an export looks like a whole one
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+            if new:
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
+
+
+def _file_names(store: ActivationStore, format: str) -> list[str]:  # noqa: A002
+    if format == "arrow":
+        return ["store.arrow"]
+    return [*(f"{name}.{format}" for name in store), "rows.npz" if format == "npy" else "rows.safetensors"]
+
+
+def _check_names(store: ActivationStore, format: str, names: list[str]) -> None:  # noqa: A002
+    """Refuse a layer whose file would be that of the rows, or whose Arrow column that of a token column."""
+    taken = [name for name in store if format == "arrow" and name in store.rows]
+    taken += [name for name in store if names.count(f"{name}.{format}") > 1]
+    if taken:
+        raise OptionError(
+            f"In an export every name stands for one thing: format={format!r} names the token columns as the layer "
+            f"{taken[0]!r} of {store.path} is named. Choose format='npy'."
+        )
 
 
 def _to_npy(store: ActivationStore, folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError, StoreError
+from . import durable
 from .catalog import remove_store
 from .layout import DTYPES, check_choice, cut_rows, plan_shards
 from .reader import ActivationStore
@@ -27,15 +28,14 @@ def write_store(
     overflow: str = "upgrade",
     overwrite: bool = False,
 ) -> ActivationStore:
-    """Store arrays (or memory maps) of shape (n_rows, width), one per layer, and open the store.
+    """Store arrays (memory maps, nested lists) of shape (n_rows, width), one per layer, and open the store.
 
     ``rows``: token columns; without them row i is document i. ``shard_rows``: rows per shard, or those of
     each; by default shards of 256 MB. An existing folder is refused unless ``overwrite``, which removes the
     store in it.
     """
     check_choice("dtype", dtype, DTYPES)
-    if not layers or any(array.ndim != 2 for array in layers.values()):
-        raise ShapeError("layers must map names to arrays of shape (n_rows, width): got none, or another shape.")
+    layers = _as_arrays(layers)
     widths = {name: array.shape[1] for name, array in layers.items()}
     n_rows = len(next(iter(layers.values())))
     if any(len(array) != n_rows for array in layers.values()):
@@ -49,7 +49,9 @@ def write_store(
     if sum(shard_rows) != n_rows:
         raise ShapeError(f"shard_rows must add up to the {n_rows} rows given: got {sum(shard_rows)}.")
     root = Path(path)
-    if root.exists() and any(root.iterdir()):
+    with durable.explained(root):
+        taken = root.exists() and any(root.iterdir())
+    if taken:
         if not overwrite:
             raise StoreError(
                 f"write_store needs a new folder: {root} is not empty. Choose another, or pass "
@@ -67,6 +69,27 @@ def write_store(
         )
         start += n
     return writer.seal()
+
+
+def _as_arrays(layers: Any) -> dict[str, np.ndarray]:
+    """Lists and tensors as arrays, memory maps as they are; ShapeError unless each layer is a matrix."""
+    if not isinstance(layers, Mapping) or not layers:
+        kind = "none" if isinstance(layers, Mapping) else f"a {type(layers).__name__}"
+        raise ShapeError(f"layers must map names to arrays of shape (n_rows, width): got {kind}. Pass {{name: array}}.")
+    arrays = {}
+    for name, layer in layers.items():
+        try:
+            array = np.asarray(layer)
+        except (TypeError, ValueError) as error:
+            raise ShapeError(
+                f"A layer must be an array of shape (n_rows, width): {name} cannot be one ({error}). Convert it first."
+            ) from error
+        if array.ndim != 2:
+            raise ShapeError(
+                f"A layer must be an array of shape (n_rows, width): {name} has shape {array.shape}. Reshape it first."
+            )
+        arrays[name] = array
+    return arrays
 
 
 def _numbered(n_rows: int) -> dict[str, np.ndarray]:

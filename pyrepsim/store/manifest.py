@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from .rows import ROW_BYTES
 
 OVERFLOW = ("upgrade", "error")
 MAX_LAYERS, MAX_SHARDS = 4096, 100_000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,11 @@ class Manifest:
         _check_equal(body, {"plan": plan.digest, "n_rows": plan.n_rows}, where)
         if len(body["records"]) != len(plan.shard_rows) or not all(map(_is_digest, body["records"])):
             raise CorruptStoreError(f"{where} must hold a digest for each of {len(plan.shard_rows)} shards.")
+        if not _is_digest(body["rows_digest"]):
+            raise CorruptStoreError(
+                f"'rows_digest' of {where} must be a SHA-256 digest: {body['rows_digest'][:64]!r}. The file was "
+                "changed; restore it from a copy."
+            )
         docs = None if body["docs"] is None else _file_record(body["docs"], f"docs in {where}")
         return cls(plan.digest, plan.n_rows, tuple(body["records"]), body["rows_digest"], docs), digest
 
@@ -265,7 +272,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 _WORDS = {

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ..errors import RowMismatchError
+from ..errors import OptionError, RowMismatchError
 from .planning import first_difference
 from .reader import ActivationStore
 from .representation import LayerPass, Representation
@@ -76,6 +76,12 @@ def paired_chunks(
 
     Raises RowMismatchError, before the first chunk, if the two stores do not hold the same rows.
     """
+    for layer in (x, y):
+        if not isinstance(layer, Representation):
+            raise OptionError(
+                f"paired_chunks walks two layers: got {type(layer).__name__}. Name one of a store, as in "
+                "store['layer.0']; pyrepsim.store.paired_layer_chunks walks two whole stores."
+            )
     pairs = paired_layer_chunks(x.store, y.store, [x.name], [y.name], rows, start=start, tokens=tokens)
     return ((chunk_x[x.name], chunk_y[y.name]) for chunk_x, chunk_y in pairs)
 

@@ -10,6 +10,10 @@ from . import durable, files
 from .layout import PLAN, is_passing
 from .manifest import Plan
 
+# One changed option changes many keys of a plan: the order in which they are named. Others are between, by name.
+_CHOSEN = ("plan", "model", "policy", "tokenizer", "rows", "texts", "unit")
+_FOLLOWING = ("documents", "tokens", "batches", "shard_rows")
+
 
 def freeze_plan(root: Path, plan: Plan, data: bytes) -> Plan:
     """Write the plan if the folder is new; otherwise return the plan that is there, which must be equal."""
@@ -40,14 +44,18 @@ def _check_same(root: Path, wanted: Plan, found: Plan) -> None:
     difference = first_difference(found.body(), wanted.body())
     raise StoreError(
         f"A store is resumed only under the plan it was started with: {root} differs in {difference}. Use "
-        "the same options, choose another folder, or overwrite the store."
+        "the same options, choose another folder, or replace the store that is there: overwrite=True, or "
+        "--overwrite on the command line."
     )
 
 
 def first_difference(old: Any, new: Any, where: str = "", sides: tuple[str, str] = ("before", "now")) -> str:
-    """The first key at which two JSON values differ, and both values, in words."""
+    """The first key at which two JSON values differ, and both values, in words.
+
+    What was chosen comes before what follows from it.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys()):
+        for key in sorted(old.keys() | new.keys(), key=_rank):
             here = f"{where}.{key}" if where else key
             if key not in old or key not in new:
                 return f"{here} (only {sides[key in new]})"
@@ -59,6 +67,15 @@ def first_difference(old: Any, new: Any, where: str = "", sides: tuple[str, str]
     return f"{where} ({_short(old)} {sides[0]}, {_short(new)} {sides[1]})"
 
 
+def _rank(key: str) -> tuple[int, int, str]:
+    for place, keys in ((0, _CHOSEN), (2, _FOLLOWING)):
+        if key in keys:
+            return place, keys.index(key), key
+    return 1, 0, key
+
+
 def _short(value: Any) -> str:
     text = repr(value)
+    if len(text) > 60 and isinstance(value, list):
+        return f"{len(value)} items"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CorruptStoreError, LayerError, StoreError
+from ..units import bytes_in_words
 from . import files, jsonfile
 from .layout import DOCS, MANIFEST, PLAN, check_choice, journal_parts, layer_parts, tokens_parts
 from .location import is_remote
@@ -211,7 +212,7 @@ class ActivationStore:
     def __repr__(self) -> str:
         return (
             f"ActivationStore({str(self.path)!r}: {self.n_rows:,} rows, {len(self.layers)} layers "
-            f"({_listed(self.layers)}), {self.dtype}, {self.n_bytes / 1e9:.3g} GB)"
+            f"({_listed(self.layers)}), {self.dtype}, {bytes_in_words(self.n_bytes)})"
         )
 
     def _repr_html_(self) -> str:
@@ -221,7 +222,7 @@ class ActivationStore:
             "shards": len(self.shard_rows),
             "layers": ", ".join(f"{name} ({width})" for name, width in self.widths.items()),
             "type": self.dtype,
-            "size": f"{self.n_bytes / 1e9:.3g} GB",
+            "size": f"{bytes_in_words(self.n_bytes)}",
             "plan": json.dumps(self.plan)[:400],
             "root digest": self.digest,
         }

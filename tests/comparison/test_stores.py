@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.errors import LayerError, OptionError, RowMismatchError, StoreError
+from pyrepsim.errors import LayerError, NonFiniteError, OptionError, RowMismatchError, ShapeError, StoreError
 
 from .conftest import LAYERS
 
@@ -55,6 +55,8 @@ def test_chosen_pairs_keep_their_order(stores):
     pairs = [("layer.1", "embeddings"), ("embeddings", "layer.0"), ("layer.1", "layer.0")]
     scores = rs.compare(base, tuned, rs.LinearCKA(), layers=pairs)
     assert [(s.layer_x, s.layer_y) for s in scores] == pairs
+    by_place = rs.compare(base, tuned, rs.LinearCKA(), layers=[(-1, 0), (0, 1), (2, 1)])
+    assert [s.value for s in by_place] == [s.value for s in scores]
 
 
 def test_one_layer_of_each(stores):
@@ -93,6 +95,23 @@ def test_a_stream_gives_the_same_scores(stores):
         rs.StreamingComparison(widths, widths, rs.RSA(metric="mahalanobis"))
 
 
+def test_a_refused_chunk_leaves_a_stream_as_it_was(stores):
+    x, y = ({name: content(store, name)[:500] for name in LAYERS} for store in stores)
+    widths = dict.fromkeys(LAYERS, 24)
+    stream = rs.StreamingComparison(widths, widths, rs.LinearCKA())
+    stream.update(x, y)
+    expected = [s.value for s in stream.scores()]
+    nan = {**x, "layer.1": np.where(np.arange(24) == 3, np.nan, x["layer.1"])}
+    missing = {name: x[name] for name in LAYERS[:2]}
+    longer = {**x, "layer.1": np.repeat(x["layer.1"], 2, axis=0)}
+    longer_y = {**y, "layer.1": np.repeat(y["layer.1"], 2, axis=0)}
+    for chunk_x, chunk_y, error in ((nan, y, NonFiniteError), (missing, y, LayerError), (longer, longer_y, ShapeError)):
+        with pytest.raises(error):
+            stream.update(chunk_x, chunk_y)
+    assert stream.n_samples == 500
+    assert [s.value for s in stream.scores()] == expected
+
+
 def test_what_does_not_match_is_refused(stores, tmp_path):
     base, tuned = stores
     other = rs.write_store(tmp_path / "other", {"layer.0": np.ones((3000, 4), np.float32)})
@@ -108,6 +127,20 @@ def test_what_does_not_match_is_refused(stores, tmp_path):
         rs.compare(base, tuned, rs.LinearCKA)
     with pytest.raises(OptionError, match="at least one measure"):
         rs.compare(base, tuned, [])
+    for layers in ({"layer.0": "layer.1"}, None, 3, []):
+        with pytest.raises(OptionError, match="list of"):
+            rs.compare(base, tuned, rs.LinearCKA(), layers=layers)
+    for options in ({"layers": "all"}, {"tokens": "all"}):
+        with pytest.raises(OptionError, match="two arrays"):
+            rs.compare(np.ones((9, 2)), np.ones((9, 2)), rs.LinearCKA(), **options)
+    with pytest.raises(OptionError, match="two layers"):
+        rs.compare(base["layer.0"], tuned["layer.0"], rs.LinearCKA(), layers="all")
+    for measures in (None, 42, {"CCA": 1}):
+        with pytest.raises(OptionError):
+            rs.compare(base, tuned, measures)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="A checkpoint is a folder"):
+        rs.compare(base, tuned, rs.LinearCKA(), checkpoint=tmp_path / "file")
     with pytest.raises(OptionError, match="checkpoint is for stores"):
         rs.compare(np.ones((9, 2)), np.ones((9, 2)), rs.LinearCKA(), checkpoint=tmp_path / "c")
 

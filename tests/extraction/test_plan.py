@@ -157,6 +157,7 @@ def test_the_estimate_has_bytes_and_seconds(base: Encoder, sentences: list[str])
         ({"layers": "layer.7"}, LayerError, "it has embeddings, layer.0, layer.1; got 'layer.7'"),
         ({"layers": [3]}, LayerError, "got 3"),
         ({"layers": []}, OptionError, "at least one layer"),
+        ({"revision": "main"}, OptionError, "loaded already. Leave revision out"),
         ({"same_plan_as": "no/such/store"}, OSError, "no/such/store"),
     ],
 )

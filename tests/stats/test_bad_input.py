@@ -7,7 +7,7 @@ import pytest
 
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError, StateError
-from pyrepsim.measures import CCA, RSA, LinearCKA
+from pyrepsim.measures import CCA, RSA, SVCCA, LinearCKA, parse_measure
 from pyrepsim.stats import MomentsSet, PairedMoments
 from tests.helpers.data import cast
 
@@ -59,9 +59,13 @@ def test_zeros_of_both_signs_are_a_zero_row(rng):
 
 
 def test_overflowing_sums_are_named(rng):
-    X = rng.standard_normal((50, 4)) * 1e200
-    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="overflowed"):
-        compare(X, X, LinearCKA())
+    X = rng.standard_normal((50, 4))
+    for scale in (1e200, 1e75, 1e-75):
+        with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="fourth power"):
+            compare(X * scale, X, LinearCKA())
+    for scale in (1e15, 1e-15):
+        with pytest.raises(NonFiniteError, match="1e-10 to 1e\\+10 in fp32"):
+            compare(X * scale, X, LinearCKA(), precision="fp32")
 
 
 def test_an_update_that_was_interrupted_is_noticed(rng, monkeypatch):
@@ -138,3 +142,79 @@ def test_single_precision_is_recorded_and_bounded(rng):
     for a, b in zip(exact, single, strict=True):
         assert abs(a.value - b.value) <= 2e-6
     assert any(a.value != b.value for a, b in zip(exact, single, strict=True))
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("metric", ["cosine", "correlation"])
+def test_row_norms_outside_the_range_of_squares(rng, metric, backend):
+    X, Y = rng.standard_normal((300, 10)), rng.standard_normal((300, 10))
+    wild = X.copy()
+    wild[3] *= 1e160
+    wild[100] *= 1e-170
+    expected, found = (compare(rows, Y, RSA(metric=metric), backend=backend).value for rows in (X, wild))
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-60, 1e60])
+@pytest.mark.parametrize(
+    "measure", ["LinearCKA(debiased=True)", "RV2", "Procrustes", "GULP", "CCA", "RSA(metric='dot')"]
+)
+def test_scores_at_the_ends_of_the_range(rng, measure, scale):
+    X = rng.standard_normal((200, 9))
+    Y = X[:, :6] + rng.standard_normal((200, 6))
+    assert compare(X * scale, Y * scale, measure).value == pytest.approx(compare(X, Y, measure).value, rel=1e-12)
+
+
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_a_feature_that_repeats_the_others_adds_no_rank(d):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((200, d))
+        X[:, -1] = X[:, :-1] @ rng.standard_normal(d - 1)
+        score = compare(X, rng.standard_normal((200, 3)), CCA())
+        assert score.details["rank_x"] == d - 1
+
+
+def test_noise_is_not_called_a_correlation(rng):
+    X = rng.standard_normal((300, 4)).astype(np.float32)
+    drift = np.float32(2e4) * rng.standard_normal((300, 1)).astype(np.float32)
+    score = compare(X + drift, X + drift, CCA())
+    assert score.details["accuracy_x"] > 1e-8
+
+
+def test_one_thread_at_a_time(rng):
+    moments = PairedMoments(4, 4)
+    with moments._alone(), pytest.raises(StateError, match="one thread at a time"):
+        moments.update(rng.standard_normal((9, 4)), rng.standard_normal((9, 4)))
+    moments.update(rng.standard_normal((9, 4)), rng.standard_normal((9, 4)))
+    assert moments.n_samples == 9
+
+
+@pytest.mark.parametrize("widths", [(), (0,), (-1,), (3.7,), (2**40,), ("a",)])
+def test_widths(widths):
+    with pytest.raises(ShapeError, match=r"positive whole numbers|fit into memory"):
+        MomentsSet(widths)
+
+
+@pytest.mark.parametrize("pairs", [((0, 2),), ((0,),), ((-1, 0),), ((0, 0.5),)])
+def test_pairs(pairs):
+    with pytest.raises(OptionError, match="pairs must be"):
+        MomentsSet((3, 4), pairs)
+
+
+def test_options_are_what_their_annotation_says():
+    assert str(CCA(ridge=np.float64(0.1))) == "CCA(ridge=0.1)"
+    assert str(SVCCA(components=np.int64(3))) == "SVCCA(components=3)"
+    for make in (
+        lambda: LinearCKA(debiased="no"),
+        lambda: CCA(ridge=True),
+        lambda: SVCCA(components=True),
+        lambda: SVCCA(variance="0.9"),
+        lambda: parse_measure("LinearCKA(debiased=Tru)"),
+        lambda: parse_measure("-" * 400 + "1"),
+        lambda: parse_measure(3),
+    ):
+        with pytest.raises(OptionError):
+            make()
+    with pytest.raises(OptionError, match="Did you mean LinearCKA"):
+        parse_measure("cka")

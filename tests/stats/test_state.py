@@ -121,3 +121,39 @@ def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
         PairedMoments.load(tmp_path / "other")
     with pytest.raises(StoreError, match="written by"):
         PairedMoments.load(tmp_path / "absent")
+
+
+def test_no_damage_to_a_saved_file_goes_unnamed(pair, tmp_path):
+    moments_of(*pair).save(tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    expected = LinearCKA().score(moments_of(*pair)).value
+    rng = np.random.default_rng(0)
+    damaged = [whole[:n] for n in rng.integers(0, len(whole), 40)]
+    for at in rng.integers(0, len(whole), 80):
+        damaged.append(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
+    for content in damaged:
+        (tmp_path / "damaged").write_bytes(content)
+        try:
+            moments = PairedMoments.load(tmp_path / "damaged")
+        except StoreError:
+            continue
+        assert LinearCKA().score(moments).value == expected  # a byte that the archive does not use
+
+
+def test_a_refused_file_changes_nothing(pair, tmp_path):
+    moments = moments_of(*pair)
+    moments.save(tmp_path / "moments")
+    with np.load(tmp_path / "moments") as arrays:
+        content = dict(arrays)
+    content["live/unit/products/1"] = np.zeros((2, 2))
+    np.savez(tmp_path / "wrong.npz", **content)
+    before = moments.state().products[0].copy()
+    with pytest.raises(StoreError, match="instead of float64"):
+        moments.restore(tmp_path / "wrong.npz")
+    np.testing.assert_array_equal(moments.state().products[0], before)
+    with pytest.raises(StoreError, match="one pair"):
+        three = MomentsSet((2, 3, 4), ((0, 1),))
+        three.save(tmp_path / "three")
+        PairedMoments.load(tmp_path / "three")
+    with pytest.raises(StoreError, match="folder that exists"):
+        moments.save(tmp_path / "absent" / "moments")
