@@ -151,8 +151,8 @@ def side_of(state: State, s: int, label: str) -> Side:
         raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
     total = state.weighted[s][0]
     e = total / n
-    scatter = state.products[s] - np.outer(total, e)
-    norm_spread, weighted = _norms(state, s, s, state.products[s], e, e)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
+        scatter = state.products[s] - np.outer(total, e)
     low, high = _RANGE[state.precision]
     size = float(np.sqrt(np.trace(scatter) / n))
     if not (low <= size <= high or np.trace(scatter) == 0):
@@ -161,6 +161,7 @@ def side_of(state: State, s: int, label: str) -> Side:
             f"those of {label} have root mean square {size:.3g} around their mean. "
             "Rescale them, or use precision='fp64'."
         )
+    norm_spread, weighted = _norms(state, s, s, state.products[s], e, e)
     return Side(
         n_samples=n,
         mean=state.shift[s] + e,

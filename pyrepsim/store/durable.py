@@ -195,7 +195,7 @@ def explained(root: Path, *, task: str = WRITING, kept: str = KEPT) -> Iterator[
         raise
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTDIR):
-            raise StoreError(f"{task} needs a folder: {_not_a_folder(root)}. Choose another path.") from error
+            raise StoreError(f"{task} {root} needs a folder: {_not_a_folder(root)}. Choose another path.") from error
         raise StoreError(
             f"{task} {root} must reach the disk: {error.strerror or error}. To go on, {_remedy(error, root, kept)}."
         ) from error

@@ -85,7 +85,36 @@ def test_cache_verify_finds_a_flipped_bit(run, stores):
     ran = run("cache", "verify", stores[0])
     assert ran.status == 1
     assert "shard 0" in ran.out
-    assert "1 problem" in ran.out
+    assert ran.out.endswith(": 1 problem\n")
+
+
+def test_cache_of_an_unfinished_store(run, stores, tmp_path: Path):
+    rows = {name: np.arange(4) for name in ("doc_id", "position", "token_id")}
+    writer = rs.StoreWriter.create(tmp_path / "half", {"note": "x\x9by"}, layers={"a": 3}, shard_rows=[4, 4, 4])
+    writer.commit(1, rows, {"a": np.ones((4, 3), np.float32)})
+    ran = run("cache", "verify", "half")
+    assert ran.status == 0
+    assert "every committed byte is as it was written. 1 of 3 shards committed, not sealed" in ran.out
+    ran = run("cache", "info", "half")
+    assert ran.status == 0
+    for part in ("12 rows", "once it is whole", "1 of 3 shards committed, not sealed", "3 features", '"note": "x?y"'):
+        assert part in ran.out
+    assert "not sealed" not in run("cache", "verify", stores[0]).out
+
+
+def test_cache_ls_prints_no_control_characters(run, stores, tmp_path: Path):
+    (tmp_path / "acts" / "base").rename(tmp_path / "acts" / "ba\x1b[31mse")
+    ran = run("cache", "ls", ".")
+    assert "acts/ba?[31mse" in ran.out
+    assert "\x1b" not in ran.out
+
+
+def test_compare_finds_at_once_that_a_file_cannot_be_written(run, stores, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    ran = run("compare", *stores, "--out", "file/s.csv")
+    assert ran.status == 2
+    assert "is no folder. Choose another --out." in ran.err
+    assert "rs.compare" not in ran.err
 
 
 def test_cache_export(run, stores, tmp_path: Path):

@@ -30,12 +30,13 @@ def text(tmp_path: Path) -> Path:
 def test_extract_stores_and_goes_on(run, model: Path, text: Path, tmp_path: Path):
     first = run("extract", model, text)
     assert first.status == 0
-    store = rs.open_store(tmp_path / "acts" / "tiny")
+    name = f"{model.parent.name}-tiny"
+    store = rs.open_store(tmp_path / "acts" / name)
     assert store.layers == ("embeddings", "layer.0", "layer.1")
-    assert f"store = rs.extract({str(model)!r}, {str(text)!r}, out='acts/tiny')" in first.err
+    assert f"store = rs.extract({str(model)!r}, {str(text)!r}, out='acts/{name}')" in first.err
     again = run("extract", model, text)
     assert again.status == 0
-    assert rs.open_store(tmp_path / "acts" / "tiny").digest == store.digest
+    assert rs.open_store(tmp_path / "acts" / name).digest == store.digest
 
 
 def test_the_options_arrive(run, model: Path, text: Path, tmp_path: Path):
@@ -59,7 +60,7 @@ def test_a_dry_run_says_when_the_disk_is_too_small(run, model: Path, text: Path,
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
     ran = run("extract", model, text, "--dry-run", "--out", "new/store")
     assert ran.status == 2
-    assert "100 bytes free" in ran.out
+    assert "100 B free" in ran.out
     assert "must fit on the disk" in ran.err
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrepsim.cli.options import bytes_in_words, layer_option, output_files, split_measures
+from pyrepsim.cli.options import layer_option, model_folder, output_files, printable, split_measures
 from pyrepsim.errors import OptionError
 
 
@@ -32,16 +32,41 @@ def test_files_by_their_endings():
         output_files(["a.doc"])
 
 
+def test_a_file_that_could_not_be_written_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.csv").mkdir()
+    assert output_files(str(tmp_path / "new" / "er" / "s.csv"))
+    with pytest.raises(OptionError, match=r"file, on the way to .*s\.csv, is no folder\. Choose another --out"):
+        output_files(str(tmp_path / "file" / "sub" / "s.csv"))
+    with pytest.raises(OptionError, match=r"folder\.csv is a folder"):
+        output_files(str(tmp_path / "folder.csv"))
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # a test that runs as root may write anywhere
+    with pytest.raises(OptionError, match="you may not write to"):
+        output_files(str(tmp_path / "s.csv"))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.csv"]
+
+
 @pytest.mark.parametrize(
-    ("n_bytes", "words"),
+    ("model", "name"),
     [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1000, "1 kB"),
-        (153_600_000, "154 MB"),
-        (999_999, "1 MB"),
-        (2e15, "2e+03 TB"),
+        ("bert-base-uncased", "bert-base-uncased"),
+        ("runs/mnli/seed0", "mnli-seed0"),
+        ("./seed0/", "seed0"),
+        ("/data/runs/seed0/checkpoint-500", "seed0-checkpoint-500"),
+        ("../seed1", "seed1"),
+        ("org/model@main", "org-model@main"),
+        ("/", "model"),
     ],
 )
-def test_sizes_have_three_digits(n_bytes: float, words: str):
-    assert bytes_in_words(n_bytes) == words
+def test_a_store_is_named_after_its_model(model: str, name: str):
+    assert model_folder(model) == name
+
+
+def test_the_folder_one_is_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "runs" / "seed0").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "runs" / "seed0")
+    assert model_folder(".") == "runs-seed0"
+
+
+def test_nothing_printed_steers_the_terminal():
+    assert printable("größe 模型\x1b[31m\u202e\n\udc80") == "größe 模型?[31m???"

@@ -33,7 +33,7 @@ def test_each_option_of_each_verb_is_explained(run, verb: str):
     shown = " ".join(ran.out.split())
     for field in fields(VERBS[verb]):
         option = shown.partition("arguments: ")[2]
-        assert field.name in option, f"{verb} has no help for {field.name}"
+        assert field.name in option.replace("-", "_"), f"{verb} has no help for {field.name}"
     assert VERBS[verb].__doc__.split(".")[0].partition("\n")[0] in shown
 
 
@@ -108,3 +108,11 @@ def test_help_is_quick_and_imports_nothing_heavy(words):
     assert {"numpy", "torch", "transformers", "matplotlib", "pandas"} & set(modules.split()) == set()
     # 0.3 s, or on a machine that is slow or busy three times what its parser's library alone takes
     assert seconds < 0.3 or seconds < 3 * best_seconds("import jsonargparse", 0.0)[0]
+
+
+def test_help_shows_options_as_one_writes_them(run):
+    shown = run("extract", "--help").out
+    assert "  --dry-run\n" in shown
+    assert "[--same-plan-as SAME_PLAN_AS]" in shown
+    assert "{true,false}" not in shown
+    assert "removes any store at --out" in " ".join(shown.split()).lower().replace("remove ", "removes ")

@@ -14,7 +14,8 @@ pytest.importorskip("matplotlib")
 
 from matplotlib.text import Text
 
-from pyrepsim.errors import OptionError
+from pyrepsim.errors import OptionError, StoreError
+from pyrepsim.measures import SVCCA
 from pyrepsim.report.figures import to_svg
 from pyrepsim.results import Score, Scores
 
@@ -110,3 +111,68 @@ def test_what_cannot_be_drawn_is_said(make_scores, tmp_path: Path):
         make_scores(2).plot(tmp_path / "figure.doc")
     with pytest.raises(OptionError, match="must be one of"):
         make_scores(2).plot(measure="CCA")
+
+
+def test_a_curve_has_one_score_a_pair(make_scores):
+    twice = make_scores(3) + make_scores(3, model_y="runs/mnli/seed1")
+    with pytest.raises(OptionError, match=r"LinearCKA.* has several for \('embeddings', 'embeddings'\)\. Select first"):
+        twice.plot()
+
+
+def test_a_measure_itself_can_be_chosen(make_scores):
+    assert len(make_scores(3).plot(measure=SVCCA()).axes[0].lines) == 1
+
+
+def test_many_layers_make_no_wider_figure(make_scores):
+    few, many = make_scores(16).plot(), make_scores(100).plot()
+    assert many.get_size_inches()[0] == few.get_size_inches()[0]
+    names = [tick.get_text() for tick in many.axes[0].get_xticklabels()]
+    assert 8 <= len(names) <= 16
+    assert names[:2] == ["embeddings", "layer.6"], "a name stays at its place"
+    assert many.axes[0].get_xticks()[:2].tolist() == [0, 7]
+
+
+def test_many_layers_make_no_larger_map(make_scores):
+    few, many = (make_scores(n, every=True, measures=("A",)).plot() for n in (24, 60))
+    assert many.get_size_inches().tolist() == few.get_size_inches().tolist()
+    assert len(many.axes[0].get_xticks()) == len(many.axes[0].get_yticks()) == 20
+
+
+def test_a_name_is_led_to_the_last_point_of_its_own_line(make_scores):
+    def spoil(s: Score) -> Score:
+        if (s.measure, s.layer_x) == ("RSA", "layer.2"):
+            return replace(s, value=float("nan"))
+        if (s.measure, s.layer_x) == ("SVCCA", "embeddings"):
+            return replace(s, value=float("-inf"), interval=(float("-inf"), 0.0))
+        return s
+
+    scores = make_scores(4, interval=True)
+    kept = Scores(spoil(s) for s in scores if (s.measure, s.layer_x) != ("SVCCA", "layer.2"))
+    (ax,) = kept.plot().axes
+    ends = {text.get_text(): text.xy for text in ax.texts}
+    assert ends["LinearCKA(debiased=True)"] == (3, pytest.approx(0.96))
+    assert ends["SVCCA"] == (2, pytest.approx(0.95))
+    assert ends["RSA"] == (2, pytest.approx(0.93))
+    assert all(-2 < limit < 2 for limit in ax.get_ylim())
+
+
+def test_a_measure_without_a_value_is_named(make_scores):
+    scores = Scores(replace(s, value=float("nan")) if s.measure == "RSA" else s for s in make_scores(3))
+    assert "RSA: no value" in texts(scores.plot())
+    nothing = Scores(replace(s, value=float("nan")) for s in make_scores(3, every=True, measures=("A",)))
+    assert "A" in texts(nothing.plot())
+
+
+@pytest.mark.parametrize("name", ["f.svg", "f.png"])
+def test_letters_that_the_font_lacks_are_no_warning(make_scores, tmp_path: Path, name: str):
+    scores = make_scores(2, model_x="模型", model_y="模型二")
+    assert scores.plot(tmp_path / name).axes
+    assert "模型二" in texts(scores.plot())
+
+
+def test_a_figure_that_cannot_be_written_is_said(make_scores, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"f\.svg did not .* Choose a path"):
+        make_scores(2).plot(tmp_path / "file" / "f.svg")
+    with pytest.raises(StoreError, match=r"f\.html did not .* Choose a path"):
+        make_scores(2).html(tmp_path / "file" / "f.html")

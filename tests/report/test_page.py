@@ -119,3 +119,21 @@ def test_provenance_that_differs_is_not_claimed_for_all(make_scores):
 def test_no_scores_no_page():
     with pytest.raises(OptionError, match="A page shows scores"):
         page(Scores())
+
+
+def test_the_two_sides_are_named_once(make_scores):
+    words = page(make_scores(3))
+    assert words.partition("<body>")[2].count("bert-base-uncased ~ mnli/seed0") == 1
+    titled = page(make_scores(3), title="What changed").partition("<body>")[2]
+    assert titled.count("bert-base-uncased ~ mnli/seed0, n = 1,234; 3 layer pairs") == 1
+
+
+def test_an_axis_that_starts_at_zero_is_not_said_to_leave_it_out(make_scores):
+    scores = make_scores(3, measures=("CKA", "GULP"))
+    assert "The vertical axis does not start at zero." in page(scores)
+    to_zero = Scores(replace(s, value=0.0) if s.layer_x == "layer.1" else s for s in scores)
+    assert "at zero" not in page(to_zero)
+    large = Scores(replace(s, value=1000 * s.value) if s.measure == "GULP" else s for s in to_zero)
+    assert "at zero" not in page(large)
+    far = Scores(replace(s, value=90 + s.value) if s.measure == "GULP" else s for s in to_zero)
+    assert "Some vertical axes do not start at zero." in page(far)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrepsim.errors import OptionError
+from pyrepsim.errors import OptionError, StoreError
 from pyrepsim.results import Score, Scores
 
 SCORES = Scores(
@@ -95,3 +95,21 @@ def test_frame_and_parquet(tmp_path: Path):
     again = pandas.read_parquet(SCORES.to_parquet(tmp_path / "s.parquet"))
     assert again["value"].tolist() == [0.1 + 0.2, -1.0]
     assert again["n_samples"].tolist() == [10, 11]
+
+
+@pytest.mark.parametrize("writer", ["to_csv", "to_jsonl", "to_parquet"])
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, writer: str):
+    if writer == "to_parquet":
+        pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"must reach the disk whole: .*s\.x did not .* Choose a path"):
+        getattr(SCORES, writer)(tmp_path / "file" / "s.x")
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path):
+    with pytest.raises(StoreError, match=r"absent\.jsonl cannot be read \(No such file or directory\)\. Check the path"):
+        Scores.from_jsonl(tmp_path / "absent.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(OptionError, match=r"A scores file is UTF-8: .*latin\.jsonl is not"):
+        Scores.from_jsonl(tmp_path / "latin.jsonl")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pyrepsim.errors import LayerError, OptionError
+from pyrepsim.measures import SVCCA, LinearCKA
 from pyrepsim.results import Score, Scores
 
 
@@ -99,3 +100,26 @@ def test_matrix_refuses_what_is_ambiguous(square: Scores):
         Scores([score(0.5), score(0.6)]).matrix()
     with pytest.raises(OptionError, match="got none"):
         Scores().matrix()
+
+
+def test_a_measure_stands_for_its_name(square: Scores):
+    assert square.select(measure=SVCCA(components=2)).measures == ("SVCCA(components=2)",)
+    assert square.select(measure=[SVCCA(), "LinearCKA"]).measures == ("LinearCKA(debiased=True)", "SVCCA")
+    assert square.matrix(LinearCKA(debiased=True))[2].tolist() == square.matrix("LinearCKA")[2].tolist()
+    with pytest.raises(OptionError, match=r"must be one of .* got 'LinearCKA'"):
+        square.select(measure=LinearCKA())  # a measure is itself, not its family
+    with pytest.raises(LayerError, match="got 3"):
+        square.select(layer_x=3)
+
+
+def test_scores_add_up_to_scores(square: Scores):
+    both = square[:2] + square[2:5]
+    assert isinstance(both, Scores)
+    assert both == square[:5]
+    with pytest.raises(TypeError):
+        square + [1]
+
+
+def test_a_score_in_a_notebook_is_one_escaped_line():
+    html = score(0.25, interval=(0.2, 0.3), layer_x="<a>")._repr_html_()
+    assert html == "<span><b>0.25</b> [0.2, 0.3] CKA, &lt;a&gt; ~ layer.0, n = 100</span>"

@@ -7,23 +7,11 @@ from pathlib import Path
 import pytest
 
 from pyrepsim.errors import StoreError
-from pyrepsim.store import StoreWriter, cache_root, list_stores, remove_store
+from pyrepsim.store import StoreWriter, list_stores, remove_store, store_info
 from pyrepsim.store.location import file_system, is_remote
 
 
-def test_cache_root(monkeypatch):
-    monkeypatch.setenv("PYREPSIM_HOME", "/a/b")
-    monkeypatch.setenv("HF_HOME", "/hf")
-    assert cache_root() == Path("/a/b")
-    monkeypatch.delenv("PYREPSIM_HOME")
-    assert cache_root() == Path("/hf/pyrepsim")
-    monkeypatch.delenv("HF_HOME")
-    assert cache_root() == Path.home() / ".cache" / "pyrepsim"
-    monkeypatch.setenv("PYREPSIM_HOME", "~/stores")
-    assert cache_root() == Path.home() / "stores"
-
-
-def test_listing(make_store, tmp_path, monkeypatch):
+def test_listing(make_store, tmp_path):
     whole = make_store("deep/er/whole")
     StoreWriter.create(tmp_path / "half", {}, layers={"a": 3}, shard_rows=[4, 4]).commit(
         1, {name: [0] * 4 for name in ("doc_id", "position", "token_id")}, {"a": whole[0].read(0, 4)[:, :3]}
@@ -31,8 +19,7 @@ def test_listing(make_store, tmp_path, monkeypatch):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "plan.json").write_text("{}")
     (tmp_path / "empty").mkdir()
-    monkeypatch.setenv("PYREPSIM_HOME", str(tmp_path))
-    bad, deep, half = list_stores()
+    bad, deep, half = list_stores(tmp_path)
     assert (bad.name, bad.state) == ("bad", "unreadable")
     assert "must end with its digest" in str(bad.problem)
     assert (deep.name, deep.state, deep.n_rows) == ("deep/er/whole", "sealed", 50)
@@ -40,6 +27,12 @@ def test_listing(make_store, tmp_path, monkeypatch):
     assert (half.name, half.state, half.sealed) == ("half", "1/2 committed", False)
     assert [info.name for info in list_stores(whole.path)] == ["whole"]
     assert list_stores(tmp_path / "nowhere") == []
+    assert store_info(half.path) == half
+    assert (half.widths, half.plan) == ({"a": 3}, {})
+    with pytest.raises(StoreError, match="must end with its digest"):
+        store_info(bad.path)
+    with pytest.raises(StoreError, match="there is none at"):
+        store_info(tmp_path / "nowhere")
 
 
 def test_removing(make_store, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from pyrepsim.errors import MissingExtraError, OptionError, StoreError
-from pyrepsim.store import export, write_store
+from pyrepsim.store import export, exports, write_store
 
 DTYPES = pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 
@@ -87,11 +87,50 @@ def test_bad_exports_are_refused(store, tmp_path, monkeypatch):
         export(store, tmp_path / "arrow", "arrow")
 
 
-def test_a_failed_export_leaves_no_half_file(store, tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failed_export_leaves_nothing(store, tmp_path, monkeypatch, error, there):
+    calls = []
 
-    monkeypatch.setattr("pyrepsim.store.exports._write_rows", fail)
-    with pytest.raises(StoreError, match="No space left"):
-        export(store, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    def fail_at_the_second(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise error
+        return write_rows(*arguments)
+
+    write_rows = exports._write_rows
+    monkeypatch.setattr(exports, "_write_rows", fail_at_the_second)
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+    kind = StoreError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(kind) as caught:
+        export(store, out)
+    assert out.exists() == there
+    assert not there or list(out.iterdir()) == []
+    if kind is StoreError:
+        message = str(caught.value)
+        assert message.startswith(f"The export to {out} must reach the disk: No space left on device. To go on, free")
+        assert "it starts anew, what was written is removed" in message
+        assert "shards" not in message
+
+
+@pytest.mark.parametrize(
+    ("layer", "format"),
+    [("rows", "safetensors"), ("doc_id", "arrow"), ("flags", "arrow")],
+)
+def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_store, arrays, tmp_path, layer, format):
+    store = make_store(layers={"embeddings": arrays["embeddings"], layer: arrays["layer.0"]})
+    with pytest.raises(OptionError, match=rf"the layer '{layer}' of .* Choose format='npy'"):
+        export(store, tmp_path / "out", format)
+    assert not (tmp_path / "out").exists()
+    export(store, tmp_path / "npy", "npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "npy" / f"{layer}.npy"), np.asarray(store[layer]))
+    np.testing.assert_array_equal(np.load(tmp_path / "npy" / "rows.npz")["doc_id"], store.rows["doc_id"])
+
+
+def test_a_file_in_the_way_is_said(store, tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(StoreError, match=r"The export to .* needs a folder: .*file is a file\. Choose another path"):
+            export(store, out)

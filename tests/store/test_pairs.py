@@ -107,3 +107,8 @@ def test_bad_options_are_refused_at_once(pair):
         paired_chunks(x[0], y[0], 0)
     with pytest.raises(LayerError, match=r"layer\.7"):
         paired_layer_chunks(x, y, ["layer.7"])
+
+
+def test_two_stores_are_no_layers(store):
+    with pytest.raises(OptionError, match=r"walks two layers: got ActivationStore\. .*store\['layer\.0'\]"):
+        paired_chunks(store, store)

@@ -269,3 +269,8 @@ def test_a_walk_that_is_left_closes_its_file(store):
         del chunks
     gc.collect()
     assert process.num_fds() == before
+
+
+def test_sizes_are_in_words(store):
+    assert "kB)" in repr(store)
+    assert "kB</td>" in store._repr_html_()

@@ -296,3 +296,73 @@ def test_plan_shards():
     assert max(plan_shards(10**6, 768)) * 768 * 2 <= 256 << 20
     with pytest.raises(OptionError, match="at least 0"):
         plan_shards(-1, 3)
+
+
+def test_write_store_takes_lists(tmp_path):
+    store = write_store(tmp_path / "s", {"a": [[0.5, 1.5], [2.0, 3.0]]}, rows=None)
+    assert np.asarray(store["a"]).tolist() == [[0.5, 1.5], [2.0, 3.0]]
+    with pytest.raises(ShapeError, match=r"a has shape \(2,\)"):
+        write_store(tmp_path / "t", {"a": [0.5, 1.5]})
+    with pytest.raises(ShapeError, match="a cannot be one"):
+        write_store(tmp_path / "t", {"a": [[0.5], [1.5, 2.0]]})
+    with pytest.raises(ShapeError, match=r"got a ndarray\. Pass \{name: array\}"):
+        write_store(tmp_path / "t", np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("below", [".", "deep/er"])
+def test_a_file_where_the_store_should_be(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / below
+    message = r"Writing the store .* needs a folder: .*file is a file\. Choose another path"
+    with pytest.raises(StoreError, match=message):
+        StoreWriter.create(path, {}, layers={"a": 1}, shard_rows=[1])
+    with pytest.raises(StoreError, match=message):
+        write_store(path, {"a": np.ones((1, 1))})
+
+
+def test_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(StoreError, match=r"link is a link that leads nowhere\. Choose another path"):
+        StoreWriter.create(tmp_path / "link", {}, layers={"a": 1}, shard_rows=[1])
+
+
+def test_a_folder_removed_while_it_is_written(create, commit):
+    writer = create()
+    shutil.rmtree(writer.path)
+    with pytest.raises(StoreError, match="see who removed or moved a part of that folder"):
+        commit(writer, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"model": {"id": "b"}, "policy": {"words": "mean"}, "batches": "q"}, r"plan\.model\.id \('a' before, 'b' now\)"),
+        ({"policy": {"words": "mean"}, "batches": "q"}, r"plan\.policy\.words"),
+        ({"rows": {"texts": "u", "batches": "q", "documents": 3}, "batches": "q"}, r"plan\.rows\.texts"),
+        ({"environment": {"torch": "3"}}, r"plan\.environment\.torch"),
+        ({"batches": "q"}, r"plan\.batches"),
+    ],
+)
+def test_another_plan_is_named_by_what_was_chosen(create, changes, named):
+    plan = {
+        "rows": {"batches": "p", "documents": 2, "texts": "t"},
+        "policy": {"words": None},
+        "batches": "p",
+        "model": {"id": "a"},
+        "environment": {"torch": "2"},
+    }
+    create(plan)
+    with pytest.raises(StoreError, match=f"differs in {named}.*overwrite=True, or --overwrite"):
+        create(plan | changes, shard_rows=[50] if len(changes) > 1 else [30, 20])
+
+
+def test_other_layers_are_counted(create):
+    create(layers={f"layer.{i}": 8 for i in range(5)})
+    with pytest.raises(StoreError, match=r"layers \(5 items before, 3 items now\)"):
+        create(layers={f"layer.{i}": 8 for i in range(3)})
+
+
+@pytest.mark.parametrize("wish", ["1", "write", "write:0", "write:x:kill", "a:b:c:d", "write:0:explode", ":::"])
+def test_a_fault_nobody_knows_does_nothing(make_store, monkeypatch, wish):
+    monkeypatch.setenv("PYREPSIM_FAULT", wish)
+    assert make_store().n_rows == 50

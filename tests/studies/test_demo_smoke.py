@@ -41,7 +41,9 @@ def test_the_demo_goes_on_with_the_stores_it_has(tiny_models, tmp_path: Path, ca
     assert Scores.from_jsonl(tmp_path / "scores.jsonl") == first
     capsys.readouterr()
     assert demo(tiny_models, tmp_path, "--sentences", "11") == 2
-    assert "overwrite" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "differs in plan.rows.texts" in message
+    assert "--overwrite" in message
     assert demo(tiny_models, tmp_path, "--sentences", "11", "--overwrite") == 0
 
 
