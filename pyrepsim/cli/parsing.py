@@ -55,7 +55,7 @@ def _fill(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
     for action in parser._actions:
         action.help = docs.get(action.dest, action.help)
     shown = parser.format_help
-    parser.format_help = lambda: _dashed(shown())
+    parser.format_help = lambda formatter=None: _dashed(shown(formatter))
     parsed = parser.parse_args(_spelled_out(command, words))
     values = {field.name: parsed[field.name] for field in fields(command)}
     return command(**values), parser.dump(parsed)

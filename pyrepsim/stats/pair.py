@@ -154,8 +154,8 @@ def side_of(state: State, s: int, label: str) -> Side:
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
         scatter = state.products[s] - np.outer(total, e)
     low, high = _RANGE[state.precision]
-    size = float(np.sqrt(np.trace(scatter) / n))
-    if not (low <= size <= high or np.trace(scatter) == 0):
+    size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
+    if not (low <= size <= high or size == 0):
         raise NonFiniteError(
             f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in {state.precision}: "
             f"those of {label} have root mean square {size:.3g} around their mean. "

@@ -115,4 +115,4 @@ def test_help_shows_options_as_one_writes_them(run):
     assert "  --dry-run\n" in shown
     assert "[--same-plan-as SAME_PLAN_AS]" in shown
     assert "{true,false}" not in shown
-    assert "removes any store at --out" in " ".join(shown.split()).lower().replace("remove ", "removes ")
+    assert "Remove any store at --out first" in " ".join(shown.split())

@@ -117,7 +117,7 @@ def test_scores_add_up_to_scores(square: Scores):
     assert isinstance(both, Scores)
     assert both == square[:5]
     with pytest.raises(TypeError):
-        square + [1]
+        square + 1
 
 
 def test_a_score_in_a_notebook_is_one_escaped_line():

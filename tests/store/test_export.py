@@ -116,13 +116,13 @@ def test_a_failed_export_leaves_nothing(store, tmp_path, monkeypatch, error, the
 
 
 @pytest.mark.parametrize(
-    ("layer", "format"),
+    ("layer", "kind"),
     [("rows", "safetensors"), ("doc_id", "arrow"), ("flags", "arrow")],
 )
-def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_store, arrays, tmp_path, layer, format):
+def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_store, arrays, tmp_path, layer, kind):
     store = make_store(layers={"embeddings": arrays["embeddings"], layer: arrays["layer.0"]})
     with pytest.raises(OptionError, match=rf"the layer '{layer}' of .* Choose format='npy'"):
-        export(store, tmp_path / "out", format)
+        export(store, tmp_path / "out", kind)
     assert not (tmp_path / "out").exists()
     export(store, tmp_path / "npy", "npy")
     np.testing.assert_array_equal(np.load(tmp_path / "npy" / f"{layer}.npy"), np.asarray(store[layer]))
@@ -132,5 +132,5 @@ def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_
 def test_a_file_in_the_way_is_said(store, tmp_path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
-        with pytest.raises(StoreError, match=r"The export to .* needs a folder: .*file is a file\. Choose another path"):
+        with pytest.raises(StoreError, match=r"The export to .* needs a folder: .*file is a file\. Choose another"):
             export(store, out)

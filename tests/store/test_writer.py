@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from pyrepsim.errors import (
     ShapeError,
     StoreError,
 )
-from pyrepsim.store import open_store, plan_shards, write_store
+from pyrepsim.store import StoreWriter, open_store, plan_shards, write_store
 
 
 def test_shards_in_any_order_give_the_same_store(create, commit, make_store, arrays):
@@ -336,7 +337,10 @@ def test_a_folder_removed_while_it_is_written(create, commit):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"model": {"id": "b"}, "policy": {"words": "mean"}, "batches": "q"}, r"plan\.model\.id \('a' before, 'b' now\)"),
+        (
+            {"model": {"id": "b"}, "policy": {"words": "mean"}, "batches": "q"},
+            r"plan\.model\.id \('a' before, 'b'",
+        ),
         ({"policy": {"words": "mean"}, "batches": "q"}, r"plan\.policy\.words"),
         ({"rows": {"texts": "u", "batches": "q", "documents": 3}, "batches": "q"}, r"plan\.rows\.texts"),
         ({"environment": {"torch": "3"}}, r"plan\.environment\.torch"),
