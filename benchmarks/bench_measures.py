@@ -26,7 +26,7 @@ def against_numpy(
     score = compare(X, Y, measure, precision=precision)
     benchmark.pedantic(lambda: compare(X, Y, measure, precision=precision), rounds=rounds, warmup_rounds=1)
     ours = benchmark.stats.stats.median
-    facts = {"precision": precision, "seconds": ours, "peak_mb": peak_mb()}
+    facts = {"precision": precision, "seconds": ours, "peak_mb": peak_mb(measure, folder)}
     reference = None
     for dtype in sorted(dtypes, reverse=True):  # float64 first: it is the reference
         for setting in MACHINE_SETTINGS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -47,9 +46,10 @@ def numpy_rival(name: str, folder: Path, *, dtype: str, setting: str, repeats: i
     return json.loads(printed.stdout)
 
 
-def peak_mb() -> float:
-    """Peak resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb(measure: Any, folder: Path) -> float:
+    """Peak resident memory of a process that makes this comparison alone, from memory-mapped files."""
+    command = [sys.executable, "-m", "benchmarks.alone", str(measure), str(folder / "x.npy"), str(folder / "y.npy")]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["peak_mb"]
 
 
 def report(benchmark: Any, **facts: Any) -> None:

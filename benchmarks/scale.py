@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import pyrepsim as rs
+from benchmarks.memory import peak_mb
 from benchmarks.roofline import roofline
 
 MEASURES = [
@@ -54,9 +54,8 @@ def compare_in_process(base: Path, tuned: Path, out: Path, checkpoint: Path | No
     start = time.perf_counter()
     scores = rs.compare(rs.open_store(base), rs.open_store(tuned), MEASURES, checkpoint=checkpoint)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     values = [[s.layer_x, s.measure, s.value.hex()] for s in scores]
-    out.write_text(json.dumps({"seconds": seconds, "peak_rss_gb": peak / 1e9, "values": values}))
+    out.write_text(json.dumps({"seconds": seconds, "peak_rss_gb": peak_mb() / 1000, "values": values}))
 
 
 def run(base: Path, tuned: Path, out: Path, checkpoint: Path | None = None, kill_after: float | None = None) -> dict:

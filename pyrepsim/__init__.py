@@ -13,7 +13,7 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .comparison import StreamingComparison, compare
-    from .extraction import compare_models, extract, plan_extraction
+    from .extraction import compare_models, extract, plan_extraction, read_texts
     from .measures import (
         CCA,
         GULP,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # torch waits until it is used. No room has the name of a function, which its import would replace.
 _ROOMS = {
     "comparison": ("StreamingComparison", "compare"),
-    "extraction": ("compare_models", "extract", "plan_extraction"),
+    "extraction": ("compare_models", "extract", "plan_extraction", "read_texts"),
     "measures": (
         "CCA",
         "GULP",
@@ -89,6 +89,7 @@ __all__ = [
     "parse_measure",
     "plan_extraction",
     "profile",
+    "read_texts",
     "write_store",
 ]
 

@@ -52,7 +52,7 @@ class RowMismatchError(PyrepsimError, ValueError):
 
 
 class StoreError(PyrepsimError, OSError):
-    """An activation store cannot be opened, written or resumed."""
+    """A store, or another file of ours, cannot be opened, written or resumed."""
 
 
 class CorruptStoreError(StoreError):

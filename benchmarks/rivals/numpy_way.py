@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 
 import numpy as np
+
+from benchmarks.memory import peak_mb
 
 
 def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
@@ -66,8 +67,7 @@ def main() -> None:
         start = time.perf_counter()
         value = globals()[options.name](X, Y)
         seconds.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": float(np.median(seconds)), "value": value, "peak_mb": peak}))
+    print(json.dumps({"seconds": float(np.median(seconds)), "value": value, "peak_mb": peak_mb()}))
 
 
 if __name__ == "__main__":

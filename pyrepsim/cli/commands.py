@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import OptionError
+from ..studies.reading import ReadingOptions
 from ..units import bytes_in_words
 from .options import layer_option, model_folder, output_files, split_measures
 
@@ -20,7 +21,7 @@ _MEASURES = "LinearCKA(debiased=True), SVCCA, PWCCA, RSA, Procrustes"
 
 
 @dataclass(frozen=True)
-class Extract:
+class Extract(ReadingOptions):
     """Run a model over texts and store the activations of every layer. Run it again to go on after a stop."""
 
     model: str
@@ -33,51 +34,43 @@ class Extract:
     """all, or names with commas between: embeddings,layer.8"""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
     """How activations are stored: the one lossy step."""
-    words: Literal["first", "mean"] | None = None
-    """One row a word instead of a token: its first subword, or the mean of all."""
-    long: Literal["error", "window", "truncate"] = "error"
-    """What to do with a text that is longer than the model takes."""
-    max_length: int | None = None
-    """Longest sequence in tokens, below the model's own limit."""
-    batch_tokens: int = 4096
-    """Tokens in a batch, padding included."""
     same_plan_as: str | None = None
     """A store whose rows this one must match: what makes two stores comparable beyond doubt."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
-    device: str = "auto"
-    """auto, cpu or cuda:0."""
     worker: str | None = None
     """i/n, counted from 0: this process takes its share of the shards; the last of n to finish completes the store."""
     overwrite: bool = False
     """Remove any store at --out first, finished or not and of whatever plan, and extract anew."""
     dry_run: bool = False
-    """Only say how many tokens, bytes and seconds it would take, and whether the disk has room."""
+    """Only say how many tokens, bytes and seconds it would take or, once begun, still takes, and whether the disk has
+    room."""
 
     def run(self, say: Transcript) -> int:
         out = Path(self.out or Path("acts", model_folder(self.model)))
-        plan = {"layers": layer_option(self.layers), "dtype": self.dtype, "words": self.words}
-        plan |= {"long": self.long, "max_length": self.max_length, "batch_tokens": self.batch_tokens}
-        plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "device": self.device}
+        plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.manner()}
+        plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision}
+        texts = _texts(self, self.texts, say)
         if not self.dry_run:
             where = {"out": str(out), "worker": self.worker, "overwrite": self.overwrite}
-            store = say("store", "extract", self.model, self.texts, **where, **plan)
+            store = say("store", "extract", self.model, texts, **where, **plan)
             print(f"{out}: this share is done, other workers are not" if store is None else store)
             return 0
-        planned = say("plan", "plan_extraction", self.model, self.texts, **plan)
+        planned = say("plan", "plan_extraction", self.model, texts, out=None if self.overwrite else str(out), **plan)
         padding = f"{planned.n_padded - planned.n_tokens:,} of padding"
         print(f"{planned.n_documents:,} texts, {planned.n_tokens:,} tokens and {padding}, {planned.n_rows:,} rows")
         print(f"about {planned.estimated_seconds:.0f} s on this machine")
         parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
         free = shutil.disk_usage(parent).free
-        print(f"{bytes_in_words(planned.n_bytes)} to write, {bytes_in_words(free)} free at {parent}")
-        if planned.n_bytes > free:
+        of = f" of {bytes_in_words(planned.n_bytes)}" if planned.n_bytes_left < planned.n_bytes else ""
+        print(f"{bytes_in_words(planned.n_bytes_left)}{of} to write, {bytes_in_words(free)} free at {parent}")
+        if planned.n_bytes_left > free:
             raise OptionError(f"The store must fit on the disk: {parent} lacks the room. Choose another --out.")
         return 0
 
 
 @dataclass(frozen=True)
-class Compare:
+class Compare(ReadingOptions):
     """Compare two stores, or, with --texts, two models without storing anything."""
 
     x: str
@@ -91,7 +84,7 @@ class Compare:
     tokens: Literal["content", "all", "special", "cls"] = "content"
     """Which rows: content leaves out what the tokenizer added."""
     texts: str | None = None
-    """Text to run both models over, where x and y are models."""
+    """Text to run both models over, where x and y are models: as for extract. Options about reading go with it."""
     out: list[str] | str | None = None
     """Files to write, with commas between; the ending says what: .csv .jsonl .parquet .html .svg .png .pdf"""
     checkpoint: str | None = None
@@ -114,8 +107,14 @@ class Compare:
         if self.texts is not None:
             if self.checkpoint is not None:
                 raise OptionError("A checkpoint is for stores: with --texts nothing is stored. Extract first.")
-            scores = say("scores", "compare_models", self.x, self.y, self.texts, measures, **how)
+            texts = _texts(self, self.texts, say)
+            scores = say("scores", "compare_models", self.x, self.y, texts, measures, **how, **self.manner())
         else:
+            if self.given():
+                raise OptionError(
+                    f"Options about reading go with --texts: got {', '.join(self.given())} for two stores, whose rows "
+                    "were read already. Leave them out, or give --texts and two models."
+                )
             x, y = say("x", "open_store", self.x), say("y", "open_store", self.y)
             scores = say("scores", "compare", x, y, measures, checkpoint=self.checkpoint, **how)
         print(scores.table())
@@ -158,3 +157,9 @@ class Info:
         for key, item in describe().items():
             print(f"{key:<18}{item}")
         return 0
+
+
+def _texts(options: ReadingOptions, source: str, say: Transcript) -> Any:
+    """The source by its name or, where options choose within it, its texts."""
+    chosen = options.choice()
+    return say("texts", "read_texts", source, **chosen) if chosen else source

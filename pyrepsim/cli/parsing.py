@@ -6,7 +6,7 @@ import ast
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from inspect import cleandoc, getdoc, getsource
 from itertools import pairwise
 from textwrap import dedent
@@ -62,12 +62,13 @@ def _fill(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
 
 
 def _field_docs(command: type) -> dict[str, str]:
-    """Return the docstring under each field, read from the source: Python itself forgets them."""
-    source: Any = ast.parse(dedent(getsource(command)))
+    """Return the docstring under each field, inherited ones too, read from the source: Python itself forgets them."""
     docs = {}
-    for field, below in pairwise(source.body[0].body):
-        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
-            docs[ast.unparse(field.target)] = cleandoc(ast.literal_eval(below.value))
+    for kind in filter(is_dataclass, reversed(command.__mro__)):
+        source: Any = ast.parse(dedent(getsource(kind)))
+        for field, below in pairwise(source.body[0].body):
+            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+                docs[ast.unparse(field.target)] = cleandoc(ast.literal_eval(below.value))
     return docs
 
 

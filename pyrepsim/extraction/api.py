@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from .buffers import torch_dtype
 from .engine import extract_shards
 from .plan import ExtractionPlan
 from .planning import prepare
+from .record import store_record
 from .selection import choose_layers
 from .worker import Worker, find_worker
 
@@ -107,9 +107,9 @@ def extract(
     out = Path(out)
     if overwrite and out.exists():
         remove_store(out)
-    record = plan.record() | {"model": encoder.record(), "environment": _environment(encoder)}
-    record["tokenizer"] = {"class": type(encoder.tokenizer).__name__, "digest": encoder.tokenizer_digest}
-    with StoreWriter.create(out, record, layers=widths, shard_rows=plan.shard_rows, dtype=dtype) as writer:
+    with StoreWriter.create(
+        out, store_record(encoder, plan), layers=widths, shard_rows=plan.shard_rows, dtype=dtype
+    ) as writer:
         mine = [shard for shard in writer.missing() if share.takes(shard)]
         if mine:
             extract_shards(encoder, plan, writer, mine, widths, dtype, progress)
@@ -118,14 +118,3 @@ def extract(
             log.info("worker %s is done, %d shards of others are missing in %s", share, len(missing), out)
             return None
         return writer.seal(docs=plan.documents())
-
-
-def _environment(encoder: Encoder) -> dict[str, str]:
-    """What may change the last bits of an activation, so that a store is not resumed under another."""
-    found = {"device": encoder.device.type}
-    for package in ("pyrepsim", "torch", "transformers", "tokenizers"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -8,9 +8,8 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from ..errors import OptionError
-
-_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+from ..errors import NonFiniteError
+from ..store.layout import DTYPES, check_choice
 
 
 class DoesNotFit(Exception):
@@ -54,7 +53,12 @@ class ShardBuffers:
             buffer.index_copy_(0, where, values.to(buffer.dtype).to("cpu"))
 
     def widen(self, layers: list[str]) -> None:
+        """Give layers float32 buffers; NonFiniteError for one that has one already, since nothing is wider."""
         for layer in layers:
+            if self._data[layer].dtype == torch.float32:
+                raise NonFiniteError(
+                    f"Activations must fit in float32: layer {layer!r} goes beyond. Check the model's weights."
+                )
             self._data[layer] = torch.empty_like(self._data[layer], dtype=torch.float32)
 
     def arrays(self, n_rows: int) -> dict[str, np.ndarray]:
@@ -63,9 +67,8 @@ class ShardBuffers:
 
 
 def torch_dtype(dtype: str) -> torch.dtype:
-    if dtype not in _DTYPES:
-        raise OptionError(f"dtype must be one of {', '.join(map(repr, _DTYPES))}: got {dtype!r}.")
-    return _DTYPES[dtype]
+    check_choice("dtype", dtype, DTYPES)
+    return getattr(torch, dtype)
 
 
 def as_numpy(tensor: torch.Tensor) -> np.ndarray:

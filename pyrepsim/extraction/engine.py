@@ -61,7 +61,7 @@ def extract_shards(
 
 
 def fill(selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus: Corpus, name: str, bar: tqdm) -> None:
-    """Compute all rows of a shard; start again with float32 buffers if a layer turns out not to fit."""
+    """Compute all rows of a shard; start again with a float32 buffer, once a layer, if one turns out not to fit."""
     while True:
         counted = 0
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from ..models import Encoder, load_encoder
 from ..progress import progress_bar
 from ..results import Scores
 from ..store.layout import check_choice
-from ..store.rows import IDENTITY, TOKENS, RowFlag
+from ..store.rows import IDENTITY, TOKENS, token_mask
 from .buffers import ShardBuffers, as_numpy
 from .engine import fill
 from .layout import ShardLayout
@@ -66,6 +66,7 @@ def compare_models(
     Returns
     -------
     Scores
+        With models, texts and the policy by which they were read in each score's ``provenance``.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def _by_batch(
     """One plan for both: the rows of each batch, as they leave the models."""
     selectors = [Selector(encoder, list(encoder.layers), pooling=plan.policy.words) for encoder in encoders]
     for layout in plan.shards():
-        keep = _selected(layout.columns, tokens)
+        keep = token_mask(layout.columns, tokens, layout.n_rows)
         doc_id = layout.columns["doc_id"]
         for whole in layout.batches():
             batch = whole.select(keep)
@@ -164,16 +165,6 @@ def _by_words(
         bar.update(layouts[0].n_tokens)
 
 
-def _selected(columns: Mapping[str, np.ndarray], tokens: str) -> np.ndarray:
-    """The rows that `tokens` names; the same meaning as in `RowTable.mask`."""
-    special = (columns["flags"] & RowFlag.SPECIAL) != 0
-    if tokens == "all":
-        return np.ones(len(special), bool)
-    if tokens == "cls":
-        return special & (columns["position"] == 0)
-    return special if tokens == "special" else ~special
-
-
 def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
     first, second = (np.stack([layout.columns[name] for name in IDENTITY]) for layout in layouts)
     if np.array_equal(first, second):
@@ -192,7 +183,8 @@ def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, enco
 
 
 def _provenance(encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"tokens": tokens, "texts": plan.corpus.fingerprint}
+    policy = {name: getattr(plan.policy, name) for name in ("words", "long", "max_length", "batch_tokens")}
+    found: dict[str, Any] = {"tokens": tokens, "texts": plan.corpus.fingerprint, "policy": policy}
     for side, encoder in zip("xy", encoders, strict=True):
         found |= {f"model_{side}": encoder.name, f"weights_{side}": encoder.weights}
         if encoder.revision is not None:

@@ -17,6 +17,7 @@ import xxhash
 
 from ..errors import TextError
 from ..models import Encoder
+from ..units import bytes_in_words
 from .documents import Corpus
 from .layout import ShardLayout, lay_out
 from .limits import check_lengths
@@ -37,8 +38,10 @@ class ExtractionPlan:
     n_bytes
         Size of the store, for the layers and dtype that were asked for (0 if the plan was made without a
         store in view).
+    n_bytes_left
+        What of `n_bytes` is still to be written: less than all if the store was begun.
     estimated_seconds
-        Time for the forward passes, from one timed batch (None if none was timed).
+        Time for the forward passes that are left, from one timed batch (None if none was timed).
     """
 
     corpus: Corpus
@@ -50,13 +53,14 @@ class ExtractionPlan:
     n_tokens: int
     n_padded: int
     n_bytes: int = 0
+    n_bytes_left: int = 0
     estimated_seconds: float | None = None
 
     def __repr__(self) -> str:
         parts = [f"{self.n_documents:,} documents", f"{self.n_tokens:,} tokens", f"{self.n_rows:,} rows"]
         parts.append(f"{self.n_shards:,} shards")
         if self.n_bytes:
-            parts.append(f"{self.n_bytes / 1e9:.3g} GB")
+            parts.append(bytes_in_words(self.n_bytes))
         if self.estimated_seconds is not None:
             parts.append(f"about {self.estimated_seconds:.0f} s")
         return f"ExtractionPlan({', '.join(parts)})"
@@ -117,9 +121,10 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: Policy) -> ExtractionP
     Raises
     ------
     TextError
-        If a document is too long and the policy is "error", a text cannot be aligned, or nothing is left to
-        store.
+        If a document is too long and the policy is "error", a text is not valid Unicode or cannot be aligned, or
+        nothing is left to store.
     """
+    _ = corpus.fingerprint  # refuses what is not Unicode, by document: a tokenizer would by a TypeError
     table = tokenise(corpus, encoder.tokenizer)
     check_lengths(encoder, corpus, table, policy)
     bounds = _shard_bounds(table, policy)

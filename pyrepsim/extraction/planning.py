@@ -5,23 +5,27 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import OptionError, StoreError
 from ..models import Encoder, load_encoder
-from ..store import ActivationStore, open_store
-from ..store.layout import DTYPES, PAGE
+from ..store import ActivationStore, files, open_store, store_info
+from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
+from ..store.planning import first_difference
 from ..store.rows import ROW_BYTES
 from .buffers import torch_dtype
 from .layout import Batch
 from .limits import policy_for
 from .plan import ExtractionPlan, freeze_plan
+from .record import store_record
 from .selection import Selector, choose_layers, largest
-from .sharing import check_same_plan, shared_policy
+from .sharing import check_same_plan, check_same_texts, shared_policy
 from .text import read_texts
 
 _PROBE_TOKENS = 1024
+_SHORT_SECONDS = 0.25
 
 
 def plan_extraction(
@@ -37,8 +41,13 @@ def plan_extraction(
     same_plan_as: ActivationStore | ExtractionPlan | str | os.PathLike[str] | None = None,
     revision: str | None = None,
     device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
 ) -> ExtractionPlan:
-    """What `extract` would do with these arguments: rows, tokens, bytes, and time by one timed batch."""
+    """What `extract` would do with these arguments: rows, tokens, bytes, and time by one timed batch.
+
+    If a store was begun at `out`, ``n_bytes_left`` and ``estimated_seconds`` are without the shards it holds already.
+    Nothing is written. Raises as `extract` does.
+    """
     torch_dtype(dtype)
     encoder, plan = prepare(
         model,
@@ -51,10 +60,34 @@ def plan_extraction(
         max_length=max_length,
         batch_tokens=batch_tokens,
     )
-    chosen = choose_layers(encoder, layers)
-    row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(encoder.layers[layer] for layer in chosen)
-    n_bytes = plan.n_rows * row_bytes + plan.n_shards * PAGE * (len(chosen) + 1)
-    return dataclasses.replace(plan, n_bytes=n_bytes, estimated_seconds=_estimate(encoder, plan, chosen))
+    widths = {layer: encoder.layers[layer] for layer in choose_layers(encoder, layers)}
+    row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(widths.values())
+    sizes = [n_rows * row_bytes + PAGE * (len(widths) + 1) for n_rows in plan.shard_rows]
+    left = range(plan.n_shards) if out is None else _missing(Path(out), encoder, plan, widths, dtype)
+    share = sum(plan.shard_rows[shard] for shard in left) / plan.n_rows
+    return dataclasses.replace(
+        plan,
+        n_bytes=sum(sizes),
+        n_bytes_left=sum(sizes[shard] for shard in left),
+        estimated_seconds=share * _estimate(encoder, plan, list(widths)) if left else 0.0,
+    )
+
+
+def _missing(out: Path, encoder: Encoder, plan: ExtractionPlan, widths: Mapping[str, int], dtype: str) -> Sequence[int]:
+    """The shards that the store at `out` lacks: all, if there is none. StoreError for a store of another plan."""
+    shards = range(plan.n_shards)
+    if not out.is_dir() or not files.exists(out, PLAN):
+        return shards
+    info = store_info(out)
+    found = {"plan": info.plan, "layers": info.widths, "dtype": info.dtype}
+    wanted = {"plan": store_record(encoder, plan), "layers": dict(widths), "dtype": dtype}
+    if found != wanted:
+        raise StoreError(
+            f"A store is resumed only under the plan it was started with: {out} differs in "
+            f"{first_difference(found, wanted)}. Use the same options, choose another folder, or replace the store "
+            "that is there: overwrite=True, or --overwrite on the command line."
+        )
+    return [shard for shard in shards if not files.exists(out, journal_parts(shard))]
 
 
 def prepare(
@@ -85,21 +118,35 @@ def prepare(
     else:
         store = same_plan_as if isinstance(same_plan_as, ActivationStore) else open_store(same_plan_as)
         where, shared = str(store.path), store.plan
-    plan = freeze_plan(encoder, corpus, shared_policy(shared, where, **asked))
+    policy = shared_policy(shared, where, **asked)
+    check_same_texts(corpus, shared, where)
+    plan = freeze_plan(encoder, corpus, policy)
     check_same_plan(plan, shared, encoder, where)
     return encoder, plan
 
 
 def _estimate(encoder: Encoder, plan: ExtractionPlan, layers: list[str]) -> float:
-    """Seconds for all batches, from the second run of a typical one cut to about a thousand tokens."""
+    """Seconds for all batches, from a typical one: run once to warm up, then timed.
+
+    It is cut to about a thousand tokens, unless that takes no time: with a small model most of it is what a call
+    itself costs, and only a whole batch says how many calls there are.
+    """
     layout = next(layout for layout in plan.shards() if layout.n_rows)
     batches = list(layout.batches())
-    batch = batches[len(batches) // 2]
-    ids = batch.ids[: max(1, _PROBE_TOKENS // batch.ids.shape[1])]
-    keep = batch.picks < ids.size
-    probe = Batch(ids, batch.picks[keep], batch.counts[keep], batch.rows[keep])
+    whole = batches[len(batches) // 2]
+    ids = whole.ids[: max(1, _PROBE_TOKENS // whole.ids.shape[1])]
+    keep = whole.picks < ids.size
+    probe = Batch(ids, whole.picks[keep], whole.counts[keep], whole.rows[keep])
     selector = Selector(encoder, layers, pooling=plan.policy.words)
-    largest(selector.rows(probe))
+    _seconds(selector, probe)
+    seconds = _seconds(selector, probe)
+    if seconds < _SHORT_SECONDS:
+        probe = whole
+        seconds = min(_seconds(selector, probe) for _ in range(3))  # the first of them warms up
+    return seconds * plan.n_padded / probe.ids.size
+
+
+def _seconds(selector: Selector, batch: Batch) -> float:
     started = time.perf_counter()
-    largest(selector.rows(probe))
-    return (time.perf_counter() - started) * plan.n_padded / ids.size
+    largest(selector.rows(batch))
+    return time.perf_counter() - started

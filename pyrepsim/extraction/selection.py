@@ -81,7 +81,7 @@ def check_finite(
     if bool(torch.isfinite(magnitudes).all()):
         return
     layer = list(rows)[int((~torch.isfinite(magnitudes)).nonzero()[0, 0])]
-    bad = ~torch.isfinite(rows[layer]).all(dim=1).cpu().numpy()
+    bad = ~torch.isfinite(rows[layer].float()).all(dim=1).cpu().numpy()  # in float32, as the magnitudes
     document = corpus[int(doc_id[bad].min())]
     raise NonFiniteError(
         f"Activations must be finite: {name!r} gives NaN or infinity in layer {layer!r} for document "

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import OptionError, TextError
 from ..models import Encoder
+from .documents import Corpus
 from .plan import ExtractionPlan
 from .policy import Policy
 
@@ -30,15 +31,19 @@ def shared_policy(record: Mapping[str, Any], where: str, **asked: Any) -> Policy
     return policy
 
 
-def check_same_plan(plan: ExtractionPlan, record: Mapping[str, Any], encoder: Encoder, where: str) -> None:
-    """Refuse other texts, and a tokenizer that cuts these texts in another way."""
-    expected, found = record["rows"], plan.record()["rows"]
-    if found["texts"] != expected["texts"]:
+def check_same_texts(corpus: Corpus, record: Mapping[str, Any], where: str) -> None:
+    """Refuse other texts than those of the plan in `record`, before anything is found wrong with them."""
+    expected = record["rows"]
+    if corpus.fingerprint != expected["texts"]:
         raise TextError(
             f"same_plan_as={where} was made from other texts: {expected['documents']} documents, fingerprint "
-            f"{expected['texts'][:8]}; these are {plan.n_documents}, {found['texts'][:8]}. Give the same texts."
+            f"{expected['texts'][:8]}; these are {len(corpus)}, {corpus.fingerprint[:8]}. Give the same texts."
         )
-    if found != expected:
+
+
+def check_same_plan(plan: ExtractionPlan, record: Mapping[str, Any], encoder: Encoder, where: str) -> None:
+    """Refuse a tokenizer that cuts the texts in another way, and a model that is too short for them."""
+    if plan.record()["rows"] != record["rows"]:
         raise OptionError(
             f"Models that share a plan must cut these texts into the same tokens: {encoder.name!r} does not, by "
             f"the plan of {where}. To compare models with different tokenizers extract both with words='first' or "

@@ -15,8 +15,9 @@ from typing import Any
 
 from ..errors import TextError
 from .documents import Corpus, document_from
-from .text_files import load_hub_dataset, read_dataset, read_file
+from .text_files import TEXT_FIELDS, load_hub_dataset, read_dataset, read_file
 
+_FIELD_RULE = "field= names a field of JSONL records or a column of a data set"
 _SUFFIX = re.compile(r"\.\w{1,8}")
 
 
@@ -40,9 +41,18 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
     TextError
         If nothing can be read, or a document is not text.
     """
+    _refuse_lookalikes(source)
+    named = isinstance(source, (str, os.PathLike))
+    if not named and (config, split) != (None, None):
+        raise TextError(
+            f"config= and split= choose from a data set of the hub: got {type(source).__name__} beside them. Leave "
+            "both out."
+        )
+    if not named and field is not None and not hasattr(source, "column_names"):
+        raise TextError(f"{_FIELD_RULE}: got {type(source).__name__}, which has none. Leave field out.")
     if isinstance(source, Corpus):
         corpus = source
-    elif isinstance(source, (str, os.PathLike)):
+    elif named:
         corpus = _read_named(os.fspath(source), field, config, split, is_path=isinstance(source, os.PathLike))
     elif hasattr(source, "column_names"):
         corpus = read_dataset(source, field, "a datasets.Dataset")
@@ -51,7 +61,7 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
     else:
         raise TextError(
             "Texts must be a list of strings, a list of word lists, a file, or a data set: got "
-            f"{type(source).__name__}."
+            f"{'None' if source is None else type(source).__name__}. Give a list: [text, ...]."
         )
     if not corpus.documents:
         raise TextError(
@@ -60,9 +70,35 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
     return corpus
 
 
+def _refuse_lookalikes(source: Any) -> None:
+    """Refuse what can be iterated over, but not as texts in their order: tables, grids of values, sets."""
+    if hasattr(source, "columns"):
+        names = [str(name) for name in getattr(source, "column_names", source.columns)]
+        name = next((name for name in (*TEXT_FIELDS, *names) if name in names), TEXT_FIELDS[0])
+        raise TextError(
+            f"Texts must be one column of a table: got a {type(source).__name__} with the columns "
+            f"{', '.join(names) or 'none'}. Give one as a list: df[{name!r}].tolist()."
+        )
+    if getattr(source, "ndim", 1) != 1:
+        raise TextError(
+            f"Texts must stand in one row: got {type(source).__name__} of shape {tuple(source.shape)}. Give one "
+            "column as a list, such as texts[:, 0].tolist()."
+        )
+    if isinstance(source, (set, frozenset)):
+        raise TextError(
+            f"Texts must have an order, which the rows of a store follow: a {type(source).__name__} has none. Give a "
+            "list: sorted(texts)."
+        )
+
+
 def _read_named(name: str, field: str | None, config: str | None, split: str | None, *, is_path: bool) -> Corpus:
     path = Path(os.path.expanduser(name))  # os.path knows no error for names that no file can have
     if name and os.path.isfile(path):
+        if (config, split) != (None, None):
+            raise TextError(
+                f"config= (--subset) and split= (--split) choose from a data set of the hub: {name!r} is a file here. "
+                "Leave both out."
+            )
         return read_file(path, field)
     if name and os.path.isdir(path):
         raise TextError(f"Texts come from a file: {name!r} is a folder. Give one of the files in it.")

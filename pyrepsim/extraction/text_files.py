@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from ..errors import MissingExtraError, TextError
+from ..models.hub import why_unreachable
 from .documents import Corpus, Document, document_from
 
 TEXT_FIELDS = ("text", "sentence")
 WORD_FIELDS = ("words", "tokens")
 
+_LOOKED_AT = 100  # records to see where the text is
 _JSONL = (".jsonl", ".ndjson")
 _CONLLU = (".conllu",)
 _OTHERS = (".json", ".csv", ".tsv", ".parquet", ".conll", ".gz", ".zip")
@@ -57,26 +61,42 @@ def _json_lines(file: Iterable[str], path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _from_records(records: Iterable[tuple[str, Any]], field: str | None, source: str) -> Iterator[Document]:
+    records, n_read = iter(records), 0
+    rest = (other for _, other in records)  # read only to say where the text might be
     for key, record in records:
         if isinstance(record, dict):
             if field is None:
-                field = _find_field(list(record), source)
+                field = _find_field(list(record), chain([record], rest), source)
             if field not in record:
+                remedy = "Remove the records without it."
+                if n_read == 0:
+                    remedy = _suggestion(list(record), chain([record], rest))
                 raise TextError(
-                    f"Every record of {source} must have the field {field!r}: {key} has {', '.join(record)}."
+                    f"Every record of {source} must have the field {field!r}: {key} has {', '.join(record)}. {remedy}"
                 )
-            record = record[field]
+            record, n_read = record[field], n_read + 1
         yield document_from(key, record)
 
 
-def _find_field(names: list[str], source: str) -> str:
+def _find_field(names: Sequence[str], records: Iterable[Any], source: str) -> str:
     for name in (*TEXT_FIELDS, *WORD_FIELDS):
         if name in names:
             return name
     raise TextError(
         f"The text must be in a field named {', '.join(TEXT_FIELDS + WORD_FIELDS)}: {source} has "
-        f"{', '.join(names)}. Name it: read_texts(source, field={(names or ['...'])[0]!r})."
+        f"{', '.join(names)}. {_suggestion(names, records)}"
     )
+
+
+def _suggestion(names: Sequence[str], records: Iterable[Any]) -> str:
+    """The remedy for a field that is not there: the one with the longest strings, parse trees and markup aside."""
+    sizes: Counter[str] = Counter()
+    for record in islice(records, _LOOKED_AT):
+        for name, item in record.items() if isinstance(record, dict) else ():
+            if isinstance(item, str) and not item.startswith(("(", "[", "{", "<")):
+                sizes[name] += len(item)
+    name = sizes.most_common(1)[0][0] if sizes else next(iter(names), "...")
+    return f"Name it: read_texts(source, field={name!r}), or --field {name} on the command line."
 
 
 def _conllu_sentences(file: Any, path: Path) -> Iterator[Document]:
@@ -106,10 +126,14 @@ def read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
         raise TextError(
             f"Texts are one split of a data set: got the splits {', '.join(dataset)}. Choose one: dataset['train']."
         )
+    if names is None:  # a stream that does not say
+        names = list(next(iter(dataset), {}))
     if field is None:
-        field = _find_field(list(names or ()), source)
-    elif names is not None and field not in names:
-        raise TextError(f"field={field!r} must be a column of {source}: it has {', '.join(names)}.")
+        field = _find_field(names, dataset, source)
+    elif field not in names:
+        raise TextError(
+            f"field={field!r} must be a column of {source}: it has {', '.join(names)}. {_suggestion(names, dataset)}"
+        )
     column = dataset.select_columns(field)
     return Corpus(tuple(document_from(str(i), row[field]) for i, row in enumerate(column)), source)
 
@@ -123,19 +147,33 @@ def load_hub_dataset(name: str, field: str | None, config: str | None, split: st
             f"Reading the data set {name!r} needs the datasets package, which is not installed. Install it with "
             "`pip install pyrepsim[torch]`."
         ) from error
+    unreachable = why_unreachable()
     try:
-        loaded: Any = datasets.load_dataset(name, config, split=split)
+        loaded = _load(datasets, name, config, split, offline=unreachable is not None)
     except Exception as error:  # not found, no network, unknown split or configuration: ten types, one meaning
-        first = str(error).strip().splitlines()[0] if str(error).strip() else "no detail"
+        lines = str(error).strip().splitlines()[:2]  # the second lists the configurations there are
+        reason = f"{type(error).__name__}: {' '.join(lines) or 'no detail'}"
+        if unreachable is not None:
+            reason = f"the hub cannot be reached, {unreachable}; from the cache, {reason}"
         raise TextError(
-            f"{name!r} is no file here, and could not be loaded as a data set from the hub "
-            f"({type(error).__name__}: {first}). Check the name, config= and split=, or the connection."
+            f"{name!r} is no file here, and could not be loaded as a data set from the hub ({reason}). Check the name, "
+            "config= (--subset) and split= (--split), or the connection."
         ) from error
     if split is None:
         if len(loaded) != 1:
             raise TextError(
                 f"One split of {name!r} must be chosen: it has {', '.join(loaded)}. Use read_texts({name!r}, "
-                "split=...)."
+                f"split={next(iter(loaded), '...')!r}), or --split on the command line."
             )
         loaded = next(iter(loaded.values()))
     return read_dataset(loaded, field, name)
+
+
+def _load(datasets: Any, name: str, config: str | None, split: str | None, *, offline: bool) -> Any:
+    """`load_dataset`; from the cache alone if `offline`, without trying the hub again and again first."""
+    setting = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = setting or offline
+    try:
+        return datasets.load_dataset(name, config, split=split)
+    finally:
+        datasets.config.HF_HUB_OFFLINE = setting

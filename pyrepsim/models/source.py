@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError, OptionError
+from .hub import why_unreachable
 
 _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What to load: ``location`` is a folder or a hub id, ``revision`` the hub commit (None for a folder)."""
+    """What to load: ``location`` is a folder or a hub id, ``revision`` the hub commit (None for a folder).
+
+    A hub model is a folder of the hub's cache where the hub cannot be reached.
+    """
 
     name: str
     location: str
@@ -25,7 +29,7 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
     """Find `model`: an existing folder first, otherwise ``id`` or ``id@revision`` on the hub.
 
     A branch or tag is resolved to its commit once, so that configuration, tokenizer and weights are of one
-    commit and the record says which. An offline machine resolves it from the hub cache.
+    commit and the record says which. Without a connection it is resolved from the hub cache.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
         raise OptionError(
             f"One model has one revision: got {suffix!r} in {name!r} and revision={revision!r}. Give one of them."
         )
-    return ModelSource(hub_id, hub_id, _resolve_commit(hub_id, suffix or revision))
+    return ModelSource(hub_id, *_resolve_commit(hub_id, suffix or revision))
 
 
 def _model_folder(name: str, folder: Path) -> Path:
@@ -68,13 +72,15 @@ def _looks_like_a_path(name: str) -> bool:
     return name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
 
 
-def _resolve_commit(hub_id: str, revision: str | None) -> str | None:
+def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]:
+    """Where to load from, and the commit."""
     from huggingface_hub import errors as hub
     from huggingface_hub import hf_hub_download
 
     asked = f"{hub_id!r}" + (f" at revision {revision!r}" if revision else "")
+    unreachable = why_unreachable()
     try:
-        config = hf_hub_download(hub_id, "config.json", revision=revision)
+        config = hf_hub_download(hub_id, "config.json", revision=revision, local_files_only=unreachable is not None)
     except hub.HFValidationError as error:
         raise ModelError(
             f"A model is a folder or a hub id ('name' or 'owner/name'): {hub_id!r} is neither. Check the spelling."
@@ -91,8 +97,8 @@ def _resolve_commit(hub_id: str, revision: str | None) -> str | None:
     except hub.LocalEntryNotFoundError as error:  # before EntryNotFoundError, which it derives from
         raise ModelError(
             f"{asked} is no folder here and is not in the hub cache, and the hub cannot be reached "
-            f"({_reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}` and give the "
-            "folder."
+            f"({unreachable or _reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}` and "
+            "give the folder."
         ) from error
     except hub.EntryNotFoundError as error:
         raise ModelError(
@@ -102,7 +108,8 @@ def _resolve_commit(hub_id: str, revision: str | None) -> str | None:
         raise ModelError(f"The hub did not deliver {asked}: {_reason(error)}. Try again, or give a folder.") from error
     # The cache lays files out as snapshots/<commit>/config.json.
     commit = _COMMIT.search(Path(config).as_posix())
-    return commit.group(1) if commit else revision
+    location = hub_id if unreachable is None else str(Path(config).parent)
+    return location, commit.group(1) if commit else revision
 
 
 def _reason(error: BaseException) -> str:

@@ -124,16 +124,8 @@ class RowTable(Mapping[str, np.ndarray]):
         """
         check_choice("tokens", tokens, TOKENS)
         if tokens not in self._masks:
-            self._masks[tokens] = _frozen(self._make_mask(tokens))
+            self._masks[tokens] = _frozen(token_mask(self, tokens, self._n_rows))
         return self._masks[tokens]
-
-    def _make_mask(self, tokens: str) -> np.ndarray:
-        if tokens == "all":
-            return np.ones(self._n_rows, dtype=bool)
-        special = self.has(RowFlag.SPECIAL)
-        if tokens == "cls":
-            return special & (self["position"] == 0)
-        return special if tokens == "special" else ~special
 
     def has(self, flag: RowFlag) -> np.ndarray:
         """Boolean array of shape (n_rows,): the rows whose flags include all bits of ``flag``."""
@@ -146,6 +138,16 @@ class RowTable(Mapping[str, np.ndarray]):
 
     def __repr__(self) -> str:
         return f"RowTable({self._n_rows:,} rows: {', '.join(COLUMNS)})"
+
+
+def token_mask(columns: Mapping[str, np.ndarray], tokens: str, n_rows: int) -> np.ndarray:
+    """Boolean array of shape (n_rows,): the rows that ``tokens`` names, as in `RowTable.mask`."""
+    if tokens == "all":
+        return np.ones(n_rows, dtype=bool)
+    special = (columns["flags"] & int(RowFlag.SPECIAL)) != 0
+    if tokens == "cls":
+        return special & (columns["position"] == 0)
+    return special if tokens == "special" else ~special
 
 
 class RowsDigest:

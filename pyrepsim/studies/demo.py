@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import OptionError
+from .reading import ReadingOptions
 
 __all__ = ["Demo"]
 
 
 @dataclass(frozen=True)
-class Demo:
+class Demo(ReadingOptions):
     """Compare two real models layer by layer: a table, a figure and a page."""
 
     model_a: str | None = None
@@ -22,7 +23,7 @@ class Demo:
     model_b: str | None = None
     """Second model. By default a model that was fine-tuned from the first."""
     texts: str | None = None
-    """Text to run through both: a file, one text a line. By default generated sentences."""
+    """Text to run through both: a file, or the hub id of a data set. By default generated sentences."""
     sentences: int = 4000
     """How many sentences to generate where no texts are given."""
     out: str = "demo-output"
@@ -36,6 +37,11 @@ class Demo:
         if ours != (self.model_b is None):
             raise OptionError("The demo compares two models: got one. Give both --model-a and --model-b, or neither.")
 
+        if self.texts is None and self.choice():
+            raise OptionError(
+                "--field, --subset and --split choose from --texts: the demo's own sentences have none. Leave them out."
+            )
+
         import pyrepsim as rs
 
         from ..models.demo import demo_models
@@ -47,12 +53,16 @@ class Demo:
         a, b = demo_models() if ours else (self.model_a, self.model_b)
         print(f"model a: {a}\nmodel b: {b}\n")
 
-        texts = sample_sentences(self.sentences) if self.texts is None else self.texts
+        if self.texts is None:
+            texts = rs.read_texts(sample_sentences(self.sentences))
+        else:
+            texts = rs.read_texts(self.texts, **self.choice())
+        how = {"overwrite": self.overwrite, **self.manner()}
 
         with _step("extract all layers of model a"):
-            rs.extract(a, texts, out=out / "acts-a", overwrite=self.overwrite)
+            rs.extract(a, texts, out=out / "acts-a", **how)
         with _step("extract all layers of model b"):
-            rs.extract(b, texts, out=out / "acts-b", same_plan_as=out / "acts-a", overwrite=self.overwrite)
+            rs.extract(b, texts, out=out / "acts-b", same_plan_as=out / "acts-a", **how)
         x, y = rs.open_store(out / "acts-a"), rs.open_store(out / "acts-b")
 
         measures = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,6 +63,81 @@ def test_a_dry_run_says_when_the_disk_is_too_small(run, model: Path, text: Path,
     assert ran.status == 2
     assert "100 B free" in ran.out
     assert "must fit on the disk" in ran.err
+
+
+def test_a_dry_run_of_a_store_that_was_begun_says_what_is_left(
+    run, model: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("pyrepsim.extraction.limits.SHARD_TOKENS", 100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    whole = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
+    assert (
+        run("extract", model, text, "--out", "s", "--worker", "0/2").out
+        == "s: this share is done, other workers are not\n"
+    )
+    half = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
+    total = whole.partition(" to write")[0]
+    assert f" of {total} to write, 100 B free" in half
+    assert run("extract", model, text, "--out", "s").status == 0
+    done = run("extract", model, text, "--out", "s", "--dry-run")
+    assert done.status == 0, "there is room for nothing more"
+    assert f"0 B of {total} to write" in done.out
+    assert "differs in dtype" in run("extract", model, text, "--out", "s", "--dry-run", "--dtype", "float32").err
+    anew = run("extract", model, text, "--out", "s", "--dry-run", "--dtype", "float32", "--overwrite")
+    assert "must fit on the disk" in anew.err
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    records = [{"label": "x", "premise": f"the keys are here {n}", "hypothesis": "keys"} for n in range(30)]
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    return path
+
+
+def test_a_field_is_chosen_in_every_verb_that_reads(run, model: Path, pairs: Path):
+    assert "--field premise" in run("extract", model, pairs, "--out", "a").err
+    ran = run("extract", model, pairs, "--field", "premise", "--out", "a")
+    assert ran.status == 0
+    assert f"texts = rs.read_texts({str(pairs)!r}, field='premise')" in ran.err
+    assert f"store = rs.extract({str(model)!r}, texts, out='a')" in ran.err
+    assert rs.open_store("a").plan["rows"]["documents"] == 30
+    assert "30 texts" in run("extract", model, pairs, "--field", "premise", "--dry-run").out
+    ran = run("compare", model, model, "--texts", pairs, "--field", "premise", "--measures", "LinearCKA")
+    assert ran.status == 0
+    assert "texts, ['LinearCKA'])" in ran.err
+
+
+def test_subset_and_split_arrive(run, model: Path, monkeypatch: pytest.MonkeyPatch):
+    datasets = pytest.importorskip("datasets")
+    asked = []
+
+    def load_dataset(name: str, config: str | None, split: str | None) -> object:
+        asked.append((name, config, split))
+        return datasets.Dataset.from_dict({"premise": ["the keys", "are here"]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    words = ["--field", "premise", "--subset", "mnli", "--split", "dev"]
+    assert run("extract", model, "owner/glue", *words, "--out", "a").status == 0
+    assert asked == [("owner/glue", "mnli", "dev")]
+
+
+def test_the_fused_comparison_takes_the_options_of_reading(run, model: Path, tmp_path: Path):
+    (tmp_path / "long.txt").write_text("the keys are here and the river flows " * 20)
+    words = ["compare", model, model, "--texts", "long.txt", "--measures", "LinearCKA", "--layers", "layer.1"]
+    assert "long='window'" in run(*words).err
+    more = ["--long", "truncate", "--max-length", "20", "--words", "mean", "--batch-tokens", "64", "--device", "cpu"]
+    ran = run(*words, *more, "--out", "s.jsonl")
+    assert ran.status == 0
+    provenance = rs.Scores.from_jsonl(tmp_path / "s.jsonl")[0].provenance
+    assert provenance["policy"] == {"words": "mean", "long": "truncate", "max_length": 20, "batch_tokens": 64}
+    assert "words='mean', long='truncate', max_length=20, batch_tokens=64, device='cpu')" in ran.err
+
+
+def test_options_of_reading_are_refused_for_stores(run):
+    ran = run("compare", "a", "b", "--max-length", "12", "--words", "mean")
+    assert ran.status == 2
+    assert "go with --texts: got --words, --max-length for two stores" in ran.err
 
 
 def test_two_stores_of_one_plan_compare(run, model: Path, text: Path):

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+import pyrepsim
 from pyrepsim.errors import LayerError, NonFiniteError, OptionError, StoreError
-from pyrepsim.extraction import extract, read_texts
+from pyrepsim.extraction import extract, plan_extraction, read_texts
 from pyrepsim.models import Encoder, load_encoder
-from pyrepsim.store import open_store, verify
+from pyrepsim.store import StoreWriter, open_store, verify
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [f"the keys {'are here ' * (i % 7)}{i}" for i in range(60)]
@@ -36,6 +37,7 @@ def test_the_store_says_how_it_was_made(folders: dict[str, Path], tmp_path: Path
     assert plan["model"]["weights"] == load_encoder(folders["base"], device="cpu").weights
     assert plan["policy"]["max_length"] == 64
     assert plan["environment"]["device"] == "cpu"
+    assert plan["environment"]["pyrepsim"] == pyrepsim.__version__
     assert set(plan["rows"]) == {"texts", "documents", "unit", "tokens", "batches"}
     assert verify(tmp_path / "s") == []
 
@@ -175,6 +177,66 @@ def test_overflow_upgrades_the_shard_and_leaves_no_trace_elsewhere(loud: Encoder
     for index in (3, 2, 1, 0):
         last = extract(loud, texts, tmp_path / "workers", worker=f"{index}/4")
     assert last.digest == store.digest
+
+
+def test_values_that_fit_nowhere_are_an_error_and_no_endless_loop(
+    base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr("pyrepsim.extraction.engine.largest", lambda rows: torch.full((len(rows),), float("nan")))
+    monkeypatch.setattr("pyrepsim.extraction.engine.check_finite", lambda *_: None)
+    with pytest.raises(NonFiniteError, match="must fit in float32: layer 'embeddings' goes beyond"):
+        extract(base, ["the keys"], tmp_path / "s")
+
+
+def test_what_is_infinite_in_float32_alone_is_named(folders: dict[str, Path], tmp_path: Path):
+    encoder = load_encoder(folders["base"], device="cpu")
+    original = encoder.module.forward
+
+    def forward(**options: object) -> object:
+        output = original(**options)
+        output.hidden_states = tuple(state.double() * 1e300 for state in output.hidden_states)
+        return output
+
+    encoder.module.forward = forward
+    with pytest.raises(NonFiniteError, match="in layer 'embeddings' for document '0'"):
+        extract(encoder, ["the keys"], tmp_path / "s")
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_who_finds_the_last_shard_taken_leaves_the_seal_to_its_writer(
+    base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    commit, last = StoreWriter.commit, []
+
+    def commit_or_lose(self: StoreWriter, shard: int, rows: dict, activations: dict) -> bool:
+        if shard == len(self.shard_rows) - 1 and not last:  # another process holds its claim and is still writing
+            last.append(shard)
+            return False
+        return commit(self, shard, rows, activations)
+
+    monkeypatch.setattr(StoreWriter, "commit", commit_or_lose)
+    assert extract(base, TEXTS, tmp_path / "s") is None
+    assert not (tmp_path / "s" / "manifest.json").exists()
+    assert extract(base, TEXTS, tmp_path / "s") is not None
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_plan_knows_what_of_it_is_done(base: Encoder, tmp_path: Path):
+    out = tmp_path / "s"
+    whole = plan_extraction(base, TEXTS, out=out)
+    assert whole.n_bytes_left == whole.n_bytes == plan_extraction(base, TEXTS).n_bytes
+    assert not out.exists()
+    extract(base, TEXTS, out, worker="0/2")
+    half = plan_extraction(base, TEXTS, out=out)
+    assert half.n_bytes == whole.n_bytes
+    assert 0 < half.n_bytes_left < 0.7 * whole.n_bytes
+    with pytest.raises(StoreError, match=r"differs in dtype \('float16' before, 'float32' now\).*--overwrite"):
+        plan_extraction(base, TEXTS, out=out, dtype="float32")
+    with pytest.raises(StoreError, match="differs in plan.rows.texts"):
+        plan_extraction(base, TEXTS[1:], out=out)
+    extract(base, TEXTS, out)
+    done = plan_extraction(base, TEXTS, out=out)
+    assert (done.n_bytes_left, done.estimated_seconds) == (0, 0.0)
 
 
 def test_progress_is_shown_on_request_and_quiet_otherwise(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from pyrepsim.errors import LayerError, ModelError, OptionError, TextError
 from pyrepsim.extraction import ExtractionPlan, Policy, plan_extraction, read_texts
 from pyrepsim.extraction.plan import freeze_plan
 from pyrepsim.models import Encoder
 from pyrepsim.store import RowFlag
+from pyrepsim.units import bytes_in_words
 
 
 def random_texts(n: int, seed: int = 0) -> list[str]:
@@ -141,7 +144,33 @@ def test_the_estimate_has_bytes_and_seconds(base: Encoder, sentences: list[str])
     assert plan.estimated_seconds is not None
     assert 0 < plan.estimated_seconds < 60
     assert f"{plan.n_tokens} tokens" in repr(plan)
-    assert "GB" in repr(plan)
+    assert f"{bytes_in_words(plan.n_bytes)}, about" in repr(plan)
+    assert plan.n_bytes_left == plan.n_bytes
+
+
+def test_the_estimate_counts_calls_and_leaves_the_warming_up_out(base: Encoder, monkeypatch: pytest.MonkeyPatch):
+    calls = []
+
+    def hidden_states(self: Encoder, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        calls.append(1)
+        time.sleep(0.5 if len(calls) == 1 else 0.02)  # a tiny model: a call costs the same whatever it reads
+        return tuple(torch.zeros(*ids.shape, width) for width in self.layers.values())
+
+    monkeypatch.setattr(Encoder, "hidden_states", hidden_states)
+    plan = plan_extraction(base, ["the keys are here and the river flows " * 2] * 2000)
+    n_batches = sum(len(list(layout.batches())) for layout in plan.shards())
+    assert n_batches >= 8
+    assert plan.estimated_seconds is not None
+    assert 0.015 * n_batches < plan.estimated_seconds < 0.05 * n_batches
+    assert len(calls) == 5
+
+
+def test_texts_are_checked_before_tokenizer_and_lengths_see_them(base: Encoder):
+    with pytest.raises(TextError, match="document '1' has a lone surrogate at character 4"):
+        plan_extraction(base, ["fine", "the \ud800"])
+    plan = plan_extraction(base, ["short"])
+    with pytest.raises(TextError, match="made from other texts"):
+        plan_extraction(base, ["the keys " * 100], same_plan_as=plan)
 
 
 @pytest.mark.parametrize(

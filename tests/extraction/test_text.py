@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
+import time
 from pathlib import Path
 
+import huggingface_hub.constants
+import numpy as np
 import pytest
 
 from pyrepsim.errors import MissingExtraError, TextError
@@ -121,6 +125,85 @@ def test_a_dataset_that_the_hub_does_not_give():
         read_texts("nobody/nothing")
 
 
+def test_a_hub_out_of_reach_is_asked_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    datasets = pytest.importorskip("datasets", reason="no datasets")
+    for constant, value in {"HF_HUB_OFFLINE": False, "ENDPOINT": "http://127.0.0.1:9"}.items():
+        monkeypatch.setattr(huggingface_hub.constants, constant, value)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://127.0.0.1:9")
+    started = time.perf_counter()
+    with pytest.raises(TextError, match=r"the hub cannot be reached, .*127\.0\.0\.1:9.*--split"):
+        read_texts("nobody/nothing")
+    assert time.perf_counter() - started < 6
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert datasets.config.HF_HUB_OFFLINE is False, "left as it was"
+
+
+def test_a_split_of_a_hub_data_set_must_be_chosen(monkeypatch: pytest.MonkeyPatch):
+    datasets = pytest.importorskip("datasets", reason="no datasets")
+    splits = {name: datasets.Dataset.from_dict({"premise": [name]}) for name in ("train", "dev")}
+    asked = []
+
+    def load_dataset(name: str, config: str | None, split: str | None) -> object:
+        asked.append((name, config, split))
+        return datasets.DatasetDict(splits) if split is None else splits[split]
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(TextError, match="it has train, dev. .* split='train'.*or --split on the command line"):
+        read_texts("owner/pairs", config="mnli")
+    assert texts(read_texts("owner/pairs", config="mnli", split="dev", field="premise")) == ["dev"]
+    assert asked == [("owner/pairs", "mnli", None), ("owner/pairs", "mnli", "dev")]
+
+
+def test_the_longest_text_is_suggested_and_no_parse_tree(tmp_path: Path):
+    path = tmp_path / "pairs.jsonl"
+    pairs = [
+        {
+            "gold_label": "neutral",
+            "sentence1_parse": "(ROOT (S" + " (NP))" * 20,
+            "sentence1": "A long premise.",
+            "n": 3,
+        },
+        {"gold_label": "entailment", "sentence1_parse": "(ROOT", "sentence1": "One more.", "sentence2": "Short."},
+    ]
+    path.write_text("\n".join(map(json.dumps, pairs)))
+    for field in (None, "premise"):
+        with pytest.raises(TextError, match=r"field='sentence1'\), or --field sentence1 on the command line"):
+            read_texts(path, field=field)
+    datasets = pytest.importorskip("datasets", reason="no datasets")
+    data = datasets.Dataset.from_list([{"label": "x", "premise": "much longer"}])
+    for field in (None, "text"):
+        for source in (data, data.to_iterable_dataset()):
+            with pytest.raises(TextError, match="--field premise"):
+                read_texts(source, field=field)
+
+
+def test_tables_are_refused_with_the_column_to_take():
+    pandas = pytest.importorskip("pandas", reason="no pandas")
+    frame = pandas.DataFrame({"label": [0, 1], "sentence": ["a", "b"]})
+    with pytest.raises(TextError, match=r"columns label, sentence. Give one as a list: df\['sentence'\]\.tolist\(\)"):
+        read_texts(frame)
+    with pytest.raises(TextError, match=r"df\['review'\]"):
+        read_texts(pandas.DataFrame({"review": ["a"]}))
+    assert texts(read_texts(frame["sentence"])) == ["a", "b"]
+    arrow = pytest.importorskip("pyarrow", reason="no pyarrow").table({"text": ["a"]})
+    with pytest.raises(TextError, match=r"df\['text'\]"):
+        read_texts(arrow)
+
+
+def test_an_array_of_strings():
+    assert texts(read_texts(np.array(["a", "b"]))) == ["a", "b"]
+
+
+@pytest.mark.parametrize("options", [{"field": "text"}, {"config": "mnli"}, {"split": "train"}])
+def test_options_that_choose_from_nothing(options: dict[str, str], tmp_path: Path):
+    path = tmp_path / "a.txt"
+    path.write_text("a")
+    for source in (["a"], path, read_texts(["a"])):
+        with pytest.raises(TextError, match=r"Leave (it|both|field) out"):
+            read_texts(source, **options)
+
+
 def test_real_files(shared_data: Path):
     corpus = read_texts(shared_data / "ud_ewt" / "en_ewt-ud-dev.conllu")
     assert len(corpus) == 2001
@@ -136,6 +219,12 @@ def test_real_files(shared_data: Path):
         (["a", 3], "document 1 is int"),
         ([["a", None]], "document 0 is a list with a NoneType in it"),
         (42, "got int"),
+        (None, r"got None. Give a list: \[text"),
+        ({"a", "b"}, r"a set has none. Give a list: sorted\(texts\)"),
+        (frozenset("ab"), "a frozenset has none"),
+        (np.array([["a", "b"]]), r"ndarray of shape \(1, 2\). Give one column as a list"),
+        (np.array("a"), r"ndarray of shape \(\)"),
+        (np.array([1.5]), "document 0 is float"),
         (b"bytes", "got bytes"),
         ({"text": "a"}, "got dict"),
         ("no_such.txt", "'no_such.txt' does not"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
 import pytest
@@ -13,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from pyrepsim.errors import BackendError, ModelError, OptionError
 from pyrepsim.models import load_encoder, wrap_encoder
+from pyrepsim.models.hub import why_unreachable
 from tests.helpers.tiny_models import wordpiece
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -103,12 +107,57 @@ def test_the_hub_out_of_reach(offline: Path):
         load_encoder("bert-base-uncased@v2")
 
 
-def test_a_hub_model_in_the_cache_loads_offline_at_its_commit(bert: Path, offline: Path):
-    snapshot = offline / "models--someone--tiny" / "snapshots" / COMMIT
-    shutil.copytree(bert, snapshot)
-    refs = offline / "models--someone--tiny" / "refs"
+@pytest.fixture
+def unreachable(offline: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Not offline by choice: the hub is where nobody listens. Returns the cache."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
+    return offline
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(unreachable: Path, caplog: pytest.LogCaptureFixture):
+    started = time.perf_counter()
+    with pytest.raises(ModelError, match=r"the hub cannot be reached \(.*127\.0\.0\.1:9.*`hf download bert-base"):
+        load_encoder("bert-base-uncased")
+    assert time.perf_counter() - started < 6
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_hub_that_keeps_silent_is_not_waited_for(unreachable: Path, monkeypatch: pytest.MonkeyPatch):
+    class Silent:
+        def head(self, endpoint: str, timeout: float) -> None:
+            time.sleep(2)  # as looking up a name may, whatever the timeout
+
+    monkeypatch.setattr("huggingface_hub.utils.get_session", Silent)
+    monkeypatch.setattr("pyrepsim.models.hub._SECONDS", 0.1)
+    with pytest.raises(ModelError, match=r"cannot be reached \(no answer in 0 s"):
+        load_encoder("bert-base-uncased")
+
+
+@pytest.mark.parametrize(("status", "why"), [(200, None), (404, None), (502, "https://hub answers with status 502")])
+def test_any_answer_but_a_gateways_complaint_is_the_hub(status: int, why: str | None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://hub")
+    session = SimpleNamespace(head=lambda endpoint, timeout: SimpleNamespace(status_code=status))
+    monkeypatch.setattr("huggingface_hub.utils.get_session", lambda: session)
+    assert why_unreachable() == why
+
+
+def in_the_cache(bert: Path, cache: Path) -> None:
+    shutil.copytree(bert, cache / "models--someone--tiny" / "snapshots" / COMMIT)
+    refs = cache / "models--someone--tiny" / "refs"
     refs.mkdir()
     (refs / "main").write_text(COMMIT)
+
+
+def test_a_hub_model_in_the_cache_loads_where_the_hub_does_not_answer(bert: Path, unreachable: Path):
+    in_the_cache(bert, unreachable)
+    encoder = load_encoder("someone/tiny", device="cpu")
+    assert (encoder.name, encoder.revision) == ("someone/tiny", COMMIT)
+
+
+def test_a_hub_model_in_the_cache_loads_offline_at_its_commit(bert: Path, offline: Path):
+    in_the_cache(bert, offline)
     for name, revision in (
         ("someone/tiny", None),
         ("someone/tiny@main", None),

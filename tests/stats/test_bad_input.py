@@ -175,11 +175,30 @@ def test_a_feature_that_repeats_the_others_adds_no_rank(d):
         assert score.details["rank_x"] == d - 1
 
 
-def test_noise_is_not_called_a_correlation(rng):
-    X = rng.standard_normal((300, 4)).astype(np.float32)
-    drift = np.float32(2e4) * rng.standard_normal((300, 1)).astype(np.float32)
-    score = compare(X + drift, X + drift, CCA())
-    assert score.details["accuracy_x"] > 1e-8
+def test_noise_is_not_called_a_correlation():
+    refused = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, drift = rng.standard_normal((300, 4)), rng.standard_normal((300, 1))
+        score = compare(X + 2e4 * drift, X + 2e4 * drift, CCA())
+        assert 1e-9 < score.details["accuracy_x"] < 1e-6
+        assert score.value == pytest.approx(1.0, abs=1e-6)
+        try:
+            worst = compare(X + 5e5 * drift, X + 5e5 * drift, CCA()).details["correlations"][0]
+            assert worst <= 1 + 1e-6
+        except DegenerateError as error:
+            assert "ill-conditioned" in str(error)
+            refused += 1
+    assert refused > 0
+
+
+def test_a_feature_that_varies_by_rounding_alone_is_constant(rng):
+    X = rng.standard_normal((100, 5))
+    X[:, 2] = 0.1
+    X[::2, 2] = np.nextafter(0.1, 1)
+    score = compare(X, X[:, :2] + rng.standard_normal((100, 2)), CCA())
+    assert score.details["constant_features_x"] == 1
+    assert score.details["rank_x"] == 4
 
 
 def test_one_thread_at_a_time(rng):

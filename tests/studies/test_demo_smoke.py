@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from pyrepsim.cli import main
 from pyrepsim.results import Scores
+from pyrepsim.store import open_store
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
@@ -52,3 +54,16 @@ def test_the_demo_reads_a_text_of_yours(tiny_models, tmp_path: Path):
     text.write_text("The key was lost.\n\nWhere was the cabinet?\nnobody slept\n" * 20, encoding="utf-8")
     assert demo(tiny_models, tmp_path / "out", "--texts", str(text)) == 0
     assert len(Scores.from_jsonl(tmp_path / "out" / "scores.jsonl")) == 15
+
+
+def test_the_demo_takes_the_options_of_reading(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    text = tmp_path / "mine.jsonl"
+    records = [{"id": n, "premise": f"The key number {n} was lost in the old cabinet."} for n in range(40)]
+    text.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    options = ["--field", "premise", "--words", "mean", "--long", "truncate", "--max-length", "12"]
+    assert demo(tiny_models, tmp_path / "out", "--texts", str(text), *options) == 0
+    policy = open_store(tmp_path / "out" / "acts-b").plan["policy"]
+    assert (policy["words"], policy["long"], policy["max_length"]) == ("mean", "truncate", 12)
+    capsys.readouterr()
+    assert demo(tiny_models, tmp_path / "out", "--field", "premise") == 2
+    assert "choose from --texts" in capsys.readouterr().err
