@@ -15,9 +15,9 @@ __all__ = ["Pair", "Side", "pair_of", "side_of"]
 _EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
 _RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
 """Root mean square of |x - m| whose fourth powers the sums of a precision hold, with room for many rows."""
-_LEAST_CUT = 1e-12
-"""A direction with less than this share of the largest eigenvalue is rounding: of the sums (some epsilon), or of the
-rows, since float32 rows leave about 1e-14 in a direction that a LayerNorm has removed."""
+_LEAST_SCALED = 1e-12
+"""At unit diagonal, a direction with less than this share of the largest eigenvalue is rounding of the rows: float32
+leaves about 1e-14 in a direction that a LayerNorm has removed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,8 @@ class Side:
     @cached_property
     def rank(self) -> int:
         """Numerical rank of S scaled to unit diagonal."""
-        return self.rank_of(self._scaled_spectrum[0])
+        values = self._scaled_spectrum[0]
+        return min(self.rank_of(values), int(np.count_nonzero(values > _LEAST_SCALED * values[0])))
 
     @cached_property
     def condition(self) -> float:
@@ -101,8 +102,11 @@ class Side:
         return values[::-1], vectors[:, ::-1], scale
 
     def rank_of(self, eigenvalues: np.ndarray) -> int:
-        """How many of the descending eigenvalues stand above max(d epsilon, 1e-12) of the largest, at most n - 1."""
-        above = eigenvalues > max(self.n_features * self.epsilon, _LEAST_CUT) * eigenvalues[0]
+        """How many of the descending eigenvalues stand above max(d, 100) epsilon of the largest, at most n - 1.
+
+        Rounding of the sums leaves a few epsilon, however few features there are.
+        """
+        above = eigenvalues > max(self.n_features, 100) * self.epsilon * eigenvalues[0]
         return int(min(np.count_nonzero(above), max(self.n_samples - 1, 0)))
 
 
