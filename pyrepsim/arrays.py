@@ -44,7 +44,8 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
 
 def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both arrays through the gate, with equal numbers of rows; frames with equal indexes too."""
-    index_x, index_y = getattr(X, "index", None), getattr(Y, "index", None)
+    index_x: Any = getattr(X, "index", None)
+    index_y: Any = getattr(Y, "index", None)
     if hasattr(index_x, "equals") and hasattr(index_y, "equals") and not index_x.equals(index_y):
         raise ShapeError(
             "X and Y must have the same index: rows are matched by position, and these frames name other rows. "
