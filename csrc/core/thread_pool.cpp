@@ -45,9 +45,10 @@ class Pool {
                 const int worker = static_cast<int>(threads_.size()) + 1;
                 threads_.emplace_back([this, worker, seen = generation_] { serve(worker, seen); });
             }
+            return wanted;
         } catch (const std::system_error&) {
+            return static_cast<int>(threads_.size());
         }
-        return static_cast<int>(threads_.size());
     }
 
     void serve(int worker, std::uint64_t seen) {
