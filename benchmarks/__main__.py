@@ -20,7 +20,9 @@ if __name__ == "__main__":
         f"{platform.processor() or platform.machine()}, {default_threads()} threads, "
         f"ISA {_core.available_isas()[-1]}, roofline {roofline()}"
     )
-    out = HERE / "results" / f"{time.strftime('%Y-%m-%d')}.json"
+    chosen = sys.argv[1:] or sorted(map(str, HERE.glob("bench_*.py")))
+    names = "-".join(Path(name).stem.removeprefix("bench_") for name in chosen if name.endswith(".py"))
+    out = HERE / "results" / f"{time.strftime('%Y-%m-%d')}-{names}.json"
     options = [
         "-q",
         "-s",
@@ -29,4 +31,4 @@ if __name__ == "__main__":
         f"--benchmark-json={out}",
         "--benchmark-columns=median,iqr,rounds",
     ]
-    sys.exit(pytest.main([*options, *(sys.argv[1:] or sorted(map(str, HERE.glob("bench_*.py"))))]))
+    sys.exit(pytest.main([*options, *chosen]))
