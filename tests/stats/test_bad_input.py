@@ -35,7 +35,9 @@ def test_the_largest_finite_numbers_are_finite():
     for dtype in ("float16", "bfloat16", "float32"):
         X = cast(np.full((4, 3), 1.0), dtype)
         X[1, 2] = np.finfo(X.dtype).max if dtype != "bfloat16" else 3e38
-        PairedMoments(3, 3).update(X, X)
+        moments = PairedMoments(3, 3)
+        moments.update(X, X)
+        assert moments.n_samples == 4
 
 
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
