@@ -116,7 +116,7 @@ class Measure(ABC):
         """
         return [self.evaluate_rows(layers[i], layers[j], engine) for i, j in pairs]
 
-    def draws(self, n_rows: int, documents: np.ndarray | None) -> list[np.ndarray] | None:  # noqa: ARG002
+    def chosen_rows(self, n_rows: int, documents: np.ndarray | None) -> list[np.ndarray] | None:  # noqa: ARG002
         """Row numbers, ascending, of each sample of rows to evaluate; None for one evaluation of all rows.
 
         ``documents`` names each row's document; None where rows have none. All models and layers share the draws.
