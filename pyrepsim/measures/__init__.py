@@ -7,6 +7,8 @@ to, and name it here. Tests, the command line and the README's table read the de
 from .base import Invariance, Measure, all_measures, parse_measure
 from .cca import CCA, PWCCA, SVCCA
 from .cka import RV2, LinearCKA
+from .distance_correlation import DistanceCorrelation
+from .kernel import KernelCKA
 from .neurons import MaxCorrelation
 from .regression import GULP, LinearPredictivity
 from .rsa import RSA
@@ -19,7 +21,9 @@ __all__ = [
     "RSA",
     "RV2",
     "SVCCA",
+    "DistanceCorrelation",
     "Invariance",
+    "KernelCKA",
     "LinearCKA",
     "LinearPredictivity",
     "MaxCorrelation",
