@@ -1,4 +1,4 @@
-"""Sets of rows that hurt distances and ranks: odd shapes, equal and nearly equal rows, rogue features, extreme units."""
+"""Rows that hurt distances and ranks: odd shapes, equal and nearly equal rows, rogue features, extreme units."""
 
 from __future__ import annotations
 
