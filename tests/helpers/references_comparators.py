@@ -40,7 +40,7 @@ def spearman(a, b) -> float:
 def rho_a(a, b) -> float:
     """Expected Spearman correlation when ties are broken at random: 12 r.s / (P^3 - P) - 3 (P + 1) / (P - 1).
 
-    Schuett et al. 2023 (eLife 12:e82566), equation 11; r, s mid-ranks of the P entries. Never exceeds |spearman|.
+    Schuett et al. 2023, eLife 12:e82566; r, s mid-ranks of the P entries. Never exceeds |spearman|.
     """
     r, s = midranks(a), midranks(b)
     P = len(r)

@@ -56,14 +56,14 @@ def kernel_cka(K: np.ndarray, L: np.ndarray, *, debiased: bool = False) -> float
 
 
 def rbf_cka(X, Y, *, fraction: float = 1.0, sigma: float | None = None, debiased: bool = False) -> float:
-    """Kernel CKA with the RBF kernel; sigma = fraction x the side's median distance (Kornblith et al. 2019, 3)."""
+    """Kernel CKA with the RBF kernel; sigma = fraction x the side's median distance (Kornblith et al. 2019)."""
     K, L = (rbf(side, sigma if sigma is not None else fraction * median_distance(side)) for side in (X, Y))
     return kernel_cka(K, L, debiased=debiased)
 
 
 def distance_covariance_squared(a: np.ndarray, b: np.ndarray, *, unbiased: bool) -> LONG:
     """From distance matrices: mean of A_ij B_ij after double centring (Szekely, Rizzo, Bakirov 2007, definition 4),
-    or sum over i != j / (n (n - 3)) after U-centring (Szekely and Rizzo 2014, equations 3.1 and 3.3)."""
+    or sum over i != j / (n (n - 3)) after U-centring (Szekely and Rizzo 2014)."""
     a, b = a.astype(LONG), b.astype(LONG)
     n = len(a)
     if not unbiased:

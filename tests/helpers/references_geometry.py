@@ -62,7 +62,7 @@ def eigenspace_overlap(X, Y, *, centred: bool = False) -> float:
 
 
 def uniformity(X, t: float = 2.0, *, unit: bool = True, diagonal: bool = False) -> float:
-    """log of the mean of exp(-t |u_i - u_j|^2), u the unit rows (Wang and Isola 2020, section 4.1.2: over i != j).
+    """log of the mean of exp(-t |u_i - u_j|^2), u the unit rows (Wang and Isola 2020: over i != j).
 
     diagonal: over all n^2 pairs, as Klabunde et al. have it. unit=False: of the rows as they are.
     """

@@ -40,7 +40,7 @@ def mutual_knn(X, Y, k: int = 10, metric: str = "cosine") -> float:
 
 
 def jaccard_knn(X, Y, k: int = 10, metric: str = "cosine") -> float:
-    """Mean of |N_x(i) & N_y(i)| / |N_x(i) | N_y(i)| (Wang et al. 2020; Klabunde et al. 2025, section 3.4)."""
+    """Mean of |N_x(i) & N_y(i)| / |N_x(i) | N_y(i)| (Schumacher et al. 2021, arXiv:2005.10039)."""
     a, b = nearest(X, k, metric), nearest(Y, k, metric)
     return float(
         np.mean([len(set(p) & set(q)) / len(set(p) | set(q)) for p, q in zip(a.tolist(), b.tolist(), strict=True)])
@@ -51,7 +51,7 @@ def rank_similarity(X, Y, k: int = 10, metric: str = "cosine") -> float:
     """Mean over rows of sum_j 2 / ((1 + |r_x(j) - r_y(j)|)(r_x(j) + r_y(j))) / sum_{m <= K} 1/m; j in both lists.
 
     r(j) in 1..k is the place of j in a list, K the number of common neighbours; a row with none counts 0.
-    Wang et al. 2020 ("Towards understanding the instability of network embedding"); Klabunde et al., section 3.4.
+    Wang et al. 2022, "Towards understanding the instability of network embedding"; Klabunde et al. 2025, arXiv:2305.06329.
     """
     scores = []
     for p, q in zip(nearest(X, k, metric).tolist(), nearest(Y, k, metric).tolist(), strict=True):
@@ -67,7 +67,7 @@ def rank_similarity(X, Y, k: int = 10, metric: str = "cosine") -> float:
 def second_order_cosine(X, Y, k: int = 10, metric: str = "cosine", *, of: str = "similarities") -> float:
     """Mean over rows i of the cosine between (cos(x_i, x_j))_j and (cos(y_i, y_j))_j, j in N_x(i) | N_y(i).
 
-    Hamilton et al. 2016 ("Cultural shift or linguistic drift?"), equation 1. of="distances": of 1 - cos instead,
+    Hamilton et al. 2016, arXiv:1606.02821. of="distances": of 1 - cos instead,
     as ReSi's program has it against the text of its paper.
     """
     K, L = 1 - distances(X, "cosine"), 1 - distances(Y, "cosine")

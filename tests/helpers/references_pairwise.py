@@ -102,7 +102,7 @@ def crossnobis(X, conditions, folds, noise_covariance=None, *, per_feature: bool
     """(C, C) crossvalidated squared Mahalanobis distances between conditions; off-diagonal entries may be negative.
 
     d_ab = mean over ordered pairs of folds m != l of (p_a^m - p_b^m)^T S^-1 (p_a^l - p_b^l), p_a^m the mean of the
-    rows of condition a in fold m, S the noise covariance (default: identity). Walther et al. 2016, equation 6 (their
+    rows of condition a in fold m, S the noise covariance (default: identity). Walther et al. 2016 (their
     training set is the mean of the other folds: the same average). Every condition must be in every fold.
     per_feature: divided by the number of features, as rsatoolbox and Diedrichsen et al. have it; Walther do not.
     """
