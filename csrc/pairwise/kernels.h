@@ -20,7 +20,7 @@ enum RowTerm : int {
 };
 
 struct PackedRows {
-    const void* values;             // a panel, [feature][nr]; the next one follows at once
+    const void* values;              // a panel, [feature][nr]; the next one follows at once
     const void* terms[n_row_terms];  // of these rows
 };
 
@@ -70,16 +70,12 @@ struct PairKernels {
     void (*tile)(const TileArgs&);
     // out[i] = map(values[i]) - origin
     void (*map)(const void* values, std::int64_t count, const MapArgs& map, double* out);
-};
-
-// Sums over strips of mapped entries, in a fixed order.
-struct StripKernels {
+    // Sums over strips of mapped entries, in an order that depends on the count alone.
     double (*sum)(const double* x, std::int64_t count);
     double (*dot)(const double* x, const double* y, std::int64_t count);
     void (*add)(const double* x, std::int64_t count, double* out);  // out[i] += x[i]
 };
 
 const PairKernels& pair_kernels(Isa isa, TilePrecision precision);
-const StripKernels& strip_kernels(Isa isa);
 
 }  // namespace repsim

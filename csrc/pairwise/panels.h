@@ -35,9 +35,9 @@ class Panels {
     PackedRows at(std::int64_t block, std::int64_t row) const;
 
   private:
-    std::int64_t padded_row(std::int64_t block) const { return first_panel_[block] * kernels_.nr; }
     void pack_panel(const MatrixView& rows, Rows transform, const double* shift, std::int64_t block,
                     std::int64_t panel);
+    void check_range(Rows transform) const;
 
     std::vector<std::int64_t> blocks_;
     std::int64_t n_features_;
@@ -52,6 +52,6 @@ class Panels {
 };
 
 // Mean of the transformed rows in float64, summed in a fixed order: the shift of every metric but dot.
-std::vector<double> mean_row(const MatrixView& rows, Rows transform, int n_threads);
+std::vector<double> mean_row(const MatrixView& rows, Rows transform, int n_threads, Isa isa);
 
 }  // namespace repsim

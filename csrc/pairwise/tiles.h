@@ -67,11 +67,11 @@ class Sweep {
     Metric metric() const { return metric_; }
 
     // Called in this order, from worker threads unless said otherwise. `worker` is in [0, n_threads), one at a time each.
-    virtual void prepare(int /*n_threads*/) {}                     // by the caller of run, before anything else
+    virtual void prepare(int /*n_threads*/) {}  // by the caller of run, before anything else
     virtual void begin_task(const Task& /*task*/, int /*worker*/) {}
     virtual void reduce(const Task& task, const std::vector<TileView>& bank, int worker) = 0;  // one tile per layer
     virtual void end_task(const Task& /*task*/, int /*worker*/) {}
-    virtual void finish() {}                                       // by the caller of run, after the last task of a run
+    virtual void finish() {}  // by the caller of run, after the last task of a run
 
   private:
     void run_task(const Task& task, int worker, std::vector<AlignedBuffer<char>>& buffers);
