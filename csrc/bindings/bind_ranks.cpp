@@ -68,9 +68,8 @@ py::int_ integer(Int128 value) {
 }
 
 py::tuple spearman_sums(const py::array& x, const py::array& y, int n_threads) {
-    const RankSums sums = with_ranks(x, y, n_threads, [&](const auto* a, const auto* b, std::int64_t n) {
-        return rank_sums(a, b, n, n_threads);
-    });
+    const RankSums sums = with_ranks(
+        x, y, n_threads, [&](const auto* a, const auto* b, std::int64_t n) { return rank_sums(a, b, n, n_threads); });
     return py::make_tuple(integer(sums.xx), integer(sums.xy), integer(sums.yy));
 }
 

@@ -11,8 +11,8 @@
 namespace repsim {
 namespace {
 
-constexpr std::int64_t kRun = 16;               // sorted by insertion
-constexpr std::int64_t kSegment = kRun << 10;   // sorted by one thread, in its cache
+constexpr std::int64_t kRun = 16;              // sorted by insertion
+constexpr std::int64_t kSegment = kRun << 10;  // sorted by one thread, in its cache
 constexpr std::int64_t kMergePiece = 1 << 18;  // output of one task of a merge
 
 // Merges the sorted a[begin_a, end_a) and b[begin_b, end_b) to out. Returns how many pairs (of any element of `a` before
