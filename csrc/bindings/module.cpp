@@ -7,6 +7,7 @@
 #include "core/isa.h"
 
 void bind_moments(pybind11::module_& module);
+void bind_pairwise(pybind11::module_& module);
 void bind_ranks(pybind11::module_& module);
 
 PYBIND11_MODULE(_core, module) {
@@ -17,5 +18,6 @@ PYBIND11_MODULE(_core, module) {
         return names;
     });
     bind_moments(module);
+    bind_pairwise(module);
     bind_ranks(module);
 }
