@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["chunks", "entries", "mean_row", "unit_rows"]
+__all__ = ["chunks", "entries", "mean_row", "mean_square", "unit_rows"]
 
 _CHUNK_ELEMENTS = 1 << 20
 """Elements of a float64 buffer: 8 MiB, whatever the machine, so that sums have one order."""
@@ -34,6 +34,11 @@ def mean_row(x: np.ndarray, *, unit: bool = False) -> np.ndarray:
     for part in chunks(len(x), x.shape[1]):
         total += np.sum(unit_rows(x[part]) if unit else np.asarray(x[part]).astype(np.float64), axis=0)
     return total / len(x)
+
+
+def mean_square(x: np.ndarray) -> float:
+    """Mean of |x|^2 over the rows, in float64."""
+    return sum(float(np.sum(np.square(x[part], dtype=np.float64))) for part in chunks(*x.shape)) / len(x)
 
 
 def entries(x: np.ndarray, columns: np.ndarray, *, unit: bool, centred: bool = False) -> np.ndarray:

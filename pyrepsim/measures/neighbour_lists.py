@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,8 +40,8 @@ class Lists(NamedTuple):
     """(n, k), nearest first."""
     ties: int
     """Rows whose list, or its order, was settled by the index."""
-    gram: np.ndarray | None
-    """(n, k): what the measure keeps of each neighbour."""
+    gram: np.ndarray
+    """What the measure keeps of each neighbour, (n, k), or empty."""
 
 
 class Common(NamedTuple):
@@ -65,29 +65,27 @@ def common(x: np.ndarray, y: np.ndarray) -> Common:
 
 @dataclass(frozen=True)
 class _NeighbourMeasure(Measure):
-    """What the measures of this file share: the lists of each layer are made once, however many pairs it is in."""
+    """A measure that reads the k nearest neighbours of every row."""
 
     k: int = 10
-    metric: str = "cosine"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.k < 1:
             raise OptionError(f"{type(self).__name__}: k must be a whole number >= 1: got {self.k!r}.")
-        one_of(self, "metric", self.metrics)
 
     @property
     def reads(self) -> str:
         return "rows"
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """Metrics to choose from."""
-        return tuple(_INVARIANT)
+    def near(self) -> str:
+        """The metric that says which rows are near."""
+        return "cosine"
 
     @property
     def invariant_x(self) -> Invariance:
-        return _INVARIANT[self.metric]
+        return _INVARIANT[self.near]
 
     @property
     def ordered(self) -> bool:
@@ -97,17 +95,11 @@ class _NeighbourMeasure(Measure):
     def evaluate_rows(self, x: np.ndarray, y: np.ndarray, engine: PairwiseEngine) -> Result:
         return self.evaluate_layers([x, y], [(0, 1)], engine)[0]
 
-    def evaluate_layers(
+    def _all_lists(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
-    ) -> list[Result]:
-        used = sorted({layer for pair in pairs for layer in pair})
-        lists = {layer: self._lists(layers[layer], engine) for layer in used}
-        results = []
-        for i, j in pairs:
-            value, details = self._compare(lists[i], lists[j])
-            about = {"k": self.k, "metric": self.metric, "ties_x": lists[i].ties, "ties_y": lists[j].ties}
-            results.append((value, about | dict(details)))
-        return results
+    ) -> dict[int, Lists]:
+        """The lists of each layer that is in a pair: made once, however many pairs it is in."""
+        return {i: self._lists(layers[i], engine) for i in sorted({i for pair in pairs for i in pair})}
 
     def _lists(self, x: np.ndarray, engine: PairwiseEngine) -> Lists:
         if len(x) <= self.k:
@@ -116,14 +108,46 @@ class _NeighbourMeasure(Measure):
                 "rows. Pass more samples or a smaller k."
             )
         # one neighbour more, where there is one, shows whether the last place was shared
-        indices, values = engine.knn(x, min(self.k + 1, len(x) - 1), self.metric)
+        indices, values = engine.knn(x, min(self.k + 1, len(x) - 1), self.near)
         equal = values[:, 1:] == values[:, :-1]
         ties = int(np.count_nonzero(equal.any(axis=1) if self.ordered else equal[:, self.k - 1 :].any(axis=1)))
         indices = np.ascontiguousarray(indices[:, : self.k])
         return Lists(indices, ties, self._keep(x, indices))
 
-    def _keep(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
-        return None
+    def _keep(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        return np.empty((0, 0))
+
+    def _about(self, x: Lists, y: Lists) -> dict[str, Any]:
+        return {"k": self.k, "metric": self.near, "ties_x": x.ties, "ties_y": y.ties}
+
+
+@dataclass(frozen=True)
+class _ByMetric(_NeighbourMeasure):
+    """A measure of two sets of lists, by a metric of choice."""
+
+    metric: str = "cosine"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, "metric", self.metrics)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(_INVARIANT)
+
+    @property
+    def near(self) -> str:
+        return self.metric
+
+    def evaluate_layers(
+        self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
+    ) -> list[Result]:
+        lists = self._all_lists(layers, pairs, engine)
+        results = []
+        for i, j in pairs:
+            value, details = self._compare(lists[i], lists[j])
+            results.append((value, {**details, **self._about(lists[i], lists[j])}))
+        return results
 
     @abstractmethod
     def _compare(self, x: Lists, y: Lists) -> Result:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DegenerateError
 from .base import Result, geometric_mean
 from .entries import entries, mean_square
-from .neighbour_lists import Lists, _NeighbourMeasure, common
+from .neighbour_lists import Lists, _ByMetric, _NeighbourMeasure, common
 
 if TYPE_CHECKING:
     from ..pairwise import PairwiseEngine
@@ -23,7 +23,7 @@ _LEAST_SPREAD = 1e-12
 
 
 @dataclass(frozen=True)
-class CKNNA(_NeighbourMeasure):
+class CKNNA(_ByMetric):
     """Centred kernel nearest-neighbour alignment: CKA's inner product, over mutual neighbours only.
 
     value = A(K, L) / sqrt(A(K, K) A(L, L)), A(K, L) = sum over j in N_x(i) & N_y(i) of k_ij l_ij, where
@@ -59,7 +59,6 @@ class CKNNA(_NeighbourMeasure):
         return gram
 
     def _compare(self, x: Lists, y: Lists) -> Result:
-        assert_gram_x, assert_gram_y = x.gram, y.gram
         row, place_x, place_y = common(x.indices, y.indices)
         xy = float(np.sum(x.gram[row, place_x] * y.gram[row, place_y]))
         xx, yy = (float(np.sum(side.gram * side.gram)) for side in (x, y))
@@ -75,18 +74,46 @@ class SecondOrderCosine(_NeighbourMeasure):
     all cosines are large, as in anisotropic spaces.
 
     k : neighbours on each side, 1 <= k < n.
-    metric : ``"cosine"``, by which neighbours are found.
 
-    ``details``: k, metric, union (mean size of the union), ties_x and ties_y as in `MutualKNN`.
+    ``details``: k, metric ("cosine"), union (mean size of the union), ties_x and ties_y as in `MutualKNN`.
 
     References: Hamilton et al. (2016), arXiv:1606.02821, section 2 (for words through time); Klabunde et al. (2025),
     arXiv:2305.06329. ReSi's code takes vectors of cosine distances, not of cosines.
     """
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        return ("cosine",)
-
-    @property
     def range(self) -> tuple[float, float]:
         return (-1.0, 1.0)
+
+    def evaluate_layers(
+        self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
+    ) -> list[Result]:
+        lists = self._all_lists(layers, pairs, engine)
+        results = []
+        for i, j in pairs:
+            union, counted = _union(lists[i], lists[j])
+            s_x, s_y = (np.where(counted, entries(layers[side], union, unit=True), 0.0) for side in (i, j))
+            value = float(np.mean(self._cosines(s_x, s_y)))
+            size = float(np.mean(np.count_nonzero(counted, axis=1)))
+            results.append((value, {"union": size, **self._about(lists[i], lists[j])}))
+        return results
+
+    def _cosines(self, s_x: np.ndarray, s_y: np.ndarray) -> np.ndarray:
+        """Cosine of each row of ``s_x`` with that of ``s_y``."""
+        sizes = [np.sum(s * s, axis=1) for s in (s_x, s_y)]
+        lost = np.flatnonzero(np.minimum(*sizes) <= _LEAST_SPREAD**2)
+        if len(lost):
+            raise DegenerateError(
+                f"{self} needs rows with some cosine that is not 0: row {lost[0]} and {len(lost) - 1} more are at "
+                "right angles to all their neighbours. Leave them out or use another measure."
+            )
+        return np.sum(s_x * s_y, axis=1) / np.sqrt(sizes[0]) / np.sqrt(sizes[1])
+
+
+def _union(x: Lists, y: Lists) -> tuple[np.ndarray, np.ndarray]:
+    """Both lists side by side, (n, 2k), and a mask that counts a neighbour of both only once."""
+    both = np.concatenate([x.indices, y.indices], axis=1)
+    row, _, place_y = common(x.indices, y.indices)
+    counted = np.ones(both.shape, dtype=bool)
+    counted[row, x.indices.shape[1] + place_y] = False
+    return both, counted

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .base import Result
-from .neighbour_lists import Lists, _NeighbourMeasure, common
+from .neighbour_lists import Lists, _ByMetric, common
 
 __all__ = ["CycleKNN", "JaccardKNN", "MutualKNN", "RankSimilarity"]
 
 
 @dataclass(frozen=True)
-class MutualKNN(_NeighbourMeasure):
+class MutualKNN(_ByMetric):
     """Mutual k-nearest-neighbour alignment: the share of its k neighbours that a row keeps.
 
     value = (1/n) sum_i |N_x(i) & N_y(i)| / k, N(i) the k nearest rows of row i; in [0, 1], symmetric. Unrelated
@@ -37,7 +37,7 @@ class MutualKNN(_NeighbourMeasure):
 
 
 @dataclass(frozen=True)
-class JaccardKNN(_NeighbourMeasure):
+class JaccardKNN(_ByMetric):
     """Mean Jaccard similarity of neighbourhoods.
 
     value = (1/n) sum_i |N_x(i) & N_y(i)| / |N_x(i) | N_y(i)|, in [0, 1], symmetric. Options and ``details`` as in
@@ -53,7 +53,7 @@ class JaccardKNN(_NeighbourMeasure):
 
 
 @dataclass(frozen=True)
-class RankSimilarity(_NeighbourMeasure):
+class RankSimilarity(_ByMetric):
     """Rank similarity of neighbourhoods: whether the neighbours that both share come in the same order.
 
     value = (1/n) sum_i (1/h_i) sum over j in N_x(i) & N_y(i) of 2 / ((1 + |r_x(j) - r_y(j)|) (r_x(j) + r_y(j))), with
@@ -82,7 +82,7 @@ class RankSimilarity(_NeighbourMeasure):
 
 
 @dataclass(frozen=True)
-class CycleKNN(_NeighbourMeasure):
+class CycleKNN(_ByMetric):
     """Cycle accuracy: from a row to a neighbour in Y, and from that neighbour back to the row in X.
 
     value = (1/n) |{i : some j in N_y(i) has i in N_x(j)}|, in [0, 1]. Not symmetric, and below 1 for two equal
