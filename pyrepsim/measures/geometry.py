@@ -145,3 +145,13 @@ class Uniformity(_Difference):
     @property
     def invariant_x(self) -> Invariance:
         return RIGID if not self.unit else Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
+
+    def _statistics(self, x: np.ndarray, engine: PairwiseEngine) -> dict[str, float]:
+        # rows packed for cosines are at unit length (and shifted, which distances do not see)
+        panels = engine.panels(x, "cosine" if self.unit else "sqeuclidean")
+        sweep = engine.backend.SumSweep(
+            [panels], [], metric="sqeuclidean", maps=[("rbf", self.t)], origins=[0.0], row_sums=False
+        )
+        above_diagonal = float(np.sum(engine.run(sweep, "uniformity")["first"][0]))
+        n = len(x)
+        return {"uniformity": math.log((n + 2 * above_diagonal) / (float(n) * n))}

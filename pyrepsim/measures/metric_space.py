@@ -68,8 +68,8 @@ class MetricSpaceMagnitude(_Difference):
         accuracy = error / magnitude
         if not accuracy < _LEAST_ACCURACY:
             raise DegenerateError(
-                f"{self}: the similarity matrix is too close to singular: the magnitude came out as {magnitude:.6g} with "
-                f"relative error {accuracy:.2g}. Points are too near for the scale: take a larger t."
+                f"{self} needs a similarity matrix that can be inverted: the magnitude came out as {magnitude:.6g} with a "
+                f"relative error of {accuracy:.2g}. Some rows are too near one another for the scale: take a larger t."
             )
         return {"magnitude": magnitude, "distinct": float(np.count_nonzero(distinct)), "accuracy": accuracy}
 
