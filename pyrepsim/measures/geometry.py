@@ -109,6 +109,13 @@ class Concentricity(_Difference):
                 f"{self} needs a mean row with a direction: it is 0 up to rounding. Do not centre the features first."
             )
         towards = unit_rows(mean)
+        for part in chunks(*x.shape):
+            lost = np.flatnonzero(~np.any(x[part], axis=1))
+            if len(lost):
+                raise DegenerateError(
+                    f"{self}: row {part.start + lost[0]} is all zero and has no direction, so its angle with others is "
+                    "undefined. Leave such rows out."
+                )
         cosines = np.concatenate([np.einsum("nd,d->n", unit_rows(x[part]), towards) for part in chunks(*x.shape)])
         return {"concentricity": float(np.mean(cosines)), "sd": float(np.std(cosines))}
 

@@ -27,15 +27,16 @@ _LEAST_ACCURACY = 1e-6
 class MetricSpaceMagnitude(_Difference):
     """Difference of metric space magnitudes, the effective numbers of points.
 
-    value = |M(X) - M(Y)|, M(X) = sum_ij (Z^-1)_ij with Z_ij = exp(-t d_ij / s) and Euclidean distances d over the
-    distinct rows; symmetric. M grows with t from 1 to the number of distinct rows, its limits.
+    value = |M(X) - M(Y)|, M(X) = sum_ij (Z^-1)_ij with Z_ij = exp(-t d_ij / s) and Euclidean distances d; symmetric.
+    Rows whose similarity is 1 in float64 count as one point. M tends to 1 for small t and to the number of points for
+    large t.
 
     Needs the inverse of an n x n matrix: at most 5,000 rows, seconds and 0.7 GB there.
 
     t : > 0, the scale.
     relative : s is the root mean square distance of the representation, so that its size does not matter. False: s = 1.
 
-    ``details``: magnitude_x, magnitude_y, distinct_x, distinct_y (rows), accuracy_x, accuracy_y (about how much of a
+    ``details``: magnitude_x, magnitude_y, distinct_x, distinct_y (points), accuracy_x, accuracy_y (about how much of a
     magnitude may be rounding, as a fraction).
 
     References: Leinster (2013), The magnitude of metric spaces, Documenta Mathematica 18, definitions 1.1.1 and 2.1.1;
@@ -61,27 +62,27 @@ class MetricSpaceMagnitude(_Difference):
                 f"{self} solves an n x n system: at most {MOST_ROWS:,} rows, got {n:,}. Draw a sample of the rows."
             )
         distances = engine.pdist(x, "euclidean", precision="fp64")
-        scale = math.sqrt(float(np.mean(np.square(distances)))) if self.relative else 1.0
+        scale = (self.relative and math.sqrt(float(np.mean(np.square(distances))))) or 1.0
         similarity, distinct = _similarity(distances, n, self.t / scale)
         with threadpool_limits(1, user_api="blas"):  # the same bits however many threads there are
             magnitude, error = _total_weight(similarity[np.ix_(distinct, distinct)])
         accuracy = error / magnitude
         if not accuracy < _LEAST_ACCURACY:
             raise DegenerateError(
-                f"{self} needs a similarity matrix that can be inverted: the magnitude came out as {magnitude:.6g} with a "
-                f"relative error of {accuracy:.2g}. Some rows are too near one another for the scale: take a larger t."
+                f"{self} needs a similarity matrix that can be inverted: the magnitude came out as {magnitude:.6g} "
+                f"with relative error {accuracy:.2g}. Rows are too near one another for the scale: take a larger t."
             )
         return {"magnitude": magnitude, "distinct": float(np.count_nonzero(distinct)), "accuracy": accuracy}
 
 
 def _similarity(distances: np.ndarray, n: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """exp(-rate d) as an (n, n) matrix, of condensed distances; and a mask of rows that equal no earlier row."""
+    """exp(-rate d) as an (n, n) matrix, of condensed distances; and a mask of rows that no earlier row is like."""
     similarity, distinct = np.ones((n, n)), np.ones(n, dtype=bool)
     begin = 0
     for i in range(n - 1):
         later = distances[begin : begin + n - 1 - i]
         similarity[i, i + 1 :] = similarity[i + 1 :, i] = np.exp(-rate * later)
-        distinct[i + 1 :] &= later > 0
+        distinct[i + 1 :] &= similarity[i, i + 1 :] < 1
         begin += len(later)
     return similarity, distinct
 

@@ -10,6 +10,7 @@ import pytest
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError
 from pyrepsim.measures import Concentricity, Magnitude, MetricSpaceMagnitude, Uniformity
+from pyrepsim.measures.metric_space import _total_weight
 from pyrepsim.pairwise import PairwiseEngine
 from tests.helpers import references as ref
 from tests.helpers.data import CASES, correlated_pair, rogue
@@ -96,13 +97,27 @@ def test_magnitude_ends_at_one_and_at_the_number_of_rows():
     assert statistics(large) == pytest.approx((30, 30), rel=1e-6)
 
 
-def test_a_metric_space_too_large_or_too_narrow_is_refused(rng, monkeypatch):
+def test_a_metric_space_too_large_is_refused(rng, monkeypatch):
     X = rng.standard_normal((60, 3))
-    with pytest.raises(DegenerateError, match="larger t"):
-        compare(X, X, MetricSpaceMagnitude(t=1e-15))
     monkeypatch.setattr("pyrepsim.measures.metric_space.MOST_ROWS", 50)
     with pytest.raises(DegenerateError, match="at most 50 rows, got 60"):
         compare(X, X, MetricSpaceMagnitude())
+
+
+def test_a_similarity_matrix_that_cannot_be_inverted_is_refused(rng, monkeypatch):
+    assert _total_weight(np.array([[1.0, 0.5], [0.5, 1.0]])) == (pytest.approx(4 / 3), pytest.approx(0, abs=1e-15))
+    monkeypatch.setattr(
+        "pyrepsim.measures.metric_space._similarity", lambda _, n, __: (np.ones((n, n)), np.ones(n, dtype=bool))
+    )
+    with pytest.raises(DegenerateError, match="larger t"):
+        compare(rng.standard_normal((5, 3)), rng.standard_normal((5, 3)), MetricSpaceMagnitude())
+
+
+def test_points_too_near_for_the_scale_are_one():
+    X, Y = correlated_pair(30, 6, 5, seed=7)
+    score = compare(X, Y, MetricSpaceMagnitude(t=1e-18))
+    assert statistics(score) == (1.0, 1.0)
+    assert score.details["distinct_x"] == 1
 
 
 def test_rows_without_direction_are_refused(rng):

@@ -66,14 +66,14 @@ def test_ranks_by_hand():
 
 
 def test_cycles_by_hand_are_one_way():
-    # nearest in X: 0 -> 1, 1 -> 0, 2 -> 1; in Y: 0 -> 1, 1 -> 2, 2 -> 1
-    X, Y = line(0, 1, 3), line(0, 2, 3)
-    measure = CycleKNN(k=1, metric="euclidean")
-    assert compare(X, Y, measure).value == pytest.approx(
-        1 / 3
-    )  # 0 -> 1 in Y, and 1 -> 0 in X; 1 -> 2 -> 1, 2 -> 1 -> 0
-    assert compare(Y, X, measure).value == pytest.approx(1 / 3)
-    assert compare(X, X, measure).value == pytest.approx(2 / 3)  # row 2 is in nobody's list
+    # lists in X: 0 [1 2], 1 [2 0], 2 [1 0], 3 [4 2], 4 [3 2]; in Y: 0 [2 3], 1 [3 2], 2 [3 0], 3 [2 1], 4 [1 3]
+    X, Y = line(0, 4, 6, 13, 19), line(2, 11, 6, 8, 18)
+    measure = CycleKNN(k=2, metric="euclidean")
+    assert compare(X, Y, measure).value == pytest.approx(4 / 5)  # 3 -> 2 or 1 in Y, and neither has 3 in X
+    assert compare(Y, X, measure).value == pytest.approx(3 / 5)
+    # a row in nobody's list comes back from nowhere, though both sides are equal
+    far = line(0, 1, 3)
+    assert compare(far, far, CycleKNN(k=1, metric="euclidean")).value == pytest.approx(2 / 3)
 
 
 def test_equally_near_rows_are_taken_by_index_and_counted():
