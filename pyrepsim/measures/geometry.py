@@ -67,7 +67,8 @@ class Magnitude(Measure):
 
     ``details``: magnitude_x, magnitude_y.
 
-    References: Wang et al. (2020), arXiv:2006.13490; Klabunde et al. (2025), arXiv:2305.06329, descriptive statistics.
+    References: Wang et al. (2022), Towards understanding the instability of network embedding, IEEE TKDE 34(2);
+    Klabunde et al. (2025), arXiv:2305.06329, descriptive statistics.
     """
 
     @property
@@ -91,7 +92,8 @@ class Concentricity(_Difference):
 
     ``details``: concentricity_x, concentricity_y, and the standard deviation of the cosines, sd_x, sd_y.
 
-    References: Wang et al. (2020), arXiv:2006.13490; Klabunde et al. (2025), arXiv:2305.06329, descriptive statistics.
+    References: Wang et al. (2022), Towards understanding the instability of network embedding, IEEE TKDE 34(2);
+    Klabunde et al. (2025), arXiv:2305.06329, descriptive statistics.
     """
 
     @property

@@ -39,7 +39,7 @@ class MetricSpaceMagnitude(_Difference):
     ``details``: magnitude_x, magnitude_y, distinct_x, distinct_y (points), accuracy_x, accuracy_y (about how much of a
     magnitude may be rounding, as a fraction).
 
-    References: Leinster (2013), The magnitude of metric spaces, Documenta Mathematica 18, definitions 1.1.1 and 2.1.1;
+    References: Leinster (2013), The magnitude of metric spaces, Documenta Mathematica 18, section 2;
     Limbeck et al. (2024), arXiv:2311.16054, who integrate the difference over t.
     """
 
@@ -66,7 +66,7 @@ class MetricSpaceMagnitude(_Difference):
         similarity, distinct = _similarity(distances, n, self.t / scale)
         with threadpool_limits(1, user_api="blas"):  # the same bits however many threads there are
             magnitude, error = _total_weight(similarity[np.ix_(distinct, distinct)])
-        accuracy = error / magnitude
+        accuracy = error / abs(magnitude)
         if not accuracy < _LEAST_ACCURACY:
             raise DegenerateError(
                 f"{self} needs a similarity matrix that can be inverted: the magnitude came out as {magnitude:.6g} "

@@ -77,7 +77,7 @@ class SecondOrderCosine(_NeighbourMeasure):
 
     ``details``: k, metric ("cosine"), union (mean size of the union), ties_x and ties_y as in `MutualKNN`.
 
-    References: Hamilton et al. (2016), arXiv:1606.02821, section 2 (for words through time); Klabunde et al. (2025),
+    References: Hamilton et al. (2016), arXiv:1606.02821, the local neighbourhood measure; Klabunde et al. (2025),
     arXiv:2305.06329. ReSi's code takes vectors of cosine distances, not of cosines.
     """
 
