@@ -51,7 +51,7 @@ def rank_similarity(X, Y, k: int = 10, metric: str = "cosine") -> float:
     """Mean over rows of sum_j 2 / ((1 + |r_x(j) - r_y(j)|)(r_x(j) + r_y(j))) / sum_{m <= K} 1/m; j in both lists.
 
     r(j) in 1..k is the place of j in a list, K the number of common neighbours; a row with none counts 0.
-    Wang et al. 2022, "Towards understanding the instability of network embedding"; Klabunde et al. 2025, arXiv:2305.06329.
+    Wang et al. 2022, "Towards understanding the instability of network embedding"; Klabunde et al., arXiv:2305.06329.
     """
     scores = []
     for p, q in zip(nearest(X, k, metric).tolist(), nearest(Y, k, metric).tolist(), strict=True):
