@@ -11,7 +11,36 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
+from .reference_pairwise import (
+    DistanceSweep,
+    HistogramSweep,
+    JointHistogramSweep,
+    NeighbourSweep,
+    Panels,
+    SumSweep,
+    kendall_counts,
+    mean_row,
+    midranks,
+    spearman_sums,
+    transformed,
+)
+
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "kendall_counts",
+    "mean_row",
+    "midranks",
+    "name",
+    "spearman_sums",
+]
 
 name = "reference"
 
@@ -31,16 +60,6 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
     against = rows[:, :1] if transform == "unit_centred" else np.zeros((1, 1), rows.dtype)
     bad = np.flatnonzero((rows == against).all(axis=1))
     return (int(bad[0]), -1) if len(bad) else None
-
-
-def _transform(rows: np.ndarray, kind: str) -> np.ndarray:
-    rows = rows.astype(np.float64)
-    if kind == "unit_centred":
-        rows = rows - rows.mean(axis=1, keepdims=True)
-    if kind == "raw":
-        return rows
-    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # near 1: squares stay in range
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _shift_for(block: np.ndarray) -> np.ndarray:
@@ -82,7 +101,7 @@ class Moments:
             self._pending = [rows[BLOCK_ROWS:] for rows in self._pending]
 
     def _add(self, block: list[np.ndarray]) -> None:
-        block = [_transform(rows, self.rows) for rows in block]
+        block = [transformed(rows, self.rows) for rows in block]
         if self._n_done == 0:
             self._shift = [_shift_for(rows) for rows in block]
         single = np.float32 if self.precision == "fp32" else np.float64
