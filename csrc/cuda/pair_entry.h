@@ -5,12 +5,9 @@
 
 #include <cstdint>
 
+#include "cuda/elements.h"
 #include "cuda/launch.h"
 #include "cuda/pair_layer.h"
-
-#ifdef __CUDACC__
-#include <cuda_fp16.h>
-#endif
 
 namespace repsim::cuda {
 
@@ -57,22 +54,8 @@ REPSIM_BOTH bool is_half_distance(Metric metric) {
     return metric != Metric::dot && metric != Metric::manhattan && metric != Metric::chebyshev;
 }
 
-REPSIM_BOTH float half_value(std::uint16_t bits) {
-#ifdef __CUDA_ARCH__
-    return __half2float(__ushort_as_half(bits));
-#else
-    // exponent and fraction into place; one multiplication fixes the bias, subnormals too
-    union {
-        std::uint32_t bits;
-        float value;
-    } magnitude{(bits & 0x7fffu) << 13}, bias{0x77800000u};
-    const float value = magnitude.value * bias.value;
-    return (bits & 0x8000u) ? -value : value;
-#endif
-}
-
-REPSIM_BOTH float square_root(float x) {
-#ifdef __CUDA_ARCH__
+__device__ __forceinline__ float square_root(float x) {
+#ifdef __CUDACC__
     float root;  // within 1 ulp, a third of the instructions of the correctly rounded one
     asm("sqrt.approx.f32 %0, %1;" : "=f"(root) : "f"(x));
     return root;
@@ -80,7 +63,7 @@ REPSIM_BOTH float square_root(float x) {
     return __builtin_sqrtf(x);
 #endif
 }
-REPSIM_BOTH double square_root(double x) { return sqrt(x); }
+__device__ __forceinline__ double square_root(double x) { return sqrt(x); }
 
 template <class Real>
 __device__ __forceinline__ void load_quad(const Real* from, Real (&to)[4]) {
@@ -104,7 +87,7 @@ __device__ __forceinline__ double value_at(const void* values, std::int64_t stri
     const std::int64_t at = row * stride + k;
     if (type == RowType::f64) return static_cast<const double*>(values)[at];
     if (type == RowType::f32) return static_cast<const float*>(values)[at];
-    return static_cast<double>(half_value(static_cast<const std::uint16_t*>(values)[at])) * scales[row];
+    return static_cast<double>(widen(static_cast<const f16*>(values)[at])) * scales[row];
 }
 
 // |u_i - v_j|^2 / 2 from the differences, by a whole warp: exactly 0 for equal rows, and the same in every lane.

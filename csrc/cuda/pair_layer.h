@@ -2,7 +2,9 @@
 //
 // Rows u are transformed and shifted, and padded with zero rows to whole tiles. What is multiplied is not u itself but
 // the operand: u in float64, or u / scale in half precision with a power of two for each row, alone ("fast") or as a
-// sum of two halves whose product has the digits of float32. In every case u_i . u_j = scale_i scale_j product_ij.
+// sum of two halves high + low, whose product has the digits of float32. In every case
+// u_i . u_j = scale_i scale_j product_ij. Two halves lie as [high low high high]: from 1 on, a row is the left factor
+// of low high + high low + high high, smallest first; from 0 on, the right one.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +29,7 @@ struct PairLayer {
     PackedSide left, right;
     RowType value_type = RowType::f32, operand_type = RowType::f32;
     std::int64_t value_stride = 0, operand_stride = 0;
+    std::int64_t left_offset = 0;  // elements: where in a row of the left operand its factors begin
     int n_features = 0, depth = 0;  // of values, of operands
     MapKind map = MapKind::none;
     double gamma = 0;

@@ -30,17 +30,13 @@ struct Chebyshev {
     }
 };
 
-__device__ __forceinline__ float converted(std::uint16_t x) { return half_value(x); }
-__device__ __forceinline__ float converted(float x) { return x; }
-__device__ __forceinline__ double converted(double x) { return x; }
-
 // 64 x 64 entries a block, 4 x 4 a thread; features run in order, so equal rows give equal entries.
 template <class Core, class Row, class Real>
 __global__ void __launch_bounds__(kThreads, 2) simt_tile(const Row* __restrict__ left, const Row* __restrict__ right,
                                                       std::int64_t stride, int depth, Real* __restrict__ out,
                                                       int out_stride) {
-    __shared__ alignas(32) Real u[kDepth][kSide + 4];  // + 4: rows of a step fall into different banks
-    __shared__ alignas(32) Real v[kDepth][kSide + 4];
+    __shared__ __align__(32) Real u[kDepth][kSide + 4];  // + 4: rows of a step fall into different banks
+    __shared__ __align__(32) Real v[kDepth][kSide + 4];
     const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.y) * kSide;
     const std::int64_t first_col = static_cast<std::int64_t>(blockIdx.x) * kSide;
     const int thread = static_cast<int>(threadIdx.x);
@@ -50,8 +46,8 @@ __global__ void __launch_bounds__(kThreads, 2) simt_tile(const Row* __restrict__
         for (int at = thread; at < kSide * kDepth; at += kThreads) {
             const int row = at / kDepth, k = at % kDepth;
             const bool inside = k0 + k < depth;
-            u[k][row] = inside ? Real(converted(left[(first_row + row) * stride + k0 + k])) : Real(0);
-            v[k][row] = inside ? Real(converted(right[(first_col + row) * stride + k0 + k])) : Real(0);
+            u[k][row] = inside ? Real(widen(left[(first_row + row) * stride + k0 + k])) : Real(0);
+            v[k][row] = inside ? Real(widen(right[(first_col + row) * stride + k0 + k])) : Real(0);
         }
         __syncthreads();
 #pragma unroll
@@ -94,7 +90,8 @@ void Products::make(const PairLayer& layer, const SweepShape& shape, std::int64_
     const std::int64_t stride = product ? layer.operand_stride : layer.value_stride;
     const int depth = product ? layer.depth : layer.n_features;
     const std::int64_t bytes = type == RowType::f64 ? 8 : type == RowType::f32 ? 4 : 2;
-    const char* left = static_cast<const char*>(product ? layer.left.operand : layer.left.values) + row * stride * bytes;
+    const std::int64_t left_at = row * stride + (product ? layer.left_offset : 0);
+    const char* left = static_cast<const char*>(product ? layer.left.operand : layer.left.values) + left_at * bytes;
     const char* right =
         static_cast<const char*>(product ? layer.right.operand : layer.right.values) + col * stride * bytes;
     if (product && blas_) {
@@ -109,8 +106,8 @@ void Products::make(const PairLayer& layer, const SweepShape& shape, std::int64_
         launch_simt(shape.metric, shape, reinterpret_cast<const float*>(left), reinterpret_cast<const float*>(right),
                     stride, depth, static_cast<float*>(layer.tile), stream);
     else
-        launch_simt(shape.metric, shape, reinterpret_cast<const std::uint16_t*>(left),
-                    reinterpret_cast<const std::uint16_t*>(right), stride, depth, static_cast<float*>(layer.tile),
+        launch_simt(shape.metric, shape, reinterpret_cast<const f16*>(left),
+                    reinterpret_cast<const f16*>(right), stride, depth, static_cast<float*>(layer.tile),
                     stream);
 }
 
