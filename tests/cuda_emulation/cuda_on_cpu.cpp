@@ -84,7 +84,7 @@ struct Block {
     uint3 index{};
     std::vector<Thread> threads;
     std::vector<Warp> warps;
-    std::unique_ptr<char[]> stacks;
+    char* stacks = nullptr;
     std::vector<char> shared;
     Context scheduler;
     Thread* current = nullptr;
@@ -131,6 +131,17 @@ std::vector<unsigned> turns(unsigned n) {
     return order;
 }
 
+// The stacks of all fibers, kept from launch to launch: fresh memory would be most of the time.
+char* stacks_for(std::size_t n) {
+    static std::unique_ptr<char[]> stacks;
+    static std::size_t held = 0;
+    if (held < n) {
+        stacks.reset(new char[n * kStackBytes]);
+        held = n;
+    }
+    return stacks.get();
+}
+
 bool run_block(Block& block) {
     const auto n = static_cast<unsigned>(block.threads.size());
     block.alive = n;
@@ -142,7 +153,7 @@ bool run_block(Block& block) {
         thread.done = false;
         thread.linear = i;
         thread.index = {i % block.size.x, i / block.size.x % block.size.y, i / block.size.x / block.size.y};
-        thread.context.start(block.stacks.get() + i * kStackBytes, thread_main);
+        thread.context.start(block.stacks + i * kStackBytes, thread_main);
     }
     while (block.alive > 0) {
         const unsigned long before = block.progress;
@@ -173,7 +184,7 @@ cudaError_t run(dim3 grid, dim3 size, std::size_t shared_bytes, const std::funct
     block.grid = grid;
     block.size = size;
     block.threads.resize(n);
-    block.stacks.reset(new char[n * kStackBytes]);
+    block.stacks = stacks_for(n);
     block.shared.resize(shared_bytes + 64);
     running = &block;
     bool fine = true;

@@ -111,10 +111,10 @@ class Device:
         with self.work() as cp:
             cp.cublas.gemm("T", "N", left, right, out=out, beta=1.0)
 
-    def products(self, left: Any, right: Any, out: Any) -> None:
-        """out[b] = left[b]^T right[b] for (B, k, m), (B, k, n) and (B, m, n) arrays, in their own precision."""
+    def products(self, left: Any, right: Any) -> Any:
+        """left[b]^T right[b] for each b of (B, k, m) and (B, k, n) arrays, in their own precision: (B, m, n)."""
         with self.work() as cp:
-            cp.matmul(left.transpose(0, 2, 1), right, out=out)
+            return cp.matmul(left.transpose(0, 2, 1), right)
 
     # --- rows
 
@@ -146,14 +146,10 @@ class Device:
         """Copies of these rows that are ours, dense, on the device; in flight on the copy stream when this returns."""
         return self._staging.take(views, self._compute)
 
-    def wait_for_copies(self) -> None:
-        """Lets the compute stream wait for everything that `take` has queued."""
-        self._compute.wait_event(self._staging.stream.record())
-
-    def largest_indices(self, n: int) -> Any:
-        """n 64-bit unsigned numbers, each the largest, on the copy stream."""
+    def largest_indices(self, shape: tuple[int, ...]) -> Any:
+        """64-bit unsigned numbers, each the largest, on the copy stream."""
         with self._cupy.cuda.Device(0), self._staging.stream:
-            return self._cupy.full(n, np.iinfo(np.uint64).max, np.uint64)
+            return self._cupy.full(shape, np.iinfo(np.uint64).max, np.uint64)
 
     @property
     def copy_stream(self) -> int:
