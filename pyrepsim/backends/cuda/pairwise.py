@@ -1,6 +1,6 @@
 """Pairwise sweeps on a device: rows packed once, tiles multiplied by cuBLAS, reduced by our kernels while in the L2.
 
-The names and meanings of `pyrepsim._core`'s sweeps; the first argument of each is the device. Precisions:
+The names and meanings of `pyrepsim._core`'s sweeps. Precisions:
 
 * ``"fp32"``: rows rounded to float32. Products by the tensor cores from two half-precision numbers for each element,
   22 bits of it, summed in float32: an entry is within about 1e-6 of the two squared norms.
@@ -14,6 +14,7 @@ bits from run to run on one device.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -170,8 +171,7 @@ def blas_of(device: Any) -> str:
     with device.work() as xp:
         if xp is np:
             return ""
-    import cupy_backends.cuda.libs.cublas  # noqa: F401 - loads it
-
+    importlib.import_module("cupy_backends.cuda.libs.cublas")  # loads it
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
         found = {line.split(maxsplit=5)[-1].strip() for line in maps if "/libcublas.so" in line}
     if not found:
@@ -192,7 +192,6 @@ class SumSweep:
 
     def __init__(
         self,
-        device: Any,
         layers: Sequence[Panels],
         pairs: Sequence[tuple[int, int]],
         *,
@@ -204,8 +203,9 @@ class SumSweep:
         lanes: int = 1,
     ) -> None:
         same_rows(layers)
+        first, device = layers[0], layers[0].device
+        strip = device.kernels.strip
         self._device, self._layers, self._pairs = device, list(layers), [(int(i), int(j)) for i, j in pairs]
-        first, strip = layers[0], device.kernels.strip
         n, blocks, n_layers = first.n_rows, first.blocks, len(layers)
         rows, cols = tile or (tile_sides(first, lanes * n_layers),) * 2
         single = np.float64 if first.is_double else np.float32

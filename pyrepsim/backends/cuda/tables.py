@@ -46,10 +46,11 @@ def _same_features(x: Panels, y: Panels) -> None:
 class DistanceSweep(_Sweep):
     """Fills ``out``: condensed, in SciPy's order, where y is None, else (n, m)."""
 
-    def __init__(self, device: Any, x: Panels, y: Panels | None, *, metric: str, out: Any) -> None:
+    def __init__(self, x: Panels, y: Panels | None, *, metric: str, out: Any) -> None:
         other = x if y is None else y
         _same_features(x, other)
-        n, m, strip = x.n_rows, other.n_rows, device.kernels.strip
+        device, n, m = x.device, x.n_rows, other.n_rows
+        strip = device.kernels.strip
         wanted = (n * (n - 1) // 2,) if y is None else (n, m)
         if tuple(out.shape) != wanted:
             raise ShapeError(f"out must have shape {wanted}: got {tuple(out.shape)}.")
@@ -83,7 +84,6 @@ class DistanceSweep(_Sweep):
 class _Counts(_Sweep):
     def __init__(
         self,
-        device: Any,
         layers: Sequence[Panels],
         pairs: Sequence[tuple[int, int]],
         cells: tuple[int, ...],
@@ -94,6 +94,7 @@ class _Counts(_Sweep):
         bins: int,
     ) -> None:
         same_rows(layers)
+        device = layers[0].device
         side = tile_sides(layers[0], len(layers))
         self._counts = device.zeros(cells, np.uint64)
         tiles = [device.empty((side, side), _entry(panels)) for panels in layers]
@@ -114,8 +115,8 @@ class _Counts(_Sweep):
 class HistogramSweep(_Counts):
     """(L, bins) uint64: how many pairs of rows have a distance in each bin of [low, high)."""
 
-    def __init__(self, device: Any, layers: Sequence[Panels], *, metric: str, low: Any, high: Any, bins: int) -> None:
-        super().__init__(device, layers, (), (len(layers), bins), metric=metric, low=low, high=high, bins=bins)
+    def __init__(self, layers: Sequence[Panels], *, metric: str, low: Any, high: Any, bins: int) -> None:
+        super().__init__(layers, (), (len(layers), bins), metric=metric, low=low, high=high, bins=bins)
 
 
 class JointHistogramSweep(_Counts):
@@ -123,7 +124,6 @@ class JointHistogramSweep(_Counts):
 
     def __init__(
         self,
-        device: Any,
         layers: Sequence[Panels],
         pairs: Sequence[tuple[int, int]],
         *,
@@ -133,15 +133,16 @@ class JointHistogramSweep(_Counts):
         bins: int,
     ) -> None:
         pairs = [(int(i), int(j)) for i, j in pairs]
-        super().__init__(device, layers, pairs, (len(pairs), bins, bins), metric=metric, low=low, high=high, bins=bins)
+        super().__init__(layers, pairs, (len(pairs), bins, bins), metric=metric, low=low, high=high, bins=bins)
 
 
 class NeighbourSweep(_Sweep):
     """(indices int64 (n, k), values (n, k)): nearest first, ties by lower index; y None: a row is not its own."""
 
-    def __init__(self, device: Any, x: Panels, y: Panels | None, *, metric: str, k: int) -> None:
+    def __init__(self, x: Panels, y: Panels | None, *, metric: str, k: int) -> None:
         other = x if y is None else y
         _same_features(x, other)
+        device = x.device
         most = min(device.kernels.most_neighbours, other.n_rows - (y is None))
         if not 1 <= k <= most:
             raise OptionError(f"k must be from 1 to {most} for {other.n_rows} rows on the GPU: got {k}.")
