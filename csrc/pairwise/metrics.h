@@ -13,10 +13,11 @@
 namespace repsim {
 namespace REPSIM_ISA {
 
-// --- cores: step() for one feature, join() for partial results over runs of features
+// --- cores: step() for one feature, join() for partial results over runs of features. `one` is 1, unknown to the
+// compiler: a sum written as a multiply-add, and a difference likewise, runs on units that adds leave idle.
 struct Products {  // sum_k u_k v_k
     template <class V, class T>
-    static V step(V sum, T u, const V& v) {
+    static V step(V sum, const T& u, const V& v, T /*one*/) {
         return sum + u * v;
     }
     template <class V>
@@ -27,8 +28,8 @@ struct Products {  // sum_k u_k v_k
 
 struct Maxima {  // sum_k max(u_k, v_k): one operation less than sum_k |u_k - v_k|
     template <class V, class T>
-    static V step(V sum, T u, const V& v) {
-        return sum + (v > u ? v : broadcast<V>(u));
+    static V step(V sum, const T& u, const V& v, T one) {
+        return add_by_product(sum, larger(v, u), one);
     }
     template <class V>
     static V join(const V& x, const V& y) {
@@ -38,9 +39,8 @@ struct Maxima {  // sum_k max(u_k, v_k): one operation less than sum_k |u_k - v_
 
 struct LargestDifference {  // max_k |u_k - v_k|
     template <class V, class T>
-    static V step(V largest, T u, const V& v) {
-        const V difference = absolute<T>(u - v);
-        return largest > difference ? largest : difference;
+    static V step(V largest, const T& u, const V& v, T one) {
+        return larger_magnitude(largest, subtract_from_product(v, u, one), one);
     }
     template <class V>
     static V join(const V& x, const V& y) {

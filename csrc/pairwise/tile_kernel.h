@@ -10,7 +10,10 @@
 namespace repsim {
 namespace REPSIM_ISA {
 
-constexpr std::int64_t kRun = 128;
+#ifndef KRUN
+#define KRUN 128
+#endif
+constexpr std::int64_t kRun = KRUN;
 
 // Norms minus core is kept down to this fraction of size(u, v); below, differences. What is left of the digits:
 // a float32 distance is good to about 1e-7 / (this fraction), relative.
@@ -19,7 +22,7 @@ constexpr T kNear = sizeof(T) == 4 ? T(0.125) : T(0x1p-10);
 
 template <class Core, int kVectors, class T>
 inline __attribute__((always_inline)) void run_micro_tile(const T* left, const T* right, std::int64_t length, T* out,
-                                                          std::int64_t out_stride, bool first) {
+                                                          std::int64_t out_stride, bool first, T one) {
     using Shape = Tile<T>;
     using Vector = typename Shape::vector;
     Vector sums[Shape::mr][kVectors] = {};
@@ -32,7 +35,7 @@ inline __attribute__((always_inline)) void run_micro_tile(const T* left, const T
 #pragma GCC unroll 8
         for (int i = 0; i < Shape::mr; ++i) {
 #pragma GCC unroll 4
-            for (int v = 0; v < kVectors; ++v) sums[i][v] = Core::step(sums[i][v], left[i], b[v]);
+            for (int v = 0; v < kVectors; ++v) sums[i][v] = Core::step(sums[i][v], left[i], b[v], one);
         }
         left += Shape::nr;
         right += Shape::nr;
@@ -91,7 +94,8 @@ void finish_micro_tile(const MicroTile<T>& at) {
     for (int i = 0; i < Shape::mr; ++i) {
         T* line = at.out + i * at.out_stride;
         if constexpr (M::needs_norms) {
-            const std::int64_t first_column = at.first_column + i;
+            Mask cancelled[kVectors];
+            Mask any = {};
 #pragma GCC unroll 4
             for (int v = 0; v < kVectors; ++v) {
                 Vector* cell = reinterpret_cast<Vector*>(line + v * Shape::lanes);
@@ -99,17 +103,19 @@ void finish_micro_tile(const MicroTile<T>& at) {
                     at.left_terms[i] + *reinterpret_cast<const Vector*>(at.right_terms + v * Shape::lanes);
                 const Vector sizes =
                     at.left_sizes[i] + *reinterpret_cast<const Vector*>(at.right_sizes + v * Shape::lanes);
-                const Vector near = M::near(*cell, terms);
-                const Mask cancelled = near < kNear<T> * sizes;
-                *cell = near;
-                typename Bits<T>::type any = 0;
-#pragma GCC unroll 16
-                for (int l = 0; l < Shape::lanes; ++l) any |= cancelled[l];
-                if (any == 0 || first_column >= (v + 1) * Shape::lanes) continue;
-                Vector exact;
-                recompute<typename M::Differences>(at.left + i, at.right + v * Shape::lanes, at.n_features, &exact);
-                *cell = cancelled ? exact : near;
+                *cell = M::near(*cell, terms);
+                cancelled[v] = *cell < kNear<T> * sizes;
+                any |= cancelled[v];
             }
+            if (any_lane(any))
+                for (int v = 0; v < kVectors; ++v) {
+                    // below the diagonal nothing is wanted
+                    if (at.first_column + i >= (v + 1) * Shape::lanes || !any_lane(cancelled[v])) continue;
+                    Vector* cell = reinterpret_cast<Vector*>(line + v * Shape::lanes);
+                    Vector exact;
+                    recompute<typename M::Differences>(at.left + i, at.right + v * Shape::lanes, at.n_features, &exact);
+                    *cell = cancelled[v] ? exact : *cell;
+                }
         }
         for (int j = 0; j < columns; ++j) line[j] = M::finish(line[j]);
     }
@@ -123,6 +129,8 @@ void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, s
     const std::int64_t panel_size = args.n_features * nr;
     const T* left = static_cast<const T*>(args.left.values);
     T* out = static_cast<T*>(args.out) + first_right;
+    static const volatile T unknown_one = 1;
+    const T one = unknown_one;
     const auto term = [](const PackedRows& rows, RowTerm which) { return static_cast<const T*>(rows.terms[which]); };
     // on the diagonal, slices whose first row is past the last column but one have nothing to the right of it
     const std::int64_t last_column = (args.n_right < first_right + nr ? args.n_right : first_right + nr) - 1;
@@ -131,7 +139,7 @@ void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, s
         const T* slice = left + i / nr * panel_size + i % nr;
         T* corner = out + i * args.out_stride;
         run_micro_tile<typename M::Core, kVectors>(slice + k * nr, right + k * nr, length, corner, args.out_stride,
-                                                   k == 0);
+                                                   k == 0, one);
         if (last)
             finish_micro_tile<M, kVectors>(MicroTile<T>{
                 slice, right, term(args.left, M::term) + i, term(args.left, M::size_term) + i,

@@ -13,11 +13,6 @@ struct Scalar {
     using type = __typeof__(V{}[0] + V{}[0]);
 };
 
-template <class V, class T>
-inline V broadcast(T x) {
-    return x - V{};  // not x + 0, which would lose the sign of -0
-}
-
 template <class T>
 struct Bits;
 template <>
@@ -37,6 +32,74 @@ inline V absolute(V x) {
     typedef typename Bits<T>::type Integers __attribute__((vector_size(sizeof(V))));
     return (V)((Integers)x & Bits<T>::magnitude);
 }
+
+// whether any lane of a comparison holds
+template <class Mask>
+inline bool any_lane(const Mask& mask) {
+    std::uint64_t words[sizeof(Mask) / 8], any = 0;
+    __builtin_memcpy(words, &mask, sizeof mask);
+    for (std::uint64_t word : words) any |= word;
+    return any != 0;
+}
+
+// sum + x and x - u, as sum + x * one and x * one - u where that is one instruction
+template <class V, class T>
+inline V add_by_product(const V& sum, const V& x, T one) {
+#if REPSIM_VECTOR_BYTES >= 32
+    return sum + x * one;
+#else
+    (void)one;
+    return sum + x;
+#endif
+}
+template <class V, class T>
+inline V subtract_from_product(const V& x, T u, T one) {
+#if REPSIM_VECTOR_BYTES >= 32
+    return x * one - u;
+#else
+    (void)one;
+    return x - u;
+#endif
+}
+
+// larger(v, u): max(v, u), u in memory. larger_magnitude(largest, x): max(largest, |x|), largest >= 0.
+// Under AVX-512 the broadcast of u is part of the instruction (as one of its own, which compilers make of it, it takes
+// a slot of the units that sums need: 1.3 times slower), and the magnitude is part of the maximum.
+#if REPSIM_VECTOR_BYTES == 64
+template <class V>
+inline V larger(const V& v, const float& u) {
+    V result;
+    asm("vmaxps %2%{1to16%}, %1, %0" : "=v"(result) : "v"(v), "m"(u));
+    return result;
+}
+template <class V>
+inline V larger(const V& v, const double& u) {
+    V result;
+    asm("vmaxpd %2%{1to8%}, %1, %0" : "=v"(result) : "v"(v), "m"(u));
+    return result;
+}
+template <class V>
+inline V larger_magnitude(V largest, const V& x, float) {
+    asm("vrangeps $11, %1, %0, %0" : "+v"(largest) : "v"(x));
+    return largest;
+}
+template <class V>
+inline V larger_magnitude(V largest, const V& x, double) {
+    asm("vrangepd $11, %1, %0, %0" : "+v"(largest) : "v"(x));
+    return largest;
+}
+#else
+template <class V, class T>
+inline V larger(const V& v, const T& u) {
+    const V other = u - V{};
+    return v > other ? v : other;
+}
+template <class V, class T>
+inline V larger_magnitude(const V& largest, const V& x, T) {
+    const V magnitude = absolute<T>(x);
+    return largest > magnitude ? largest : magnitude;
+}
+#endif
 
 inline float square_root(float x) { return __builtin_sqrtf(x); }
 inline double square_root(double x) { return __builtin_sqrt(x); }
