@@ -6,11 +6,14 @@ import os
 from collections.abc import Sequence
 
 from .. import _core
+from ..arrays import rows_view
 from ..errors import OptionError
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
+__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name", "rows_view", "stage"]
 
 name = "cpu"
+
+stage = list  # rows stay where they are
 
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row

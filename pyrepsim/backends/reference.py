@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import rows_view
 from .reference_pairwise import (
     DistanceSweep,
     HistogramSweep,
@@ -39,10 +40,14 @@ __all__ = [
     "mean_row",
     "midranks",
     "name",
+    "rows_view",
     "spearman_sums",
+    "stage",
 ]
 
 name = "reference"
+
+stage = list  # rows stay where they are
 
 BLOCK_ROWS = 256
 
@@ -103,7 +108,7 @@ class Moments:
     def _add(self, block: list[np.ndarray]) -> None:
         block = [transformed(rows, self.rows) for rows in block]
         if self._n_done == 0:
-            self._shift = [_shift_for(rows) for rows in block]
+            self._shift = [shift_for(rows) for rows in block]
         single = np.float32 if self.precision == "fp32" else np.float64
         shifted = [rows - shift for rows, shift in zip(block, self._shift, strict=True)]
         norms = [(u * u).sum(axis=1) for u in shifted]
