@@ -9,6 +9,7 @@
 void bind_moments(pybind11::module_& module);
 void bind_pairwise(pybind11::module_& module);
 void bind_ranks(pybind11::module_& module);
+void bind_reductions(pybind11::module_& module);
 
 PYBIND11_MODULE(_core, module) {
     module.doc() = "The compiled engine of pyrepsim. Use it through pyrepsim.backends.";
@@ -20,4 +21,5 @@ PYBIND11_MODULE(_core, module) {
     bind_moments(module);
     bind_pairwise(module);
     bind_ranks(module);
+    bind_reductions(module);
 }
