@@ -6,6 +6,7 @@
 
 #include "core/isa.h"
 
+void bind_convert(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
 
 PYBIND11_MODULE(_core, module) {
@@ -15,5 +16,6 @@ PYBIND11_MODULE(_core, module) {
         for (repsim::Isa isa : repsim::available_isas()) names.push_back(repsim::isa_name(isa));
         return names;
     });
+    bind_convert(module);
     bind_moments(module);
 }

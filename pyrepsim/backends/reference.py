@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
+from .narrowing import narrow
+
+__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name", "narrow"]
 
 name = "reference"
 
