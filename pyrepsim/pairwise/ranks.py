@@ -12,7 +12,16 @@ import numpy as np
 from ..errors import DegenerateError
 from .distances import condensed
 from .engine import Packed, PairwiseEngine
-from .rank_formulas import refuse_all_tied, rho_a, spearman, tau_a, tau_b
+from .rank_formulas import (
+    doubled_ranks,
+    from_rank_sums,
+    product_of_ranks,
+    refuse_all_tied,
+    rho_a,
+    spearman,
+    tau_a,
+    tau_b,
+)
 from .sums import pair_sums
 
 __all__ = ["RANK_COMPARATORS", "median_entry", "rank_correlations"]
@@ -56,19 +65,26 @@ def rank_correlations(
 def _in_memory(
     engine: PairwiseEngine, layers: Sequence[Packed], pairs: Sequence[tuple[int, int]], compare: str
 ) -> list[Found]:
-    """Each layer's entries are kept while pairs to come need them."""
-    n_rows = layers[0].panels.n_rows
+    """Each layer's entries, or their ranks where several pairs want them, are kept while pairs to come need them."""
+    n_rows, n_threads = layers[0].panels.n_rows, engine.n_threads
     uses = Counter(layer for pair in pairs for layer in {*pair})
     engine.refuse_what_does_not_fit(
         8 * n_rows * (n_rows - 1) // 2 * len(uses), "the RDMs of all layers", "Compare fewer layers or take a sample."
     )
+    ranked_once = compare in ("spearman", "rho-a") and max(uses.values()) > 1
     kept: dict[int, np.ndarray] = {}
     found = []
     for i, j in pairs:
         for layer in {i, j} - {*kept}:
-            kept[layer] = _steady(condensed(engine, layers[layer].panels, layers[layer].metric.name))
-            _refuse_constant(kept[layer])
-        value = _FORMULAS[compare](engine.backend, kept[i], kept[j], engine.n_threads)
+            entries = _steady(condensed(engine, layers[layer].panels, layers[layer].metric.name))
+            _refuse_constant(entries)
+            kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
+        x, y = kept[i], kept[j]
+        if ranked_once:
+            sums = (product_of_ranks(a, b) for a, b in ((x, x), (x, y), (y, y)))
+            value = from_rank_sums(compare, *sums, len(x))
+        else:
+            value = _FORMULAS[compare](engine.backend, x, y, n_threads)
         found.append((value, {"ranks": "exact"}))
         for layer in {i, j}:
             uses[layer] -= 1
