@@ -5,20 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyrepsim import compare
+import pyrepsim
 from pyrepsim.measures import (
     CCA,
+    CKNNA,
     GULP,
     PWCCA,
     RSA,
     RV2,
     SVCCA,
+    Concentricity,
+    CycleKNN,
+    EigenspaceOverlap,
     Invariance,
+    JaccardKNN,
     LinearCKA,
     LinearPredictivity,
+    Magnitude,
+    Matching,
     MaxCorrelation,
+    MetricSpaceMagnitude,
+    MutualKNN,
     Procrustes,
+    RankSimilarity,
+    SecondOrderCosine,
     ShapeMetric,
+    Uniformity,
     all_measures,
     parse_measure,
 )
@@ -46,7 +58,28 @@ MEASURES = [
     RSA(compare="cosine"),
     RSA(compare="cosine_cov"),
     RSA(metric="sqeuclidean", compare="cosine_cov"),
+    EigenspaceOverlap(),
+    EigenspaceOverlap(centred=True),
+    Matching(),
+    Matching(kind="soft", signed=False),
+    *(MutualKNN(k=15, metric=m) for m in ("cosine", "correlation", "euclidean", "manhattan", "chebyshev", "dot")),
+    JaccardKNN(),
+    RankSimilarity(metric="euclidean"),
+    CycleKNN(),
+    CKNNA(),
+    CKNNA(metric="dot"),
+    SecondOrderCosine(),
+    Concentricity(),
+    Magnitude(),
+    MetricSpaceMagnitude(),
+    MetricSpaceMagnitude(t=0.5, relative=False),
+    Uniformity(),
+    Uniformity(t=0.1, unit=False),
 ]
+
+
+def compare(X, Y, measure):
+    return pyrepsim.compare(X, Y, measure, precision="fp64")
 
 
 def _maps(d: int) -> dict[Invariance, object]:
@@ -114,6 +147,10 @@ def test_identical_inputs_score_what_theory_says(measure, pair):
         assert abs(value) <= 1e-7  # an angle near zero keeps half the digits of its cosine
     elif isinstance(measure, GULP):
         assert abs(value) <= 1e-10
+    elif isinstance(measure, Concentricity | Magnitude | MetricSpaceMagnitude | Uniformity):
+        assert value == 0.0  # differences
+    elif isinstance(measure, CycleKNN):
+        assert 0.5 < value < 1.0  # the way back is not the way there
     elif isinstance(measure, LinearCKA | RV2):
         assert value == 1.0
     elif measure == CCA(ridge=0.1):
