@@ -128,6 +128,14 @@ class PairwiseEngine:
             sweep.run(0, sweep.n_tasks, self.n_threads)
         return Packed(panels, chosen, entries.astype(np.float64))
 
+    def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
+        """`packed` of each of several layers over the same rows; each is indexed once and let go."""
+        names = getattr(layers, "labels", None) or (("X", "Y") if len(layers) == 2 else None)
+        return [
+            self.packed(layers[index], metric, label=names[index] if names else f"layer {index}")
+            for index in range(len(layers))
+        ]
+
     def _operands(
         self, sides: Sequence[Any], chosen: Metric, labels: Sequence[str]
     ) -> tuple[list[np.ndarray], np.ndarray | None]:
@@ -148,6 +156,8 @@ class PairwiseEngine:
             n_rows = [len(view) for view in views]
             means = [self.backend.mean_row(view, chosen.transform, self.n_threads) for view in views]
             shift = np.sum([n * mean for n, mean in zip(n_rows, means, strict=True)], axis=0) / sum(n_rows)
+            if chosen.transform == "raw":
+                shift = _on_a_grid(shift, views[0])
         return views, shift
 
     def run(self, sweep: Any, desc: str) -> Any:
@@ -159,7 +169,10 @@ class PairwiseEngine:
                 began = time.monotonic()
                 sweep.run(done, stop, self.n_threads)
                 took = time.monotonic() - began
-                step = 2 * step if took < _SLICE_SECONDS / 2 else max(self.n_threads, step // (1 + (took > _SLICE_SECONDS)))
+                if took < _SLICE_SECONDS / 2:
+                    step *= 2
+                elif took > 2 * _SLICE_SECONDS:
+                    step = max(self.n_threads, step // 2)
                 bar.update(stop - done)
                 done = stop
         return sweep.result()
@@ -169,9 +182,13 @@ class PairwiseEngine:
 
         kept : bytes kept besides the packed rows, such as an RDM.
         """
-        packed = sum((width + 3) * _BYTES[self.precision] * n_rows for width in widths)
         rate = self._rate(metric_named(metric).kernel)
-        return Estimate(int(packed) + kept, float(n_rows) ** 2 / 2 * sum(max(w, 16) for w in widths) / rate)
+        seconds = float(n_rows) ** 2 / 2 * sum(max(width, 16) for width in widths) / rate
+        return Estimate(self.packed_bytes(n_rows, widths) + kept, seconds)
+
+    def packed_bytes(self, n_rows: int, widths: Sequence[int]) -> int:
+        """Memory of the packed rows of layers with these widths, three norms a row included."""
+        return sum((int(width) + 3) * _BYTES[self.precision] * n_rows for width in widths)
 
     def refuse_what_does_not_fit(self, n_bytes: int, what: str, remedy: str) -> None:
         """Raise ShapeError where something needs more memory than this machine has."""
@@ -191,9 +208,7 @@ class PairwiseEngine:
                 rows = np.random.default_rng(0).standard_normal((n, 64)).astype(np.float32)
                 # raw rows without a shift: operands of any kernel, for their time alone
                 panels = self._new_panels(rows, "raw", None, equal_blocks(n))
-                sums = self.backend.SumSweep(
-                    [panels], [], metric=kernel, maps=[None], origins=[0.0], row_sums=False
-                )
+                sums = self.backend.SumSweep([panels], [], metric=kernel, maps=[None], origins=[0.0], row_sums=False)
                 began = time.perf_counter()
                 sums.run(0, sums.n_tasks, self.n_threads)
                 took = time.perf_counter() - began
@@ -244,9 +259,7 @@ class PairwiseEngine:
                 "or use a metric that does not divide by row norms (euclidean, manhattan)."
             )
 
-    def _refuse_extreme_sizes(
-        self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str
-    ) -> None:
+    def _refuse_extreme_sizes(self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         if metric.transform != "raw" or not metric.squares:
             return
         few = _evenly(view, _FEW_ROWS).astype(np.float64)
@@ -261,6 +274,14 @@ class PairwiseEngine:
 
 def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def _on_a_grid(mean: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The mean to about sd / 32 of each feature: rows of small whole numbers then stay exact, and so do their ties."""
+    spread = _evenly(rows, _FEW_ROWS).astype(np.float64).std(axis=0)
+    grid = np.ldexp(1.0, np.frexp(np.where(spread > 0, spread, 1.0))[1] - 5)
+    rounds = (spread > 0) & (np.abs(mean) < grid * 2.0**52)
+    return np.where(rounds, np.round(mean / grid) * grid, mean)
 
 
 def _root_mean_square(values: np.ndarray) -> float:

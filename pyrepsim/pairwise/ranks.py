@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DegenerateError
 from .distances import condensed
 from .engine import Packed, PairwiseEngine
 from .rank_formulas import refuse_all_tied, rho_a, spearman, tau_a, tau_b
@@ -24,6 +25,7 @@ BINS, EXACT_BINS, JOINT_BINS = 2**16, 2**24, 1024
 _MARGIN = 0.25
 """Histograms reach this far beyond the entries among a few rows, as a fraction of their range; what lies outside shares
 the end bins, and the bound knows."""
+_LEAST_RANGE = 1e-6
 _TABLE_ROUNDING = 2.0**-21
 """Allowance for ranks held in float32."""
 
@@ -64,7 +66,8 @@ def _in_memory(
     found = []
     for i, j in pairs:
         for layer in {i, j} - {*kept}:
-            kept[layer] = condensed(engine, layers[layer].panels, layers[layer].metric.name)
+            kept[layer] = _steady(condensed(engine, layers[layer].panels, layers[layer].metric.name))
+            _refuse_constant(kept[layer])
         value = _FORMULAS[compare](engine.backend, kept[i], kept[j], engine.n_threads)
         found.append((value, {"ranks": "exact"}))
         for layer in {i, j}:
@@ -72,6 +75,24 @@ def _in_memory(
             if not uses[layer]:
                 del kept[layer]
     return found
+
+
+def _steady(entries: np.ndarray) -> np.ndarray:
+    """Entries rounded, in place, to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied."""
+    unsigned, low = (np.uint32, 4) if entries.dtype == np.float32 else (np.uint64, 13)
+    bits = entries.view(unsigned)
+    bits += unsigned(1 << (low - 1))
+    bits &= unsigned(~unsigned((1 << low) - 1))
+    return entries
+
+
+def _refuse_constant(entries: np.ndarray) -> None:
+    low, high = float(entries.min()), float(entries.max())
+    if not high - low > _LEAST_RANGE * max(abs(low), abs(high)):
+        raise DegenerateError(
+            "ranks need entries that differ: those of an RDM are all equal up to rounding (whitened rows with "
+            "n <= d + 1, or two distinct rows only). Pass more samples or another metric."
+        )
 
 
 def _by_tables(
