@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import rows_view
+from .narrowing import narrow
 from .reference_pairwise import (
     DistanceSweep,
     HistogramSweep,
@@ -39,10 +41,15 @@ __all__ = [
     "mean_row",
     "midranks",
     "name",
+    "narrow",
+    "rows_view",
     "spearman_sums",
+    "stage",
 ]
 
 name = "reference"
+
+stage = list  # rows stay where they are
 
 BLOCK_ROWS = 256
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import check_paired
+from ..arrays import Gate, check_paired
 from ..errors import RowMismatchError
 from ..store import ActivationStore, check_same_rows, paired_layer_chunks
 from .pairing import LayerGroup
@@ -23,8 +23,8 @@ class ArraySource:
 
     layers_x, layers_y = ("X",), ("Y",)
 
-    def __init__(self, X: Any, Y: Any) -> None:
-        self._arrays = check_paired(X, Y)
+    def __init__(self, X: Any, Y: Any, gate: Gate) -> None:
+        self._arrays = check_paired(X, Y, gate)
         self.n_rows = len(self._arrays[0])
         self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
 
@@ -38,7 +38,7 @@ class ArraySource:
         """All rows of a side, or those numbered."""
         return self._arrays[side] if chosen is None else self._arrays[side][chosen]
 
-    def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
+    def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
         for begin in range(start, self.n_rows, _ROWS):
             yield [array[begin : begin + _ROWS] for array in self._arrays]
 

@@ -17,6 +17,7 @@ from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError
 from ..progress import progress_bar
 from ..units import bytes_in_words
 from .metrics import Metric, metric_named
+from .shifts import on_grid
 from .whitening import whiten
 
 __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
@@ -157,7 +158,7 @@ class PairwiseEngine:
             means = [self.backend.mean_row(view, chosen.transform, self.n_threads) for view in views]
             shift = np.sum([n * mean for n, mean in zip(n_rows, means, strict=True)], axis=0) / sum(n_rows)
             if chosen.transform == "raw":
-                shift = _on_a_grid(shift, views[0])
+                shift = on_grid(shift, np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
         return views, shift
 
     def run(self, sweep: Any, desc: str) -> Any:
@@ -274,14 +275,6 @@ class PairwiseEngine:
 
 def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-
-
-def _on_a_grid(mean: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The mean to about sd / 32 of each feature: rows of small whole numbers then stay exact, and so do their ties."""
-    spread = _evenly(rows, _FEW_ROWS).astype(np.float64).std(axis=0)
-    grid = np.ldexp(1.0, np.frexp(np.where(spread > 0, spread, 1.0))[1] - 5)
-    rounds = (spread > 0) & (np.abs(mean) < grid * 2.0**52)
-    return np.where(rounds, np.round(mean / grid) * grid, mean)
 
 
 def _root_mean_square(values: np.ndarray) -> float:
