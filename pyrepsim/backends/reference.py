@@ -43,6 +43,7 @@ __all__ = [
     "name",
     "narrow",
     "rows_view",
+    "shift_for",
     "spearman_sums",
     "stage",
 ]
@@ -69,7 +70,7 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
     return (int(bad[0]), -1) if len(bad) else None
 
 
-def _shift_for(block: np.ndarray) -> np.ndarray:
+def shift_for(block: np.ndarray) -> np.ndarray:
     """Near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself where it is constant.
 
     The low bits of the full mean, the same in every row, would leave the same rounding error in every product.

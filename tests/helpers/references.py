@@ -54,6 +54,16 @@ from .references_rsa import (
     rsa,
 )
 from .references_shape import Alignment, partially_whitened, procrustes, shape_metric
+from .references_spaces import (
+    concentricity,
+    eigenspace_overlap,
+    hard_matching,
+    magnitude,
+    metric_space_magnitude,
+    soft_matching,
+    uncentred_column_space,
+    uniformity,
+)
 
 __all__ = [
     "COMPARATORS",
