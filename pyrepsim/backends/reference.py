@@ -67,7 +67,7 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
     return (int(bad[0]), -1) if len(bad) else None
 
 
-def _shift_for(block: np.ndarray) -> np.ndarray:
+def shift_for(block: np.ndarray) -> np.ndarray:
     """Near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself where it is constant.
 
     The low bits of the full mean, the same in every row, would leave the same rounding error in every product.
