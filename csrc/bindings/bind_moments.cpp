@@ -2,7 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/array_view.h"
-#include "bindings/names.h"
+#include "bindings/words.h"
 #include "moments/moments.h"
 #include "moments/scan.h"
 

@@ -7,6 +7,8 @@
 #include "core/isa.h"
 
 void bind_moments(pybind11::module_& module);
+void bind_pairwise(pybind11::module_& module);
+void bind_ranks(pybind11::module_& module);
 
 PYBIND11_MODULE(_core, module) {
     module.doc() = "The compiled engine of pyrepsim. Use it through pyrepsim.backends.";
@@ -16,4 +18,6 @@ PYBIND11_MODULE(_core, module) {
         return names;
     });
     bind_moments(module);
+    bind_pairwise(module);
+    bind_ranks(module);
 }

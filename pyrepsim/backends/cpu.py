@@ -18,6 +18,9 @@ stage = list  # rows stay where they are
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row
 
+if not hasattr(_core, "Panels"):
+    from .reference_pairwise import *  # noqa: F403
+
 
 def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> _core.Moments:
     """The engine's accumulator, on the fastest instruction set here or the one named by PYREPSIM_ISA."""

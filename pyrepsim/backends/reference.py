@@ -12,8 +12,40 @@ from typing import Any
 import numpy as np
 
 from ..arrays import rows_view
+from .reference_pairwise import (
+    DistanceSweep,
+    HistogramSweep,
+    JointHistogramSweep,
+    NeighbourSweep,
+    Panels,
+    SumSweep,
+    kendall_counts,
+    mean_row,
+    midranks,
+    spearman_sums,
+    transformed,
+)
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name", "rows_view", "stage"]
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "kendall_counts",
+    "mean_row",
+    "midranks",
+    "name",
+    "rows_view",
+    "shift_for",
+    "spearman_sums",
+    "stage",
+    "transformed",
+]
 
 name = "reference"
 
@@ -35,17 +67,6 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
     against = rows[:, :1] if transform == "unit_centred" else np.zeros((1, 1), rows.dtype)
     bad = np.flatnonzero((rows == against).all(axis=1))
     return (int(bad[0]), -1) if len(bad) else None
-
-
-def transformed(rows: np.ndarray, kind: str) -> np.ndarray:
-    """t(x) in float64."""
-    rows = rows.astype(np.float64)
-    if kind == "unit_centred":
-        rows = rows - rows.mean(axis=1, keepdims=True)
-    if kind == "raw":
-        return rows
-    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # near 1: squares stay in range
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def shift_for(block: np.ndarray) -> np.ndarray:
