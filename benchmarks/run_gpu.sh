@@ -44,15 +44,14 @@ step() {
 wanted=" ${*:-roofline build test sanitize bench} "
 has() { [[ $wanted == *" $1 "* ]]; }
 
-gpu_tests=(tests/backends)
-[ -d tests/backends ] || gpu_tests=(tests/stats)
+gpu_tests=(tests/backends tests/cuda_emulation tests/stats)
 
 sanitizers() {
   local code=0 tool
   for tool in memcheck racecheck; do
     echo "-- $tool"
-    compute-sanitizer --tool "$tool" --error-exitcode 9 --launch-timeout 120 \
-      "$PYTHON" -m pytest -q -x -p no:cacheprovider -k "sanitize" "${gpu_tests[@]}" || code=$?
+    compute-sanitizer --tool "$tool" --error-exitcode 9 "$PYTHON" -m pytest -q -x -p no:cacheprovider \
+      -k "sanitize and cuda and not emulated" tests/backends || code=$?
   done
   return $code
 }

@@ -50,7 +50,7 @@ if(PYREPSIM_WERROR)
   target_compile_options(
     cuda_kernels PRIVATE -Werror=all-warnings "-Xptxas=-Werror,--warn-on-spills,--warn-on-local-memory-usage")
 endif()
-pybind11_add_module(_cuda MODULE ${cuda_bindings})
+pybind11_add_module(_cuda MODULE ${cuda_bindings} csrc/pairwise/metric.cpp)
 set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
 target_include_directories(_cuda PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
 target_link_libraries(_cuda PRIVATE cuda_kernels)

@@ -9,9 +9,27 @@ from typing import Any
 import numpy as np
 
 from pyrepsim.arrays import rows_view
-from pyrepsim.backends.cuda import moments, scan
+from pyrepsim.backends.cuda import moments, pairwise, scan
+from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
+from pyrepsim.backends.cuda.tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
 from tests.cuda_emulation.build import emulated_kernels
+
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "mean_row",
+    "name",
+    "rows_view",
+    "stage",
+]
 
 name = "cuda-emulated"
 
@@ -92,3 +110,11 @@ def first_directionless_row(rows, transform, _n_threads=1):
 
 def Moments(widths, pairs, *, rows, precision):
     return moments.Moments(device(), widths, pairs, rows=rows, precision=precision)
+
+
+def mean_row(rows, transform, _n_threads=1):
+    return pairwise.mean_row(device(), rows, transform)
+
+
+def Panels(rows, *, transform, shift, precision, blocks, n_threads=1):
+    return pairwise.Panels(device(), rows, transform=transform, shift=shift, precision=precision, blocks=blocks)

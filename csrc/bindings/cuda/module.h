@@ -20,6 +20,10 @@ inline cudaStream_t stream_at(std::uintptr_t address) { return reinterpret_cast<
 }  // namespace repsim::cuda
 
 void bind_cuda_moments(pybind11::module_& module);
+void bind_cuda_pairwise(pybind11::module_& module);
 
 // All kernels, for the module of the GPU and for the emulated one.
-inline void bind_cuda_kernels(pybind11::module_& module) { bind_cuda_moments(module); }
+inline void bind_cuda_kernels(pybind11::module_& module) {
+    bind_cuda_moments(module);
+    bind_cuda_pairwise(module);
+}

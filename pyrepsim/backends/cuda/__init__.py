@@ -13,11 +13,28 @@ import numpy as np
 
 from ...arrays import checked_rows
 from ...arrays import rows_view as host_rows_view
-from . import moments, scan
+from . import moments, pairwise, scan
 from .device import current_device, reason_without
+from .pairwise import SumSweep
 from .rows import DeviceRows
+from .tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name", "reason_without", "rows_view", "stage"]
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "mean_row",
+    "name",
+    "reason_without",
+    "rows_view",
+    "stage",
+]
 
 name = "cuda"
 
@@ -48,3 +65,20 @@ def first_directionless_row(
 def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> moments.Moments:
     """The accumulator on this process's device."""
     return moments.Moments(current_device(), widths, pairs, rows=rows, precision=precision)
+
+
+def mean_row(rows: np.ndarray | DeviceRows, transform: str, _n_threads: int = 1) -> np.ndarray:
+    return pairwise.mean_row(current_device(), rows, transform)
+
+
+def Panels(
+    rows: np.ndarray | DeviceRows,
+    *,
+    transform: str,
+    shift: np.ndarray | None,
+    precision: str,
+    blocks: np.ndarray,
+    n_threads: int = 1,  # noqa: ARG001 - the device has its own
+) -> pairwise.Panels:
+    """The rows of a layer, packed on this process's device."""
+    return pairwise.Panels(current_device(), rows, transform=transform, shift=shift, precision=precision, blocks=blocks)
