@@ -27,7 +27,7 @@ void visit(DType dtype, F&& f) {
     }
 }
 
-#ifdef __CUDACC__
+#ifndef REPSIM_CUDA_EMULATED
 __device__ __forceinline__ float widen(f16 x) {
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x.bits));

@@ -1,10 +1,10 @@
 // The one way to a kernel: launches are checked, and the same .cu compiles for the GPU and for the emulator of the tests.
 #pragma once
 
-#ifdef __CUDACC__
-#include <cuda_runtime.h>
+#ifdef REPSIM_CUDA_EMULATED
+#include <cuda_on_cpu.h>  // tests/cuda_emulation
 #else
-#include <cuda_on_cpu.h>  // tests/cuda_emulation, on the include path of that build alone
+#include <cuda_runtime.h>
 #endif
 
 #include <cstddef>
@@ -40,7 +40,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
 #define REPSIM_DYNAMIC_SHARED(type, array)                                 \
     extern __shared__ __align__(16) unsigned char repsim_dynamic_shared[]; \
     type* array = reinterpret_cast<type*>(repsim_dynamic_shared)
-#else
+#elif defined(REPSIM_CUDA_EMULATED)
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             cudaStream_t, Arguments... arguments) {

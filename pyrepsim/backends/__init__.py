@@ -7,7 +7,8 @@ A backend is a module with
 * ``first_nonfinite(rows, n_threads)`` and ``first_directionless_row(rows, transform, n_threads)``:
   the (row, column) that must not enter a sum, or None;
 * ``Moments(widths, pairs, rows=, precision=)``: ``update(chunk, n_threads)``, ``get_state(complete)``,
-  ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums (stats/state.py gives the formulas).
+  ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums (stats/state.py gives the formulas);
+* ``narrow(rows, out, sums, n_summed)``: rows to the type of a store (narrowing.py).
 """
 
 from __future__ import annotations

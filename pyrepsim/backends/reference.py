@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import rows_view
+from .narrowing import narrow
 from .reference_pairwise import (
     DistanceSweep,
     HistogramSweep,
@@ -40,9 +41,12 @@ __all__ = [
     "mean_row",
     "midranks",
     "name",
+    "narrow",
     "rows_view",
+    "shift_for",
     "spearman_sums",
     "stage",
+    "transformed",
 ]
 
 name = "reference"

@@ -6,17 +6,15 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DegenerateError, OptionError
+from ..pairwise import PairwiseEngine
 from ..stats.pair import Pair
 from .base import RIGID, Invariance, Measure, Result
 from .entries import chunks, mean_row, mean_square, unit_rows
-
-if TYPE_CHECKING:
-    from ..pairwise import PairwiseEngine
 
 __all__ = ["Concentricity", "Magnitude", "Uniformity"]
 

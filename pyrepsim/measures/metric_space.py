@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..errors import DegenerateError, OptionError
+from ..pairwise import PairwiseEngine, pdist
 from .base import RIGID, SIMILARITY, Invariance
 from .geometry import _Difference
-
-if TYPE_CHECKING:
-    from ..pairwise import PairwiseEngine
 
 __all__ = ["MetricSpaceMagnitude"]
 
@@ -61,7 +58,9 @@ class MetricSpaceMagnitude(_Difference):
             raise DegenerateError(
                 f"{self} solves an n x n system: at most {MOST_ROWS:,} rows, got {n:,}. Draw a sample of the rows."
             )
-        distances = engine.pdist(x, "euclidean", precision="fp64")
+        distances = pdist(
+            x, "euclidean", precision="fp64", backend=engine.backend.name, n_threads=engine.n_threads, progress=False
+        )
         scale = (self.relative and math.sqrt(float(np.mean(np.square(distances))))) or 1.0
         similarity, distinct = _similarity(distances, n, self.t / scale)
         with threadpool_limits(1, user_api="blas"):  # the same bits however many threads there are

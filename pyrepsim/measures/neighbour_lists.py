@@ -10,15 +10,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import DegenerateError, OptionError
+from ..pairwise import PairwiseEngine, nearest
 from .base import SIMILARITY, Invariance, Measure, Result, one_of
-
-if TYPE_CHECKING:
-    from ..pairwise import PairwiseEngine
 
 __all__ = ["Common", "Lists", "common"]
 
@@ -108,7 +106,7 @@ class _NeighbourMeasure(Measure):
                 "rows. Pass more samples or a smaller k."
             )
         # one neighbour more, where there is one, shows whether the last place was shared
-        indices, values = engine.knn(x, min(self.k + 1, len(x) - 1), self.near)
+        indices, values = nearest(engine, x, min(self.k + 1, len(x) - 1), self.near)
         equal = values[:, 1:] == values[:, :-1]
         ties = int(np.count_nonzero(equal.any(axis=1) if self.ordered else equal[:, self.k - 1 :].any(axis=1)))
         indices = np.ascontiguousarray(indices[:, : self.k])

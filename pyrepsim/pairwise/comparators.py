@@ -154,7 +154,7 @@ def _root_of(gram: np.ndarray) -> np.ndarray:
 def _vector(rdm: Any, name: str) -> np.ndarray:
     given = np.asarray(rdm)
     if given.ndim == 2 and given.shape[0] == given.shape[1] and given.shape[0] >= 2:
-        if not np.allclose(given, given.T, rtol=1e-5, atol=0):
+        if not np.allclose(given, given.T, rtol=1e-5, atol=0, equal_nan=True):
             raise ShapeError(f"a square RDM must be symmetric: {name} is not. Pass its condensed form, i < j.")
         given = given[np.triu_indices(len(given), 1)]
     if given.ndim != 1 or len(given) == 0 or math.comb(_n_of(given), 2) != len(given):

@@ -17,6 +17,7 @@ from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError
 from ..progress import progress_bar
 from ..units import bytes_in_words
 from .metrics import Metric, metric_named
+from .shifts import on_grid
 from .whitening import whiten
 
 __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
@@ -148,6 +149,8 @@ class PairwiseEngine:
             n_rows = [len(view) for view in views]
             means = [self.backend.mean_row(view, chosen.transform, self.n_threads) for view in views]
             shift = np.sum([n * mean for n, mean in zip(n_rows, means, strict=True)], axis=0) / sum(n_rows)
+            if chosen.transform == "raw":
+                shift = on_grid(shift, np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
         return views, shift
 
     def run(self, sweep: Any, desc: str) -> Any:

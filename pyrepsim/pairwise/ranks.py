@@ -104,7 +104,8 @@ def _by_tables(
         else:
             value = product / math.sqrt(xx) / math.sqrt(yy)
             s, t = math.sqrt(within[i] / (within[i] + xx)), math.sqrt(within[j] / (within[j] + yy))
-            bound = s + t + s * t + abs(value) * (s * s + t * t) / 2
+            # 1 - |b||c| / (|r||s|) <= 1 - (1 - max(s, t)^2)
+            bound = s + t + s * t + abs(value) * max(s, t) ** 2
         found.append((value, {"ranks": "histogram", "bins": bins, "bound": bound + _TABLE_ROUNDING}))
     return found
 

@@ -74,8 +74,9 @@ class EmulatedDevice:
     def synchronize(self) -> None:
         pass
 
-    def add_product(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-        out += left.T @ right
+    def add_products(self, jobs: Any) -> None:
+        for left, right, out in jobs:
+            out += left.T @ right
 
     def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         return self.to_device(left.transpose(0, 2, 1) @ right)
@@ -83,6 +84,9 @@ class EmulatedDevice:
     def take(self, views: Any) -> list[DeviceRows]:
         bits = [view.view(np.uint16) if view.dtype.name == "bfloat16" else view for view in map(np.asarray, views)]
         return [DeviceRows(self.to_device(b), view.dtype, ours=True) for b, view in zip(bits, views, strict=True)]
+
+    def rows_were_read(self) -> None:
+        pass
 
     def largest_indices(self, shape: Any) -> np.ndarray:
         return self.to_device(np.full(shape, np.iinfo(np.uint64).max, np.uint64))

@@ -61,6 +61,15 @@ def test_bits_tell_one_changed_entry(data):
     assert bits(summed(changed, y)) != bits(summed(x, y))
 
 
+def test_a_shift_that_is_no_float32():
+    """Means of 2^24 sd: the grid of the shift is finer than float32 there, so rows are not shifted in float32."""
+    rng = np.random.default_rng(2)
+    x, y = (np.float32(2.0**24 + rng.integers(-3, 4, (N, d))) for d in (D_X, D_Y))
+    one = summed(x, y, precision="fp32")
+    assert any(np.any(c != np.float32(c)) for c in one.state("raw").shift)
+    assert bits(summed(x, y, chunk=7, precision="fp32")) == bits(one)
+
+
 @pytest.mark.parametrize("backend", ["cpu", *CUDA])
 def test_memory_layout(data, tmp_path, backend):
     x, y = data
