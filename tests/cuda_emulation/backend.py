@@ -39,6 +39,7 @@ class EmulatedDevice:
 
     name = "emulated"
     stream = copy_stream = 0
+    block_rows = 512  # so that a few rows are several blocks
 
     def __init__(self) -> None:
         self.kernels = emulated_kernels()
