@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_gpu --roofline roofline.json --out bench.json [case ...]
 
-Times are medians by the host's clock, the device idle before and after. Fractions are of gpu_roofline's ceilings, for the
-operations that the result needs: 2 d for each pair of rows and layer. Rivals run on the same device.
+Times are medians by the host's clock, the device idle before and after. Fractions are of gpu_roofline's ceilings, for
+the operations that the result needs: 2 d for each pair of rows and layer. Rivals run on the same device.
 """
 
 from __future__ import annotations

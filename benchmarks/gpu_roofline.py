@@ -71,7 +71,6 @@ def products(size: int = 8192) -> dict[str, float]:
 def tile_products(depth: int = 768, rows: int = 65_536) -> dict[str, float]:
     """TFLOP/s of fp16 tiles with float32 results: operands walk over ``rows`` rows, results stay where they are."""
     import cupy
-    import torch
     from cupy_backends.cuda.libs import cublas
 
     u = cupy.random.standard_normal((rows, depth), dtype=cupy.float32).astype(cupy.float16)
