@@ -188,7 +188,10 @@ class Moments:
             "norms": device.to_host(sums.norms),
             "pending": [
                 np.concatenate(
-                    [np.zeros((0, w)), *(np.asarray(chunk[side], np.float64) for chunk in self._pending if not complete)]
+                    [
+                        np.zeros((0, w)),
+                        *(np.asarray(chunk[side], np.float64) for chunk in self._pending if not complete),
+                    ]
                 )
                 for side, w in enumerate(self.widths)
             ],
