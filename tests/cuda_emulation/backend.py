@@ -1,4 +1,4 @@
-"""The backend "cuda-emulated": pyrepsim.backends.cuda over NumPy memory and the kernels of csrc/cuda compiled by g++."""
+"""The backend "cuda-emulated": pyrepsim.backends.cuda over NumPy memory and the kernels as compiled by g++."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Builds the emulated kernels with CMake, into build/ of this repository; again only where something changed.
 
-PYREPSIM_EMULATION_SANITIZE=address builds them with AddressSanitizer, whose library must then be preloaded (.ci/emulation).
+PYREPSIM_EMULATION_SANITIZE=address builds them with AddressSanitizer, whose library is preloaded then (.ci/emulation).
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def build(sanitize: str = "", target: str = "_cuda_emulated") -> Path:
 @cache
 def emulated_kernels() -> ModuleType:
     """The module _cuda_emulated, built if need be."""
-    path = build(os.environ.get("PYREPSIM_EMULATION_SANITIZE", "")) / f"_cuda_emulated{sysconfig.get_config_var('EXT_SUFFIX')}"
+    folder = build(os.environ.get("PYREPSIM_EMULATION_SANITIZE", ""))
+    path = folder / f"_cuda_emulated{sysconfig.get_config_var('EXT_SUFFIX')}"
     spec = importlib.util.spec_from_file_location("_cuda_emulated", path)
     assert spec is not None
     assert spec.loader is not None

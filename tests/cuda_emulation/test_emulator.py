@@ -1,4 +1,4 @@
-"""The emulator finds what it is for: planted races in some order of threads, planted overruns under AddressSanitizer."""
+"""The emulator finds what it is for: planted races in some order of threads, overruns under AddressSanitizer."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Streaming moments on a device: the sums of stats/state.py, rows in, products by cuBLAS.
 
-Rows are cut into blocks (`device.block_rows`, 8192) from the start of the stream, whatever the chunks. The rows of a block are converted,
-transformed and shifted into a buffer as they come; when it is full its products are added to float64 sums, by calls whose
-shapes never differ. So the bits depend on the rows and the kind of device alone.
+Rows are cut into blocks of `device.block_rows` (8192) from the start of the stream, whatever the chunks. The rows of a
+block are converted, transformed and shifted into a buffer as they come; when it is full its products are added to float64
+sums, by calls whose shapes never differ. So the bits depend on the rows and the kind of device alone.
 
 ``precision="fp32"`` multiplies shifted rows of float32 in float32 over 256 rows at a time and adds those products in
 float64, as the CPU engine does.
@@ -179,6 +179,7 @@ class Moments:
                 self._add(sums, self._n_pending)
         if shift is None:
             shift = [np.zeros(w) for w in self.widths]
+        unsaved = [] if complete else self._pending
         return {
             "n_samples": self.n_samples,
             "shift": [c.copy() for c in shift],
@@ -187,12 +188,7 @@ class Moments:
             "weighted": [device.to_host(one) for one in sums.weighted],
             "norms": device.to_host(sums.norms),
             "pending": [
-                np.concatenate(
-                    [
-                        np.zeros((0, w)),
-                        *(np.asarray(chunk[side], np.float64) for chunk in self._pending if not complete),
-                    ]
-                )
+                np.concatenate([np.zeros((0, w)), *(np.asarray(c[side], np.float64) for c in unsaved)])
                 for side, w in enumerate(self.widths)
             ],
         }
