@@ -58,12 +58,10 @@ class Device:
     block_rows = 8192
 
     def __init__(self, kernels: ModuleType) -> None:
-        import cupy
-        from cupy_backends.cuda.libs import cublas
-
+        cupy: Any = importlib.import_module("cupy")
         self.kernels = kernels
-        self._cupy: Any = cupy
-        self._dgemm: Any = cublas.dgemm
+        self._cupy = cupy
+        self._dgemm: Any = importlib.import_module("cupy_backends.cuda.libs.cublas").dgemm
         self._one = np.ones(1)
         with cupy.cuda.Device(0):
             self._compute = cupy.cuda.Stream(non_blocking=True)

@@ -1,8 +1,8 @@
 """Streaming moments on a device: the sums of stats/state.py, rows in, products by cuBLAS.
 
 Rows are cut into blocks of `device.block_rows` (8192) from the start of the stream, whatever the chunks. The rows of a
-block are converted, transformed and shifted into a buffer as they come; when it is full its products are added to float64
-sums, by calls whose shapes never differ. So the bits depend on the rows and the kind of device alone.
+block are converted, transformed and shifted into a buffer as they come; when it is full its products are added to
+float64 sums, by calls whose shapes never differ. So the bits depend on the rows and the kind of device alone.
 
 ``precision="fp32"`` multiplies shifted rows of float32 in float32 over 256 rows at a time and adds those products in
 float64, as the CPU engine does.
@@ -33,8 +33,8 @@ class _Sums:
         self.products, self.cross, self.weighted, self.norms = products, cross, weighted, norms
 
     def copy(self) -> _Sums:
-        every = (self.products, self.cross, self.weighted)
-        return _Sums(*([one.copy() for one in sums] for sums in every), self.norms.copy())
+        products, cross, weighted = ([one.copy() for one in s] for s in (self.products, self.cross, self.weighted))
+        return _Sums(products, cross, weighted, self.norms.copy())
 
 
 class Moments:
@@ -155,7 +155,7 @@ class Moments:
             self._add_parts(blocks[i], blocks[j], out)
 
     def _add_parts(self, left: Any, right: Any, out: Any) -> None:
-        """out += sum over parts of left^T right, the parts made in float32, a few at a time, and added in their order."""
+        """out += sum over parts of left^T right: made in float32, a few at a time, and added in their order."""
         device, together = self._device, max(1, _PRODUCT_BYTES // (4 * out.size))
         for begin in range(0, len(left), together):
             parts = device.products(left[begin : begin + together], right[begin : begin + together])
@@ -196,10 +196,9 @@ class Moments:
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over what `get_state(complete=False)` gave."""
         device, n_pending = self._device, len(state["pending"][0])
-        self._sums = _Sums(
-            *([device.to_device(np.array(one)) for one in state[name]] for name in ("products", "cross", "weighted")),
-            device.to_device(np.array(state["norms"])),
-        )
+        names = ("products", "cross", "weighted")
+        products, cross, weighted = ([device.to_device(np.array(one)) for one in state[name]] for name in names)
+        self._sums = _Sums(products, cross, weighted, device.to_device(np.array(state["norms"])))
         self._pending.clear()
         self._n_pending = self._n_prepared = 0
         self._n_done = int(state["n_samples"]) - n_pending
