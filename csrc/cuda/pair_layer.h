@@ -36,7 +36,8 @@ struct PairLayer {
     double low = 0, bin_scale = 0;  // bin of v: floor((v - low) * bin_scale), within [0, bins)
     const float* table = nullptr;
     int bins = 0;
-    double origin = 0;       // subtracted after the map
+    double origin = 0;        // subtracted after the map
+    double noise_scale = 1;   // a power of two: entries times this are near 1 (pair_fused.h)
     void* tile = nullptr;    // [tile_rows][tile_cols]: where the products go
 };
 
