@@ -44,7 +44,8 @@ __device__ __forceinline__ void barrier_wait(std::uint64_t* barrier, unsigned ph
 __device__ __forceinline__ void fence_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 
 // A box of the tensor at (column, row) into shared memory.
-__device__ __forceinline__ void copy_box(void* to, const CUtensorMap* map, int column, int row, std::uint64_t* barrier) {
+__device__ __forceinline__ void copy_box(void* to, const CUtensorMap* map, int column, int row,
+                                         std::uint64_t* barrier) {
     asm volatile(
         "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(
             shared_address(to)),

@@ -17,14 +17,14 @@ void run_fused(const FusedSums&, cudaStream_t) { throw std::logic_error("the emu
 namespace repsim::cuda {
 namespace {
 
-constexpr int kDepth = 64;                                   // halves of a row in one stage: 128 bytes, one swizzle
+constexpr int kDepth = 64;  // halves of a row in one stage: 128 bytes, one swizzle
 constexpr int kStages = 4;
-constexpr int kThreads = 384, kWarpgroups = 2;               // the first 128 threads feed, the others multiply
+constexpr int kThreads = 384, kWarpgroups = 2;  // the first 128 threads feed, the others multiply
 constexpr int kLeftBytes = kFusedRows * kDepth * 2, kRightBytes = kFusedCols * kDepth * 2;
 constexpr int kStageBytes = kLeftBytes + kRightBytes;
-constexpr int kBoxRows = 128;                                // of one copy
-constexpr int kEntries = 128;                                // of a thread and layer
-constexpr int kSharedBytes = kStages * kStageBytes + 1024;   // stages begin at multiples of 1024
+constexpr int kBoxRows = 128;                               // of one copy
+constexpr int kEntries = 128;                               // of a thread and layer
+constexpr int kSharedBytes = kStages * kStageBytes + 1024;  // stages begin at multiples of 1024
 
 struct FusedArgs {
     CUtensorMap maps[2];
@@ -105,7 +105,8 @@ __device__ __forceinline__ void half_squared_distances(const LayerTile<float>& l
         while (lanes != 0) {
             const int source = __ffs(static_cast<int>(lanes)) - 1;
             lanes &= lanes - 1;
-            const float again = half_distance(layer, __shfl_sync(kAllLanes, i, source), __shfl_sync(kAllLanes, j, source));
+            const float again =
+                half_distance(layer, __shfl_sync(kAllLanes, i, source), __shfl_sync(kAllLanes, j, source));
             h = lane == source ? again : h;
         }
 #pragma unroll
@@ -161,8 +162,8 @@ __device__ __forceinline__ void add_entries(const float (&v)[kEntries], const un
 template <bool kCross>
 __device__ __forceinline__ void reduce(const FusedArgs& args, const float (&v)[kEntries],
                                        const unsigned (&other)[kEntries / 2], const Mine& mine, int row, int col,
-                                       double (*of_warp)[4], int barrier, double unscale,
-                                       double* out_first, double* out_second, double* out_cross) {
+                                       double (*of_warp)[4], int barrier, double unscale, double* out_first,
+                                       double* out_second, double* out_cross) {
     constexpr int n_stats = kCross ? 3 : 2;
     const int thread = static_cast<int>(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
     const int last_row = static_cast<int>(args.rows_of_cut[row / kFusedRowCut + 1]);
@@ -210,8 +211,7 @@ __device__ __forceinline__ void feed(const FusedArgs& args, unsigned char* stage
                 hopper::barrier_expect(&full[ring.stage], kStageBytes);
                 unsigned char* to = stages + ring.stage * kStageBytes;
                 const int k = chunk * kDepth;
-                hopper::copy_box(to, &args.maps[l], args.left_offsets[l] + k, place.row,
-                                 &full[ring.stage]);
+                hopper::copy_box(to, &args.maps[l], args.left_offsets[l] + k, place.row, &full[ring.stage]);
                 for (int part = 0; part < kFusedCols / kBoxRows; ++part)
                     hopper::copy_box(to + kLeftBytes + part * kBoxRows * kDepth * 2, &args.maps[l], k,
                                      place.col + part * kBoxRows, &full[ring.stage]);
@@ -317,10 +317,10 @@ CUtensorMap map_of(const PairLayer& layer, std::int64_t n) {
     const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(layer.operand_stride), static_cast<cuuint64_t>(n)};
     const cuuint64_t strides[1] = {static_cast<cuuint64_t>(layer.operand_stride) * 2};
     const cuuint32_t box[2] = {kDepth, kBoxRows}, steps[2] = {1, 1};
-    const CUresult error = encoder()(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, const_cast<void*>(layer.left.operand),
-                                     sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                     CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                                     CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    const CUresult error =
+        encoder()(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, const_cast<void*>(layer.left.operand), sizes, strides, box,
+                  steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (error != CUDA_SUCCESS)
         throw std::runtime_error("CUDA: cuTensorMapEncodeTiled failed with code " + std::to_string(error));
     return map;
@@ -338,7 +338,8 @@ bool fused_available(Metric metric, int depth) {
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
     if (major != 9 || minor != 0 || depth < kDepth || encoder() == nullptr) return false;
     cudaFuncAttributes attributes;
-    return cudaFuncGetAttributes(&attributes, fused_sums<false, false>) == cudaSuccess && attributes.binaryVersion == 90;
+    return cudaFuncGetAttributes(&attributes, fused_sums<false, false>) == cudaSuccess &&
+           attributes.binaryVersion == 90;
 }
 
 void run_fused(const FusedSums& sums, cudaStream_t stream) {

@@ -60,7 +60,8 @@ __device__ __forceinline__ void sum_window(const SumArgs<Real, kLayers>& args, i
 
 // One block for each strip pair of the tile; its segment pairs one after another.
 template <class Real, int kLayers>
-__global__ void __launch_bounds__(kEpilogueThreads, sizeof(Real) == 8 ? 1 : 2) tile_sums(const __grid_constant__ SumArgs<Real, kLayers> args) {
+__global__ void __launch_bounds__(kEpilogueThreads, sizeof(Real) == 8 ? 1 : 2)
+    tile_sums(const __grid_constant__ SumArgs<Real, kLayers> args) {
     constexpr int n_stats = kStats<kLayers>;
     __shared__ double of_warp[n_stats][kEpilogueWarps];
     const std::int64_t strip_row = args.place.first_row / kStrip + blockIdx.y;
@@ -218,7 +219,7 @@ PairSums::PairSums(SweepShape shape, std::vector<PairLayer> layers, std::vector<
             if (first_pair_[layer] < 0) first_pair_[layer] = static_cast<int>(p);
     for (std::size_t t = 0; t + 1 < segments_.of_tile_row.size(); ++t)
         partial_rows_ = std::max(partial_rows_, segments_.of_tile_row[t + 1] - segments_.of_tile_row[t]);
-    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) products_.push_back(std::make_unique<Products>(blas));
+    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) products_.emplace_back(blas, static_cast<int>(lane));
 }
 
 void PairSums::run(std::int64_t task, cudaStream_t stream) {
@@ -245,13 +246,14 @@ void PairSums::run_typed(std::int64_t task, cudaStream_t stream) {
 
 template <class Real>
 void PairSums::add_tile(std::int64_t task, std::int64_t col, std::size_t lane, cudaStream_t stream) {
-    const TilePlace place{shape_.metric,          true,           shape_.tile_cols, task * shape_.tile_rows,
+    const TilePlace place{shape_.metric,          true,          shape_.tile_cols, task * shape_.tile_rows,
                           col * shape_.tile_cols, shape_.n_left, shape_.n_right};
     const dim3 grid(shape_.tile_cols / kStrip, shape_.tile_rows / kStrip);
     std::vector<LayerTile<Real>> tiles;
     for (PairLayer layer : layers_) {
-        layer.tile = static_cast<Real*>(layer.tile) + lane * static_cast<std::size_t>(shape_.tile_rows) * shape_.tile_cols;
-        products_[lane]->make(layer, shape_, place.first_row, place.first_col, stream);
+        layer.tile =
+            static_cast<Real*>(layer.tile) + lane * static_cast<std::size_t>(shape_.tile_rows) * shape_.tile_cols;
+        products_[lane].make(layer, shape_, place.first_row, place.first_col, stream);
         tiles.push_back(layer_tile<Real>(layer));
     }
     const int n_layers = static_cast<int>(layers_.size());
@@ -260,15 +262,15 @@ void PairSums::add_tile(std::int64_t task, std::int64_t col, std::size_t lane, c
         const auto [i, j] = pairs_[p];
         const bool own_i = first_pair_[i] == p, own_j = first_pair_[j] == p;
         launch("tile_sums", tile_sums<Real, 2>, grid, dim3(kEpilogueThreads), 0, stream,
-               SumArgs<Real, 2>{{tiles[i], tiles[j]},
-                                place,
-                                segments_.row_begin,
-                                segments_.rows_of_cut,
-                                segments_.n_col_segments,
-                                first_segment,
-                                {own_i ? partial(i) : nullptr, own_j ? partial(j) : nullptr,
-                                 own_i ? partial(n_layers + i) : nullptr, own_j ? partial(n_layers + j) : nullptr,
-                                 partial(2 * n_layers + p)}});
+               SumArgs<Real, 2>{
+                   {tiles[i], tiles[j]},
+                   place,
+                   segments_.row_begin,
+                   segments_.rows_of_cut,
+                   segments_.n_col_segments,
+                   first_segment,
+                   {own_i ? partial(i) : nullptr, own_j ? partial(j) : nullptr, own_i ? partial(n_layers + i) : nullptr,
+                    own_j ? partial(n_layers + j) : nullptr, partial(2 * n_layers + p)}});
     }
     for (int l = 0; l < n_layers; ++l) {
         if (first_pair_[l] < 0)

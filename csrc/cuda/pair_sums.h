@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,8 +16,9 @@ namespace repsim::cuda {
 // Rows [0, n) cut at block boundaries and at multiples of a number of rows, columns likewise, so that a pair of segments
 // lies in one pair of blocks. Addresses are of device memory.
 struct Segments {
-    const std::int64_t *row_begin = nullptr, *col_begin = nullptr;          // first rows, and n
-    const std::int64_t *rows_of_cut = nullptr, *cols_of_cut = nullptr;      // first segment of each multiple, and their number
+    const std::int64_t *row_begin = nullptr, *col_begin = nullptr;  // first rows, and n
+    const std::int64_t *rows_of_cut = nullptr,
+                       *cols_of_cut = nullptr;  // first segment of each multiple, and their number
     const std::int64_t *rows_of_block = nullptr, *cols_of_block = nullptr;  // ... of each block
     std::vector<std::int64_t> of_tile_row;       // first segment of each row of tiles, and their number
     std::vector<std::int64_t> block_of_segment;  // of rows
@@ -29,10 +29,10 @@ struct Segments {
 // fixed place for each pair of segments and are added in a fixed order: results are bit-identical from run to run.
 class PairSums {
   public:
-    struct Memory {                  // in device memory, zeroed by the caller
-        double* sums = nullptr;      // [2 layers + pairs][n_blocks][n_blocks]: v of each layer, v^2 of each, products
-        double* partial = nullptr;   // [2 layers + pairs][segments of a row of tiles][n_segments]
-        double* rows = nullptr;      // [layers][n]: sum over s != r of v_rs; null when not wanted, as the next two
+    struct Memory {                 // in device memory, zeroed by the caller
+        double* sums = nullptr;     // [2 layers + pairs][n_blocks][n_blocks]: v of each layer, v^2 of each, products
+        double* partial = nullptr;  // [2 layers + pairs][segments of a row of tiles][n_segments]
+        double* rows = nullptr;     // [layers][n]: sum over s != r of v_rs; null when not wanted, as the next two
         double* row_partial = nullptr;  // [layers][n_strips][tile_rows]
         double* col_partial = nullptr;  // [layers][tile_rows / kStrip][n_strips * kStrip]
     };
@@ -68,7 +68,7 @@ class PairSums {
     Memory memory_;
     bool fused_;
     Lanes lanes_;
-    std::vector<std::unique_ptr<Products>> products_;  // of each lane
+    std::vector<Products> products_;  // of each lane
 };
 
 }  // namespace repsim::cuda

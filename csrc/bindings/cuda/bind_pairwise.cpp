@@ -84,9 +84,9 @@ SweepShape shape_of(const py::dict& fields) {
     shape.n_right = get<std::int64_t>(fields, "n_right");
     shape.tile_rows = get<int>(fields, "tile_rows");
     shape.tile_cols = get<int>(fields, "tile_cols");
-    REPSIM_CHECK(shape.tile_rows > 0 && shape.tile_cols > 0 && shape.tile_rows % kStrip == 0 &&
-                     shape.tile_cols % kStrip == 0,
-                 "tiles of the GPU must be a multiple of " << kStrip << " high and wide");
+    REPSIM_CHECK(
+        shape.tile_rows > 0 && shape.tile_cols > 0 && shape.tile_rows % kStrip == 0 && shape.tile_cols % kStrip == 0,
+        "tiles of the GPU must be a multiple of " << kStrip << " high and wide");
     return shape;
 }
 
@@ -132,7 +132,8 @@ void bind_cuda_pairwise(py::module_& module) {
         "pack_pairs",
         [](Address u, std::int64_t rows, int cols, const std::string& precision, std::int64_t stride, Address values,
            Address operand, Address half_squares, Address scales, Address stream) {
-            const PackTarget target{pair_precision(precision), stride, pointer<void>(values), pointer<void>(operand),
+            const PackTarget target{pair_precision(precision),   stride,
+                                    pointer<void>(values),       pointer<void>(operand),
                                     pointer<void>(half_squares), pointer<void>(scales)};
             py::gil_scoped_release released;
             pack_pairs(pointer<const double>(u), rows, cols, target, stream_at(stream));
