@@ -104,6 +104,25 @@ class Bench:
                 facts[f"tile {side} lanes {lanes} of bf16 roof"] = self.fraction(self.useful_tflops(self.n, seconds))
         return facts
 
+    def rsa_fused(self) -> dict[str, Any]:
+        """The fused kernel beside tiles and epilogue: time, and the difference of r."""
+        facts: dict[str, Any] = {}
+        for n in (5000, self.n):
+            for metric in ("cosine", "euclidean"):
+                for precision in ("fast", "fp32"):
+                    panels, found = self.panels(metric, precision, n), []
+                    for fused in (False, True):
+                        sweep, run = self.sums(panels, metric, fused=fused)
+                        seconds = seconds_of(run, 3)
+                        sweep, run = self.sums(panels, metric, fused=fused)
+                        run()
+                        found.append(pearson(sweep.result()))
+                        name = f"n={n} {metric} {precision} {'fused' if sweep.fused else 'tiles'}"
+                        facts[f"{name} seconds"] = seconds
+                        facts[f"{name} of bf16 roof"] = self.fraction(self.useful_tflops(n, seconds))
+                    facts[f"n={n} {metric} {precision} difference of r"] = abs(found[0] - found[1])
+        return facts
+
     def rsa_pearson(self) -> dict[str, Any]:
         """Time at n rows; error of r against float64 at n / 4."""
         facts: dict[str, Any] = {}
