@@ -8,19 +8,31 @@ import pytest
 import pyrepsim
 from pyrepsim.measures import (
     CCA,
+    CKNNA,
     GULP,
     PWCCA,
     RSA,
     RV2,
     SVCCA,
+    Concentricity,
+    CycleKNN,
     DistanceCorrelation,
+    EigenspaceOverlap,
     Invariance,
+    JaccardKNN,
     KernelCKA,
     LinearCKA,
     LinearPredictivity,
+    Magnitude,
+    Matching,
     MaxCorrelation,
+    MetricSpaceMagnitude,
+    MutualKNN,
     Procrustes,
+    RankSimilarity,
+    SecondOrderCosine,
     ShapeMetric,
+    Uniformity,
     all_measures,
     parse_measure,
 )
@@ -48,6 +60,23 @@ MEASURES = [
     RSA(compare="cosine"),
     RSA(compare="cosine_cov"),
     RSA(metric="sqeuclidean", compare="cosine_cov"),
+    EigenspaceOverlap(),
+    EigenspaceOverlap(centred=True),
+    Matching(),
+    Matching(kind="soft", signed=False),
+    *(MutualKNN(k=15, metric=m) for m in ("cosine", "correlation", "euclidean", "manhattan", "chebyshev", "dot")),
+    JaccardKNN(),
+    RankSimilarity(metric="euclidean"),
+    CycleKNN(),
+    CKNNA(),
+    CKNNA(metric="dot"),
+    SecondOrderCosine(),
+    Concentricity(),
+    Magnitude(),
+    MetricSpaceMagnitude(),
+    MetricSpaceMagnitude(t=0.5, relative=False),
+    Uniformity(),
+    Uniformity(t=0.1, unit=False),
     RSA(metric="sqeuclidean", compare="corr_cov"),
     RSA(metric="cosine", method="tiles"),
     *(RSA(metric=metric) for metric in ("euclidean", "angular", "manhattan", "chebyshev", "mahalanobis")),
@@ -136,6 +165,10 @@ def test_identical_inputs_score_what_theory_says(measure, pair):
         assert abs(value) <= 1e-7  # an angle near zero keeps half the digits of its cosine
     elif isinstance(measure, GULP):
         assert abs(value) <= 1e-10
+    elif isinstance(measure, Concentricity | Magnitude | MetricSpaceMagnitude | Uniformity):
+        assert value == 0.0  # differences
+    elif isinstance(measure, CycleKNN):
+        assert 0.5 < value < 1.0  # the way back is not the way there
     elif isinstance(measure, RSA) and measure.compare == "euclidean":
         assert value == 0.0
     elif isinstance(measure, LinearCKA | RV2):
