@@ -2,7 +2,11 @@
 #include <pybind11/stl.h>
 
 #include "bindings/array_view.h"
+<<<<<<< HEAD
 #include "bindings/words.h"
+=======
+#include "bindings/names.h"
+>>>>>>> cudapairs
 #include "moments/moments.h"
 #include "moments/scan.h"
 
@@ -12,13 +16,6 @@ using namespace repsim;
 namespace {
 
 using Dense = py::array_t<double, py::array::c_style>;
-
-Precision precision_from_name(const std::string& name) {
-    if (name == "fp32") return Precision::fp32;
-    if (name == "fp64") return Precision::fp64;
-    REPSIM_CHECK(false, "precision must be fp32 or fp64: got " << name);
-    return Precision::fp64;
-}
 
 py::object entry(BadEntry bad) {
     if (bad.row < 0) return py::none();

@@ -6,6 +6,7 @@
 
 #include "core/isa.h"
 
+void bind_convert(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
 void bind_pairwise(pybind11::module_& module);
 void bind_ranks(pybind11::module_& module);
@@ -18,6 +19,7 @@ PYBIND11_MODULE(_core, module) {
         for (repsim::Isa isa : repsim::available_isas()) names.push_back(repsim::isa_name(isa));
         return names;
     });
+    bind_convert(module);
     bind_moments(module);
     bind_pairwise(module);
     bind_ranks(module);

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "gemm/convert.h"
+#include "convert/widen.h"
 #include "gemm/micro_kernel.h"
 
 namespace repsim {

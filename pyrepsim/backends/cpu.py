@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import _core
+from ..arrays import rows_view
 from ..errors import OptionError
 
 __all__ = [
@@ -24,10 +25,15 @@ __all__ = [
     "mean_row",
     "midranks",
     "name",
+    "narrow",
+    "rows_view",
     "spearman_sums",
+    "stage",
 ]
 
 name = "cpu"
+
+stage = list  # rows stay where they are
 
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row
@@ -40,6 +46,11 @@ NeighbourSweep = _core.NeighbourSweep
 midranks = _core.midranks
 spearman_sums = _core.spearman_sums
 kendall_counts = _core.kendall_counts
+
+
+def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed: int) -> tuple[float, float]:
+    """Rows of a store's shard to the type of ``out``; see backends/narrowing.py, which says the same in NumPy."""
+    return _core.narrow(rows, out, sums, n_summed, isa=_isa())
 
 
 def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> _core.Moments:

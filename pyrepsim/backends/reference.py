@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import rows_view
+from .narrowing import narrow
 from .reference_pairwise import (
     DistanceSweep,
     HistogramSweep,
@@ -39,10 +41,17 @@ __all__ = [
     "mean_row",
     "midranks",
     "name",
+    "narrow",
+    "rows_view",
+    "shift_for",
     "spearman_sums",
+    "stage",
+    "transformed",
 ]
 
 name = "reference"
+
+stage = list  # rows stay where they are
 
 BLOCK_ROWS = 256
 
@@ -62,7 +71,7 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
     return (int(bad[0]), -1) if len(bad) else None
 
 
-def _shift_for(block: np.ndarray) -> np.ndarray:
+def shift_for(block: np.ndarray) -> np.ndarray:
     """Near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself where it is constant.
 
     The low bits of the full mean, the same in every row, would leave the same rounding error in every product.

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DegenerateError
+from ..pairwise import PairwiseEngine
 from .base import Result, geometric_mean
 from .entries import entries, mean_square
 from .neighbour_lists import Lists, _ByMetric, _NeighbourMeasure, common
-
-if TYPE_CHECKING:
-    from ..pairwise import PairwiseEngine
 
 __all__ = ["CKNNA", "SecondOrderCosine"]
 

@@ -32,8 +32,8 @@ def compare_rdms(
         ``"euclidean"`` : |a - b|, a distance.
         ``"bures"`` : normalised Bures similarity |A^1/2 B^1/2|_* / sqrt(tr A tr B) of the centred Gram matrices
             A = -H D H / 2, entries taken as squared distances; in [0, 1].
-        ``"riemannian"`` : affine-invariant distance sqrt(sum log^2 lambda(A^-1 B)) within the vectors that sum to 0; for
-            RDMs of full rank, n - 1 dimensions.
+        ``"riemannian"`` : affine-invariant distance sqrt(sum log^2 lambda(A^-1 B)) within the vectors that sum to 0;
+            for RDMs of full rank, n - 1 dimensions.
 
     Correlations are in [-1, 1]. Raises ShapeError, NonFiniteError, OptionError, or DegenerateError for a constant RDM.
 
@@ -154,7 +154,7 @@ def _root_of(gram: np.ndarray) -> np.ndarray:
 def _vector(rdm: Any, name: str) -> np.ndarray:
     given = np.asarray(rdm)
     if given.ndim == 2 and given.shape[0] == given.shape[1] and given.shape[0] >= 2:
-        if not np.allclose(given, given.T, rtol=1e-5, atol=0):
+        if not np.allclose(given, given.T, rtol=1e-5, atol=0, equal_nan=True):
             raise ShapeError(f"a square RDM must be symmetric: {name} is not. Pass its condensed form, i < j.")
         given = given[np.triu_indices(len(given), 1)]
     if given.ndim != 1 or len(given) == 0 or math.comb(_n_of(given), 2) != len(given):

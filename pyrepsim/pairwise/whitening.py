@@ -59,9 +59,9 @@ def _whitening(scatter: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
 
 def _apply(side: np.ndarray, mean: np.ndarray, matrix: np.ndarray, dtype: type) -> np.ndarray:
     rows = np.ascontiguousarray(side)
-    as_bytes = rows.view(np.uint8).reshape(len(rows), -1)
+    whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
     # A product of matrices may round a row by its place: equal rows go through once.
-    _, first, place = np.unique(as_bytes, axis=0, return_index=True, return_inverse=True)
+    _, first, place = np.unique(whole, return_index=True, return_inverse=True)
     distinct = len(first) == len(rows)
     out = np.empty((len(first), matrix.shape[1]), dtype)
     for start in range(0, len(first), _CHUNK):

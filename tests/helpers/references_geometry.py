@@ -81,3 +81,11 @@ def magnitude(X) -> float:
     """Euclidean length of the mean row (Wang et al. 2020)."""
     mean = as_float64(X).astype(LONG).mean(axis=0)
     return float(np.sqrt(mean @ mean))
+
+
+def metric_space_magnitude(X, t: float, *, relative: bool = True) -> float:
+    """Sum of the inverse of exp(-t d / s) over the distinct rows; s the root mean square of d over all pairs, or 1."""
+    D = distances(X, "euclidean")
+    s = np.sqrt(np.mean(condensed(D) ** 2)) if relative else 1.0
+    distinct = sorted(np.unique(as_float64(X), axis=0, return_index=True)[1])
+    return float(np.linalg.inv(np.exp(-t / s * D[np.ix_(distinct, distinct)])).sum())

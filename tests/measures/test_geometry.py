@@ -12,7 +12,7 @@ from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError
 from pyrepsim.measures import Concentricity, Magnitude, MetricSpaceMagnitude, Uniformity
 from pyrepsim.measures.metric_space import _total_weight
 from pyrepsim.pairwise import PairwiseEngine
-from tests.helpers import references as ref
+from tests.helpers import references_geometry as ref
 from tests.helpers.data import CASES, correlated_pair, rogue
 
 MEASURES = {
@@ -21,9 +21,9 @@ MEASURES = {
     MetricSpaceMagnitude(): lambda X: ref.metric_space_magnitude(X, 10.0),
     MetricSpaceMagnitude(t=1.0): lambda X: ref.metric_space_magnitude(X, 1.0),
     MetricSpaceMagnitude(t=0.3, relative=False): lambda X: ref.metric_space_magnitude(X, 0.3, relative=False),
-    Uniformity(): ref.uniformity,
-    Uniformity(t=0.5): lambda X: ref.uniformity(X, 0.5),
-    Uniformity(t=0.1, unit=False): lambda X: ref.uniformity(X, 0.1, on_sphere=False),
+    Uniformity(): lambda X: ref.uniformity(X, diagonal=True),
+    Uniformity(t=0.5): lambda X: ref.uniformity(X, 0.5, diagonal=True),
+    Uniformity(t=0.1, unit=False): lambda X: ref.uniformity(X, 0.1, unit=False, diagonal=True),
 }
 
 
@@ -100,7 +100,7 @@ def test_magnitude_ends_at_one_and_at_the_number_of_rows():
 def test_a_metric_space_too_large_is_refused(rng, monkeypatch):
     X = rng.standard_normal((60, 3))
     monkeypatch.setattr("pyrepsim.measures.metric_space.MOST_ROWS", 50)
-    with pytest.raises(DegenerateError, match="at most 50 rows, got 60"):
+    with pytest.raises(DegenerateError, match="at most 50 rows, got 60 of X"):
         compare(X, X, MetricSpaceMagnitude())
 
 

@@ -10,7 +10,7 @@ import pytest
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, OptionError
 from pyrepsim.measures import Matching, MaxCorrelation
-from tests.helpers import references as ref
+from tests.helpers import references_geometry as ref
 from tests.helpers.assertions import assert_relative
 from tests.helpers.data import CASES, correlated_pair, rotation
 
@@ -20,7 +20,7 @@ from tests.helpers.data import CASES, correlated_pair, rotation
 @pytest.mark.parametrize("name", CASES)
 def test_value(name, kind, signed):
     case = CASES[name]
-    expected = {"hard": ref.hard_matching, "soft": ref.soft_matching}[kind](case.X, case.Y, signed)
+    expected = {"hard": ref.matching_hard, "soft": ref.matching_transport}[kind](case.X, case.Y, absolute=not signed)
     value = compare(case.X, case.Y, Matching(kind=kind, signed=signed)).value
     assert_relative(value, expected, 1e-10 if case.well_posed else 1e-7, scale=1.0)
 

@@ -9,6 +9,7 @@ from pyrepsim.errors import OptionError, StoreError
 from pyrepsim.measures import CCA, RSA, LinearCKA, Procrustes
 from pyrepsim.stats import MomentsSet, PairedMoments, State
 from pyrepsim.stats.pair import pair_of, side_of
+from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
 ROWS = ("raw", "unit")
@@ -46,7 +47,7 @@ def pair():
     return X, Y
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
 def test_merge_equals_one_pass(pair, measure, backend):
     X, Y = pair
@@ -109,7 +110,7 @@ def test_moments_ask_for_rows_they_keep(pair):
     with pytest.raises(OptionError, match="'unit' rows were not summed"):
         RSA().score(moments)
     with pytest.raises(OptionError, match="whitened"):
-        RSA(metric="mahalanobis").score(moments)
+        RSA(metric="sqmahalanobis").score(moments)
 
 
 def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):

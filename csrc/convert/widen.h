@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-#include "gemm/kernels.h"
+#include "core/dtype.h"
 
 namespace repsim {
 namespace REPSIM_ISA {
