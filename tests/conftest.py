@@ -23,6 +23,9 @@ for name, value in {
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from tests.helpers.backends import register_emulated  # noqa: E402
+
+register_emulated()
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

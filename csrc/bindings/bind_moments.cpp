@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/array_view.h"
+#include "bindings/names.h"
 #include "moments/moments.h"
 #include "moments/scan.h"
 
@@ -11,21 +12,6 @@ using namespace repsim;
 namespace {
 
 using Dense = py::array_t<double, py::array::c_style>;
-
-Rows rows_from_name(const std::string& name) {
-    if (name == "raw") return Rows::raw;
-    if (name == "unit") return Rows::unit;
-    if (name == "unit_centred") return Rows::unit_centred;
-    REPSIM_CHECK(false, "rows must be raw, unit or unit_centred: got " << name);
-    return Rows::raw;
-}
-
-Precision precision_from_name(const std::string& name) {
-    if (name == "fp32") return Precision::fp32;
-    if (name == "fp64") return Precision::fp64;
-    REPSIM_CHECK(false, "precision must be fp32 or fp64: got " << name);
-    return Precision::fp64;
-}
 
 py::object entry(BadEntry bad) {
     if (bad.row < 0) return py::none();

@@ -8,6 +8,9 @@
 
 void bind_convert(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
+void bind_pairwise(pybind11::module_& module);
+void bind_ranks(pybind11::module_& module);
+void bind_reductions(pybind11::module_& module);
 
 PYBIND11_MODULE(_core, module) {
     module.doc() = "The compiled engine of pyrepsim. Use it through pyrepsim.backends.";
@@ -18,4 +21,7 @@ PYBIND11_MODULE(_core, module) {
     });
     bind_convert(module);
     bind_moments(module);
+    bind_pairwise(module);
+    bind_ranks(module);
+    bind_reductions(module);
 }

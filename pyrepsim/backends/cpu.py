@@ -8,14 +8,35 @@ from collections.abc import Sequence
 import numpy as np
 
 from .. import _core
+from ..arrays import rows_view
 from ..errors import OptionError
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name", "narrow"]
+__all__ = [
+    "DistanceSweep",
+    "Moments",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "kendall_counts",
+    "mean_row",
+    "midranks",
+    "name",
+    "narrow",
+    "rows_view",
+    "spearman_sums",
+    "stage",
+]
 
 name = "cpu"
 
+stage = list  # rows stay where they are
+
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row
+mean_row, midranks = _core.mean_row, _core.midranks
+spearman_sums, kendall_counts = _core.spearman_sums, _core.kendall_counts
+Panels, SumSweep, DistanceSweep = _core.Panels, _core.SumSweep, _core.DistanceSweep
 
 
 def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..backends import get_backend
 from ..errors import OptionError
 from ..measures import Measure
 from ..progress import progress_bar
@@ -70,7 +71,7 @@ def compare(
     elif kinds == {"layer"}:
         source, pairs = StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)]
     elif kinds == {"array"}:
-        source, pairs = ArraySource(X, Y), [("X", "Y")]
+        source, pairs = ArraySource(X, Y, get_backend(backend).rows_view), [("X", "Y")]
     else:
         raise OptionError(
             f"compare takes two arrays, two layers of stores or two stores: got {' and '.join(sorted(kinds))}. "

@@ -117,7 +117,7 @@ class _LayerPair:
         i, j = self.moments.pairs[self.k]
         for chunk in self.source.chunks(self.group):
             moments.update(
-                [(chunk[s].astype(np.float64) - mean) @ white for s, (mean, white) in zip((i, j), maps, strict=True)]
+                [(np.asarray(chunk[s], np.float64) - mean) @ white for s, (mean, white) in zip((i, j), maps, strict=True)]
             )
         return moments.pair_at(0)
 

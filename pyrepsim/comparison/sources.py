@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import check_paired
+from ..arrays import Gate, check_paired
 from ..errors import RowMismatchError
 from ..store import ActivationStore, check_same_rows, paired_layer_chunks
 from .pairing import LayerGroup
@@ -22,15 +22,15 @@ class ArraySource:
 
     layers_x, layers_y = ("X",), ("Y",)
 
-    def __init__(self, X: Any, Y: Any) -> None:
-        self._arrays = check_paired(X, Y)
+    def __init__(self, X: Any, Y: Any, gate: Gate) -> None:
+        self._arrays = check_paired(X, Y, gate)
         self.n_rows = len(self._arrays[0])
         self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
 
     def widths(self, _group: LayerGroup) -> list[int]:
         return [array.shape[1] for array in self._arrays]
 
-    def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
+    def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
         for begin in range(start, self.n_rows, _ROWS):
             yield [array[begin : begin + _ROWS] for array in self._arrays]
 

@@ -7,6 +7,12 @@ to, and name it here. Tests, the command line and the README's table read the de
 from .base import Invariance, Measure, all_measures, parse_measure
 from .cca import CCA, PWCCA, SVCCA
 from .cka import RV2, LinearCKA
+from .eigenspace import EigenspaceOverlap
+from .geometry import Concentricity, Magnitude, Uniformity
+from .matching import Matching
+from .metric_space import MetricSpaceMagnitude
+from .neighbour_values import CKNNA, SecondOrderCosine
+from .neighbours import CycleKNN, JaccardKNN, MutualKNN, RankSimilarity
 from .neurons import MaxCorrelation
 from .regression import GULP, LinearPredictivity
 from .rsa import RSA
@@ -14,18 +20,30 @@ from .shape import Procrustes, ShapeMetric
 
 __all__ = [
     "CCA",
+    "CKNNA",
     "GULP",
     "PWCCA",
     "RSA",
     "RV2",
     "SVCCA",
+    "Concentricity",
+    "CycleKNN",
+    "EigenspaceOverlap",
     "Invariance",
+    "JaccardKNN",
     "LinearCKA",
     "LinearPredictivity",
+    "Magnitude",
+    "Matching",
     "MaxCorrelation",
     "Measure",
+    "MetricSpaceMagnitude",
+    "MutualKNN",
     "Procrustes",
+    "RankSimilarity",
+    "SecondOrderCosine",
     "ShapeMetric",
+    "Uniformity",
     "all_measures",
     "parse_measure",
 ]

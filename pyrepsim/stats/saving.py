@@ -16,6 +16,7 @@ __all__ = ["read_header", "read_sums", "write_moments"]
 
 _FORMAT = "pyrepsim moments 1"
 _BLOCK_ROWS = 256
+"""The rows of every backend's sums are a multiple of this; those beyond are kept as rows."""
 
 
 def write_moments(
@@ -65,15 +66,17 @@ def read_sums(path: str | os.PathLike[str], header: Mapping[str, Any], name: str
     try:
         n_samples = header["n_samples"][name]
         n_samples = _whole(n_samples) if live else float(n_samples)
-        pending = n_samples % _BLOCK_ROWS if live else 0
         shapes = {
             "shift": [(d,) for d in widths],
             "products": [(d, d) for d in widths],
             "cross": [(widths[i], widths[j]) for i, j in header["pairs"]],
             "weighted": [(1 + sides, d) for d in widths],
-            "pending": [(pending, d) for d in widths] if live else [],
         }
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            pending = len(arrays[f"{name}/pending/0"]) if live else 0
+            if live and (pending > n_samples or (n_samples - pending) % _BLOCK_ROWS):
+                raise ValueError(f"{pending} of {n_samples} rows not yet in the sums")
+            shapes["pending"] = [(pending, d) for d in widths] if live else []
             norms = _checked(arrays[f"{name}/norms"], (1 + sides, sides))
             sums = {
                 key: [_checked(arrays[f"{name}/{key}/{i}"], shape) for i, shape in enumerate(wanted)]

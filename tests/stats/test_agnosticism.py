@@ -7,6 +7,7 @@ import pytest
 
 from pyrepsim import _core
 from pyrepsim.stats import MomentsSet, PairedMoments
+from tests.helpers.backends import CUDA
 from tests.helpers.data import cast
 
 N, D_X, D_Y = 1237, 50, 97
@@ -28,8 +29,10 @@ def bits(moments: MomentsSet) -> bytes:
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
-def summed(x, y, *, chunk=N, n_threads=1, rows=("raw", "unit", "unit_centred"), precision="fp64") -> PairedMoments:
-    moments = PairedMoments(D_X, D_Y, rows=rows, n_threads=n_threads, precision=precision, backend="cpu")
+def summed(
+    x, y, *, chunk=N, n_threads=1, rows=("raw", "unit", "unit_centred"), precision="fp64", backend="cpu"
+) -> PairedMoments:
+    moments = PairedMoments(D_X, D_Y, rows=rows, n_threads=n_threads, precision=precision, backend=backend)
     for start in range(0, len(x), chunk):
         moments.update(x[start : start + chunk], y[start : start + chunk])
     return moments
@@ -41,6 +44,14 @@ def summed(x, y, *, chunk=N, n_threads=1, rows=("raw", "unit", "unit_centred"), 
 def test_chunk_size_and_n_threads(data, chunk, n_threads, precision):
     one = summed(*data, precision=precision)
     assert bits(summed(*data, chunk=chunk, n_threads=n_threads, precision=precision)) == bits(one)
+
+
+@pytest.mark.parametrize("backend", CUDA)
+@pytest.mark.parametrize("precision", ["fp64", "fp32"])
+@pytest.mark.parametrize("chunk", [7, 256, 1000])
+def test_chunk_size_on_a_gpu(data, chunk, precision, backend):
+    one = summed(*data, precision=precision, backend=backend)
+    assert bits(summed(*data, chunk=chunk, precision=precision, backend=backend)) == bits(one)
 
 
 def test_bits_tell_one_changed_entry(data):
@@ -59,39 +70,42 @@ def test_a_shift_that_is_no_float32():
     assert bits(summed(x, y, chunk=7, precision="fp32")) == bits(one)
 
 
-def test_memory_layout(data, tmp_path):
+@pytest.mark.parametrize("backend", ["cpu", *CUDA])
+def test_memory_layout(data, tmp_path, backend):
     x, y = data
-    expected = bits(summed(x, y))
+    expected = bits(summed(x, y, backend=backend))
     wide = np.zeros((N, 2 * D_X), dtype=x.dtype)
     wide[:, ::2] = x
     backwards = x[::-1].copy()[::-1]
     for layout in (np.asfortranarray(x), wide[:, ::2], backwards):
-        assert bits(summed(layout, y, chunk=300)) == expected
+        assert bits(summed(layout, y, chunk=300, backend=backend)) == expected
     path = tmp_path / "x.bin"
     x.tofile(path)
     read_only = np.memmap(path, dtype=x.dtype, mode="r", shape=x.shape)
-    assert bits(summed(read_only, y)) == expected
+    assert bits(summed(read_only, y, backend=backend)) == expected
     unaligned = np.frombuffer(b"\0" + x.tobytes(), dtype=np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    assert bits(summed(unaligned, y)) == expected
+    assert bits(summed(unaligned, y, backend=backend)) == expected
 
 
-def test_reading_in_the_middle_changes_nothing(data):
+@pytest.mark.parametrize("backend", ["cpu", *CUDA])
+def test_reading_in_the_middle_changes_nothing(data, backend):
     x, y = data
-    moments = PairedMoments(D_X, D_Y, backend="cpu")
+    moments = PairedMoments(D_X, D_Y, backend=backend)
     for start in range(0, N, 100):
         moments.update(x[start : start + 100], y[start : start + 100])
         moments.pair()
-    assert bits(moments) == bits(summed(x, y, rows=("raw",)))
+    assert bits(moments) == bits(summed(x, y, rows=("raw",), backend=backend))
 
 
+@pytest.mark.parametrize("backend", ["cpu", *CUDA])
 @pytest.mark.parametrize("cut", [1, 255, 256, 700])
-def test_save_and_load(data, cut, tmp_path):
+def test_save_and_load(data, cut, tmp_path, backend):
     x, y = data
-    first = summed(x[:cut], y[:cut])
+    first = summed(x[:cut], y[:cut], backend=backend)
     first.save(tmp_path / "moments.npz")
-    again = PairedMoments.load(tmp_path / "moments.npz", backend="cpu")
+    again = PairedMoments.load(tmp_path / "moments.npz", backend=backend)
     again.update(x[cut:], y[cut:])
-    assert bits(again) == bits(summed(x, y))
+    assert bits(again) == bits(summed(x, y, backend=backend))
 
 
 def test_sides_do_not_depend_on_their_company(data):
@@ -108,8 +122,18 @@ def test_sides_do_not_depend_on_their_company(data):
 @pytest.mark.parametrize("isa", _core.available_isas())
 def test_every_instruction_set_is_as_good_as_plain_numpy(data, isa, precision, monkeypatch):
     monkeypatch.setenv("PYREPSIM_ISA", isa)
+    check_accuracy(data, precision, "cpu")
+
+
+@pytest.mark.parametrize("precision", ["fp64", "fp32"])
+@pytest.mark.parametrize("backend", CUDA)
+def test_a_gpu_is_as_good_as_plain_numpy(data, precision, backend):
+    check_accuracy(data, precision, backend)
+
+
+def check_accuracy(data, precision: str, backend: str) -> None:
     x, y = data
-    ours = summed(x, y, precision=precision).pair()
+    ours = summed(x, y, precision=precision, backend=backend).pair()
     single = np.float32 if precision == "fp32" else np.float64
     exact_x, exact_y = (a.astype(np.longdouble) - a.astype(np.longdouble).mean(axis=0) for a in (x, y))
     exact = (exact_x.T @ exact_y).astype(np.float64)

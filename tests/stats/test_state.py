@@ -9,6 +9,7 @@ from pyrepsim.errors import OptionError, StoreError
 from pyrepsim.measures import CCA, RSA, LinearCKA, Procrustes
 from pyrepsim.stats import MomentsSet, PairedMoments, State
 from pyrepsim.stats.pair import pair_of, side_of
+from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
 ROWS = ("raw", "unit")
@@ -46,7 +47,7 @@ def pair():
     return X, Y
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
 def test_merge_equals_one_pass(pair, measure, backend):
     X, Y = pair

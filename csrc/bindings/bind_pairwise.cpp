@@ -1,0 +1,136 @@
+// Translates; does not compute. The GIL is released while the engine works.
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+
+#include "bindings/array_view.h"
+#include "bindings/names.h"
+#include "pairwise/distance_sweep.h"
+#include "pairwise/sum_sweep.h"
+
+namespace py = pybind11;
+using namespace repsim;
+
+namespace {
+
+using Dense = py::array_t<double, py::array::c_style>;
+using MutablePanels = std::shared_ptr<Panels>;  // what pybind11 holds
+
+MutablePanels make_panels(const py::array& rows, const std::string& transform, const std::optional<Dense>& shift,
+                          const std::string& precision, const std::vector<std::int64_t>& blocks, int n_threads,
+                          const std::string& isa) {
+    const MatrixView view = view_of(rows);
+    std::vector<double> origin;
+    if (shift) origin.assign(shift->data(), shift->data() + shift->size());
+    const Rows kind = rows_from_name(transform);
+    const TilePrecision tile_precision = tile_precision_from_name(precision);
+    const Isa level = choose_isa(isa);
+    py::gil_scoped_release released;
+    return std::make_shared<Panels>(view, kind, origin, tile_precision, blocks, n_threads, level);
+}
+
+Dense mean_of(const py::array& rows, const std::string& transform, int n_threads, const std::string& isa) {
+    const MatrixView view = view_of(rows);
+    const Rows kind = rows_from_name(transform);
+    const Isa level = choose_isa(isa);
+    std::vector<double> mean;
+    {
+        py::gil_scoped_release released;
+        mean = mean_row(view, kind, n_threads, level);
+    }
+    return Dense(static_cast<py::ssize_t>(mean.size()), mean.data());
+}
+
+EntryMap entry_map(const py::object& map, double origin) {
+    EntryMap result;
+    result.args.origin = origin;
+    if (map.is_none()) return result;
+    const auto words = map.cast<py::tuple>();
+    const auto kind = words[0].cast<std::string>();
+    if (kind == "rbf") {
+        result.args.kind = MapKind::rbf;
+        result.args.gamma = words[1].cast<double>();
+        return result;
+    }
+    REPSIM_CHECK(kind == "table", "a map must be None, rbf or table: got " << kind);
+    const auto table = words[3].cast<py::array_t<float, py::array::c_style | py::array::forcecast>>();
+    result.args.kind = MapKind::table;
+    result.args.low = words[1].cast<double>();
+    result.args.scale = static_cast<double>(table.size()) / (words[2].cast<double>() - result.args.low);
+    result.table.assign(table.data(), table.data() + table.size());
+    return result;
+}
+
+std::unique_ptr<SumSweep> make_sums(const std::vector<MutablePanels>& layers,
+                                    std::vector<std::pair<std::int64_t, std::int64_t>> pairs, const std::string& metric,
+                                    const std::vector<py::object>& maps, const std::vector<double>& origins,
+                                    bool row_sums) {
+    REPSIM_CHECK(maps.size() == origins.size(),
+                 "maps and origins must be one per layer: got " << maps.size() << " and " << origins.size());
+    std::vector<EntryMap> entry_maps;
+    for (std::size_t l = 0; l < maps.size(); ++l) entry_maps.push_back(entry_map(maps[l], origins[l]));
+    return std::make_unique<SumSweep>(std::vector<PanelsPtr>(layers.begin(), layers.end()), std::move(pairs),
+                                      metric_from_name(metric), std::move(entry_maps), row_sums);
+}
+
+Dense shaped(const std::vector<double>& values, std::vector<py::ssize_t> shape) {
+    return Dense(std::move(shape), values.data());
+}
+
+py::dict sums_of(const SumSweep& self) {
+    const py::ssize_t s = self.n_blocks();
+    py::dict result;
+    result["entries"] = shaped(self.entries(), {s, s});
+    result["first"] = shaped(self.first(), {self.layers(), s, s});
+    result["second"] = shaped(self.second(), {self.layers(), s, s});
+    result["cross"] = shaped(self.cross(), {self.pairs(), s, s});
+    if (self.has_row_sums()) result["rows"] = shaped(self.rows(), {self.layers(), self.n_rows()});
+    return result;
+}
+
+// A sweep and the array it writes to.
+struct BoundDistances : DistanceSweep {
+    BoundDistances(const MutablePanels& x, const MutablePanels& y, Metric metric, py::array out_array)
+        : DistanceSweep(x, y, metric, out_array.mutable_data(), out_array.itemsize() == sizeof(double),
+                        out_array.size()),
+          out(std::move(out_array)) {}
+    py::array out;
+};
+
+std::unique_ptr<BoundDistances> make_distances(const MutablePanels& x, const MutablePanels& y,
+                                               const std::string& metric, py::array out) {
+    const bool floating = py::isinstance<py::array_t<double>>(out) || py::isinstance<py::array_t<float>>(out);
+    REPSIM_CHECK(floating && out.writeable() && (out.flags() & py::array::c_style) != 0,
+                 "out must be a writeable C-contiguous float32 or float64 array");
+    return std::make_unique<BoundDistances>(x, y, metric_from_name(metric), std::move(out));
+}
+
+}  // namespace
+
+void bind_pairwise(py::module_& module) {
+    module.def("mean_row", &mean_of, py::arg("rows"), py::arg("transform"), py::arg("n_threads"),
+               py::arg("isa") = "auto");
+    py::class_<Panels, MutablePanels>(module, "Panels")
+        .def(py::init(&make_panels), py::arg("rows"), py::kw_only(), py::arg("transform"), py::arg("shift"),
+             py::arg("precision"), py::arg("blocks"), py::arg("n_threads"), py::arg("isa") = "auto")
+        .def_property_readonly("n_rows", &Panels::n_rows)
+        .def_property_readonly("n_features", &Panels::n_features)
+        .def_property_readonly("precision", [](const Panels& self) { return name_of(self.precision()); })
+        .def_property_readonly("isa", [](const Panels& self) { return isa_name(self.isa()); })
+        .def_property_readonly("nbytes", &Panels::nbytes)
+        .def_property_readonly("blocks", [](const Panels& self) {
+            return py::array_t<std::int64_t>(static_cast<py::ssize_t>(self.blocks().size()), self.blocks().data());
+        });
+    py::class_<Sweep>(module, "Sweep")
+        .def_property_readonly("n_tasks", &Sweep::n_tasks)
+        .def("run", &Sweep::run, py::arg("begin"), py::arg("end"), py::arg("n_threads"),
+             py::call_guard<py::gil_scoped_release>());
+    py::class_<SumSweep, Sweep>(module, "SumSweep")
+        .def(py::init(&make_sums), py::arg("layers"), py::arg("pairs"), py::kw_only(), py::arg("metric"),
+             py::arg("maps"), py::arg("origins"), py::arg("row_sums"))
+        .def("result", &sums_of);
+    py::class_<BoundDistances, Sweep>(module, "DistanceSweep")
+        .def(py::init(&make_distances), py::arg("x"), py::arg("y"), py::kw_only(), py::arg("metric"), py::arg("out"))
+        .def("result", [](const BoundDistances& self) { return self.out; });
+}

@@ -1,0 +1,33 @@
+// The one routine of cuBLAS that tiles need, looked up at run time in the library that CuPy brings.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cuda/pair_layer.h"
+
+namespace repsim::cuda {
+
+class Blas {
+  public:
+    explicit Blas(const std::string& library);
+    ~Blas();
+    Blas(const Blas&) = delete;
+    Blas& operator=(const Blas&) = delete;
+
+    // out[r][s] = sum_k left[r][k] right[s][k], r < rows, s < cols, all row-major; halves are multiplied by the tensor
+    // cores into float32.
+    void product(RowType type, const void* left, std::int64_t left_stride, const void* right, std::int64_t right_stride,
+                 int rows, int cols, int depth, void* out, std::int64_t out_stride, void* stream);
+
+  private:
+    void check(int status, const char* what) const;
+
+    void* library_ = nullptr;
+    void* handle_ = nullptr;
+    void* gemm_ = nullptr;
+    void* set_stream_ = nullptr;
+    void* destroy_ = nullptr;
+};
+
+}  // namespace repsim::cuda

@@ -1,0 +1,108 @@
+#include "pairwise/sum_sweep.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace repsim {
+
+SumSweep::SumSweep(std::vector<PanelsPtr> layers, std::vector<std::pair<std::int64_t, std::int64_t>> pairs,
+                   Metric metric, std::vector<EntryMap> maps, bool row_sums)
+    : Sweep(std::move(layers), {}, metric), pairs_(std::move(pairs)), maps_(std::move(maps)), row_sums_(row_sums) {
+    REPSIM_CHECK(static_cast<std::int64_t>(maps_.size()) == n_layers(),
+                 "maps and origins must be one per layer: got " << maps_.size() << " for " << n_layers());
+    for (auto [a, b] : pairs_)
+        REPSIM_CHECK(a >= 0 && a < n_layers() && b >= 0 && b < n_layers(),
+                     "a pair names two of the " << n_layers() << " layers: got (" << a << ", " << b << ")");
+    for (EntryMap& map : maps_) {
+        REPSIM_CHECK(std::isfinite(map.args.origin), "origins must be finite: got " << map.args.origin);
+        if (map.args.kind == MapKind::rbf)
+            REPSIM_CHECK(metric == Metric::sqeuclidean && map.args.gamma >= 0 && std::isfinite(map.args.gamma),
+                         "rbf is exp(-gamma v) of metric sqeuclidean with gamma >= 0: got gamma " << map.args.gamma);
+        if (map.args.kind == MapKind::table)
+            REPSIM_CHECK(!map.table.empty() && map.table.size() < (1u << 31) && std::isfinite(map.args.low) &&
+                             map.args.scale > 0 && std::isfinite(map.args.scale),
+                         "a table needs values and finite ends with low < high");
+        map.args.table = map.table.data();
+        map.args.bins = static_cast<std::int64_t>(map.table.size());
+    }
+    const std::int64_t cells = n_blocks() * n_blocks();
+    entries_.assign(cells, 0.0);
+    first_.assign(n_layers() * cells, 0.0);
+    second_.assign(n_layers() * cells, 0.0);
+    cross_.assign(this->pairs() * cells, 0.0);
+    if (row_sums_) rows_.assign(n_layers() * n_rows(), 0.0);
+}
+
+void SumSweep::prepare(int n_threads) {
+    if (workers_.size() < static_cast<std::size_t>(n_threads)) workers_.resize(n_threads);
+    for (Worker& worker : workers_) worker.strips.resize(n_layers() * kTileCols);
+}
+
+void SumSweep::begin_task(const Task& task, int worker) {
+    Worker& own = workers_[worker];
+    own.entries = 0;
+    own.first.assign(n_layers(), 0.0);
+    own.second.assign(n_layers(), 0.0);
+    own.cross.assign(pairs_.size(), 0.0);
+    if (!row_sums_) return;
+    const auto& blocks = left(0).blocks();
+    own.row_sums.assign(n_layers() * (blocks[task.i + 1] - blocks[task.i]), 0.0);
+    own.col_sums.assign(n_layers() * (blocks[task.j + 1] - blocks[task.j]), 0.0);
+}
+
+void SumSweep::reduce(const Task& task, const std::vector<TileView>& bank, int worker) {
+    Worker& own = workers_[worker];
+    const PairKernels& kernels = left(0).kernels();
+    const auto& blocks = left(0).blocks();
+    const std::int64_t rows_i = blocks[task.i + 1] - blocks[task.i], rows_j = blocks[task.j + 1] - blocks[task.j];
+    const TileView& shape = bank.front();
+    for (std::int64_t r = 0; r < shape.n_rows; ++r) {
+        const std::int64_t begin = shape.first_valid(r), count = shape.n_cols - begin;
+        if (count <= 0) break;
+        own.entries += static_cast<double>(count);
+        for (std::int64_t l = 0; l < n_layers(); ++l) {
+            double* strip = own.strips.data() + l * kTileCols;
+            const char* values = static_cast<const char*>(bank[l].values) +
+                                 (r * bank[l].stride + begin) * static_cast<std::int64_t>(kernels.tile_bytes);
+            kernels.map(values, count, maps_[l].args, strip);
+            const double sum = kernels.sum(strip, count);
+            own.first[l] += sum;
+            own.second[l] += kernels.dot(strip, strip, count);
+            if (!row_sums_) continue;
+            own.row_sums[l * rows_i + shape.first_row - blocks[task.i] + r] += sum;
+            kernels.add(strip, count, own.col_sums.data() + l * rows_j + shape.first_col - blocks[task.j] + begin);
+        }
+        for (std::size_t p = 0; p < pairs_.size(); ++p)
+            own.cross[p] += kernels.dot(own.strips.data() + pairs_[p].first * kTileCols,
+                                        own.strips.data() + pairs_[p].second * kTileCols, count);
+    }
+}
+
+void SumSweep::end_task(const Task& task, int worker) {
+    Worker& own = workers_[worker];
+    const std::int64_t cells = n_blocks() * n_blocks(), cell = task.i * n_blocks() + task.j;
+    entries_[cell] = own.entries;
+    for (std::int64_t l = 0; l < n_layers(); ++l) {
+        first_[l * cells + cell] = own.first[l];
+        second_[l * cells + cell] = own.second[l];
+    }
+    for (std::size_t p = 0; p < pairs_.size(); ++p) cross_[p * cells + cell] = own.cross[p];
+    if (!row_sums_) return;
+    std::lock_guard<std::mutex> lock(margins_mutex_);
+    waiting_.emplace(task.index, std::pair{task, Margins{std::move(own.row_sums), std::move(own.col_sums)}});
+    for (auto first = waiting_.begin(); first != waiting_.end() && first->first == next_task_; ++next_task_) {
+        add_margins(first->second.first, first->second.second);
+        first = waiting_.erase(first);
+    }
+}
+
+void SumSweep::add_margins(const Task& task, const Margins& margins) {
+    const auto& blocks = left(0).blocks();
+    for (const auto& [block, sums] : {std::pair{task.i, &margins.first}, std::pair{task.j, &margins.second}}) {
+        const std::int64_t begin = blocks[block], count = blocks[block + 1] - begin;
+        for (std::int64_t l = 0; l < n_layers(); ++l)
+            for (std::int64_t r = 0; r < count; ++r) rows_[l * n_rows() + begin + r] += (*sums)[l * count + r];
+    }
+}
+
+}  // namespace repsim

@@ -1,0 +1,179 @@
+"""One CUDA device: memory by CuPy, products by cuBLAS, kernels from pyrepsim._cuda, copies that overlap with work.
+
+Everything below it asks only for this class's methods, so the tests can put the emulated kernels over NumPy memory in
+its place (tests/cuda_emulation/backend.py).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ...arrays import FLOAT_NAMES
+from ...errors import BackendError, DTypeError
+from .rows import DeviceRows
+from .staging import Staging
+
+__all__ = ["Device", "current_device", "reason_without"]
+
+
+def reason_without() -> str | None:
+    """Why there is no CUDA backend here, or None. Does not import CuPy and makes no context."""
+    try:
+        kernels = importlib.import_module("pyrepsim._cuda")
+    except ImportError as error:
+        return f"its kernels are not built ({error}); install nvcc 12 or newer and build pyrepsim again"
+    try:
+        if kernels.device_count() == 0:
+            return "there is no CUDA device"
+    except RuntimeError as error:
+        return f"there is no usable CUDA device: {error}"
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed: pip install 'pyrepsim[cuda]'"
+    return None
+
+
+@cache
+def current_device() -> Device:
+    """The device this process uses: the first one visible (CUDA_VISIBLE_DEVICES chooses)."""
+    if reason := reason_without():
+        raise BackendError(f"backend 'cuda' needs a CUDA device, its driver and CuPy: {reason}. Use backend='cpu'.")
+    return Device(importlib.import_module("pyrepsim._cuda"))
+
+
+class Device:
+    """Arrays of shape (...) in device memory are C-ordered; work is queued on one compute stream, in order.
+
+    kernels : the compiled module; its functions take addresses (`address`) and a stream (`stream`).
+    """
+
+    def __init__(self, kernels: ModuleType) -> None:
+        import cupy
+        import cupy.cublas
+
+        self.kernels = kernels
+        self._cupy: Any = cupy
+        with cupy.cuda.Device(0):
+            self._compute = cupy.cuda.Stream(non_blocking=True)
+            self._staging = Staging(cupy)
+        properties = cupy.cuda.runtime.getDeviceProperties(0)
+        self.name = properties["name"].decode()
+
+    # --- memory and streams
+
+    @property
+    def stream(self) -> int:
+        """Address of the compute stream."""
+        return self._compute.ptr
+
+    @contextmanager
+    def work(self) -> Iterator[Any]:
+        """Inside, CuPy allocates and computes on this device and the compute stream. Gives CuPy's namespace."""
+        with self._cupy.cuda.Device(0), self._compute:
+            yield self._cupy
+
+    def empty(self, shape: tuple[int, ...] | int, dtype: Any) -> Any:
+        with self.work() as cp:
+            return cp.empty(shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...] | int, dtype: Any) -> Any:
+        with self.work() as cp:
+            return cp.zeros(shape, dtype)
+
+    def to_device(self, array: np.ndarray) -> Any:
+        """A small NumPy array, copied."""
+        with self.work() as cp:
+            return cp.asarray(array)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A device array as NumPy; waits for the work queued before."""
+        with self.work():
+            return array.get()
+
+    @staticmethod
+    def address(array: Any) -> int:
+        return int(array.data.ptr)
+
+    def synchronize(self) -> None:
+        self._compute.synchronize()
+
+    # --- products
+
+    def add_product(self, left: Any, right: Any, out: Any) -> None:
+        """out += left^T right, for (k, m), (k, n) and (m, n) arrays of one floating type."""
+        with self.work() as cp:
+            cp.cublas.gemm("T", "N", left, right, out=out, beta=1.0)
+
+    def products(self, left: Any, right: Any) -> Any:
+        """left[b]^T right[b] for each b of (B, k, m) and (B, k, n) arrays, in their own precision: (B, m, n)."""
+        with self.work() as cp:
+            return cp.matmul(left.transpose(0, 2, 1), right)
+
+    # --- rows
+
+    def foreign(self, array: Any, name: str) -> DeviceRows | None:
+        """Rows that are on this device already (torch, CuPy, JAX, Numba), as they lie; None for anything else."""
+        kind, index = _dlpack_device(array)
+        if kind is None and not hasattr(array, "__cuda_array_interface__"):
+            return None
+        if kind is not None and (kind != _KDL_CUDA or index != 0):
+            return None
+        detached = array.detach() if hasattr(array, "detach") else array
+        bfloat16 = str(getattr(array, "dtype", "")).removeprefix("torch.") == "bfloat16"
+        if bfloat16 and hasattr(detached, "view"):
+            detached = detached.view(_int16_like(detached))
+        with self._cupy.cuda.Device(0), self._staging.stream:
+            values = self._cupy.from_dlpack(detached) if kind is not None else self._cupy.asarray(detached)
+        if bfloat16:
+            import ml_dtypes
+
+            return DeviceRows(values.view("uint16"), np.dtype(ml_dtypes.bfloat16))
+        if values.dtype.name not in FLOAT_NAMES:
+            raise DTypeError(
+                f"{name} must hold one of {', '.join(FLOAT_NAMES)}: got {values.dtype}. Convert it first, "
+                f"e.g. {name}.float()."
+            )
+        return DeviceRows(values, np.dtype(values.dtype))
+
+    def take(self, views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
+        """Copies of these rows that are ours, dense, on the device; in flight on the copy stream when this returns."""
+        return self._staging.take(views, self._compute)
+
+    def largest_indices(self, shape: tuple[int, ...]) -> Any:
+        """64-bit unsigned numbers, each the largest, on the copy stream."""
+        with self._cupy.cuda.Device(0), self._staging.stream:
+            return self._cupy.full(shape, np.iinfo(np.uint64).max, np.uint64)
+
+    @property
+    def copy_stream(self) -> int:
+        return self._staging.stream.ptr
+
+    def read_on_copy_stream(self, array: Any) -> np.ndarray:
+        """A small array written on the copy stream, when that has come so far."""
+        with self._cupy.cuda.Device(0), self._staging.stream:
+            return array.get()
+
+
+_KDL_CUDA = 2
+
+
+def _dlpack_device(array: Any) -> tuple[int | None, int]:
+    if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack_device__"):
+        return None, 0
+    kind, index = array.__dlpack_device__()
+    return int(kind), int(index)
+
+
+def _int16_like(tensor: Any) -> Any:
+    """torch.int16, from a tensor whose library is imported already."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    return torch.int16 if torch is not None and isinstance(tensor, torch.Tensor) else "int16"
