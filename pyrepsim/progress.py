@@ -12,9 +12,7 @@ __all__ = ["progress_bar"]
 _PATIENCE = 0.5
 
 
-def progress_bar(
-    total: int, wanted: bool | None, *, desc: str, unit: str = " rows", passing: bool = False
-) -> tqdm:
+def progress_bar(total: int, wanted: bool | None, *, desc: str, unit: str = " rows", passing: bool = False) -> tqdm:
     """A bar that counts ``unit`` and their rate; ``wanted=None`` shows it on a terminal only.
 
     passing : one of many: it appears after half a second and leaves no line behind.

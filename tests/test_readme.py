@@ -18,12 +18,14 @@ SHOWN = [
     rs.PWCCA(),
     rs.LinearCKA(),
     rs.RV2(),
+    rs.KernelCKA(),
+    rs.DistanceCorrelation(),
     rs.Procrustes(),
     rs.ShapeMetric(alpha=0.5),
     rs.LinearPredictivity(),
     rs.GULP(),
     rs.MaxCorrelation(),
-    *(rs.RSA(metric=metric) for metric in ("cosine", "correlation", "sqeuclidean", "mahalanobis", "dot")),
+    *(rs.RSA(metric=metric) for metric in ("cosine", "correlation", "euclidean", "manhattan", "mahalanobis", "dot")),
 ]
 
 

@@ -43,8 +43,10 @@ __all__ = [
     "name",
     "narrow",
     "rows_view",
+    "shift_for",
     "spearman_sums",
     "stage",
+    "transformed",
 ]
 
 name = "reference"
@@ -69,7 +71,7 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
     return (int(bad[0]), -1) if len(bad) else None
 
 
-def _shift_for(block: np.ndarray) -> np.ndarray:
+def shift_for(block: np.ndarray) -> np.ndarray:
     """Near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself where it is constant.
 
     The low bits of the full mean, the same in every row, would leave the same rounding error in every product.
@@ -110,7 +112,7 @@ class Moments:
     def _add(self, block: list[np.ndarray]) -> None:
         block = [transformed(rows, self.rows) for rows in block]
         if self._n_done == 0:
-            self._shift = [shift_for(rows) for rows in block]
+            self._shift = [_shift_for(rows) for rows in block]
         single = np.float32 if self.precision == "fp32" else np.float64
         shifted = [rows - shift for rows, shift in zip(block, self._shift, strict=True)]
         norms = [(u * u).sum(axis=1) for u in shifted]

@@ -92,8 +92,8 @@ class Compare(ReadingOptions):
     """auto, or one that `pyrepsim info` lists."""
     n_threads: int | None = None
     """Threads; by default every core this process may use."""
-    precision: Literal["fp64", "fp32"] = "fp64"
-    """Precision of the products; sums are always float64."""
+    precision: Literal["auto", "fp64", "fp32"] = "auto"
+    """Precision of the products, auto: fp64 for moments, fp32 for tiles of pairs of rows; sums are always float64."""
 
     def run(self, say: Transcript) -> int:
         measures, files = split_measures(self.measures), output_files(self.out)

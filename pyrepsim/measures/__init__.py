@@ -7,8 +7,10 @@ to, and name it here. Tests, the command line and the README's table read the de
 from .base import Invariance, Measure, all_measures, parse_measure
 from .cca import CCA, PWCCA, SVCCA
 from .cka import RV2, LinearCKA
+from .distance_correlation import DistanceCorrelation
 from .eigenspace import EigenspaceOverlap
 from .geometry import Concentricity, Magnitude, Uniformity
+from .kernel import KernelCKA
 from .matching import Matching
 from .metric_space import MetricSpaceMagnitude
 from .neighbour_values import CKNNA, SecondOrderCosine
@@ -28,9 +30,11 @@ __all__ = [
     "SVCCA",
     "Concentricity",
     "CycleKNN",
+    "DistanceCorrelation",
     "EigenspaceOverlap",
     "Invariance",
     "JaccardKNN",
+    "KernelCKA",
     "LinearCKA",
     "LinearPredictivity",
     "Magnitude",

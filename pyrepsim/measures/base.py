@@ -99,20 +99,21 @@ class Measure(ABC):
     def invariant_y(self) -> Invariance:
         return self.invariant_x
 
-    def evaluate(self, pair: Pair) -> Result:
+    def evaluate(self, pair: Pair) -> Result:  # noqa: ARG002
         """The value from moments."""
         raise OptionError(f"{self} is no function of moments: it reads the rows. Compare two arrays or two stores.")
 
     def evaluate_rows(self, x: np.ndarray, y: np.ndarray, engine: PairwiseEngine) -> Result:
         """The value from the rows themselves: (n, d_x) and (n, d_y) as stored, maybe read-only."""
-        raise OptionError(f"{self} reads moments, not rows. Use measure.score(moments) or rs.compare.")
+        return self.evaluate_layers([x, y], [(0, 1)], engine)[0]
 
     def evaluate_layers(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> list[Result]:
         """`evaluate_rows` of each pair of layers; overridden where a layer's work serves all its pairs.
 
-        ``layers`` may read a layer anew each time it is indexed: index once and let go.
+        ``layers`` may read a layer anew each time it is indexed: index once and let go. A measure of rows overrides
+        one of the two.
         """
         return [self.evaluate_rows(layers[i], layers[j], engine) for i, j in pairs]
 
@@ -179,6 +180,8 @@ def _as_declared(measure: Measure, option: str, kind: str) -> Any:
         return None
     if kind.startswith("float") and isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
+    if kind == "float | str" and isinstance(value, str):
+        return value
     if kind.startswith("int") and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     if (kind == "bool" and type(value) is bool) or (kind == "str" and isinstance(value, str)):

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
+from ..errors import DegenerateError, NonFiniteError, OptionError
 from ..pairwise import PairwiseEngine
 from ..stats.pair import Pair
 from .base import RIGID, Invariance, Measure, Result
 from .entries import chunks, mean_row, mean_square, unit_rows
+from .per_layer import per_layer
 
 __all__ = ["Concentricity", "Magnitude", "Uniformity"]
 
@@ -24,7 +25,7 @@ _LEAST_MEAN = 1e-12
 
 @dataclass(frozen=True)
 class _Difference(Measure):
-    """|s(X) - s(Y)| of a statistic s: computed once for each layer, however many pairs the layer is in."""
+    """|s(X) - s(Y)| of a statistic s."""
 
     @property
     def reads(self) -> str:
@@ -34,17 +35,14 @@ class _Difference(Measure):
     def range(self) -> tuple[float, float]:
         return (0.0, math.inf)
 
-    def evaluate_rows(self, x: np.ndarray, y: np.ndarray, engine: PairwiseEngine) -> Result:
-        return self.evaluate_layers([x, y], [(0, 1)], engine)[0]
-
     def evaluate_layers(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> list[Result]:
-        found = {i: self._statistics(layers[i], engine) for i in sorted({i for pair in pairs for i in pair})}
+        found = per_layer(layers, pairs, lambda x, label: self._statistics(x, label, engine))
         return [_difference(found[i], found[j]) for i, j in pairs]
 
     @abstractmethod
-    def _statistics(self, x: np.ndarray, engine: PairwiseEngine) -> dict[str, float]:
+    def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         """Statistics by name; the first is the one compared."""
 
 
@@ -102,20 +100,15 @@ class Concentricity(_Difference):
     def invariant_x(self) -> Invariance:
         return Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
-    def _statistics(self, x: np.ndarray, engine: PairwiseEngine) -> dict[str, float]:  # noqa: ARG002
+    def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
+        refuse_bad_rows(x, label, engine)
         mean = mean_row(x)
         if not np.linalg.norm(mean) > _LEAST_MEAN * math.sqrt(mean_square(x)):
             raise DegenerateError(
-                f"{self} needs a mean row with a direction: it is 0 up to rounding. Do not centre the features first."
+                f"{self} needs a mean row with a direction: that of {label} is 0 up to rounding. "
+                "Do not centre the features first."
             )
         towards = unit_rows(mean)
-        for part in chunks(*x.shape):
-            lost = np.flatnonzero(~np.any(x[part], axis=1))
-            if len(lost):
-                raise DegenerateError(
-                    f"{self}: row {part.start + lost[0]} is all zero and has no direction, so its angle with others is "
-                    "undefined. Leave such rows out."
-                )
         cosines = np.concatenate([np.einsum("nd,d->n", unit_rows(x[part]), towards) for part in chunks(*x.shape)])
         return {"concentricity": float(np.mean(cosines)), "sd": float(np.std(cosines))}
 
@@ -153,12 +146,28 @@ class Uniformity(_Difference):
     def invariant_x(self) -> Invariance:
         return RIGID if not self.unit else Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
-    def _statistics(self, x: np.ndarray, engine: PairwiseEngine) -> dict[str, float]:
+    def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         # rows packed for cosines are at unit length (and shifted, which distances do not see)
-        panels = engine.panels(x, "cosine" if self.unit else "sqeuclidean")
+        panels = engine.panels(x, "cosine" if self.unit else "sqeuclidean", label=label)
         sweep = engine.backend.SumSweep(
             [panels], [], metric="sqeuclidean", maps=[("rbf", self.t)], origins=[0.0], row_sums=False
         )
         above_diagonal = float(np.sum(engine.run(sweep, "uniformity")["first"][0]))
         n = len(x)
         return {"uniformity": math.log((n + 2 * above_diagonal) / (float(n) * n))}
+
+
+def refuse_bad_rows(x: np.ndarray, label: str, engine: PairwiseEngine) -> None:
+    """Raise NonFiniteError for NaN or infinity, DegenerateError for a row without direction."""
+    bad = engine.backend.first_nonfinite(x, engine.n_threads)
+    if bad is not None:
+        raise NonFiniteError(
+            f"{label} must be finite: got {x[bad]} at row {bad[0]}, feature {bad[1]}. "
+            "Drop or repair such rows in both representations."
+        )
+    bad = engine.backend.first_directionless_row(x, "unit", engine.n_threads)
+    if bad is not None:
+        raise DegenerateError(
+            f"row {bad[0]} of {label} is all zero and has no direction, so its angle with others is undefined. "
+            "Leave such rows out."
+        )

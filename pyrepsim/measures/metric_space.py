@@ -9,7 +9,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..errors import DegenerateError, OptionError
-from ..pairwise import PairwiseEngine, pdist
+from ..pairwise import PairwiseEngine
+from ..pairwise.distances import condensed
 from .base import RIGID, SIMILARITY, Invariance
 from .geometry import _Difference
 
@@ -52,15 +53,16 @@ class MetricSpaceMagnitude(_Difference):
     def invariant_x(self) -> Invariance:
         return SIMILARITY if self.relative else RIGID
 
-    def _statistics(self, x: np.ndarray, engine: PairwiseEngine) -> dict[str, float]:
+    def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         n = len(x)
         if n > MOST_ROWS:
             raise DegenerateError(
-                f"{self} solves an n x n system: at most {MOST_ROWS:,} rows, got {n:,}. Draw a sample of the rows."
+                f"{self} solves an n x n system: at most {MOST_ROWS:,} rows, got {n:,} of {label}. Take a sample."
             )
-        distances = pdist(
-            x, "euclidean", precision="fp64", backend=engine.backend.name, n_threads=engine.n_threads, progress=False
+        exact = PairwiseEngine(
+            backend=engine.backend.name, n_threads=engine.n_threads, precision="fp64", progress=False
         )
+        distances = condensed(exact, exact.panels(x, "euclidean", label=label), "euclidean")
         scale = (self.relative and math.sqrt(float(np.mean(np.square(distances))))) or 1.0
         similarity, distinct = _similarity(distances, n, self.t / scale)
         with threadpool_limits(1, user_api="blas"):  # the same bits however many threads there are

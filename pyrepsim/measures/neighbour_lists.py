@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DegenerateError, OptionError
-from ..pairwise import PairwiseEngine, nearest
+from ..pairwise import METRICS, PairwiseEngine
 from .base import SIMILARITY, Invariance, Measure, Result, one_of
+from .per_layer import per_layer
 
 __all__ = ["Common", "Lists", "common"]
 
@@ -90,23 +91,24 @@ class _NeighbourMeasure(Measure):
         """True when the order within a list matters, and not only who is in it."""
         return False
 
-    def evaluate_rows(self, x: np.ndarray, y: np.ndarray, engine: PairwiseEngine) -> Result:
-        return self.evaluate_layers([x, y], [(0, 1)], engine)[0]
-
     def _all_lists(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> dict[int, Lists]:
-        """The lists of each layer that is in a pair: made once, however many pairs it is in."""
-        return {i: self._lists(layers[i], engine) for i in sorted({i for pair in pairs for i in pair})}
+        """The neighbours of every row, in each layer that is in a pair."""
+        return per_layer(layers, pairs, lambda x, label: self._lists(x, label, engine))
 
-    def _lists(self, x: np.ndarray, engine: PairwiseEngine) -> Lists:
-        if len(x) <= self.k:
+    def _lists(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> Lists:
+        n = len(x)
+        if n <= self.k:
             raise DegenerateError(
-                f"{self} needs more than k rows, since a row is not its own neighbour: got k={self.k} and {len(x)} "
-                "rows. Pass more samples or a smaller k."
+                f"{self} needs more than k rows, since a row is not its own neighbour: got k={self.k} and {n} rows. "
+                "Pass more samples or a smaller k."
             )
         # one neighbour more, where there is one, shows whether the last place was shared
-        indices, values = nearest(engine, x, min(self.k + 1, len(x) - 1), self.near)
+        sweep = engine.backend.NeighbourSweep(
+            engine.panels(x, self.near, label=label), None, metric=METRICS[self.near].kernel, k=min(self.k + 1, n - 1)
+        )
+        indices, values = engine.run(sweep, "neighbours")
         equal = values[:, 1:] == values[:, :-1]
         ties = int(np.count_nonzero(equal.any(axis=1) if self.ordered else equal[:, self.k - 1 :].any(axis=1)))
         indices = np.ascontiguousarray(indices[:, : self.k])

@@ -2,10 +2,10 @@
 
 from .comparators import COMPARATORS, compare_rdms
 from .distances import cdist, pdist, rdm
-from .engine import Estimate, PairwiseEngine
+from .engine import Estimate, Packed, PairwiseEngine
 from .metrics import METRICS, Metric
 from .neighbours import knn, nearest
-from .ranks import RANK_COMPARATORS, rank_correlations
+from .ranks import RANK_COMPARATORS, median_entry, rank_correlations
 from .sums import PairSums, pair_sums
 
 __all__ = [
@@ -14,11 +14,13 @@ __all__ = [
     "RANK_COMPARATORS",
     "Estimate",
     "Metric",
+    "Packed",
     "PairSums",
     "PairwiseEngine",
     "cdist",
     "compare_rdms",
     "knn",
+    "median_entry",
     "nearest",
     "pair_sums",
     "pdist",

@@ -32,8 +32,8 @@ def compare_rdms(
         ``"euclidean"`` : |a - b|, a distance.
         ``"bures"`` : normalised Bures similarity |A^1/2 B^1/2|_* / sqrt(tr A tr B) of the centred Gram matrices
             A = -H D H / 2, entries taken as squared distances; in [0, 1].
-        ``"riemannian"`` : affine-invariant distance sqrt(sum log^2 lambda(A^-1 B)) within the vectors that sum to 0; for
-            RDMs of full rank, n - 1 dimensions.
+        ``"riemannian"`` : affine-invariant distance sqrt(sum log^2 lambda(A^-1 B)) within the vectors that sum to 0;
+            for RDMs of full rank, n - 1 dimensions.
 
     Correlations are in [-1, 1]. Raises ShapeError, NonFiniteError, OptionError, or DegenerateError for a constant RDM.
 

@@ -107,9 +107,10 @@ def rdm(
     if metric != "crossnobis" and metric not in METRICS:
         raise OptionError(f"metric must be one of {', '.join(METRICS)} or crossnobis: got {metric!r}.")
     if (metric == "crossnobis") != (folds is not None) or (metric == "crossnobis" and conditions is None):
+        given = [name for name, labels in (("conditions", conditions), ("folds", folds)) if labels is not None]
         raise OptionError(
             "crossnobis needs conditions and folds, and no other metric takes folds: got "
-            f"metric={metric!r}, {'no ' if conditions is None else ''}conditions, {'no ' if folds is None else ''}folds."
+            f"metric={metric!r} with {' and '.join(given) or 'neither'}."
         )
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
     if noise is not None:

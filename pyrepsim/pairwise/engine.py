@@ -129,6 +129,14 @@ class PairwiseEngine:
             sweep.run(0, sweep.n_tasks, self.n_threads)
         return Packed(panels, chosen, entries.astype(np.float64))
 
+    def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
+        """`packed` of each of several layers over the same rows; each is indexed once and let go."""
+        names = getattr(layers, "labels", None) or (("X", "Y") if len(layers) == 2 else None)
+        return [
+            self.packed(layers[index], metric, label=names[index] if names else f"layer {index}")
+            for index in range(len(layers))
+        ]
+
     def _operands(
         self, sides: Sequence[Any], chosen: Metric, labels: Sequence[str]
     ) -> tuple[list[np.ndarray], np.ndarray | None]:
@@ -162,7 +170,10 @@ class PairwiseEngine:
                 began = time.monotonic()
                 sweep.run(done, stop, self.n_threads)
                 took = time.monotonic() - began
-                step = 2 * step if took < _SLICE_SECONDS / 2 else max(self.n_threads, step // (1 + (took > _SLICE_SECONDS)))
+                if took < _SLICE_SECONDS / 2:
+                    step *= 2
+                elif took > 2 * _SLICE_SECONDS:
+                    step = max(self.n_threads, step // 2)
                 bar.update(stop - done)
                 done = stop
         return sweep.result()
@@ -172,9 +183,13 @@ class PairwiseEngine:
 
         kept : bytes kept besides the packed rows, such as an RDM.
         """
-        packed = sum((width + 3) * _BYTES[self.precision] * n_rows for width in widths)
         rate = self._rate(metric_named(metric).kernel)
-        return Estimate(int(packed) + kept, float(n_rows) ** 2 / 2 * sum(max(w, 16) for w in widths) / rate)
+        seconds = float(n_rows) ** 2 / 2 * sum(max(width, 16) for width in widths) / rate
+        return Estimate(self.packed_bytes(n_rows, widths) + kept, seconds)
+
+    def packed_bytes(self, n_rows: int, widths: Sequence[int]) -> int:
+        """Memory of the packed rows of layers with these widths, three norms a row included."""
+        return sum((int(width) + 3) * _BYTES[self.precision] * n_rows for width in widths)
 
     def refuse_what_does_not_fit(self, n_bytes: int, what: str, remedy: str) -> None:
         """Raise ShapeError where something needs more memory than this machine has."""
@@ -194,9 +209,7 @@ class PairwiseEngine:
                 rows = np.random.default_rng(0).standard_normal((n, 64)).astype(np.float32)
                 # raw rows without a shift: operands of any kernel, for their time alone
                 panels = self._new_panels(rows, "raw", None, equal_blocks(n))
-                sums = self.backend.SumSweep(
-                    [panels], [], metric=kernel, maps=[None], origins=[0.0], row_sums=False
-                )
+                sums = self.backend.SumSweep([panels], [], metric=kernel, maps=[None], origins=[0.0], row_sums=False)
                 began = time.perf_counter()
                 sums.run(0, sums.n_tasks, self.n_threads)
                 took = time.perf_counter() - began
@@ -247,9 +260,7 @@ class PairwiseEngine:
                 "or use a metric that does not divide by row norms (euclidean, manhattan)."
             )
 
-    def _refuse_extreme_sizes(
-        self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str
-    ) -> None:
+    def _refuse_extreme_sizes(self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         if metric.transform != "raw" or not metric.squares:
             return
         few = _evenly(view, _FEW_ROWS).astype(np.float64)

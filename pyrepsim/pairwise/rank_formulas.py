@@ -9,23 +9,55 @@ import numpy as np
 
 from ..errors import DegenerateError
 
-__all__ = ["rho_a", "spearman", "tau_a", "tau_b"]
+__all__ = [
+    "doubled_ranks",
+    "from_rank_sums",
+    "product_of_ranks",
+    "refuse_all_tied",
+    "rho_a",
+    "spearman",
+    "tau_a",
+    "tau_b",
+]
 
 
 def spearman(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:
     """Pearson correlation of mid-ranks."""
-    xx, xy, yy = backend.spearman_sums(x, y, n_threads)
-    refuse_all_tied(xx, yy)
-    return xy / math.sqrt(xx) / math.sqrt(yy) if xx != yy else xy / xx
+    return from_rank_sums("spearman", *backend.spearman_sums(x, y, n_threads), len(x))
 
 
 def rho_a(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:
     """12 sum (r - mean)(s - mean) / (P^3 - P), r and s the mid-ranks of P entries."""
-    _, xy, _ = backend.spearman_sums(x, y, n_threads)
-    n = len(x)
-    if n < 2:
+    return from_rank_sums("rho-a", *backend.spearman_sums(x, y, n_threads), len(x))
+
+
+def from_rank_sums(compare: str, xx: int, xy: int, yy: int, n_entries: int) -> float:
+    """Spearman's rho or rho-a from whole-number sums over twice the centred mid-ranks."""
+    if n_entries < 2:
         raise DegenerateError("ranks need at least two entries: got 1. Pass at least three rows.")
-    return 3 * xy / (n**3 - n)
+    if compare == "rho-a":
+        return 3 * xy / (n_entries**3 - n_entries)
+    refuse_all_tied(xx, yy)
+    return xy / math.sqrt(xx) / math.sqrt(yy) if xx != yy else xy / xx
+
+
+def doubled_ranks(backend: ModuleType, x: np.ndarray, n_threads: int) -> np.ndarray:
+    """2 rank - (n + 1), whole numbers in int32."""
+    ranks = backend.midranks(x, n_threads)
+    ranks *= 2
+    ranks -= len(x) + 1
+    return ranks.astype(np.int32)
+
+
+def product_of_ranks(a: np.ndarray, b: np.ndarray) -> int:
+    """sum a b, exactly: partial sums stay below 2^63 for fewer than 2^25 entries."""
+    total = 0
+    for start in range(0, len(a), 1 << 20):
+        part = a[start : start + (1 << 20)].astype(np.int64)
+        part *= b[start : start + (1 << 20)]
+        whole = len(part) - len(part) % 4096
+        total += sum(part[:whole].reshape(-1, 4096).sum(axis=1).tolist()) + int(part[whole:].sum())
+    return total
 
 
 def tau_b(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:

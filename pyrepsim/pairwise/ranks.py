@@ -9,9 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DegenerateError
 from .distances import condensed
 from .engine import Packed, PairwiseEngine
-from .rank_formulas import refuse_all_tied, rho_a, spearman, tau_a, tau_b
+from .rank_formulas import (
+    doubled_ranks,
+    from_rank_sums,
+    product_of_ranks,
+    refuse_all_tied,
+    rho_a,
+    spearman,
+    tau_a,
+    tau_b,
+)
 from .sums import pair_sums
 
 __all__ = ["RANK_COMPARATORS", "median_entry", "rank_correlations"]
@@ -24,6 +34,7 @@ BINS, EXACT_BINS, JOINT_BINS = 2**16, 2**24, 1024
 _MARGIN = 0.25
 """Histograms reach this far beyond the entries among a few rows, as a fraction of their range; what lies outside shares
 the end bins, and the bound knows."""
+_LEAST_RANGE = 1e-6
 _TABLE_ROUNDING = 2.0**-21
 """Allowance for ranks held in float32."""
 
@@ -54,24 +65,50 @@ def rank_correlations(
 def _in_memory(
     engine: PairwiseEngine, layers: Sequence[Packed], pairs: Sequence[tuple[int, int]], compare: str
 ) -> list[Found]:
-    """Each layer's entries are kept while pairs to come need them."""
-    n_rows = layers[0].panels.n_rows
+    """Each layer's entries, or their ranks where several pairs want them, are kept while pairs to come need them."""
+    n_rows, n_threads = layers[0].panels.n_rows, engine.n_threads
     uses = Counter(layer for pair in pairs for layer in {*pair})
     engine.refuse_what_does_not_fit(
         8 * n_rows * (n_rows - 1) // 2 * len(uses), "the RDMs of all layers", "Compare fewer layers or take a sample."
     )
+    ranked_once = compare in ("spearman", "rho-a") and max(uses.values()) > 1
     kept: dict[int, np.ndarray] = {}
     found = []
     for i, j in pairs:
         for layer in {i, j} - {*kept}:
-            kept[layer] = condensed(engine, layers[layer].panels, layers[layer].metric.name)
-        value = _FORMULAS[compare](engine.backend, kept[i], kept[j], engine.n_threads)
+            entries = _steady(condensed(engine, layers[layer].panels, layers[layer].metric.name))
+            _refuse_constant(entries)
+            kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
+        x, y = kept[i], kept[j]
+        if ranked_once:
+            sums = (product_of_ranks(a, b) for a, b in ((x, x), (x, y), (y, y)))
+            value = from_rank_sums(compare, *sums, len(x))
+        else:
+            value = _FORMULAS[compare](engine.backend, x, y, n_threads)
         found.append((value, {"ranks": "exact"}))
         for layer in {i, j}:
             uses[layer] -= 1
             if not uses[layer]:
                 del kept[layer]
     return found
+
+
+def _steady(entries: np.ndarray) -> np.ndarray:
+    """Entries rounded, in place, to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied."""
+    unsigned, low = (np.uint32, 4) if entries.dtype == np.float32 else (np.uint64, 13)
+    bits = entries.view(unsigned)
+    bits += unsigned(1 << (low - 1))
+    bits &= unsigned(~unsigned((1 << low) - 1))
+    return entries
+
+
+def _refuse_constant(entries: np.ndarray) -> None:
+    low, high = float(entries.min()), float(entries.max())
+    if not high - low > _LEAST_RANGE * max(abs(low), abs(high)):
+        raise DegenerateError(
+            "ranks need entries that differ: those of an RDM are all equal up to rounding (whitened rows with "
+            "n <= d + 1, or two distinct rows only). Pass more samples or another metric."
+        )
 
 
 def _by_tables(

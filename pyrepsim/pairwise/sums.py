@@ -195,9 +195,7 @@ def pair_sums(
     rows = sums["rows"] if row_sums else [None] * len(layers)
     sides = [EntrySums(*side) for side in zip(origins, sums["first"], sums["second"], rows, strict=True)]
     n_rows = layers[0].panels.n_rows
-    return [
-        PairSums(n_rows, sums["entries"], sides[i], sides[j], sums["cross"][k]) for k, (i, j) in enumerate(pairs)
-    ]
+    return [PairSums(n_rows, sums["entries"], sides[i], sides[j], sums["cross"][k]) for k, (i, j) in enumerate(pairs)]
 
 
 def _provisional_mean(layer: Packed, how: tuple[Any, ...] | None) -> float:

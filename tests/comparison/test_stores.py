@@ -75,7 +75,7 @@ def test_which_tokens(stores):
 
 def test_a_second_pass_where_a_measure_needs_one(stores):
     base, tuned = stores
-    measure = rs.RSA(metric="mahalanobis")
+    measure = rs.RSA(metric="sqmahalanobis")
     score = rs.compare(base, tuned, measure)[1]
     assert score.value == pytest.approx(
         rs.compare(content(base, "layer.0"), content(tuned, "layer.0"), measure).value, rel=1e-12
@@ -93,7 +93,7 @@ def test_a_stream_gives_the_same_scores(stores):
     assert stream.n_samples == 2700
     assert [s.value for s in stream.scores()] == [s.value for s in rs.compare(base, tuned, MEASURES, layers="all")]
     with pytest.raises(OptionError, match="second pass"):
-        rs.StreamingComparison(widths, widths, rs.RSA(metric="mahalanobis"))
+        rs.StreamingComparison(widths, widths, rs.RSA(metric="sqmahalanobis"))
 
 
 def test_a_refused_chunk_leaves_a_stream_as_it_was(stores):

@@ -100,7 +100,7 @@ def test_magnitude_ends_at_one_and_at_the_number_of_rows():
 def test_a_metric_space_too_large_is_refused(rng, monkeypatch):
     X = rng.standard_normal((60, 3))
     monkeypatch.setattr("pyrepsim.measures.metric_space.MOST_ROWS", 50)
-    with pytest.raises(DegenerateError, match="at most 50 rows, got 60"):
+    with pytest.raises(DegenerateError, match="at most 50 rows, got 60 of X"):
         compare(X, X, MetricSpaceMagnitude())
 
 

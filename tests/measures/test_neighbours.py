@@ -7,7 +7,16 @@ import pytest
 
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError
-from pyrepsim.measures import CKNNA, CycleKNN, JaccardKNN, MutualKNN, RankSimilarity, SecondOrderCosine
+from pyrepsim.measures import (
+    CKNNA,
+    Concentricity,
+    CycleKNN,
+    JaccardKNN,
+    MutualKNN,
+    RankSimilarity,
+    SecondOrderCosine,
+    Uniformity,
+)
 from pyrepsim.pairwise import PairwiseEngine
 from tests.helpers import references_neighbours as ref
 from tests.helpers.data import correlated_pair, rogue
@@ -125,6 +134,16 @@ def test_rows_without_direction_are_refused(kind, rng):
     zero[5, 2] = np.nan
     with pytest.raises(NonFiniteError):
         compare(zero, X, kind(k=3))
+
+
+@pytest.mark.parametrize("measure", [MutualKNN(k=3), SecondOrderCosine(k=3), Concentricity(), Uniformity()], ids=str)
+def test_errors_name_the_side_or_the_layer(measure, rng):
+    layers = [rng.standard_normal((12, 4)) for _ in range(3)]
+    layers[1][4] = 0.0
+    with pytest.raises(DegenerateError, match="row 4 of Y"):
+        compare(layers[0], layers[1], measure)
+    with pytest.raises(DegenerateError, match="row 4 of layer 2"):
+        measure.evaluate_layers([layers[0], layers[2], layers[1]], [(0, 2)], PairwiseEngine(progress=False))
 
 
 def test_rows_at_right_angles_have_no_second_order_cosine(rng):

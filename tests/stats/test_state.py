@@ -113,7 +113,7 @@ def test_moments_ask_for_rows_they_keep(pair):
     with pytest.raises(OptionError, match="'unit' rows were not summed"):
         RSA().score(moments)
     with pytest.raises(OptionError, match="whitened"):
-        RSA(metric="mahalanobis").score(moments)
+        RSA(metric="sqmahalanobis").score(moments)
 
 
 def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
