@@ -44,15 +44,14 @@ step() {
 wanted=" ${*:-roofline build test sanitize bench} "
 has() { [[ $wanted == *" $1 "* ]]; }
 
-gpu_tests=(tests/backends)
-[ -d tests/backends ] || gpu_tests=(tests/stats)
+gpu_tests=(tests/backends tests/cuda_emulation tests/stats)
 
 sanitizers() {
   local code=0 tool
   for tool in memcheck racecheck; do
     echo "-- $tool"
-    compute-sanitizer --tool "$tool" --error-exitcode 9 --launch-timeout 120 \
-      "$PYTHON" -m pytest -q -x -p no:cacheprovider -k "sanitize" "${gpu_tests[@]}" || code=$?
+    compute-sanitizer --tool "$tool" --error-exitcode 9 "$PYTHON" -m pytest -q -x -p no:cacheprovider -p no:xdist \
+      -k "sanitize and cuda and not emulated" tests/backends || code=$?
   done
   return $code
 }
@@ -61,7 +60,7 @@ has roofline && TAIL=40 step roofline 90 "$PYTHON" -m benchmarks.gpu_roofline --
 built=0
 has build && { step build 240 "$PYTHON" setup.py -q build_ext --inplace || built=1; }
 if [ $built = 0 ]; then
-  has test && step test 150 "$PYTHON" -m pytest -q -p no:cacheprovider "${gpu_tests[@]}"
+  has test && step test 150 "$PYTHON" -m pytest -q -p no:cacheprovider -p no:xdist "${gpu_tests[@]}"
   if has sanitize; then
     declare -p PYTHON gpu_tests >"/tmp/gpu-tests.$$"
     step sanitize 120 bash -c "source /tmp/gpu-tests.$$; $(declare -f sanitizers); sanitizers"

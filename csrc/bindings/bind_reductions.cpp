@@ -45,14 +45,18 @@ std::unique_ptr<JointHistogramSweep> make_joint(const Layers& layers, const Pair
                                                  bins_of(layers.size(), low, high, bins));
 }
 
+// The sweep's own memory, read-only: tables of 2^24 bins are not copied.
 template <class Histogram>
-py::array_t<std::uint64_t> counts_of(Histogram& self, std::vector<py::ssize_t> shape) {
+py::array_t<std::uint64_t> counts_of(const py::object& owner, std::vector<py::ssize_t> shape) {
+    auto& self = owner.cast<Histogram&>();
     const std::vector<std::uint64_t>* counts = nullptr;
     {
         py::gil_scoped_release released;
         counts = &self.counts();
     }
-    return py::array_t<std::uint64_t>(std::move(shape), counts->data());
+    py::array_t<std::uint64_t> view(std::move(shape), counts->data(), owner);
+    view.attr("setflags")(py::arg("write") = false);
+    return view;
 }
 
 std::unique_ptr<NeighbourSweep> make_neighbours(const std::shared_ptr<Panels>& x, const std::shared_ptr<Panels>& y,
@@ -80,12 +84,17 @@ void bind_reductions(py::module_& module) {
     py::class_<HistogramSweep, Sweep>(module, "HistogramSweep")
         .def(py::init(&make_histograms), py::arg("layers"), py::kw_only(), py::arg("metric"), py::arg("low"),
              py::arg("high"), py::arg("bins"))
-        .def("result", [](HistogramSweep& self) { return counts_of(self, {self.layers(), self.bins()}); });
+        .def("result", [](const py::object& self) {
+            const auto& sweep = self.cast<const HistogramSweep&>();
+            return counts_of<HistogramSweep>(self, {sweep.layers(), sweep.bins()});
+        });
     py::class_<JointHistogramSweep, Sweep>(module, "JointHistogramSweep")
         .def(py::init(&make_joint), py::arg("layers"), py::arg("pairs"), py::kw_only(), py::arg("metric"),
              py::arg("low"), py::arg("high"), py::arg("bins"))
-        .def("result",
-             [](JointHistogramSweep& self) { return counts_of(self, {self.pairs(), self.bins(), self.bins()}); });
+        .def("result", [](const py::object& self) {
+            const auto& sweep = self.cast<const JointHistogramSweep&>();
+            return counts_of<JointHistogramSweep>(self, {sweep.pairs(), sweep.bins(), sweep.bins()});
+        });
     py::class_<NeighbourSweep, Sweep>(module, "NeighbourSweep")
         .def(py::init(&make_neighbours), py::arg("x"), py::arg("y"), py::kw_only(), py::arg("metric"), py::arg("k"))
         .def("result", [](const NeighbourSweep& self) {

@@ -22,7 +22,7 @@ class CountTables {
   private:
     static constexpr int kRegionBits = 16;
     static constexpr std::int64_t kRegion = std::int64_t{1} << kRegionBits;
-    static constexpr std::int64_t kBuffer = 512;  // cells collected per region
+    static constexpr std::int64_t kBuffer = 4096;  // cells collected per region
 
     struct Worker {
         std::vector<std::uint32_t> counts;     // [table][cell]

@@ -46,6 +46,7 @@ __all__ = [
     "shift_for",
     "spearman_sums",
     "stage",
+    "transformed",
 ]
 
 name = "reference"

@@ -9,9 +9,27 @@ from typing import Any
 import numpy as np
 
 from pyrepsim.arrays import rows_view
-from pyrepsim.backends.cuda import moments, scan
+from pyrepsim.backends.cuda import moments, pairwise, scan
+from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
+from pyrepsim.backends.cuda.tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
 from tests.cuda_emulation.build import emulated_kernels
+
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "mean_row",
+    "name",
+    "rows_view",
+    "stage",
+]
 
 name = "cuda-emulated"
 
@@ -56,8 +74,9 @@ class EmulatedDevice:
     def synchronize(self) -> None:
         pass
 
-    def add_product(self, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-        out += left.T @ right
+    def add_products(self, jobs: Any) -> None:
+        for left, right, out in jobs:
+            out += left.T @ right
 
     def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         return self.to_device(left.transpose(0, 2, 1) @ right)
@@ -65,6 +84,9 @@ class EmulatedDevice:
     def take(self, views: Any) -> list[DeviceRows]:
         bits = [view.view(np.uint16) if view.dtype.name == "bfloat16" else view for view in map(np.asarray, views)]
         return [DeviceRows(self.to_device(b), view.dtype, ours=True) for b, view in zip(bits, views, strict=True)]
+
+    def rows_were_read(self) -> None:
+        pass
 
     def largest_indices(self, shape: Any) -> np.ndarray:
         return self.to_device(np.full(shape, np.iinfo(np.uint64).max, np.uint64))
@@ -92,3 +114,11 @@ def first_directionless_row(rows, transform, _n_threads=1):
 
 def Moments(widths, pairs, *, rows, precision):
     return moments.Moments(device(), widths, pairs, rows=rows, precision=precision)
+
+
+def mean_row(rows, transform, _n_threads=1):
+    return pairwise.mean_row(device(), rows, transform)
+
+
+def Panels(rows, *, transform, shift, precision, blocks, n_threads=1):
+    return pairwise.Panels(device(), rows, transform=transform, shift=shift, precision=precision, blocks=blocks)

@@ -1,5 +1,5 @@
 #include "bindings/cuda/module.h"
-#include "bindings/names.h"
+#include "bindings/words.h"
 #include "cuda/moments.h"
 
 namespace py = pybind11;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from types import ModuleType
@@ -56,13 +56,17 @@ class Device:
 
     def __init__(self, kernels: ModuleType) -> None:
         import cupy
-        import cupy.cublas
+        from cupy_backends.cuda.libs import cublas
 
         self.kernels = kernels
         self._cupy: Any = cupy
+        self._dgemm: Any = cublas.dgemm
+        self._one = np.ones(1)
         with cupy.cuda.Device(0):
             self._compute = cupy.cuda.Stream(non_blocking=True)
+            self._rows_read = self._compute.record()
             self._staging = Staging(cupy)
+            self._handle = cupy.cuda.device.get_cublas_handle()
         properties = cupy.cuda.runtime.getDeviceProperties(0)
         self.name = properties["name"].decode()
 
@@ -106,10 +110,22 @@ class Device:
 
     # --- products
 
-    def add_product(self, left: Any, right: Any, out: Any) -> None:
-        """out += left^T right, for (k, m), (k, n) and (m, n) arrays of one floating type."""
-        with self.work() as cp:
-            cp.cublas.gemm("T", "N", left, right, out=out, beta=1.0)
+    def add_products(self, jobs: Iterable[tuple[Any, Any, Any]]) -> None:
+        """out += left^T right for each job (left, right, out): float64 arrays (k, m), (k, n) and a dense (m, n).
+
+        left and right may be transposed or have longer rows; nothing is copied.
+        """
+        with self.work():
+            for left, right, out in jobs:
+                (k, m), n = left.shape, right.shape[1]
+                along, right_stride = _layout(right)
+                across, left_stride = _layout(left)
+                # cuBLAS counts down columns, where our rows are its columns: out^T += right^T left
+                self._dgemm(
+                    self._handle, 1 - along, across, n, m, k, self._one.ctypes.data,
+                    right.data.ptr, right_stride, left.data.ptr, left_stride,
+                    self._one.ctypes.data, out.data.ptr, n,
+                )  # fmt: skip
 
     def products(self, left: Any, right: Any) -> Any:
         """left[b]^T right[b] for each b of (B, k, m) and (B, k, n) arrays, in their own precision: (B, m, n)."""
@@ -144,7 +160,11 @@ class Device:
 
     def take(self, views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
         """Copies of these rows that are ours, dense, on the device; in flight on the copy stream when this returns."""
-        return self._staging.take(views, self._compute)
+        return self._staging.take(views, self._rows_read)
+
+    def rows_were_read(self) -> None:
+        """To be called when work that reads taken rows is queued: their memory is written again after it, no sooner."""
+        self._rows_read = self._compute.record()
 
     def largest_indices(self, shape: tuple[int, ...]) -> Any:
         """64-bit unsigned numbers, each the largest, on the copy stream."""
@@ -162,6 +182,12 @@ class Device:
 
 
 _KDL_CUDA = 2
+
+
+def _layout(array: Any) -> tuple[int, int]:
+    """(1, elements from row to row) when rows lie in one piece, (0, elements from column to column) when columns do."""
+    down, along = (stride // array.itemsize for stride in array.strides)
+    return (1, max(down, array.shape[1])) if along == 1 else (0, max(along, array.shape[0]))
 
 
 def _dlpack_device(array: Any) -> tuple[int | None, int]:

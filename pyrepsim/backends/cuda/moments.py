@@ -109,39 +109,38 @@ class Moments:
             n_rows = len(chunk[0])
             if first >= self._n_prepared:
                 for side, rows in enumerate(chunk):
+                    width, block = rows.shape[1], self._block[side]
+                    entry = (1 + side) * BLOCK_ROWS + first
                     device.kernels.prepare_rows(
                         data=device.address(rows.values),
                         dtype=rows.dtype.name,
                         rows=n_rows,
-                        cols=rows.shape[1],
-                        stride=rows.shape[1],
+                        cols=width,
+                        stride=width,
                         transform=self.rows,
                         shift=device.address(shift[side]),
                         precision=self.precision,
-                        out=device.address(self._block[side][first:]),
-                        norms=device.address(self._weights[1 + side, first:]),
-                        norms_single=device.address(self._weights_single[1 + side, first:]),
+                        out=device.address(block) + first * width * block.itemsize,
+                        norms=device.address(self._weights) + entry * self._weights.itemsize,
+                        norms_single=device.address(self._weights_single) + entry * self._weights_single.itemsize,
                         stream=device.stream,
                     )
             first += n_rows
+        device.rows_were_read()
 
     def _add(self, sums: _Sums, n_rows: int) -> None:
         """Add the products of the first `n_rows` rows of the block."""
-        weights = self._weights.T[:n_rows]
-        with self._device.work():
-            self._device.add_product(weights, weights[:, 1:], sums.norms)
+        device, weights = self._device, self._weights.T[:n_rows]
+        jobs = [(weights, weights[:, 1:], sums.norms)]
+        if self.precision == "fp64":
+            block = [rows[:n_rows] for rows in self._block]
+            jobs += [(u, u, out) for u, out in zip(block, sums.products, strict=True)]
+            jobs += [(block[i], block[j], out) for (i, j), out in zip(self.pairs, sums.cross, strict=True)]
+            jobs += [(weights, u, out) for u, out in zip(block, sums.weighted, strict=True)]
+        with device.work():
+            device.add_products(jobs)
             if self.precision == "fp32":
                 self._add_single(sums, n_rows)
-            else:
-                self._add_double(sums, weights, n_rows)
-
-    def _add_double(self, sums: _Sums, weights: Any, n_rows: int) -> None:
-        block = [rows[:n_rows] for rows in self._block]
-        for side, u in enumerate(block):
-            self._device.add_product(u, u, sums.products[side])
-            self._device.add_product(weights, u, sums.weighted[side])
-        for (i, j), out in zip(self.pairs, sums.cross, strict=True):
-            self._device.add_product(block[i], block[j], out)
 
     def _add_single(self, sums: _Sums, n_rows: int) -> None:
         """The same in float32, `_SINGLE_ROWS` rows a product; rows of zeros fill the last one."""

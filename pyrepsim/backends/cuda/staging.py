@@ -18,7 +18,7 @@ from .rows import DeviceRows
 __all__ = ["Staging"]
 
 _SLOTS = 8
-_SLOT_BYTES = 4 << 20
+_SLOT_BYTES = 8 << 20
 _FILLERS = 4
 
 
@@ -32,17 +32,17 @@ class Staging:
         self._fillers: ThreadPoolExecutor | None = None
 
     def take(self, views: Sequence[np.ndarray | DeviceRows], readers: Any) -> list[DeviceRows]:
-        """Dense device copies of `views`; memory that work queued on `readers` still reads is not written before it ends."""
+        """Dense device copies of `views`, written after the event `readers`."""
         cp = self._cupy
         with cp.cuda.Device(0), self.stream:
-            self.stream.wait_event(readers.record())
+            self.stream.wait_event(readers)
             taken = []
             for view in views:
                 if isinstance(view, DeviceRows):
-                    taken.append(DeviceRows(cp.array(view.values, order="C"), view.dtype))
+                    taken.append(DeviceRows(cp.array(view.values, order="C"), view.dtype, ours=True))
                 else:
                     bits = _as_known(view)
-                    taken.append(DeviceRows(cp.empty(bits.shape, bits.dtype), view.dtype))
+                    taken.append(DeviceRows(cp.empty(bits.shape, bits.dtype), view.dtype, ours=True))
             jobs = [
                 job
                 for view, rows in zip(views, taken, strict=True)

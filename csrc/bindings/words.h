@@ -1,4 +1,4 @@
-// The engine's options as Python spells them.
+// Option words shared by the bindings.
 #pragma once
 
 #include <string>
