@@ -74,9 +74,12 @@ class RSA(Measure):
     euclidean is at least 0. Symmetric. Cosine, angular and dot see the origin: no invariance to translation.
     Correlation, manhattan and chebyshev see the features: none to rotation.
 
-    ``details``: metric, compare, method, n_pairs; from tiles precision; from ranks ``ranks`` ("exact" up to 8192 rows,
-    else "histogram", then with bins and ``bound``: how far the value can be from the exact one at most); of samples
-    ``draws`` (a value each) and ``spread`` (their standard deviation).
+    Ranks are exact up to 8192 rows, entries that agree to about the tiles' accuracy tied (20 bits in float32, 40 in
+    float64; precision="auto" takes float64 up to 2048 rows); beyond, entries are ranked by histograms.
+
+    ``details``: metric, compare, method, n_pairs; from tiles precision; from ranks ``ranks`` ("exact" or "histogram",
+    the latter with bins and ``bound``: how far the value can be from the exact one at most); of samples ``draws`` (a
+    value each) and ``spread`` (their standard deviation).
 
     References: Kriegeskorte et al. (2008), Frontiers in Systems Neuroscience 2:4; Diedrichsen et al. (2020),
     arXiv:2007.02789, equations 16 and 21; Schuett et al. (2023), eLife 12:e82566 (rho-a); sampling: Merchant et al.
@@ -168,6 +171,8 @@ class RSA(Measure):
     ) -> list[Result]:
         if self._closed:
             return [self.evaluate(pair) for pair in pairs_of_rows(layers, pairs, _ROWS[self.metric], engine)]
+        if self.compare in RANK_COMPARATORS:
+            engine = engine.for_ranks(len(layers[0]))
         packed = engine.packed_layers(layers, self.metric)
         n = packed[0].panels.n_rows
         if n < 3:

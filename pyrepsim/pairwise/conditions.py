@@ -36,8 +36,8 @@ def crossnobis(rows: np.ndarray, conditions: Any, folds: Any) -> np.ndarray:
         absent = np.setdiff1d(np.arange(len(names)), place[fold == k])
         if len(absent):
             raise DegenerateError(
-                f"crossnobis needs every condition in every fold: fold {part!r} has no row of condition "
-                f"{names[absent[0]]!r}. Leave that condition or fold out."
+                f"crossnobis needs every condition in every fold: fold {part} has no row of condition "
+                f"{names[absent[0]]}. Leave that condition or fold out."
             )
         patterns.append(_means(rows[fold == k], place[fold == k]))
     first, second = np.triu_indices(len(names), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..arrays import rows_view
 from ..backends import default_threads, get_backend
-from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError
+from ..errors import BackendError, DegenerateError, NonFiniteError, OptionError, ShapeError
 from ..progress import progress_bar
 from ..units import bytes_in_words
 from .metrics import Metric, metric_named
@@ -30,6 +31,7 @@ _TILE_ROWS, _MOST_BLOCKS = 192, 64
 """A block is a whole number of the engine's tiles high, save the last; each pair of blocks is a task."""
 _ENTRY = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32}
 _FEW_ROWS = 512
+_FINE_ROWS = 2048
 _SLICE_SECONDS = 0.15
 _rates: dict[tuple[str, int, str, str], float] = {}
 _REMEDY = {
@@ -73,8 +75,8 @@ class PairwiseEngine:
 
     backend : ``"auto"``, or one that `rs.available_backends` lists.
     n_threads : None takes every core this process may use. The results have the same bits for any number.
-    precision : of the tiles: ``"fp32"`` (and ``"auto"``), ``"fp64"``, or ``"bf16"`` for dot products of bfloat16 rows.
-        Sums over tiles are always float64.
+    precision : of the tiles: ``"fp32"``, ``"fp64"``, ``"auto"`` (fp32, save for ranks of few rows), or ``"bf16"`` for
+        dot products of bfloat16 rows. Sums over tiles are always float64.
     progress : show a bar; None shows it on a terminal only.
     blocks : row boundaries from 0 to n of the groups of rows by which sums are kept (documents, say); None: equal cuts.
     """
@@ -97,8 +99,19 @@ class PairwiseEngine:
         self.precision = "fp32" if precision == "auto" else precision
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"
         """For measures that sum moments of the rows they are given: exact unless float32 was asked for."""
+        self._asked = precision
         self._progress = progress
         self._blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
+
+    def for_ranks(self, n_rows: int) -> PairwiseEngine:
+        """The engine for ranks: where precision is ours to choose and rows are few, fp64, in which what is tied stays
+        tied.
+        """
+        if self._asked != "auto" or n_rows > _FINE_ROWS:
+            return self
+        finer = copy.copy(self)
+        finer.precision = "fp64"
+        return finer
 
     def panels(self, rows: Any, metric: str, *, label: str = "X") -> Any:
         """Rows (n, d), packed for sweeps with the kernel of ``metric``: see `panels_of`."""
@@ -237,14 +250,15 @@ class PairwiseEngine:
             raise OptionError(
                 f"blocks must be ascending row boundaries from 0 to {len(rows)}: got {blocks.tolist()[:8]}."
             )
-        return self.backend.Panels(
-            rows,
-            transform=transform,
-            shift=shift,
-            precision=self.precision,
-            blocks=blocks,
-            n_threads=self.n_threads,
-        )
+        options = {"transform": transform, "shift": shift, "blocks": blocks, "n_threads": self.n_threads}
+        try:
+            return self.backend.Panels(rows, precision=self.precision, **options)
+        except ValueError as error:
+            if self.precision != "bf16":
+                raise
+            raise BackendError(
+                f"bf16 products need instructions of their own: {error}. Use precision='fp32'."
+            ) from error
 
     def _refuse_bad_rows(self, view: np.ndarray, metric: Metric, label: str) -> None:
         bad = self.backend.first_nonfinite(view, self.n_threads)

@@ -186,7 +186,7 @@ def test_an_rdm_of_equal_entries_is_refused(how):
     corners = np.eye(8) * 3  # all equally far apart
     other = np.random.default_rng(0).standard_normal((8, 3))
     for x, y in ((corners, other), (other, corners)):
-        with pytest.raises(DegenerateError, match="entries of"):
+        with pytest.raises(DegenerateError, match="entries"):
             rs.compare(x, y, rs.RSA(metric="euclidean", compare=how))
 
 
@@ -199,7 +199,7 @@ def test_most_rows_equal_have_no_median_distance(rng):
 
 
 def test_a_layer_in_one_piece_is_not_copied(tmp_path, rng):
-    rows = rng.standard_normal((400, 8)).astype(np.float32)
+    rows = rng.standard_normal((400, 8)).astype(np.float16)
     store = rs.write_store(tmp_path / "s", {"layer.0": rows}, plan={"model": {"id": "m"}})
     source = StoreSource(store, store, tokens="all")
     whole = source.gather(0, "layer.0", None)
