@@ -54,6 +54,7 @@ def _expected_rsa(name: str, metric: str, compare_: str) -> float:
 
 
 _RANKS = ("spearman", "rho-a", "kendall", "tau-a")
+_EXACT = ("sqeuclidean", "euclidean", "manhattan", "chebyshev", "dot")  # of whole numbers
 
 
 def _ties(*vectors: np.ndarray) -> list[np.ndarray]:
@@ -77,7 +78,8 @@ def test_rsa_by_tiles(name, metric, precision, backend):
         for c in RSA_COMPARE
         if not (metric == "dot" and c.endswith("_cov")) and (c not in ("kendall", "tau-a") or len(x) < 100)
     ]
-    tolerance = TOLERANCE[precision]
+    if metric == "angular" and name == "one_feature":
+        pytest.skip("angles of 0 and pi alone: the arc cosine has no slope there")
     try:
         scores = compare(x, y, measures, backend=backend, precision=precision)
     except DegenerateError:
@@ -91,9 +93,10 @@ def test_rsa_by_tiles(name, metric, precision, backend):
         expected = _expected_rsa(name, metric, measure.compare)
         # a correlation is as uncertain as the spread of the RDM is small beside its entries
         scale = max(abs(expected), _largest(name, metric)) if measure.compare == "euclidean" else 1.0
-        if measure.compare in _RANKS and _has_near_ties(name, metric):
-            continue
-        assert_relative(score.value, expected, tolerance * _conditioning(name, metric, measure.compare), scale=scale)
+        tolerance = TOLERANCE[precision] * _conditioning(name, metric, measure.compare)
+        if measure.compare in _RANKS:
+            tolerance += _unsettled(name, metric, precision)
+        assert_relative(score.value, expected, tolerance, scale=scale)
 
 
 def _largest(name: str, metric: str) -> float:
@@ -108,10 +111,21 @@ def _conditioning(name: str, metric: str, compare_: str) -> float:
     return max(float(np.sqrt(np.mean(v * v)) / v.std()) for v in vectors)
 
 
-def _has_near_ties(name: str, metric: str) -> bool:
-    """Entries equal in theory whose last bits a program may leave unequal: quotients and roots of whole numbers."""
-    exact = ("sqeuclidean", "euclidean", "manhattan", "chebyshev", "dot")
-    return name == "integers_with_ties" and metric not in exact
+def _unsettled(name: str, metric: str, precision: str) -> float:
+    """How much a rank correlation can change when entries within rounding of each other change places.
+
+    Each such pair moves two ranks by one: by at most 12 / P^2 of a Spearman correlation, 4 / P^2 of Kendall's. Equal
+    entries count only where float32 must split them: quotients and roots of whole numbers.
+    """
+    split = precision == "fp32" and name == "integers_with_ties" and metric not in _EXACT
+    near, n_entries = 0, 0
+    for vector in _ties(_rdm(name, 0, metric), _rdm(name, 1, metric)):
+        ordered = np.sort(vector)
+        width = 4e-6 if precision == "fp32" else 4e-12
+        first = 0 if split else np.searchsorted(ordered, ordered, side="right")
+        later = np.searchsorted(ordered, ordered + width, side="right") - np.maximum(first, np.arange(len(ordered)) + 1)
+        near, n_entries = near + int(later.sum()), len(ordered)
+    return 12 * near / n_entries**2
 
 
 MEASURES = {
@@ -169,7 +183,7 @@ CHOICES = [
     (kind, metric)
     for kind in NEIGHBOURS
     for metric in ("cosine", "dot", "correlation", "euclidean", "manhattan", "chebyshev")
-    if (kind is SecondOrderCosine and metric == "cosine") or metric in getattr(kind(), "metrics", ())
+    if metric in (("cosine",) if kind is SecondOrderCosine else kind().metrics)
 ]
 
 
@@ -180,13 +194,13 @@ def test_neighbour_measures(kind, metric, name, backend):
     x, y = PAIRS[name]
     if metric == "correlation" and 1 in (x.shape[1], y.shape[1]):
         pytest.skip("one number has no correlation across features")
-    exact = metric in ("euclidean", "manhattan", "chebyshev", "dot")
     gap = min(neighbours.least_gap(side, 8, metric) for side in (x, y))
     for precision, tolerance in TOLERANCE.items():
-        if gap <= 2 * tolerance and not (exact and name == "integers_with_ties"):
+        if gap <= 2 * tolerance and not (metric in _EXACT and name == "integers_with_ties"):
             continue  # equally near up to rounding: more than one list is right
         try:
-            value = compare(x, y, kind(k=7, metric=metric), backend=backend, precision=precision).value
+            measure = kind(k=7) if kind is SecondOrderCosine else kind(k=7, metric=metric)
+            value = compare(x, y, measure, backend=backend, precision=precision).value
         except NonFiniteError:
             assert _refused(name, metric, precision)
             continue
