@@ -112,7 +112,7 @@ class Moments:
     def _add(self, block: list[np.ndarray]) -> None:
         block = [transformed(rows, self.rows) for rows in block]
         if self._n_done == 0:
-            self._shift = [_shift_for(rows) for rows in block]
+            self._shift = [shift_for(rows) for rows in block]
         single = np.float32 if self.precision == "fp32" else np.float64
         shifted = [rows - shift for rows, shift in zip(block, self._shift, strict=True)]
         norms = [(u * u).sum(axis=1) for u in shifted]
