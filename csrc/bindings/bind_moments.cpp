@@ -2,11 +2,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/array_view.h"
-<<<<<<< HEAD
 #include "bindings/words.h"
-=======
-#include "bindings/names.h"
->>>>>>> cudapairs
 #include "moments/moments.h"
 #include "moments/scan.h"
 

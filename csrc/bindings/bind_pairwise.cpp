@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "bindings/array_view.h"
-#include "bindings/names.h"
+#include "bindings/words.h"
 #include "pairwise/distance_sweep.h"
 #include "pairwise/sum_sweep.h"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -23,16 +24,17 @@ __all__ = [
 
 def spearman(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:
     """Pearson correlation of mid-ranks."""
-    return from_rank_sums("spearman", *backend.spearman_sums(x, y, n_threads), len(x))
+    return from_rank_sums("spearman", backend.spearman_sums(x, y, n_threads), len(x))
 
 
 def rho_a(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:
     """12 sum (r - mean)(s - mean) / (P^3 - P), r and s the mid-ranks of P entries."""
-    return from_rank_sums("rho-a", *backend.spearman_sums(x, y, n_threads), len(x))
+    return from_rank_sums("rho-a", backend.spearman_sums(x, y, n_threads), len(x))
 
 
-def from_rank_sums(compare: str, xx: int, xy: int, yy: int, n_entries: int) -> float:
-    """Spearman's rho or rho-a from whole-number sums over twice the centred mid-ranks."""
+def from_rank_sums(compare: str, sums: Sequence[int], n_entries: int) -> float:
+    """Spearman's rho or rho-a from (xx, xy, yy), whole-number sums over twice the centred mid-ranks."""
+    xx, xy, yy = sums
     if n_entries < 2:
         raise DegenerateError("ranks need at least two entries: got 1. Pass at least three rows.")
     if compare == "rho-a":

@@ -83,8 +83,8 @@ def _in_memory(
             kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
         x, y = kept[i], kept[j]
         if ranked_once:
-            sums = (product_of_ranks(a, b) for a, b in ((x, x), (x, y), (y, y)))
-            value = from_rank_sums(compare, *sums, len(x))
+            sums = [product_of_ranks(a, b) for a, b in ((x, x), (x, y), (y, y))]
+            value = from_rank_sums(compare, sums, len(x))
         else:
             value = _FORMULAS[compare](engine.backend, x, y, n_threads)
         found.append((value, {"ranks": "exact"}))
