@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyrepsim as rs
 from pyrepsim.errors import LayerError, NonFiniteError, OptionError, RowMismatchError, ShapeError, StoreError
@@ -186,3 +187,18 @@ def test_a_killed_comparison_goes_on_to_the_same_bits(stores, tmp_path, killed_a
     (tmp_path / "c" / "group-00000.npz").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(StoreError, match="Delete this file"):
         rs.compare(base, tuned, measures, checkpoint=tmp_path / "c")
+
+
+def test_the_algebra_runs_on_one_blas_thread(stores, monkeypatch):
+    found = []
+    evaluate = rs.SVCCA.evaluate
+
+    def watched(self, pair):
+        found.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return evaluate(self, pair)
+
+    monkeypatch.setattr(rs.SVCCA, "evaluate", watched)
+    with threadpool_limits(2, user_api="blas"):
+        rs.compare(*stores, rs.SVCCA())
+    assert found
+    assert set(found) == {1}
