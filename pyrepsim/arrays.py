@@ -49,7 +49,7 @@ def checked_rows(view: Any, name: str) -> Any:
 
 
 def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:
-    """Both arrays through the gate (a backend's, or `rows_view`), with equal numbers of rows; frames with equal indexes."""
+    """Both arrays through the gate (a backend's, or `rows_view`), with equal numbers of rows; equal indexes of frames."""
     index_x: Any = getattr(X, "index", None)
     index_y: Any = getattr(Y, "index", None)
     if hasattr(index_x, "equals") and hasattr(index_y, "equals") and not index_x.equals(index_y):
@@ -110,4 +110,9 @@ def _from_torch(tensor: Any, name: str) -> np.ndarray:
         import ml_dtypes
 
         return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
+    try:
+        return tensor.numpy()
+    except TypeError as error:
+        raise DTypeError(
+            f"{name} must hold one of {', '.join(FLOAT_NAMES)}: got {tensor.dtype}. Convert it first, e.g. .float()."
+        ) from error
