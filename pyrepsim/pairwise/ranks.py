@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import DegenerateError
 from .distances import condensed
 from .engine import Packed, PairwiseEngine
+from .metrics import Metric
 from .rank_formulas import (
     doubled_ranks,
     from_rank_sums,
@@ -76,7 +77,8 @@ def _in_memory(
     found = []
     for i, j in pairs:
         for layer in {i, j} - {*kept}:
-            entries = _steady(condensed(engine, layers[layer].panels, layers[layer].metric.name))
+            entries = condensed(engine, layers[layer].panels, layers[layer].metric.name)
+            entries = _steady(entries, layers[layer].metric)
             _refuse_constant(entries)
             kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
         x, y = kept[i], kept[j]
@@ -93,12 +95,20 @@ def _in_memory(
     return found
 
 
-def _steady(entries: np.ndarray) -> np.ndarray:
-    """Entries rounded, in place, to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied."""
+def _steady(entries: np.ndarray, metric: Metric) -> np.ndarray:
+    """Entries rounded, in place, to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied.
+
+    Rows that were divided by their lengths or whitened are uncertain by their own last bits: rows of one direction
+    come out that far apart, where theory says 0.
+    """
     unsigned, low = (np.uint32, 4) if entries.dtype == np.float32 else (np.uint64, 13)
     bits = entries.view(unsigned)
     bits += unsigned(1 << (low - 1))
     bits &= unsigned(~unsigned((1 << low) - 1))
+    if metric.transform != "raw" or metric.whitened:
+        near = 8 * float(np.finfo(entries.dtype).eps)
+        squared = metric.kernel in ("cosine", "correlation", "sqeuclidean")
+        entries[entries < (near * near if squared else near) * float(entries.max())] = 0
     return entries
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pyrepsim import pairwise as rs
+import pyrepsim as rs
 from pyrepsim.errors import DegenerateError, NonFiniteError
 from tests.helpers import references_comparators as comparators
 from tests.helpers import references_neighbours as neighbours
