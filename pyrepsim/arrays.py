@@ -112,4 +112,9 @@ def _from_torch(tensor: Any, name: str) -> np.ndarray:
         import ml_dtypes
 
         return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
+    try:
+        return tensor.numpy()
+    except TypeError as error:
+        raise DTypeError(
+            f"{name} must hold one of {', '.join(FLOAT_NAMES)}: got {tensor.dtype}. Convert it first, e.g. .float()."
+        ) from error
