@@ -11,7 +11,7 @@ _FINEST = 2.0**-5
 
 
 def centre_on_grid(few: np.ndarray) -> np.ndarray:
-    """The median of each feature over ``few`` rows (m, d), rounded to a power of two near a thirty-second of its spread.
+    """The median of each feature over ``few`` rows (m, d), rounded to a power of two near 1 / 32 of its spread.
 
     x - c is then exact in float32 for whole numbers, float16 and bfloat16, so that distances that are equal stay equal
     (the low bits of a mean would round each row in another way). Medians, so that a few huge rows do not push the
