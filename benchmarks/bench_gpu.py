@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu_moments import block_products, moments_of_layers
 from benchmarks.harness import pair_of_layers
 from pyrepsim.backends import get_backend
 
@@ -102,6 +102,25 @@ class Bench:
                 seconds = seconds_of(run, 3)
                 facts[f"tile {side} lanes {lanes} seconds"] = seconds
                 facts[f"tile {side} lanes {lanes} of bf16 roof"] = self.fraction(self.useful_tflops(self.n, seconds))
+        return facts
+
+    def rsa_fused(self) -> dict[str, Any]:
+        """The fused kernel beside tiles and epilogue: time, and the difference of r."""
+        facts: dict[str, Any] = {}
+        for n in (5000, self.n):
+            for metric in ("cosine", "euclidean"):
+                for precision in ("fast", "fp32"):
+                    panels, found = self.panels(metric, precision, n), []
+                    for fused in (False, True):
+                        sweep, run = self.sums(panels, metric, fused=fused)
+                        seconds = seconds_of(run, 3)
+                        sweep, run = self.sums(panels, metric, fused=fused)
+                        run()
+                        found.append(pearson(sweep.result()))
+                        name = f"n={n} {metric} {precision} {'fused' if sweep.fused else 'tiles'}"
+                        facts[f"{name} seconds"] = seconds
+                        facts[f"{name} of bf16 roof"] = self.fraction(self.useful_tflops(n, seconds))
+                    facts[f"n={n} {metric} {precision} difference of r"] = abs(found[0] - found[1])
         return facts
 
     def rsa_pearson(self) -> dict[str, Any]:
@@ -246,40 +265,11 @@ class Bench:
         facts["cupy fp32 error"] = abs(r - exact)
         return facts
 
-    def covariance_from_files(self, n: int = 131_072, pairs: int = 13) -> dict[str, Any]:
-        """Moments of 13 pairs of layers in fp16 from memory-mapped files, against the feed alone, in fp64."""
-        import torch
+    def block_products(self) -> dict[str, Any]:
+        return block_products(self.ceilings.get("fp64_tflops", float("nan")))
 
-        from pyrepsim.stats import PairedMoments
-
-        facts: dict[str, Any] = {}
-        with tempfile.TemporaryDirectory() as folder:
-            paths = [Path(folder) / f"{i}.f16" for i in range(2 * pairs)]
-            for path in paths:
-                torch.randn(n, D, device="cuda").half().cpu().numpy().tofile(path)
-            views = [np.memmap(path, np.float16, "r", shape=(n, D)) for path in paths]
-            n_bytes = sum(view.nbytes for view in views)
-            device = __import__("pyrepsim.backends.cuda.device", fromlist=["x"]).current_device()
-
-            def feed() -> None:
-                for view in views:
-                    for begin in range(0, n, 16_384):
-                        device.take([view[begin : begin + 16_384]])
-                device.read_on_copy_stream(device.largest_indices(1))
-
-            facts["feed seconds"] = seconds_of(feed, 2)
-            facts["feed gb_per_s"] = n_bytes / facts["feed seconds"] / 1e9
-
-            def moments() -> None:
-                for x, y in zip(views[::2], views[1::2], strict=True):
-                    sums = PairedMoments(D, D, backend="cuda")
-                    sums.update(x, y)
-                    sums.pair()
-
-            facts["moments seconds"] = seconds_of(moments, 2)
-            facts["moments gb_per_s"] = n_bytes / facts["moments seconds"] / 1e9
-            facts["moments of feed"] = facts["feed seconds"] / facts["moments seconds"]
-        return facts
+    def covariance_from_files(self) -> dict[str, Any]:
+        return moments_of_layers()
 
 
 CASES = [
@@ -289,6 +279,7 @@ CASES = [
     "whole_matrices",
     "neighbours",
     "manhattan",
+    "block_products",
     "covariance_from_files",
 ]
 

@@ -67,6 +67,7 @@ if [ $built = 0 ]; then
   fi
   if has bench && [ -f benchmarks/bench_gpu.py ]; then
     TAIL=60 step bench 200 "$PYTHON" -m benchmarks.bench_gpu --roofline "$OUT/gpu-roofline.json" --out "$OUT/gpu-bench.json"
+    TAIL=40 step fused 60 "$PYTHON" -m benchmarks.bench_gpu rsa_fused --roofline "$OUT/gpu-roofline.json"
   fi
 fi
 echo "== $(date -u +%F) $(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null)"

@@ -49,7 +49,9 @@ def checked_rows(view: Any, name: str) -> Any:
 
 
 def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:
-    """Both arrays through the gate (a backend's, or `rows_view`), with equal numbers of rows; frames with equal indexes."""
+    """Both arrays through the gate (`rows_view`, or a backend's), with equal numbers of rows; frames with equal
+    indexes too.
+    """
     index_x: Any = getattr(X, "index", None)
     index_y: Any = getattr(Y, "index", None)
     if hasattr(index_x, "equals") and hasattr(index_y, "equals") and not index_x.equals(index_y):

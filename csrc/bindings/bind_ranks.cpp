@@ -19,7 +19,7 @@ void with_values(const py::array& array, const Use& use) {
     REPSIM_CHECK(array.ndim() == 1, "ranks are made of a 1-D array: got " << array.ndim() << " dimensions");
     const auto name = py::str(array.dtype().attr("name")).cast<std::string>();
     REPSIM_CHECK(name == "float32" || name == "float64", "ranks are made of float32 or float64: got " << name);
-    const auto call = [&](auto dense) {
+    const auto call = [&](const auto& dense) {
         const auto* data = dense.data();
         const std::int64_t n = dense.shape(0);
         py::gil_scoped_release released;

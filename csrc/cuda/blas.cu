@@ -2,7 +2,10 @@
 
 #include <dlfcn.h>
 
+#include <map>
+#include <mutex>
 #include <stdexcept>
+#include <utility>
 
 namespace repsim::cuda {
 namespace {
@@ -14,7 +17,6 @@ constexpr int kCompute32 = 68, kCompute64 = 70;
 constexpr int kDefaultAlgorithm = -1;
 
 using Create = int (*)(void**);
-using Destroy = int (*)(void*);
 using SetStream = int (*)(void*, void*);
 using Gemm = int (*)(void*, int, int, int, int, int, const void*, const void*, int, int, const void*, int, int,
                      const void*, void*, int, int, int, int);
@@ -31,20 +33,26 @@ Blas::Blas(const std::string& library) : library_(dlopen(library.c_str(), RTLD_N
     if (library_ == nullptr) throw std::runtime_error(std::string("CUDA: cuBLAS does not load: ") + dlerror());
     gemm_ = find(library_, "cublasGemmEx");
     set_stream_ = find(library_, "cublasSetStream_v2");
-    destroy_ = find(library_, "cublasDestroy_v2");
     check(reinterpret_cast<Create>(find(library_, "cublasCreate_v2"))(&handle_), "cublasCreate");
 }
 
-Blas::~Blas() {
-    if (handle_ != nullptr) reinterpret_cast<Destroy>(destroy_)(handle_);
+Blas& Blas::shared(const std::string& library, int lane) {
+    static std::mutex mutex;
+    static std::map<std::pair<std::string, int>, Blas*> handles;
+    const std::lock_guard lock(mutex);
+    Blas*& handle = handles[{library, lane}];
+    if (handle == nullptr) handle = new Blas(library);
+    return *handle;
 }
 
 void Blas::check(int status, const char* what) const {
-    if (status != 0) throw std::runtime_error(std::string("CUDA: ") + what + " failed with status " + std::to_string(status));
+    if (status != 0)
+        throw std::runtime_error(std::string("CUDA: ") + what + " failed with status " + std::to_string(status));
 }
 
-void Blas::product(RowType type, const void* left, std::int64_t left_stride, const void* right, std::int64_t right_stride,
-                   int rows, int cols, int depth, void* out, std::int64_t out_stride, void* stream) {
+void Blas::product(RowType type, const void* left, std::int64_t left_stride, const void* right,
+                   std::int64_t right_stride, int rows, int cols, int depth, void* out, std::int64_t out_stride,
+                   void* stream) {
     check(reinterpret_cast<SetStream>(set_stream_)(handle_, stream), "cublasSetStream");
     const float one = 1, zero = 0;
     const double one64 = 1, zero64 = 0;
@@ -52,11 +60,10 @@ void Blas::product(RowType type, const void* left, std::int64_t left_stride, con
     const int in = is_double ? kReal64 : type == RowType::f32 ? kReal32 : kReal16;
     // Column-major cuBLAS sees our row-major out as its transpose: right^T left.
     check(reinterpret_cast<Gemm>(gemm_)(
-              handle_, kTransposed, kAsStored, cols, rows, depth,
-              is_double ? static_cast<const void*>(&one64) : &one, right, in, static_cast<int>(right_stride), left, in,
-              static_cast<int>(left_stride), is_double ? static_cast<const void*>(&zero64) : &zero, out,
-              is_double ? kReal64 : kReal32, static_cast<int>(out_stride), is_double ? kCompute64 : kCompute32,
-              kDefaultAlgorithm),
+              handle_, kTransposed, kAsStored, cols, rows, depth, is_double ? static_cast<const void*>(&one64) : &one,
+              right, in, static_cast<int>(right_stride), left, in, static_cast<int>(left_stride),
+              is_double ? static_cast<const void*>(&zero64) : &zero, out, is_double ? kReal64 : kReal32,
+              static_cast<int>(out_stride), is_double ? kCompute64 : kCompute32, kDefaultAlgorithm),
           "cublasGemmEx");
 }
 

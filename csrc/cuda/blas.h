@@ -10,8 +10,10 @@ namespace repsim::cuda {
 
 class Blas {
   public:
-    explicit Blas(const std::string& library);
-    ~Blas();
+    // The handle for a lane, made once: creation costs milliseconds and device memory. Kept until the process ends, since
+    // the library may be gone before our own statics.
+    static Blas& shared(const std::string& library, int lane);
+
     Blas(const Blas&) = delete;
     Blas& operator=(const Blas&) = delete;
 
@@ -21,13 +23,13 @@ class Blas {
                  int rows, int cols, int depth, void* out, std::int64_t out_stride, void* stream);
 
   private:
+    explicit Blas(const std::string& library);
     void check(int status, const char* what) const;
 
     void* library_ = nullptr;
     void* handle_ = nullptr;
     void* gemm_ = nullptr;
     void* set_stream_ = nullptr;
-    void* destroy_ = nullptr;
 };
 
 }  // namespace repsim::cuda

@@ -41,12 +41,23 @@ struct TilePlace {
 template <class Real>
 inline LayerTile<Real> layer_tile(const PairLayer& layer) {
     const auto real = [](const void* p) { return static_cast<const Real*>(p); };
-    return {real(layer.tile),          real(layer.left.half_squares),   real(layer.left.scales),
-            real(layer.right.half_squares), real(layer.right.scales),   layer.left.values,
-            layer.right.values,        layer.table,                     layer.value_stride,
-            layer.low,                 layer.bin_scale,                 static_cast<Real>(layer.gamma),
-            static_cast<Real>(layer.origin), layer.n_features,          layer.bins,
-            layer.value_type,          layer.map};
+    return {real(layer.tile),
+            real(layer.left.half_squares),
+            real(layer.left.scales),
+            real(layer.right.half_squares),
+            real(layer.right.scales),
+            layer.left.values,
+            layer.right.values,
+            layer.table,
+            layer.value_stride,
+            layer.low,
+            layer.bin_scale,
+            static_cast<Real>(layer.gamma),
+            static_cast<Real>(layer.origin),
+            layer.n_features,
+            layer.bins,
+            layer.value_type,
+            layer.map};
 }
 
 // Half the squared distance of two rows: the metrics that are a function of it.
@@ -181,7 +192,8 @@ __device__ __forceinline__ void distances_of_patch(const LayerTile<Real>& layer,
 #pragma unroll 1
             for (int source = 0; source < 32; ++source) {
                 if (!(lanes >> source & 1)) continue;
-                const Real h = half_distance(layer, i + e / kPatchCols, j + (source - lane) * kPatchCols + e % kPatchCols);
+                const Real h =
+                    half_distance(layer, i + e / kPatchCols, j + (source - lane) * kPatchCols + e % kPatchCols);
 #pragma unroll
                 for (int at = 0; at < kPatch; ++at)  // a run-time index would move the patch to local memory
                     if (at == e && lane == source) v[at] = h;

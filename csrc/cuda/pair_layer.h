@@ -29,7 +29,7 @@ struct PairLayer {
     PackedSide left, right;
     RowType value_type = RowType::f32, operand_type = RowType::f32;
     std::int64_t value_stride = 0, operand_stride = 0;
-    std::int64_t left_offset = 0;  // elements: where in a row of the left operand its factors begin
+    std::int64_t left_offset = 0;   // elements: where in a row of the left operand its factors begin
     int n_features = 0, depth = 0;  // of values, of operands
     MapKind map = MapKind::none;
     double gamma = 0;
@@ -37,6 +37,7 @@ struct PairLayer {
     const float* table = nullptr;
     int bins = 0;
     double origin = 0;       // subtracted after the map
+    double noise_scale = 1;  // a power of two: entries times this are near 1 (pair_fused.h)
     void* tile = nullptr;    // [tile_rows][tile_cols]: where the products go
 };
 

@@ -37,8 +37,8 @@ __device__ __forceinline__ double largest_of_lanes(double x) {
 }
 
 template <PairPrecision precision>
-__global__ void __launch_bounds__(kThreads) pack(const double* __restrict__ u, std::int64_t rows, int cols,
-                                                 PackTarget to) {
+__global__ void __launch_bounds__(kThreads)
+    pack(const double* __restrict__ u, std::int64_t rows, int cols, PackTarget to) {
     const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / 32;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     if (r >= rows) return;

@@ -32,9 +32,9 @@ struct Chebyshev {
 
 // 64 x 64 entries a block, 4 x 4 a thread; features run in order, so equal rows give equal entries.
 template <class Core, class Row, class Real>
-__global__ void __launch_bounds__(kThreads, 2) simt_tile(const Row* __restrict__ left, const Row* __restrict__ right,
-                                                      std::int64_t stride, int depth, Real* __restrict__ out,
-                                                      int out_stride) {
+__global__ void __launch_bounds__(kThreads, 2)
+    simt_tile(const Row* __restrict__ left, const Row* __restrict__ right, std::int64_t stride, int depth,
+              Real* __restrict__ out, int out_stride) {
     __shared__ __align__(32) Real u[kDepth][kSide + 4];  // + 4: rows of a step fall into different banks
     __shared__ __align__(32) Real v[kDepth][kSide + 4];
     const std::int64_t first_row = static_cast<std::int64_t>(blockIdx.y) * kSide;
@@ -80,8 +80,8 @@ void launch_simt(Metric metric, const SweepShape& shape, const Row* left, const 
 
 }  // namespace
 
-Products::Products(const std::string& library) : blas_(library.empty() ? nullptr : new Blas(library)) {}
-Products::~Products() = default;
+Products::Products(const std::string& library, int lane)
+    : blas_(library.empty() ? nullptr : &Blas::shared(library, lane)) {}
 
 void Products::make(const PairLayer& layer, const SweepShape& shape, std::int64_t row, std::int64_t col,
                     cudaStream_t stream) {
@@ -106,9 +106,8 @@ void Products::make(const PairLayer& layer, const SweepShape& shape, std::int64_
         launch_simt(shape.metric, shape, reinterpret_cast<const float*>(left), reinterpret_cast<const float*>(right),
                     stride, depth, static_cast<float*>(layer.tile), stream);
     else
-        launch_simt(shape.metric, shape, reinterpret_cast<const f16*>(left),
-                    reinterpret_cast<const f16*>(right), stride, depth, static_cast<float*>(layer.tile),
-                    stream);
+        launch_simt(shape.metric, shape, reinterpret_cast<const f16*>(left), reinterpret_cast<const f16*>(right),
+                    stride, depth, static_cast<float*>(layer.tile), stream);
 }
 
 }  // namespace repsim::cuda

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 
 #include "cuda/launch.h"
@@ -15,15 +14,15 @@ class Blas;  // cuBLAS, found in a library at run time: nothing links to it
 
 class Products {
   public:
-    // library: file name of a cuBLAS that the process can load; empty: our own kernel does everything.
-    explicit Products(const std::string& library);
-    ~Products();
+    // library: file name of a cuBLAS that the process can load; empty: our own kernel does everything. lane: work of
+    // different lanes may overlap.
+    explicit Products(const std::string& library, int lane = 0);
 
     // layer.tile <- products of rows [row, row + tile_rows) and [col, col + tile_cols): row-major, all of the tile.
     void make(const PairLayer& layer, const SweepShape& shape, std::int64_t row, std::int64_t col, cudaStream_t stream);
 
   private:
-    std::unique_ptr<Blas> blas_;
+    Blas* blas_;
 };
 
 }  // namespace repsim::cuda

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/pair_entry.h"
+#include "cuda/pair_fused.h"
 
 namespace repsim::cuda {
 namespace {
@@ -59,7 +60,8 @@ __device__ __forceinline__ void sum_window(const SumArgs<Real, kLayers>& args, i
 
 // One block for each strip pair of the tile; its segment pairs one after another.
 template <class Real, int kLayers>
-__global__ void __launch_bounds__(kEpilogueThreads, sizeof(Real) == 8 ? 1 : 2) tile_sums(const __grid_constant__ SumArgs<Real, kLayers> args) {
+__global__ void __launch_bounds__(kEpilogueThreads, sizeof(Real) == 8 ? 1 : 2)
+    tile_sums(const __grid_constant__ SumArgs<Real, kLayers> args) {
     constexpr int n_stats = kStats<kLayers>;
     __shared__ double of_warp[n_stats][kEpilogueWarps];
     const std::int64_t strip_row = args.place.first_row / kStrip + blockIdx.y;
@@ -105,8 +107,9 @@ __global__ void __launch_bounds__(kEpilogueThreads, sizeof(Real) == 8 ? 1 : 2) t
 struct FoldArgs {
     const double* partial;
     double* sums;
-    const std::int64_t* segment_of_block;
+    const std::int64_t *rows_of_block, *cols_of_block;
     std::int64_t n_arrays, first_segment, last_segment, n_segments, partial_rows, first_block, n_row_blocks, n_blocks;
+    bool upper;  // segments of rows and columns are the same, and p <= q alone were written
 };
 
 __global__ void __launch_bounds__(kEpilogueThreads) fold_sums(FoldArgs args) {
@@ -115,17 +118,28 @@ __global__ void __launch_bounds__(kEpilogueThreads) fold_sums(FoldArgs args) {
     const std::int64_t bj = warp % args.n_blocks, rest = warp / args.n_blocks;
     const std::int64_t bi = args.first_block + rest % args.n_row_blocks, array = rest / args.n_row_blocks;
     if (array >= args.n_arrays || bj < bi) return;
-    const std::int64_t p_begin = max(args.segment_of_block[bi], args.first_segment);
-    const std::int64_t p_end = min(args.segment_of_block[bi + 1], args.last_segment);
-    const std::int64_t q_begin = args.segment_of_block[bj], n_q = args.segment_of_block[bj + 1] - q_begin;
+    const std::int64_t p_begin = max(args.rows_of_block[bi], args.first_segment);
+    const std::int64_t p_end = min(args.rows_of_block[bi + 1], args.last_segment);
+    const std::int64_t q_begin = args.cols_of_block[bj], n_q = args.cols_of_block[bj + 1] - q_begin;
     const double* from = args.partial + array * args.partial_rows * args.n_segments;
     double total = 0;
     for (std::int64_t at = lane; at < (p_end - p_begin) * n_q; at += 32) {
         const std::int64_t p = p_begin + at / n_q, q = q_begin + at % n_q;
-        if (p <= q) total += from[(p - args.first_segment) * args.n_segments + q];
+        if (!args.upper || p <= q) total += from[(p - args.first_segment) * args.n_segments + q];
     }
     total = warp_sum(total);
     if (lane == 0) args.sums[(array * args.n_blocks + bi) * args.n_blocks + bj] += total;
+}
+
+__global__ void __launch_bounds__(kEpilogueThreads) clear(double* out, std::int64_t count) {
+    const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kEpilogueThreads;
+    for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kEpilogueThreads + threadIdx.x; i < count; i += step)
+        out[i] = 0;
+}
+
+void clear_partial(double* out, std::int64_t count, cudaStream_t stream) {
+    launch("clear", clear, dim3(std::min(256u, blocks_for(count, kEpilogueThreads))), dim3(kEpilogueThreads), 0, stream,
+           out, count);
 }
 
 // Sums of each row and of each column of a strip pair, of one layer.
@@ -191,24 +205,27 @@ __global__ void __launch_bounds__(kEpilogueThreads)
 }  // namespace
 
 PairSums::PairSums(SweepShape shape, std::vector<PairLayer> layers, std::vector<std::pair<int, int>> pairs,
-                   Segments segments, Memory memory, const std::string& blas, int lanes)
+                   Segments segments, Memory memory, const std::string& blas, int lanes, bool fused)
     : shape_(shape),
       layers_(std::move(layers)),
       pairs_(std::move(pairs)),
       first_pair_(layers_.size(), -1),
       segments_(std::move(segments)),
       memory_(memory),
+      fused_(fused),
       lanes_(lanes) {
     for (std::size_t p = 0; p < pairs_.size(); ++p)
         for (const int layer : {pairs_[p].first, pairs_[p].second})
             if (first_pair_[layer] < 0) first_pair_[layer] = static_cast<int>(p);
     for (std::size_t t = 0; t + 1 < segments_.of_tile_row.size(); ++t)
         partial_rows_ = std::max(partial_rows_, segments_.of_tile_row[t + 1] - segments_.of_tile_row[t]);
-    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) products_.push_back(std::make_unique<Products>(blas));
+    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) products_.emplace_back(blas, static_cast<int>(lane));
 }
 
 void PairSums::run(std::int64_t task, cudaStream_t stream) {
-    if (shape_.is_double)
+    if (fused_)
+        add_fused(task, stream);
+    else if (shape_.is_double)
         run_typed<double>(task, stream);
     else
         run_typed<float>(task, stream);
@@ -229,40 +246,40 @@ void PairSums::run_typed(std::int64_t task, cudaStream_t stream) {
 
 template <class Real>
 void PairSums::add_tile(std::int64_t task, std::int64_t col, std::size_t lane, cudaStream_t stream) {
-    const TilePlace place{shape_.metric,          true,           shape_.tile_cols, task * shape_.tile_rows,
+    const TilePlace place{shape_.metric,          true,          shape_.tile_cols, task * shape_.tile_rows,
                           col * shape_.tile_cols, shape_.n_left, shape_.n_right};
     const dim3 grid(shape_.tile_cols / kStrip, shape_.tile_rows / kStrip);
     std::vector<LayerTile<Real>> tiles;
     for (PairLayer layer : layers_) {
-        layer.tile = static_cast<Real*>(layer.tile) + lane * static_cast<std::size_t>(shape_.tile_rows) * shape_.tile_cols;
-        products_[lane]->make(layer, shape_, place.first_row, place.first_col, stream);
+        layer.tile =
+            static_cast<Real*>(layer.tile) + lane * static_cast<std::size_t>(shape_.tile_rows) * shape_.tile_cols;
+        products_[lane].make(layer, shape_, place.first_row, place.first_col, stream);
         tiles.push_back(layer_tile<Real>(layer));
     }
     const int n_layers = static_cast<int>(layers_.size());
-    const auto partial = [&](int array) { return memory_.partial + array * partial_rows_ * segments_.n_segments; };
     const std::int64_t first_segment = segments_.of_tile_row[task];
     for (int p = 0; p < static_cast<int>(pairs_.size()); ++p) {
         const auto [i, j] = pairs_[p];
         const bool own_i = first_pair_[i] == p, own_j = first_pair_[j] == p;
         launch("tile_sums", tile_sums<Real, 2>, grid, dim3(kEpilogueThreads), 0, stream,
-               SumArgs<Real, 2>{{tiles[i], tiles[j]},
-                                place,
-                                segments_.begin,
-                                segments_.of_strip,
-                                segments_.n_segments,
-                                first_segment,
-                                {own_i ? partial(i) : nullptr, own_j ? partial(j) : nullptr,
-                                 own_i ? partial(n_layers + i) : nullptr, own_j ? partial(n_layers + j) : nullptr,
-                                 partial(2 * n_layers + p)}});
+               SumArgs<Real, 2>{
+                   {tiles[i], tiles[j]},
+                   place,
+                   segments_.row_begin,
+                   segments_.rows_of_cut,
+                   segments_.n_col_segments,
+                   first_segment,
+                   {own_i ? partial(i) : nullptr, own_j ? partial(j) : nullptr, own_i ? partial(n_layers + i) : nullptr,
+                    own_j ? partial(n_layers + j) : nullptr, partial(2 * n_layers + p)}});
     }
     for (int l = 0; l < n_layers; ++l) {
         if (first_pair_[l] < 0)
             launch("tile_sums", tile_sums<Real, 1>, grid, dim3(kEpilogueThreads), 0, stream,
                    SumArgs<Real, 1>{{tiles[l]},
                                     place,
-                                    segments_.begin,
-                                    segments_.of_strip,
-                                    segments_.n_segments,
+                                    segments_.row_begin,
+                                    segments_.rows_of_cut,
+                                    segments_.n_col_segments,
                                     first_segment,
                                     {partial(l), partial(n_layers + l)}});
         if (memory_.rows != nullptr)
@@ -272,15 +289,42 @@ void PairSums::add_tile(std::int64_t task, std::int64_t col, std::size_t lane, c
     }
 }
 
+void PairSums::add_fused(std::int64_t task, cudaStream_t stream) {
+    const int n_layers = static_cast<int>(layers_.size());
+    clear_partial(memory_.partial, n_arrays() * partial_rows_ * segments_.n_col_segments, stream);
+    for (int p = 0; p < static_cast<int>(pairs_.size()); ++p) {
+        const auto [i, j] = pairs_[p];
+        FusedSums sums{};
+        sums.layers[0] = layers_[i];
+        sums.layers[1] = layers_[j];
+        sums.noise_scale = static_cast<float>(layers_[i].noise_scale);
+        sums.metric = shape_.metric;
+        sums.n = shape_.n_left;
+        sums.first_row = task * shape_.tile_rows;
+        sums.n_rows = std::min<std::int64_t>(shape_.tile_rows, sums.n - sums.first_row);
+        sums.row_begin = segments_.row_begin;
+        sums.rows_of_cut = segments_.rows_of_cut;
+        sums.col_begin = segments_.col_begin;
+        sums.cols_of_cut = segments_.cols_of_cut;
+        sums.first_segment = segments_.of_tile_row[task];
+        sums.n_col_segments = segments_.n_col_segments;
+        const int arrays[] = {i, j, n_layers + i, n_layers + j, 2 * n_layers + p};
+        for (int s = 0; s < 5; ++s) sums.out[s] = partial(arrays[s]);
+        run_fused(sums, stream);
+    }
+}
+
 void PairSums::fold(std::int64_t task, cudaStream_t stream) {
     FoldArgs args{};
     args.partial = memory_.partial;
     args.sums = memory_.sums;
-    args.segment_of_block = segments_.of_block;
+    args.rows_of_block = segments_.rows_of_block;
+    args.cols_of_block = segments_.cols_of_block;
+    args.upper = !fused_;
     args.n_arrays = n_arrays();
     args.first_segment = segments_.of_tile_row[task];
     args.last_segment = segments_.of_tile_row[task + 1];
-    args.n_segments = segments_.n_segments;
+    args.n_segments = segments_.n_col_segments;
     args.partial_rows = partial_rows_;
     args.first_block = segments_.block_of_segment[args.first_segment];
     args.n_row_blocks = segments_.block_of_segment[args.last_segment - 1] - args.first_block + 1;

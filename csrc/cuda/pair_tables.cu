@@ -46,7 +46,8 @@ struct CountArgs {
 };
 
 template <class Real, int kLayers>
-__global__ void __launch_bounds__(kEpilogueThreads, 1) tile_counts(const __grid_constant__ CountArgs<Real, kLayers> args) {
+__global__ void __launch_bounds__(kEpilogueThreads, 1)
+    tile_counts(const __grid_constant__ CountArgs<Real, kLayers> args) {
     const TilePlace& place = args.place;
     if (place.first_col + (blockIdx.x + 1) * kStrip <= place.first_row + blockIdx.y * kStrip) return;
     const Patches at = patches_of_thread();
@@ -178,8 +179,8 @@ void PairDistances::run_typed(std::int64_t task, void* out, cudaStream_t stream)
     const std::int64_t first_row = task * shape_.tile_rows, n = shape_.n_right;
     const std::int64_t base = shape_.symmetric ? first_row * (2 * n - first_row - 1) / 2 : first_row * n;
     for (std::int64_t col = first_col(task); col < shape_.n_tile_cols(); ++col) {
-        const TilePlace place{shape_.metric, shape_.symmetric, shape_.tile_cols, first_row, col * shape_.tile_cols,
-                              shape_.n_left, n};
+        const TilePlace place{
+            shape_.metric, shape_.symmetric, shape_.tile_cols, first_row, col * shape_.tile_cols, shape_.n_left, n};
         products_.make(layers_[0], shape_, first_row, place.first_col, stream);
         launch("tile_distances", tile_distances<Real>, dim3(shape_.tile_cols / kStrip, shape_.tile_rows / kStrip),
                dim3(kEpilogueThreads), 0, stream, layer_tile<Real>(layers_[0]), place, static_cast<Real*>(out), base);
@@ -194,8 +195,8 @@ template <class Real>
 void PairHistograms::run_typed(std::int64_t task, cudaStream_t stream) {
     const dim3 grid(shape_.tile_cols / kStrip, shape_.tile_rows / kStrip);
     for (std::int64_t col = first_col(task); col < shape_.n_tile_cols(); ++col) {
-        const TilePlace place{shape_.metric, true, shape_.tile_cols, task * shape_.tile_rows, col * shape_.tile_cols,
-                              shape_.n_left, shape_.n_right};
+        const TilePlace place{shape_.metric,          true,          shape_.tile_cols, task * shape_.tile_rows,
+                              col * shape_.tile_cols, shape_.n_left, shape_.n_right};
         for (const PairLayer& layer : layers_) products_.make(layer, shape_, place.first_row, place.first_col, stream);
         auto* counts = reinterpret_cast<unsigned long long*>(counts_);
         for (std::size_t l = 0; pairs_.empty() && l < layers_.size(); ++l) {
@@ -219,8 +220,8 @@ template <class Real>
 void PairNeighbours::run_typed(std::int64_t task, cudaStream_t stream) {
     const std::size_t shared = kNeighbourRows * static_cast<std::size_t>(k_) * (sizeof(Real) + sizeof(int));
     for (std::int64_t col = first_col(task); col < shape_.n_tile_cols(); ++col) {
-        const TilePlace place{shape_.metric, false, shape_.tile_cols, task * shape_.tile_rows, col * shape_.tile_cols,
-                              shape_.n_left, shape_.n_right};
+        const TilePlace place{shape_.metric,          false,         shape_.tile_cols, task * shape_.tile_rows,
+                              col * shape_.tile_cols, shape_.n_left, shape_.n_right};
         products_.make(layers_[0], shape_, place.first_row, place.first_col, stream);
         launch("tile_neighbours", tile_neighbours<Real>, dim3(shape_.tile_rows / kNeighbourRows),
                dim3(kNeighbourWarps * 32), shared, stream, layer_tile<Real>(layers_[0]), place, shape_.tile_cols,

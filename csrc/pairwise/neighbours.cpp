@@ -5,8 +5,23 @@
 #include <limits>
 
 namespace repsim {
+namespace {
 
-NeighbourSweep::NeighbourSweep(PanelsPtr x, PanelsPtr y, Metric metric, std::int64_t k)
+// In place of the farthest of a full heap, a nearer one.
+void replace_top(Neighbour* heap, std::int64_t size, const Neighbour& nearer) {
+    std::int64_t hole = 0;
+    for (std::int64_t child = 1; child < size; child = 2 * hole + 1) {
+        if (child + 1 < size && heap[child] < heap[child + 1]) ++child;
+        if (!(nearer < heap[child])) break;
+        heap[hole] = heap[child];
+        hole = child;
+    }
+    heap[hole] = nearer;
+}
+
+}  // namespace
+
+NeighbourSweep::NeighbourSweep(const PanelsPtr& x, const PanelsPtr& y, Metric metric, std::int64_t k)
     : Sweep({x}, y ? std::vector<PanelsPtr>{y} : std::vector<PanelsPtr>{}, metric), k_(k) {
     const std::int64_t available = symmetric() ? n_rows() - 1 : right(0).n_rows();
     REPSIM_CHECK(k >= 1 && k <= available, "k must be between 1 and the " << available << " rows there are: got " << k);
@@ -72,14 +87,12 @@ void NeighbourSweep::offer(std::int64_t block, const std::vector<Candidate>& can
     for (const Candidate& candidate : candidates) {
         Neighbour* heap = heaps_.data() + candidate.row * k_;
         std::int64_t& size = sizes_[candidate.row];
-        if (size == k_) {
-            if (!(candidate.neighbour < heap[0])) continue;
-            std::pop_heap(heap, heap + k_);
-            heap[k_ - 1] = candidate.neighbour;
-        } else {
+        if (size < k_) {
             heap[size++] = candidate.neighbour;
+            std::push_heap(heap, heap + size);
+        } else if (candidate.neighbour < heap[0]) {
+            replace_top(heap, k_, candidate.neighbour);
         }
-        std::push_heap(heap, heap + size);
         if (size == k_) limits_[candidate.row] = heap[0].value;
     }
 }

@@ -23,7 +23,7 @@ struct Neighbour {
 class NeighbourSweep : public Sweep {
   public:
     // The nearest rows of y, or, y being null, the nearest other rows of x. The metric dot: the largest products.
-    NeighbourSweep(PanelsPtr x, PanelsPtr y, Metric metric, std::int64_t k);
+    NeighbourSweep(const PanelsPtr& x, const PanelsPtr& y, Metric metric, std::int64_t k);
 
     std::int64_t n_rows() const { return left(0).n_rows(); }
     std::int64_t k() const { return k_; }

@@ -1,4 +1,4 @@
-"""Where sums are made: ``cpu`` (the compiled engine), ``cuda`` (an NVIDIA GPU) or ``reference`` (plain NumPy, slow, obvious).
+"""Where sums are made: ``cpu`` (the compiled engine), ``cuda`` (an NVIDIA GPU), ``reference`` (plain NumPy, obvious).
 
 A backend is a module with
 

@@ -9,7 +9,6 @@ from numbers import Integral
 from threading import Lock
 from typing import Any
 
-
 from ..arrays import check_paired
 from ..backends import default_threads, get_backend
 from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError

@@ -1,4 +1,4 @@
-"""On a real GPU: the CPU's answers, the same bits for any chunks, from host memory and from where the rows are already."""
+"""On a real GPU: the CPU's answers, equal bits for any chunks, from host memory and from where rows are already."""
 
 from __future__ import annotations
 

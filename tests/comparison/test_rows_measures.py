@@ -18,6 +18,9 @@ MEASURES = [
     rs.RSA(compare="cosine_cov", method="tiles"),
     rs.KernelCKA(),
     rs.DistanceCorrelation(debiased=True),
+    rs.MutualKNN(),
+    rs.SecondOrderCosine(k=4),
+    rs.Concentricity(),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The backend "cuda-emulated": pyrepsim.backends.cuda over NumPy memory and the kernels of csrc/cuda compiled by g++."""
+"""The backend "cuda-emulated": pyrepsim.backends.cuda over NumPy memory and the kernels as compiled by g++."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class EmulatedDevice:
 
     name = "emulated"
     stream = copy_stream = 0
+    block_rows = 512  # so that a few rows are several blocks
 
     def __init__(self) -> None:
         self.kernels = emulated_kernels()

@@ -1,8 +1,12 @@
-"""Builds the emulated kernels with CMake, into build/ of this repository; again only where something changed."""
+"""Builds the emulated kernels with CMake, into build/ of this repository; again only where something changed.
+
+PYREPSIM_EMULATION_SANITIZE=address builds them with AddressSanitizer, whose library is preloaded then (.ci/emulation).
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 import sysconfig
@@ -15,8 +19,8 @@ BUILDS = HERE.parents[1] / "build"
 
 
 @cache
-def build(sanitize: str = "") -> Path:
-    """The folder with _cuda_emulated and planted_faults, compiled with these sanitizers."""
+def build(sanitize: str = "", target: str = "_cuda_emulated") -> Path:
+    """The folder with `target` (or planted_faults, the emulator's own test program), compiled with these sanitizers."""
     folder = BUILDS / "-".join(["emulation", sys.implementation.cache_tag, *filter(None, [sanitize.replace(",", "-")])])
     if not (folder / "build.ninja").exists():
         import pybind11
@@ -27,14 +31,15 @@ def build(sanitize: str = "") -> Path:
             f"-DEMULATION_SANITIZE={sanitize}",
         ]
         _run("cmake", "-G", "Ninja", "-S", str(HERE), "-B", str(folder), *options)
-    _run("cmake", "--build", str(folder))
+    _run("cmake", "--build", str(folder), "--target", target)
     return folder
 
 
 @cache
 def emulated_kernels() -> ModuleType:
     """The module _cuda_emulated, built if need be."""
-    path = build() / f"_cuda_emulated{sysconfig.get_config_var('EXT_SUFFIX')}"
+    folder = build(os.environ.get("PYREPSIM_EMULATION_SANITIZE", ""))
+    path = folder / f"_cuda_emulated{sysconfig.get_config_var('EXT_SUFFIX')}"
     spec = importlib.util.spec_from_file_location("_cuda_emulated", path)
     assert spec is not None
     assert spec.loader is not None

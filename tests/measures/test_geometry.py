@@ -148,6 +148,14 @@ def test_many_layers_give_what_single_pairs_give(measure):
     assert together == [measure.evaluate_rows(layers[i], layers[j], engine) for i, j in pairs]
 
 
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_same_bits_for_any_threads_and_layout(measure):
+    X, Y = (side.astype(np.float32) for side in correlated_pair(230, 17, 12, seed=7))
+    expected = compare(X, Y, measure, n_threads=1).value
+    assert compare(X, Y, measure, n_threads=2).value == expected
+    assert compare(np.asfortranarray(X), np.repeat(Y, 2, axis=1)[:, ::2], measure, n_threads=2).value == expected
+
+
 @pytest.mark.parametrize("name", ["tiny", "huge", "offset_1e4", "integers_with_ties", "repeated_rows"])
 def test_magnitude_and_concentricity_on_hostile_sizes(name):
     case = CASES[name]

@@ -177,6 +177,14 @@ def test_many_layers_give_what_single_pairs_give(kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
+def test_same_bits_for_any_threads_and_layout(kind):
+    X, Y = (side.astype(np.float32) for side in correlated_pair(230, 17, 12, seed=7))
+    expected = compare(X, Y, kind(), n_threads=1).value
+    assert compare(X, Y, kind(), n_threads=2).value == expected
+    assert compare(np.asfortranarray(X), np.repeat(Y, 2, axis=1)[:, ::2], kind(), n_threads=2).value == expected
+
+
+@pytest.mark.parametrize("kind", ALL)
 def test_options_are_checked(kind):
     for k in (0, -1, True, 2.5):
         with pytest.raises(OptionError, match="k must"):

@@ -2,6 +2,7 @@
 
 #include "bindings/cuda/module.h"
 #include "core/check.h"
+#include "cuda/pair_fused.h"
 #include "cuda/pair_pack.h"
 #include "cuda/pair_sums.h"
 #include "cuda/pair_tables.h"
@@ -49,6 +50,7 @@ PairLayer layer_of(const py::dict& fields) {
     layer.n_features = get<int>(fields, "n_features");
     layer.depth = get<int>(fields, "depth");
     layer.origin = get<double>(fields, "origin");
+    layer.noise_scale = get<double>(fields, "noise_scale");
     layer.gamma = get<double>(fields, "gamma");
     layer.low = get<double>(fields, "low");
     layer.bin_scale = get<double>(fields, "bin_scale");
@@ -82,9 +84,9 @@ SweepShape shape_of(const py::dict& fields) {
     shape.n_right = get<std::int64_t>(fields, "n_right");
     shape.tile_rows = get<int>(fields, "tile_rows");
     shape.tile_cols = get<int>(fields, "tile_cols");
-    REPSIM_CHECK(shape.tile_rows > 0 && shape.tile_cols > 0 && shape.tile_rows % kStrip == 0 &&
-                     shape.tile_cols % kStrip == 0,
-                 "tiles of the GPU must be a multiple of " << kStrip << " high and wide");
+    REPSIM_CHECK(
+        shape.tile_rows > 0 && shape.tile_cols > 0 && shape.tile_rows % kStrip == 0 && shape.tile_cols % kStrip == 0,
+        "tiles of the GPU must be a multiple of " << kStrip << " high and wide");
     return shape;
 }
 
@@ -92,14 +94,17 @@ using Pairs = std::vector<std::pair<int, int>>;
 
 std::unique_ptr<PairSums> make_sums(const py::dict& shape, const std::vector<py::dict>& layers, Pairs pairs,
                                     const py::dict& segments, const py::dict& memory, const std::string& blas,
-                                    int lanes) {
+                                    int lanes, bool fused) {
     Segments cuts;
-    cuts.begin = address<const std::int64_t>(segments, "begin");
-    cuts.of_strip = address<const std::int64_t>(segments, "of_strip");
-    cuts.of_block = address<const std::int64_t>(segments, "of_block");
+    cuts.row_begin = address<const std::int64_t>(segments, "row_begin");
+    cuts.rows_of_cut = address<const std::int64_t>(segments, "rows_of_cut");
+    cuts.rows_of_block = address<const std::int64_t>(segments, "rows_of_block");
+    cuts.col_begin = address<const std::int64_t>(segments, "col_begin");
+    cuts.cols_of_cut = address<const std::int64_t>(segments, "cols_of_cut");
+    cuts.cols_of_block = address<const std::int64_t>(segments, "cols_of_block");
     cuts.of_tile_row = get<std::vector<std::int64_t>>(segments, "of_tile_row");
     cuts.block_of_segment = get<std::vector<std::int64_t>>(segments, "block_of_segment");
-    cuts.n_segments = static_cast<std::int64_t>(cuts.block_of_segment.size());
+    cuts.n_col_segments = get<std::int64_t>(segments, "n_col_segments");
     cuts.n_blocks = get<std::int64_t>(segments, "n_blocks");
     PairSums::Memory where;
     where.sums = address<double>(memory, "sums");
@@ -108,7 +113,7 @@ std::unique_ptr<PairSums> make_sums(const py::dict& shape, const std::vector<py:
     where.row_partial = address<double>(memory, "row_partial");
     where.col_partial = address<double>(memory, "col_partial");
     return std::make_unique<PairSums>(shape_of(shape), layers_of(layers), std::move(pairs), std::move(cuts), where,
-                                      blas, lanes);
+                                      blas, lanes, fused);
 }
 
 }  // namespace
@@ -117,11 +122,18 @@ void bind_cuda_pairwise(py::module_& module) {
     module.attr("strip") = kStrip;
     module.attr("most_neighbours") = kMostNeighbours;
     module.attr("no_neighbour") = kNoNeighbour;
+    module.attr("fused_row_cut") = kFusedRowCut;
+    module.attr("fused_cols") = kFusedCols;
+    module.def(
+        "fused_available",
+        [](const std::string& metric, int depth) { return fused_available(metric_from_name(metric), depth); },
+        py::arg("metric"), py::arg("depth"));
     module.def(
         "pack_pairs",
         [](Address u, std::int64_t rows, int cols, const std::string& precision, std::int64_t stride, Address values,
            Address operand, Address half_squares, Address scales, Address stream) {
-            const PackTarget target{pair_precision(precision), stride, pointer<void>(values), pointer<void>(operand),
+            const PackTarget target{pair_precision(precision),   stride,
+                                    pointer<void>(values),       pointer<void>(operand),
                                     pointer<void>(half_squares), pointer<void>(scales)};
             py::gil_scoped_release released;
             pack_pairs(pointer<const double>(u), rows, cols, target, stream_at(stream));
@@ -130,7 +142,7 @@ void bind_cuda_pairwise(py::module_& module) {
         py::arg("operand"), py::arg("half_squares"), py::arg("scales"), py::arg("stream"));
     py::class_<PairSums>(module, "PairSums")
         .def(py::init(&make_sums), py::arg("shape"), py::arg("layers"), py::arg("pairs"), py::arg("segments"),
-             py::arg("memory"), py::arg("blas"), py::arg("lanes"))
+             py::arg("memory"), py::arg("blas"), py::arg("lanes"), py::arg("fused"))
         .def_property_readonly("n_tasks", &PairSums::n_tasks)
         .def(
             "run", [](PairSums& self, std::int64_t task, Address stream) { self.run(task, stream_at(stream)); },

@@ -1,7 +1,7 @@
 """The CUDA backend: kernels of csrc/cuda, products by cuBLAS, rows fed through pinned buffers or taken where they lie.
 
-Chosen by ``backend="cuda"`` and never by itself: its scores agree with the CPU's to rounding, not to the bit, and a GPU may
-be somebody else's. Needs CuPy (``pip install 'pyrepsim[cuda]'``), imported at first use.
+Chosen by ``backend="cuda"`` and never by itself: its scores agree with the CPU's to rounding, not to the bit, and a GPU
+may be somebody else's. Needs CuPy (``pip install 'pyrepsim[cuda]'``), imported at first use.
 """
 
 from __future__ import annotations

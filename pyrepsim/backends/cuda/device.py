@@ -52,15 +52,16 @@ class Device:
     """Arrays of shape (...) in device memory are C-ordered; work is queued on one compute stream, in order.
 
     kernels : the compiled module; its functions take addresses (`address`) and a stream (`stream`).
+    block_rows : rows whose products are made together, a multiple of 256; sums have other bits with another number.
     """
 
-    def __init__(self, kernels: ModuleType) -> None:
-        import cupy
-        from cupy_backends.cuda.libs import cublas
+    block_rows = 8192
 
+    def __init__(self, kernels: ModuleType) -> None:
+        cupy: Any = importlib.import_module("cupy")
         self.kernels = kernels
-        self._cupy: Any = cupy
-        self._dgemm: Any = cublas.dgemm
+        self._cupy = cupy
+        self._dgemm: Any = importlib.import_module("cupy_backends.cuda.libs.cublas").dgemm
         self._one = np.ones(1)
         with cupy.cuda.Device(0):
             self._compute = cupy.cuda.Stream(non_blocking=True)

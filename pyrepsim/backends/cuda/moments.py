@@ -1,8 +1,8 @@
 """Streaming moments on a device: the sums of stats/state.py, rows in, products by cuBLAS.
 
-Rows are cut into blocks of 8192 from the start of the stream, whatever the chunks. The rows of a block are converted,
-transformed and shifted into a buffer as they come; when it is full its products are added to float64 sums, by calls whose
-shapes never differ. So the bits depend on the rows and the kind of device alone.
+Rows are cut into blocks of `device.block_rows` (8192) from the start of the stream, whatever the chunks. The rows of a
+block are converted, transformed and shifted into a buffer as they come; when it is full its products are added to
+float64 sums, by calls whose shapes never differ. So the bits depend on the rows and the kind of device alone.
 
 ``precision="fp32"`` multiplies shifted rows of float32 in float32 over 256 rows at a time and adds those products in
 float64, as the CPU engine does.
@@ -19,9 +19,8 @@ from .. import reference
 from .rows import DeviceRows
 from .scan import stage
 
-__all__ = ["BLOCK_ROWS", "Moments"]
+__all__ = ["Moments"]
 
-BLOCK_ROWS = 8192
 _SINGLE_ROWS = 256
 """Rows of a float32 product, and those that the shift is taken from: the CPU engine's block."""
 _PRODUCT_BYTES = 256 << 20
@@ -34,8 +33,8 @@ class _Sums:
         self.products, self.cross, self.weighted, self.norms = products, cross, weighted, norms
 
     def copy(self) -> _Sums:
-        every = (self.products, self.cross, self.weighted)
-        return _Sums(*([one.copy() for one in sums] for sums in every), self.norms.copy())
+        products, cross, weighted = ([one.copy() for one in s] for s in (self.products, self.cross, self.weighted))
+        return _Sums(products, cross, weighted, self.norms.copy())
 
 
 class Moments:
@@ -45,7 +44,7 @@ class Moments:
         self, device: Any, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str
     ) -> None:
         self.widths, self.pairs, self.rows, self.precision = list(widths), list(pairs), rows, precision
-        self._device = device
+        self._device, self._block_rows = device, device.block_rows
         sides = len(self.widths)
         self._sums = _Sums(
             [device.zeros((w, w), np.float64) for w in self.widths],
@@ -54,10 +53,10 @@ class Moments:
             device.zeros((1 + sides, sides), np.float64),
         )
         single = np.float32 if precision == "fp32" else np.float64
-        self._block = [device.empty((BLOCK_ROWS, w), single) for w in self.widths]
+        self._block = [device.empty((self._block_rows, w), single) for w in self.widths]
         # row 0: ones; row 1 + s: squared norms of side s
-        self._weights = device.to_device(np.ones((1 + sides, BLOCK_ROWS)))
-        self._weights_single = device.to_device(np.ones((1 + sides, BLOCK_ROWS), np.float32))
+        self._weights = device.to_device(np.ones((1 + sides, self._block_rows)))
+        self._weights_single = device.to_device(np.ones((1 + sides, self._block_rows), np.float32))
         self._shift: list[np.ndarray] | None = None  # known once there are _SINGLE_ROWS rows
         self._shift_on_device: list[Any] = []
         self._pending: list[list[DeviceRows]] = []  # what the unfinished block was made from, for saving
@@ -73,7 +72,7 @@ class Moments:
         taken = chunk if ours else stage(self._device, chunk)
         n_rows, start = len(taken[0]), 0
         while start < n_rows:
-            stop = min(n_rows, start + BLOCK_ROWS - self._n_pending)
+            stop = min(n_rows, start + self._block_rows - self._n_pending)
             self._pending.append([rows[start:stop] for rows in taken])  # type: ignore[misc]
             self._n_pending += stop - start
             start = stop
@@ -83,9 +82,9 @@ class Moments:
             if self._shift is not None:
                 self._prepare(self._shift_on_device)
                 self._n_prepared = self._n_pending
-            if self._n_pending == BLOCK_ROWS:
-                self._add(self._sums, BLOCK_ROWS)
-                self._n_done += BLOCK_ROWS
+            if self._n_pending == self._block_rows:
+                self._add(self._sums, self._block_rows)
+                self._n_done += self._block_rows
                 self._n_pending = self._n_prepared = 0
                 self._pending.clear()
 
@@ -110,7 +109,7 @@ class Moments:
             if first >= self._n_prepared:
                 for side, rows in enumerate(chunk):
                     width, block = rows.shape[1], self._block[side]
-                    entry = (1 + side) * BLOCK_ROWS + first
+                    entry = (1 + side) * self._block_rows + first
                     device.kernels.prepare_rows(
                         data=device.address(rows.values),
                         dtype=rows.dtype.name,
@@ -156,7 +155,7 @@ class Moments:
             self._add_parts(blocks[i], blocks[j], out)
 
     def _add_parts(self, left: Any, right: Any, out: Any) -> None:
-        """out += sum over parts of left^T right, the parts made in float32, a few at a time, and added in their order."""
+        """out += sum over parts of left^T right: made in float32, a few at a time, and added in their order."""
         device, together = self._device, max(1, _PRODUCT_BYTES // (4 * out.size))
         for begin in range(0, len(left), together):
             parts = device.products(left[begin : begin + together], right[begin : begin + together])
@@ -180,6 +179,7 @@ class Moments:
                 self._add(sums, self._n_pending)
         if shift is None:
             shift = [np.zeros(w) for w in self.widths]
+        unsaved = [] if complete else self._pending
         return {
             "n_samples": self.n_samples,
             "shift": [c.copy() for c in shift],
@@ -188,12 +188,7 @@ class Moments:
             "weighted": [device.to_host(one) for one in sums.weighted],
             "norms": device.to_host(sums.norms),
             "pending": [
-                np.concatenate(
-                    [
-                        np.zeros((0, w)),
-                        *(np.asarray(chunk[side], np.float64) for chunk in self._pending if not complete),
-                    ]
-                )
+                np.concatenate([np.zeros((0, w)), *(np.asarray(c[side], np.float64) for c in unsaved)])
                 for side, w in enumerate(self.widths)
             ],
         }
@@ -201,10 +196,9 @@ class Moments:
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over what `get_state(complete=False)` gave."""
         device, n_pending = self._device, len(state["pending"][0])
-        self._sums = _Sums(
-            *([device.to_device(np.array(one)) for one in state[name]] for name in ("products", "cross", "weighted")),
-            device.to_device(np.array(state["norms"])),
-        )
+        names = ("products", "cross", "weighted")
+        products, cross, weighted = ([device.to_device(np.array(one)) for one in state[name]] for name in names)
+        self._sums = _Sums(products, cross, weighted, device.to_device(np.array(state["norms"])))
         self._pending.clear()
         self._n_pending = self._n_prepared = 0
         self._n_done = int(state["n_samples"]) - n_pending

@@ -28,6 +28,7 @@ __all__ = ["Panels", "SumSweep", "layer_fields", "mean_row", "shape_fields", "ti
 _CHUNK = 8192  # rows that are in float64 at a time
 _MOST_TILE = 4096
 _L2_BYTES = 36 << 20  # what the tiles of all layers may take together to stay in the L2 of a large GPU
+_FEWEST_FUSED = 2048
 _NOT_PRODUCTS = ("manhattan", "chebyshev")
 _TYPES = {"fp32": (np.float32, np.float16), "fp64": (np.float64, np.float64), "fast": (np.float16, np.float16)}
 
@@ -136,6 +137,7 @@ def layer_fields(x: Panels, y: Panels, tile: Any, **map_fields: Any) -> dict[str
         "bins": 0,
         "table": 0,
         "origin": 0.0,
+        "noise_scale": 1.0,
         "tile": x.device.address(tile),
     }
     return fields | map_fields
@@ -180,12 +182,11 @@ def blas_of(device: Any) -> str:
     return sorted(found)[0]
 
 
-def _segments(blocks: np.ndarray, n: int, strip: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows cut at block and strip boundaries: begins, first of each strip, first of each block, block of each."""
-    begin = np.union1d(blocks, np.arange(0, n, strip, dtype=np.int64)).astype(np.int64)
-    strips = np.append(np.arange(0, n, strip, dtype=np.int64), n)
-    block_of = np.searchsorted(blocks, begin[:-1], side="right") - 1
-    return begin, np.searchsorted(begin, strips), np.searchsorted(begin, blocks), block_of
+def _segments(blocks: np.ndarray, n: int, multiple: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows cut at block boundaries and multiples: begins and n, first segment of each multiple, ... of each block."""
+    begin = np.union1d(blocks, np.arange(0, n, multiple, dtype=np.int64)).astype(np.int64)
+    multiples = np.append(np.arange(0, n, multiple, dtype=np.int64), n)
+    return begin, np.searchsorted(begin, multiples), np.searchsorted(begin, blocks)
 
 
 class SumSweep:
@@ -202,6 +203,7 @@ class SumSweep:
         row_sums: bool,
         tile: tuple[int, int] | None = None,
         lanes: int = 1,
+        fused: bool = False,
     ) -> None:
         same_rows(layers)
         first, device = layers[0], layers[0].device
@@ -210,10 +212,24 @@ class SumSweep:
         n, blocks, n_layers = first.n_rows, first.blocks, len(layers)
         rows, cols = tile or (tile_sides(first, lanes * n_layers),) * 2
         single = np.float64 if first.is_double else np.float32
-        begin, of_strip, of_block, block_of = _segments(blocks, n, strip)
-        of_tile_row = np.searchsorted(begin, np.append(np.arange(0, n, rows), n))
-        n_arrays, n_segments, n_blocks = 2 * n_layers + len(self._pairs), len(block_of), len(blocks) - 1
-        n_strips = len(of_strip) - 1
+        self.fused = fused and not row_sums and _fused(layers, self._pairs, metric)
+        kernels = device.kernels
+        row_cut, col_cut = (kernels.fused_row_cut, kernels.fused_cols) if self.fused else (strip, strip)
+        names = ("begin", "of_cut", "of_block")
+        row_cuts = dict(zip(names, _segments(blocks, n, row_cut), strict=True))
+        col_cuts = dict(zip(names, _segments(blocks, n, col_cut), strict=True))
+        cuts = {
+            "row_begin": row_cuts["begin"],
+            "rows_of_cut": row_cuts["of_cut"],
+            "rows_of_block": row_cuts["of_block"],
+            "col_begin": col_cuts["begin"],
+            "cols_of_cut": col_cuts["of_cut"],
+            "cols_of_block": col_cuts["of_block"],
+        }
+        block_of = np.searchsorted(blocks, row_cuts["begin"][:-1], side="right") - 1
+        of_tile_row = np.searchsorted(row_cuts["begin"], np.append(np.arange(0, n, rows), n))
+        n_arrays, n_segments, n_blocks = 2 * n_layers + len(self._pairs), len(col_cuts["begin"]) - 1, len(blocks) - 1
+        n_strips = -(-n // strip)
         self._sums = device.zeros((n_arrays, n_blocks, n_blocks), np.float64)
         self._rows = device.zeros((n_layers, n), np.float64) if row_sums else None
         partial_rows = int(np.diff(of_tile_row).max())
@@ -224,17 +240,24 @@ class SumSweep:
             "row_partial": device.empty((n_layers, n_strips, rows), np.float64) if row_sums else None,
             "col_partial": device.empty((n_layers, rows // strip, n_strips * strip), np.float64) if row_sums else None,
         }
-        cuts = {"begin": begin, "of_strip": of_strip, "of_block": of_block}
         on_device = {name: device.to_device(np.ascontiguousarray(cut, np.int64)) for name, cut in cuts.items()}
         segments = {name: device.address(cut) for name, cut in on_device.items()} | {
             "of_tile_row": of_tile_row.tolist(),
             "block_of_segment": block_of.tolist(),
+            "n_col_segments": n_segments,
             "n_blocks": n_blocks,
         }
-        tiles = [device.empty((lanes, rows, cols), single) for _ in layers]
+        tiles = [device.empty((1,) if self.fused else (lanes, rows, cols), single) for _ in layers]
         tables: list[Any] = []
         fields = [
-            layer_fields(panels, panels, held, origin=float(origin), **_map_fields(device, entry_map, tables))
+            layer_fields(
+                panels,
+                panels,
+                held,
+                origin=float(origin),
+                noise_scale=_noise_scale(panels, metric, entry_map) if self.fused else 1.0,
+                **_map_fields(device, entry_map, tables),
+            )
             for panels, held, entry_map, origin in zip(layers, tiles, maps, origins, strict=True)
         ]
         self._kernel = device.kernels.PairSums(
@@ -245,6 +268,7 @@ class SumSweep:
             memory={name: 0 if array is None else device.address(array) for name, array in memory.items()},
             blas=blas_of(device),
             lanes=lanes,
+            fused=self.fused,
         )
         self._kept = (memory, on_device, tiles, tables)  # what the kernels have the addresses of
 
@@ -270,6 +294,38 @@ class SumSweep:
         if self._rows is not None:
             result["rows"] = self._device.to_host(self._rows)
         return result
+
+
+def _fused(layers: Sequence[Panels], pairs: Sequence[tuple[int, int]], metric: str) -> bool:
+    """Whether the fused kernel can do it: each layer in one pair, halves as operands, enough rows to fill it."""
+    first = layers[0]
+    once = sorted(index for pair in pairs for index in pair) == list(range(len(layers)))
+    return (
+        once
+        and not first.is_double
+        and first.n_rows >= _FEWEST_FUSED
+        and all(first.device.kernels.fused_available(metric, panels.stride) for panels in layers)
+        and all(_spread(panels) < 1000 for panels in layers)
+    )
+
+
+def _spread(panels: Panels) -> float:
+    """Largest over mean of the squared norms."""
+    with panels.device.work():
+        largest, total = (float(v) for v in (panels.half_squares.max(), panels.half_squares.sum(dtype=np.float64)))
+    return largest * panels.n_rows / total if total else 1.0
+
+
+def _noise_scale(panels: Panels, metric: str, entry_map: tuple | None) -> float:
+    """A power of two that brings entries near 1, so that half precision holds them."""
+    typical = 1.0
+    if entry_map is not None:
+        typical = float(np.abs(entry_map[3]).max()) if entry_map[0] == "table" else 1.0
+    elif metric in ("euclidean", "sqeuclidean"):
+        with panels.device.work():
+            mean = float(panels.half_squares.sum(dtype=np.float64)) / panels.n_rows
+        typical = np.sqrt(4 * mean) if metric == "euclidean" else 4 * mean
+    return float(np.ldexp(1.0, -int(np.frexp(typical)[1]))) if typical else 1.0
 
 
 def same_rows(layers: Sequence[Panels]) -> None:

@@ -15,8 +15,8 @@ class DeviceRows:
     values : a 2-D array of the device's library (CuPy; NumPy in emulation). bfloat16, which it may not know, as uint16.
     dtype : the NumPy type of the elements (``ml_dtypes.bfloat16`` for bfloat16).
     ours : whether the memory is a dense copy of our own, which nobody changes.
-    bad : for rows that were scanned, ``(first NaN or infinity as row * width + column, first row of zeros, first constant
-        row)``, each the largest uint64 where there is none.
+    bad : for rows that were scanned, ``(first NaN or infinity as row * width + column, first row of zeros, first
+        constant row)``, each the largest uint64 where there is none.
     """
 
     def __init__(self, values: Any, dtype: np.dtype, *, ours: bool = False) -> None:

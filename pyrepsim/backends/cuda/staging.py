@@ -1,7 +1,7 @@
 """From host memory to the device: a ring of pinned buffers, filled by threads, emptied by a copy stream.
 
-While one buffer is on the wire the next is being filled and the device works on the rows of the last call. Rows travel in
-their own type: half precision is half the bytes.
+While one buffer is on the wire the next is being filled and the device works on the rows of the last call. Rows travel
+in their own type: half precision is half the bytes.
 """
 
 from __future__ import annotations
