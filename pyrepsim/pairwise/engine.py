@@ -196,6 +196,8 @@ class PairwiseEngine:
 
         kept : bytes kept besides the packed rows, such as an RDM.
         """
+        if not (isinstance(n_rows, Integral) and n_rows >= 1 and all(width >= 1 for width in widths)):
+            raise OptionError(f"an estimate needs rows and widths of at least 1: got {n_rows!r} rows, {widths!r}.")
         rate = self._rate(metric_named(metric).kernel)
         seconds = float(n_rows) ** 2 / 2 * sum(max(width, 16) for width in widths) / rate
         return Estimate(self.packed_bytes(n_rows, widths) + kept, seconds)
@@ -265,13 +267,17 @@ class PairwiseEngine:
                 f"bf16 products need instructions of their own: {error}. Use precision='fp32'."
             ) from error
 
-    def _refuse_bad_rows(self, view: np.ndarray, metric: Metric, label: str) -> None:
+    def refuse_nonfinite(self, view: np.ndarray, label: str) -> None:
+        """Raise NonFiniteError for NaN or infinity."""
         bad = self.backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
                 f"{label} must be finite: got {view[bad]} at row {bad[0]}, feature {bad[1]}. "
                 "Drop or repair such rows in both representations."
             )
+
+    def _refuse_bad_rows(self, view: np.ndarray, metric: Metric, label: str) -> None:
+        self.refuse_nonfinite(view, label)
         bad = self.backend.first_directionless_row(view, metric.transform, self.n_threads)
         if bad is not None:
             raise DegenerateError(
