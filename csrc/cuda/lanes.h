@@ -8,6 +8,7 @@
 
 namespace repsim::cuda {
 
+// The layout is the same for every compiler of a build: host code and kernels share objects.
 // One lane is the caller's stream itself, so that nothing is paid for what is not used.
 class Lanes {
   public:

@@ -159,6 +159,37 @@ def test_sums_of_every_metric(backend, metric):
     np.testing.assert_allclose(sums["cross"][0, 0, 0], (v[0] * v[1]).sum(), rtol=1e-6)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fast"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "sqeuclidean"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_fused_sums(backend, metric, precision, mapped):
+    """The kernel of Hopper's tensor cores against tiles in float64, on blocks that cut its tiles anywhere."""
+    rows = layers(2500, [200, 72])
+    blocks = [0, 1, 300, 1024, 1100, 2049, 2500]
+    exact = [packed(backend, x, metric, "fp64", blocks) for x in rows]
+    panels = [packed(backend, x, metric, precision, blocks) for x in rows]
+    top = {"cosine": 2.0, "euclidean": 60.0, "sqeuclidean": 2000.0}[metric]
+    maps = [("table", 0.0, top, np.linspace(-1, 1, 512).astype(np.float32)), ("rbf", 1 / top)] if mapped else [None] * 2
+    options = {
+        "metric": metric,
+        "maps": maps,
+        "origins": [0.0, 0.0] if mapped else [top / 4, top / 5],
+        "row_sums": False,
+    }
+    sweep = backend.SumSweep(panels, [(0, 1)], fused=True, **options)
+    if not sweep.fused:
+        pytest.skip("needs a GPU of compute capability 9.0")
+    sums, again = ran(sweep), ran(backend.SumSweep(panels, [(0, 1)], fused=True, **options))
+    expected = ran(backend.SumSweep(exact, [(0, 1)], **options))
+    size = 1.0 if mapped else top
+    scale = np.maximum(sums["entries"], 30)  # pairs of small blocks have noise of their own
+    tolerance = {"fp32": 3e-5 if mapped else 2e-6, "fast": 2e-3}[precision]  # an entry may fall into the next bin
+    for name, power in (("first", 1), ("second", 2), ("cross", 2)):
+        error = np.abs(sums[name] - expected[name]) / scale / size**power
+        assert error.max() < tolerance * (20 if name == "cross" else 1), (name, error.max())
+        assert np.array_equal(sums[name], again[name])
+
+
 def test_sums_of_mapped_entries(backend):
     rows = layers(150, [12, 15])
     table = np.random.default_rng(0).random(64).astype(np.float32)

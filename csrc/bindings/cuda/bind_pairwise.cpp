@@ -140,6 +140,7 @@ void bind_cuda_pairwise(py::module_& module) {
         },
         py::arg("u"), py::arg("rows"), py::arg("cols"), py::arg("precision"), py::arg("stride"), py::arg("values"),
         py::arg("operand"), py::arg("half_squares"), py::arg("scales"), py::arg("stream"));
+    // module_local: the tests load these kernels and the emulated ones into one process.
     py::class_<PairSums>(module, "PairSums", py::module_local())
         .def(py::init(&make_sums), py::arg("shape"), py::arg("layers"), py::arg("pairs"), py::arg("segments"),
              py::arg("memory"), py::arg("blas"), py::arg("lanes"), py::arg("fused"))
