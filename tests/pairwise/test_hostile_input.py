@@ -60,3 +60,19 @@ def test_rdms_of_other_libraries_are_read():
     tensors = torch.tensor(a), torch.tensor(b)
     assert rs.compare_rdms(*tensors) == rs.compare_rdms(a, b)
     assert abs(rs.compare_rdms(tensors[0].bfloat16(), tensors[1]) - rs.compare_rdms(a, b)) < 0.05
+
+
+def test_ties_are_told_from_shared_bins(monkeypatch):
+    """tau-b by histograms, where a tenth of all entries are tied and where none are."""
+    from pyrepsim.pairwise import ranks
+
+    rng = np.random.default_rng(71)
+    whole = rng.integers(0, 3, (120, 4)) + 1.0
+    for sides in ((whole, whole[:, :3] + rng.integers(0, 2, (120, 3))), (rng.standard_normal((120, 4)), whole)):
+        measure = rs.RSA(metric="manhattan", compare="kendall")
+        monkeypatch.setattr(ranks, "IN_MEMORY_ROWS", 8192)
+        exact = rs.compare(*sides, measure).value
+        monkeypatch.setattr(ranks, "IN_MEMORY_ROWS", 10)
+        found = rs.compare(*sides, measure)
+        assert abs(found.value - exact) < 2e-3
+        assert abs(found.value - exact) <= found.details["bound"]
