@@ -44,7 +44,16 @@ step() {
 wanted=" ${*:-roofline build test sanitize bench} "
 has() { [[ $wanted == *" $1 "* ]]; }
 
-gpu_tests=(tests/backends tests/cuda_emulation tests/stats)
+gpu_tests=(tests/backends/test_cuda_device.py tests/backends/test_cuda_pairwise.py tests/cuda_emulation tests/stats)
+
+# Each part in a process of its own: a crash takes no other part's results with it.
+tests() {
+  local code=0 part
+  for part in "${gpu_tests[@]}"; do
+    "$PYTHON" -m pytest -q -p no:cacheprovider -p no:xdist --tb=short "$part" || code=$?
+  done
+  return $code
+}
 
 sanitizers() {
   local code=0 tool
@@ -60,11 +69,9 @@ has roofline && TAIL=40 step roofline 90 "$PYTHON" -m benchmarks.gpu_roofline --
 built=0
 has build && { step build 240 "$PYTHON" setup.py -q build_ext --inplace || built=1; }
 if [ $built = 0 ]; then
-  has test && step test 150 "$PYTHON" -m pytest -q -p no:cacheprovider -p no:xdist "${gpu_tests[@]}"
-  if has sanitize; then
-    declare -p PYTHON gpu_tests >"/tmp/gpu-tests.$$"
-    step sanitize 120 bash -c "source /tmp/gpu-tests.$$; $(declare -f sanitizers); sanitizers"
-  fi
+  settings=$(declare -p PYTHON gpu_tests)
+  has test && step test 150 bash -c "$settings; $(declare -f tests); tests"
+  has sanitize && step sanitize 120 bash -c "$settings; $(declare -f sanitizers); sanitizers"
   if has bench && [ -f benchmarks/bench_gpu.py ]; then
     TAIL=60 step bench 200 "$PYTHON" -m benchmarks.bench_gpu --roofline "$OUT/gpu-roofline.json" --out "$OUT/gpu-bench.json"
     TAIL=40 step fused 60 "$PYTHON" -m benchmarks.bench_gpu rsa_fused --roofline "$OUT/gpu-roofline.json"

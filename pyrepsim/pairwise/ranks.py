@@ -176,14 +176,19 @@ def _tau(engine: PairwiseEngine, x: Packed, y: Packed, compare: str) -> Found:
     not_after = np.cumsum(later, axis=1)
     after = not_after[:, -1:] - not_after
     difference = float(np.sum(joint * (after - (not_after - later))))
-    unknown = _tied(joint.sum(axis=1)) + _tied(joint.sum(axis=0)) - _tied(joint)
+    coarse = [_tied(joint.sum(axis=1)), _tied(joint.sum(axis=0))]
+    unknown = sum(coarse) - _tied(joint)
     value, bound = difference / pairs, unknown / pairs
     if compare == "kendall":
-        # true ties are at most those of the fine bins: so much larger may the quotient be
+        # True ties are at most those of fine bins. Entries that only share a bin fall with the width of the bins, true
+        # ties stay: two widths tell them apart.
         fine = [_tied(_histogram(engine, layer, *entry_range(layer), BINS).astype(np.float64)) for layer in (x, y)]
         refuse_all_tied(pairs - fine[0], pairs - fine[1])
-        least = math.sqrt(1 - fine[0] / pairs) * math.sqrt(1 - fine[1] / pairs)
-        bound = bound / least + abs(value) * (1 / least - 1)
+        ratio = BINS / JOINT_BINS
+        ties = [min(max((ratio * f - c) / (ratio - 1), 0.0), f) for f, c in zip(fine, coarse, strict=True)]
+        least, likely = (math.sqrt(1 - a / pairs) * math.sqrt(1 - b / pairs) for a, b in (fine, ties))
+        bound = bound / least + abs(value) * max(1 / least - 1 / likely, 1 / likely - 1)
+        value /= likely
     return value, {"ranks": "histogram", "bins": JOINT_BINS, "bound": min(bound, 2.0)}
 
 

@@ -63,6 +63,8 @@ class MomentsSet:
         self.precision = precision
         self.n_threads = int(n_threads or default_threads())
         self.labels = tuple(labels) if labels is not None else tuple(f"array {i}" for i in range(len(self.widths)))
+        if len(self.labels) != len(self.widths):
+            raise OptionError(f"labels must name each of the {len(self.widths)} sides: got {self.labels}.")
         self._backend = get_backend(backend)
         self._live = self._new_live()
         self._merged: dict[str, State] = {}
@@ -144,6 +146,8 @@ class MomentsSet:
 
     def pair_at(self, k: int, rows: str = "raw") -> Pair:
         """Moments of the k-th pair."""
+        if not 0 <= k < len(self.pairs):
+            raise OptionError(f"k must be one of the {len(self.pairs)} pairs, from 0: got {k!r}.")
         i, j = self.pairs[k]
         return pair_of(self.state(rows), k, self.side(i, rows), self.side(j, rows))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -92,11 +94,19 @@ def test_rows_from_a_memory_map(pair, dtype, tmp_path):
     assert bits(summed(wide[:, ::2], np.asfortranarray(y), chunk=7001)) == expected
 
 
+@pytest.fixture
+def torch():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a library warns of when it is imported is its own business
+        module = pytest.importorskip("torch")
+        if not module.cuda.is_available():
+            pytest.skip("no torch with CUDA")
+        module.zeros(1, device="cuda")
+    return module
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_torch_tensors_stay_on_the_device(pair, dtype, monkeypatch):
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("no torch with CUDA")
+def test_torch_tensors_stay_on_the_device(pair, dtype, torch, monkeypatch):
     x, y = (cast(side, dtype) for side in pair)
     on_device = [torch.from_numpy(side).to(getattr(torch, dtype)).cuda() for side in pair]
     monkeypatch.setattr(torch.Tensor, "cpu", None)  # whoever copies them to the host fails
@@ -109,10 +119,7 @@ def test_torch_tensors_stay_on_the_device(pair, dtype, monkeypatch):
     assert ours == compare(x, y, "LinearCKA", backend="cuda").value
 
 
-def test_tensors_are_read_after_the_work_that_makes_them():
-    torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("no torch with CUDA")
+def test_tensors_are_read_after_the_work_that_makes_them(torch):
     a = torch.randn((4096, 4096), device="cuda", generator=torch.Generator("cuda").manual_seed(0))
     made = a
     for _ in range(20):
@@ -187,3 +194,13 @@ def test_a_saved_state_goes_on_elsewhere(pair, first, tmp_path):
             assert bits(again) == bits(whole)
         for a, b in zip(sums(again, "raw"), sums(whole, "raw"), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_sanitize_the_kernels_of_the_moments(dtype):
+    """Every kernel over rows of odd sizes: what compute-sanitizer looks at (benchmarks/run_gpu.sh)."""
+    rng = np.random.default_rng(5)
+    x, y = (cast(rng.standard_normal((301, d)), dtype) for d in (33, 8))
+    for precision in ("fp64", "fp32"):
+        moments = summed(x, y, chunk=77, precision=precision)
+        assert all(np.isfinite(part).all() for rows in ROWS for part in sums(moments, rows))

@@ -240,3 +240,11 @@ def test_options_are_what_their_annotation_says():
             make()
     with pytest.raises(OptionError, match="Did you mean LinearCKA"):
         parse_measure("cka")
+
+
+def test_labels_and_pairs_that_are_not_there():
+    with pytest.raises(OptionError, match="labels must name each of the 2 sides"):
+        MomentsSet((3, 4), labels=("a",))
+    for k in (-1, 1):
+        with pytest.raises(OptionError, match="k must be one of the 1 pairs"):
+            MomentsSet((3, 4), ((0, 1),)).pair_at(k)

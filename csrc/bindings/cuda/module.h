@@ -1,4 +1,5 @@
-// What every CUDA binding needs: addresses travel as integers, launches release the GIL.
+// What every CUDA binding needs: addresses travel as integers, launches release the GIL. Classes are py::module_local():
+// the tests load the emulated module beside the real one.
 #pragma once
 
 #include <pybind11/pybind11.h>
