@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import DTypeError, ShapeError
 
-__all__ = ["FLOAT_NAMES", "Gate", "check_paired", "checked_rows", "rows_view"]
+__all__ = ["FLOAT_NAMES", "Gate", "as_numpy", "check_paired", "checked_rows", "rows_view"]
 
 Gate = Callable[[Any, str], Any]
 
@@ -28,7 +28,7 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
 
     Raises ShapeError unless it has two dimensions, at least one row and one feature; DTypeError for other types.
     """
-    return checked_rows(_to_numpy(array, name), name)
+    return checked_rows(as_numpy(array, name), name)
 
 
 def checked_rows(view: Any, name: str) -> Any:
@@ -68,7 +68,8 @@ def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:
     return x, y
 
 
-def _to_numpy(array: Any, name: str) -> np.ndarray:
+def as_numpy(array: Any, name: str) -> np.ndarray:
+    """An array from wherever it is, as a NumPy view where that is possible; of any shape and type."""
     if np.ma.isMaskedArray(array):
         raise DTypeError(f"{name} must have no mask: got a masked array. Leave the masked rows out of both sides.")
     if isinstance(array, np.ndarray):

@@ -12,7 +12,7 @@ namespace repsim::cuda {
 class Lanes {
   public:
     explicit Lanes(int n) {
-#ifdef __CUDACC__
+#ifndef REPSIM_CUDA_EMULATED
         if (n < 2) return;
         check(cudaEventCreateWithFlags(&start_, cudaEventDisableTiming), "cudaEventCreate");
         for (int i = 0; i < n; ++i) {
@@ -28,7 +28,7 @@ class Lanes {
     Lanes(const Lanes&) = delete;
     Lanes& operator=(const Lanes&) = delete;
     ~Lanes() {
-#ifdef __CUDACC__
+#ifndef REPSIM_CUDA_EMULATED
         for (cudaStream_t stream : streams_) cudaStreamDestroy(stream);
         for (cudaEvent_t end : ends_) cudaEventDestroy(end);
         if (start_ != nullptr) cudaEventDestroy(start_);
@@ -42,7 +42,7 @@ class Lanes {
 
     // The lanes wait for what the caller's stream holds now.
     void fork([[maybe_unused]] cudaStream_t caller) {
-#ifdef __CUDACC__
+#ifndef REPSIM_CUDA_EMULATED
         if (streams_.empty()) return;
         check(cudaEventRecord(start_, caller), "cudaEventRecord");
         for (cudaStream_t stream : streams_) check(cudaStreamWaitEvent(stream, start_, 0), "cudaStreamWaitEvent");
@@ -51,7 +51,7 @@ class Lanes {
 
     // The caller's stream waits for the lanes.
     void join([[maybe_unused]] cudaStream_t caller) {
-#ifdef __CUDACC__
+#ifndef REPSIM_CUDA_EMULATED
         for (std::size_t i = 0; i < streams_.size(); ++i) {
             check(cudaEventRecord(ends_[i], streams_[i]), "cudaEventRecord");
             check(cudaStreamWaitEvent(caller, ends_[i], 0), "cudaStreamWaitEvent");
@@ -61,7 +61,7 @@ class Lanes {
 
   private:
     std::vector<cudaStream_t> streams_;
-#ifdef __CUDACC__
+#ifndef REPSIM_CUDA_EMULATED
     std::vector<cudaEvent_t> ends_;
     cudaEvent_t start_ = nullptr;
 #endif

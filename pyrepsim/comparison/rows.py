@@ -106,7 +106,7 @@ class _Layers(Sequence[np.ndarray]):
     def __init__(self, kept: _Gathered, chosen: np.ndarray | None, measure: Measure) -> None:
         self._kept, self._chosen, self._measure = kept, chosen, measure
         self._checked: set[int] = set()
-        self.labels = kept.labels
+        self.labels = kept.labels if chosen is None else [f"the sample of {label}" for label in kept.labels]
 
     def __len__(self) -> int:
         return len(self._kept.places)

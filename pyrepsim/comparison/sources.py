@@ -35,8 +35,9 @@ class ArraySource:
         return [array.shape[1] for array in self._arrays]
 
     def gather(self, side: int, _layer: str, chosen: np.ndarray | None) -> np.ndarray:
-        """All rows of a side, or those numbered."""
-        return self._arrays[side] if chosen is None else self._arrays[side][chosen]
+        """All rows of a side, or those numbered, in this machine's memory."""
+        rows = np.asarray(self._arrays[side])
+        return rows if chosen is None else rows[chosen]
 
     def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
         for begin in range(start, self.n_rows, _ROWS):

@@ -132,6 +132,8 @@ class Measure(ABC):
 
     def score(self, moments: MomentsSource) -> Score:
         """The score of the rows that ``moments`` has seen."""
+        if self.reads != "moments":
+            raise OptionError(f"{self} is no function of moments: it reads the rows. Use rs.compare.")
         pair = moments.pair(self.rows)
         for side in (pair.x, pair.y):
             self.check_side(pair.n_samples, side.is_constant, side.label)

@@ -107,7 +107,7 @@ def pairs_of_rows(
         "n_threads": engine.n_threads,
     }
     views = [layers[index] for index in range(len(layers))]
-    labels = ("X", "Y") if len(views) == 2 else None
+    labels = getattr(layers, "labels", None) or (("X", "Y") if len(views) == 2 else None)
     rows = "raw" if kind == "whitened" else kind
     moments = MomentsSet([v.shape[1] for v in views], pairs, rows=(rows,), labels=labels, **options)
     moments.update(views)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backends import default_threads, get_backend
-from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError
+from ..arrays import as_numpy
+from ..errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from .engine import PairwiseEngine
 from .rank_formulas import rho_a, spearman, tau_a, tau_b
 from .sums import LEAST_SPREAD, cosine_from
 
@@ -46,8 +47,8 @@ def compare_rdms(
     if len(x) != len(y):
         raise ShapeError(f"two RDMs must have the same number of entries: got {len(x)} and {len(y)}.")
     if compare in _BY_RANK:
-        engine = get_backend(backend)
-        return _BY_RANK[compare](engine, x, y, n_threads or default_threads())
+        engine = PairwiseEngine(backend=backend, n_threads=n_threads)
+        return _BY_RANK[compare](engine.backend, x, y, engine.n_threads)
     return COMPARATORS[compare](x, y)
 
 
@@ -152,7 +153,9 @@ def _root_of(gram: np.ndarray) -> np.ndarray:
 
 
 def _vector(rdm: Any, name: str) -> np.ndarray:
-    given = np.asarray(rdm)
+    given = as_numpy(rdm, name)
+    if given.dtype.kind not in "fiu" and given.dtype.name != "bfloat16":
+        raise DTypeError(f"{name} must hold real numbers: got {given.dtype}.")
     if given.ndim == 2 and given.shape[0] == given.shape[1] and given.shape[0] >= 2:
         if not np.allclose(given, given.T, rtol=1e-5, atol=0, equal_nan=True):
             raise ShapeError(f"a square RDM must be symmetric: {name} is not. Pass its condensed form, i < j.")

@@ -49,7 +49,10 @@ def crossnobis(rows: np.ndarray, conditions: Any, folds: Any) -> np.ndarray:
 
 def noise_whitening(noise: Any, n_features: int) -> np.ndarray:
     """W with W W^T = N^-1 for a noise covariance N."""
-    covariance = np.asarray(noise, dtype=np.float64)
+    given = np.asarray(noise)
+    if given.dtype.kind not in "fiu":
+        raise DTypeError(f"noise must be a covariance, an array of numbers: got {noise!r:.40}.")
+    covariance = given.astype(np.float64)
     if covariance.shape != (n_features, n_features):
         raise ShapeError(f"noise must be a covariance of shape ({n_features}, {n_features}): got {covariance.shape}.")
     if not np.isfinite(covariance).all() or not np.allclose(covariance, covariance.T, rtol=1e-8, atol=0):
@@ -69,6 +72,8 @@ def _labels(labels: Any, n_rows: int, what: str) -> tuple[np.ndarray, np.ndarray
         raise ShapeError(f"{what} must hold one label for each of the {n_rows} rows: got shape {given.shape}.")
     if given.dtype.kind == "O" and len({type(label) for label in given}) > 1:
         raise DTypeError(f"{what} must be labels of one type: got {sorted({type(v).__name__ for v in given})}.")
+    if given.dtype.kind not in "biufUSOM" or any(label is None or label != label for label in given.tolist()):
+        raise DTypeError(f"{what} must name a label in every row: got None, NaN or labels of type {given.dtype}.")
     names, place = np.unique(given, return_inverse=True)
     return names, place.reshape(-1)
 

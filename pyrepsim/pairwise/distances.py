@@ -113,6 +113,7 @@ def rdm(
             f"metric={metric!r} with {' and '.join(given) or 'neither'}."
         )
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
+    engine.refuse_nonfinite(rows, "X")
     if noise is not None:
         rows = rows.astype(np.float64) @ noise_whitening(noise, rows.shape[1])
     if metric == "crossnobis":
@@ -122,7 +123,8 @@ def rdm(
         rows = condition_patterns(rows, conditions)
     if len(rows) < 2:
         raise DegenerateError("an RDM needs at least two rows or conditions: got 1. Pass more.")
-    vector = condensed(engine, engine.panels(rows, metric), metric)
+    label = "X" if conditions is None else "the conditions' means"
+    vector = condensed(engine, engine.panels(rows, metric, label=label), metric)
     if not square:
         return vector
     own = np.zeros(len(rows)) if metric != "dot" else np.sum(rows.astype(np.float64) ** 2, axis=1)

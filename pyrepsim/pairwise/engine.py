@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..errors import BackendError, DegenerateError, NonFiniteError, OptionError,
 from ..progress import progress_bar
 from ..units import bytes_in_words
 from .metrics import Metric, metric_named
-from .shifts import on_grid
+from .shifts import centre_on_grid
 from .whitening import whiten
 
 __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
@@ -166,12 +166,12 @@ class PairwiseEngine:
         if chosen.whitened:
             dtype = np.float64 if self.precision == "fp64" else np.float32
             views = whiten(views, self.backend, self.n_threads, dtype)
+        elif chosen.shifted and chosen.transform == "raw":
+            shift = centre_on_grid(np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
         elif chosen.shifted:
             n_rows = [len(view) for view in views]
             means = [self.backend.mean_row(view, chosen.transform, self.n_threads) for view in views]
             shift = np.sum([n * mean for n, mean in zip(n_rows, means, strict=True)], axis=0) / sum(n_rows)
-            if chosen.transform == "raw":
-                shift = on_grid(shift, np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
         return views, shift
 
     def run(self, sweep: Any, desc: str) -> Any:
@@ -196,6 +196,8 @@ class PairwiseEngine:
 
         kept : bytes kept besides the packed rows, such as an RDM.
         """
+        if not (isinstance(n_rows, Integral) and n_rows >= 1 and all(width >= 1 for width in widths)):
+            raise OptionError(f"an estimate needs rows and widths of at least 1: got {n_rows!r} rows, {widths!r}.")
         rate = self._rate(metric_named(metric).kernel)
         seconds = float(n_rows) ** 2 / 2 * sum(max(width, 16) for width in widths) / rate
         return Estimate(self.packed_bytes(n_rows, widths) + kept, seconds)
@@ -239,10 +241,15 @@ class PairwiseEngine:
         self.refuse_what_does_not_fit(
             view.size * _BYTES[self.precision], f"the packed rows of {label}", "Take a sample of the rows."
         )
-        return self._new_panels(view, metric.transform, shift)
+        return self._new_panels(view, metric.transform, shift, label=label)
 
     def _new_panels(
-        self, rows: np.ndarray, transform: str, shift: np.ndarray | None, blocks: np.ndarray | None = None
+        self,
+        rows: np.ndarray,
+        transform: str,
+        shift: np.ndarray | None,
+        blocks: np.ndarray | None = None,
+        label: str = "X",
     ) -> Any:
         if blocks is None:
             blocks = equal_blocks(len(rows)) if self._blocks is None else self._blocks
@@ -255,18 +262,22 @@ class PairwiseEngine:
             return self.backend.Panels(rows, precision=self.precision, **options)
         except ValueError as error:
             if self.precision != "bf16":
-                raise
+                self._refuse_sizes(label, f"are not ({error})")
             raise BackendError(
                 f"bf16 products need instructions of their own: {error}. Use precision='fp32'."
             ) from error
 
-    def _refuse_bad_rows(self, view: np.ndarray, metric: Metric, label: str) -> None:
+    def refuse_nonfinite(self, view: np.ndarray, label: str) -> None:
+        """Raise NonFiniteError for NaN or infinity."""
         bad = self.backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
                 f"{label} must be finite: got {view[bad]} at row {bad[0]}, feature {bad[1]}. "
                 "Drop or repair such rows in both representations."
             )
+
+    def _refuse_bad_rows(self, view: np.ndarray, metric: Metric, label: str) -> None:
+        self.refuse_nonfinite(view, label)
         bad = self.backend.first_directionless_row(view, metric.transform, self.n_threads)
         if bad is not None:
             raise DegenerateError(
@@ -281,10 +292,14 @@ class PairwiseEngine:
         size = _root_mean_square(few if shift is None else few - shift)
         low, high = _SIZES[self.precision]
         if not (low <= size <= high or size == 0):
-            raise NonFiniteError(
-                f"rows must be of a size whose squares {self.precision} tiles can hold, {low:g} to {high:g}: those of "
-                f"{label} have root mean square {size:.3g} around their mean. Rescale them, or use precision='fp64'."
-            )
+            self._refuse_sizes(label, f"have root mean square {size:.3g} around their mean")
+
+    def _refuse_sizes(self, label: str, fact: str) -> NoReturn:
+        low, high = _SIZES[self.precision]
+        raise NonFiniteError(
+            f"rows must be of a size whose squares {self.precision} tiles can hold, {low:g} to {high:g}: those of "
+            f"{label} {fact}. Rescale them{'' if self.precision == 'fp64' else ', or use precision=' + repr('fp64')}."
+        )
 
 
 def _evenly(rows: np.ndarray, most: int) -> np.ndarray:

@@ -20,7 +20,7 @@ class Metric:
     transform: str = "raw"
     """t: rows as they are, at length 1 (``unit``), or centred and at length 1 (``unit_centred``)."""
     shifted: bool = True
-    """c is the mean of t(x): distances do not see it, and products near the mean lose nothing to rounding."""
+    """c lies amid the t(x): distances do not see it, and products of rows near it lose nothing to rounding."""
     whitened: bool = False
     """Rows are whitened by their covariance first."""
     highest: float = math.inf

@@ -202,3 +202,23 @@ def test_compare_rdms(name, metric, compare):
     expected = comparators.RDM_COMPARATORS[compare](pairwise.condensed(a), pairwise.condensed(b))
     for pair in ((a, b), (pairwise.condensed(a), pairwise.condensed(b))):
         assert_relative(float(rs.compare_rdms(*pair, compare=compare)), expected, 1e-10, scale=max(abs(expected), 0.1))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "manhattan", "chebyshev"])
+def test_a_huge_row_does_not_coarsen_the_others(metric, backend):
+    rows = ROWS["97x3"].copy()
+    rows[5] *= 1e10
+    expected = pairwise.distances(rows, metric)
+    others = np.flatnonzero(np.arange(len(rows)) != 5)
+    found = pairwise.square(rs.pdist(rows, metric, backend=backend))[np.ix_(others, others)]
+    assert_relative(found, expected[np.ix_(others, others)], TOLERANCE["fp32"])
+    indices, _ = rs.knn(rows, 3, metric, backend=backend)
+    np.testing.assert_array_equal(indices[others], neighbours.nearest(rows, 3, metric)[others])
+
+
+def test_rows_too_large_for_their_squares_are_refused_by_name():
+    rows = np.tile(ROWS["97x3"], (12, 1))
+    rows[700] *= 1e30  # beyond the few rows that are looked at
+    with pytest.raises(NonFiniteError, match="those of X"):
+        rs.pdist(rows, "euclidean")

@@ -140,14 +140,14 @@ void bind_cuda_pairwise(py::module_& module) {
         },
         py::arg("u"), py::arg("rows"), py::arg("cols"), py::arg("precision"), py::arg("stride"), py::arg("values"),
         py::arg("operand"), py::arg("half_squares"), py::arg("scales"), py::arg("stream"));
-    py::class_<PairSums>(module, "PairSums")
+    py::class_<PairSums>(module, "PairSums", py::module_local())
         .def(py::init(&make_sums), py::arg("shape"), py::arg("layers"), py::arg("pairs"), py::arg("segments"),
              py::arg("memory"), py::arg("blas"), py::arg("lanes"), py::arg("fused"))
         .def_property_readonly("n_tasks", &PairSums::n_tasks)
         .def(
             "run", [](PairSums& self, std::int64_t task, Address stream) { self.run(task, stream_at(stream)); },
             py::arg("task"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
-    py::class_<PairDistances>(module, "PairDistances")
+    py::class_<PairDistances>(module, "PairDistances", py::module_local())
         .def(py::init([](const py::dict& shape, const std::vector<py::dict>& layers, const std::string& blas) {
                  return std::make_unique<PairDistances>(shape_of(shape), layers_of(layers), blas);
              }),
@@ -159,7 +159,7 @@ void bind_cuda_pairwise(py::module_& module) {
                 self.run(task, pointer<void>(out), stream_at(stream));
             },
             py::arg("task"), py::arg("out"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
-    py::class_<PairHistograms>(module, "PairHistograms")
+    py::class_<PairHistograms>(module, "PairHistograms", py::module_local())
         .def(py::init([](const py::dict& shape, const std::vector<py::dict>& layers, Pairs pairs,
                          const std::string& blas, Address counts) {
                  return std::make_unique<PairHistograms>(shape_of(shape), layers_of(layers), std::move(pairs), blas,
@@ -170,7 +170,7 @@ void bind_cuda_pairwise(py::module_& module) {
         .def(
             "run", [](PairHistograms& self, std::int64_t task, Address stream) { self.run(task, stream_at(stream)); },
             py::arg("task"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
-    py::class_<PairNeighbours>(module, "PairNeighbours")
+    py::class_<PairNeighbours>(module, "PairNeighbours", py::module_local())
         .def(py::init([](const py::dict& shape, const py::dict& layer, const std::string& blas, bool without_self,
                          int k, Address values, Address indices) {
                  return std::make_unique<PairNeighbours>(shape_of(shape), layer_of(layer), blas, without_self, k,

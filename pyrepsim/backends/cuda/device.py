@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -67,7 +68,6 @@ class Device:
             self._compute = cupy.cuda.Stream(non_blocking=True)
             self._rows_read = self._compute.record()
             self._staging = Staging(cupy)
-            self._handle = cupy.cuda.device.get_cublas_handle()
         properties = cupy.cuda.runtime.getDeviceProperties(0)
         self.name = properties["name"].decode()
 
@@ -116,14 +116,15 @@ class Device:
 
         left and right may be transposed or have longer rows; nothing is copied.
         """
-        with self.work():
+        with self.work() as cp:
+            handle = cp.cuda.device.get_cublas_handle()  # each thread has its own
             for left, right, out in jobs:
                 (k, m), n = left.shape, right.shape[1]
                 along, right_stride = _layout(right)
                 across, left_stride = _layout(left)
                 # cuBLAS counts down columns, where our rows are its columns: out^T += right^T left
                 self._dgemm(
-                    self._handle, 1 - along, across, n, m, k, self._one.ctypes.data,
+                    handle, 1 - along, across, n, m, k, self._one.ctypes.data,
                     right.data.ptr, right_stride, left.data.ptr, left_stride,
                     self._one.ctypes.data, out.data.ptr, n,
                 )  # fmt: skip
@@ -142,12 +143,18 @@ class Device:
             return None
         if kind is not None and (kind != _KDL_CUDA or index != 0):
             return None
+        cp = self._cupy
         detached = array.detach() if hasattr(array, "detach") else array
         bfloat16 = str(getattr(array, "dtype", "")).removeprefix("torch.") == "bfloat16"
-        if bfloat16 and hasattr(detached, "view"):
+        if bfloat16:
             detached = detached.view(_int16_like(detached))
-        with self._cupy.cuda.Device(0), self._staging.stream:
-            values = self._cupy.from_dlpack(detached) if kind is not None else self._cupy.asarray(detached)
+        # CuPy's own arrays are complete when the caller's stream has come so far; others say so themselves
+        self._staging.stream.wait_event(cp.cuda.get_current_stream().record())
+        with cp.cuda.Device(0), self._staging.stream:
+            try:
+                values = cp.asarray(detached) if kind is None else cp.from_dlpack(detached)
+            except (BufferError, RuntimeError, TypeError, ValueError):
+                return None  # not dense, say: the gate of the host reads it, or names the reason
         if bfloat16:
             import ml_dtypes
 
@@ -194,13 +201,14 @@ def _layout(array: Any) -> tuple[int, int]:
 def _dlpack_device(array: Any) -> tuple[int | None, int]:
     if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack_device__"):
         return None, 0
-    kind, index = array.__dlpack_device__()
+    try:
+        kind, index = array.__dlpack_device__()
+    except (BufferError, RuntimeError, TypeError, ValueError):
+        return None, 0  # on no device that DLPack has a name for
     return int(kind), int(index)
 
 
 def _int16_like(tensor: Any) -> Any:
     """torch.int16, from a tensor whose library is imported already."""
-    import sys
-
     torch = sys.modules.get("torch")
     return torch.int16 if torch is not None and isinstance(tensor, torch.Tensor) else "int16"
