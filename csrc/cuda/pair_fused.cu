@@ -73,25 +73,31 @@ struct Cut {
     int row_begin, row_end, col_begin, col_end;
 };
 
+// Two columns' terms for each thread of a warpgroup, read while the tensor cores are busy: half squares, then scales.
+__device__ __forceinline__ void keep_columns(const LayerTile<float>& layer, int col, int thread, float4* columns) {
+    const float2 b = __ldg(reinterpret_cast<const float2*>(layer.right_half_squares + col) + thread);
+    const float2 s = __ldg(reinterpret_cast<const float2*>(layer.right_scales + col) + thread);
+    columns[thread] = {b.x, b.y, s.x, s.y};
+}
+
 // Products become half squared distances; what cancelled is made again from differences.
-__device__ __forceinline__ void half_squared_distances(const LayerTile<float>& layer, const Mine& mine, int n,
-                                                       float (&v)[kEntries]) {
+__device__ __forceinline__ void half_squared_distances(const LayerTile<float>& layer, const float4* columns,
+                                                       const Mine& mine, int n, float (&v)[kEntries]) {
     const float terms[2] = {layer.left_half_squares[mine.row], layer.left_half_squares[mine.row + 8]};
     const float scales[2] = {layer.left_scales[mine.row], layer.left_scales[mine.row + 8]};
-    float nearest = 0;
+    float nearest[4] = {};  // four chains: one would wait for itself
 #pragma unroll
     for (int j = 0; j < kEntries / 4; ++j) {
-        const float2 b = __ldg(reinterpret_cast<const float2*>(layer.right_half_squares + mine.col + 8 * j));
-        const float2 s = __ldg(reinterpret_cast<const float2*>(layer.right_scales + mine.col + 8 * j));
+        const float4 of_columns = columns[4 * j + static_cast<int>(threadIdx.x) % 4];
 #pragma unroll
         for (int q = 0; q < 4; ++q) {
-            const float sum = terms[q / 2] + (q & 1 ? b.y : b.x);
-            const float h = sum - v[4 * j + q] * scales[q / 2] * (q & 1 ? s.y : s.x);
-            nearest = fminf(nearest, 16 * h - sum);
+            const float sum = terms[q / 2] + (q & 1 ? of_columns.y : of_columns.x);
+            const float h = sum - v[4 * j + q] * scales[q / 2] * (q & 1 ? of_columns.w : of_columns.z);
+            nearest[q] = fminf(nearest[q], 16 * h - sum);
             v[4 * j + q] = h;
         }
     }
-    if (__ballot_sync(kAllLanes, nearest < 0) == 0) return;
+    if (__ballot_sync(kAllLanes, fminf(fminf(nearest[0], nearest[1]), fminf(nearest[2], nearest[3])) < 0) == 0) return;
     const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll 1
     for (int e = 0; e < kEntries; ++e) {
@@ -249,6 +255,7 @@ __global__ void __launch_bounds__(kThreads, 1) fused_sums(const __grid_constant_
     extern __shared__ unsigned char raw[];
     __shared__ std::uint64_t full[kStages], empty[kStages];
     __shared__ double of_warp[kWarpgroups][3][4];
+    __shared__ float4 columns[kWarpgroups][kFusedCols / 2];
     unsigned char* stages = raw + (1024 - hopper::shared_address(raw) % 1024) % 1024;
     if (threadIdx.x == 0) {
         for (int s = 0; s < kStages; ++s) {
@@ -272,10 +279,12 @@ __global__ void __launch_bounds__(kThreads, 1) fused_sums(const __grid_constant_
             const Mine mine{row + thread / 32 * 16 + thread % 32 / 4, place.col + thread % 4 * 2};
             float v[kEntries];
             unsigned kept[kEntries / 2];
+            keep_columns(args.layers[0], place.col, thread, columns[warpgroup]);
             multiply_layer(args.chunks[0], warpgroup, stages, full, empty, ring, v);
             const bool inside = row < args.n;
+            hopper::warpgroup_barrier(1 + warpgroup);
             if (inside) {
-                half_squared_distances(args.layers[0], mine, args.n, v);
+                half_squared_distances(args.layers[0], columns[warpgroup], mine, args.n, v);
                 finish<kRoot, kMapped>(args, args.layers[0], v);
                 reduce<false>(args, v, kept, mine, row, place.col, of_warp[warpgroup], 1 + warpgroup, 1.0, args.out[0],
                               args.out[2], nullptr);
@@ -285,9 +294,11 @@ __global__ void __launch_bounds__(kThreads, 1) fused_sums(const __grid_constant_
                 const __half2 pair = __floats2half2_rn(v[e] * args.noise_scale, v[e + 1] * args.noise_scale);
                 kept[e / 2] = *reinterpret_cast<const unsigned*>(&pair);
             }
+            keep_columns(args.layers[1], place.col, thread, columns[warpgroup]);
             multiply_layer(args.chunks[1], warpgroup, stages, full, empty, ring, v);
+            hopper::warpgroup_barrier(1 + warpgroup);
             if (inside) {
-                half_squared_distances(args.layers[1], mine, args.n, v);
+                half_squared_distances(args.layers[1], columns[warpgroup], mine, args.n, v);
                 finish<kRoot, kMapped>(args, args.layers[1], v);
                 reduce<true>(args, v, kept, mine, row, place.col, of_warp[warpgroup], 1 + warpgroup,
                              1.0 / args.noise_scale, args.out[1], args.out[3], args.out[4]);

@@ -29,6 +29,7 @@ _CHUNK = 8192  # rows that are in float64 at a time
 _MOST_TILE = 4096
 _L2_BYTES = 36 << 20  # what the tiles of all layers may take together to stay in the L2 of a large GPU
 _FEWEST_FUSED = 2048
+_PAYS_FUSED = 20_000  # rows: below, and for "fp32", tiles by cuBLAS are as fast
 _NOT_PRODUCTS = ("manhattan", "chebyshev")
 _TYPES = {"fp32": (np.float32, np.float16), "fp64": (np.float64, np.float64), "fast": (np.float16, np.float16)}
 
@@ -203,7 +204,7 @@ class SumSweep:
         row_sums: bool,
         tile: tuple[int, int] | None = None,
         lanes: int = 1,
-        fused: bool = False,
+        fused: bool | None = None,
     ) -> None:
         same_rows(layers)
         first, device = layers[0], layers[0].device
@@ -212,7 +213,8 @@ class SumSweep:
         n, blocks, n_layers = first.n_rows, first.blocks, len(layers)
         rows, cols = tile or (tile_sides(first, lanes * n_layers),) * 2
         single = np.float64 if first.is_double else np.float32
-        self.fused = fused and not row_sums and _fused(layers, self._pairs, metric)
+        wanted = first.precision == "fast" and n >= _PAYS_FUSED if fused is None else fused
+        self.fused = wanted and not row_sums and _fused(layers, self._pairs, metric)
         kernels = device.kernels
         row_cut, col_cut = (kernels.fused_row_cut, kernels.fused_cols) if self.fused else (strip, strip)
         names = ("begin", "of_cut", "of_block")
