@@ -63,12 +63,13 @@ def rival(task, library, folder, *, dtype="float32", setting="numpy", repeats=3)
     return found if "missing" in found else {**found, "found": np.load(out)}
 
 
-def beside(benchmark, folder, task, rivals, ours, error, *, n, sides, precision="fp32"):
-    """Report our time, error and part of the peak, then each rival's ratio, error and memory."""
+def beside(benchmark, folder, task, rivals, ours, error, *, n, sides):
+    """Report our time, error and part of the peak (for ``sides`` RDMs by tiles), then each rival's."""
     seconds = benchmark.stats.stats.median
     facts = {"seconds": seconds, "error": error(ours)}
-    facts |= {"gflops": gigaflops(n, sides, seconds)}
-    facts["fraction_of_peak"] = facts["gflops"] / roofline()[f"{precision}_gflops"]
+    if sides:
+        facts["gflops"] = gigaflops(n, sides, seconds)
+        facts["fraction_of_peak"] = facts["gflops"] / roofline()["fp32_gflops"]
     for library, how in rivals:
         label = " ".join([library, *how.values()])
         theirs = rival(task, library, folder, repeats=1, **how)
@@ -100,16 +101,13 @@ def test_agreement_of_rdms(benchmark, layers, task, method):
     benchmark.pedantic(lambda: compare(X, Y, measure), rounds=5, warmup_rounds=1)
     referee, rivals = CORRELATIONS[task]
     exact = rival(task, referee, folder, dtype="float64", repeats=1)["found"]
-    precision = "fp32" if method == "tiles" else "fp64"
     value = np.asarray(compare(X, Y, measure).value)
-    beside(
-        benchmark, folder, task, rivals, value, lambda found: float(abs(found - exact)), n=5000, sides=2,
-        precision=precision,
-    )  # fmt: skip
+    sides = 2 if method == "tiles" else 0
+    beside(benchmark, folder, task, rivals, value, lambda found: float(abs(found - exact)), n=5000, sides=sides)
 
 
 def test_manhattan(benchmark, layers):
-    """All 12.5 million distances of n = 5,000, kept."""
+    """All 12.5 million distances of n = 5,000, kept; one |a - b| summed counts as one multiply-add."""
     folder, X, _ = layers(5000)
     distances = benchmark.pedantic(lambda: pdist(X, "manhattan"), rounds=3, warmup_rounds=1)
     few = X[:FEW].astype(np.float64)

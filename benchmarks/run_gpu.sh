@@ -44,7 +44,7 @@ step() {
 wanted=" ${*:-roofline build test sanitize bench} "
 has() { [[ $wanted == *" $1 "* ]]; }
 
-gpu_tests=(tests/backends/test_cuda_device.py tests/backends/test_cuda_pairwise.py tests/cuda_emulation tests/stats)
+gpu_tests=(tests/extraction/test_devices.py tests/backends/test_cuda_device.py tests/backends/test_cuda_pairwise.py tests/cuda_emulation tests/stats)
 
 # Each part in a process of its own: a crash takes no other part's results with it.
 tests() {

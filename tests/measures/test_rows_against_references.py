@@ -45,6 +45,7 @@ def _rdm(name: str, side: int, metric: str) -> np.ndarray:
     return pairwise.condensed(pairwise.distances(PAIRS[name][side], metric))
 
 
+@cache
 def _expected_rsa(name: str, metric: str, compare_: str) -> float:
     a, b = _rdm(name, 0, metric), _rdm(name, 1, metric)
     if compare_ in ("cosine_cov", "corr_cov"):  # of centred matrices: the same by theorem, for any number of rows
@@ -103,6 +104,7 @@ def _largest(name: str, metric: str) -> float:
     return max(float(np.linalg.norm(_rdm(name, side, metric))) for side in (0, 1))
 
 
+@cache
 def _conditioning(name: str, metric: str, compare_: str) -> float:
     """Root mean square over standard deviation of the entries: how much centring enlarges their relative error."""
     if compare_ in ("cosine", "euclidean"):
@@ -111,6 +113,7 @@ def _conditioning(name: str, metric: str, compare_: str) -> float:
     return max(float(np.sqrt(np.mean(v * v)) / v.std()) for v in vectors)
 
 
+@cache
 def _unsettled(name: str, metric: str, precision: str) -> float:
     """How much a rank correlation can change when entries within rounding of each other change places.
 
@@ -151,6 +154,11 @@ MEASURES = {
 MOMENTS = (Matching, EigenspaceOverlap, Magnitude, Concentricity)
 
 
+@cache
+def _expected(measure, name: str) -> float:
+    return MEASURES[measure](*PAIRS[name])
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
@@ -158,7 +166,7 @@ def test_value(measure, name, backend):
     x, y = PAIRS[name]
     if name in UNITS and measure in (KernelCKA(bandwidth=4.0), Uniformity(t=0.01, unit=False)):
         pytest.skip("a bandwidth in units of the rows")
-    expected = MEASURES[measure](x, y)
+    expected = _expected(measure, name)
     for precision, tolerance in TOLERANCE.items():
         if isinstance(measure, MOMENTS) and precision == "fp32":
             continue
@@ -187,6 +195,16 @@ CHOICES = [
 ]
 
 
+@cache
+def _gap(name: str, metric: str) -> float:
+    return min(neighbours.least_gap(side, 8, metric) for side in PAIRS[name])
+
+
+@cache
+def _expected_of_lists(kind, name: str, metric: str) -> float:
+    return NEIGHBOURS[kind](*PAIRS[name], 7, metric)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize(("kind", "metric"), CHOICES, ids=str)
@@ -194,7 +212,7 @@ def test_neighbour_measures(kind, metric, name, backend):
     x, y = PAIRS[name]
     if metric == "correlation" and 1 in (x.shape[1], y.shape[1]):
         pytest.skip("one number has no correlation across features")
-    gap = min(neighbours.least_gap(side, 8, metric) for side in (x, y))
+    gap = _gap(name, metric)
     for precision, tolerance in TOLERANCE.items():
         if gap <= 2 * tolerance and not (metric in _EXACT and name == "integers_with_ties"):
             continue  # equally near up to rounding: more than one list is right
@@ -204,7 +222,7 @@ def test_neighbour_measures(kind, metric, name, backend):
         except NonFiniteError:
             assert _refused(name, metric, precision)
             continue
-        assert_relative(value, NEIGHBOURS[kind](x, y, 7, metric), 1e-10, scale=1.0)
+        assert_relative(value, _expected_of_lists(kind, name, metric), 1e-10, scale=1.0)
 
 
 def test_most_cases_have_one_right_list():

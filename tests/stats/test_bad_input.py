@@ -238,7 +238,7 @@ def test_options_are_what_their_annotation_says():
     ):
         with pytest.raises(OptionError):
             make()
-    with pytest.raises(OptionError, match="Did you mean LinearCKA"):
+    with pytest.raises(OptionError, match="Did you mean (Kernel|Linear)CKA"):
         parse_measure("cka")
 
 
