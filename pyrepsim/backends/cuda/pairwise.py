@@ -22,6 +22,7 @@ import numpy as np
 
 from ...errors import OptionError, ShapeError
 from .rows import DeviceRows
+from .scan import stage
 
 __all__ = ["Panels", "SumSweep", "layer_fields", "mean_row", "shape_fields", "tile_sides"]
 
@@ -45,16 +46,11 @@ def _prepared(device: Any, rows: Any, transform: str, shift: np.ndarray | None) 
     norms = device.empty(min(n, _CHUNK), np.float64)
     for begin in range(0, n, _CHUNK):
         part = rows[begin : begin + _CHUNK]
-        dtype = part.dtype
-        if isinstance(part, DeviceRows):
-            with device.work() as xp:
-                values = xp.ascontiguousarray(part.values)
-        else:
-            dense = np.ascontiguousarray(part)
-            values = device.to_device(dense.view(np.uint16) if dtype.name == "bfloat16" else dense)
+        if not (isinstance(part, DeviceRows) and part.ours):
+            (part,) = stage(device, [part])
         u = device.empty((len(part), d), np.float64)
         device.kernels.prepare_rows(
-            device.address(values), dtype.name, len(part), d, d, transform, device.address(taken_off), "fp64",
+            device.address(part.values), part.dtype.name, len(part), d, d, transform, device.address(taken_off), "fp64",
             device.address(u), device.address(norms), 0, device.stream,
         )  # fmt: skip
         device.rows_were_read()
