@@ -249,6 +249,17 @@ def test_counts_of_distances(backend):
     np.testing.assert_array_equal(joint, expected)
 
 
+@pytest.mark.parametrize("bins", [1, 33, 5000])
+def test_counts_in_float32_are_of_the_same_distances(backend, bins):
+    rows = layers(520, [24, 24])
+    panels = [packed(backend, x, "euclidean", "fp32") for x in rows]
+    counts = ran(backend.HistogramSweep(panels, metric="euclidean", low=0.5, high=12.0, bins=bins))
+    for made, held in zip(panels, counts, strict=True):
+        out = ran(backend.DistanceSweep(made, None, metric="euclidean", out=np.empty(520 * 519 // 2, np.float32)))
+        places = np.clip(np.floor((out.astype(float) - 0.5) * (bins / 11.5)), 0, bins - 1).astype(int)
+        np.testing.assert_array_equal(held, np.bincount(places, minlength=bins))
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "dot", "manhattan"])
 @pytest.mark.parametrize("k", [1, 33, 100])
 def test_neighbours_and_ties(backend, metric, k):
