@@ -45,6 +45,7 @@ set_target_properties(
              CUDA_ARCHITECTURES "${wanted}"
              CUDA_RUNTIME_LIBRARY Static
              POSITION_INDEPENDENT_CODE ON)
+target_compile_options(cuda_kernels PRIVATE -diag-suppress=177)  # functions that another architecture uses
 if(PYREPSIM_WERROR)
   # A kernel that spills registers or keeps an array in local memory is several times slower than it looks. The fused
   # one is given all registers there are, and keeps some of what waits for the second layer in local memory.

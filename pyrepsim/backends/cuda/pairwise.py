@@ -55,7 +55,7 @@ def _prepared(device: Any, rows: Any, transform: str, shift: np.ndarray | None) 
         u = device.empty((len(part), d), np.float64)
         device.kernels.prepare_rows(
             device.address(part.values), part.dtype.name, len(part), d, d, transform, device.address(taken_off), "fp64",
-            device.address(u), device.address(norms), 0, device.stream,
+            device.address(u), device.address(norms), device.stream,
         )  # fmt: skip
         device.rows_were_read()
         yield begin, u
