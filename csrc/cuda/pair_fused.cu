@@ -126,6 +126,7 @@ __device__ __forceinline__ void finish(const FusedArgs& args, const LayerTile<fl
     for (int e = 0; e < kEntries; ++e) {
         float x = kRoot ? square_root(fmaxf(2 * v[e], 0.0f)) : fminf(args.factor * v[e], args.limit);
         if (kMapped && layer.map == MapKind::rbf) x = __expf(-layer.gamma * x);
+        if (kMapped && layer.map == MapKind::expm1) x = expm1f(-layer.gamma * x);
         if (kMapped && layer.map == MapKind::table)
             x = __ldg(layer.table + bin_of(x, layer.low, layer.bin_scale, layer.bins));
         v[e] = x - layer.origin;

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DegenerateError, NonFiniteError, OptionError
-from ..pairwise import PairwiseEngine
+from ..pairwise import PairwiseEngine, gaussian_map
 from ..stats.pair import Pair
 from .base import RIGID, Invariance, Measure, Result
 from .entries import chunks, mean_row, mean_square, unit_rows
@@ -148,13 +148,16 @@ class Uniformity(_Difference):
 
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         # rows packed for cosines are at unit length (and shifted, which distances do not see)
-        panels = engine.panels(x, "cosine" if self.unit else "sqeuclidean", label=label)
+        layer = engine.packed(x, "cosine" if self.unit else "sqeuclidean", label=label)
+        how = gaussian_map(layer.few * 2 if self.unit else layer.few, self.t)
         sweep = engine.backend.SumSweep(
-            [panels], [], metric="sqeuclidean", maps=[("rbf", self.t)], origins=[0.0], row_sums=False
+            [layer.panels], [], metric="sqeuclidean", maps=[how], origins=[0.0], row_sums=False
         )
         above_diagonal = float(np.sum(engine.run(sweep, "uniformity")["first"][0]))
-        n = len(x)
-        return {"uniformity": math.log((n + 2 * above_diagonal) / (float(n) * n))}
+        n = float(len(x))
+        if how[0] == "expm1":
+            return {"uniformity": math.log1p(2 * above_diagonal / n / n)}
+        return {"uniformity": math.log((n + 2 * above_diagonal) / (n * n))}
 
 
 def refuse_bad_rows(x: np.ndarray, label: str, engine: PairwiseEngine) -> None:
