@@ -22,6 +22,7 @@ LEAST_SPREAD = 1e-12
 class EntrySums:
     """Sums of one RDM over i < j, of v = entry - origin."""
 
+    label: str
     origin: float
     """A provisional mean, taken from every entry so that sums do not cancel."""
     first: np.ndarray
@@ -111,12 +112,12 @@ class PairSums:
         """Raise DegenerateError where all entries of one side agree up to rounding."""
         _, xx, yy = self._centred()
         n = self.n_pairs
-        for spread, side, label in ((xx, self.x, "X"), (yy, self.y, "Y")):
+        for spread, side in ((xx, self.x), (yy, self.y)):
             first, o = self.total(side.first), side.origin
             size = self.total(side.second) + 2 * o * first + n * o * o
             if not spread > LEAST_SPREAD * size:
                 raise DegenerateError(
-                    f"{what}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
+                    f"{what}: the entries of the RDM of {side.label} must differ: they are all equal up to rounding "
                     f"(whitened rows with n <= d + 1, or two distinct rows only). {remedy}"
                 )
 
@@ -133,8 +134,13 @@ class PairSums:
 
     def _row_sums(self, side: EntrySums, diagonal: float) -> tuple[np.ndarray, float]:
         """Row sums less their mean, and the sum of all entries; of v, with this value on the diagonal."""
-        if side.rows is None or self.weights is not None:
-            raise OptionError("centred products need the row sums of one sweep: make the sums with row_sums=True.")
+        if self.weights is not None:
+            raise OptionError(
+                "centred products need row sums, which are of all rows: these sums are resampled, and row sums know "
+                "no weights. Use pearson, cosine or euclidean, or a sweep over the rows that were drawn."
+            )
+        if side.rows is None:
+            raise OptionError("centred products need row sums: make the sums with row_sums=True.")
         rows = side.rows + diagonal
         everything = float(np.sum(rows))
         return rows - everything / self.n_rows, everything
@@ -196,7 +202,9 @@ def pair_sums(
     sums = engine.run(sweep, f"{layers[0].metric.name} tiles")
     rows = sums["rows"] if row_sums else [None] * len(layers)
     diagonals = [float(each is not None and each[0] == "rbf") for each in how]
-    sides = [EntrySums(*side) for side in zip(origins, sums["first"], sums["second"], rows, diagonals, strict=True)]
+    labels = [layer.label for layer in layers]
+    columns = (labels, origins, sums["first"], sums["second"], rows, diagonals)
+    sides = [EntrySums(*side) for side in zip(*columns, strict=True)]
     n_rows = layers[0].panels.n_rows
     return [PairSums(n_rows, sums["entries"], sides[i], sides[j], sums["cross"][k]) for k, (i, j) in enumerate(pairs)]
 

@@ -170,6 +170,13 @@ def test_magnitude_and_concentricity_on_hostile_sizes(name):
         assert statistics(compare(case.X, case.Y, measure)) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_concentricity_where_squares_leave_float64(scale):
+    X, Y = correlated_pair(40, 6, 5, seed=9)
+    expected = compare(X + 1, Y + 1, Concentricity()).value
+    assert compare((X + 1) * scale, (Y + 1) * scale, Concentricity()).value == pytest.approx(expected, rel=1e-10)
+
+
 @pytest.mark.parametrize(
     "make",
     [
