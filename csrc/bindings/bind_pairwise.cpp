@@ -48,12 +48,12 @@ EntryMap entry_map(const py::object& map, double origin) {
     if (map.is_none()) return result;
     const auto words = map.cast<py::tuple>();
     const auto kind = words[0].cast<std::string>();
-    if (kind == "rbf") {
-        result.args.kind = MapKind::rbf;
+    if (kind == "rbf" || kind == "expm1") {
+        result.args.kind = kind == "rbf" ? MapKind::rbf : MapKind::expm1;
         result.args.gamma = words[1].cast<double>();
         return result;
     }
-    REPSIM_CHECK(kind == "table", "a map must be None, rbf or table: got " << kind);
+    REPSIM_CHECK(kind == "table", "a map must be None, rbf, expm1 or table: got " << kind);
     const auto table = words[3].cast<py::array_t<float, py::array::c_style | py::array::forcecast>>();
     result.args.kind = MapKind::table;
     result.args.low = words[1].cast<double>();

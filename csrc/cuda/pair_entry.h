@@ -211,6 +211,9 @@ __device__ __forceinline__ void entries_of_patch(const LayerTile<Real>& layer, c
     if (layer.map == MapKind::rbf) {
 #pragma unroll
         for (int e = 0; e < kPatch; ++e) v[e] = exp(-layer.gamma * v[e]);
+    } else if (layer.map == MapKind::expm1) {
+#pragma unroll
+        for (int e = 0; e < kPatch; ++e) v[e] = expm1(-layer.gamma * v[e]);
     } else if (layer.map == MapKind::table) {
 #pragma unroll
         for (int e = 0; e < kPatch; ++e) v[e] = layer.table[bin_of(v[e], layer.low, layer.bin_scale, layer.bins)];

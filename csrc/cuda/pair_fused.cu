@@ -133,6 +133,7 @@ __device__ __forceinline__ void finish(const FusedArgs& args, const LayerTile<fl
         }
         float x = kRoot ? square_root(fmaxf(2 * v[e], 0.0f)) : args.factor * v[e];
         if (kMapped && layer.map == MapKind::rbf) x = __expf(-layer.gamma * x);
+        if (kMapped && layer.map == MapKind::expm1) x = expm1f(-layer.gamma * x);
         if (kMapped && layer.map == MapKind::table)
             x = __ldg(layer.table + bin_of(x, layer.low, layer.bin_scale, layer.bins));
         v[e] = x - layer.origin;

@@ -23,7 +23,7 @@ struct PackedSide {
     const void* operand = nullptr;       // [row][operand_stride]
 };
 
-enum class MapKind : int { none, rbf, table };
+enum class MapKind : int { none, rbf, expm1, table };
 
 struct PairLayer {
     PackedSide left, right;

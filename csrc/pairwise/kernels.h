@@ -50,8 +50,8 @@ struct TileArgs {
     std::int64_t out_stride;  // a multiple of nr, and nr divides it
 };
 
-// v = value; exp(-gamma value); or table[clip(floor((value - low) * scale), 0, bins - 1)]
-enum class MapKind : int { none, rbf, table };
+// v = value; exp(-gamma value); exp(-gamma value) - 1; or table[clip(floor((value - low) * scale), 0, bins - 1)]
+enum class MapKind : int { none, rbf, expm1, table };
 
 struct MapArgs {
     MapKind kind = MapKind::none;

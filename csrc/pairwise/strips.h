@@ -62,6 +62,11 @@ void map_strip(const void* values, std::int64_t count, const MapArgs& map, doubl
             for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<double>(exp_minus(gamma * in[i])) - origin;
             break;
         }
+        case MapKind::expm1: {
+            const T gamma = static_cast<T>(map.gamma);
+            for (std::int64_t i = 0; i < count; ++i) out[i] = static_cast<double>(expm1_minus(gamma * in[i])) - origin;
+            break;
+        }
         case MapKind::table: {
             const double low = map.low, scale = map.scale, last = static_cast<double>(map.bins - 1);
             const float* table = map.table;

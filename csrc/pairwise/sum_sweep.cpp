@@ -15,9 +15,10 @@ SumSweep::SumSweep(std::vector<PanelsPtr> layers, std::vector<std::pair<std::int
                      "a pair names two of the " << n_layers() << " layers: got (" << a << ", " << b << ")");
     for (EntryMap& map : maps_) {
         REPSIM_CHECK(std::isfinite(map.args.origin), "origins must be finite: got " << map.args.origin);
-        if (map.args.kind == MapKind::rbf)
+        if (map.args.kind == MapKind::rbf || map.args.kind == MapKind::expm1)
             REPSIM_CHECK(metric == Metric::sqeuclidean && map.args.gamma >= 0 && std::isfinite(map.args.gamma),
-                         "rbf is exp(-gamma v) of metric sqeuclidean with gamma >= 0: got gamma " << map.args.gamma);
+                         "rbf and expm1 are exp(-gamma v), less 1, of metric sqeuclidean with gamma >= 0: got gamma "
+                             << map.args.gamma);
         if (map.args.kind == MapKind::table)
             REPSIM_CHECK(!map.table.empty() && map.table.size() < (1u << 31) && std::isfinite(map.args.low) &&
                              map.args.scale > 0 && std::isfinite(map.args.scale),

@@ -142,10 +142,14 @@ struct Exponential<double> {
     static constexpr int bias = 1023, fraction_bits = 52;
 };
 
-// exp(-x) for x >= 0, and 0 where that is no normal number: 2^n exp(r), |r| <= ln 2 / 2, by a minimax polynomial of
-// relative error 3e-18.
+// 2^n and exp(r) - 1 with exp(-x) = 2^n exp(r), |r| <= ln 2 / 2, for x >= 0: by a minimax polynomial whose error is
+// 3e-18 of exp(r). Beyond `largest`, exp(-x) is no normal number.
 template <class T>
-inline T exp_minus(T x) {
+struct ReducedExponential {
+    T scale, less_one;
+};
+template <class T>
+inline ReducedExponential<T> reduced_exp_minus(T x) {
     using E = Exponential<T>;
     using Integer = typename Bits<T>::type;
     const T y = x < E::largest ? -x : -E::largest;
@@ -163,10 +167,23 @@ inline T exp_minus(T x) {
     p = p * r + T(0.16666666666666680806);
     p = p * r + T(0.50000000000000183855);
     p = p * r + T(1);
-    p = p * r + T(1);
     const Integer exponent = (__builtin_bit_cast(Integer, shifted) - __builtin_bit_cast(Integer, E::rounder) + E::bias);
     const T scale = __builtin_bit_cast(T, static_cast<Integer>(exponent << E::fraction_bits));
-    return x < E::largest ? p * scale : 0;
+    return {scale, p * r};
+}
+
+// exp(-x) for x >= 0, and 0 where that is no normal number
+template <class T>
+inline T exp_minus(T x) {
+    const ReducedExponential<T> e = reduced_exp_minus(x);
+    return x < Exponential<T>::largest ? e.scale * (e.less_one + 1) : 0;
+}
+
+// exp(-x) - 1 for x >= 0, to the last bits of it for small x too
+template <class T>
+inline T expm1_minus(T x) {
+    const ReducedExponential<T> e = reduced_exp_minus(x);
+    return e.scale * e.less_one + (e.scale - 1);
 }
 
 }  // namespace REPSIM_ISA

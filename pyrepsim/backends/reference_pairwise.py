@@ -146,6 +146,8 @@ def _mapped(values: np.ndarray, how: tuple[Any, ...] | None) -> np.ndarray:
         return values.astype(np.float64)
     if how[0] == "rbf":
         return np.exp(-how[1] * values.astype(np.float64))
+    if how[0] == "expm1":
+        return np.expm1(-how[1] * values.astype(np.float64))
     _, low, high, table = how
     return np.asarray(table, np.float64)[bin_of(values, low, high, len(table))]
 

@@ -34,7 +34,6 @@ def score_rows(
     about = {
         **source.provenance,
         "backend": pairwise.backend.name,
-        "precision": pairwise.precision,
         "n_threads": pairwise.n_threads,
         "version": __version__,
     }
@@ -52,11 +51,12 @@ def score_rows(
                     # One thread: the same bits whatever the number of cores, and no BLAS thread spins beside ours.
                     with threadpool_limits(1, user_api="blas"):
                         layers = _Layers(kept, chosen, measure)
-                        drawn.append(measure.evaluate_layers(layers, group.index_pairs, pairwise))
+                        drawn.append(measure.evaluate_layers(layers, group.index_pairs, pairwise.naming_rows(chosen)))
                     bar.update(1)
                 for k, (layer_x, layer_y) in enumerate(group.pairs):
                     score = measure.scored(measure.pooled([results[k] for results in drawn]), n_rows)
-                    scores.append(replace(score, layer_x=layer_x, layer_y=layer_y, provenance=about))
+                    used = {"precision": score.details.get("precision", pairwise.precision)}
+                    scores.append(replace(score, layer_x=layer_x, layer_y=layer_y, provenance=about | used))
     return scores
 
 
@@ -106,7 +106,7 @@ class _Layers(Sequence[np.ndarray]):
     def __init__(self, kept: _Gathered, chosen: np.ndarray | None, measure: Measure) -> None:
         self._kept, self._chosen, self._measure = kept, chosen, measure
         self._checked: set[int] = set()
-        self.labels = kept.labels if chosen is None else [f"the sample of {label}" for label in kept.labels]
+        self.labels = kept.labels
 
     def __len__(self) -> int:
         return len(self._kept.places)
@@ -121,7 +121,8 @@ class _Layers(Sequence[np.ndarray]):
         index = range(len(self))[index]
         rows = self._kept.get(index, self._chosen)
         if index not in self._checked:
-            self._measure.check_side(len(rows), _is_constant(rows), self.labels[index])
+            label = self.labels[index] if self._chosen is None else f"the sample of {self.labels[index]}"
+            self._measure.check_side(len(rows), _is_constant(rows), label)
             self._checked.add(index)
         return rows
 

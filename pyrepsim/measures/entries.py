@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["chunks", "entries", "float64_rows", "mean_row", "mean_square", "unit_rows"]
+__all__ = ["chunks", "entries", "float64_rows", "largest", "mean_row", "mean_square", "unit_rows"]
 
 _CHUNK_ELEMENTS = 1 << 20
 """Elements of a float64 buffer: 8 MiB, whatever the machine, so that sums have one order."""
@@ -41,9 +41,14 @@ def mean_row(x: np.ndarray, *, unit: bool = False) -> np.ndarray:
     return total / len(x)
 
 
-def mean_square(x: np.ndarray) -> float:
-    """Mean of |x|^2 over the rows, in float64."""
-    return sum(float(np.sum(np.square(float64_rows(x[part])))) for part in chunks(*x.shape)) / len(x)
+def largest(x: np.ndarray) -> float:
+    """The largest absolute value of an element."""
+    return max(float(np.max(np.abs(float64_rows(x[part])))) for part in chunks(*x.shape))
+
+
+def mean_square(x: np.ndarray, size: float = 1.0) -> float:
+    """Mean of |x / size|^2 over the rows, in float64."""
+    return sum(float(np.sum(np.square(float64_rows(x[part]) / size))) for part in chunks(*x.shape)) / len(x)
 
 
 def entries(x: np.ndarray, columns: np.ndarray, *, unit: bool, centred: bool = False) -> np.ndarray:

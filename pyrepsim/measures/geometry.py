@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DegenerateError, NonFiniteError, OptionError
-from ..pairwise import PairwiseEngine
+from ..errors import DegenerateError, OptionError
+from ..pairwise import PairwiseEngine, gaussian_map
 from ..stats.pair import Pair
 from .base import RIGID, Invariance, Measure, Result
-from .entries import chunks, mean_row, mean_square, unit_rows
+from .entries import chunks, largest, mean_row, mean_square, unit_rows
 from .per_layer import per_layer
 
 __all__ = ["Concentricity", "Magnitude", "Uniformity"]
@@ -39,7 +39,13 @@ class _Difference(Measure):
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> list[Result]:
         found = per_layer(layers, pairs, lambda x, label: self._statistics(x, label, engine))
-        return [_difference(found[i], found[j]) for i, j in pairs]
+        used = {"precision": self._precision(engine)}
+        results = [_difference(found[i], found[j]) for i, j in pairs]
+        return [(value, {**details, **used}) for value, details in results]
+
+    def _precision(self, engine: PairwiseEngine) -> str:  # noqa: ARG002
+        """What rows are taken in: float64, save for statistics from tiles."""
+        return "fp64"
 
     @abstractmethod
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
@@ -86,7 +92,7 @@ class Concentricity(_Difference):
     value = |c(X) - c(Y)|, c(X) = (1/n) sum_i cos(x_i, m), m the mean row; in [0, 2], symmetric. Near 1 on both sides
     where rows lie in a narrow cone.
 
-    ``details``: concentricity_x, concentricity_y, and the standard deviation of the cosines, sd_x, sd_y.
+    ``details``: concentricity_x, concentricity_y, the standard deviation of the cosines, sd_x, sd_y, and precision.
 
     References: Wang et al. (2022), Towards understanding the instability of network embedding, IEEE TKDE 34(2);
     Klabunde et al. (2025), arXiv:2305.06329, descriptive statistics.
@@ -101,9 +107,10 @@ class Concentricity(_Difference):
         return Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
-        refuse_bad_rows(x, label, engine)
-        mean = mean_row(x)
-        if not np.linalg.norm(mean) > _LEAST_MEAN * math.sqrt(mean_square(x)):
+        engine.refuse_bad_rows(x, "unit", label)
+        size = largest(x)  # squares of rows near 1e200 would overflow
+        mean = mean_row(x) / size
+        if not np.linalg.norm(mean) > _LEAST_MEAN * math.sqrt(mean_square(x, size)):
             raise DegenerateError(
                 f"{self} needs a mean row with a direction: that of {label} is 0 up to rounding. "
                 "Do not centre the features first."
@@ -124,7 +131,7 @@ class Uniformity(_Difference):
     unit : rows at unit length first, for which the statistic was made: u is then at least -4 t. False takes rows as
         they are, as ReSi does; at the norms of hidden states all potentials but the diagonal vanish, and u is -log n.
 
-    ``details``: uniformity_x, uniformity_y.
+    ``details``: uniformity_x, uniformity_y, precision (of the tiles).
 
     References: Wang and Isola (2020), arXiv:2005.10242, section 4.1.2 (who leave the diagonal out); Klabunde et al.
     (2025), arXiv:2305.06329, descriptive statistics.
@@ -146,28 +153,18 @@ class Uniformity(_Difference):
     def invariant_x(self) -> Invariance:
         return RIGID if not self.unit else Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
+    def _precision(self, engine: PairwiseEngine) -> str:
+        return engine.precision
+
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         # rows packed for cosines are at unit length (and shifted, which distances do not see)
-        panels = engine.panels(x, "cosine" if self.unit else "sqeuclidean", label=label)
+        layer = engine.packed(x, "cosine" if self.unit else "sqeuclidean", label=label)
+        how = gaussian_map(layer.few * 2 if self.unit else layer.few, self.t)
         sweep = engine.backend.SumSweep(
-            [panels], [], metric="sqeuclidean", maps=[("rbf", self.t)], origins=[0.0], row_sums=False
+            [layer.panels], [], metric="sqeuclidean", maps=[how], origins=[0.0], row_sums=False
         )
         above_diagonal = float(np.sum(engine.run(sweep, "uniformity")["first"][0]))
-        n = len(x)
-        return {"uniformity": math.log((n + 2 * above_diagonal) / (float(n) * n))}
-
-
-def refuse_bad_rows(x: np.ndarray, label: str, engine: PairwiseEngine) -> None:
-    """Raise NonFiniteError for NaN or infinity, DegenerateError for a row without direction."""
-    bad = engine.backend.first_nonfinite(x, engine.n_threads)
-    if bad is not None:
-        raise NonFiniteError(
-            f"{label} must be finite: got {x[bad]} at row {bad[0]}, feature {bad[1]}. "
-            "Drop or repair such rows in both representations."
-        )
-    bad = engine.backend.first_directionless_row(x, "unit", engine.n_threads)
-    if bad is not None:
-        raise DegenerateError(
-            f"row {bad[0]} of {label} is all zero and has no direction, so its angle with others is undefined. "
-            "Leave such rows out."
-        )
+        n = float(len(x))
+        if how[0] == "expm1":
+            return {"uniformity": math.log1p(2 * above_diagonal / n / n)}
+        return {"uniformity": math.log((n + 2 * above_diagonal) / (n * n))}

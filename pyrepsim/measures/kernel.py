@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import DegenerateError, OptionError
-from ..pairwise import Packed, PairwiseEngine, median_entry, pair_sums
+from ..pairwise import Packed, PairwiseEngine, gaussian_map, median_entry, pair_sums
 from .base import RIGID, SIMILARITY, Invariance, Measure, Result, one_of
 
 __all__ = ["KernelCKA"]
@@ -70,10 +70,10 @@ class KernelCKA(Measure):
     ) -> list[Result]:
         packed = engine.packed_layers(layers, "sqeuclidean")
         sigmas = [self._sigma(layer, engine) for layer in packed]
-        maps = [("rbf", 0.5 / sigma / sigma) for sigma in sigmas]
+        maps = [gaussian_map(layer.few, 0.5 / sigma / sigma) for layer, sigma in zip(packed, sigmas, strict=True)]
         found = []
         for sums, (i, j) in zip(pair_sums(engine, packed, pairs, maps=maps, row_sums=True), pairs, strict=True):
-            value = sums.u_centred() if self.debiased else sums.centred(diagonal=1.0)
+            value = sums.u_centred() if self.debiased else sums.centred()
             about = {"bandwidth_x": sigmas[i], "bandwidth_y": sigmas[j], "precision": engine.precision}
             found.append((value, about))
         return found

@@ -35,7 +35,7 @@ class MetricSpaceMagnitude(_Difference):
     relative : s is the root mean square distance of the representation, so that its size does not matter. False: s = 1.
 
     ``details``: magnitude_x, magnitude_y, distinct_x, distinct_y (points), accuracy_x, accuracy_y (about how much of a
-    magnitude may be rounding, as a fraction).
+    magnitude may be rounding, as a fraction), precision ("fp64").
 
     References: Leinster (2013), The magnitude of metric spaces, Documenta Mathematica 18, section 2;
     Limbeck et al. (2024), arXiv:2311.16054, who integrate the difference over t.

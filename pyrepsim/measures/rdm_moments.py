@@ -109,6 +109,8 @@ def pairs_of_rows(
     views = [layers[index] for index in range(len(layers))]
     labels = getattr(layers, "labels", None) or (("X", "Y") if len(views) == 2 else None)
     rows = "raw" if kind == "whitened" else kind
+    for index, view in enumerate(views):
+        engine.refuse_bad_rows(view, rows, labels[index] if labels else f"layer {index}")
     moments = MomentsSet([v.shape[1] for v in views], pairs, rows=(rows,), labels=labels, **options)
     moments.update(views)
     if kind != "whitened":

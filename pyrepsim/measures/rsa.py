@@ -77,7 +77,7 @@ class RSA(Measure):
     Ranks are exact up to 8192 rows, entries that agree to about the tiles' accuracy tied (20 bits in float32, 40 in
     float64; precision="auto" takes float64 up to 2048 rows); beyond, entries are ranked by histograms.
 
-    ``details``: metric, compare, method, n_pairs; from tiles precision; from ranks ``ranks`` ("exact" or "histogram",
+    ``details``: metric, compare, method, n_pairs; from rows precision; from ranks ``ranks`` ("exact" or "histogram",
     the latter with bins and ``bound``: how far the value can be from the exact one at most); of samples ``draws`` (a
     value each) and ``spread`` (their standard deviation).
 
@@ -170,7 +170,9 @@ class RSA(Measure):
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> list[Result]:
         if self._closed:
-            return [self.evaluate(pair) for pair in pairs_of_rows(layers, pairs, _ROWS[self.metric], engine)]
+            used = {"precision": engine.moments_precision}
+            found = map(self.evaluate, pairs_of_rows(layers, pairs, _ROWS[self.metric], engine))
+            return [(value, {**details, **used}) for value, details in found]
         if self.compare in RANK_COMPARATORS:
             engine = engine.for_ranks(len(layers[0]))
         packed = engine.packed_layers(layers, self.metric)

@@ -6,7 +6,7 @@ from .engine import Estimate, Packed, PairwiseEngine
 from .metrics import METRICS, Metric
 from .neighbours import knn, nearest
 from .ranks import RANK_COMPARATORS, median_entry, rank_correlations
-from .sums import PairSums, pair_sums
+from .sums import PairSums, gaussian_map, pair_sums
 
 __all__ = [
     "COMPARATORS",
@@ -19,6 +19,7 @@ __all__ = [
     "PairwiseEngine",
     "cdist",
     "compare_rdms",
+    "gaussian_map",
     "knn",
     "median_entry",
     "nearest",

@@ -157,7 +157,8 @@ def _vector(rdm: Any, name: str) -> np.ndarray:
     if given.dtype.kind not in "fiu" and given.dtype.name != "bfloat16":
         raise DTypeError(f"{name} must hold real numbers: got {given.dtype}.")
     if given.ndim == 2 and given.shape[0] == given.shape[1] and given.shape[0] >= 2:
-        if not np.allclose(given, given.T, rtol=1e-5, atol=0, equal_nan=True):
+        size = np.abs(given[np.isfinite(given)]).max(initial=0)
+        if not np.allclose(given, given.T, rtol=1e-5, atol=1e-6 * float(size), equal_nan=True):
             raise ShapeError(f"a square RDM must be symmetric: {name} is not. Pass its condensed form, i < j.")
         given = given[np.triu_indices(len(given), 1)]
     if given.ndim != 1 or len(given) == 0 or math.comb(_n_of(given), 2) != len(given):

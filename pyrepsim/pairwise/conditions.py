@@ -55,7 +55,8 @@ def noise_whitening(noise: Any, n_features: int) -> np.ndarray:
     covariance = given.astype(np.float64)
     if covariance.shape != (n_features, n_features):
         raise ShapeError(f"noise must be a covariance of shape ({n_features}, {n_features}): got {covariance.shape}.")
-    if not np.isfinite(covariance).all() or not np.allclose(covariance, covariance.T, rtol=1e-8, atol=0):
+    size = float(np.abs(covariance).max())
+    if not np.isfinite(size) or not np.allclose(covariance, covariance.T, rtol=1e-8, atol=1e-10 * size):
         raise NonFiniteError("noise must be a symmetric matrix of finite numbers. Pass e.g. np.cov(residuals.T).")
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     if not values[0] > 1e-12 * values[-1]:

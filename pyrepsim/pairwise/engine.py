@@ -57,6 +57,8 @@ class Estimate:
 class Packed:
     """The rows of one layer, ready for sweeps by a metric."""
 
+    label: str
+    """Whose rows they are, for errors."""
     panels: Any
     metric: Metric
     few: np.ndarray
@@ -104,6 +106,13 @@ class PairwiseEngine:
         self._asked = precision
         self._progress = progress
         self._blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
+        self._row_numbers: np.ndarray | None = None
+
+    def naming_rows(self, numbers: np.ndarray | None) -> PairwiseEngine:
+        """The engine for a sample, whose i-th row errors are to call ``numbers[i]``; None: i."""
+        named = copy.copy(self)
+        named._row_numbers = numbers
+        return named
 
     def for_ranks(self, n_rows: int) -> PairwiseEngine:
         """The engine for ranks: where precision is ours to choose and rows are few, fp64, in which what is tied stays
@@ -142,7 +151,7 @@ class PairwiseEngine:
                 self._new_panels(few, chosen.transform, shift, bounds), None, metric=chosen.kernel, out=entries
             )
             sweep.run(0, sweep.n_tasks, self.n_threads)
-        return Packed(panels, chosen, entries.astype(np.float64))
+        return Packed(label, panels, chosen, entries.astype(np.float64))
 
     def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
         """`packed` of each of several layers over the same rows; each is indexed once and let go."""
@@ -158,7 +167,7 @@ class PairwiseEngine:
         """The rows as the engine is to read them, and what it is to take off after the transform."""
         views = [rows_view(side, label) for side, label in zip(sides, labels, strict=True)]
         for view, label in zip(views, labels, strict=True):
-            self._refuse_bad_rows(view, chosen, label)
+            self.refuse_bad_rows(view, chosen.transform, label)
             if view.shape[1] != views[0].shape[1]:
                 raise ShapeError(
                     f"rows that are compared must have equally many features: {labels[0]} has {views[0].shape[1]}, "
@@ -274,18 +283,22 @@ class PairwiseEngine:
         bad = self.backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
-                f"{label} must be finite: got {view[bad]} at row {bad[0]}, feature {bad[1]}. "
+                f"{label} must be finite: got {view[bad]} at row {self._number(bad[0])}, feature {bad[1]}. "
                 "Drop or repair such rows in both representations."
             )
 
-    def _refuse_bad_rows(self, view: np.ndarray, metric: Metric, label: str) -> None:
+    def refuse_bad_rows(self, view: np.ndarray, transform: str, label: str) -> None:
+        """Raise NonFiniteError for NaN or infinity, DegenerateError for a row that ``transform`` cannot divide."""
         self.refuse_nonfinite(view, label)
-        bad = self.backend.first_directionless_row(view, metric.transform, self.n_threads)
+        bad = self.backend.first_directionless_row(view, transform, self.n_threads)
         if bad is not None:
             raise DegenerateError(
-                f"row {bad[0]} of {label} {_REMEDY[metric.transform]}. Leave such rows out, "
+                f"row {self._number(bad[0])} of {label} {_REMEDY[transform]}. Leave such rows out, "
                 "or use a metric that does not divide by row norms (euclidean, manhattan)."
             )
+
+    def _number(self, row: int) -> int:
+        return row if self._row_numbers is None else int(self._row_numbers[row])
 
     def _refuse_extreme_sizes(self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         if metric.transform != "raw" or not metric.squares:

@@ -79,10 +79,10 @@ def tau_a(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> 
     return difference / pairs
 
 
-def refuse_all_tied(x: float, y: float) -> None:
-    for untied, label in ((x, "first"), (y, "second")):
+def refuse_all_tied(x: float, y: float, names: Sequence[str] = ("the first RDM", "the second RDM")) -> None:
+    """Raise DegenerateError where a side has no pairs that are not tied."""
+    for untied, name in zip((x, y), names, strict=True):
         if untied <= 0:
             raise DegenerateError(
-                f"ranks need entries that differ: those of the {label} RDM are all tied. "
-                "Pass more samples or another metric."
+                f"ranks need entries that differ: those of {name} are all tied. Pass more samples or another metric."
             )

@@ -79,7 +79,7 @@ def _in_memory(
         for layer in {i, j} - {*kept}:
             entries = condensed(engine, layers[layer].panels, layers[layer].metric.name)
             entries = _steady(entries, layers[layer].metric)
-            _refuse_constant(entries)
+            _refuse_constant(entries, layers[layer].label)
             kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
         x, y = kept[i], kept[j]
         if ranked_once:
@@ -112,12 +112,12 @@ def _steady(entries: np.ndarray, metric: Metric) -> np.ndarray:
     return entries
 
 
-def _refuse_constant(entries: np.ndarray) -> None:
+def _refuse_constant(entries: np.ndarray, label: str) -> None:
     low, high = float(entries.min()), float(entries.max())
     if not high - low > _LEAST_RANGE * max(abs(low), abs(high)):
         raise DegenerateError(
-            "ranks need entries that differ: those of an RDM are all equal up to rounding (whitened rows with "
-            "n <= d + 1, or two distinct rows only). Pass more samples or another metric."
+            f"ranks need entries that differ: those of the RDM of {label} are all equal up to rounding (whitened "
+            "rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."
         )
 
 
@@ -141,7 +141,7 @@ def _by_tables(
     found = []
     for sums, (i, j) in zip(pair_sums(engine, layers, pairs, maps=maps), pairs, strict=True):
         product, xx, yy = (sums.total(s) for s in (sums.cross, sums.x.second, sums.y.second))
-        refuse_all_tied(xx, yy)
+        refuse_all_tied(xx, yy, _names(layers[i], layers[j]))
         n = sums.n_pairs
         if compare == "rho-a":
             scale = (n - 1 / n) / 12  # of ranks over P without a tie
@@ -183,7 +183,7 @@ def _tau(engine: PairwiseEngine, x: Packed, y: Packed, compare: str) -> Found:
         # True ties are at most those of fine bins. Entries that only share a bin fall with the width of the bins, true
         # ties stay: two widths tell them apart.
         fine = [_tied(_histogram(engine, layer, *entry_range(layer), BINS).astype(np.float64)) for layer in (x, y)]
-        refuse_all_tied(pairs - fine[0], pairs - fine[1])
+        refuse_all_tied(pairs - fine[0], pairs - fine[1], _names(x, y))
         ratio = BINS / JOINT_BINS
         ties = [min(max((ratio * f - c) / (ratio - 1), 0.0), f) for f, c in zip(fine, coarse, strict=True)]
         least, likely = (math.sqrt(1 - a / pairs) * math.sqrt(1 - b / pairs) for a, b in (fine, ties))
@@ -216,6 +216,10 @@ def _widened(few: np.ndarray, highest: float, *, signed: bool = False) -> tuple[
     margin = _MARGIN * (high - low) or max(abs(high), 1.0) * 1e-3
     low, high = low - margin, min(high + margin, highest * (1 + 1e-6))
     return (low, high) if signed else (max(low, 0.0), high)
+
+
+def _names(x: Packed, y: Packed) -> tuple[str, str]:
+    return f"the RDM of {x.label}", f"the RDM of {y.label}"
 
 
 def _histogram(engine: PairwiseEngine, layer: Packed, low: float, high: float, bins: int) -> np.ndarray:

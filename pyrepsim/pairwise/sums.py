@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import DegenerateError, OptionError
 from .engine import Packed, PairwiseEngine
 
-__all__ = ["EntrySums", "PairSums", "cosine_from", "pair_sums"]
+__all__ = ["EntrySums", "PairSums", "cosine_from", "gaussian_map", "pair_sums"]
 
 LEAST_SPREAD = 1e-12
 """Variance of an RDM over its mean square at which it counts as constant: float32 tiles leave about 1e-14."""
@@ -22,6 +22,7 @@ LEAST_SPREAD = 1e-12
 class EntrySums:
     """Sums of one RDM over i < j, of v = entry - origin."""
 
+    label: str
     origin: float
     """A provisional mean, taken from every entry so that sums do not cancel."""
     first: np.ndarray
@@ -30,6 +31,8 @@ class EntrySums:
     """sum v^2, (S, S)."""
     rows: np.ndarray | None
     """sum over j != i of v_ij, (n,), where it was asked for."""
+    diagonal: float = 0.0
+    """The entry of a row with itself, less no origin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +89,11 @@ class PairSums:
         squares = self.total(self.x.second) + self.total(self.y.second) - 2 * self.total(self.cross)
         return math.sqrt(max(squares + 2 * apart * (s - t) + n * apart * apart, 0.0))
 
-    def centred(self, diagonal: float = 0.0) -> float:
-        """Cosine of H D H and H E H, H = I - 11^T / n, for matrices with this diagonal: biased CKA of kernels,
-        squared distance correlation of distances, whitened cosine (cosine_cov) of RDMs.
+    def centred(self) -> float:
+        """Cosine of H D H and H E H, H = I - 11^T / n, diagonals included: biased CKA of kernels, squared distance
+        correlation of distances, whitened cosine (cosine_cov) of RDMs.
         """
-        return cosine_from(*(self._centred_product(*pair, diagonal) for pair in self._three()))
+        return cosine_from(*(self._centred_product(*pair) for pair in self._three()))
 
     def u_centred(self) -> float:
         """Cosine of the U-centred matrices, whose products estimate without bias; may be negative.
@@ -109,12 +112,12 @@ class PairSums:
         """Raise DegenerateError where all entries of one side agree up to rounding."""
         _, xx, yy = self._centred()
         n = self.n_pairs
-        for spread, side, label in ((xx, self.x, "X"), (yy, self.y, "Y")):
+        for spread, side in ((xx, self.x), (yy, self.y)):
             first, o = self.total(side.first), side.origin
             size = self.total(side.second) + 2 * o * first + n * o * o
             if not spread > LEAST_SPREAD * size:
                 raise DegenerateError(
-                    f"{what}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
+                    f"{what}: the entries of the RDM of {side.label} must differ: they are all equal up to rounding "
                     f"(whitened rows with n <= d + 1, or two distinct rows only). {remedy}"
                 )
 
@@ -131,14 +134,19 @@ class PairSums:
 
     def _row_sums(self, side: EntrySums, diagonal: float) -> tuple[np.ndarray, float]:
         """Row sums less their mean, and the sum of all entries; of v, with this value on the diagonal."""
-        if side.rows is None or self.weights is not None:
-            raise OptionError("centred products need the row sums of one sweep: make the sums with row_sums=True.")
+        if self.weights is not None:
+            raise OptionError(
+                "centred products need row sums, which are of all rows: these sums are resampled, and row sums know "
+                "no weights. Use pearson, cosine or euclidean, or a sweep over the rows that were drawn."
+            )
+        if side.rows is None:
+            raise OptionError("centred products need row sums: make the sums with row_sums=True.")
         rows = side.rows + diagonal
         everything = float(np.sum(rows))
         return rows - everything / self.n_rows, everything
 
-    def _centred_product(self, a: EntrySums, b: EntrySums, cross: np.ndarray, diagonal: float) -> float:
-        n, on_a, on_b = self.n_rows, diagonal - a.origin, diagonal - b.origin
+    def _centred_product(self, a: EntrySums, b: EntrySums, cross: np.ndarray) -> float:
+        n, on_a, on_b = self.n_rows, a.diagonal - a.origin, b.diagonal - b.origin
         (rows_a, all_a), (rows_b, all_b) = self._row_sums(a, on_a), self._row_sums(b, on_b)
         return 2 * self.total(cross) + n * on_a * on_b - 2 / n * float(rows_a @ rows_b) - all_a * all_b / n / n
 
@@ -178,8 +186,8 @@ def pair_sums(
 ) -> list[PairSums]:
     """One sweep over the tiles of all layers: each layer's tile is made once, whatever the number of pairs.
 
-    layers : from `PairwiseEngine.packed`. pairs : indices of the layers to compare. maps : per layer None,
-    ("rbf", gamma) or ("table", low, high, values), applied to each entry.
+    layers : from `PairwiseEngine.packed`. pairs : indices of the layers to compare. maps : per layer, applied to each
+    entry, None, ("rbf", gamma): exp(-gamma v), ("expm1", gamma): exp(-gamma v) - 1, or ("table", low, high, values).
     """
     how = [None] * len(layers) if maps is None else list(maps)
     origins = [_provisional_mean(layer, each) for layer, each in zip(layers, how, strict=True)]
@@ -193,13 +201,27 @@ def pair_sums(
     )
     sums = engine.run(sweep, f"{layers[0].metric.name} tiles")
     rows = sums["rows"] if row_sums else [None] * len(layers)
-    sides = [EntrySums(*side) for side in zip(origins, sums["first"], sums["second"], rows, strict=True)]
+    diagonals = [float(each is not None and each[0] == "rbf") for each in how]
+    labels = [layer.label for layer in layers]
+    columns = (labels, origins, sums["first"], sums["second"], rows, diagonals)
+    sides = [EntrySums(*side) for side in zip(*columns, strict=True)]
     n_rows = layers[0].panels.n_rows
     return [PairSums(n_rows, sums["entries"], sides[i], sides[j], sums["cross"][k]) for k, (i, j) in enumerate(pairs)]
+
+
+def gaussian_map(squared: np.ndarray, gamma: float) -> tuple[str, float]:
+    """The map of squared distances v like these to exp(-gamma v), or to that less 1, which centring does not see.
+
+    Where entries are near 1 float32 holds little of what sets them apart, and all of it less 1; of entries near 0 it
+    holds more than of those near -1.
+    """
+    return ("expm1" if gamma * float(np.mean(squared)) < 1 else "rbf", gamma)
 
 
 def _provisional_mean(layer: Packed, how: tuple[Any, ...] | None) -> float:
     if how is not None and how[0] == "table":
         return 0.0  # tables are made with their mean taken off
-    few = layer.few if how is None else np.exp(-how[1] * layer.few)
+    few = layer.few
+    if how is not None:
+        few = (np.exp if how[0] == "rbf" else np.expm1)(-how[1] * few)
     return float(np.mean(few)) if len(few) else 0.0

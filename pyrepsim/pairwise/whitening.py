@@ -8,12 +8,13 @@ from types import ModuleType
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..errors import DegenerateError
+from ..errors import DegenerateError, NonFiniteError
 
 __all__ = ["whiten"]
 
 _CHUNK = 4096
 _EPSILON = 2.0**-53
+_LEAST_SQUARED = 1e-150
 _LEAST_SCALED = 1e-12
 """At unit diagonal, a direction with less than this share of the largest eigenvalue is rounding of the rows."""
 
@@ -31,7 +32,8 @@ def whiten(sides: Sequence[np.ndarray], backend: ModuleType, n_threads: int, dty
             moments.update([side[start : start + _CHUNK]], n_threads)
     sums = moments.get_state(complete=True)
     mean = sums["weighted"][0][0] / n
-    scatter = sums["products"][0] - n * np.outer(mean, mean)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
+        scatter = sums["products"][0] - n * np.outer(mean, mean)
     mean = sums["shift"][0] + mean
     # One thread: the same bits whatever the number of cores.
     with threadpool_limits(1, user_api="blas"):
@@ -42,6 +44,13 @@ def whiten(sides: Sequence[np.ndarray], backend: ModuleType, n_threads: int, dty
 def _whitening(scatter: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
     d = len(mean)
     sd = np.sqrt(np.maximum(np.diag(scatter), 0.0) / n)
+    finite = bool(np.isfinite(sd).all())
+    if not finite or (not sd.any() and 0 < np.abs(mean).max() < _LEAST_SQUARED):
+        what = "are 0" if finite else "overflow"
+        raise NonFiniteError(
+            f"Mahalanobis distances need rows whose squares float64 can hold: those given {what}. "
+            "Rescale them to sizes near 1."
+        )
     varying = sd > 8 * _EPSILON * np.abs(mean)
     if not varying.any() or n < 2:
         raise DegenerateError(

@@ -160,8 +160,10 @@ def side_of(state: State, s: int, label: str) -> Side:
         scatter = state.products[s] - np.outer(total, e)
     low, high = _RANGE[state.precision]
     size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
-    if not (low <= size <= high or size == 0):
+    lost = size == 0 and bool(total.any())  # rows that vary, of which float64 holds no squares
+    if lost or not (low <= size <= high or size == 0):
         fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
+        fact = "have squares that are 0 in float64" if lost else fact
         remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
         raise NonFiniteError(
             f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in {state.precision}: "

@@ -136,6 +136,25 @@ def test_draws_do_not_depend_on_how_many_there_are():
     assert all((a == b).all() for a, b in zip(few, many, strict=False))
 
 
+@pytest.mark.parametrize(
+    ("measure", "used"),
+    [
+        (rs.RSA(sample=50), "fp64"),
+        (rs.RSA(sample=50, metric="sqmahalanobis"), "fp64"),
+        (rs.RSA(sample=50, method="tiles"), "fp32"),
+        (rs.RSA(compare="spearman"), "fp64"),
+        (rs.Concentricity(), "fp64"),
+        (rs.MetricSpaceMagnitude(), "fp64"),
+        (rs.Uniformity(), "fp32"),
+        (rs.MutualKNN(), "fp32"),
+    ],
+    ids=str,
+)
+def test_the_precision_recorded_is_the_one_used(measure, used, rng):
+    X, Y = rng.standard_normal((90, 5)), rng.standard_normal((90, 4))
+    assert rs.compare(X, Y, measure).provenance["precision"] == used
+
+
 def test_options_that_contradict_each_other():
     with pytest.raises(OptionError, match="Use method='tiles'"):
         rs.RSA(metric="euclidean", method="closed")
@@ -188,9 +207,18 @@ def test_degenerate_rows_are_named(measure, backend, rng):
 def test_an_rdm_of_equal_entries_is_refused(how):
     corners = np.eye(8) * 3  # all equally far apart
     other = np.random.default_rng(0).standard_normal((8, 3))
-    for x, y in ((corners, other), (other, corners)):
-        with pytest.raises(DegenerateError, match="entries"):
+    for x, y, name in ((corners, other, "X"), (other, corners, "Y")):
+        with pytest.raises(DegenerateError, match=f"entries .*the RDM of {name} "):
             rs.compare(x, y, rs.RSA(metric="euclidean", compare=how))
+
+
+@pytest.mark.parametrize("how", ["spearman", "kendall"])
+def test_an_rdm_of_tied_entries_is_refused_by_histograms_too(how, monkeypatch):
+    monkeypatch.setattr("pyrepsim.pairwise.ranks.IN_MEMORY_ROWS", 4)
+    monkeypatch.setattr("pyrepsim.pairwise.ranks.JOINT_BINS", 8)
+    corners, other = np.eye(8), np.random.default_rng(0).standard_normal((8, 3))
+    with pytest.raises(DegenerateError, match="those of the RDM of Y are all tied"):
+        rs.compare(other, corners, rs.RSA(metric="euclidean", compare=how))
 
 
 def test_most_rows_equal_have_no_median_distance(rng):

@@ -76,6 +76,12 @@ def test_two_points_by_hand():
     assert compare(X, Y, Magnitude()).value == pytest.approx(1.5 - 0.5, rel=1e-14)
 
 
+def test_uniformity_at_a_small_scale_keeps_its_digits():
+    X, Y = correlated_pair(90, 6, 5, seed=8)
+    expected = [-2e-8 * float(np.sum(np.square(side - side.mean(axis=0)))) / 90 for side in (X, Y)]
+    assert statistics(compare(X, Y, Uniformity(t=1e-8, unit=False))) == pytest.approx(expected, rel=1e-5)
+
+
 def test_concentricity_of_opposite_and_of_equal_directions():
     cone = np.array([[1.0, 0.0], [5.0, 0.0], [2.0, 1e-3]])
     spread = np.array([[3.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])
@@ -162,6 +168,13 @@ def test_magnitude_and_concentricity_on_hostile_sizes(name):
     for measure in (Magnitude(), Concentricity()):
         expected = [MEASURES[measure](side) for side in (case.X, case.Y)]
         assert statistics(compare(case.X, case.Y, measure)) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_concentricity_where_squares_leave_float64(scale):
+    X, Y = correlated_pair(40, 6, 5, seed=9)
+    expected = compare(X + 1, Y + 1, Concentricity()).value
+    assert compare((X + 1) * scale, (Y + 1) * scale, Concentricity()).value == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(

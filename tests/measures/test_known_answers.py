@@ -16,6 +16,7 @@ from pyrepsim.measures import (
     RSA,
     RV2,
     SVCCA,
+    KernelCKA,
     LinearCKA,
     LinearPredictivity,
     MaxCorrelation,
@@ -51,6 +52,15 @@ def test_two_points_by_hand():
     assert compare(X, Y, Procrustes()).details["angle"] == pytest.approx(math.pi / 4, rel=1e-14)
     # off-diagonal products: X: -1 once; Y: four of -1, two of 1; together 1 of 6 pairs
     assert compare(X, Y, RV2()).value == pytest.approx(1 / math.sqrt(1 * 6), rel=1e-14)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("debiased", [False, True])
+@pytest.mark.parametrize("fraction", [1e3, 1e4, 1e8])
+def test_a_wide_kernel_is_linear_cka_in_float32_too(fraction, debiased, backend):
+    X, Y = correlated_pair(150, 20, 12, seed=5)
+    found = compare(X, Y, KernelCKA(fraction=fraction, debiased=debiased), precision="fp32", backend=backend).value
+    assert found == pytest.approx(compare(X, Y, LinearCKA(debiased=debiased)).value, rel=1e-5)
 
 
 def test_svcca_with_all_variance_is_cca(known):

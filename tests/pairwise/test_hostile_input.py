@@ -50,8 +50,15 @@ def test_typed_errors(error, call):
 def test_a_bad_row_is_named_as_the_caller_numbered_it():
     with pytest.raises(NonFiniteError, match="row 41"):
         rs.rdm(HOLED, conditions=CONDITIONS)
-    with pytest.raises(NonFiniteError, match="the sample of X"):
-        rs.compare(HOLED, Y, rs.RSA(sample=60))
+    for how in ({}, {"method": "tiles"}, {"compare": "spearman"}):
+        measure = rs.RSA(sample=50, seed=3, **how)
+        (drawn,) = measure.chosen_rows(60, None)
+        assert drawn.tolist().index(41) != 41
+        with pytest.raises(NonFiniteError, match="got nan at row 41"):
+            rs.compare(HOLED, Y, measure)
+        rows = np.where(np.arange(60)[:, None] == 41, 0, X)
+        with pytest.raises(DegenerateError, match="row 41 of X is all zero"):
+            rs.compare(rows, Y, measure)
 
 
 def test_rdms_of_other_libraries_are_read():
@@ -76,3 +83,32 @@ def test_ties_are_told_from_shared_bins(monkeypatch):
         found = rs.compare(*sides, measure)
         assert abs(found.value - exact) < 2e-3
         assert abs(found.value - exact) <= found.details["bound"]
+
+
+def test_a_matrix_symmetric_up_to_rounding_is_symmetric():
+    square = rs.rdm(X)
+    a, b = square.copy(), square.copy()
+    a[2, 5], a[5, 2], b[2, 5], b[5, 2] = 1e-9, -2e-9, 1e-9, 1e-9
+    assert rs.compare_rdms(a, square) == pytest.approx(rs.compare_rdms(b, square), abs=1e-6)
+    a[2, 5] = 1e-3
+    with pytest.raises(ShapeError, match="must be symmetric"):
+        rs.compare_rdms(a, square)
+    noise = np.eye(10)
+    noise[1, 2], noise[2, 1] = 1e-17, 0
+    np.testing.assert_allclose(rs.rdm(X, noise=noise), square, atol=1e-6)
+    noise[1, 2] = 1e-3
+    with pytest.raises(NonFiniteError, match="symmetric"):
+        rs.rdm(X, noise=noise)
+
+
+@pytest.mark.parametrize(("scale", "what"), [(1e-200, "are 0"), (1e200, "overflow")])
+def test_rows_whose_squares_leave_float64_are_not_called_constant(scale, what):
+    with pytest.raises(NonFiniteError, match=f"squares float64 can hold: those given {what}"):
+        rs.pdist(X * scale, "mahalanobis")
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 4e-4), ("fp64", 2e-8)])
+def test_angles_of_opposite_rows(precision, bound):
+    opposite = np.concatenate([X, -1.7 * X])
+    found = rs.cdist(X, opposite[60:], "angular", precision=precision)
+    assert np.abs(np.diag(found) - 1).max() < bound

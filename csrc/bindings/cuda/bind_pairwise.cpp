@@ -57,7 +57,10 @@ PairLayer layer_of(const py::dict& fields) {
     layer.bins = get<int>(fields, "bins");
     layer.table = address<const float>(fields, "table");
     const auto map = get<std::string>(fields, "map");
-    layer.map = map == "rbf" ? MapKind::rbf : map == "table" ? MapKind::table : MapKind::none;
+    layer.map = map == "rbf"     ? MapKind::rbf
+                : map == "expm1" ? MapKind::expm1
+                : map == "table" ? MapKind::table
+                                 : MapKind::none;
     layer.tile = address<void>(fields, "tile");
     return layer;
 }

@@ -347,8 +347,8 @@ def same_rows(layers: Sequence[Panels]) -> None:
 def _map_fields(device: Any, entry_map: tuple | None, kept: list[Any]) -> dict[str, Any]:
     if entry_map is None:
         return {}
-    if entry_map[0] == "rbf":
-        return {"map": "rbf", "gamma": float(entry_map[1])}
+    if entry_map[0] in ("rbf", "expm1"):
+        return {"map": entry_map[0], "gamma": float(entry_map[1])}
     _, low, high, table = entry_map
     kept.append(device.to_device(np.ascontiguousarray(table, np.float32)))
     return {
