@@ -123,6 +123,13 @@ class Bench:
                     facts[f"n={n} {metric} {precision} difference of r"] = abs(found[0] - found[1])
         return facts
 
+    def fused_once(self) -> dict[str, Any]:
+        """One sweep of the fused kernel, for a profiler."""
+        _, run = self.sums(self.panels("cosine", "fast", self.n), "cosine", fused=True)
+        start = time.perf_counter()
+        run()
+        return {"seconds": time.perf_counter() - start}
+
     def rsa_pearson(self) -> dict[str, Any]:
         """Time at n rows; error of r against float64 at n / 4."""
         facts: dict[str, Any] = {}

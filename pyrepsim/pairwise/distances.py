@@ -14,7 +14,7 @@ from .metrics import METRICS, metric_named
 
 __all__ = ["cdist", "condensed", "pdist", "rdm"]
 
-_OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32}
+_OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "fast": np.float32}
 
 
 def pdist(

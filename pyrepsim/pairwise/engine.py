@@ -23,13 +23,13 @@ from .whitening import whiten
 
 __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
 
-_PRECISIONS = ("auto", "fp32", "fp64", "bf16")
-_BYTES = {"fp32": 4, "fp64": 8, "bf16": 2}
-_SIZES = {"fp32": (1e-16, 1e17), "fp64": (1e-140, 1e140), "bf16": (1e-16, 1e17)}
+_PRECISIONS = ("auto", "fp32", "fp64", "bf16", "fast")
+_BYTES = {"fp32": 4, "fp64": 8, "bf16": 2, "fast": 2}
+_SIZES = {"fp32": (1e-16, 1e17), "fp64": (1e-140, 1e140), "bf16": (1e-16, 1e17), "fast": (1e-16, 1e17)}
 """Root mean square of operands whose squares, summed over many features, a precision holds."""
 _TILE_ROWS, _MOST_BLOCKS = 192, 64
 """A block is a whole number of the engine's tiles high, save the last; each pair of blocks is a task."""
-_ENTRY = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32}
+_ENTRY = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "fast": np.float32}
 _FEW_ROWS = 512
 _FINE_ROWS = 2048
 _SLICE_SECONDS = 0.15
@@ -95,6 +95,8 @@ class PairwiseEngine:
         if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
             raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
         self.backend = get_backend(backend)
+        if precision == "fast" and not self.backend.name.startswith("cuda"):
+            raise OptionError("precision='fast' is of the tensor cores of a GPU: pass backend='cuda' with it.")
         self.n_threads = int(n_threads or default_threads())
         self.precision = "fp32" if precision == "auto" else precision
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"
