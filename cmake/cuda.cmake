@@ -20,8 +20,9 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 enable_language(CUDA)
-if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.0)
-  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} is older than 12.0: pyrepsim is built without its CUDA backend")
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # nvcc 11, or CMake 3.25, which does not know that nvcc 12 can
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} with CMake ${CMAKE_VERSION} knows no C++20: "
+                 "pyrepsim is built without its CUDA backend")
   return()
 endif()
 if(NOT wanted)
