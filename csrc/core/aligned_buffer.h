@@ -1,4 +1,4 @@
-// Zero-initialised memory on a 64-byte boundary, so that vector loads of whole cache lines are legal.
+// Memory on a 64-byte boundary, so that vector loads of whole cache lines are legal; zero unless asked otherwise.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +12,16 @@ template <class T>
 class AlignedBuffer {
   public:
     AlignedBuffer() = default;
-    explicit AlignedBuffer(std::size_t count) : size_(count) {
-        if (count == 0) return;
-        data_.reset(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{64})));
+    explicit AlignedBuffer(std::size_t count) : AlignedBuffer(uninitialised(count)) {
         std::fill_n(data_.get(), count, T{});
+    }
+    // For what is written before it is read: the pages go to the threads that write them.
+    static AlignedBuffer uninitialised(std::size_t count) {
+        AlignedBuffer buffer;
+        buffer.size_ = count;
+        if (count > 0)
+            buffer.data_.reset(static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{64})));
+        return buffer;
     }
 
     T* data() { return data_.get(); }
