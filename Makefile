@@ -13,7 +13,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check -c .constraints.txt
 EDITABLE := $(INSTALL) --no-build-isolation -e
-SOURCES := CMakeLists.txt setup.py $(shell find csrc -type f)
+SOURCES := CMakeLists.txt setup.py $(shell find cmake csrc -type f)
+
+# Where nvcc is, a developer's build is for two GPU generations; `pip install .` builds for all of them.
+export CUDAARCHS ?= 80-real;90a-real
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
@@ -22,14 +25,14 @@ demo: $(VENV)/.built ## compare two real models, layer by layer: a table, a figu
 	$(BIN)/pyrepsim demo
 
 test: $(VENV)/.built ## run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 lint: $(VENV)/.lint ## ruff, pyright, clang-format, clang-tidy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --warnings
-	find csrc -name '*.h' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
-	find csrc -name '*.cpp' | xargs -n 1 -P 2 $(BIN)/clang-tidy --quiet -p $$(ls -d build/cmake-* | head -1)
+	find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run -Werror
+	find csrc -name '*.cpp' ! -path '*/cuda/*' | xargs -n 1 -P 2 $(BIN)/clang-tidy --quiet -p $$(ls -d build/cmake-* | head -1)
 
 build: $(VENV)/.built ## compile the engine, or only what changed in it
 
@@ -37,7 +40,7 @@ bench: $(VENV)/.bench ## run the benchmarks: alone on the machine, please
 	$(BIN)/python -m benchmarks
 
 clean: ## remove builds and the virtual environment
-	rm -rf build dist demo-output *.egg-info pyrepsim/_core*.so $(VENV)
+	rm -rf build dist demo-output *.egg-info pyrepsim/_c*.so $(VENV)
 
 $(VENV)/.created:
 	@test -n "$(PYTHON)" || { echo "pyrepsim needs Python 3.11 or newer with venv and its C headers, and found none on" \

@@ -1,7 +1,7 @@
-"""Builds pyrepsim._core by driving the CMake tree in CMakeLists.txt; everything else is in pyproject.toml.
+"""Builds pyrepsim._core, and pyrepsim._cuda where nvcc is, by driving CMakeLists.txt; the rest is in pyproject.toml.
 
-CMAKE_ARGS adds options, for example CMAKE_ARGS="-DPYREPSIM_SANITIZE=address". The folder
-build/cmake-<platform> is kept between builds, so that only what changed is compiled again.
+CMAKE_ARGS adds options, for example CMAKE_ARGS="-DPYREPSIM_CUDA=OFF"; CUDAARCHS="90a-real" names the GPU architectures.
+The folder build/cmake-<platform> is kept between builds, so that only what changed is compiled again.
 """
 
 import importlib
@@ -28,13 +28,16 @@ def tool(name: str, folder: str) -> str:
 
 
 class CMakeBuild(build_ext):
-    """Configure, build in parallel, copy the module to where setuptools wants it."""
+    """Configure and build everything once, then put each module where setuptools wants it."""
 
-    def build_extension(self, ext: Extension) -> None:
-        build = ROOT / "build" / f"cmake-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
-        build.mkdir(parents=True, exist_ok=True)
+    def run(self) -> None:
+        self.tree = ROOT / "build" / f"cmake-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+        self.tree.mkdir(parents=True, exist_ok=True)
         # The cache remembers options and tool paths of the last call, whose isolated environment may be gone.
-        (build / "CMakeCache.txt").unlink(missing_ok=True)
+        (self.tree / "CMakeCache.txt").unlink(missing_ok=True)
+        stale = [*self.tree.glob("_cuda.*"), *(ROOT.glob("pyrepsim/_cuda.*.so") if self.inplace else ())]
+        for module in stale:
+            module.unlink()  # this configuration may leave it out
 
         import pybind11
 
@@ -45,15 +48,28 @@ class CMakeBuild(build_ext):
             f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
             *shlex.split(os.environ.get("CMAKE_ARGS", "")),
         ]
-        subprocess.run([cmake, "-G", "Ninja", "-S", ROOT, "-B", build, *options], check=True)
-        subprocess.run([cmake, "--build", build], check=True)
+        subprocess.run([cmake, "-G", "Ninja", "-S", ROOT, "-B", self.tree, *options], check=True)
+        subprocess.run([cmake, "--build", self.tree], check=True)
+        super().run()
 
+    def build_extension(self, ext: Extension) -> None:
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         for stale in target.parent.glob(f"{target.name.split('.')[0]}.*{target.suffix}"):
             stale.unlink()  # also those of other Pythons, which would not match the sources any more
-        shutil.copy2(build / target.name, target)
+        built = self.tree / target.name
+        if built.exists() or not ext.optional:
+            shutil.copy2(built, target)
 
 
-sources = ["CMakeLists.txt", *(str(path) for path in sorted(Path("csrc").rglob("*")) if path.is_file())]
-setup(ext_modules=[Extension("pyrepsim._core", sources=sources)], cmdclass={"build_ext": CMakeBuild})
+sources = [
+    "CMakeLists.txt",
+    *(str(path) for folder in ("cmake", "csrc") for path in sorted(Path(folder).rglob("*")) if path.is_file()),
+]
+setup(
+    ext_modules=[
+        Extension("pyrepsim._core", sources=sources),
+        Extension("pyrepsim._cuda", sources=sources, optional=True),
+    ],
+    cmdclass={"build_ext": CMakeBuild},
+)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .errors import DTypeError, ShapeError
 
-__all__ = ["FLOAT_NAMES", "check_paired", "rows_view"]
+__all__ = ["FLOAT_NAMES", "Gate", "as_numpy", "check_paired", "checked_rows", "rows_view"]
+
+Gate = Callable[[Any, str], Any]
 
 FLOAT_NAMES = ("float16", "bfloat16", "float32", "float64")
 
@@ -26,7 +28,11 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
 
     Raises ShapeError unless it has two dimensions, at least one row and one feature; DTypeError for other types.
     """
-    view = _to_numpy(array, name)
+    return checked_rows(as_numpy(array, name), name)
+
+
+def checked_rows(view: Any, name: str) -> Any:
+    """``view``, an array of any library, or the error that `rows_view` raises for its shape or element type."""
     if view.ndim != 2:
         raise ShapeError(
             f"{name} must have shape (n_samples, n_features): got {view.ndim} dimension(s), shape {view.shape}. "
@@ -42,8 +48,10 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
     return view
 
 
-def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both arrays through the gate, with equal numbers of rows; frames with equal indexes too."""
+def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:
+    """Both arrays through the gate (`rows_view`, or a backend's), with equal numbers of rows; frames with equal
+    indexes too.
+    """
     index_x: Any = getattr(X, "index", None)
     index_y: Any = getattr(Y, "index", None)
     if hasattr(index_x, "equals") and hasattr(index_y, "equals") and not index_x.equals(index_y):
@@ -51,7 +59,7 @@ def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
             "X and Y must have the same index: rows are matched by position, and these frames name other rows. "
             "Align them first, e.g. Y.loc[X.index]."
         )
-    x, y = rows_view(X, "X"), rows_view(Y, "Y")
+    x, y = gate(X, "X"), gate(Y, "Y")
     if x.shape[0] != y.shape[0]:
         raise ShapeError(
             f"X and Y must have the same number of rows: got {x.shape} and {y.shape}. "
@@ -60,7 +68,8 @@ def check_paired(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _to_numpy(array: Any, name: str) -> np.ndarray:
+def as_numpy(array: Any, name: str) -> np.ndarray:
+    """An array from wherever it is, as a NumPy view where that is possible; of any shape and type."""
     if np.ma.isMaskedArray(array):
         raise DTypeError(f"{name} must have no mask: got a masked array. Leave the masked rows out of both sides.")
     if isinstance(array, np.ndarray):
@@ -104,4 +113,9 @@ def _from_torch(tensor: Any, name: str) -> np.ndarray:
         import ml_dtypes
 
         return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
+    try:
+        return tensor.numpy()
+    except TypeError as error:
+        raise DTypeError(
+            f"{name} must hold one of {', '.join(FLOAT_NAMES)}: got {tensor.dtype}. Convert it first, e.g. .float()."
+        ) from error

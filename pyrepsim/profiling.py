@@ -151,6 +151,9 @@ def profile(
     if isinstance(layers, str):
         layers = [layers]
     if isinstance(store, ActivationStore):
+        layers = None if layers is None else list(layers)
+        if layers == []:
+            raise OptionError("layers must name at least one layer: got none. Leave it out for all.")
         mask = store.rows.mask(tokens)
         streams = {name: store[name] for name in (store.layers if layers is None else layers)}
         total = len(streams) * int(np.count_nonzero(mask))
@@ -185,12 +188,13 @@ class _Norms:
         self.n, self.first, self.total, self.squares = 0, 0.0, 0.0, 0.0
 
     def update(self, chunk: np.ndarray) -> None:
-        norms = np.linalg.norm(chunk.astype(np.float64), axis=1)
-        if self.n == 0:
-            self.first = float(norms[0])
-        self.n += len(norms)
-        self.total += float(np.sum(norms - self.first))
-        self.squares += float(np.sum((norms - self.first) ** 2))
+        with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused when their sums are read
+            norms = np.linalg.norm(chunk.astype(np.float64), axis=1)
+            if self.n == 0:
+                self.first = float(norms[0])
+            self.n += len(norms)
+            self.total += float(np.sum(norms - self.first))
+            self.squares += float(np.sum((norms - self.first) ** 2))
 
     @property
     def mean(self) -> float:

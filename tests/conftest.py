@@ -14,8 +14,8 @@ from pathlib import Path
 for name, value in {
     "HF_HUB_OFFLINE": "1",
     "MPLBACKEND": "Agg",
-    "OMP_NUM_THREADS": "2",
-    "OPENBLAS_NUM_THREADS": "2",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }.items():
     os.environ.setdefault(name, value)
@@ -23,6 +23,9 @@ for name, value in {
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from tests.helpers.backends import register_emulated  # noqa: E402
+
+register_emulated()
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

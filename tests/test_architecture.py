@@ -24,6 +24,7 @@ FLOORS = {
     "arrays": 1,
     "results": 1,
     "backends": 2,
+    "pairwise": 3,
     "stats": 3,
     "store": 3,
     "measures": 4,

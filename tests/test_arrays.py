@@ -35,6 +35,8 @@ def test_torch_tensors_are_not_copied():
         rows_view(torch.eye(3).to_sparse())
     with pytest.raises(DTypeError, match="float16"):
         rows_view(torch.ones(3, 2, dtype=torch.int64))
+    with pytest.raises(DTypeError, match="float8"):
+        rows_view(torch.ones(3, 2).to(torch.float8_e4m3fn))
 
 
 def test_frames_lists_and_dlpack():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.errors import DegenerateError, LayerError
+from pyrepsim.errors import DegenerateError, LayerError, NonFiniteError, OptionError
 from tests.helpers import references as ref
 from tests.helpers.data import CASES, correlated_pair, rogue
 
@@ -47,6 +47,8 @@ def test_layers_of_a_store(tmp_path, rng):
     assert rs.profile(store["layer.0"])[0] == found["layer.0"]
     with pytest.raises(LayerError):
         found["layer.9"]
+    with pytest.raises(OptionError, match="at least one layer"):
+        rs.profile(store, layers=[])
 
 
 def test_what_has_no_profile(rng):
@@ -56,3 +58,5 @@ def test_what_has_no_profile(rng):
         rs.profile(np.ones((9, 4)))
     with pytest.raises(DegenerateError, match="all zero"):
         rs.profile(np.zeros((9, 4)))
+    with pytest.raises(NonFiniteError, match="Rescale"):
+        rs.profile(1e200 * rng.standard_normal((9, 4)))

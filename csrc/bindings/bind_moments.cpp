@@ -13,13 +13,6 @@ namespace {
 
 using Dense = py::array_t<double, py::array::c_style>;
 
-Precision precision_from_name(const std::string& name) {
-    if (name == "fp32") return Precision::fp32;
-    if (name == "fp64") return Precision::fp64;
-    REPSIM_CHECK(false, "precision must be fp32 or fp64: got " << name);
-    return Precision::fp64;
-}
-
 py::object entry(BadEntry bad) {
     if (bad.row < 0) return py::none();
     return py::make_tuple(bad.row, bad.col);

@@ -6,8 +6,11 @@
 
 #include "core/isa.h"
 
+void bind_convert(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
 void bind_pairwise(pybind11::module_& module);
+void bind_ranks(pybind11::module_& module);
+void bind_reductions(pybind11::module_& module);
 
 PYBIND11_MODULE(_core, module) {
     module.doc() = "The compiled engine of pyrepsim. Use it through pyrepsim.backends.";
@@ -16,6 +19,9 @@ PYBIND11_MODULE(_core, module) {
         for (repsim::Isa isa : repsim::available_isas()) names.push_back(repsim::isa_name(isa));
         return names;
     });
+    bind_convert(module);
     bind_moments(module);
     bind_pairwise(module);
+    bind_ranks(module);
+    bind_reductions(module);
 }

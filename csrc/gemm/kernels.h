@@ -30,11 +30,11 @@ struct PackArgs {
     std::int64_t width;
     Rows transform;
     const double* shift;      // width values, subtracted after the transform
-    double* scratch;          // at least width values
+    void* workspace;          // 16 * width bytes, aligned as double
     void* panels;             // panel p begins at element p * panel_rows * nr; its row r at + r * nr
     std::int64_t first_row;   // where in the panels the first row goes
     std::int64_t panel_rows;  // rows that a panel has room for
-    double* squared_norms;    // |u|^2 of each packed row
+    double* squared_norms;    // |u|^2 of each packed row, as packed
 };
 
 struct MultiplyArgs {
@@ -45,6 +45,8 @@ struct MultiplyArgs {
     std::int64_t n_rows;      // k < n_rows
     double* out;              // out[i * out_stride + j] += sum_k left[k, i] * right[k, j]
     std::int64_t out_stride;
+    bool upper = false;           // a panel by itself: sums below the diagonal may be left out
+    const void* ahead = nullptr;  // the panel that the next product reads, if it is not near yet
 };
 
 struct Kernels {

@@ -3,7 +3,8 @@
 // A micro-tile holds mr x nr sums in registers while it walks down the rows of a packed block: per row it loads
 // nr / lanes vectors of the right panel, broadcasts mr elements of the left one, and does mr * nr / lanes
 // fused multiply-adds. Shapes leave room for the operands: 24 + 3 + 1 of 32 registers under AVX-512,
-// 12 + 3 + 1 of 16 under AVX2 and SSE2. Sums are flushed to float64 once per block.
+// 12 + 3 + 1 of 16 under AVX2 and SSE2. Sums are flushed to float64 once per block. One prefetch a row brings the
+// panel that comes next from the last-level cache, whose delay would otherwise be paid at every change of panel.
 #pragma once
 
 #include <cstdint>
@@ -24,42 +25,62 @@ struct Tile {
     typedef T vector __attribute__((vector_size(REPSIM_VECTOR_BYTES)));
 };
 
-template <class T>
+// The columns of a micro-tile from vector `First` on; those before it are left alone.
+template <class T, int First>
 inline __attribute__((always_inline)) void micro_tile(const T* left, std::int64_t left_stride, const T* right,
-                                                      std::int64_t n_rows, double* out, std::int64_t out_stride) {
+                                                      std::int64_t n_rows, const char* ahead, double* out,
+                                                      std::int64_t out_stride) {
     using Shape = Tile<T>;
     using Vector = typename Shape::vector;
-    Vector sums[Shape::mr][Shape::vectors] = {};
+    constexpr int kVectors = Shape::vectors - First;
+    Vector sums[Shape::mr][kVectors] = {};
+    right += First * Shape::lanes;
+    out += First * Shape::lanes;
     for (int i = 0; i < Shape::mr; ++i)
-        for (int j = 0; j < Shape::nr; j += 8) __builtin_prefetch(out + i * out_stride + j, 1);
+        for (int j = 0; j < kVectors * Shape::lanes; j += 8) __builtin_prefetch(out + i * out_stride + j, 1);
     for (std::int64_t k = 0; k < n_rows; ++k) {
-        Vector b[Shape::vectors];
+        Vector b[kVectors];
+        __builtin_prefetch(ahead + 64 * k, 0, 2);
 #pragma GCC unroll 4
-        for (int v = 0; v < Shape::vectors; ++v) b[v] = *reinterpret_cast<const Vector*>(right + v * Shape::lanes);
+        for (int v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const Vector*>(right + v * Shape::lanes);
 #pragma GCC unroll 8
         for (int i = 0; i < Shape::mr; ++i) {
 #pragma GCC unroll 4
-            for (int v = 0; v < Shape::vectors; ++v) sums[i][v] += left[i] * b[v];
+            for (int v = 0; v < kVectors; ++v) sums[i][v] += left[i] * b[v];
         }
         left += left_stride;
         right += Shape::nr;
     }
 #pragma GCC unroll 8
     for (int i = 0; i < Shape::mr; ++i) {
-        alignas(64) T line[Shape::nr];  // through the cache: a vector of floats has no one-step widening here
+        alignas(64) T line[kVectors * Shape::lanes];  // compilers widen it in registers
 #pragma GCC unroll 4
-        for (int v = 0; v < Shape::vectors; ++v) *reinterpret_cast<Vector*>(line + v * Shape::lanes) = sums[i][v];
+        for (int v = 0; v < kVectors; ++v) *reinterpret_cast<Vector*>(line + v * Shape::lanes) = sums[i][v];
         double* row = out + i * out_stride;
-        for (int j = 0; j < Shape::nr; ++j) row[j] += static_cast<double>(line[j]);
+        for (int j = 0; j < kVectors * Shape::lanes; ++j) row[j] += static_cast<double>(line[j]);
     }
+}
+
+template <class T, int First = 0>
+inline void micro_tile_from(std::int64_t first, const T* left, const MultiplyArgs& args, const char* ahead,
+                            double* out) {
+    if constexpr (First + 1 < Tile<T>::vectors) {
+        if (first > First) return micro_tile_from<T, First + 1>(first, left, args, ahead, out);
+    }
+    micro_tile<T, First>(left, args.left_stride, static_cast<const T*>(args.right), args.n_rows, ahead, out,
+                         args.out_stride);
 }
 
 template <class T>
 void multiply(const MultiplyArgs& args) {
     const T* left = static_cast<const T*>(args.left);
-    const T* right = static_cast<const T*>(args.right);
-    for (std::int64_t i = 0; i < args.left_width; i += Tile<T>::mr)
-        micro_tile<T>(left + i, args.left_stride, right, args.n_rows, args.out + i * args.out_stride, args.out_stride);
+    const char* here = static_cast<const char*>(args.right);  // near already: a prefetch of it does nothing
+    const std::int64_t panel_bytes = args.n_rows * Tile<T>::nr * static_cast<std::int64_t>(sizeof(T));
+    std::int64_t fetched = args.ahead ? 0 : panel_bytes;
+    for (std::int64_t i = 0; i < args.left_width; i += Tile<T>::mr, fetched += 64 * args.n_rows) {
+        const char* ahead = fetched < panel_bytes ? static_cast<const char*>(args.ahead) + fetched : here;
+        micro_tile_from<T>(args.upper ? i / Tile<T>::lanes : 0, left + i, args, ahead, args.out + i * args.out_stride);
+    }
 }
 
 }  // namespace REPSIM_ISA

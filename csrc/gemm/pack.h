@@ -1,70 +1,16 @@
 // Convert, transform, shift, pack: what turns a row of a shard into panels, in cache, in one pass.
 //
-// All arithmetic on a row is float64, rounded once to the precision of the products: the shift is subtracted before
+// A packed value is t(x) - c in float64, rounded once to the precision of the products: the shift is subtracted before
 // anything is lost, and the result does not depend on whether a row came from a float16 shard or from staging.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
-#if REPSIM_VECTOR_BYTES >= 32
-#include <immintrin.h>
-#endif
-
+#include "convert/widen.h"
 #include "gemm/micro_kernel.h"
 
 namespace repsim {
 namespace REPSIM_ISA {
-
-inline float float_from_bits(std::uint32_t bits) {
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-// IEEE binary16: move exponent and fraction into place, then let one multiplication by 2^112 fix the bias, which
-// handles subnormals too (finite values only: the gate has refused the rest).
-inline float half_to_float(std::uint16_t half) {
-    const float magnitude = float_from_bits((half & 0x7fffu) << 13) * float_from_bits(0x77800000u);
-    return (half & 0x8000u) ? -magnitude : magnitude;
-}
-
-inline void convert_f16(const char* row, std::int64_t width, double* out) {
-    std::int64_t j = 0;
-#if REPSIM_VECTOR_BYTES >= 32
-    typedef double Doubles __attribute__((vector_size(64), aligned(8)));
-    for (; j + 8 <= width; j += 8) {
-        const __m256 single = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + 2 * j)));
-        *reinterpret_cast<Doubles*>(out + j) = __builtin_convertvector(single, Doubles);
-    }
-#endif
-    for (; j < width; ++j) {
-        std::uint16_t half;
-        std::memcpy(&half, row + 2 * j, sizeof half);
-        out[j] = half_to_float(half);
-    }
-}
-
-inline void convert_row(const char* row, DType dtype, std::int64_t width, double* out) {
-    switch (dtype) {
-        case DType::f16: convert_f16(row, width, out); break;
-        case DType::bf16:
-            for (std::int64_t j = 0; j < width; ++j) {
-                std::uint16_t half;
-                std::memcpy(&half, row + 2 * j, sizeof half);
-                out[j] = float_from_bits(static_cast<std::uint32_t>(half) << 16);
-            }
-            break;
-        case DType::f32:
-            for (std::int64_t j = 0; j < width; ++j) {
-                float value;
-                std::memcpy(&value, row + 4 * j, sizeof value);
-                out[j] = value;
-            }
-            break;
-        case DType::f64: std::memcpy(out, row, static_cast<std::size_t>(width) * sizeof(double)); break;
-    }
-}
 
 // Sums over a row run in 16 fixed lanes, so that the compiler may vectorise them without re-ordering.
 constexpr int kLanes = 16;
@@ -110,24 +56,54 @@ inline void read_row(const char* row, DType dtype, std::int64_t width, Rows tran
     for (std::int64_t j = 0; j < width; ++j) out[j] *= scale;
 }
 
+// u = row - shift rounded to T; returns |u|^2 of what was rounded, in float64.
+template <class From, class T>
+double subtract(const From* row, const From* shift, std::int64_t width, T* out) {
+    for (std::int64_t j = 0; j < width; ++j) out[j] = static_cast<T>(row[j] - shift[j]);
+    double lane[kLanes] = {};
+    std::int64_t j = 0;
+    for (; j + kLanes <= width; j += kLanes)
+        for (int l = 0; l < kLanes; ++l) lane[l] += static_cast<double>(out[j + l]) * static_cast<double>(out[j + l]);
+    for (int l = 0; j < width; ++j, ++l) lane[l] += static_cast<double>(out[j]) * static_cast<double>(out[j]);
+    return fold(lane);
+}
+
+// Whether rows can be shifted in float32 with the result of a subtraction in float64 rounded to float32: they and the
+// shift must be float32 numbers, whose double rounding is harmless because 53 >= 2 * 24 + 2. Fills `single`.
+inline bool shift_in_single(const PackArgs& args, float* single) {
+    if (args.transform != Rows::raw || args.dtype == DType::f64) return false;
+    bool exact = true;
+    for (std::int64_t j = 0; j < args.width; ++j) {
+        single[j] = static_cast<float>(args.shift[j]);
+        exact &= static_cast<double>(single[j]) == args.shift[j];
+    }
+    return exact;
+}
+
 template <class T>
 void pack(const PackArgs& args) {
     constexpr int nr = Tile<T>::nr;
-    T* panels = static_cast<T*>(args.panels);
-    double* row = args.scratch;
+    const std::int64_t width = args.width;
+    char* const workspace = static_cast<char*>(args.workspace);
+    T* const packed = reinterpret_cast<T*>(workspace);
+    double* const row = reinterpret_cast<double*>(workspace + 8 * width);
+    float* const single = reinterpret_cast<float*>(row);
+    float* const single_shift = single + width;
+    const bool in_single = sizeof(T) == sizeof(float) && shift_in_single(args, single_shift);
     for (std::int64_t r = 0; r < args.n_rows; ++r) {
-        read_row(args.rows + r * args.row_stride, args.dtype, args.width, args.transform, row);
-        for (std::int64_t j = 0; j < args.width; ++j) row[j] -= args.shift[j];
-        args.squared_norms[r] = sum_of_squares(row, args.width);
-        T* out = panels + (args.first_row + r) * nr;
-        for (std::int64_t j0 = 0; j0 < args.width; j0 += nr, out += args.panel_rows * nr) {
-            const std::int64_t used = args.width - j0 < nr ? args.width - j0 : nr;
-            if (used == nr) {
-                for (int j = 0; j < nr; ++j) out[j] = static_cast<T>(row[j0 + j]);
-            } else {
-                for (int j = 0; j < nr; ++j) out[j] = j < used ? static_cast<T>(row[j0 + j]) : T(0);
-            }
+        const char* source = args.rows + r * args.row_stride;
+        if (in_single) {
+            convert_row(source, args.dtype, width, single);
+            args.squared_norms[r] = subtract(single, single_shift, width, packed);
+        } else {
+            read_row(source, args.dtype, width, args.transform, row);
+            args.squared_norms[r] = subtract(row, args.shift, width, packed);
         }
+        T* out = static_cast<T*>(args.panels) + (args.first_row + r) * nr;
+        std::int64_t j = 0;
+        for (; j + nr <= width; j += nr, out += args.panel_rows * nr) std::memcpy(out, packed + j, nr * sizeof(T));
+        if (j < width)
+            for (int l = 0; l < nr; ++l) out[l] = j + l < width ? packed[j + l] : T(0);
     }
 }
 

@@ -68,6 +68,14 @@ void Moments::plan_tasks() {
                     {index, p, std::min(left, p + kPanelsPerTask), q, std::min(right, q + kPanelsPerTask)});
     }
     for (int side = 0; side < sides(); ++side) tasks_.push_back({-1 - side, 0, 0, 0, padded(side) / kernels_.nr});
+    // The longest first: threads then end together. A part of a sum belongs to one task, so their order changes no bits.
+    std::stable_sort(tasks_.begin(), tasks_.end(), [&](const Task& one, const Task& other) {
+        const auto products = [&](const Task& task) {
+            const std::int64_t all = (task.p1 - task.p0) * (task.q1 - task.q0);
+            return task.sum < 0 ? 0 : task.sum < sides() && task.p0 == task.q0 ? all / 2 : all;
+        };
+        return products(one) > products(other);
+    });
 }
 
 const char* Moments::panel(const Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const {
@@ -122,7 +130,7 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
         const std::int64_t end = std::min(block.n_rows, begin + kRowsPerPackTask);
         if (begin >= end) return;
         const MatrixView& view = block.rows[side];
-        std::vector<double> scratch(view.cols);
+        std::vector<double> workspace(2 * view.cols);
         PackArgs args{};
         args.rows = view.row(begin);
         args.row_stride = view.row_stride;
@@ -131,7 +139,7 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
         args.width = view.cols;
         args.transform = config_.rows;
         args.shift = shifts[side].data();
-        args.scratch = scratch.data();
+        args.workspace = workspace.data();
         args.panels = panel(packed, side, b, 0);
         args.first_row = begin;
         args.panel_rows = kBlockRows;
@@ -191,10 +199,17 @@ void Moments::run_task(const Task& task, const std::vector<Block>& blocks, const
         args.out_stride = sum.cols;
         for (std::int64_t q = task.q0; q < task.q1; ++q) {
             args.right = panel(packed, sum.right, b, q);
-            for (std::int64_t p = task.p0; p < task.p1; ++p) {
-                if (task.sum < sides() && p > q) break;
+            const std::int64_t last = (task.sum < sides() ? std::min(task.p1, q + 1) : task.p1) - 1;
+            for (std::int64_t p = task.p0; p <= last; ++p) {
                 args.left = panel(packed, sum.left, b, p);
                 args.out = out + p * nr * sum.cols + q * nr;
+                args.upper = task.sum < sides() && p == q;
+                // Panels come in the order of their first use: the left ones with the first right one.
+                args.ahead = nullptr;
+                if (q == task.q0 && p < last) args.ahead = panel(packed, sum.left, b, p + 1);
+                if (p == last && q + 1 < task.q1) args.ahead = panel(packed, sum.right, b, q + 1);
+                if (p == last && q + 1 == task.q1 && b + 1 < blocks.size())
+                    args.ahead = panel(packed, sum.right, b + 1, task.q0);
                 kernels_.multiply(args);
             }
         }

@@ -62,6 +62,12 @@ struct MapArgs {
     double origin = 0;  // subtracted after the map
 };
 
+// clip(floor((value - low) * scale), 0, bins - 1), scale = bins / (high - low)
+struct BinArgs {
+    double low = 0, scale = 1;
+    std::int64_t bins = 1;
+};
+
 struct PairKernels {
     int mr, nr;
     std::size_t row_bytes;   // of an element of a packed row
@@ -74,6 +80,10 @@ struct PairKernels {
     double (*sum)(const double* x, std::int64_t count);
     double (*dot)(const double* x, const double* y, std::int64_t count);
     void (*add)(const double* x, std::int64_t count, double* out);  // out[i] += x[i]
+    void (*bin)(const void* values, std::int64_t count, const BinArgs& bins, std::int32_t* out);
+    // Positions i with values[i] <= limits[i] (or limits[0], if it is the one), ascending; returns how many.
+    std::int64_t (*select)(const void* values, const void* limits, bool one_limit, std::int64_t count,
+                           std::int32_t* out);
 };
 
 const PairKernels& pair_kernels(Isa isa, TilePrecision precision);

@@ -7,6 +7,48 @@
 namespace repsim {
 namespace REPSIM_ISA {
 
+// clip(floor((value - low) * scale), 0, last): the one definition, for tables and histograms alike.
+inline std::int32_t bin_of(double value, double low, double scale, double last) {
+    double bin = (value - low) * scale;
+    bin = bin > 0 ? bin : 0;
+    bin = bin < last ? bin : last;
+    return static_cast<std::int32_t>(bin);
+}
+
+template <class T>
+void bin_strip(const void* values, std::int64_t count, const BinArgs& bins, std::int32_t* out) {
+    const T* in = static_cast<const T*>(values);
+    const double low = bins.low, scale = bins.scale, last = static_cast<double>(bins.bins - 1);
+    for (std::int64_t i = 0; i < count; ++i) out[i] = bin_of(static_cast<double>(in[i]), low, scale, last);
+}
+
+// Few values pass, so runs are tested as a whole first.
+template <class T, bool one_limit>
+std::int64_t select_by(const T* values, const T* limits, std::int64_t count, std::int32_t* out) {
+    constexpr std::int64_t kTested = 4 * Tile<T>::lanes;
+    const T limit = *limits;
+    std::int64_t n_selected = 0;
+    for (std::int64_t begin = 0; begin < count; begin += kTested) {
+        const std::int64_t end = begin + kTested < count ? begin + kTested : count;
+        if (end - begin == kTested) {
+            typename Bits<T>::type any = 0;
+            for (std::int64_t i = begin; i < begin + kTested; ++i)
+                any |= values[i] <= (one_limit ? limit : limits[i]) ? -1 : 0;
+            if (any == 0) continue;
+        }
+        for (std::int64_t i = begin; i < end; ++i)
+            if (values[i] <= (one_limit ? limit : limits[i])) out[n_selected++] = static_cast<std::int32_t>(i);
+    }
+    return n_selected;
+}
+
+template <class T>
+std::int64_t select_strip(const void* values, const void* limits, bool one_limit, std::int64_t count,
+                          std::int32_t* out) {
+    const T *in = static_cast<const T*>(values), *upper = static_cast<const T*>(limits);
+    return one_limit ? select_by<T, true>(in, upper, count, out) : select_by<T, false>(in, upper, count, out);
+}
+
 template <class T>
 void map_strip(const void* values, std::int64_t count, const MapArgs& map, double* out) {
     const T* in = static_cast<const T*>(values);
@@ -23,12 +65,8 @@ void map_strip(const void* values, std::int64_t count, const MapArgs& map, doubl
         case MapKind::table: {
             const double low = map.low, scale = map.scale, last = static_cast<double>(map.bins - 1);
             const float* table = map.table;
-            for (std::int64_t i = 0; i < count; ++i) {
-                double bin = (static_cast<double>(in[i]) - low) * scale;
-                bin = bin > 0 ? bin : 0;
-                bin = bin < last ? bin : last;
-                out[i] = static_cast<double>(table[static_cast<std::int32_t>(bin)]) - origin;
-            }
+            for (std::int64_t i = 0; i < count; ++i)
+                out[i] = static_cast<double>(table[bin_of(static_cast<double>(in[i]), low, scale, last)]) - origin;
             break;
         }
     }

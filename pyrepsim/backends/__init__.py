@@ -1,49 +1,72 @@
-"""Where sums are made: ``cpu`` (the compiled engine) or ``reference`` (plain NumPy, slow, obvious).
+"""Where sums are made: ``cpu`` (the compiled engine), ``cuda`` (an NVIDIA GPU), ``reference`` (plain NumPy, obvious).
 
 A backend is a module with
 
+* ``rows_view(array, name)``: the input gate, `arrays.rows_view` or one that leaves arrays where the backend wants them;
+* ``stage(views)``: rows that passed the gate, where they will be read: the next three take these, or NumPy views;
+* ``first_nonfinite(rows, n_threads)`` and ``first_directionless_row(rows, transform, n_threads)``:
+  the (row, column) that must not enter a sum, or None;
 * ``Moments(widths, pairs, rows=, precision=)``: ``update(chunk, n_threads)``, ``get_state(complete)``,
   ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums (stats/state.py gives the formulas);
-* ``first_nonfinite(rows, n_threads)`` and ``first_directionless_row(rows, transform, n_threads)``:
-  the (row, column) that must not enter a sum, or None.
+* ``narrow(rows, out, sums, n_summed)``: rows to the type of a store (narrowing.py).
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Callable
 from types import ModuleType
 
 from ..errors import BackendError, OptionError
 
 __all__ = ["available_backends", "default_threads", "get_backend"]
 
-_BACKENDS = ("cpu", "reference")
+
+def _reason_without_cpu() -> str | None:
+    try:
+        importlib.import_module("pyrepsim._core")
+    except ImportError as error:
+        return f"the compiled engine does not import ({error})"
+    return None
+
+
+def _reason_without_cuda() -> str | None:
+    from .cuda.device import reason_without
+
+    return reason_without()
+
+
+# Each backend's module, and why it cannot be used here (None: it can).
+_BACKENDS: dict[str, tuple[str, Callable[[], str | None]]] = {
+    "cpu": ("pyrepsim.backends.cpu", _reason_without_cpu),
+    "cuda": ("pyrepsim.backends.cuda", _reason_without_cuda),
+    "reference": ("pyrepsim.backends.reference", lambda: None),
+}
 
 
 def get_backend(name: str = "auto") -> ModuleType:
-    """The backend module called ``name``; ``"auto"`` takes the compiled engine when it is there."""
+    """The backend module called ``name``; ``"auto"`` takes the compiled engine, or plain NumPy where that is missing.
+
+    A GPU is taken only when asked for: its scores agree to rounding, not to the bit, and it may be somebody else's.
+    """
     if name == "auto":
-        name = "reference" if available_backends()["cpu"] else "cpu"
+        name = "reference" if _reason_without_cpu() else "cpu"
     if name not in _BACKENDS:
         raise OptionError(f"backend must be 'auto' or one of {', '.join(_BACKENDS)}: got {name!r}.")
-    reason = available_backends()[name]
-    if reason:
+    module, reason_without = _BACKENDS[name]
+    if reason := reason_without():
         raise BackendError(
-            f"backend {name!r} must be built to be used: {reason}. Reinstall pyrepsim, or pass backend='reference'."
+            f"backend {name!r} must be there to be used: {reason}. "
+            f"{'Pass' if name == 'cuda' else 'Reinstall pyrepsim, or pass'} another backend, for example "
+            f"{'cpu' if name == 'cuda' else 'reference'!r}."
         )
-    return importlib.import_module(f".{name}", __name__)
+    return importlib.import_module(module)
 
 
 def available_backends() -> dict[str, str | None]:
     """Each backend's name with the reason why it cannot be used, or None when it can."""
-    reasons: dict[str, str | None] = {"reference": None}
-    try:
-        importlib.import_module("pyrepsim._core")
-        reasons["cpu"] = None
-    except ImportError as error:
-        reasons["cpu"] = f"the compiled engine does not import ({error})"
-    return {name: reasons[name] for name in _BACKENDS}
+    return {name: reason_without() for name, (_, reason_without) in _BACKENDS.items()}
 
 
 def default_threads() -> int:

@@ -5,20 +5,82 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+import numpy as np
+
 from .. import _core
+from ..arrays import rows_view
 from ..errors import OptionError
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "kendall_counts",
+    "mean_row",
+    "midranks",
+    "name",
+    "narrow",
+    "rows_view",
+    "spearman_sums",
+    "stage",
+]
 
 name = "cpu"
+
+stage = list  # rows stay where they are
 
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row
 
+SumSweep = _core.SumSweep
+DistanceSweep = _core.DistanceSweep
+HistogramSweep = _core.HistogramSweep
+JointHistogramSweep = _core.JointHistogramSweep
+NeighbourSweep = _core.NeighbourSweep
+midranks = _core.midranks
+spearman_sums = _core.spearman_sums
+kendall_counts = _core.kendall_counts
+
+
+def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed: int) -> tuple[float, float]:
+    """Rows of a store's shard to the type of ``out``; see backends/narrowing.py, which says the same in NumPy."""
+    return _core.narrow(rows, out, sums, n_summed, isa=_isa())
+
 
 def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> _core.Moments:
-    """The engine's accumulator, on the fastest instruction set here or the one named by PYREPSIM_ISA."""
+    """The engine's accumulator of moments."""
+    return _core.Moments(list(widths), list(pairs), rows=rows, precision=precision, isa=_isa())
+
+
+def Panels(
+    rows: np.ndarray,
+    *,
+    transform: str,
+    shift: np.ndarray | None,
+    precision: str,
+    blocks: Sequence[int] | np.ndarray,
+    n_threads: int,
+) -> _core.Panels:
+    """Rows of one layer, packed for sweeps over their pairs."""
+    return _core.Panels(
+        rows, transform=transform, shift=shift, precision=precision, blocks=blocks, n_threads=n_threads, isa=_isa()
+    )
+
+
+def mean_row(rows: np.ndarray, transform: str, n_threads: int) -> np.ndarray:
+    """Mean of the transformed rows, float64 (d,)."""
+    return _core.mean_row(rows, transform, n_threads, isa=_isa())
+
+
+def _isa() -> str:
+    """The fastest instruction set here, or the one named by PYREPSIM_ISA."""
     isa, known = os.environ.get("PYREPSIM_ISA", "auto"), _core.available_isas()
     if isa not in ("auto", *known):
         raise OptionError(f"PYREPSIM_ISA must be auto or what this processor runs ({', '.join(known)}): got {isa!r}.")
-    return _core.Moments(list(widths), list(pairs), rows=rows, precision=precision, isa=isa)
+    return isa

@@ -11,9 +11,47 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Moments", "first_directionless_row", "first_nonfinite", "name"]
+from ..arrays import rows_view
+from .narrowing import narrow
+from .reference_pairwise import (
+    DistanceSweep,
+    HistogramSweep,
+    JointHistogramSweep,
+    NeighbourSweep,
+    Panels,
+    SumSweep,
+    kendall_counts,
+    mean_row,
+    midranks,
+    spearman_sums,
+    transformed,
+)
+
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "kendall_counts",
+    "mean_row",
+    "midranks",
+    "name",
+    "narrow",
+    "rows_view",
+    "shift_for",
+    "spearman_sums",
+    "stage",
+    "transformed",
+]
 
 name = "reference"
+
+stage = list  # rows stay where they are
 
 BLOCK_ROWS = 256
 
@@ -33,17 +71,7 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
     return (int(bad[0]), -1) if len(bad) else None
 
 
-def _transform(rows: np.ndarray, kind: str) -> np.ndarray:
-    rows = rows.astype(np.float64)
-    if kind == "unit_centred":
-        rows = rows - rows.mean(axis=1, keepdims=True)
-    if kind == "raw":
-        return rows
-    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # near 1: squares stay in range
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def _shift_for(block: np.ndarray) -> np.ndarray:
+def shift_for(block: np.ndarray) -> np.ndarray:
     """Near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself where it is constant.
 
     The low bits of the full mean, the same in every row, would leave the same rounding error in every product.
@@ -82,9 +110,9 @@ class Moments:
             self._pending = [rows[BLOCK_ROWS:] for rows in self._pending]
 
     def _add(self, block: list[np.ndarray]) -> None:
-        block = [_transform(rows, self.rows) for rows in block]
+        block = [transformed(rows, self.rows) for rows in block]
         if self._n_done == 0:
-            self._shift = [_shift_for(rows) for rows in block]
+            self._shift = [shift_for(rows) for rows in block]
         single = np.float32 if self.precision == "fp32" else np.float64
         shifted = [rows - shift for rows, shift in zip(block, self._shift, strict=True)]
         norms = [(u * u).sum(axis=1) for u in shifted]

@@ -43,17 +43,16 @@ class Extract(ReadingOptions):
     overwrite: bool = False
     """Remove any store at --out first, finished or not and of whatever plan, and extract anew."""
     dry_run: bool = False
-    """Only say how many tokens, bytes and seconds it would take or, once begun, still takes, and whether the disk has
-    room."""
+    """Only say how many tokens there are, how many bytes and seconds this worker's share takes or, once begun, still
+    takes, and whether the disk has room."""
 
     def run(self, say: Transcript) -> int:
         out = Path(self.out or Path("acts", model_folder(self.model)))
         plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.manner()}
-        plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision}
+        plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "worker": self.worker}
         texts = _texts(self, self.texts, say)
         if not self.dry_run:
-            where = {"out": str(out), "worker": self.worker, "overwrite": self.overwrite}
-            store = say("store", "extract", self.model, texts, **where, **plan)
+            store = say("store", "extract", self.model, texts, out=str(out), overwrite=self.overwrite, **plan)
             print(f"{out}: this share is done, other workers are not" if store is None else store)
             return 0
         planned = say("plan", "plan_extraction", self.model, texts, out=None if self.overwrite else str(out), **plan)
@@ -93,8 +92,8 @@ class Compare(ReadingOptions):
     """auto, or one that `pyrepsim info` lists."""
     n_threads: int | None = None
     """Threads; by default every core this process may use."""
-    precision: Literal["fp64", "fp32"] = "fp64"
-    """Precision of the products; sums are always float64."""
+    precision: Literal["auto", "fp64", "fp32"] = "auto"
+    """Precision of the products, auto: fp64 for moments, fp32 for tiles of pairs of rows; sums are always float64."""
 
     def run(self, say: Transcript) -> int:
         measures, files = split_measures(self.measures), output_files(self.out)

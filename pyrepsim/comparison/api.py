@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..backends import get_backend
 from ..errors import OptionError
 from ..measures import Measure
 from ..progress import progress_bar
@@ -14,6 +15,7 @@ from ..results import Score, Scores
 from ..store import ActivationStore, Representation
 from .checkpoint import Checkpoint
 from .pairing import Layers, layer_groups, layer_pairs
+from .rows import score_rows
 from .scoring import Engine, as_measures, ordered, score_group
 from .sources import ArraySource, StoreSource
 
@@ -29,11 +31,14 @@ def compare(
     tokens: str = "content",
     backend: str = "auto",
     n_threads: int | None = None,
-    precision: str = "fp64",
+    precision: str = "auto",
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Score | Scores:
-    """Compare two representations, or every layer of two activation stores, by any number of measures in one pass.
+    """Compare two representations, or every layer of two activation stores, by any number of measures.
+
+    Measures of moments share one pass over the rows, in memory that does not grow with them. Measures that read rows
+    (``measure.reads``) have a layer's selected rows in memory and take time n^2.
 
     Parameters
     ----------
@@ -43,9 +48,11 @@ def compare(
     layers : for stores. ``"same"`` pairs layers of equal name, ``"all"`` every layer with every layer; or a list of
         (layer_x, layer_y).
     tokens : for stores. ``"content"`` leaves special tokens out; ``"all"``, ``"special"`` or ``"cls"``.
-    backend, n_threads, precision : see `MomentsSet`. The choice is recorded in ``Score.provenance``.
-    checkpoint : a folder where the sums are kept while they grow; an interrupted call with the same arguments goes on
-        from there and ends with the same bits. For stores.
+    backend, n_threads : see `MomentsSet`. The choice is recorded in ``Score.provenance``.
+    precision : ``"auto"``: float64 for moments, float32 for tiles of pairs of rows; or ``"fp64"`` or ``"fp32"`` for
+        both. Sums are always float64.
+    checkpoint : a folder where the sums of moments are kept while they grow; an interrupted call with the same
+        arguments goes on from there and ends with the same bits. For stores.
     progress : show a progress bar; None shows it on a terminal only.
 
     Returns
@@ -70,13 +77,23 @@ def compare(
     elif kinds == {"layer"}:
         source, pairs = StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)]
     elif kinds == {"array"}:
-        source, pairs = ArraySource(X, Y), [("X", "Y")]
+        source, pairs = ArraySource(X, Y, get_backend(backend).rows_view), [("X", "Y")]
     else:
         raise OptionError(
             f"compare takes two arrays, two layers of stores or two stores: got {' and '.join(sorted(kinds))}. "
             "For the rows of one layer as an array pass np.asarray(store['layer.3'])."
         )
-    scores = _stream(source, pairs, wanted, engine, checkpoint, progress if kinds != {"array"} or progress else False)
+    shown = progress if kinds != {"array"} or progress else False
+    from_moments = [measure for measure in wanted if measure.reads == "moments"]
+    from_rows = [measure for measure in wanted if measure.reads == "rows"]
+    if checkpoint is not None and not from_moments:
+        raise OptionError(
+            f"checkpoint keeps sums of moments: {', '.join(map(str, from_rows))} reads rows. Leave it out."
+        )
+    scores = _stream(source, pairs, from_moments, engine, checkpoint, shown) if from_moments else []
+    if from_rows:
+        scores += score_rows(source, layer_groups(pairs), from_rows, engine, shown)
+    scores = ordered(scores, pairs, wanted)
     if kinds == {"array"}:
         scores = [replace(score, layer_x=None, layer_y=None) for score in scores]
     one = kinds != {"store"} and isinstance(measures, Measure | str)
@@ -121,4 +138,4 @@ def _stream(
             if saved is not None:
                 saved.save(index, moments, finished=True)
             scores += score_group(group, moments, measures, engine, source.provenance, source)
-    return ordered(scores, pairs)
+    return scores

@@ -36,7 +36,7 @@ class Checkpoint:
         wanted = {
             "digests": [source.provenance["digest_x"], source.provenance["digest_y"]],
             "tokens": source.provenance["tokens"],
-            "precision": engine.precision,
+            "precision": engine.moments_precision,
             "backend": get_backend(engine.backend).name,
             "rows": sorted({measure.rows for measure in measures}),
             "pairs": [list(pair) for pair in pairs],

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import OptionError
 from ..measures import Measure, parse_measure
+from ..pairwise import PairwiseEngine
 from ..results import Score
 from ..stats import MomentsSet, Pair
 from ..version import __version__
@@ -28,11 +29,24 @@ class Rereadable(Protocol):
 
 @dataclass(frozen=True)
 class Engine:
-    """How sums are made: the options of `MomentsSet` that a caller chooses."""
+    """How sums are made: the options of `MomentsSet` and `PairwiseEngine` that a caller chooses.
+
+    ``precision="auto"``: float64 for moments, float32 for tiles of pairs of rows.
+    """
 
     backend: str = "auto"
     n_threads: int | None = None
-    precision: str = "fp64"
+    precision: str = "auto"
+
+    @property
+    def moments_precision(self) -> str:
+        return "fp64" if self.precision == "auto" else self.precision
+
+    def pairwise(self, progress: bool | None) -> PairwiseEngine:
+        """The engine for measures that read rows."""
+        return PairwiseEngine(
+            backend=self.backend, n_threads=self.n_threads, precision=self.precision, progress=progress
+        )
 
     def moments(self, group: LayerGroup, widths: Sequence[int], measures: Sequence[Measure]) -> MomentsSet:
         """An empty accumulator for the layers of ``group`` with every row transform that ``measures`` read."""
@@ -52,7 +66,7 @@ class Engine:
             pairs,
             rows=rows,
             labels=labels,
-            precision=self.precision,
+            precision=self.moments_precision,
             backend=self.backend,
             n_threads=self.n_threads,
         )
@@ -60,7 +74,7 @@ class Engine:
     def describe(self, moments: MomentsSet) -> dict[str, Any]:
         return {
             "backend": moments.backend,
-            "precision": self.precision,
+            "precision": self.moments_precision,
             "n_threads": moments.n_threads,
             "version": __version__,
         }
@@ -117,7 +131,10 @@ class _LayerPair:
         i, j = self.moments.pairs[self.k]
         for chunk in self.source.chunks(self.group):
             moments.update(
-                [(chunk[s].astype(np.float64) - mean) @ white for s, (mean, white) in zip((i, j), maps, strict=True)]
+                [
+                    (np.asarray(chunk[s], np.float64) - mean) @ white
+                    for s, (mean, white) in zip((i, j), maps, strict=True)
+                ]
             )
         return moments.pair_at(0)
 
@@ -143,7 +160,8 @@ def score_group(
     return scores
 
 
-def ordered(scores: Sequence[Score], pairs: Sequence[tuple[str, str]]) -> list[Score]:
-    """Scores in the order the pairs were asked for; groups may have brought them otherwise."""
+def ordered(scores: Sequence[Score], pairs: Sequence[tuple[str, str]], measures: Sequence[Measure]) -> list[Score]:
+    """Scores in the order the pairs, and for each the measures, were asked for."""
     place = {pair: index for index, pair in enumerate(pairs)}
-    return sorted(scores, key=lambda score: place[score.layer_x, score.layer_y])  # type: ignore[index]
+    rank = {str(measure): index for index, measure in enumerate(measures)}
+    return sorted(scores, key=lambda s: (place[s.layer_x, s.layer_y], rank[s.measure]))  # type: ignore[index]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import check_paired
+from ..arrays import Gate, check_paired
 from ..errors import RowMismatchError
 from ..store import ActivationStore, check_same_rows, paired_layer_chunks
 from .pairing import LayerGroup
@@ -15,6 +15,7 @@ from .pairing import LayerGroup
 __all__ = ["ArraySource", "StoreSource"]
 
 _ROWS = 8192
+_GATHERED_ROWS = 1 << 24
 
 
 class ArraySource:
@@ -22,15 +23,23 @@ class ArraySource:
 
     layers_x, layers_y = ("X",), ("Y",)
 
-    def __init__(self, X: Any, Y: Any) -> None:
-        self._arrays = check_paired(X, Y)
+    def __init__(self, X: Any, Y: Any, gate: Gate) -> None:
+        self._arrays = check_paired(X, Y, gate)
         self.n_rows = len(self._arrays[0])
         self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
+
+    documents = None
+    """Arrays do not say whose tokens their rows are."""
 
     def widths(self, _group: LayerGroup) -> list[int]:
         return [array.shape[1] for array in self._arrays]
 
-    def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
+    def gather(self, side: int, _layer: str, chosen: np.ndarray | None) -> np.ndarray:
+        """All rows of a side, or those numbered, in this machine's memory."""
+        rows = np.asarray(self._arrays[side])
+        return rows if chosen is None else rows[chosen]
+
+    def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
         for begin in range(start, self.n_rows, _ROWS):
             yield [array[begin : begin + _ROWS] for array in self._arrays]
 
@@ -66,6 +75,32 @@ class StoreSource:
             *(x[name].shape[1] for name in group.layers_x),
             *(y[name].shape[1] for name in group.layers_y),
         ]
+
+    @property
+    def documents(self) -> np.ndarray:
+        """The document of each selected row."""
+        x = self._stores[0]
+        return x.rows["doc_id"][x.rows.mask(self._tokens)]
+
+    def gather(self, side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
+        """The selected rows of a layer, or those numbered among them, in memory; a view of the file where they lie in
+        one piece.
+        """
+        paired_layer_chunks(*self._stores, [], [], tokens=self._tokens)  # refuses selections that differ
+        mask = self._stores[0].rows.mask(self._tokens)
+        if chosen is not None:
+            mask = np.zeros(len(mask), bool)
+            mask[np.flatnonzero(self._stores[0].rows.mask(self._tokens))[chosen]] = True
+        n_rows, representation = int(np.count_nonzero(mask)), self._stores[side][layer]
+        out, done = np.empty((0, 0)), 0
+        for chunk in representation.chunks(_GATHERED_ROWS, mask=mask):
+            if done == 0:
+                if len(chunk) == n_rows:
+                    return chunk
+                out = np.empty((n_rows, chunk.shape[1]), representation.dtype)
+            out[done : done + len(chunk)] = chunk
+            done += len(chunk)
+        return out
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
         pairs = paired_layer_chunks(

@@ -21,7 +21,8 @@ class StreamingComparison:
     measures, layers, backend, n_threads, precision : see `compare`.
     provenance : recorded in every score, e.g. ``{"model_x": ..., "model_y": ...}``.
 
-    A measure that needs a second pass over the rows (RSA with metric="mahalanobis") is refused.
+    A measure that reads rows (KernelCKA), or needs a second pass over them (RSA with metric="sqmahalanobis"), is
+    refused.
     """
 
     def __init__(
@@ -33,11 +34,16 @@ class StreamingComparison:
         layers: Layers = "same",
         backend: str = "auto",
         n_threads: int | None = None,
-        precision: str = "fp64",
+        precision: str = "auto",
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self._measures = as_measures(measures)
         for measure in self._measures:
+            if measure.reads == "rows":
+                raise OptionError(
+                    f"{measure} reads all rows at once, which a stream does not keep. "
+                    "Extract both models to stores and compare those."
+                )
             if measure.needs_second_pass:
                 raise OptionError(
                     f"{measure} needs a second pass over the rows, which a stream does not have. "
@@ -76,7 +82,7 @@ class StreamingComparison:
         scores: list[Score] = []
         for group, moments in self._groups:
             scores += score_group(group, moments, self._measures, self._engine, self._provenance, None)
-        return Scores(ordered(scores, self._pairs))
+        return Scores(ordered(scores, self._pairs, self._measures))
 
 
 def _members(group: LayerGroup, chunk_x: Mapping[str, Any], chunk_y: Mapping[str, Any]) -> list[Any]:

@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ..models import Encoder
 from ..store import ActivationStore, StoreWriter, remove_store
-from .buffers import torch_dtype
 from .engine import extract_shards
-from .plan import ExtractionPlan
+from .options import ExtractionOptions, showing
 from .planning import prepare
 from .record import store_record
-from .selection import choose_layers
 from .worker import Worker, find_worker
 
 log = logging.getLogger("pyrepsim.extraction")
 
 
+@showing(prepare)
 def extract(
     model: str | os.PathLike[str] | Encoder,
     texts: Any,
     out: str | os.PathLike[str],
     *,
-    layers: str | Sequence[str | int] = "all",
-    dtype: str = "float16",
-    words: str | None = None,
-    long: str = "error",
-    max_length: int | None = None,
-    batch_tokens: int = 4096,
-    same_plan_as: ActivationStore | ExtractionPlan | str | os.PathLike[str] | None = None,
-    revision: str | None = None,
-    device: str = "auto",
     worker: str | Worker | None = None,
     overwrite: bool = False,
     progress: bool | None = None,
+    **options: Unpack[ExtractionOptions],
 ) -> ActivationStore | None:
     """Run a model over texts and store its hidden states; go on where an interrupted run stopped.
 
@@ -50,26 +40,26 @@ def extract(
     out : path
         Folder of the store. If it holds an unfinished store of the same plan, only missing shards are
         computed.
-    layers : "all", or names and indices
+    layers : "all" (default), or names and indices
         ``"embeddings"``, ``"layer.0"``, ..., as in ``Encoder.layers``.
-    dtype : {"float16", "bfloat16", "float32"}
+    dtype : {"float16", "bfloat16", "float32"}, default "float16"
         Type in the store. A layer that overflows float16 in a shard is stored there in float32.
-    words : {None, "first", "mean"}
+    words : {None, "first", "mean"}, default None
         None stores every token, special ones flagged. Otherwise a row per word, its first subword or the
         float32 mean of its subwords, and no special tokens; such stores match across tokenizers (see
         `row_columns`). Words are given by the source, or separated by whitespace. A word without any subword
         has no row.
-    long : {"error", "window", "truncate"}
+    long : {"error", "window", "truncate"}, default "error"
         What to do with documents of more than `max_length` tokens. Windows overlap by half, and each token is
         taken from the window in which it is farthest from the nearer edge.
     max_length : int, optional
         Tokens per sequence, special tokens included. Default: what model and tokenizer take.
-    batch_tokens : int
+    batch_tokens : int, default 4096
         Tokens per batch, padding included.
     same_plan_as : store, path or `ExtractionPlan`, optional
         Take rows, shards and batches from there; refused for other texts or a tokenizer that cuts them
         otherwise.
-    revision, device
+    revision, device : str, optional
         See `load_encoder`.
     worker : "i/n", optional
         Take every n-th shard, from the i-th on. Default: from RANK and WORLD_SIZE, or a SLURM array.
@@ -91,19 +81,7 @@ def extract(
         If an activation is NaN or infinite; names layer and document.
     """
     share = find_worker(worker)
-    torch_dtype(dtype)
-    encoder, plan = prepare(
-        model,
-        texts,
-        revision=revision,
-        device=device,
-        same_plan_as=same_plan_as,
-        words=words,
-        long=long,
-        max_length=max_length,
-        batch_tokens=batch_tokens,
-    )
-    widths = {layer: encoder.layers[layer] for layer in choose_layers(encoder, layers)}
+    encoder, plan, widths, dtype = prepare(model, texts, **options)
     out = Path(out)
     if overwrite and out.exists():
         remove_store(out)

@@ -34,7 +34,7 @@ def extract_shards(
 ) -> None:
     """Fill and commit shards; one shard is written and synced by a thread while the next is computed."""
     rows = max(plan.shard_rows[shard] for shard in shards)
-    spare = [ShardBuffers(widths, rows, dtype) for _ in range(min(2, len(shards)))]
+    spare = [ShardBuffers(widths, rows, dtype, encoder.device) for _ in range(min(2, len(shards)))]
     selector = Selector(encoder, list(widths), pooling=plan.policy.words)
     started, done = time.perf_counter(), 0
     n_tokens = plan.n_tokens * len(shards) // plan.n_shards  # about, for a share of the shards

@@ -48,7 +48,7 @@ def compare_models(
     device: str = "auto",
     backend: str = "auto",
     n_threads: int | None = None,
-    precision: str = "fp64",
+    precision: str = "auto",
     progress: bool | None = None,
 ) -> Scores:
     """Compare the layers of two models on the same texts without storing an activation.

@@ -39,9 +39,9 @@ class ExtractionPlan:
         Size of the store, for the layers and dtype that were asked for (0 if the plan was made without a
         store in view).
     n_bytes_left
-        What of `n_bytes` is still to be written: less than all if the store was begun.
+        What of `n_bytes` this worker still has to write: less than all if there are others, or the store was begun.
     estimated_seconds
-        Time for the forward passes that are left, from one timed batch (None if none was timed).
+        Time for the forward passes that are left to this worker, from one timed batch (None if none was timed).
     """
 
     corpus: Corpus

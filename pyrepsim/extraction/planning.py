@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 from ..errors import OptionError, StoreError
 from ..models import Encoder, load_encoder
@@ -16,19 +16,31 @@ from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
 from ..store.planning import first_difference
 from ..store.rows import ROW_BYTES
 from .buffers import torch_dtype
+from .documents import Corpus
 from .layout import Batch
 from .limits import policy_for
+from .options import ExtractionOptions, showing
 from .plan import ExtractionPlan, freeze_plan
 from .record import store_record
 from .selection import Selector, choose_layers, largest
 from .sharing import check_same_plan, check_same_texts, shared_policy
 from .text import read_texts
+from .worker import Worker, find_worker
 
 _PROBE_TOKENS = 1024
 _SHORT_SECONDS = 0.25
 
 
-def plan_extraction(
+class Prepared(NamedTuple):
+    """What an extraction starts from."""
+
+    encoder: Encoder
+    plan: ExtractionPlan
+    widths: dict[str, int]
+    dtype: str
+
+
+def prepare(
     model: str | os.PathLike[str] | Encoder,
     texts: Any,
     *,
@@ -38,43 +50,73 @@ def plan_extraction(
     long: str = "error",
     max_length: int | None = None,
     batch_tokens: int = 4096,
-    same_plan_as: ActivationStore | ExtractionPlan | str | os.PathLike[str] | None = None,
+    same_plan_as: Any = None,
     revision: str | None = None,
     device: str = "auto",
+) -> Prepared:
+    """Load the model, read the texts and freeze their plan: a new one, or that of another extraction."""
+    torch_dtype(dtype)
+    if isinstance(model, Encoder):
+        if revision is not None:
+            raise OptionError(f"A revision is for loading: {model!r} is loaded already. Leave revision out.")
+        encoder = model
+    else:
+        encoder = load_encoder(model, revision=revision, device=device)
+    corpus = read_texts(texts)
+    asked = {"words": words, "long": long, "max_length": max_length, "batch_tokens": batch_tokens}
+    if same_plan_as is None:
+        plan = freeze_plan(encoder, corpus, policy_for(encoder, **asked))
+    else:
+        plan = _shared_plan(encoder, corpus, same_plan_as, asked)
+    return Prepared(encoder, plan, {layer: encoder.layers[layer] for layer in choose_layers(encoder, layers)}, dtype)
+
+
+def _shared_plan(encoder: Encoder, corpus: Corpus, same_plan_as: Any, asked: dict[str, Any]) -> ExtractionPlan:
+    if isinstance(same_plan_as, ExtractionPlan):
+        where, shared = "the plan", same_plan_as.record()
+    else:
+        store = same_plan_as if isinstance(same_plan_as, ActivationStore) else open_store(same_plan_as)
+        where, shared = str(store.path), store.plan
+    policy = shared_policy(shared, where, **asked)
+    check_same_texts(corpus, shared, where)
+    plan = freeze_plan(encoder, corpus, policy)
+    check_same_plan(plan, shared, encoder, where)
+    return plan
+
+
+@showing(prepare)
+def plan_extraction(
+    model: str | os.PathLike[str] | Encoder,
+    texts: Any,
+    *,
     out: str | os.PathLike[str] | None = None,
+    worker: str | Worker | None = None,
+    **options: Unpack[ExtractionOptions],
 ) -> ExtractionPlan:
     """What `extract` would do with these arguments: rows, tokens, bytes, and time by one timed batch.
 
-    If a store was begun at `out`, ``n_bytes_left`` and ``estimated_seconds`` are without the shards it holds already.
-    Nothing is written. Raises as `extract` does.
+    ``n_bytes_left`` and ``estimated_seconds`` are those of this worker's share, without the shards that a store begun
+    at `out` holds already. Nothing is written. Raises as `extract` does.
     """
-    torch_dtype(dtype)
-    encoder, plan = prepare(
-        model,
-        texts,
-        revision=revision,
-        device=device,
-        same_plan_as=same_plan_as,
-        words=words,
-        long=long,
-        max_length=max_length,
-        batch_tokens=batch_tokens,
-    )
-    widths = {layer: encoder.layers[layer] for layer in choose_layers(encoder, layers)}
+    share = find_worker(worker)
+    prepared = prepare(model, texts, **options)
+    encoder, plan, widths, dtype = prepared
     row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(widths.values())
     sizes = [n_rows * row_bytes + PAGE * (len(widths) + 1) for n_rows in plan.shard_rows]
-    left = range(plan.n_shards) if out is None else _missing(Path(out), encoder, plan, widths, dtype)
-    share = sum(plan.shard_rows[shard] for shard in left) / plan.n_rows
+    missing = range(plan.n_shards) if out is None else _missing(Path(out), prepared)
+    left = [shard for shard in missing if share.takes(shard)]
+    part = sum(plan.shard_rows[shard] for shard in left) / plan.n_rows
     return dataclasses.replace(
         plan,
         n_bytes=sum(sizes),
         n_bytes_left=sum(sizes[shard] for shard in left),
-        estimated_seconds=share * _estimate(encoder, plan, list(widths)) if left else 0.0,
+        estimated_seconds=part * _estimate(encoder, plan, list(widths)) if left else 0.0,
     )
 
 
-def _missing(out: Path, encoder: Encoder, plan: ExtractionPlan, widths: Mapping[str, int], dtype: str) -> Sequence[int]:
+def _missing(out: Path, prepared: Prepared) -> Sequence[int]:
     """The shards that the store at `out` lacks: all, if there is none. StoreError for a store of another plan."""
+    encoder, plan, widths, dtype = prepared
     shards = range(plan.n_shards)
     if not out.is_dir() or not files.exists(out, PLAN):
         return shards
@@ -88,41 +130,6 @@ def _missing(out: Path, encoder: Encoder, plan: ExtractionPlan, widths: Mapping[
             "that is there: overwrite=True, or --overwrite on the command line."
         )
     return [shard for shard in shards if not files.exists(out, journal_parts(shard))]
-
-
-def prepare(
-    model: str | os.PathLike[str] | Encoder,
-    texts: Any,
-    *,
-    revision: str | None,
-    device: str,
-    same_plan_as: Any,
-    words: str | None,
-    long: str,
-    max_length: int | None,
-    batch_tokens: int,
-) -> tuple[Encoder, ExtractionPlan]:
-    """Load the model, read the texts and freeze their plan: a new one, or that of another extraction."""
-    if isinstance(model, Encoder):
-        if revision is not None:
-            raise OptionError(f"A revision is for loading: {model!r} is loaded already. Leave revision out.")
-        encoder = model
-    else:
-        encoder = load_encoder(model, revision=revision, device=device)
-    corpus = read_texts(texts)
-    asked = {"words": words, "long": long, "max_length": max_length, "batch_tokens": batch_tokens}
-    if same_plan_as is None:
-        return encoder, freeze_plan(encoder, corpus, policy_for(encoder, **asked))
-    if isinstance(same_plan_as, ExtractionPlan):
-        where, shared = "the plan", same_plan_as.record()
-    else:
-        store = same_plan_as if isinstance(same_plan_as, ActivationStore) else open_store(same_plan_as)
-        where, shared = str(store.path), store.plan
-    policy = shared_policy(shared, where, **asked)
-    check_same_texts(corpus, shared, where)
-    plan = freeze_plan(encoder, corpus, policy)
-    check_same_plan(plan, shared, encoder, where)
-    return encoder, plan
 
 
 def _estimate(encoder: Encoder, plan: ExtractionPlan, layers: list[str]) -> float:

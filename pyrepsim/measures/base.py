@@ -1,4 +1,4 @@
-"""What a measure is: a frozen set of options, declared properties, and arithmetic on moments."""
+"""What a measure is: a frozen set of options, declared properties, and arithmetic on moments or on rows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ import difflib
 import math
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Flag, auto
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from ..errors import DegenerateError, NonFiniteError, OptionError
 from ..results import Score
 from ..stats.pair import Pair, Side
 
-__all__ = ["Invariance", "Measure", "MomentsSource", "all_measures", "parse_measure"]
+if TYPE_CHECKING:
+    from ..pairwise import PairwiseEngine
+
+__all__ = ["Invariance", "Measure", "MomentsSource", "Result", "all_measures", "parse_measure"]
+
+Result = tuple[float, Mapping[str, Any]]
+"""A value, and details worth keeping."""
 
 
 class Invariance(Flag):
@@ -50,8 +58,10 @@ class MomentsSource(Protocol):
 class Measure(ABC):
     """A function of two representations. Subclasses are frozen dataclasses whose fields are the options.
 
-    ``rows`` names the row transform whose moments the measure reads; ``needs_second_pass`` is true when the moments
-    of one pass do not suffice. ``symmetric``, ``range`` and the invariances per side are declarations that tests check.
+    ``reads`` says what of: ``"moments"`` (then `evaluate`) or ``"rows"`` (then `evaluate_rows`, or `evaluate_layers`
+    where many layers share work). ``rows`` names the row transform whose moments are read; ``needs_second_pass`` is
+    true when the moments of one pass do not suffice. ``symmetric``, ``range`` and the invariances per side are
+    declarations that tests check.
     """
 
     @property
@@ -66,6 +76,11 @@ class Measure(ABC):
     def __post_init__(self) -> None:
         for option in fields(self):
             object.__setattr__(self, option.name, _as_declared(self, option.name, str(option.type)))
+
+    @property
+    def reads(self) -> str:
+        """``"moments"``: one pass, memory independent of the number of rows; ``"rows"``: the rows of whole layers."""
+        return "moments"
 
     @property
     def rows(self) -> str:
@@ -84,25 +99,62 @@ class Measure(ABC):
     def invariant_y(self) -> Invariance:
         return self.invariant_x
 
-    @abstractmethod
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        """The value, and details worth keeping."""
+    def evaluate(self, pair: Pair) -> Result:  # noqa: ARG002
+        """The value from moments."""
+        raise OptionError(f"{self} is no function of moments: it reads the rows. Compare two arrays or two stores.")
+
+    def evaluate_rows(self, x: np.ndarray, y: np.ndarray, engine: PairwiseEngine) -> Result:
+        """The value from the rows themselves: (n, d_x) and (n, d_y) as stored, maybe read-only."""
+        return self.evaluate_layers([x, y], [(0, 1)], engine)[0]
+
+    def evaluate_layers(
+        self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
+    ) -> list[Result]:
+        """`evaluate_rows` of each pair of layers; overridden where a layer's work serves all its pairs.
+
+        ``layers`` may read a layer anew each time it is indexed: index once and let go. A measure of rows overrides
+        one of the two.
+        """
+        return [self.evaluate_rows(layers[i], layers[j], engine) for i, j in pairs]
+
+    def chosen_rows(self, n_rows: int, documents: np.ndarray | None) -> list[np.ndarray] | None:  # noqa: ARG002
+        """Row numbers, ascending, of each sample of rows to evaluate; None for one evaluation of all rows.
+
+        ``documents`` names each row's document; None where rows have none. All models and layers share the draws.
+        """
+        return None
+
+    def pooled(self, results: Sequence[Result]) -> Result:
+        """One result from those of the draws."""
+        if len(results) != 1:
+            raise OptionError(f"{self} has no rule to join {len(results)} draws. Use one.")
+        return results[0]
 
     def score(self, moments: MomentsSource) -> Score:
         """The score of the rows that ``moments`` has seen."""
+        if self.reads != "moments":
+            raise OptionError(f"{self} is no function of moments: it reads the rows. Use rs.compare.")
         pair = moments.pair(self.rows)
         for side in (pair.x, pair.y):
-            if pair.n_samples < 2:
-                raise DegenerateError(f"{self} needs at least two rows: got {pair.n_samples:g}. Pass more samples.")
-            if side.is_constant:
-                raise DegenerateError(
-                    f"{self} needs features that vary: every feature of {side.label} is constant over the "
-                    f"{pair.n_samples:g} rows. Check the layer and the row selection."
-                )
-        value, details = self.evaluate(pair)
+            self.check_side(pair.n_samples, side.is_constant, side.label)
+        return self.scored(self.evaluate(pair), int(pair.n_samples))
+
+    def check_side(self, n_samples: float, constant: bool, label: str) -> None:
+        """Raise DegenerateError where no measure is defined: fewer than two rows, or rows that are all equal."""
+        if n_samples < 2:
+            raise DegenerateError(f"{self} needs at least two rows: got {n_samples:g}. Pass more samples.")
+        if constant:
+            raise DegenerateError(
+                f"{self} needs features that vary: every feature of {label} is constant over the "
+                f"{n_samples:g} rows. Check the layer and the row selection."
+            )
+
+    def scored(self, result: Result, n_samples: int) -> Score:
+        """A result as a score, unless it is no number."""
+        value, details = result
         if not math.isfinite(value):
             raise NonFiniteError(f"{self} must be a number: got {value}. Rescale the representations to sizes near 1.")
-        return Score(value=float(value), measure=str(self), n_samples=int(pair.n_samples), details=details)
+        return Score(value=float(value), measure=str(self), n_samples=n_samples, details=details)
 
     def __str__(self) -> str:
         """The measure as one would write it, with the options that differ from their defaults."""
@@ -130,6 +182,8 @@ def _as_declared(measure: Measure, option: str, kind: str) -> Any:
         return None
     if kind.startswith("float") and isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
+    if kind == "float | str" and isinstance(value, str):
+        return value
     if kind.startswith("int") and isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     if (kind == "bool" and type(value) is bool) or (kind == "str" and isinstance(value, str)):

@@ -36,7 +36,7 @@ class LinearCKA(Measure):
 
     ``details``: hsic_xy, hsic_xx, hsic_yy.
 
-    References: Kornblith et al. (2019), arXiv:1905.00414, section 3; Song et al. (2012), JMLR 13, equation 4.
+    References: Kornblith et al. (2019), arXiv:1905.00414, section 3; Song et al. (2012), JMLR 13, equation 5.
     Equal to the RV coefficient, and to the whitened cosine of squared-Euclidean RDMs, when biased.
     """
 

@@ -8,18 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from ..stats.pair import Pair
+from ..stats.pair import Pair, Side
 from .base import Invariance, Measure
 
-__all__ = ["MaxCorrelation", "feature_correlations"]
+__all__ = ["MaxCorrelation", "constant_features", "feature_correlations"]
 
 
 def feature_correlations(pair: Pair) -> np.ndarray:
-    """|Pearson| of each varying feature of X with each varying feature of Y, (varying_x, varying_y)."""
+    """Pearson correlation of each varying feature of X with each varying feature of Y, (varying_x, varying_y)."""
     keep_x, keep_y = pair.x.varying, pair.y.varying
     sd_x = np.sqrt(np.diag(pair.x.scatter)[keep_x])
     sd_y = np.sqrt(np.diag(pair.y.scatter)[keep_y])
-    return np.abs(pair.cross[np.ix_(keep_x, keep_y)]) / np.outer(sd_x, sd_y)
+    return pair.cross[np.ix_(keep_x, keep_y)] / np.outer(sd_x, sd_y)
+
+
+def constant_features(side: Side) -> int:
+    """How many features have no correlation with anything."""
+    return int(np.count_nonzero(~side.varying))
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,12 @@ class MaxCorrelation(Measure):
         return Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        correlations = feature_correlations(pair)
+        correlations = np.abs(feature_correlations(pair))
         partner = np.argmax(correlations, axis=1)
         best = correlations[np.arange(len(partner)), partner]
         return float(np.mean(best)), {
             "best": best,
             "partner": np.flatnonzero(pair.y.varying)[partner],
-            "constant_features_x": int(np.count_nonzero(~pair.x.varying)),
-            "constant_features_y": int(np.count_nonzero(~pair.y.varying)),
+            "constant_features_x": constant_features(pair.x),
+            "constant_features_y": constant_features(pair.y),
         }

@@ -1,16 +1,20 @@
-"""Representational similarity analysis in closed form: RDMs of n (n - 1) / 2 entries compared without making one."""
+"""Representational similarity analysis: RDMs of n (n - 1) / 2 entries compared, in closed form where there is one."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..errors import DegenerateError, OptionError
+from ..pairwise import METRICS, RANK_COMPARATORS, PairSums, PairwiseEngine, pair_sums, rank_correlations
 from ..stats.pair import Pair
-from .base import RIGID, SIMILARITY, Invariance, Measure, at_least_rows, one_of
-from .cka import cosine_of
+from .base import AFFINE, SIMILARITY, Invariance, Measure, Result, at_least_rows, one_of
+from .rdm_moments import corr_cov, dot_products, pairs_of_rows, pearson_or_cosine, squared_distances
+from .rdm_moments import cosine_cov as closed_cosine_cov
+from .sampling import draw_rows
 
 __all__ = ["RSA"]
 
@@ -19,10 +23,25 @@ _ROWS = {
     "sqeuclidean": "raw",
     "cosine": "unit",
     "correlation": "unit_centred",
-    "mahalanobis": "whitened",
+    "sqmahalanobis": "whitened",
 }
-_LEAST_SPREAD = 1e-12
-"""Variance of an RDM over its mean square at which it counts as constant: rounding leaves about 1e-15."""
+"""Metrics with a closed form, and the rows whose moments it reads."""
+_CLOSED = ("pearson", "cosine", "cosine_cov", "corr_cov")
+_COMPARE = ("pearson", "spearman", "kendall", "tau-a", "rho-a", "cosine", "cosine_cov", "corr_cov", "euclidean")
+_FEATURES = Invariance.SCALING | Invariance.PERMUTATION
+_INVARIANT = {
+    "dot": _FEATURES | Invariance.ORTHOGONAL,
+    "cosine": _FEATURES | Invariance.ORTHOGONAL,
+    "angular": _FEATURES | Invariance.ORTHOGONAL,
+    "correlation": _FEATURES,
+    "sqeuclidean": SIMILARITY,
+    "euclidean": SIMILARITY,
+    "manhattan": _FEATURES | Invariance.TRANSLATION,
+    "chebyshev": _FEATURES | Invariance.TRANSLATION,
+    "mahalanobis": AFFINE,
+    "sqmahalanobis": AFFINE,
+}
+_WITHOUT_UNITS = ("cosine", "angular", "correlation", "mahalanobis", "sqmahalanobis")
 
 
 @dataclass(frozen=True)
@@ -30,40 +49,91 @@ class RSA(Measure):
     """Representational similarity analysis: agreement of two representational dissimilarity matrices (RDMs).
 
     The RDM of X holds a dissimilarity of rows i < j for all n (n - 1) / 2 pairs; the value compares it with that of Y.
-    Exact over all pairs, from moments: nothing n x n is made.
+    Nothing n x n is kept: either a closed form gives the value from moments of the rows, or the RDMs are made tile by
+    tile and reduced on the way.
 
-    metric : ``"cosine"`` (1 - cos), ``"correlation"`` (1 - Pearson across features), ``"sqeuclidean"``,
-        ``"mahalanobis"`` (squared, each side whitened by its own covariance: Walther et al. 2016, equation 4; needs a
-        second pass over the rows), or ``"dot"`` (x_i . x_j, a similarity).
-    compare : ``"pearson"``; ``"cosine"`` (uncentred); or ``"cosine_cov"``, the cosine whitened by the covariance that
-        the entries of an RDM have under independent noise (Diedrichsen et al. 2020): with squared-Euclidean distances
-        it equals linear CKA. Not defined for ``"dot"``, whose matrix has no zero diagonal.
+    metric : ``"cosine"`` (1 - cos), ``"correlation"`` (1 - Pearson across features), ``"angular"`` (arccos(cos) / pi),
+        ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"sqmahalanobis"`` (squared, each side
+        whitened by its own covariance: Walther et al. 2016, equation 4), ``"mahalanobis"`` (its root), or ``"dot"``
+        (x_i . x_j, a similarity).
+    compare : ``"pearson"``; ``"cosine"`` (uncentred); ``"spearman"``; ``"rho-a"`` (Spearman's expectation when ties are
+        broken at random); ``"kendall"`` (tau-b), ``"tau-a"``; ``"cosine_cov"``, the cosine whitened by the covariance
+        that the entries of an RDM have under independent noise (with squared-Euclidean distances: linear CKA);
+        ``"corr_cov"``, the same after each RDM's mean entry is taken off; or ``"euclidean"``, the distance
+        sqrt(sum (d - e)^2), 0 for equal RDMs. The whitened ones are not defined for ``"dot"``, whose matrix has no
+        zero diagonal.
+    method : ``"closed"``: from moments, one pass (sqmahalanobis: two), any number of rows; for the metrics dot,
+        sqeuclidean, cosine, correlation and sqmahalanobis with pearson, cosine, cosine_cov or corr_cov. ``"tiles"``:
+        over all pairs of rows, time n^2. ``"auto"``: closed where it exists.
+    sample : rows to draw, the same in all models and layers; None: all rows. draws : how many samples; the value is the
+        mean over them. seed : of the draws. per_document : the most rows of one document in a sample (stores only).
+        The paper's RSA is ``RSA(sample=5000, draws=5)``.
+    exact : for Spearman and rho-a of many rows: ranks from 2^24 bins rather than 2^16.
 
-    Pearson is in [-1, 1], the others in [0, 1] except "dot", [-1, 1]; symmetric. Cosine and dot see the origin: no
-    invariance to translation. Correlation sees the features: none to rotation.
+    Correlations are in [-1, 1]; cosine and cosine_cov of distances in [0, 1] (cosine_cov of chebyshev in [-1, 1]);
+    euclidean is at least 0. Symmetric. Cosine, angular and dot see the origin: no invariance to translation.
+    Correlation, manhattan and chebyshev see the features: none to rotation.
 
-    ``details``: metric, compare, method, n_pairs.
+    Ranks are exact up to 8192 rows, entries that agree to about the tiles' accuracy tied (20 bits in float32, 40 in
+    float64; precision="auto" takes float64 up to 2048 rows); beyond, entries are ranked by histograms.
+
+    ``details``: metric, compare, method, n_pairs; from tiles precision; from ranks ``ranks`` ("exact" or "histogram",
+    the latter with bins and ``bound``: how far the value can be from the exact one at most); of samples ``draws`` (a
+    value each) and ``spread`` (their standard deviation).
 
     References: Kriegeskorte et al. (2008), Frontiers in Systems Neuroscience 2:4; Diedrichsen et al. (2020),
-    arXiv:2007.02789, equations 16 and 21.
+    arXiv:2007.02789, equations 16 and 21; Schuett et al. (2023), eLife 12:e82566 (rho-a); sampling: Merchant et al.
+    (2020), section 5.
     """
 
     metric: str = "cosine"
     compare: str = "pearson"
+    method: str = "auto"
+    sample: int | None = None
+    draws: int = 1
+    seed: int = 0
+    per_document: int | None = None
+    exact: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of(self, "metric", tuple(_ROWS))
-        one_of(self, "compare", ("pearson", "cosine", "cosine_cov"))
-        if self.metric == "dot" and self.compare == "cosine_cov":
+        one_of(self, "metric", tuple(METRICS))
+        one_of(self, "compare", _COMPARE)
+        one_of(self, "method", ("auto", "closed", "tiles"))
+        if self.metric == "dot" and self.compare in ("cosine_cov", "corr_cov"):
             raise OptionError(
-                "RSA: cosine_cov is defined for dissimilarities with a zero diagonal: got metric='dot'. "
+                f"RSA: {self.compare} is defined for dissimilarities with a zero diagonal: got metric='dot'. "
                 "Use metric='sqeuclidean' for linear CKA, or compare='pearson'."
             )
+        if self.method == "closed" and not self._has_closed_form:
+            raise OptionError(
+                f"RSA: a closed form exists for the metrics {', '.join(_ROWS)} with {', '.join(_CLOSED)}: got "
+                f"metric={self.metric!r}, compare={self.compare!r}. Use method='tiles'."
+            )
+        for option, least in (("sample", 3), ("draws", 1), ("per_document", 1), ("seed", 0)):
+            value = getattr(self, option)
+            if value is not None and value < least:
+                raise OptionError(f"RSA: {option} must be a whole number >= {least}: got {value!r}.")
+        if self.sample is None and (self.draws, self.seed, self.per_document) != (1, 0, None):
+            raise OptionError("RSA: draws, seed and per_document are about samples: give sample=, or leave them out.")
+        if self.exact and self.compare not in ("spearman", "rho-a"):
+            raise OptionError(f"RSA: exact is about Spearman and rho-a: got compare={self.compare!r}. Leave it out.")
+
+    @property
+    def _has_closed_form(self) -> bool:
+        return self.metric in _ROWS and self.compare in _CLOSED
+
+    @property
+    def _closed(self) -> bool:
+        return self._has_closed_form and self.method != "tiles"
+
+    @property
+    def reads(self) -> str:
+        return "moments" if self._closed and self.sample is None else "rows"
 
     @property
     def rows(self) -> str:
-        return _ROWS[self.metric]
+        return _ROWS[self.metric] if self.reads == "moments" else "raw"
 
     @property
     def needs_second_pass(self) -> bool:
@@ -71,71 +141,76 @@ class RSA(Measure):
 
     @property
     def range(self) -> tuple[float, float]:
-        return (-1.0, 1.0) if self.compare == "pearson" or self.metric == "dot" else (0.0, 1.0)
+        if self.compare == "euclidean":
+            return (0.0, float("inf"))
+        # a distance of negative type has a positive semi-definite Gram matrix; the largest difference is none
+        positive = self.metric != "dot" if self.compare == "cosine" else self.metric != "chebyshev"
+        return (0.0, 1.0) if self.compare in ("cosine", "cosine_cov") and positive else (-1.0, 1.0)
 
     @property
     def invariant_x(self) -> Invariance:
-        base = Invariance.SCALING | Invariance.PERMUTATION
-        return {
-            "dot": base | Invariance.ORTHOGONAL,
-            "cosine": base | Invariance.ORTHOGONAL,
-            "correlation": base,
-            "sqeuclidean": SIMILARITY,
-            "mahalanobis": RIGID | Invariance.SCALING | Invariance.INVERTIBLE,
-        }[self.metric]
+        declared = _INVARIANT[self.metric]
+        if self.compare == "euclidean" and self.metric not in _WITHOUT_UNITS:
+            declared &= ~Invariance.SCALING
+        return declared
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         at_least_rows(self, pair.x, 3)
         n = pair.n_samples
         if self.compare == "cosine_cov":
-            value = cosine_of(self, pair.cross_sq, pair.x.norm_sq, pair.y.norm_sq)
+            value = closed_cosine_cov(self, pair)
+        elif self.compare == "corr_cov":
+            value = corr_cov(self, pair)
         else:
             sums = dot_products if self.metric == "dot" else squared_distances
-            both = (Pair.of_side(pair.x), Pair.of_side(pair.y))
-            value = self._cosine(*(sums(p, self.compare == "pearson") for p in (pair, *both)))
-        return value, {
-            "metric": self.metric,
-            "compare": self.compare,
-            "method": "closed",
-            "n_pairs": int(n * (n - 1) // 2),
+            value = pearson_or_cosine(self, pair, sums, self.compare == "pearson")
+        return value, self._about("closed", int(n * (n - 1) // 2))
+
+    def evaluate_layers(
+        self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
+    ) -> list[Result]:
+        if self._closed:
+            return [self.evaluate(pair) for pair in pairs_of_rows(layers, pairs, _ROWS[self.metric], engine)]
+        if self.compare in RANK_COMPARATORS:
+            engine = engine.for_ranks(len(layers[0]))
+        packed = engine.packed_layers(layers, self.metric)
+        n = packed[0].panels.n_rows
+        if n < 3:
+            raise DegenerateError(f"{self} needs at least 3 rows: got {n}. Pass more samples.")
+        about = {**self._about("tiles", n * (n - 1) // 2), "precision": engine.precision}
+        if self.compare in RANK_COMPARATORS:
+            found = rank_correlations(engine, packed, pairs, self.compare, exact=self.exact)
+            return [(value, {**about, **how}) for value, how in found]
+        sums = pair_sums(engine, packed, pairs, row_sums=self.compare in ("cosine_cov", "corr_cov"))
+        return [(self._from_sums(each), about) for each in sums]
+
+    def _from_sums(self, sums: PairSums) -> float:
+        if self.compare in ("pearson", "corr_cov"):
+            sums.refuse_constant(str(self))
+        formula = {
+            "pearson": sums.pearson,
+            "cosine": sums.cosine,
+            "cosine_cov": sums.centred,
+            "corr_cov": sums.corr_cov,
+            "euclidean": sums.euclidean,
         }
+        return formula[self.compare]()
 
-    def _cosine(self, xy: tuple[float, float], xx: tuple[float, float], yy: tuple[float, float]) -> float:
-        for (product, size), label in ((xx, "X"), (yy, "Y")):
-            if not product > _LEAST_SPREAD * size:
-                raise DegenerateError(
-                    f"{self}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
-                    "(whitened rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."
-                )
-        return xy[0] / math.sqrt(xx[0]) / math.sqrt(yy[0])
+    def chosen_rows(self, n_rows: int, documents: np.ndarray | None) -> list[np.ndarray] | None:
+        if self.sample is None:
+            return None
+        how = {"sample": self.sample, "draws": self.draws, "seed": self.seed, "per_document": self.per_document}
+        return draw_rows(n_rows, documents, **how)
 
+    def pooled(self, results: Sequence[Result]) -> Result:
+        if self.sample is None:
+            return super().pooled(results)
+        values = np.array([value for value, _ in results])
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        details = {**results[0][1], "draws": values, "spread": spread}
+        if "bound" in details:
+            details["bound"] = max(found["bound"] for _, found in results)
+        return float(np.mean(values)), details
 
-def squared_distances(pair: Pair, centred: bool) -> tuple[float, float]:
-    """(sum of products, size) over i < j of D = |x_i - x_j|^2 and E = |y_i - y_j|^2.
-
-    Centred: sum D E - (sum D)(sum E) / P over the P pairs; otherwise sum D E. With sum D = n tr S_xx and
-    sum D E = n q + tr S_xx tr S_yy + 2 |S_xy|^2, q = sum |x - m|^2 |y - m|^2, the means are taken out by algebra.
-    Distances of unit rows are 2 (1 - cos), exactly up to the square of the rounding of their norms.
-    """
-    n = pair.n_samples
-    totals = pair.x.total * pair.y.total
-    varying = n * pair.norm_products + 2 * pair.cross_sq
-    size = varying + 2 * totals
-    return (varying - 2 * totals / (n - 1) if centred else size), size
-
-
-def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
-    """The same for K = x_i . x_j and L = y_i . y_j, around the constants |m_x|^2 and |m_y|^2.
-
-    With g = m_x . (x - m_x) and h = m_y . (y - m_y), K - |m_x|^2 = g_i + g_j + (x_i - m_x) . (x_j - m_x).
-    """
-    n, x, y = pair.n_samples, pair.x, pair.y
-    pairs = n * (n - 1) / 2
-    total_k, total_l = -x.total / 2, -y.total / 2
-    gh = float(x.mean @ pair.cross @ y.mean)
-    diagonal = 4 * gh + 2 * float(x.mean @ pair.weighted_x) + 2 * float(y.mean @ pair.weighted_y)
-    diagonal += pair.norm_products + x.total * y.total / n
-    product = (2 * n * gh + pair.cross_sq - diagonal) / 2
-    mean_k, mean_l = float(x.mean @ x.mean), float(y.mean @ y.mean)
-    size = product + mean_k * total_l + mean_l * total_k + pairs * mean_k * mean_l
-    return (product - total_k * total_l / pairs if centred else size), size
+    def _about(self, method: str, n_pairs: int) -> Mapping[str, Any]:
+        return {"metric": self.metric, "compare": self.compare, "method": method, "n_pairs": n_pairs}

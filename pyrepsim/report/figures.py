@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,11 +18,14 @@ import numpy as np
 from ..errors import MissingExtraError, OptionError
 from ..outputs import replacing
 from ..results import Scores
+from .fonts import fonts_present
 from .tables import caption, format_value, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+log = logging.getLogger("pyrepsim.report")
 
 __all__ = ["heat_maps", "layer_curves", "plot", "save", "to_svg"]
 
@@ -137,8 +142,10 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         endings = ", ".join(sorted(formats))
         raise OptionError(f"A figure's file name must end in one of {endings}: got {path.name!r}.")
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with _style(), _quiet(), replacing(path) as temporary:
+    with _style(), _quiet() as unheard, fonts_present(figure, suffix), replacing(path) as temporary:
         figure.savefig(temporary, format=suffix, dpi=200, metadata=dated.get(suffix))
+    if unheard and suffix != "svg":
+        log.warning("%s: no font here has some of its letters. In .svg, text takes the reader's fonts.", path)
     return path
 
 
@@ -270,8 +277,14 @@ def _style(**changes: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No warning for letters that matplotlib's own font lacks: text in SVG takes the reader's fonts."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
-        yield
+def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """No warning for letters that the font lacks, but a list of them; other warnings are passed on."""
+    missing: list[warnings.WarningMessage] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield missing
+    for warning in caught:
+        if re.search(r"Glyph .* missing from", str(warning.message)):
+            missing.append(warning)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -9,9 +9,7 @@ from numbers import Integral
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
-from ..arrays import check_paired, rows_view
+from ..arrays import check_paired
 from ..backends import default_threads, get_backend
 from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError
 from .pair import Pair, Side, pair_of, side_of
@@ -65,6 +63,8 @@ class MomentsSet:
         self.precision = precision
         self.n_threads = int(n_threads or default_threads())
         self.labels = tuple(labels) if labels is not None else tuple(f"array {i}" for i in range(len(self.widths)))
+        if len(self.labels) != len(self.widths):
+            raise OptionError(f"labels must name each of the {len(self.widths)} sides: got {self.labels}.")
         self._backend = get_backend(backend)
         self._live = self._new_live()
         self._merged: dict[str, State] = {}
@@ -93,24 +93,27 @@ class MomentsSet:
         """
         self.add(self.checked(chunk))
 
-    def checked(self, chunk: Sequence[Any]) -> list[np.ndarray]:
-        """The arrays of a chunk as views that `add` may take, or the error that `update` would raise."""
+    def checked(self, chunk: Sequence[Any]) -> list[Any]:
+        """The arrays of a chunk as rows that `add` may take, or the error that `update` would raise."""
         if len(chunk) != len(self.widths):
             raise ShapeError(
                 f"a chunk must hold {len(self.widths)} arrays, one for each representation: got {len(chunk)}."
             )
-        views = [rows_view(array, label) for array, label in zip(chunk, self.labels, strict=True)]
+        gate = self._backend.rows_view
+        views = [gate(array, label) for array, label in zip(chunk, self.labels, strict=True)]
         for view, width, label in zip(views, self.widths, self.labels, strict=True):
             if view.shape != (views[0].shape[0], width):
                 raise ShapeError(
                     f"{label} must have shape ({views[0].shape[0]}, {width}), the rows of {self.labels[0]} "
                     f"and the width declared: got {view.shape}."
                 )
+        views = self._backend.stage(views)
+        for view, label in zip(views, self.labels, strict=True):
             self._refuse_bad_rows(view, label)
         return views
 
-    def add(self, views: Sequence[np.ndarray]) -> None:
-        """Add arrays that `checked` has passed."""
+    def add(self, views: Sequence[Any]) -> None:
+        """Add rows that `checked` has passed."""
         with self._alone():
             self._refuse_if_torn()
             self._forget()
@@ -143,6 +146,8 @@ class MomentsSet:
 
     def pair_at(self, k: int, rows: str = "raw") -> Pair:
         """Moments of the k-th pair."""
+        if not 0 <= k < len(self.pairs):
+            raise OptionError(f"k must be one of the {len(self.pairs)} pairs, from 0: got {k!r}.")
         i, j = self.pairs[k]
         return pair_of(self.state(rows), k, self.side(i, rows), self.side(j, rows))
 
@@ -182,7 +187,12 @@ class MomentsSet:
                 raise StoreError(f"{path}: all row transforms must have seen the same rows: got {parts}.")
         fresh = self._new_live()
         for kind, sums in live.items():
-            fresh[kind].set_state(sums)
+            # backends hold back more or fewer rows until they make a block: these go in again as rows
+            pending = sums["pending"]
+            whole = sums["n_samples"] - len(pending[0])
+            fresh[kind].set_state({**sums, "n_samples": whole, "pending": [rows[:0] for rows in pending]})
+            if len(pending[0]):
+                fresh[kind].update(pending, self.n_threads)
         with self._alone():
             self._live, self._merged, self._torn = fresh, merged, False
             self._forget()
@@ -217,7 +227,7 @@ class MomentsSet:
                 "rows. Start again, or restore the last file that save(...) wrote."
             )
 
-    def _refuse_bad_rows(self, view: np.ndarray, label: str) -> None:
+    def _refuse_bad_rows(self, view: Any, label: str) -> None:
         bad = self._backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
@@ -276,7 +286,7 @@ class PairedMoments(MomentsSet):
 
     def update(self, x: Any, y: Any) -> None:  # type: ignore[override]
         """Add rows (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""
-        super().update(check_paired(x, y))
+        super().update(check_paired(x, y, self._backend.rows_view))
 
     def pair(self, rows: str = "raw") -> Pair:
         """What a measure reads."""

@@ -161,10 +161,11 @@ def side_of(state: State, s: int, label: str) -> Side:
     low, high = _RANGE[state.precision]
     size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
     if not (low <= size <= high or size == 0):
+        fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
+        remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
         raise NonFiniteError(
             f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in {state.precision}: "
-            f"those of {label} have root mean square {size:.3g} around their mean. "
-            "Rescale them, or use precision='fp64'."
+            f"those of {label} {fact}. {remedy}"
         )
     norm_spread, weighted = _norms(state, s, s, state.products[s], e, e)
     return Side(

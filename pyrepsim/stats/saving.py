@@ -16,6 +16,7 @@ __all__ = ["read_header", "read_sums", "write_moments"]
 
 _FORMAT = "pyrepsim moments 1"
 _BLOCK_ROWS = 256
+"""The rows of every backend's sums are a multiple of this; those beyond are kept as rows."""
 
 
 def write_moments(
@@ -65,18 +66,29 @@ def read_sums(path: str | os.PathLike[str], header: Mapping[str, Any], name: str
     try:
         n_samples = header["n_samples"][name]
         n_samples = _whole(n_samples) if live else float(n_samples)
-        pending = n_samples % _BLOCK_ROWS if live else 0
         shapes = {
             "shift": [(d,) for d in widths],
             "products": [(d, d) for d in widths],
             "cross": [(widths[i], widths[j]) for i, j in header["pairs"]],
             "weighted": [(1 + sides, d) for d in widths],
-            "pending": [(pending, d) for d in widths] if live else [],
         }
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            norms = _checked(arrays[f"{name}/norms"], (1 + sides, sides))
+            pending = len(arrays[f"{name}/pending/0"]) if live else 0
+            if live and (pending > n_samples or (n_samples - pending) % _BLOCK_ROWS):
+                raise ValueError(f"{pending} of {n_samples} rows not yet in the sums")
+            shapes["pending"] = [(pending, d) for d in widths] if live else []
+            # NaN marks sums over sides that are no pair, after a merge; what is needed is a number
+            needed = np.ones((1 + sides, sides), bool)
+            if not live:
+                needed[1:] = np.eye(sides, dtype=bool)
+                for i, j in header["pairs"]:
+                    needed[1 + i, j] = needed[1 + j, i] = True
+            norms = _checked(arrays[f"{name}/norms"], needed.shape, needed)
             sums = {
-                key: [_checked(arrays[f"{name}/{key}/{i}"], shape) for i, shape in enumerate(wanted)]
+                key: [
+                    _checked(arrays[f"{name}/{key}/{i}"], shape, needed[:, i] if key == "weighted" else ...)
+                    for i, shape in enumerate(wanted)
+                ]
                 for key, wanted in shapes.items()
             }
     except Exception as error:  # on damaged files np.load raises whatever its parsers stumble over
@@ -90,12 +102,11 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _checked(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _checked(array: np.ndarray, shape: tuple[int, ...], needed: Any) -> np.ndarray:
     if array.shape != shape or array.dtype != np.float64:
         raise ValueError(f"{array.dtype} {array.shape} instead of float64 {shape}")
-    # NaN marks sums of sides that are no pair, after a merge: there, and nowhere else, in `norms` and `weighted`
-    if np.isinf(array).any():
-        raise ValueError("an infinite sum")
+    if np.isinf(array).any() or np.isnan(array[needed]).any():
+        raise ValueError("a sum that is no number")
     return array
 
 

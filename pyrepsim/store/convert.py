@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator
 
 import numpy as np
 
+from ..backends import get_backend
 from ..errors import NonFiniteError
 
 SHIFT_ROWS = 4096
 """Rows behind the recorded shift: enough for a provisional mean, too few to cost anything."""
 
 _BLOCK_VALUES = 1 << 18
-_WORDS = {2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}
 
 
 class DoesNotFit(Exception):
@@ -34,25 +35,24 @@ class Converter:
         self.absmax = 0.0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Blocks of whole rows; NonFiniteError names the first NaN or infinity, DoesNotFit is for us."""
+        """Blocks of whole rows, each to be used up before the next.
+
+        NonFiniteError names the first NaN or infinity, DoesNotFit is for us.
+        """
+        narrow = get_backend().narrow
         n_rows, width = self._array.shape
         step = max(1, _BLOCK_VALUES // width)
+        room = None if self._array.dtype == self._dtype else np.empty((min(step, n_rows), width), dtype=self._dtype)
         for start in range(0, n_rows, step):
             source = np.ascontiguousarray(self._array[start : start + step])
-            top = largest(source)
-            if not np.isfinite(top):
+            out = None if room is None else room[: len(source)]
+            given, stored = narrow(source, out, self._sum, max(0, SHIFT_ROWS - start))
+            if not math.isfinite(given):
                 self._blame(source, start)
-            with np.errstate(over="ignore", under="ignore"):
-                block = source.astype(self._dtype, copy=False)
-            if block is not source:
-                top = largest(block)
-                if not np.isfinite(top):
-                    raise DoesNotFit
-            self.absmax = max(self.absmax, top)
-            if start < SHIFT_ROWS:
-                with np.errstate(over="ignore"):
-                    self._sum += block[: SHIFT_ROWS - start].astype(np.float64).sum(axis=0)
-            yield block
+            if not math.isfinite(stored):
+                raise DoesNotFit
+            self.absmax = max(self.absmax, stored)
+            yield source if out is None else out
 
     def shift(self) -> str:
         mean = self._sum / max(1, min(SHIFT_ROWS, len(self._array)))
@@ -65,16 +65,3 @@ class Converter:
             f"Activations must be finite: {self._where}, row {start + row}, feature {column} is "
             f"{float(source[row, column])}. If the model runs in half precision, try bfloat16 or float32."
         )
-
-
-def largest(block: np.ndarray) -> float:
-    """The largest magnitude in a contiguous block; infinite or NaN if there is such a value.
-
-    IEEE magnitudes are ordered like the integers with the same bits, which NumPy compares far faster than
-    halves; NaN comes last.
-    """
-    if not block.size:
-        return 0.0
-    word = _WORDS[block.dtype.itemsize]
-    bits = (block.view(word) & word.type(np.iinfo(word).max >> 1)).max()
-    return float(np.asarray(bits, dtype=word).reshape(1).view(block.dtype)[0])

@@ -78,6 +78,7 @@ def test_a_dry_run_of_a_store_that_was_begun_says_what_is_left(
     half = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
     total = whole.partition(" to write")[0]
     assert f" of {total} to write, 100 B free" in half
+    assert f"0 B of {total} to write" in run("extract", model, text, "--out", "s", "--dry-run", "--worker", "0/2").out
     assert run("extract", model, text, "--out", "s").status == 0
     done = run("extract", model, text, "--out", "s", "--dry-run")
     assert done.status == 0, "there is room for nothing more"

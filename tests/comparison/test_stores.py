@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyrepsim as rs
 from pyrepsim.errors import LayerError, NonFiniteError, OptionError, RowMismatchError, ShapeError, StoreError
@@ -74,7 +75,7 @@ def test_which_tokens(stores):
 
 def test_a_second_pass_where_a_measure_needs_one(stores):
     base, tuned = stores
-    measure = rs.RSA(metric="mahalanobis")
+    measure = rs.RSA(metric="sqmahalanobis")
     score = rs.compare(base, tuned, measure)[1]
     assert score.value == pytest.approx(
         rs.compare(content(base, "layer.0"), content(tuned, "layer.0"), measure).value, rel=1e-12
@@ -92,7 +93,7 @@ def test_a_stream_gives_the_same_scores(stores):
     assert stream.n_samples == 2700
     assert [s.value for s in stream.scores()] == [s.value for s in rs.compare(base, tuned, MEASURES, layers="all")]
     with pytest.raises(OptionError, match="second pass"):
-        rs.StreamingComparison(widths, widths, rs.RSA(metric="mahalanobis"))
+        rs.StreamingComparison(widths, widths, rs.RSA(metric="sqmahalanobis"))
 
 
 def test_a_refused_chunk_leaves_a_stream_as_it_was(stores):
@@ -186,3 +187,18 @@ def test_a_killed_comparison_goes_on_to_the_same_bits(stores, tmp_path, killed_a
     (tmp_path / "c" / "group-00000.npz").write_bytes(b"PK\x03\x04 torn")
     with pytest.raises(StoreError, match="Delete this file"):
         rs.compare(base, tuned, measures, checkpoint=tmp_path / "c")
+
+
+def test_the_algebra_runs_on_one_blas_thread(stores, monkeypatch):
+    found = []
+    evaluate = rs.SVCCA.evaluate
+
+    def watched(self, pair):
+        found.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return evaluate(self, pair)
+
+    monkeypatch.setattr(rs.SVCCA, "evaluate", watched)
+    with threadpool_limits(2, user_api="blas"):
+        rs.compare(*stores, rs.SVCCA())
+    assert found
+    assert set(found) == {1}

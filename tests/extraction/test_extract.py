@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ import torch
 import pyrepsim
 from pyrepsim.errors import LayerError, NonFiniteError, OptionError, StoreError
 from pyrepsim.extraction import extract, plan_extraction, read_texts
+from pyrepsim.extraction.options import ExtractionOptions
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.store import StoreWriter, open_store, verify
 
@@ -237,6 +239,29 @@ def test_a_plan_knows_what_of_it_is_done(base: Encoder, tmp_path: Path):
     extract(base, TEXTS, out)
     done = plan_extraction(base, TEXTS, out=out)
     assert (done.n_bytes_left, done.estimated_seconds) == (0, 0.0)
+
+
+@pytest.mark.usefixtures("small_shards")
+def test_a_plan_counts_the_share_of_its_worker(base: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    whole = plan_extraction(base, TEXTS)
+    shares = [plan_extraction(base, TEXTS, worker=f"{index}/3") for index in range(3)]
+    assert all(0 < share.n_bytes_left < 0.6 * whole.n_bytes for share in shares)
+    assert sum(share.n_bytes_left for share in shares) == whole.n_bytes == shares[0].n_bytes
+    extract(base, TEXTS, tmp_path / "s", worker="0/3")
+    assert plan_extraction(base, TEXTS, worker="0/3", out=tmp_path / "s").estimated_seconds == 0.0
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert plan_extraction(base, TEXTS, out=tmp_path / "s").n_bytes_left == shares[1].n_bytes_left
+
+
+def test_options_are_named_in_the_signature_and_no_others_are_taken(base: Encoder):
+    for function in (extract, plan_extraction):
+        shown = inspect.signature(function).parameters
+        assert shown["dtype"].default == "float16"
+        assert not ExtractionOptions.__annotations__.keys() - shown.keys()
+        assert all(shown[name].kind is inspect.Parameter.KEYWORD_ONLY for name in ExtractionOptions.__annotations__)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'dtyp'"):
+        plan_extraction(base, TEXTS, dtyp="float32")  # pyright: ignore[reportCallIssue]
 
 
 def test_progress_is_shown_on_request_and_quiet_otherwise(

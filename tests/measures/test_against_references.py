@@ -44,10 +44,8 @@ MEASURES = {
     GULP(): lambda X, Y: ref.gulp(X, Y, 1e-2),
     MaxCorrelation(): ref.max_correlation,
     **{
-        RSA(metric=metric, compare=compare_): (
-            lambda X, Y, m="sqmahalanobis" if metric == "mahalanobis" else metric, c=compare_: ref.rsa(X, Y, m, c)
-        )
-        for metric in ("dot", "cosine", "correlation", "sqeuclidean", "mahalanobis")
+        RSA(metric=metric, compare=compare_): (lambda X, Y, m=metric, c=compare_: ref.rsa(X, Y, m, c))
+        for metric in ("dot", "cosine", "correlation", "sqeuclidean", "sqmahalanobis")
         for compare_ in ("pearson", "cosine", "cosine_cov")
         if (metric, compare_) != ("dot", "cosine_cov")
     },
@@ -68,7 +66,7 @@ def test_value(measure, name, backend):
             return  # one number has no correlation across features
         # whitened rows with n <= d are all equally far apart: nothing to correlate
         assert "must differ" in str(error)
-        assert measure == RSA(metric="mahalanobis")
+        assert measure == RSA(metric="sqmahalanobis")
         assert min(ref.rdm_spread(case.X, "sqmahalanobis"), ref.rdm_spread(case.Y, "sqmahalanobis")) < 1e-9
         return
     expected = MEASURES[measure](case.X, case.Y)

@@ -5,20 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyrepsim import compare
+import pyrepsim
 from pyrepsim.measures import (
     CCA,
+    CKNNA,
     GULP,
     PWCCA,
     RSA,
     RV2,
     SVCCA,
+    Concentricity,
+    CycleKNN,
+    DistanceCorrelation,
+    EigenspaceOverlap,
     Invariance,
+    JaccardKNN,
+    KernelCKA,
     LinearCKA,
     LinearPredictivity,
+    Magnitude,
+    Matching,
     MaxCorrelation,
+    MetricSpaceMagnitude,
+    MutualKNN,
     Procrustes,
+    RankSimilarity,
+    SecondOrderCosine,
     ShapeMetric,
+    Uniformity,
     all_measures,
     parse_measure,
 )
@@ -42,11 +56,48 @@ MEASURES = [
     ShapeMetric(),
     ShapeMetric(alpha=0.5),
     ShapeMetric(alpha=0.0),
-    *(RSA(metric=metric) for metric in ("dot", "cosine", "correlation", "sqeuclidean", "mahalanobis")),
+    *(RSA(metric=metric) for metric in ("dot", "cosine", "correlation", "sqeuclidean", "sqmahalanobis")),
     RSA(compare="cosine"),
     RSA(compare="cosine_cov"),
     RSA(metric="sqeuclidean", compare="cosine_cov"),
+    EigenspaceOverlap(),
+    EigenspaceOverlap(centred=True),
+    Matching(),
+    Matching(kind="soft", signed=False),
+    *(MutualKNN(k=15, metric=m) for m in ("cosine", "correlation", "euclidean", "manhattan", "chebyshev", "dot")),
+    JaccardKNN(),
+    RankSimilarity(metric="euclidean"),
+    CycleKNN(),
+    CKNNA(),
+    CKNNA(metric="dot"),
+    SecondOrderCosine(),
+    Concentricity(),
+    Magnitude(),
+    MetricSpaceMagnitude(),
+    MetricSpaceMagnitude(t=0.5, relative=False),
+    Uniformity(),
+    Uniformity(t=0.1, unit=False),
+    RSA(metric="sqeuclidean", compare="corr_cov"),
+    RSA(metric="cosine", method="tiles"),
+    *(RSA(metric=metric) for metric in ("euclidean", "angular", "manhattan", "chebyshev", "mahalanobis")),
+    *(RSA(metric="manhattan", compare=how) for how in ("spearman", "kendall", "tau-a", "rho-a", "cosine")),
+    *(RSA(metric="euclidean", compare=how) for how in ("cosine_cov", "corr_cov", "euclidean")),
+    RSA(metric="angular", compare="euclidean"),
+    RSA(metric="chebyshev", compare="cosine_cov"),
+    RSA(metric="dot", compare="spearman"),
+    RSA(metric="correlation", sample=120, draws=2),
+    RSA(metric="sqmahalanobis", sample=150, seed=3),
+    KernelCKA(),
+    KernelCKA(fraction=0.5, debiased=True),
+    KernelCKA(bandwidth=4.0),
+    DistanceCorrelation(),
+    DistanceCorrelation(debiased=True),
 ]
+
+
+def compare(X, Y, measure):
+    """In float64 throughout: the tolerances below are about declarations, not about tiles."""
+    return pyrepsim.compare(X, Y, measure, precision="fp64")
 
 
 def _maps(d: int) -> dict[Invariance, object]:
@@ -114,6 +165,12 @@ def test_identical_inputs_score_what_theory_says(measure, pair):
         assert abs(value) <= 1e-7  # an angle near zero keeps half the digits of its cosine
     elif isinstance(measure, GULP):
         assert abs(value) <= 1e-10
+    elif isinstance(measure, Concentricity | Magnitude | MetricSpaceMagnitude | Uniformity):
+        assert value == 0.0  # differences
+    elif isinstance(measure, CycleKNN):
+        assert 0.5 < value < 1.0  # the way back is not the way there
+    elif isinstance(measure, RSA) and measure.compare == "euclidean":
+        assert value == 0.0
     elif isinstance(measure, LinearCKA | RV2):
         assert value == 1.0
     elif measure == CCA(ridge=0.1):

@@ -112,7 +112,7 @@ def test_constant_features_are_left_out_and_counted(rng):
 
 def test_a_whitened_rdm_without_variety_is_refused(rng):
     with pytest.raises(DegenerateError, match="must differ"):
-        compare(rng.standard_normal((10, 12)), rng.standard_normal((10, 12)), RSA(metric="mahalanobis"))
+        compare(rng.standard_normal((10, 12)), rng.standard_normal((10, 12)), RSA(metric="sqmahalanobis"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from matplotlib.text import Text
 
 from pyrepsim.errors import OptionError, StoreError
 from pyrepsim.measures import SVCCA
-from pyrepsim.report.figures import to_svg
+from pyrepsim.report.figures import save, to_svg
 from pyrepsim.results import Score, Scores
 
 
@@ -168,6 +168,23 @@ def test_letters_that_the_font_lacks_are_no_warning(make_scores, tmp_path: Path,
     scores = make_scores(2, model_x="模型", model_y="模型二")
     assert scores.plot(tmp_path / name).axes
     assert "模型二" in texts(scores.plot())
+
+
+def test_letters_come_from_the_fonts_that_are_there(make_scores, tmp_path: Path, monkeypatch, caplog):
+    """No East Asian font is sure to be on a machine: one of matplotlib's own plays its part, for letters it has."""
+    scores = make_scores(2, model_x="模型", model_y="\N{MATHEMATICAL DOUBLE-STRUCK SMALL A}")
+    monkeypatch.setattr("pyrepsim.report.fonts._EAST_ASIAN", ())
+    scores.plot(tmp_path / "lacking.png")
+    assert "In .svg, text takes the reader's fonts" in caplog.text
+    caplog.clear()
+    scores.plot(tmp_path / "lacking.svg")
+    assert not caplog.text
+    monkeypatch.setattr("pyrepsim.report.fonts._EAST_ASIAN", ("STIXGeneral", "no such font"))
+    figure = scores.plot(tmp_path / "plain.svg")
+    save(figure, tmp_path / "with.png")
+    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "lacking.png").read_bytes()
+    assert (tmp_path / "plain.svg").read_bytes() == (tmp_path / "lacking.svg").read_bytes()
+    assert all(text.get_fontfamily() == ["sans-serif"] for text in figure.findobj(Text))
 
 
 def test_a_figure_that_cannot_be_written_is_said(make_scores, tmp_path: Path):

@@ -7,6 +7,7 @@ import pytest
 
 from pyrepsim import _core
 from pyrepsim.stats import MomentsSet, PairedMoments
+from tests.helpers.backends import CUDA, EMULATED
 from tests.helpers.data import cast
 
 N, D_X, D_Y = 1237, 50, 97
@@ -20,6 +21,11 @@ def data(request):
     return cast(X, request.param), cast(Y, request.param)
 
 
+def rows_for(backend: str, data):
+    """Fewer rows, but several of its blocks, for the emulated GPU."""
+    return [side[:700] for side in data] if backend == EMULATED else data
+
+
 def bits(moments: MomentsSet) -> bytes:
     parts = []
     for rows in moments.rows:
@@ -28,8 +34,10 @@ def bits(moments: MomentsSet) -> bytes:
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
-def summed(x, y, *, chunk=N, n_threads=1, rows=("raw", "unit", "unit_centred"), precision="fp64") -> PairedMoments:
-    moments = PairedMoments(D_X, D_Y, rows=rows, n_threads=n_threads, precision=precision, backend="cpu")
+def summed(
+    x, y, *, chunk=N, n_threads=1, rows=("raw", "unit", "unit_centred"), precision="fp64", backend="cpu"
+) -> PairedMoments:
+    moments = PairedMoments(D_X, D_Y, rows=rows, n_threads=n_threads, precision=precision, backend=backend)
     for start in range(0, len(x), chunk):
         moments.update(x[start : start + chunk], y[start : start + chunk])
     return moments
@@ -43,6 +51,15 @@ def test_chunk_size_and_n_threads(data, chunk, n_threads, precision):
     assert bits(summed(*data, chunk=chunk, n_threads=n_threads, precision=precision)) == bits(one)
 
 
+@pytest.mark.parametrize("backend", CUDA)
+@pytest.mark.parametrize("precision", ["fp64", "fp32"])
+@pytest.mark.parametrize("chunk", [7, 300])
+def test_chunk_size_on_a_gpu(data, chunk, precision, backend):
+    x, y = rows_for(backend, data)
+    one = summed(x, y, precision=precision, backend=backend)
+    assert bits(summed(x, y, chunk=chunk, precision=precision, backend=backend)) == bits(one)
+
+
 def test_bits_tell_one_changed_entry(data):
     x, y = data
     changed = x.copy()
@@ -50,39 +67,51 @@ def test_bits_tell_one_changed_entry(data):
     assert bits(summed(changed, y)) != bits(summed(x, y))
 
 
-def test_memory_layout(data, tmp_path):
-    x, y = data
-    expected = bits(summed(x, y))
-    wide = np.zeros((N, 2 * D_X), dtype=x.dtype)
+def test_a_shift_that_is_no_float32():
+    """Means of 2^24 sd: the grid of the shift is finer than float32 there, so rows are not shifted in float32."""
+    rng = np.random.default_rng(2)
+    x, y = (np.float32(2.0**24 + rng.integers(-3, 4, (N, d))) for d in (D_X, D_Y))
+    one = summed(x, y, precision="fp32")
+    assert any(np.any(c != np.float32(c)) for c in one.state("raw").shift)
+    assert bits(summed(x, y, chunk=7, precision="fp32")) == bits(one)
+
+
+@pytest.mark.parametrize("backend", ["cpu", *CUDA])
+def test_memory_layout(data, tmp_path, backend):
+    x, y = rows_for(backend, data)
+    expected = bits(summed(x, y, backend=backend))
+    wide = np.zeros((len(x), 2 * D_X), dtype=x.dtype)
     wide[:, ::2] = x
     backwards = x[::-1].copy()[::-1]
     for layout in (np.asfortranarray(x), wide[:, ::2], backwards):
-        assert bits(summed(layout, y, chunk=300)) == expected
+        assert bits(summed(layout, y, chunk=300, backend=backend)) == expected
     path = tmp_path / "x.bin"
     x.tofile(path)
     read_only = np.memmap(path, dtype=x.dtype, mode="r", shape=x.shape)
-    assert bits(summed(read_only, y)) == expected
+    assert bits(summed(read_only, y, backend=backend)) == expected
     unaligned = np.frombuffer(b"\0" + x.tobytes(), dtype=np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    assert bits(summed(unaligned, y)) == expected
+    assert bits(summed(unaligned, y, backend=backend)) == expected
 
 
-def test_reading_in_the_middle_changes_nothing(data):
-    x, y = data
-    moments = PairedMoments(D_X, D_Y, backend="cpu")
-    for start in range(0, N, 100):
+@pytest.mark.parametrize("backend", ["cpu", *CUDA])
+def test_reading_in_the_middle_changes_nothing(data, backend):
+    x, y = rows_for(backend, data)
+    moments = PairedMoments(D_X, D_Y, backend=backend)
+    for start in range(0, len(x), 100):
         moments.update(x[start : start + 100], y[start : start + 100])
         moments.pair()
-    assert bits(moments) == bits(summed(x, y, rows=("raw",)))
+    assert bits(moments) == bits(summed(x, y, rows=("raw",), backend=backend))
 
 
-@pytest.mark.parametrize("cut", [1, 255, 256, 700])
-def test_save_and_load(data, cut, tmp_path):
-    x, y = data
-    first = summed(x[:cut], y[:cut])
+@pytest.mark.parametrize("backend", ["cpu", *CUDA])
+@pytest.mark.parametrize("cut", [1, 256, 600])
+def test_save_and_load(data, cut, tmp_path, backend):
+    x, y = rows_for(backend, data)
+    first = summed(x[:cut], y[:cut], backend=backend)
     first.save(tmp_path / "moments.npz")
-    again = PairedMoments.load(tmp_path / "moments.npz", backend="cpu")
+    again = PairedMoments.load(tmp_path / "moments.npz", backend=backend)
     again.update(x[cut:], y[cut:])
-    assert bits(again) == bits(summed(x, y))
+    assert bits(again) == bits(summed(x, y, backend=backend))
 
 
 def test_sides_do_not_depend_on_their_company(data):
@@ -99,8 +128,18 @@ def test_sides_do_not_depend_on_their_company(data):
 @pytest.mark.parametrize("isa", _core.available_isas())
 def test_every_instruction_set_is_as_good_as_plain_numpy(data, isa, precision, monkeypatch):
     monkeypatch.setenv("PYREPSIM_ISA", isa)
+    check_accuracy(data, precision, "cpu")
+
+
+@pytest.mark.parametrize("precision", ["fp64", "fp32"])
+@pytest.mark.parametrize("backend", CUDA)
+def test_a_gpu_is_as_good_as_plain_numpy(data, precision, backend):
+    check_accuracy(data, precision, backend)
+
+
+def check_accuracy(data, precision: str, backend: str) -> None:
     x, y = data
-    ours = summed(x, y, precision=precision).pair()
+    ours = summed(x, y, precision=precision, backend=backend).pair()
     single = np.float32 if precision == "fp32" else np.float64
     exact_x, exact_y = (a.astype(np.longdouble) - a.astype(np.longdouble).mean(axis=0) for a in (x, y))
     exact = (exact_x.T @ exact_y).astype(np.float64)

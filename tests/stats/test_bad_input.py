@@ -9,10 +9,11 @@ from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError, StateError
 from pyrepsim.measures import CCA, RSA, SVCCA, LinearCKA, parse_measure
 from pyrepsim.stats import MomentsSet, PairedMoments
+from tests.helpers.backends import EVERY
 from tests.helpers.data import cast
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nonfinite_entries(rng, dtype, bad, backend):
@@ -40,7 +41,7 @@ def test_the_largest_finite_numbers_are_finite():
         assert moments.n_samples == 4
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize(("rows", "bad"), [("unit", 0.0), ("unit", -0.0), ("unit_centred", 0.7)])
 def test_rows_without_direction(rng, rows, bad, backend):
     X = rng.standard_normal((300, 9)).astype(np.float32)
@@ -146,7 +147,7 @@ def test_single_precision_is_recorded_and_bounded(rng):
     assert any(a.value != b.value for a, b in zip(exact, single, strict=True))
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", ["cosine", "correlation"])
 def test_row_norms_outside_the_range_of_squares(rng, metric, backend):
     X, Y = rng.standard_normal((300, 10)), rng.standard_normal((300, 10))
@@ -237,5 +238,13 @@ def test_options_are_what_their_annotation_says():
     ):
         with pytest.raises(OptionError):
             make()
-    with pytest.raises(OptionError, match="Did you mean LinearCKA"):
+    with pytest.raises(OptionError, match="Did you mean (Kernel|Linear)CKA"):
         parse_measure("cka")
+
+
+def test_labels_and_pairs_that_are_not_there():
+    with pytest.raises(OptionError, match="labels must name each of the 2 sides"):
+        MomentsSet((3, 4), labels=("a",))
+    for k in (-1, 1):
+        with pytest.raises(OptionError, match="k must be one of the 1 pairs"):
+            MomentsSet((3, 4), ((0, 1),)).pair_at(k)

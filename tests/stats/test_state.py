@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from pyrepsim.errors import OptionError, StoreError
 from pyrepsim.measures import CCA, RSA, LinearCKA, Procrustes
 from pyrepsim.stats import MomentsSet, PairedMoments, State
 from pyrepsim.stats.pair import pair_of, side_of
+from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
 ROWS = ("raw", "unit")
@@ -46,7 +50,7 @@ def pair():
     return X, Y
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
 def test_merge_equals_one_pass(pair, measure, backend):
     X, Y = pair
@@ -109,7 +113,7 @@ def test_moments_ask_for_rows_they_keep(pair):
     with pytest.raises(OptionError, match="'unit' rows were not summed"):
         RSA().score(moments)
     with pytest.raises(OptionError, match="whitened"):
-        RSA(metric="mahalanobis").score(moments)
+        RSA(metric="sqmahalanobis").score(moments)
 
 
 def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
@@ -157,3 +161,44 @@ def test_a_refused_file_changes_nothing(pair, tmp_path):
         PairedMoments.load(tmp_path / "three")
     with pytest.raises(StoreError, match="folder that exists"):
         moments.save(tmp_path / "absent" / "moments")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "refused"),
+    [
+        ("live/raw/cross/0", (1, 2), True),
+        ("live/raw/norms", (1, 2), True),
+        ("merged/raw/products/2", (0, 0), True),
+        ("merged/raw/cross/0", (1, 2), True),
+        ("merged/raw/norms", (0, 2), True),
+        ("merged/raw/norms", (1, 1), True),
+        ("merged/raw/weighted/1", (1, 0), True),
+        ("merged/raw/norms", (1, 2), False),  # sides 0 and 2 are no pair
+        ("merged/raw/weighted/2", (1, 0), False),
+    ],
+)
+def test_nan_stands_only_where_a_merge_leaves_it(tmp_path, rng, name, entry, refused):
+    sides = [rng.standard_normal((300, d)) + 3 for d in (2, 3, 4)]
+    moments, other = MomentsSet((2, 3, 4), ((0, 1),)), MomentsSet((2, 3, 4), ((0, 1),))
+    moments.update(sides)
+    other.update([rows + 5 for rows in sides])
+    moments.merge(other)
+    moments.save(tmp_path / "whole")
+    with np.load(tmp_path / "whole") as arrays:
+        content = {key: np.array(array) for key, array in arrays.items()}
+    content[name][entry] = np.nan
+    np.savez(tmp_path / "spoiled.npz", **content)
+    if refused:
+        with pytest.raises(StoreError, match="no number"):
+            moments.restore(tmp_path / "spoiled.npz")
+    else:
+        moments.restore(tmp_path / "spoiled.npz")
+
+
+def test_what_is_saved_is_on_disk_before_it_has_its_name(pair, tmp_path, monkeypatch):
+    events = []
+    fsync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
+    monkeypatch.setattr(Path, "replace", lambda a, b: (events.append("rename"), rename(a, b))[1])
+    moments_of(*pair).save(tmp_path / "moments")
+    assert events == [str(tmp_path / "moments.tmp"), "rename"]

@@ -209,7 +209,8 @@ def test_the_order_of_a_commit(tmp_path, monkeypatch):
     events = []
     sync, rename = os.fsync, Path.rename
     monkeypatch.setattr(
-        "pyrepsim.store.durable.sync",
+        os,
+        "fsync",
         lambda fd: (events.append(f"sync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}"), sync(fd))[1],
     )
     monkeypatch.setattr(Path, "rename", lambda a, b: (events.append(f"{a.name} -> {b.name}"), rename(a, b))[1])

@@ -1,0 +1,205 @@
+"""The pairwise engine beside its rivals: all pairs of rows of d = 768, time, error, memory and part of the roofline.
+
+Each rival runs in a process of its own with as many threads as it likes; one that is not installed is named, no more.
+Errors are against float64: of a correlation its difference, of distances the largest relative one among the first rows,
+of neighbours the share that is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.harness import MACHINE_SETTINGS, pair_of_layers, report
+from benchmarks.memory import peak_mb
+from benchmarks.rivals.pairwise_way import FEW, K
+from benchmarks.roofline import roofline
+from pyrepsim import RSA, compare, knn, pdist
+from pyrepsim.pairwise import PairwiseEngine
+
+D = 768
+
+
+@pytest.fixture(scope="module")
+def layers(tmp_path_factory):
+    made: dict[int, Any] = {}
+
+    def get(n):
+        if n not in made:
+            made.clear()  # one size at a time in memory
+            folder = tmp_path_factory.mktemp(f"layers-{n}")
+            X, Y = pair_of_layers(n, D)
+            np.save(folder / "x.npy", X)
+            np.save(folder / "y.npy", Y)
+            made[n] = (folder, X, Y)
+        return made[n]
+
+    return get
+
+
+def gigaflops(n: int, sides: int, seconds: float) -> float:
+    """Multiply-adds of the inner products of all pairs i < j, counted as two operations each."""
+    return sides * float(n) * (n - 1) * D / seconds / 1e9
+
+
+def rival(task, library, folder, *, dtype="float32", setting="numpy", repeats=3) -> dict[str, Any]:
+    """What benchmarks/rivals/pairwise_way.py prints, and its result as ``found``; {"missing": why} without it."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | MACHINE_SETTINGS[setting]
+    out = folder / f"{task}-{library}.npy"
+    command = [sys.executable, "-m", "benchmarks.rivals.pairwise_way", task, library]
+    command += [str(folder / "x.npy"), str(folder / "y.npy"), "--dtype", dtype, "--repeats", str(repeats)]
+    printed = subprocess.run(
+        [*command, "--out", str(out)], env=environment, check=False, capture_output=True, text=True
+    )
+    if printed.returncode:
+        return {"missing": (printed.stderr.strip().splitlines() or ["no word of why"])[-1]}
+    found = json.loads(printed.stdout.strip().splitlines()[-1])
+    return found if "missing" in found else {**found, "found": np.load(out)}
+
+
+def beside(benchmark, folder, task, rivals, ours, error, *, n, sides):
+    """Report our time, error and part of the peak (for ``sides`` RDMs by tiles), then each rival's."""
+    seconds = benchmark.stats.stats.median
+    facts = {"seconds": seconds, "error": error(ours)}
+    if sides:
+        facts["gflops"] = gigaflops(n, sides, seconds)
+        facts["fraction_of_peak"] = facts["gflops"] / roofline()["fp32_gflops"]
+    for library, how in rivals:
+        label = " ".join([library, *how.values()])
+        theirs = rival(task, library, folder, repeats=1, **how)
+        if "missing" in theirs:
+            facts[f"{label} missing"] = theirs["missing"]
+            continue
+        facts |= {f"{label} ratio": theirs["seconds"] / seconds, f"{label} error": error(theirs["found"])}
+        facts |= {f"{label} peak_mb": theirs["peak_mb"], f"{label} version": theirs["version"]}
+    report(benchmark, **facts)
+
+
+FLOAT64, SINGLE, FAST = {"dtype": "float64"}, {"dtype": "float32"}, {"dtype": "float32", "setting": "numpy SkylakeX"}
+CORRELATIONS = {
+    "euclidean_pearson": ("scipy", [("scipy", FLOAT64), ("torch", SINGLE), ("cdist", SINGLE), ("keops", SINGLE)]),
+    "cosine_spearman": ("numpy", [("numpy", FLOAT64), ("numpy", SINGLE), ("numpy", FAST)]),
+    "correlation_pearson": ("numpy", [("rsatoolbox", FLOAT64), ("numpy", FLOAT64), ("numpy", FAST)]),
+}
+
+
+@pytest.mark.parametrize("task", CORRELATIONS)
+@pytest.mark.parametrize("method", ["tiles", "auto"])
+def test_agreement_of_rdms(benchmark, layers, task, method):
+    """n = 5,000; ``auto`` is the closed form where the comparison has one."""
+    folder, X, Y = layers(5000)
+    metric, comparator = task.split("_")
+    measure = RSA(metric=metric, compare=comparator, method=method)
+    if method == "auto" and task != "correlation_pearson":
+        pytest.skip("runs on tiles whatever the method")
+    benchmark.pedantic(lambda: compare(X, Y, measure), rounds=5, warmup_rounds=1)
+    referee, rivals = CORRELATIONS[task]
+    exact = rival(task, referee, folder, dtype="float64", repeats=1)["found"]
+    value = np.asarray(compare(X, Y, measure).value)
+    sides = 2 if method == "tiles" else 0
+    beside(benchmark, folder, task, rivals, value, lambda found: float(abs(found - exact)), n=5000, sides=sides)
+
+
+def test_manhattan(benchmark, layers):
+    """All 12.5 million distances of n = 5,000, kept; one |a - b| summed counts as one multiply-add."""
+    folder, X, _ = layers(5000)
+    distances = benchmark.pedantic(lambda: pdist(X, "manhattan"), rounds=3, warmup_rounds=1)
+    few = X[:FEW].astype(np.float64)
+    exact = np.abs(few[:, None, :] - few[None, :, :]).sum(axis=2)
+    above = np.triu_indices(FEW, 1)
+
+    def error(found: np.ndarray) -> float:
+        return float(np.max(np.abs(found[above] - exact[above]) / exact[above]))
+
+    ours = np.zeros((FEW, FEW))
+    ours[above] = np.concatenate([distances[i * 5000 - i * (i + 1) // 2 :][: FEW - 1 - i] for i in range(FEW)])
+    beside(
+        benchmark, folder, "manhattan", [("scipy", FLOAT64), ("sklearn", FLOAT64), ("torch", SINGLE)], ours, error,
+        n=5000, sides=1,
+    )  # fmt: skip
+
+
+def test_nearest_neighbours(benchmark, layers):
+    """The 10 nearest of each of n = 20,000 rows by Euclidean distance, exactly."""
+    folder, X, _ = layers(20_000)
+    ours, _ = benchmark.pedantic(lambda: knn(X, K, "euclidean"), rounds=3, warmup_rounds=1)
+    asked = np.arange(0, len(X), 100)
+    rows = X.astype(np.float64)
+    exact = []
+    for i in asked:
+        distance = ((rows - rows[i]) ** 2).sum(axis=1)
+        distance[i] = np.inf
+        exact.append(set(np.argsort(distance, kind="stable")[:K].tolist()))
+
+    def error(found: np.ndarray) -> float:
+        hits = sum(len(right & set(found[i].tolist())) for i, right in zip(asked, exact, strict=True))
+        return 1 - hits / (K * len(asked))
+
+    beside(
+        benchmark, folder, "knn", [(name, SINGLE) for name in ("sklearn", "faiss", "torch", "keops")], ours, error,
+        n=20_000, sides=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+@pytest.mark.parametrize("metric", ["dot", "cosine", "euclidean"])
+def test_a_sweep_alone(benchmark, layers, metric, precision):
+    """The sums of a pair of RDMs, n = 20,000, from packed rows: what part of the multiply-adds is left."""
+    _, X, Y = layers(20_000)
+    engine = PairwiseEngine(precision=precision, progress=False)
+    panels = [engine.panels(rows, metric) for rows in (X, Y)]
+
+    def run():
+        sweep = engine.backend.SumSweep(
+            panels, [(0, 1)], metric=metric, maps=[None, None], origins=[0.0, 0.0], row_sums=False
+        )
+        sweep.run(0, sweep.n_tasks, engine.n_threads)
+
+    benchmark.pedantic(run, rounds=3, warmup_rounds=1)
+    gflops = gigaflops(20_000, 2, benchmark.stats.stats.median)
+    report(benchmark, gflops=gflops, fraction_of_peak=gflops / roofline()[f"{precision}_gflops"])
+
+
+def test_a_hundred_thousand_rows(benchmark, tmp_path):
+    """Euclidean-Spearman of n = 100,000, from memory-mapped files in a process of its own: two RDMs of 40 GB each."""
+    X, Y = pair_of_layers(100_000, D, dtype="float16")
+    np.save(tmp_path / "x.npy", X)
+    np.save(tmp_path / "y.npy", Y)
+    command = [sys.executable, "-m", "benchmarks.alone", "RSA(metric='euclidean', compare='spearman')"]
+
+    def run():
+        command_line = [*command, str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+        return json.loads(subprocess.run(command_line, check=True, capture_output=True, text=True).stdout)
+
+    found = benchmark.pedantic(run, rounds=1)
+    gflops = gigaflops(100_000, 4, found["seconds"])  # two sweeps over two RDMs: where values lie, then their ranks
+    report(benchmark, **found, gflops=gflops, fraction_of_peak=gflops / roofline()["fp32_gflops"])
+
+
+def test_a_bank_of_26_layers(benchmark):
+    """Two models of 13 layers, n = 10,000, each layer with each other: tiles are made once a layer, not once a pair."""
+    X, Y = pair_of_layers(10_000, D, dtype="float16")
+    rng = np.random.default_rng(1)
+    layers = [
+        (side + depth * 0.1 * rng.standard_normal(side.shape, dtype=np.float32)).astype(np.float16)
+        for side in (X, Y)
+        for depth in range(13)
+    ]
+    pairs = [(i, 13 + j) for i in range(13) for j in range(13)]
+    measure = RSA(metric="euclidean", compare="pearson")
+    engine = PairwiseEngine(progress=False)
+    drawn = benchmark.pedantic(lambda: measure.evaluate_layers(layers, pairs, engine), rounds=1, warmup_rounds=0)
+    seconds = benchmark.stats.stats.median
+    single = compare(layers[0], layers[13], measure)
+    assert drawn[0][0] == pytest.approx(single.value, abs=1e-9)
+    gflops = gigaflops(10_000, 26, seconds)
+    report(
+        benchmark, seconds=seconds, seconds_per_pair=seconds / len(pairs), gflops=gflops,
+        fraction_of_peak=gflops / roofline()["fp32_gflops"], peak_mb=peak_mb(),
+    )  # fmt: skip

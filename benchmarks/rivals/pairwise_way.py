@@ -1,0 +1,182 @@
+"""What others do with all pairs of rows, each in a process of its own; prints one JSON line.
+
+    python -m benchmarks.rivals.pairwise_way euclidean_pearson scipy x.npy y.npy --dtype float64 --out value.npy
+
+``--out`` keeps what was computed, for its error: a correlation, distances among the first rows, or neighbours. A
+library that is not installed is no failure: the line then says which it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.memory import peak_mb
+
+FEW, K = 200, 10
+"""Rows whose distances are kept for the error, and neighbours."""
+
+
+def _pearson(a: Any, b: Any) -> np.ndarray:
+    return np.asarray(np.corrcoef(a, b)[0, 1])
+
+
+def _upper(square: np.ndarray) -> np.ndarray:
+    return square[np.triu_indices(len(square), 1)]
+
+
+def euclidean_pearson_scipy(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import pdist
+
+    return _pearson(pdist(X, "euclidean"), pdist(Y, "euclidean"))
+
+
+def euclidean_pearson_torch(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    import torch
+
+    upper = [torch.nn.functional.pdist(torch.from_numpy(A)) for A in (X, Y)]
+    return np.asarray(torch.corrcoef(torch.stack(upper))[0, 1])
+
+
+def euclidean_pearson_cdist(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """torch.cdist: the product form, and its n x n matrix."""
+    import torch
+
+    squares = [torch.cdist(torch.from_numpy(A), torch.from_numpy(A)) for A in (X, Y)]
+    above = torch.triu_indices(len(X), len(X), 1)
+    return np.asarray(torch.corrcoef(torch.stack([square[above[0], above[1]] for square in squares]))[0, 1])
+
+
+def euclidean_pearson_keops(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Row sums of D, D^2 and D E by lazy tensors, never n x n."""
+    from pykeops.numpy import LazyTensor
+
+    def lazy(A: np.ndarray) -> Any:
+        return ((LazyTensor(A[:, None, :]) - LazyTensor(A[None, :, :])) ** 2).sum(-1).sqrt()
+
+    D, E = lazy(X), lazy(Y)
+    s1, s2, s11, s22, s12 = (float(v.sum(1).sum(dtype=np.float64)) for v in (D, E, D * D, E * E, D * E))
+    pairs = len(X) * (len(X) - 1)
+    return np.asarray((pairs * s12 - s1 * s2) / np.sqrt((pairs * s11 - s1**2) * (pairs * s22 - s2**2)))
+
+
+def cosine_spearman_numpy(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    ranks = []
+    for A in (X, Y):
+        unit = A / np.linalg.norm(A, axis=1, keepdims=True)
+        ranks.append(rankdata(_upper(1.0 - unit @ unit.T)))
+    return _pearson(*ranks)
+
+
+def correlation_pearson_numpy(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    return _pearson(_upper(1.0 - np.corrcoef(X)), _upper(1.0 - np.corrcoef(Y)))
+
+
+def correlation_pearson_rsatoolbox(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    from rsatoolbox.data import Dataset
+    from rsatoolbox.rdm import calc_rdm, compare
+
+    return np.asarray(compare(*(calc_rdm(Dataset(A), method="correlation") for A in (X, Y)), method="corr")[0, 0])
+
+
+def manhattan_scipy(X: np.ndarray, _: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import pdist, squareform
+
+    return squareform(pdist(X, "cityblock"))[:FEW, :FEW]
+
+
+def manhattan_sklearn(X: np.ndarray, _: np.ndarray) -> np.ndarray:
+    from sklearn.metrics.pairwise import manhattan_distances
+
+    return manhattan_distances(X)[:FEW, :FEW]
+
+
+def manhattan_torch(X: np.ndarray, _: np.ndarray) -> np.ndarray:
+    import torch
+
+    A = torch.from_numpy(X)
+    return torch.cdist(A, A, p=1.0)[:FEW, :FEW].numpy()
+
+
+def knn_sklearn(X: np.ndarray, _: np.ndarray) -> np.ndarray:
+    from sklearn.neighbors import NearestNeighbors
+
+    return NearestNeighbors(n_neighbors=K, algorithm="brute").fit(X).kneighbors(return_distance=False)
+
+
+def knn_faiss(X: np.ndarray, _: np.ndarray) -> np.ndarray:
+    import faiss
+
+    index = faiss.IndexFlatL2(X.shape[1])
+    index.add(X)
+    return _without_self(index.search(X, K + 1)[1])
+
+
+def knn_torch(X: np.ndarray, _: np.ndarray) -> np.ndarray:
+    import torch
+
+    A = torch.from_numpy(X)
+    blocks = [torch.cdist(rows, A).topk(K + 1, largest=False).indices for rows in A.split(2048)]
+    return _without_self(torch.cat(blocks).numpy())
+
+
+def knn_keops(X: np.ndarray, _: np.ndarray) -> np.ndarray:
+    from pykeops.numpy import LazyTensor
+
+    return _without_self(((LazyTensor(X[:, None, :]) - LazyTensor(X[None, :, :])) ** 2).sum(-1).argKmin(K + 1, dim=1))
+
+
+def _without_self(found: np.ndarray) -> np.ndarray:
+    """Drop the row itself from its K + 1 nearest, or the last where a duplicate displaced it."""
+    own = found == np.arange(len(found))[:, None]
+    own[~own.any(axis=1), -1] = True
+    return found[~own].reshape(len(found), -1)
+
+
+WAYS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    name: way
+    for name, way in list(globals().items())
+    if name.startswith(("euclidean_", "cosine_", "correlation_", "manhattan_", "knn_"))
+}
+_PACKAGES = {"sklearn": "scikit-learn", "keops": "pykeops", "faiss": "faiss-cpu", "cdist": "torch"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("task")
+    parser.add_argument("library")
+    parser.add_argument("x")
+    parser.add_argument("y")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out")
+    options = parser.parse_args()
+    X, Y = (np.load(path).astype(options.dtype) for path in (options.x, options.y))
+    seconds, found = [], np.zeros(0)
+    try:
+        version = importlib.metadata.version(_PACKAGES.get(options.library, options.library))
+        way = WAYS[f"{options.task}_{options.library}"]
+        if options.library == "keops":
+            way(X[:100], Y[:100])  # compiles its formulas
+        for _ in range(options.repeats):
+            start = time.perf_counter()
+            found = way(X, Y)
+            seconds.append(time.perf_counter() - start)
+    except ImportError as error:
+        print(json.dumps({"missing": str(error)}))
+        return
+    if options.out:
+        np.save(options.out, found)
+    print(json.dumps({"seconds": float(np.median(seconds)), "version": version, "peak_mb": peak_mb()}))
+
+
+if __name__ == "__main__":
+    main()

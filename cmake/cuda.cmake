@@ -1,0 +1,60 @@
+# pyrepsim._cuda: the kernels of csrc/cuda, for several GPU generations, when a CUDA compiler of version 12 or newer is here.
+# The runtime is linked statically and no other CUDA library at all, so the module imports on machines without a driver.
+# Architectures: those of CUDAARCHS or CMAKE_CUDA_ARCHITECTURES, else what the compiler knows of sm_80 to sm_120.
+set(wanted "${CMAKE_CUDA_ARCHITECTURES}")
+if(NOT wanted)
+  set(wanted "$ENV{CUDAARCHS}")
+endif()
+
+# nvcc is often off the PATH.
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(nvcc nvcc PATHS ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda /opt/cuda PATH_SUFFIXES bin)
+  if(nvcc)
+    set(CMAKE_CUDA_COMPILER "${nvcc}")
+  endif()
+endif()
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  message(STATUS "No working CUDA compiler: pyrepsim is built without its CUDA backend")
+  return()
+endif()
+enable_language(CUDA)
+if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.0)
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} is older than 12.0: pyrepsim is built without its CUDA backend")
+  return()
+endif()
+if(NOT wanted)
+  set(wanted 80-real 90a-real)
+  if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
+    list(APPEND wanted 100-real 120)  # 120 with PTX, for what comes later
+  else()
+    list(APPEND wanted 90-virtual)
+  endif()
+endif()
+
+file(GLOB cuda_kernels CONFIGURE_DEPENDS csrc/cuda/*.cu)
+file(GLOB cuda_bindings CONFIGURE_DEPENDS csrc/bindings/cuda/*.cpp)
+add_library(cuda_kernels OBJECT ${cuda_kernels})
+target_include_directories(cuda_kernels PUBLIC csrc)
+set_target_properties(
+  cuda_kernels
+  PROPERTIES CUDA_STANDARD 20
+             CUDA_STANDARD_REQUIRED ON
+             CUDA_VISIBILITY_PRESET hidden
+             CUDA_ARCHITECTURES "${wanted}"
+             CUDA_RUNTIME_LIBRARY Static
+             POSITION_INDEPENDENT_CODE ON)
+if(PYREPSIM_WERROR)
+  # A kernel that spills registers or keeps an array in local memory is several times slower than it looks. The fused
+  # one is given all registers there are, and keeps some of what waits for the second layer in local memory.
+  set(gated ${cuda_kernels})
+  list(FILTER gated EXCLUDE REGEX "/pair_fused\\.cu$")
+  set_source_files_properties(
+    ${gated} PROPERTIES COMPILE_OPTIONS "-Xptxas=-Werror,--warn-on-spills,--warn-on-local-memory-usage")
+  target_compile_options(cuda_kernels PRIVATE -Werror=all-warnings)
+endif()
+pybind11_add_module(_cuda MODULE ${cuda_bindings} csrc/pairwise/metric.cpp)
+set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
+target_include_directories(_cuda PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+target_link_libraries(_cuda PRIVATE cuda_kernels)

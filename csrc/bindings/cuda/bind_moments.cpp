@@ -1,0 +1,54 @@
+#include "bindings/cuda/module.h"
+#include "bindings/words.h"
+#include "cuda/moments.h"
+
+namespace py = pybind11;
+using namespace repsim;
+using namespace repsim::cuda;
+
+namespace {
+
+using Address = std::uintptr_t;
+
+DeviceRows rows_at(Address data, const std::string& dtype, std::int64_t rows, std::int64_t cols, std::int64_t stride) {
+    REPSIM_CHECK(rows >= 0 && cols > 0 && stride >= cols,
+                 "rows in device memory need a shape and a stride that fit it");
+    return {pointer<const void>(data), dtype_from_name(dtype), rows, cols, stride};
+}
+
+}  // namespace
+
+void bind_cuda_moments(py::module_& module) {
+    module.def(
+        "prepare_rows",
+        [](Address data, const std::string& dtype, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+           const std::string& transform, Address shift, const std::string& precision, Address out, Address norms,
+           Address norms_single, Address stream) {
+            const auto in = rows_at(data, dtype, rows, cols, stride);
+            const auto kind = rows_from_name(transform);
+            const auto rounding = precision_from_name(precision);
+            py::gil_scoped_release released;
+            prepare_rows(in, kind, pointer<const double>(shift), rounding, pointer<void>(out), pointer<double>(norms),
+                         pointer<float>(norms_single), stream_at(stream));
+        },
+        py::arg("data"), py::arg("dtype"), py::arg("rows"), py::arg("cols"), py::arg("stride"), py::arg("transform"),
+        py::arg("shift"), py::arg("precision"), py::arg("out"), py::arg("norms"), py::arg("norms_single"),
+        py::arg("stream"));
+    module.def(
+        "scan_rows",
+        [](Address data, const std::string& dtype, std::int64_t rows, std::int64_t cols, std::int64_t stride,
+           Address found, Address stream) {
+            const auto in = rows_at(data, dtype, rows, cols, stride);
+            py::gil_scoped_release released;
+            scan_rows(in, pointer<unsigned long long>(found), stream_at(stream));
+        },
+        py::arg("data"), py::arg("dtype"), py::arg("rows"), py::arg("cols"), py::arg("stride"), py::arg("found"),
+        py::arg("stream"));
+    module.def(
+        "add_products",
+        [](Address products, std::int64_t n_products, std::int64_t size, Address out, Address stream) {
+            py::gil_scoped_release released;
+            add_products(pointer<const float>(products), n_products, size, pointer<double>(out), stream_at(stream));
+        },
+        py::arg("products"), py::arg("n_products"), py::arg("size"), py::arg("out"), py::arg("stream"));
+}

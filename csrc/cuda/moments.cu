@@ -1,0 +1,197 @@
+#include "cuda/moments.h"
+
+#include "cuda/elements.h"
+
+namespace repsim::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+constexpr unsigned kRowsPerBlock = kThreads / kWarp;  // a warp for each row
+
+__device__ __forceinline__ double sum_of_lanes(double value) {
+    for (int step = kWarp / 2; step > 0; step /= 2) value += __shfl_xor_sync(kAllLanes, value, step);
+    return value;
+}
+
+__device__ __forceinline__ double largest_of_lanes(double value) {
+    for (int step = kWarp / 2; step > 0; step /= 2) value = fmax(value, __shfl_xor_sync(kAllLanes, value, step));
+    return value;
+}
+
+// A lane reads groups of four neighbours: with one load where rows begin at multiples of a group (`aligned`). Either way the
+// same lane gets the same elements, so sums over a row do not depend on the layout or the element type.
+constexpr int kGroup = 4;
+
+template <bool aligned, class T, class F>
+__device__ __forceinline__ void each_group(const T* row, std::int64_t cols, unsigned lane, F&& visit) {
+#pragma unroll 2
+    for (std::int64_t j = static_cast<std::int64_t>(lane) * kGroup; j < cols; j += kWarp * kGroup) {
+        if constexpr (aligned) {
+            visit(j, *reinterpret_cast<const Vector<T, kGroup>*>(row + j), kGroup);
+        } else {
+            const int count = cols - j < kGroup ? static_cast<int>(cols - j) : kGroup;
+            Vector<T, kGroup> x{};
+#pragma unroll
+            for (int k = 0; k < kGroup; ++k)
+                if (k < count) x.at[k] = row[j + k];
+            visit(j, x, count);
+        }
+    }
+}
+
+template <class In, class Out, bool aligned>
+__global__ void __launch_bounds__(kThreads)
+    prepare(const In* in, std::int64_t rows, std::int64_t cols, std::int64_t stride, Rows transform,
+            const double* __restrict__ shift, Out* __restrict__ out, double* __restrict__ norms,
+            float* __restrict__ norms_single) {
+    const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kWarp;
+    const unsigned lane = threadIdx.x % kWarp;
+    if (r >= rows) return;
+    const In* row = in + r * stride;
+
+    double centre = 0, near_one = 1, scale = 1;
+    if (transform == Rows::unit_centred) {
+        double total = 0;
+        each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
+#pragma unroll
+            for (int k = 0; k < kGroup; ++k)
+                if (k < count) total += static_cast<double>(widen(x.at[k]));
+        });
+        centre = sum_of_lanes(total) / static_cast<double>(cols);
+    }
+    if (transform != Rows::raw) {
+        auto squares = [&] {
+            double total = 0;
+            each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
+#pragma unroll
+                for (int k = 0; k < kGroup; ++k) {
+                    if (k >= count) continue;
+                    const double v = (static_cast<double>(widen(x.at[k])) - centre) * near_one;
+                    total += v * v;
+                }
+            });
+            return sum_of_lanes(total);
+        };
+        double norm_sq = squares();
+        if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // squares that leave the range: bring the row near 1 first
+            double largest = 0;
+            each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
+#pragma unroll
+                for (int k = 0; k < kGroup; ++k)
+                    if (k < count) largest = fmax(largest, fabs(static_cast<double>(widen(x.at[k])) - centre));
+            });
+            largest = largest_of_lanes(largest);
+            near_one = largest > 0 ? ldexp(1.0, -ilogb(largest)) : 1.0;
+            norm_sq = squares();
+        }
+        scale = 1.0 / sqrt(norm_sq);
+    }
+
+    double total = 0;
+    Out* to = out + r * cols;
+    each_group<aligned>(row, cols, lane, [&](std::int64_t j, const Vector<In, kGroup>& x, int count) {
+        Vector<Out, kGroup> u;
+#pragma unroll
+        for (int k = 0; k < kGroup; ++k) {
+            if (k >= count) continue;
+            const double v = (static_cast<double>(widen(x.at[k])) - centre) * near_one * scale - shift[j + k];
+            total += v * v;
+            u.at[k] = static_cast<Out>(v);
+            if (!aligned) to[j + k] = u.at[k];
+        }
+        if (aligned) *reinterpret_cast<Vector<Out, kGroup>*>(to + j) = u;
+    });
+    total = sum_of_lanes(total);
+    if (lane == 0) {
+        norms[r] = total;
+        if (norms_single) norms_single[r] = static_cast<float>(total);
+    }
+}
+
+template <class In, bool aligned>
+__global__ void __launch_bounds__(kThreads)
+    scan(const In* in, std::int64_t rows, std::int64_t cols, std::int64_t stride, unsigned long long* found) {
+    using Word = typename Bits<In>::type;
+    const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kWarp;
+    const unsigned lane = threadIdx.x % kWarp;
+    if (r >= rows) return;
+    const Word* row = reinterpret_cast<const Word*>(in + r * stride);
+    const Word first = row[0];
+
+    bool zero = true, constant = true;
+    unsigned long long bad = ~0ull;  // the first column of this lane that is not finite
+    each_group<aligned>(row, cols, lane, [&](std::int64_t j, const Vector<Word, kGroup>& x, int count) {
+#pragma unroll
+        for (int k = 0; k < kGroup; ++k) {
+            if (k >= count) continue;
+            const Word word = x.at[k], magnitude = static_cast<Word>(word & static_cast<Word>(~Bits<In>::sign));
+            const bool is_zero = magnitude == 0;
+            zero = zero && is_zero;
+            // zeros of either sign are equal; other numbers are equal when their bits are
+            constant = constant && (word == first || (is_zero && (first & static_cast<Word>(~Bits<In>::sign)) == 0));
+            if ((word & Bits<In>::exponent) == Bits<In>::exponent)
+                bad = min(bad, static_cast<unsigned long long>(j + k));
+        }
+    });
+    zero = __all_sync(kAllLanes, zero);
+    constant = __all_sync(kAllLanes, constant);
+    for (int step = kWarp / 2; step > 0; step /= 2) bad = min(bad, __shfl_xor_sync(kAllLanes, bad, step));
+    if (lane != 0) return;
+    if (bad != ~0ull) atomicMin(found, static_cast<unsigned long long>(r * cols) + bad);
+    if (zero) atomicMin(found + 1, static_cast<unsigned long long>(r));
+    if (constant) atomicMin(found + 2, static_cast<unsigned long long>(r));
+}
+
+__global__ void __launch_bounds__(kThreads)
+    add(const float* __restrict__ products, std::int64_t n_products, std::int64_t size, double* __restrict__ out) {
+    const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+    if (i >= size) return;
+    double total = out[i];
+#pragma unroll 4
+    for (std::int64_t b = 0; b < n_products; ++b) total += static_cast<double>(products[b * size + i]);
+    out[i] = total;
+}
+
+template <class T>
+bool rows_are_aligned(const DeviceRows& in) {
+    const bool begin = reinterpret_cast<std::uintptr_t>(in.data) % (sizeof(T) * kGroup) == 0;
+    return begin && in.cols % kGroup == 0 && in.stride % kGroup == 0;
+}
+
+}  // namespace
+
+void prepare_rows(const DeviceRows& in, Rows transform, const double* shift, Precision precision, void* out,
+                  double* norms, float* norms_single, cudaStream_t stream) {
+    if (in.rows == 0) return;
+    visit(in.dtype, [&](auto zero) {
+        using In = decltype(zero);
+        const bool aligned = rows_are_aligned<In>(in);
+        auto run = [&](auto out_zero) {
+            using Out = decltype(out_zero);
+            launch("prepare_rows", aligned ? prepare<In, Out, true> : prepare<In, Out, false>,
+                   blocks_for(in.rows, kRowsPerBlock), kThreads, 0, stream, static_cast<const In*>(in.data), in.rows,
+                   in.cols, in.stride, transform, shift, static_cast<Out*>(out), norms, norms_single);
+        };
+        if (precision == Precision::fp64)
+            run(double{});
+        else
+            run(float{});
+    });
+}
+
+void scan_rows(const DeviceRows& in, unsigned long long* found, cudaStream_t stream) {
+    if (in.rows == 0) return;
+    visit(in.dtype, [&](auto zero) {
+        using In = decltype(zero);
+        const bool aligned = rows_are_aligned<In>(in);
+        launch("scan_rows", aligned ? scan<In, true> : scan<In, false>, blocks_for(in.rows, kRowsPerBlock), kThreads, 0,
+               stream, static_cast<const In*>(in.data), in.rows, in.cols, in.stride, found);
+    });
+}
+
+void add_products(const float* products, std::int64_t n_products, std::int64_t size, double* out, cudaStream_t stream) {
+    if (size == 0) return;
+    launch("add_products", add, blocks_for(size, kThreads), kThreads, 0, stream, products, n_products, size, out);
+}
+
+}  // namespace repsim::cuda

@@ -1,0 +1,36 @@
+// Kernels of the streaming moments: everything but the matrix products, which are cuBLAS's. All sums over a row run in a
+// fixed order, so results have the same bits for any launch, stream or chunk.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "cuda/launch.h"
+#include "gemm/kernels.h"
+
+namespace repsim::cuda {
+
+// Rows in device memory, elements of a row contiguous.
+struct DeviceRows {
+    const void* data;
+    DType dtype;
+    std::int64_t rows;
+    std::int64_t cols;
+    std::int64_t stride;  // elements from row to row
+};
+
+// u = t(x) - shift, rounded once from float64 to the precision of the products; squared norms |u|^2 in float64.
+//   out (rows, cols) dense, of float64 or float32; norms (rows).
+// For fp32, norms_single gets the squared norms rounded to float32; it is null for fp64.
+void prepare_rows(const DeviceRows& in, Rows transform, const double* shift, Precision precision, void* out,
+                  double* norms, float* norms_single, cudaStream_t stream);
+
+// What must not enter a sum, by smallest index: found[0] = row * cols + col of the first NaN or infinity, found[1] = the
+// first row of zeros, found[2] = the first row of one repeated value. Where there is none, what was there stays: the caller
+// fills `found` with the largest number.
+void scan_rows(const DeviceRows& in, unsigned long long* found, cudaStream_t stream);
+
+// out[i] += sum over b of products[b * size + i], b ascending, in float64.
+void add_products(const float* products, std::int64_t n_products, std::int64_t size, double* out, cudaStream_t stream);
+
+}  // namespace repsim::cuda

@@ -1,0 +1,84 @@
+"""The CUDA backend: kernels of csrc/cuda, products by cuBLAS, rows fed through pinned buffers or taken where they lie.
+
+Chosen by ``backend="cuda"`` and never by itself: its scores agree with the CPU's to rounding, not to the bit, and a GPU
+may be somebody else's. Needs CuPy (``pip install 'pyrepsim[cuda]'``), imported at first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...arrays import checked_rows
+from ...arrays import rows_view as host_rows_view
+from . import moments, pairwise, scan
+from .device import current_device, reason_without
+from .pairwise import SumSweep
+from .rows import DeviceRows
+from .tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
+
+__all__ = [
+    "DistanceSweep",
+    "HistogramSweep",
+    "JointHistogramSweep",
+    "Moments",
+    "NeighbourSweep",
+    "Panels",
+    "SumSweep",
+    "first_directionless_row",
+    "first_nonfinite",
+    "mean_row",
+    "name",
+    "reason_without",
+    "rows_view",
+    "stage",
+]
+
+name = "cuda"
+
+
+def rows_view(array: Any, label: str = "X") -> np.ndarray | DeviceRows:
+    """The input gate: arrays on the device (torch, CuPy, JAX, Numba) stay there, others become NumPy views."""
+    if isinstance(array, DeviceRows):
+        return array
+    there = current_device().foreign(array, label)
+    return host_rows_view(array, label) if there is None else checked_rows(there, label)
+
+
+def stage(views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
+    """Copies on the device, scanned for what must not enter a sum."""
+    return scan.stage(current_device(), views)
+
+
+def first_nonfinite(rows: np.ndarray | DeviceRows, _n_threads: int = 1) -> tuple[int, int] | None:
+    return scan.first_nonfinite(current_device(), rows)
+
+
+def first_directionless_row(
+    rows: np.ndarray | DeviceRows, transform: str, _n_threads: int = 1
+) -> tuple[int, int] | None:
+    return scan.first_directionless_row(current_device(), rows, transform)
+
+
+def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> moments.Moments:
+    """The accumulator on this process's device."""
+    return moments.Moments(current_device(), widths, pairs, rows=rows, precision=precision)
+
+
+def mean_row(rows: np.ndarray | DeviceRows, transform: str, _n_threads: int = 1) -> np.ndarray:
+    return pairwise.mean_row(current_device(), rows, transform)
+
+
+def Panels(
+    rows: np.ndarray | DeviceRows,
+    *,
+    transform: str,
+    shift: np.ndarray | None,
+    precision: str,
+    blocks: np.ndarray,
+    n_threads: int = 1,  # noqa: ARG001 - the device has its own
+) -> pairwise.Panels:
+    """The rows of a layer, packed on this process's device."""
+    return pairwise.Panels(current_device(), rows, transform=transform, shift=shift, precision=precision, blocks=blocks)

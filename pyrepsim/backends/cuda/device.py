@@ -1,0 +1,214 @@
+"""One CUDA device: memory by CuPy, products by cuBLAS, kernels from pyrepsim._cuda, copies that overlap with work.
+
+Everything below it asks only for this class's methods, so the tests can put the emulated kernels over NumPy memory in
+its place (tests/cuda_emulation/backend.py).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ...arrays import FLOAT_NAMES
+from ...errors import BackendError, DTypeError
+from .rows import DeviceRows
+from .staging import Staging
+
+__all__ = ["Device", "current_device", "reason_without"]
+
+
+def reason_without() -> str | None:
+    """Why there is no CUDA backend here, or None. Does not import CuPy and makes no context."""
+    try:
+        kernels = importlib.import_module("pyrepsim._cuda")
+    except ImportError as error:
+        return f"its kernels are not built ({error}); install nvcc 12 or newer and build pyrepsim again"
+    try:
+        if kernels.device_count() == 0:
+            return "there is no CUDA device"
+    except RuntimeError as error:
+        return f"there is no usable CUDA device: {error}"
+    if importlib.util.find_spec("cupy") is None:
+        return "CuPy is not installed: pip install 'pyrepsim[cuda]'"
+    return None
+
+
+@cache
+def current_device() -> Device:
+    """The device this process uses: the first one visible (CUDA_VISIBLE_DEVICES chooses)."""
+    if reason := reason_without():
+        raise BackendError(f"backend 'cuda' needs a CUDA device, its driver and CuPy: {reason}. Use backend='cpu'.")
+    return Device(importlib.import_module("pyrepsim._cuda"))
+
+
+class Device:
+    """Arrays of shape (...) in device memory are C-ordered; work is queued on one compute stream, in order.
+
+    kernels : the compiled module; its functions take addresses (`address`) and a stream (`stream`).
+    block_rows : rows whose products are made together, a multiple of 256; sums have other bits with another number.
+    """
+
+    block_rows = 8192
+
+    def __init__(self, kernels: ModuleType) -> None:
+        cupy: Any = importlib.import_module("cupy")
+        self.kernels = kernels
+        self._cupy = cupy
+        self._dgemm: Any = importlib.import_module("cupy_backends.cuda.libs.cublas").dgemm
+        self._one = np.ones(1)
+        with cupy.cuda.Device(0):
+            self._compute = cupy.cuda.Stream(non_blocking=True)
+            self._rows_read = self._compute.record()
+            self._staging = Staging(cupy)
+        properties = cupy.cuda.runtime.getDeviceProperties(0)
+        self.name = properties["name"].decode()
+
+    # --- memory and streams
+
+    @property
+    def stream(self) -> int:
+        """Address of the compute stream."""
+        return self._compute.ptr
+
+    @contextmanager
+    def work(self) -> Iterator[Any]:
+        """Inside, CuPy allocates and computes on this device and the compute stream. Gives CuPy's namespace."""
+        with self._cupy.cuda.Device(0), self._compute:
+            yield self._cupy
+
+    def empty(self, shape: tuple[int, ...] | int, dtype: Any) -> Any:
+        with self.work() as cp:
+            return cp.empty(shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...] | int, dtype: Any) -> Any:
+        with self.work() as cp:
+            return cp.zeros(shape, dtype)
+
+    def to_device(self, array: np.ndarray) -> Any:
+        """A small NumPy array, copied."""
+        with self.work() as cp:
+            return cp.asarray(array)
+
+    def to_host(self, array: Any) -> np.ndarray:
+        """A device array as NumPy; waits for the work queued before."""
+        with self.work():
+            return array.get()
+
+    @staticmethod
+    def address(array: Any) -> int:
+        return int(array.data.ptr)
+
+    def synchronize(self) -> None:
+        self._compute.synchronize()
+
+    # --- products
+
+    def add_products(self, jobs: Iterable[tuple[Any, Any, Any]]) -> None:
+        """out += left^T right for each job (left, right, out): float64 arrays (k, m), (k, n) and a dense (m, n).
+
+        left and right may be transposed or have longer rows; nothing is copied.
+        """
+        with self.work() as cp:
+            handle = cp.cuda.device.get_cublas_handle()  # each thread has its own
+            for left, right, out in jobs:
+                (k, m), n = left.shape, right.shape[1]
+                along, right_stride = _layout(right)
+                across, left_stride = _layout(left)
+                # cuBLAS counts down columns, where our rows are its columns: out^T += right^T left
+                self._dgemm(
+                    handle, 1 - along, across, n, m, k, self._one.ctypes.data,
+                    right.data.ptr, right_stride, left.data.ptr, left_stride,
+                    self._one.ctypes.data, out.data.ptr, n,
+                )  # fmt: skip
+
+    def products(self, left: Any, right: Any) -> Any:
+        """left[b]^T right[b] for each b of (B, k, m) and (B, k, n) arrays, in their own precision: (B, m, n)."""
+        with self.work() as cp:
+            return cp.matmul(left.transpose(0, 2, 1), right)
+
+    # --- rows
+
+    def foreign(self, array: Any, name: str) -> DeviceRows | None:
+        """Rows that are on this device already (torch, CuPy, JAX, Numba), as they lie; None for anything else."""
+        kind, index = _dlpack_device(array)
+        if kind is None and not hasattr(array, "__cuda_array_interface__"):
+            return None
+        if kind is not None and (kind != _KDL_CUDA or index != 0):
+            return None
+        cp = self._cupy
+        detached = array.detach() if hasattr(array, "detach") else array
+        bfloat16 = str(getattr(array, "dtype", "")).removeprefix("torch.") == "bfloat16"
+        if bfloat16:
+            detached = detached.view(_int16_like(detached))
+        # CuPy's own arrays are complete when the caller's stream has come so far; others say so themselves
+        self._staging.stream.wait_event(cp.cuda.get_current_stream().record())
+        with cp.cuda.Device(0), self._staging.stream:
+            try:
+                values = cp.asarray(detached) if kind is None else cp.from_dlpack(detached)
+            except (BufferError, RuntimeError, TypeError, ValueError):
+                return None  # not dense, say: the gate of the host reads it, or names the reason
+        if bfloat16:
+            import ml_dtypes
+
+            return DeviceRows(values.view("uint16"), np.dtype(ml_dtypes.bfloat16))
+        if values.dtype.name not in FLOAT_NAMES:
+            raise DTypeError(
+                f"{name} must hold one of {', '.join(FLOAT_NAMES)}: got {values.dtype}. Convert it first, "
+                f"e.g. {name}.float()."
+            )
+        return DeviceRows(values, np.dtype(values.dtype))
+
+    def take(self, views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
+        """Copies of these rows that are ours, dense, on the device; in flight on the copy stream when this returns."""
+        return self._staging.take(views, self._rows_read)
+
+    def rows_were_read(self) -> None:
+        """To be called when work that reads taken rows is queued: their memory is written again after it, no sooner."""
+        self._rows_read = self._compute.record()
+
+    def largest_indices(self, shape: tuple[int, ...]) -> Any:
+        """64-bit unsigned numbers, each the largest, on the copy stream."""
+        with self._cupy.cuda.Device(0), self._staging.stream:
+            return self._cupy.full(shape, np.iinfo(np.uint64).max, np.uint64)
+
+    @property
+    def copy_stream(self) -> int:
+        return self._staging.stream.ptr
+
+    def read_on_copy_stream(self, array: Any) -> np.ndarray:
+        """A small array written on the copy stream, when that has come so far."""
+        with self._cupy.cuda.Device(0), self._staging.stream:
+            return array.get()
+
+
+_KDL_CUDA = 2
+
+
+def _layout(array: Any) -> tuple[int, int]:
+    """(1, elements from row to row) when rows lie in one piece, (0, elements from column to column) when columns do."""
+    down, along = (stride // array.itemsize for stride in array.strides)
+    return (1, max(down, array.shape[1])) if along == 1 else (0, max(along, array.shape[0]))
+
+
+def _dlpack_device(array: Any) -> tuple[int | None, int]:
+    if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack_device__"):
+        return None, 0
+    try:
+        kind, index = array.__dlpack_device__()
+    except (BufferError, RuntimeError, TypeError, ValueError):
+        return None, 0  # on no device that DLPack has a name for
+    return int(kind), int(index)
+
+
+def _int16_like(tensor: Any) -> Any:
+    """torch.int16, from a tensor whose library is imported already."""
+    torch = sys.modules.get("torch")
+    return torch.int16 if torch is not None and isinstance(tensor, torch.Tensor) else "int16"

@@ -1,0 +1,360 @@
+"""Pairwise sweeps on a device: rows packed once, tiles multiplied by cuBLAS, reduced by our kernels while in the L2.
+
+The names and meanings of `pyrepsim._core`'s sweeps. Precisions:
+
+* ``"fp32"``: rows rounded to float32. Products by the tensor cores from two half-precision numbers for each element,
+  22 bits of it, summed in float32: an entry is within about 1e-6 of the two squared norms.
+* ``"fp64"``: float64 throughout.
+* ``"fast"``: rows rounded to half precision after shift and scaling, 11 bits: distances of slightly moved rows, each
+  moved by at most 2^-11 of its length. For products alone, not for manhattan and chebyshev.
+
+Pairs nearer than a sixteenth of their squared norms are made again from differences, in float64. Results have the same
+bits from run to run on one device.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import OptionError, ShapeError
+from .rows import DeviceRows
+
+__all__ = ["Panels", "SumSweep", "layer_fields", "mean_row", "shape_fields", "tile_sides"]
+
+_CHUNK = 8192  # rows that are in float64 at a time
+_MOST_TILE = 4096
+_L2_BYTES = 36 << 20  # what the tiles of all layers may take together to stay in the L2 of a large GPU
+_FEWEST_FUSED = 2048
+_PAYS_FUSED = 20_000  # rows: below, and for "fp32", tiles by cuBLAS are as fast
+_NOT_PRODUCTS = ("manhattan", "chebyshev")
+_TYPES = {"fp32": (np.float32, np.float16), "fp64": (np.float64, np.float64), "fast": (np.float16, np.float16)}
+
+
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
+
+
+def _prepared(device: Any, rows: Any, transform: str, shift: np.ndarray | None) -> Iterator[tuple[int, Any]]:
+    """(first row, u in float64 on the device) of t(x) - shift, some rows at a time."""
+    n, d = rows.shape
+    taken_off = device.to_device(np.zeros(d) if shift is None else np.ascontiguousarray(shift, np.float64))
+    norms = device.empty(min(n, _CHUNK), np.float64)
+    for begin in range(0, n, _CHUNK):
+        part = rows[begin : begin + _CHUNK]
+        dtype = part.dtype
+        if isinstance(part, DeviceRows):
+            with device.work() as xp:
+                values = xp.ascontiguousarray(part.values)
+        else:
+            dense = np.ascontiguousarray(part)
+            values = device.to_device(dense.view(np.uint16) if dtype.name == "bfloat16" else dense)
+        u = device.empty((len(part), d), np.float64)
+        device.kernels.prepare_rows(
+            device.address(values), dtype.name, len(part), d, d, transform, device.address(taken_off), "fp64",
+            device.address(u), device.address(norms), 0, device.stream,
+        )  # fmt: skip
+        device.rows_were_read()
+        yield begin, u
+
+
+def mean_row(device: Any, rows: Any, transform: str) -> np.ndarray:
+    """Mean of the transformed rows, (d,) float64, summed in a fixed order."""
+    total = np.zeros(rows.shape[1])
+    for _, u in _prepared(device, rows, transform, None):
+        with device.work():
+            total += device.to_host(u.sum(axis=0))
+    return total / rows.shape[0]
+
+
+class Panels:
+    """The rows of one layer, converted, transformed, shifted and packed once."""
+
+    def __init__(
+        self,
+        device: Any,
+        rows: Any,
+        *,
+        transform: str,
+        shift: np.ndarray | None,
+        precision: str,
+        blocks: np.ndarray,
+    ) -> None:
+        if precision not in _TYPES:
+            raise OptionError(f"precision of the GPU's tiles must be one of {', '.join(_TYPES)}: got {precision!r}.")
+        self.device, self.precision = device, precision
+        self.n_rows, self.n_features = (int(size) for size in rows.shape)
+        self.blocks = np.asarray(blocks, np.int64)
+        self.is_double = precision == "fp64"
+        self.value_type, self.operand_type = (np.dtype(kind) for kind in _TYPES[precision])
+        self.stride = _up(self.n_features, 8)
+        single = np.float64 if self.is_double else np.float32
+        # A tile may reach beyond the last row: zero rows are there.
+        whole = _up(self.n_rows, device.kernels.strip)
+        self._held = whole + min(whole, _MOST_TILE)
+        self.values = device.zeros((self._held, self.stride), self.value_type)
+        self.operand = self.values
+        if precision == "fp32":
+            self.operand = device.zeros((self._held, 4 * self.stride), np.float16)
+        self.half_squares, self.scales = device.zeros(self._held, single), device.zeros(self._held, single)
+        for begin, u in _prepared(device, rows, transform, shift):
+            device.kernels.pack_pairs(
+                device.address(u), len(u), self.n_features, precision, self.stride,
+                *(device.address(a[begin:]) for a in (self.values, self.operand, self.half_squares, self.scales)),
+                device.stream,
+            )  # fmt: skip
+
+    @property
+    def nbytes(self) -> int:
+        both = (self.values, self.operand) if self.operand is not self.values else (self.values,)
+        return int(sum(array.nbytes for array in (*both, self.half_squares, self.scales)))
+
+    def side(self) -> dict[str, int]:
+        """Addresses, as the kernels' PackedSide takes them."""
+        names = ("values", "half_squares", "scales", "operand")
+        return {name: self.device.address(getattr(self, name)) for name in names}
+
+
+def layer_fields(x: Panels, y: Panels, tile: Any, **map_fields: Any) -> dict[str, Any]:
+    """The kernels' PairLayer for the rows of x against those of y."""
+    split = x.precision == "fp32"
+    fields = {
+        "left": x.side(),
+        "right": y.side(),
+        "value_type": x.value_type.name,
+        "operand_type": x.operand_type.name,
+        "value_stride": x.stride,
+        "operand_stride": 4 * x.stride if split else x.stride,
+        "left_offset": x.stride if split else 0,
+        "n_features": x.n_features,
+        "depth": 3 * x.stride if split else x.stride,
+        "map": "none",
+        "gamma": 0.0,
+        "low": 0.0,
+        "bin_scale": 0.0,
+        "bins": 0,
+        "table": 0,
+        "origin": 0.0,
+        "noise_scale": 1.0,
+        "tile": x.device.address(tile),
+    }
+    return fields | map_fields
+
+
+def shape_fields(x: Panels, y: Panels, metric: str, tile: tuple[int, int], *, symmetric: bool) -> dict[str, Any]:
+    """The kernels' SweepShape."""
+    if x.precision == "fast" and metric in _NOT_PRODUCTS:
+        raise OptionError(
+            f"precision='fast' is for metrics that are inner products: got metric={metric!r}. Use precision='fp32'."
+        )
+    return {
+        "metric": metric,
+        "is_double": x.is_double,
+        "symmetric": symmetric,
+        "n_left": x.n_rows,
+        "n_right": y.n_rows,
+        "tile_rows": tile[0],
+        "tile_cols": tile[1],
+    }
+
+
+def tile_sides(panels: Panels, n_tiles: int, limit: int = 2048) -> int:
+    """Side of a square tile of which ``n_tiles`` stay in the L2, as far as products of that size are still fast."""
+    entry = 8 if panels.is_double else 4
+    side = limit
+    while side > 1024 and n_tiles * side * side * entry > _L2_BYTES:
+        side -= 256
+    return min(side, _up(panels.n_rows, panels.device.kernels.strip))
+
+
+def blas_of(device: Any) -> str:
+    """File of the cuBLAS that CuPy has loaded; empty where CuPy is not what computes."""
+    with device.work() as xp:
+        if xp is np:
+            return ""
+    importlib.import_module("cupy_backends.cuda.libs.cublas")  # loads it
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        found = {line.split(maxsplit=5)[-1].strip() for line in maps if "/libcublas.so" in line}
+    if not found:
+        raise OptionError("cuBLAS must be loaded with CuPy: found no libcublas.so in this process. Reinstall CuPy.")
+    return sorted(found)[0]
+
+
+def _segments(blocks: np.ndarray, n: int, multiple: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows cut at block boundaries and multiples: begins and n, first segment of each multiple, ... of each block."""
+    begin = np.union1d(blocks, np.arange(0, n, multiple, dtype=np.int64)).astype(np.int64)
+    multiples = np.append(np.arange(0, n, multiple, dtype=np.int64), n)
+    return begin, np.searchsorted(begin, multiples), np.searchsorted(begin, blocks)
+
+
+class SumSweep:
+    """Sums of v, v^2 and v_i v_j over pairs of rows, v less its layer's origin, for each pair of row blocks."""
+
+    def __init__(
+        self,
+        layers: Sequence[Panels],
+        pairs: Sequence[tuple[int, int]],
+        *,
+        metric: str,
+        maps: Sequence[tuple | None],
+        origins: Sequence[float],
+        row_sums: bool,
+        tile: tuple[int, int] | None = None,
+        lanes: int = 1,
+        fused: bool | None = None,
+    ) -> None:
+        same_rows(layers)
+        first, device = layers[0], layers[0].device
+        strip = device.kernels.strip
+        self._device, self._layers, self._pairs = device, list(layers), [(int(i), int(j)) for i, j in pairs]
+        n, blocks, n_layers = first.n_rows, first.blocks, len(layers)
+        rows, cols = tile or (tile_sides(first, lanes * n_layers),) * 2
+        single = np.float64 if first.is_double else np.float32
+        wanted = first.precision == "fast" and n >= _PAYS_FUSED if fused is None else fused
+        self.fused = wanted and not row_sums and _fused(layers, self._pairs, metric)
+        kernels = device.kernels
+        row_cut, col_cut = (kernels.fused_row_cut, kernels.fused_cols) if self.fused else (strip, strip)
+        names = ("begin", "of_cut", "of_block")
+        row_cuts = dict(zip(names, _segments(blocks, n, row_cut), strict=True))
+        col_cuts = dict(zip(names, _segments(blocks, n, col_cut), strict=True))
+        cuts = {
+            "row_begin": row_cuts["begin"],
+            "rows_of_cut": row_cuts["of_cut"],
+            "rows_of_block": row_cuts["of_block"],
+            "col_begin": col_cuts["begin"],
+            "cols_of_cut": col_cuts["of_cut"],
+            "cols_of_block": col_cuts["of_block"],
+        }
+        block_of = np.searchsorted(blocks, row_cuts["begin"][:-1], side="right") - 1
+        of_tile_row = np.searchsorted(row_cuts["begin"], np.append(np.arange(0, n, rows), n))
+        n_arrays, n_segments, n_blocks = 2 * n_layers + len(self._pairs), len(col_cuts["begin"]) - 1, len(blocks) - 1
+        n_strips = -(-n // strip)
+        self._sums = device.zeros((n_arrays, n_blocks, n_blocks), np.float64)
+        self._rows = device.zeros((n_layers, n), np.float64) if row_sums else None
+        partial_rows = int(np.diff(of_tile_row).max())
+        memory: dict[str, Any] = {
+            "sums": self._sums,
+            "partial": device.empty((n_arrays, partial_rows, n_segments), np.float64),
+            "rows": self._rows,
+            "row_partial": device.empty((n_layers, n_strips, rows), np.float64) if row_sums else None,
+            "col_partial": device.empty((n_layers, rows // strip, n_strips * strip), np.float64) if row_sums else None,
+        }
+        on_device = {name: device.to_device(np.ascontiguousarray(cut, np.int64)) for name, cut in cuts.items()}
+        segments = {name: device.address(cut) for name, cut in on_device.items()} | {
+            "of_tile_row": of_tile_row.tolist(),
+            "block_of_segment": block_of.tolist(),
+            "n_col_segments": n_segments,
+            "n_blocks": n_blocks,
+        }
+        tiles = [device.empty((1,) if self.fused else (lanes, rows, cols), single) for _ in layers]
+        tables: list[Any] = []
+        fields = [
+            layer_fields(
+                panels,
+                panels,
+                held,
+                origin=float(origin),
+                noise_scale=_noise_scale(panels, metric, entry_map) if self.fused else 1.0,
+                **_map_fields(device, entry_map, tables),
+            )
+            for panels, held, entry_map, origin in zip(layers, tiles, maps, origins, strict=True)
+        ]
+        self._kernel = device.kernels.PairSums(
+            shape=shape_fields(first, first, metric, (rows, cols), symmetric=True),
+            layers=fields,
+            pairs=self._pairs,
+            segments=segments,
+            memory={name: 0 if array is None else device.address(array) for name, array in memory.items()},
+            blas=blas_of(device),
+            lanes=lanes,
+            fused=self.fused,
+        )
+        self._kept = (memory, on_device, tiles, tables)  # what the kernels have the addresses of
+
+    @property
+    def n_tasks(self) -> int:
+        return self._kernel.n_tasks
+
+    def run(self, begin: int, end: int, _n_threads: int = 1) -> None:
+        for task in range(begin, end):
+            self._kernel.run(task, self._device.stream)
+        self._device.synchronize()
+
+    def result(self) -> dict[str, np.ndarray]:
+        sums, n_layers = self._device.to_host(self._sums), len(self._layers)
+        sizes = np.diff(self._layers[0].blocks).astype(np.float64)
+        entries = np.triu(np.outer(sizes, sizes), 1) + np.diag(sizes * (sizes - 1) / 2)
+        result = {
+            "entries": entries,
+            "first": sums[:n_layers],
+            "second": sums[n_layers : 2 * n_layers],
+            "cross": sums[2 * n_layers :],
+        }
+        if self._rows is not None:
+            result["rows"] = self._device.to_host(self._rows)
+        return result
+
+
+def _fused(layers: Sequence[Panels], pairs: Sequence[tuple[int, int]], metric: str) -> bool:
+    """Whether the fused kernel can do it: each layer in one pair, halves as operands, enough rows to fill it."""
+    first = layers[0]
+    once = sorted(index for pair in pairs for index in pair) == list(range(len(layers)))
+    return (
+        once
+        and not first.is_double
+        and first.n_rows >= _FEWEST_FUSED
+        and all(first.device.kernels.fused_available(metric, panels.stride) for panels in layers)
+        and all(_spread(panels) < 1000 for panels in layers)
+    )
+
+
+def _spread(panels: Panels) -> float:
+    """Largest over mean of the squared norms."""
+    with panels.device.work():
+        largest, total = (float(v) for v in (panels.half_squares.max(), panels.half_squares.sum(dtype=np.float64)))
+    return largest * panels.n_rows / total if total else 1.0
+
+
+def _noise_scale(panels: Panels, metric: str, entry_map: tuple | None) -> float:
+    """A power of two that brings entries near 1, so that half precision holds them."""
+    typical = 1.0
+    if entry_map is not None:
+        typical = float(np.abs(entry_map[3]).max()) if entry_map[0] == "table" else 1.0
+    elif metric in ("euclidean", "sqeuclidean"):
+        with panels.device.work():
+            mean = float(panels.half_squares.sum(dtype=np.float64)) / panels.n_rows
+        typical = np.sqrt(4 * mean) if metric == "euclidean" else 4 * mean
+    return float(np.ldexp(1.0, -int(np.frexp(typical)[1]))) if typical else 1.0
+
+
+def same_rows(layers: Sequence[Panels]) -> None:
+    """Raise where layers do not have the same samples, blocks and precision."""
+    for panels in layers[1:]:
+        if panels.n_rows != layers[0].n_rows or not np.array_equal(panels.blocks, layers[0].blocks):
+            raise ShapeError(
+                f"layers of a sweep must have the same rows and blocks: got {layers[0].n_rows} and {panels.n_rows} "
+                "rows. Pass the same samples of each layer."
+            )
+        if panels.precision != layers[0].precision:
+            raise OptionError(
+                f"layers of a sweep must have one precision: got {layers[0].precision} and {panels.precision}."
+            )
+
+
+def _map_fields(device: Any, entry_map: tuple | None, kept: list[Any]) -> dict[str, Any]:
+    if entry_map is None:
+        return {}
+    if entry_map[0] == "rbf":
+        return {"map": "rbf", "gamma": float(entry_map[1])}
+    _, low, high, table = entry_map
+    kept.append(device.to_device(np.ascontiguousarray(table, np.float32)))
+    return {
+        "map": "table",
+        "low": float(low),
+        "bin_scale": len(table) / (float(high) - float(low)),
+        "bins": len(table),
+        "table": device.address(kept[-1]),
+    }

@@ -1,0 +1,122 @@
+"""RDMs compared from moments: sums over all pairs of rows, by algebra."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..errors import DegenerateError
+from ..pairwise import PairwiseEngine
+from ..stats import MomentsSet
+from ..stats.pair import Pair
+from .base import Measure
+from .cka import cosine_of
+
+__all__ = ["corr_cov", "cosine_cov", "dot_products", "pairs_of_rows", "pearson_or_cosine", "squared_distances"]
+
+_LEAST_SPREAD = 1e-12
+"""Variance of an RDM over its mean square at which it counts as constant: rounding leaves about 1e-15."""
+
+Sums = Callable[[Pair, bool], tuple[float, float]]
+
+
+def pearson_or_cosine(measure: Measure, pair: Pair, sums: Sums, centred: bool) -> float:
+    """Cosine of the entries of both RDMs, around their means if ``centred``."""
+    both = (Pair.of_side(pair.x), Pair.of_side(pair.y))
+    xy, xx, yy = (sums(each, centred) for each in (pair, *both))
+    for (product, size), label in ((xx, "X"), (yy, "Y")):
+        _refuse_constant(measure, product, size, label)
+    return xy[0] / math.sqrt(xx[0]) / math.sqrt(yy[0])
+
+
+def cosine_cov(measure: Measure, pair: Pair) -> float:
+    """|S_xy|^2 / (|S_xx| |S_yy|): the whitened cosine of squared distances is linear CKA."""
+    return cosine_of(measure, pair.cross_sq, pair.x.norm_sq, pair.y.norm_sq)
+
+
+def corr_cov(measure: Measure, pair: Pair) -> float:
+    """The same with G - tr G / (n - 1) H in place of each centred Gram matrix G.
+
+    Taking the mean off the entries of D off its diagonal leaves -H D H / 2 = G - (mean D / 2) H, mean D = 2 tr G / (n -
+    1); and <G, H> = tr G, <H, H> = n - 1.
+    """
+    n, x, y = pair.n_samples, pair.x, pair.y
+    for side, label in ((x, "X"), (y, "Y")):
+        product, size = squared_distances(Pair.of_side(side), True)
+        _refuse_constant(measure, product, size, label)
+
+    def product_of(square: float, total_a: float, total_b: float) -> float:
+        return square - total_a * total_b / (n - 1)
+
+    return cosine_of(
+        measure,
+        product_of(pair.cross_sq, x.total, y.total),
+        product_of(x.norm_sq, x.total, x.total),
+        product_of(y.norm_sq, y.total, y.total),
+    )
+
+
+def _refuse_constant(measure: Measure, product: float, size: float, label: str) -> None:
+    if not product > _LEAST_SPREAD * size:
+        raise DegenerateError(
+            f"{measure}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
+            "(whitened rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."
+        )
+
+
+def squared_distances(pair: Pair, centred: bool) -> tuple[float, float]:
+    """(sum of products, size) over i < j of D = |x_i - x_j|^2 and E = |y_i - y_j|^2.
+
+    Centred: sum D E - (sum D)(sum E) / P over the P pairs; otherwise sum D E. With sum D = n tr S_xx and
+    sum D E = n q + tr S_xx tr S_yy + 2 |S_xy|^2, q = sum |x - m|^2 |y - m|^2, the means are taken out by algebra.
+    Distances of unit rows are 2 (1 - cos), exactly up to the square of the rounding of their norms.
+    """
+    n = pair.n_samples
+    totals = pair.x.total * pair.y.total
+    varying = n * pair.norm_products + 2 * pair.cross_sq
+    size = varying + 2 * totals
+    return (varying - 2 * totals / (n - 1) if centred else size), size
+
+
+def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
+    """The same for K = x_i . x_j and L = y_i . y_j, around the constants |m_x|^2 and |m_y|^2.
+
+    With g = m_x . (x - m_x) and h = m_y . (y - m_y), K - |m_x|^2 = g_i + g_j + (x_i - m_x) . (x_j - m_x).
+    """
+    n, x, y = pair.n_samples, pair.x, pair.y
+    pairs = n * (n - 1) / 2
+    total_k, total_l = -x.total / 2, -y.total / 2
+    gh = float(x.mean @ pair.cross @ y.mean)
+    diagonal = 4 * gh + 2 * float(x.mean @ pair.weighted_x) + 2 * float(y.mean @ pair.weighted_y)
+    diagonal += pair.norm_products + x.total * y.total / n
+    product = (2 * n * gh + pair.cross_sq - diagonal) / 2
+    mean_k, mean_l = float(x.mean @ x.mean), float(y.mean @ y.mean)
+    size = product + mean_k * total_l + mean_l * total_k + pairs * mean_k * mean_l
+    return (product - total_k * total_l / pairs if centred else size), size
+
+
+def pairs_of_rows(
+    layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], kind: str, engine: PairwiseEngine
+) -> list[Pair]:
+    """The moments of rows that are in memory: a sample of some thousand, say."""
+    options = {
+        "precision": engine.moments_precision,
+        "backend": engine.backend.name,
+        "n_threads": engine.n_threads,
+    }
+    views = [layers[index] for index in range(len(layers))]
+    labels = getattr(layers, "labels", None) or (("X", "Y") if len(views) == 2 else None)
+    rows = "raw" if kind == "whitened" else kind
+    moments = MomentsSet([v.shape[1] for v in views], pairs, rows=(rows,), labels=labels, **options)
+    moments.update(views)
+    if kind != "whitened":
+        return [moments.pair_at(k, rows) for k in range(len(pairs))]
+    found = []
+    for i, j in pairs:
+        sides = [(views[s].astype(np.float64) - moments.side(s).mean) @ moments.side(s).whitening for s in (i, j)]
+        white = MomentsSet([side.shape[1] for side in sides], [(0, 1)], **options)
+        white.update(sides)
+        found.append(white.pair_at(0))
+    return found

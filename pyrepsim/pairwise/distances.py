@@ -1,0 +1,164 @@
+"""Distances in full, for any tool: condensed, between two sets, or an RDM of conditions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays import rows_view
+from ..errors import DegenerateError, DTypeError, OptionError, ShapeError
+from .conditions import condition_patterns, crossnobis, noise_whitening
+from .engine import PairwiseEngine
+from .metrics import METRICS, metric_named
+
+__all__ = ["cdist", "condensed", "pdist", "rdm"]
+
+_OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32}
+
+
+def pdist(
+    X: Any,
+    metric: str = "cosine",
+    *,
+    out: np.ndarray | None = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+    precision: str = "auto",
+    progress: bool | None = None,
+) -> np.ndarray:
+    """Distances of all pairs of rows i < j of X (n, d): condensed, n (n - 1) / 2 entries in scipy's order.
+
+    metric : ``"cosine"`` (1 - cos), ``"correlation"`` (1 - Pearson across features), ``"angular"`` (arccos(cos) / pi),
+        ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"mahalanobis"`` and ``"sqmahalanobis"``
+        (rows whitened by their own covariance, as scipy does), or ``"dot"`` (x_i . x_j, a similarity).
+    out : array to fill, float32 or float64, such as a memory map; otherwise a new one of the type of the tiles.
+    precision : ``"fp32"`` (the default), about 1e-6 relative; ``"fp64"``; ``"bf16"`` for dot products of bfloat16 rows.
+
+    Equal rows are exactly 0 apart, and as far as each other from all others.
+
+    Raises ShapeError (out of another size, or n < 2), DTypeError, NonFiniteError, DegenerateError or OptionError.
+    """
+    engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
+    rows = rows_view(X, "X")
+    if len(rows) < 2:
+        raise ShapeError("X must have at least two rows for there to be a distance: got 1.")
+    return condensed(engine, engine.panels(rows, metric), metric, out)
+
+
+def cdist(
+    X: Any,
+    Y: Any,
+    metric: str = "cosine",
+    *,
+    out: np.ndarray | None = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+    precision: str = "auto",
+    progress: bool | None = None,
+) -> np.ndarray:
+    """Distances (n, m) of the rows of X (n, d) to the rows of Y (m, d). Options as for `pdist`.
+
+    Mahalanobis distances take the covariance of the rows of both together, as scipy does.
+    """
+    engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
+    left, right = engine.panels_of([X, Y], metric, ["X", "Y"])
+    filled = _space(engine, (left.n_rows, right.n_rows), out)
+    sweep = engine.backend.DistanceSweep(left, right, metric=metric_named(metric).kernel, out=filled)
+    engine.run(sweep, f"{metric} distances")
+    return filled
+
+
+def condensed(engine: PairwiseEngine, panels: Any, metric: str, out: np.ndarray | None = None) -> np.ndarray:
+    """`pdist` of packed rows."""
+    filled = _space(engine, (panels.n_rows * (panels.n_rows - 1) // 2,), out)
+    sweep = engine.backend.DistanceSweep(panels, None, metric=metric_named(metric).kernel, out=filled)
+    engine.run(sweep, f"{metric} distances")
+    return filled
+
+
+def rdm(
+    X: Any,
+    metric: str = "cosine",
+    *,
+    conditions: Any = None,
+    folds: Any = None,
+    noise: Any = None,
+    square: bool = True,
+    backend: str = "auto",
+    n_threads: int | None = None,
+    precision: str = "auto",
+    progress: bool | None = None,
+) -> np.ndarray:
+    """The representational dissimilarity matrix of the rows, or of conditions among them.
+
+    X : (n, d). metric : as for `pdist`, or ``"crossnobis"``: the cross-validated squared Mahalanobis distance
+        d_ab = mean over ordered pairs of folds k != l of (p_a^k - p_b^k)^T N^-1 (p_a^l - p_b^l), p_a^k the mean row of
+        condition a in fold k. Unbiased: 0 in expectation for conditions that do not differ, so it can be negative.
+    conditions : a label for each row; the RDM is then that of the conditions' mean rows, in sorted order of labels.
+    folds : a label for each row, for crossnobis; every condition must occur in every fold.
+    noise : covariance of the noise, (d, d), positive definite: rows are whitened by it first; None: identity.
+    square : a symmetric matrix (c, c), zero diagonal (``"dot"``: the products); otherwise condensed, i < j.
+
+    References: Kriegeskorte et al. (2008); crossnobis: Walther et al. (2016), NeuroImage 137, equation 6; not divided
+    by the number of features.
+    """
+    rows = rows_view(X, "X")
+    if metric != "crossnobis" and metric not in METRICS:
+        raise OptionError(f"metric must be one of {', '.join(METRICS)} or crossnobis: got {metric!r}.")
+    if (metric == "crossnobis") != (folds is not None) or (metric == "crossnobis" and conditions is None):
+        given = [name for name, labels in (("conditions", conditions), ("folds", folds)) if labels is not None]
+        raise OptionError(
+            "crossnobis needs conditions and folds, and no other metric takes folds: got "
+            f"metric={metric!r} with {' and '.join(given) or 'neither'}."
+        )
+    engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
+    engine.refuse_nonfinite(rows, "X")
+    if noise is not None:
+        rows = rows.astype(np.float64) @ noise_whitening(noise, rows.shape[1])
+    if metric == "crossnobis":
+        vector = crossnobis(rows, conditions, folds)
+        return _squared(vector, np.zeros(_side(len(vector)))) if square else vector
+    if conditions is not None:
+        rows = condition_patterns(rows, conditions)
+    if len(rows) < 2:
+        raise DegenerateError("an RDM needs at least two rows or conditions: got 1. Pass more.")
+    label = "X" if conditions is None else "the conditions' means"
+    vector = condensed(engine, engine.panels(rows, metric, label=label), metric)
+    if not square:
+        return vector
+    own = np.zeros(len(rows)) if metric != "dot" else np.sum(rows.astype(np.float64) ** 2, axis=1)
+    return _squared(vector, own)
+
+
+def _squared(vector: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    n = len(diagonal)
+    matrix = np.zeros((n, n), vector.dtype)
+    matrix[np.triu_indices(n, 1)] = vector
+    matrix += matrix.T
+    np.fill_diagonal(matrix, diagonal)
+    return matrix
+
+
+def _side(n_pairs: int) -> int:
+    return round((1 + (1 + 8 * n_pairs) ** 0.5) / 2)
+
+
+def _space(engine: PairwiseEngine, shape: tuple[int, ...], out: np.ndarray | None) -> np.ndarray:
+    """Where distances go: what the caller gave, if it fits, or a new array."""
+    if out is None:
+        dtype = np.dtype(_OUT[engine.precision])
+        needed = int(np.prod(shape, dtype=np.float64)) * dtype.itemsize
+        engine.refuse_what_does_not_fit(
+            needed, f"{' x '.join(map(str, shape))} distances", "Pass out=, a memory map, or fewer rows."
+        )
+        return np.zeros(shape, dtype)
+    if not isinstance(out, np.ndarray) or out.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
+        raise DTypeError(f"out must be a NumPy array of float32 or float64: got {kind}.")
+    if out.shape != shape or not out.flags.writeable or not out.flags.c_contiguous:
+        raise ShapeError(
+            f"out must be writeable, contiguous and of shape {shape}: got shape {out.shape}"
+            f"{'' if out.flags.writeable else ', read-only'}{'' if out.flags.c_contiguous else ', strided'}."
+        )
+    return out

@@ -1,0 +1,311 @@
+"""The pairwise engine: rows of layers packed once, sweeps over all their pairs, in slices that can be interrupted."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..arrays import rows_view
+from ..backends import default_threads, get_backend
+from ..errors import BackendError, DegenerateError, NonFiniteError, OptionError, ShapeError
+from ..progress import progress_bar
+from ..units import bytes_in_words
+from .metrics import Metric, metric_named
+from .shifts import centre_on_grid
+from .whitening import whiten
+
+__all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
+
+_PRECISIONS = ("auto", "fp32", "fp64", "bf16")
+_BYTES = {"fp32": 4, "fp64": 8, "bf16": 2}
+_SIZES = {"fp32": (1e-16, 1e17), "fp64": (1e-140, 1e140), "bf16": (1e-16, 1e17)}
+"""Root mean square of operands whose squares, summed over many features, a precision holds."""
+_TILE_ROWS, _MOST_BLOCKS = 192, 64
+"""A block is a whole number of the engine's tiles high, save the last; each pair of blocks is a task."""
+_ENTRY = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32}
+_FEW_ROWS = 512
+_FINE_ROWS = 2048
+_SLICE_SECONDS = 0.15
+_rates: dict[tuple[str, int, str, str], float] = {}
+_REMEDY = {
+    "unit": "is all zero and has no direction, so its angle with others is undefined",
+    "unit_centred": "is constant across features, so its correlation is undefined",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take."""
+
+    n_bytes: int
+    """Memory for the packed rows of all layers and for what is kept of their pairs."""
+    seconds: float
+    """One sweep over all pairs of rows, at the rate of a small trial on this machine."""
+
+    def __str__(self) -> str:
+        return f"about {self.seconds:.2g} s and {bytes_in_words(self.n_bytes)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """The rows of one layer, ready for sweeps by a metric."""
+
+    panels: Any
+    metric: Metric
+    few: np.ndarray
+    """The entries among a few evenly spaced rows, float64: for provisional means and ranges."""
+
+
+def equal_blocks(n_rows: int) -> np.ndarray:
+    """Boundaries of at most 64 equal blocks of rows, int64, from 0 to n_rows."""
+    tiles = -(-n_rows // _TILE_ROWS)
+    height = _TILE_ROWS * -(-tiles // _MOST_BLOCKS)
+    return np.append(np.arange(0, n_rows, height, dtype=np.int64), np.int64(n_rows))
+
+
+class PairwiseEngine:
+    """Where n x n matrices are made tile by tile, reduced, and forgotten.
+
+    backend : ``"auto"``, or one that `rs.available_backends` lists.
+    n_threads : None takes every core this process may use. The results have the same bits for any number.
+    precision : of the tiles: ``"fp32"``, ``"fp64"``, ``"auto"`` (fp32, save for ranks of few rows), or ``"bf16"`` for
+        dot products of bfloat16 rows. Sums over tiles are always float64.
+    progress : show a bar; None shows it on a terminal only.
+    blocks : row boundaries from 0 to n of the groups of rows by which sums are kept (documents, say); None: equal cuts.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str = "auto",
+        n_threads: int | None = None,
+        precision: str = "auto",
+        progress: bool | None = None,
+        blocks: Sequence[int] | np.ndarray | None = None,
+    ) -> None:
+        if precision not in _PRECISIONS:
+            raise OptionError(f"precision of tiles must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
+        if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
+            raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
+        self.backend = get_backend(backend)
+        self.n_threads = int(n_threads or default_threads())
+        self.precision = "fp32" if precision == "auto" else precision
+        self.moments_precision = "fp32" if precision == "fp32" else "fp64"
+        """For measures that sum moments of the rows they are given: exact unless float32 was asked for."""
+        self._asked = precision
+        self._progress = progress
+        self._blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
+
+    def for_ranks(self, n_rows: int) -> PairwiseEngine:
+        """The engine for ranks: where precision is ours to choose and rows are few, fp64, in which what is tied stays
+        tied.
+        """
+        if self._asked != "auto" or n_rows > _FINE_ROWS:
+            return self
+        finer = copy.copy(self)
+        finer.precision = "fp64"
+        return finer
+
+    def panels(self, rows: Any, metric: str, *, label: str = "X") -> Any:
+        """Rows (n, d), packed for sweeps with the kernel of ``metric``: see `panels_of`."""
+        return self.panels_of([rows], metric, [label])[0]
+
+    def panels_of(self, sides: Sequence[Any], metric: str, labels: Sequence[str]) -> list[Any]:
+        """Sides whose rows are to be compared with each other: one shift and one whitening for all.
+
+        Raises ShapeError, DTypeError, NonFiniteError, or DegenerateError for a row without direction where the metric
+        needs one.
+        """
+        chosen = metric_named(metric)
+        views, shift = self._operands(sides, chosen, labels)
+        return [self._packed(view, chosen, shift, label) for view, label in zip(views, labels, strict=True)]
+
+    def packed(self, rows: Any, metric: str, *, label: str = "X") -> Packed:
+        """Rows (n, d) of one layer packed, with the entries among a few of them."""
+        chosen = metric_named(metric)
+        (view,), shift = self._operands([rows], chosen, [label])
+        panels = self._packed(view, chosen, shift, label)
+        few = _evenly(view, _FEW_ROWS)
+        entries = np.zeros(len(few) * (len(few) - 1) // 2, _ENTRY[self.precision])
+        if len(entries):
+            bounds = np.array([0, len(few)])
+            sweep = self.backend.DistanceSweep(
+                self._new_panels(few, chosen.transform, shift, bounds), None, metric=chosen.kernel, out=entries
+            )
+            sweep.run(0, sweep.n_tasks, self.n_threads)
+        return Packed(panels, chosen, entries.astype(np.float64))
+
+    def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
+        """`packed` of each of several layers over the same rows; each is indexed once and let go."""
+        names = getattr(layers, "labels", None) or (("X", "Y") if len(layers) == 2 else None)
+        return [
+            self.packed(layers[index], metric, label=names[index] if names else f"layer {index}")
+            for index in range(len(layers))
+        ]
+
+    def _operands(
+        self, sides: Sequence[Any], chosen: Metric, labels: Sequence[str]
+    ) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """The rows as the engine is to read them, and what it is to take off after the transform."""
+        views = [rows_view(side, label) for side, label in zip(sides, labels, strict=True)]
+        for view, label in zip(views, labels, strict=True):
+            self._refuse_bad_rows(view, chosen, label)
+            if view.shape[1] != views[0].shape[1]:
+                raise ShapeError(
+                    f"rows that are compared must have equally many features: {labels[0]} has {views[0].shape[1]}, "
+                    f"{label} has {view.shape[1]}."
+                )
+        shift = None
+        if chosen.whitened:
+            dtype = np.float64 if self.precision == "fp64" else np.float32
+            views = whiten(views, self.backend, self.n_threads, dtype)
+        elif chosen.shifted and chosen.transform == "raw":
+            shift = centre_on_grid(np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
+        elif chosen.shifted:
+            n_rows = [len(view) for view in views]
+            means = [self.backend.mean_row(view, chosen.transform, self.n_threads) for view in views]
+            shift = np.sum([n * mean for n, mean in zip(n_rows, means, strict=True)], axis=0) / sum(n_rows)
+        return views, shift
+
+    def run(self, sweep: Any, desc: str) -> Any:
+        """All tasks of a sweep, some at a time, so that a bar moves and Ctrl-C is heard; then its result."""
+        done, step = 0, self.n_threads
+        with progress_bar(sweep.n_tasks, self._progress, desc=desc, unit=" blocks", passing=True) as bar:
+            while done < sweep.n_tasks:
+                stop = min(done + step, sweep.n_tasks)
+                began = time.monotonic()
+                sweep.run(done, stop, self.n_threads)
+                took = time.monotonic() - began
+                if took < _SLICE_SECONDS / 2:
+                    step *= 2
+                elif took > 2 * _SLICE_SECONDS:
+                    step = max(self.n_threads, step // 2)
+                bar.update(stop - done)
+                done = stop
+        return sweep.result()
+
+    def estimate(self, n_rows: int, widths: Sequence[int], metric: str = "cosine", *, kept: int = 0) -> Estimate:
+        """Memory and time of one sweep over all pairs of ``n_rows`` rows of layers with these widths.
+
+        kept : bytes kept besides the packed rows, such as an RDM.
+        """
+        if not (isinstance(n_rows, Integral) and n_rows >= 1 and all(width >= 1 for width in widths)):
+            raise OptionError(f"an estimate needs rows and widths of at least 1: got {n_rows!r} rows, {widths!r}.")
+        rate = self._rate(metric_named(metric).kernel)
+        seconds = float(n_rows) ** 2 / 2 * sum(max(width, 16) for width in widths) / rate
+        return Estimate(self.packed_bytes(n_rows, widths) + kept, seconds)
+
+    def packed_bytes(self, n_rows: int, widths: Sequence[int]) -> int:
+        """Memory of the packed rows of layers with these widths, three norms a row included."""
+        return sum((int(width) + 3) * _BYTES[self.precision] * n_rows for width in widths)
+
+    def refuse_what_does_not_fit(self, n_bytes: int, what: str, remedy: str) -> None:
+        """Raise ShapeError where something needs more memory than this machine has."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if n_bytes > memory:
+            raise ShapeError(
+                f"{what} must fit into memory: {bytes_in_words(n_bytes)} of {bytes_in_words(memory)}. {remedy}"
+            )
+
+    def _rate(self, kernel: str) -> float:
+        """Features of pairs of rows per second, from a trial of a few milliseconds."""
+        key = (self.backend.name, self.n_threads, self.precision, kernel)
+        if key not in _rates:
+            n, took = 128, 0.0
+            while took < 0.005 and n < 4096:
+                n *= 2
+                rows = np.random.default_rng(0).standard_normal((n, 64)).astype(np.float32)
+                # raw rows without a shift: operands of any kernel, for their time alone
+                panels = self._new_panels(rows, "raw", None, equal_blocks(n))
+                sums = self.backend.SumSweep([panels], [], metric=kernel, maps=[None], origins=[0.0], row_sums=False)
+                began = time.perf_counter()
+                sums.run(0, sums.n_tasks, self.n_threads)
+                took = time.perf_counter() - began
+            _rates[key] = n * n / 2 * 64 / took
+        return _rates[key]
+
+    def _packed(self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str) -> Any:
+        if self.precision == "bf16" and (metric.kernel != "dot" or view.dtype.name != "bfloat16"):
+            raise OptionError(
+                "precision='bf16' is for dot products of bfloat16 rows, which it multiplies without rounding: got "
+                f"metric={metric.name!r} of {view.dtype.name} rows. Use precision='fp32'."
+            )
+        self._refuse_extreme_sizes(view, metric, shift, label)
+        self.refuse_what_does_not_fit(
+            view.size * _BYTES[self.precision], f"the packed rows of {label}", "Take a sample of the rows."
+        )
+        return self._new_panels(view, metric.transform, shift, label=label)
+
+    def _new_panels(
+        self,
+        rows: np.ndarray,
+        transform: str,
+        shift: np.ndarray | None,
+        blocks: np.ndarray | None = None,
+        label: str = "X",
+    ) -> Any:
+        if blocks is None:
+            blocks = equal_blocks(len(rows)) if self._blocks is None else self._blocks
+        if blocks[0] != 0 or blocks[-1] != len(rows) or (np.diff(blocks) <= 0).any():
+            raise OptionError(
+                f"blocks must be ascending row boundaries from 0 to {len(rows)}: got {blocks.tolist()[:8]}."
+            )
+        options = {"transform": transform, "shift": shift, "blocks": blocks, "n_threads": self.n_threads}
+        try:
+            return self.backend.Panels(rows, precision=self.precision, **options)
+        except ValueError as error:
+            if self.precision != "bf16":
+                self._refuse_sizes(label, f"are not ({error})")
+            raise BackendError(
+                f"bf16 products need instructions of their own: {error}. Use precision='fp32'."
+            ) from error
+
+    def refuse_nonfinite(self, view: np.ndarray, label: str) -> None:
+        """Raise NonFiniteError for NaN or infinity."""
+        bad = self.backend.first_nonfinite(view, self.n_threads)
+        if bad is not None:
+            raise NonFiniteError(
+                f"{label} must be finite: got {view[bad]} at row {bad[0]}, feature {bad[1]}. "
+                "Drop or repair such rows in both representations."
+            )
+
+    def _refuse_bad_rows(self, view: np.ndarray, metric: Metric, label: str) -> None:
+        self.refuse_nonfinite(view, label)
+        bad = self.backend.first_directionless_row(view, metric.transform, self.n_threads)
+        if bad is not None:
+            raise DegenerateError(
+                f"row {bad[0]} of {label} {_REMEDY[metric.transform]}. Leave such rows out, "
+                "or use a metric that does not divide by row norms (euclidean, manhattan)."
+            )
+
+    def _refuse_extreme_sizes(self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str) -> None:
+        if metric.transform != "raw" or not metric.squares:
+            return
+        few = _evenly(view, _FEW_ROWS).astype(np.float64)
+        size = _root_mean_square(few if shift is None else few - shift)
+        low, high = _SIZES[self.precision]
+        if not (low <= size <= high or size == 0):
+            self._refuse_sizes(label, f"have root mean square {size:.3g} around their mean")
+
+    def _refuse_sizes(self, label: str, fact: str) -> NoReturn:
+        low, high = _SIZES[self.precision]
+        raise NonFiniteError(
+            f"rows must be of a size whose squares {self.precision} tiles can hold, {low:g} to {high:g}: those of "
+            f"{label} {fact}. Rescale them{'' if self.precision == 'fp64' else ', or use precision=' + repr('fp64')}."
+        )
+
+
+def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    largest = float(np.abs(values).max())
+    return largest * float(np.sqrt(np.mean((values / largest) ** 2))) if largest else 0.0

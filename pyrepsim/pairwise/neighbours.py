@@ -1,0 +1,56 @@
+"""Exact nearest neighbours: the k best of every row, kept while the tiles go by."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from ..arrays import rows_view
+from ..errors import OptionError
+from .engine import PairwiseEngine
+from .metrics import metric_named
+
+__all__ = ["knn", "nearest"]
+
+
+def knn(
+    X: Any,
+    k: int,
+    metric: str = "cosine",
+    *,
+    Y: Any = None,
+    backend: str = "auto",
+    n_threads: int | None = None,
+    precision: str = "auto",
+    progress: bool | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest rows of Y for each row of X, exactly; without Y the nearest other rows of X.
+
+    X : (n, d) and Y : (m, d), whatever the input gate takes. ``k`` is at most m, or n - 1 without Y.
+    metric : a name in `pdist`; with ``"dot"`` the largest products come first.
+
+    Returns indices (n, k), int64, and distances (n, k), float32 or with precision="fp64" float64; nearest first, ties
+    by the lower index. Memory is that of the rows and the result.
+
+    Raises ShapeError, DTypeError, NonFiniteError, DegenerateError (a row without direction) or OptionError.
+    """
+    engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
+    return nearest(engine, rows_view(X, "X"), k, metric, None if Y is None else rows_view(Y, "Y"))
+
+
+def nearest(
+    engine: PairwiseEngine, x: np.ndarray, k: int, metric: str = "cosine", y: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`knn` on an engine that is there."""
+    most = len(x) - 1 if y is None else len(y)
+    if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= most:
+        others = f"{most} other rows" if y is None else f"{most} rows of Y"
+        raise OptionError(f"k must be a whole number from 1 to the {others}: got {k!r}.")
+    if y is None:
+        left, right = engine.panels(x, metric), None
+    else:
+        left, right = engine.panels_of([x, y], metric, ["X", "Y"])
+    sweep = engine.backend.NeighbourSweep(left, right, metric=metric_named(metric).kernel, k=int(k))
+    return engine.run(sweep, "neighbours")

@@ -1,0 +1,227 @@
+"""Rank correlations of RDMs: exact in memory while that is small, then by histograms with a rigorous bound."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import DegenerateError
+from .distances import condensed
+from .engine import Packed, PairwiseEngine
+from .metrics import Metric
+from .rank_formulas import (
+    doubled_ranks,
+    from_rank_sums,
+    product_of_ranks,
+    refuse_all_tied,
+    rho_a,
+    spearman,
+    tau_a,
+    tau_b,
+)
+from .sums import pair_sums
+
+__all__ = ["RANK_COMPARATORS", "median_entry", "rank_correlations"]
+
+RANK_COMPARATORS = ("spearman", "rho-a", "kendall", "tau-a")
+_FORMULAS = {"spearman": spearman, "rho-a": rho_a, "kendall": tau_b, "tau-a": tau_a}
+IN_MEMORY_ROWS = 8192
+"""Up to this many rows the entries are ranked in memory, 4 or 8 bytes each."""
+BINS, EXACT_BINS, JOINT_BINS = 2**16, 2**24, 1024
+_MARGIN = 0.25
+"""Histograms reach this far beyond the entries among a few rows, as a fraction of their range; what lies outside shares
+the end bins, and the bound knows."""
+_LEAST_RANGE = 1e-6
+_TABLE_ROUNDING = 2.0**-21
+"""Allowance for ranks held in float32."""
+
+Found = tuple[float, Mapping[str, Any]]
+
+
+def rank_correlations(
+    engine: PairwiseEngine,
+    layers: Sequence[Packed],
+    pairs: Sequence[tuple[int, int]],
+    compare: str,
+    *,
+    exact: bool = False,
+) -> list[Found]:
+    """A rank correlation of the RDMs of each pair of layers, and how it was found.
+
+    compare : one of RANK_COMPARATORS. Details: ``ranks`` ("exact" or "histogram") and, for histograms, ``bins`` and
+    ``bound``: the value is within ``bound`` of the exact one, for any entries whatever.
+    exact : 2^24 bins for Spearman and rho-a where entries are not ranked in memory: about the resolution of float32.
+    """
+    if layers[0].panels.n_rows <= IN_MEMORY_ROWS:
+        return _in_memory(engine, layers, pairs, compare)
+    if compare in ("kendall", "tau-a"):
+        return [_tau(engine, layers[i], layers[j], compare) for i, j in pairs]
+    return _by_tables(engine, layers, pairs, compare, EXACT_BINS if exact else BINS)
+
+
+def _in_memory(
+    engine: PairwiseEngine, layers: Sequence[Packed], pairs: Sequence[tuple[int, int]], compare: str
+) -> list[Found]:
+    """Each layer's entries, or their ranks where several pairs want them, are kept while pairs to come need them."""
+    n_rows, n_threads = layers[0].panels.n_rows, engine.n_threads
+    uses = Counter(layer for pair in pairs for layer in {*pair})
+    engine.refuse_what_does_not_fit(
+        8 * n_rows * (n_rows - 1) // 2 * len(uses), "the RDMs of all layers", "Compare fewer layers or take a sample."
+    )
+    ranked_once = compare in ("spearman", "rho-a") and max(uses.values()) > 1
+    kept: dict[int, np.ndarray] = {}
+    found = []
+    for i, j in pairs:
+        for layer in {i, j} - {*kept}:
+            entries = condensed(engine, layers[layer].panels, layers[layer].metric.name)
+            entries = _steady(entries, layers[layer].metric)
+            _refuse_constant(entries)
+            kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
+        x, y = kept[i], kept[j]
+        if ranked_once:
+            sums = [product_of_ranks(a, b) for a, b in ((x, x), (x, y), (y, y))]
+            value = from_rank_sums(compare, sums, len(x))
+        else:
+            value = _FORMULAS[compare](engine.backend, x, y, n_threads)
+        found.append((value, {"ranks": "exact"}))
+        for layer in {i, j}:
+            uses[layer] -= 1
+            if not uses[layer]:
+                del kept[layer]
+    return found
+
+
+def _steady(entries: np.ndarray, metric: Metric) -> np.ndarray:
+    """Entries rounded, in place, to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied.
+
+    Rows that were divided by their lengths or whitened are uncertain by their own last bits: rows of one direction
+    come out that far apart, where theory says 0.
+    """
+    unsigned, low = (np.uint32, 4) if entries.dtype == np.float32 else (np.uint64, 13)
+    bits = entries.view(unsigned)
+    bits += unsigned(1 << (low - 1))
+    bits &= unsigned(~unsigned((1 << low) - 1))
+    if metric.transform != "raw" or metric.whitened:
+        near = 8 * float(np.finfo(entries.dtype).eps)
+        squared = metric.kernel in ("cosine", "correlation", "sqeuclidean")
+        entries[entries < (near * near if squared else near) * float(entries.max())] = 0
+    return entries
+
+
+def _refuse_constant(entries: np.ndarray) -> None:
+    low, high = float(entries.min()), float(entries.max())
+    if not high - low > _LEAST_RANGE * max(abs(low), abs(high)):
+        raise DegenerateError(
+            "ranks need entries that differ: those of an RDM are all equal up to rounding (whitened rows with "
+            "n <= d + 1, or two distinct rows only). Pass more samples or another metric."
+        )
+
+
+def _by_tables(
+    engine: PairwiseEngine, layers: Sequence[Packed], pairs: Sequence[tuple[int, int]], compare: str, bins: int
+) -> list[Found]:
+    """Every entry is replaced by the mid-rank of its bin: one sweep counts, a second one sums.
+
+    The binned ranks b are the means of the ranks r within bins, so r = b + e with e orthogonal to b and
+    |e|^2 <= W = sum_bins (c^3 - c) / 12. Both bounds below follow by the Cauchy-Schwarz inequality.
+    """
+    maps, within = [], []
+    for layer in layers:
+        low, high = entry_range(layer)
+        counts = _histogram(engine, layer, low, high, bins).astype(np.float64)
+        n_pairs = float(counts.sum())
+        below = np.cumsum(counts) - counts
+        table = (below + (counts - n_pairs) / 2) / n_pairs  # (mid-rank - mean rank) / P, in (-1/2, 1/2)
+        maps.append(("table", low, high, table.astype(np.float32)))
+        within.append(float(np.sum(counts**3 - counts)) / 12 / n_pairs**2)
+    found = []
+    for sums, (i, j) in zip(pair_sums(engine, layers, pairs, maps=maps), pairs, strict=True):
+        product, xx, yy = (sums.total(s) for s in (sums.cross, sums.x.second, sums.y.second))
+        refuse_all_tied(xx, yy)
+        n = sums.n_pairs
+        if compare == "rho-a":
+            scale = (n - 1 / n) / 12  # of ranks over P without a tie
+            value = product / scale
+            s, t = math.sqrt(within[i] / scale), math.sqrt(within[j] / scale)
+            bound = s + t + s * t
+        else:
+            value = product / math.sqrt(xx) / math.sqrt(yy)
+            s, t = math.sqrt(within[i] / (within[i] + xx)), math.sqrt(within[j] / (within[j] + yy))
+            # 1 - |b||c| / (|r||s|) <= 1 - (1 - max(s, t)^2)
+            bound = s + t + s * t + abs(value) * max(s, t) ** 2
+        found.append((value, {"ranks": "histogram", "bins": bins, "bound": bound + _TABLE_ROUNDING}))
+    return found
+
+
+def _tau(engine: PairwiseEngine, x: Packed, y: Packed, compare: str) -> Found:
+    """Concordant less discordant pairs of entries from a joint histogram: only pairs that share a bin are unknown."""
+    ranges = [entry_range(layer) for layer in (x, y)]
+    sweep = engine.backend.JointHistogramSweep(
+        [x.panels, y.panels],
+        [(0, 1)],
+        metric=x.metric.kernel,
+        low=[low for low, _ in ranges],
+        high=[high for _, high in ranges],
+        bins=JOINT_BINS,
+    )
+    joint = engine.run(sweep, f"{x.metric.name} tiles")[0].astype(np.float64)
+    n = float(joint.sum())
+    pairs = n * (n - 1) / 2
+    # for each cell, the entries in later rows and columns less those in later rows and earlier columns
+    later = joint.sum(axis=0) - np.cumsum(joint, axis=0)
+    not_after = np.cumsum(later, axis=1)
+    after = not_after[:, -1:] - not_after
+    difference = float(np.sum(joint * (after - (not_after - later))))
+    coarse = [_tied(joint.sum(axis=1)), _tied(joint.sum(axis=0))]
+    unknown = sum(coarse) - _tied(joint)
+    value, bound = difference / pairs, unknown / pairs
+    if compare == "kendall":
+        # True ties are at most those of fine bins. Entries that only share a bin fall with the width of the bins, true
+        # ties stay: two widths tell them apart.
+        fine = [_tied(_histogram(engine, layer, *entry_range(layer), BINS).astype(np.float64)) for layer in (x, y)]
+        refuse_all_tied(pairs - fine[0], pairs - fine[1])
+        ratio = BINS / JOINT_BINS
+        ties = [min(max((ratio * f - c) / (ratio - 1), 0.0), f) for f, c in zip(fine, coarse, strict=True)]
+        least, likely = (math.sqrt(1 - a / pairs) * math.sqrt(1 - b / pairs) for a, b in (fine, ties))
+        bound = bound / least + abs(value) * max(1 / least - 1 / likely, 1 / likely - 1)
+        value /= likely
+    return value, {"ranks": "histogram", "bins": JOINT_BINS, "bound": min(bound, 2.0)}
+
+
+def median_entry(engine: PairwiseEngine, layer: Packed, kernel: str) -> float:
+    """Median over i < j of what ``kernel`` makes of packed rows: exact in memory, else to 1 / 65536 of their range."""
+    if layer.panels.n_rows <= IN_MEMORY_ROWS // 2:
+        return float(np.median(condensed(engine, layer.panels, kernel)))
+    few = layer.few if kernel == layer.metric.kernel else np.sqrt(layer.few)
+    low, high = _widened(few, math.inf)
+    sweep = engine.backend.HistogramSweep([layer.panels], metric=kernel, low=low, high=high, bins=BINS)
+    counts = engine.run(sweep, f"{kernel} tiles")[0].astype(np.float64)
+    below = np.cumsum(counts)
+    place = int(np.searchsorted(below, below[-1] / 2))
+    inside = (below[-1] / 2 - (below[place] - counts[place])) / counts[place]
+    return low + (place + inside) * (high - low) / BINS
+
+
+def entry_range(layer: Packed) -> tuple[float, float]:
+    """Where nearly all entries lie, from those among a few rows."""
+    return _widened(layer.few, layer.metric.highest, signed=layer.metric.kernel == "dot")
+
+
+def _widened(few: np.ndarray, highest: float, *, signed: bool = False) -> tuple[float, float]:
+    low, high = float(few.min()), float(few.max())
+    margin = _MARGIN * (high - low) or max(abs(high), 1.0) * 1e-3
+    low, high = low - margin, min(high + margin, highest * (1 + 1e-6))
+    return (low, high) if signed else (max(low, 0.0), high)
+
+
+def _histogram(engine: PairwiseEngine, layer: Packed, low: float, high: float, bins: int) -> np.ndarray:
+    sweep = engine.backend.HistogramSweep([layer.panels], metric=layer.metric.kernel, low=low, high=high, bins=bins)
+    return engine.run(sweep, f"{layer.metric.name} tiles")[0]
+
+
+def _tied(counts: np.ndarray) -> float:
+    return float(np.sum(counts * (counts - 1))) / 2

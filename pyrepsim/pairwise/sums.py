@@ -1,0 +1,205 @@
+"""Sums over the entries of two RDMs, kept per pair of blocks of rows, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import DegenerateError, OptionError
+from .engine import Packed, PairwiseEngine
+
+__all__ = ["EntrySums", "PairSums", "cosine_from", "pair_sums"]
+
+LEAST_SPREAD = 1e-12
+"""Variance of an RDM over its mean square at which it counts as constant: float32 tiles leave about 1e-14."""
+
+
+@dataclass(frozen=True, eq=False)
+class EntrySums:
+    """Sums of one RDM over i < j, of v = entry - origin."""
+
+    origin: float
+    """A provisional mean, taken from every entry so that sums do not cancel."""
+    first: np.ndarray
+    """sum v, (S, S): per pair of blocks, i <= j filled."""
+    second: np.ndarray
+    """sum v^2, (S, S)."""
+    rows: np.ndarray | None
+    """sum over j != i of v_ij, (n,), where it was asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairSums:
+    """Sums of two RDMs D and E of the same n rows: agreement without the RDMs.
+
+    ``weights``: how often each of the S blocks of rows counts. A bootstrap replicate of blocks is `resampled`.
+    """
+
+    n_rows: int
+    entries: np.ndarray
+    """Pairs of rows per pair of blocks, (S, S)."""
+    x: EntrySums
+    y: EntrySums
+    cross: np.ndarray
+    """sum v_x v_y, (S, S)."""
+    weights: np.ndarray | None = None
+
+    def resampled(self, weights: Sequence[float] | np.ndarray) -> PairSums:
+        """With every block of rows drawn ``weights[s]`` times; pairs of a row with its own copies are left out."""
+        drawn = np.asarray(weights, dtype=np.float64)
+        if drawn.shape != (len(self.entries),) or not (np.isfinite(drawn).all() and (drawn >= 0).all()):
+            raise OptionError(f"weights must be {len(self.entries)} numbers >= 0, one for each block: got {weights!r}.")
+        return replace(self, weights=drawn)
+
+    def total(self, per_blocks: np.ndarray) -> float:
+        """The sum over all pairs of blocks, each as often as its blocks count."""
+        if self.weights is None:
+            return float(np.sum(per_blocks))
+        # within a block, w copies give w sets of pairs, and w (w - 1) more between copies: w^2 in all
+        return float(np.sum(np.outer(self.weights, self.weights) * per_blocks))
+
+    @property
+    def n_pairs(self) -> float:
+        return self.total(self.entries)
+
+    def pearson(self) -> float:
+        """Pearson correlation of the entries."""
+        return cosine_from(*self._centred())
+
+    def cosine(self) -> float:
+        """sum d e / sqrt(sum d^2 sum e^2)."""
+        n = self.n_pairs
+        (o, s), (p, t) = self._first()
+        xy = self.total(self.cross) + p * s + o * t + n * o * p
+        xx = self.total(self.x.second) + 2 * o * s + n * o * o
+        yy = self.total(self.y.second) + 2 * p * t + n * p * p
+        return cosine_from(xy, xx, yy)
+
+    def euclidean(self) -> float:
+        """sqrt(sum (d - e)^2); where D and E nearly agree it keeps about half of the digits of the sums."""
+        (o, s), (p, t) = self._first()
+        n, apart = self.n_pairs, o - p
+        squares = self.total(self.x.second) + self.total(self.y.second) - 2 * self.total(self.cross)
+        return math.sqrt(max(squares + 2 * apart * (s - t) + n * apart * apart, 0.0))
+
+    def centred(self, diagonal: float = 0.0) -> float:
+        """Cosine of H D H and H E H, H = I - 11^T / n, for matrices with this diagonal: biased CKA of kernels,
+        squared distance correlation of distances, whitened cosine (cosine_cov) of RDMs.
+        """
+        return cosine_from(*(self._centred_product(*pair, diagonal) for pair in self._three()))
+
+    def u_centred(self) -> float:
+        """Cosine of the U-centred matrices, whose products estimate without bias; may be negative.
+
+        Song et al. (2012), equation 5, for kernels; Szekely & Rizzo (2014), equation 3.3, for distances: the same sums.
+        """
+        if self.n_rows < 4:
+            raise DegenerateError(f"unbiased estimates need at least 4 rows: got {self.n_rows}. Pass more samples.")
+        return cosine_from(*(self._u_product(*pair) for pair in self._three()))
+
+    def corr_cov(self) -> float:
+        """`centred` of the matrices whose off-diagonal entries have had their mean taken off."""
+        return cosine_from(*(self._corr_cov_product(*pair) for pair in self._three()))
+
+    def refuse_constant(self, what: str, remedy: str = "Pass more samples or another metric.") -> None:
+        """Raise DegenerateError where all entries of one side agree up to rounding."""
+        _, xx, yy = self._centred()
+        n = self.n_pairs
+        for spread, side, label in ((xx, self.x, "X"), (yy, self.y, "Y")):
+            first, o = self.total(side.first), side.origin
+            size = self.total(side.second) + 2 * o * first + n * o * o
+            if not spread > LEAST_SPREAD * size:
+                raise DegenerateError(
+                    f"{what}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
+                    f"(whitened rows with n <= d + 1, or two distinct rows only). {remedy}"
+                )
+
+    def _first(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        return (self.x.origin, self.total(self.x.first)), (self.y.origin, self.total(self.y.first))
+
+    def _three(self) -> list[tuple[EntrySums, EntrySums, np.ndarray]]:
+        return [(self.x, self.y, self.cross), (self.x, self.x, self.x.second), (self.y, self.y, self.y.second)]
+
+    def _centred(self) -> list[float]:
+        """sum (d - mean d)(e - mean e) for xy, xx and yy."""
+        n = self.n_pairs
+        return [self.total(cross) - self.total(a.first) * self.total(b.first) / n for a, b, cross in self._three()]
+
+    def _row_sums(self, side: EntrySums, diagonal: float) -> tuple[np.ndarray, float]:
+        """Row sums less their mean, and the sum of all entries; of v, with this value on the diagonal."""
+        if side.rows is None or self.weights is not None:
+            raise OptionError("centred products need the row sums of one sweep: make the sums with row_sums=True.")
+        rows = side.rows + diagonal
+        everything = float(np.sum(rows))
+        return rows - everything / self.n_rows, everything
+
+    def _centred_product(self, a: EntrySums, b: EntrySums, cross: np.ndarray, diagonal: float) -> float:
+        n, on_a, on_b = self.n_rows, diagonal - a.origin, diagonal - b.origin
+        (rows_a, all_a), (rows_b, all_b) = self._row_sums(a, on_a), self._row_sums(b, on_b)
+        return 2 * self.total(cross) + n * on_a * on_b - 2 / n * float(rows_a @ rows_b) - all_a * all_b / n / n
+
+    def _u_product(self, a: EntrySums, b: EntrySums, cross: np.ndarray) -> float:
+        n = self.n_rows
+        (rows_a, all_a), (rows_b, all_b) = self._row_sums(a, 0.0), self._row_sums(b, 0.0)
+        # sum r s split into means and rest: the means join (sum r)(sum s) / ((n - 1)(n - 2)) in the middle term
+        centred = 2 * self.total(cross) - all_a * all_b / (n * (n - 1))
+        return (centred - 2 / (n - 2) * float(rows_a @ rows_b)) / (n * (n - 3))
+
+    def _corr_cov_product(self, a: EntrySums, b: EntrySums, cross: np.ndarray) -> float:
+        n = self.n_rows
+        (rows_a, all_a), (rows_b, all_b) = self._row_sums(a, 0.0), self._row_sums(b, 0.0)
+        centred = 2 * self.total(cross) - all_a * all_b / (n * (n - 1))
+        return centred - 2 / n * float(rows_a @ rows_b)
+
+
+def cosine_from(xy: float, xx: float, yy: float) -> float:
+    """xy / sqrt(xx yy); exactly 1 when all three are equal."""
+    if not (xx > 0 and yy > 0):
+        raise DegenerateError(
+            f"a cosine needs positive self-products: got {xx:.3g} and {yy:.3g}. "
+            "All entries agree, or there are too few rows: pass more samples."
+        )
+    if xx == yy:
+        return xy / xx
+    return xy / math.sqrt(xx) / math.sqrt(yy)
+
+
+def pair_sums(
+    engine: PairwiseEngine,
+    layers: Sequence[Packed],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    maps: Sequence[tuple[Any, ...] | None] | None = None,
+    row_sums: bool = False,
+) -> list[PairSums]:
+    """One sweep over the tiles of all layers: each layer's tile is made once, whatever the number of pairs.
+
+    layers : from `PairwiseEngine.packed`. pairs : indices of the layers to compare. maps : per layer None,
+    ("rbf", gamma) or ("table", low, high, values), applied to each entry.
+    """
+    how = [None] * len(layers) if maps is None else list(maps)
+    origins = [_provisional_mean(layer, each) for layer, each in zip(layers, how, strict=True)]
+    sweep = engine.backend.SumSweep(
+        [layer.panels for layer in layers],
+        list(pairs),
+        metric=layers[0].metric.kernel,
+        maps=how,
+        origins=origins,
+        row_sums=row_sums,
+    )
+    sums = engine.run(sweep, f"{layers[0].metric.name} tiles")
+    rows = sums["rows"] if row_sums else [None] * len(layers)
+    sides = [EntrySums(*side) for side in zip(origins, sums["first"], sums["second"], rows, strict=True)]
+    n_rows = layers[0].panels.n_rows
+    return [PairSums(n_rows, sums["entries"], sides[i], sides[j], sums["cross"][k]) for k, (i, j) in enumerate(pairs)]
+
+
+def _provisional_mean(layer: Packed, how: tuple[Any, ...] | None) -> float:
+    if how is not None and how[0] == "table":
+        return 0.0  # tables are made with their mean taken off
+    few = layer.few if how is None else np.exp(-how[1] * layer.few)
+    return float(np.mean(few)) if len(few) else 0.0

@@ -1,0 +1,70 @@
+"""Rows whose Euclidean distances are Mahalanobis distances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..errors import DegenerateError
+
+__all__ = ["whiten"]
+
+_CHUNK = 4096
+_EPSILON = 2.0**-53
+_LEAST_SCALED = 1e-12
+"""At unit diagonal, a direction with less than this share of the largest eigenvalue is rounding of the rows."""
+
+
+def whiten(sides: Sequence[np.ndarray], backend: ModuleType, n_threads: int, dtype: type) -> list[np.ndarray]:
+    """(x - m) W of every row of every side, with W^T C W = I over the numerical range of C.
+
+    C is the covariance, with n - 1, of the rows of all sides together (scipy's convention), m their mean. Constant
+    features and directions of rounding are left out: the same rule as for the closed form. Equal rows stay equal.
+    """
+    n = sum(len(side) for side in sides)
+    moments = backend.Moments([sides[0].shape[1]], [], rows="raw", precision="fp64")
+    for side in sides:
+        for start in range(0, len(side), _CHUNK):
+            moments.update([side[start : start + _CHUNK]], n_threads)
+    sums = moments.get_state(complete=True)
+    mean = sums["weighted"][0][0] / n
+    scatter = sums["products"][0] - n * np.outer(mean, mean)
+    mean = sums["shift"][0] + mean
+    # One thread: the same bits whatever the number of cores.
+    with threadpool_limits(1, user_api="blas"):
+        matrix = np.sqrt(n - 1) * _whitening(scatter, mean, n)
+        return [_apply(side, mean, matrix, dtype) for side in sides]
+
+
+def _whitening(scatter: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
+    d = len(mean)
+    sd = np.sqrt(np.maximum(np.diag(scatter), 0.0) / n)
+    varying = sd > 8 * _EPSILON * np.abs(mean)
+    if not varying.any() or n < 2:
+        raise DegenerateError(
+            f"Mahalanobis distances need features that vary: all {d} are constant over the {n} rows. "
+            "Check the layer and the row selection."
+        )
+    scale = np.zeros(d)
+    scale[varying] = 1.0 / np.sqrt(np.diag(scatter)[varying])
+    values, vectors = np.linalg.eigh(scatter * np.outer(scale, scale))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    kept = values > max(max(d, 100) * _EPSILON, _LEAST_SCALED) * values[0]
+    rank = min(int(np.count_nonzero(kept)), n - 1)
+    return scale[:, None] * vectors[:, :rank] / np.sqrt(values[:rank])
+
+
+def _apply(side: np.ndarray, mean: np.ndarray, matrix: np.ndarray, dtype: type) -> np.ndarray:
+    rows = np.ascontiguousarray(side)
+    whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
+    # A product of matrices may round a row by its place: equal rows go through once.
+    _, first, place = np.unique(whole, return_index=True, return_inverse=True)
+    distinct = len(first) == len(rows)
+    out = np.empty((len(first), matrix.shape[1]), dtype)
+    for start in range(0, len(first), _CHUNK):
+        part = rows[start : start + _CHUNK] if distinct else rows[first[start : start + _CHUNK]]
+        out[start : start + len(part)] = (part.astype(np.float64) - mean) @ matrix
+    return out if distinct else out[place.reshape(-1)]

@@ -1,0 +1,14 @@
+"""The backends that tests of sums run over: all that can work here, and the CUDA one emulated on the CPU."""
+
+from __future__ import annotations
+
+from pyrepsim.backends import _BACKENDS, available_backends
+
+EMULATED = "cuda-emulated"
+CUDA = [EMULATED] if available_backends()["cuda"] else [EMULATED, "cuda"]
+EVERY = ["cpu", "reference", *CUDA]
+
+
+def register_emulated() -> None:
+    """Let ``backend="cuda-emulated"`` be asked for; it is compiled when first used."""
+    _BACKENDS[EMULATED] = ("tests.cuda_emulation.backend", lambda: None)

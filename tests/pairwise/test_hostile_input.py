@@ -1,0 +1,78 @@
+"""What nobody should pass, and somebody will: a typed error with the fact, never a number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pyrepsim as rs
+from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from tests.helpers.data import correlated_pair
+
+X, Y = correlated_pair(60, 10, 8, seed=70)
+CONDITIONS, FOLDS = np.repeat(np.arange(5), 12), np.tile(np.arange(4), 15)
+HOLED = np.where(np.arange(60)[:, None] == 41, np.nan, X)
+
+
+@pytest.mark.parametrize("measure", [rs.RSA(metric="euclidean"), rs.RSA(sample=10), rs.KernelCKA(), rs.MutualKNN()])
+def test_a_measure_of_rows_has_no_score_from_moments(measure):
+    moments = rs.PairedMoments(10, 8)
+    moments.update(X, Y)
+    with pytest.raises(OptionError, match="reads the rows"):
+        measure.score(moments)
+
+
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [
+        (NonFiniteError, lambda: rs.rdm(HOLED, conditions=CONDITIONS)),
+        (NonFiniteError, lambda: rs.rdm(HOLED, noise=np.eye(10))),
+        (DTypeError, lambda: rs.rdm(X, conditions=[None] * 60)),
+        (DTypeError, lambda: rs.rdm(X, conditions=np.where(CONDITIONS == 0, np.nan, CONDITIONS))),
+        (DTypeError, lambda: rs.rdm(X, "crossnobis", conditions=CONDITIONS, folds=FOLDS, noise="diag")),
+        (DegenerateError, lambda: rs.rdm(np.vstack([X, -X]), conditions=np.tile(np.arange(60), 2))),
+        (DTypeError, lambda: rs.compare_rdms(np.arange(3) + 1j, np.arange(3.0))),
+        (DTypeError, lambda: rs.compare_rdms(np.array([1, "a", 2], dtype=object), np.arange(3.0))),
+        (NonFiniteError, lambda: rs.compare_rdms(np.full((4, 4), np.nan), np.arange(6.0))),
+        (OptionError, lambda: rs.compare_rdms(np.arange(3.0), np.arange(3.0), "spearman", n_threads=-3)),
+        (OptionError, lambda: rs.PairwiseEngine().estimate(-1, [768])),
+        (ShapeError, lambda: rs.pdist(X[:1])),
+        (ShapeError, lambda: rs.knn(X, 3, Y=Y)),
+        (OptionError, lambda: rs.knn(X, True)),
+        (OptionError, lambda: rs.pdist(X, ["cosine"])),
+    ],
+)
+def test_typed_errors(error, call):
+    with pytest.raises(error):
+        call()
+
+
+def test_a_bad_row_is_named_as_the_caller_numbered_it():
+    with pytest.raises(NonFiniteError, match="row 41"):
+        rs.rdm(HOLED, conditions=CONDITIONS)
+    with pytest.raises(NonFiniteError, match="the sample of X"):
+        rs.compare(HOLED, Y, rs.RSA(sample=60))
+
+
+def test_rdms_of_other_libraries_are_read():
+    torch = pytest.importorskip("torch")
+    a, b = rs.rdm(X), rs.rdm(Y)
+    tensors = torch.tensor(a), torch.tensor(b)
+    assert rs.compare_rdms(*tensors) == rs.compare_rdms(a, b)
+    assert abs(rs.compare_rdms(tensors[0].bfloat16(), tensors[1]) - rs.compare_rdms(a, b)) < 0.05
+
+
+def test_ties_are_told_from_shared_bins(monkeypatch):
+    """tau-b by histograms, where a tenth of all entries are tied and where none are."""
+    from pyrepsim.pairwise import ranks
+
+    rng = np.random.default_rng(71)
+    whole = rng.integers(0, 3, (120, 4)) + 1.0
+    for sides in ((whole, whole[:, :3] + rng.integers(0, 2, (120, 3))), (rng.standard_normal((120, 4)), whole)):
+        measure = rs.RSA(metric="manhattan", compare="kendall")
+        monkeypatch.setattr(ranks, "IN_MEMORY_ROWS", 8192)
+        exact = rs.compare(*sides, measure).value
+        monkeypatch.setattr(ranks, "IN_MEMORY_ROWS", 10)
+        found = rs.compare(*sides, measure)
+        assert abs(found.value - exact) < 2e-3
+        assert abs(found.value - exact) <= found.details["bound"]
