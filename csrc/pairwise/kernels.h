@@ -40,6 +40,12 @@ struct TransposeArgs {
 constexpr std::int64_t kStagedRows = 16;
 constexpr std::int64_t kStagingPad = 16;  // rows a power of two apart would share cache sets
 
+// The tile that will be made after this one, for prefetches alone: any address will do.
+struct NextTile {
+    const void *left, *right;
+    std::int64_t n_features;
+};
+
 struct TileArgs {
     PackedRows left, right;  // both begin at a panel
     std::int64_t n_left, n_right;
@@ -47,7 +53,8 @@ struct TileArgs {
     Metric metric;
     bool diagonal;  // left is right: entries with column > row alone are wanted
     void* out;
-    std::int64_t out_stride;  // a multiple of nr, and nr divides it
+    std::int64_t out_stride;  // a multiple of nr
+    NextTile next;
 };
 
 // v = value; exp(-gamma value); or table[clip(floor((value - low) * scale), 0, bins - 1)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def panels(rows, metric="euclidean", *, precision="fp32", blocks=None, isa="auto
 
 def completed(sweep, n_threads=2, slices=1):
     cuts = np.linspace(0, sweep.n_tasks, slices + 1).astype(int)
-    for begin, end in zip(cuts[:-1], cuts[1:], strict=True):
+    for begin, end in pairwise(cuts):
         sweep.run(begin, end, n_threads)
     return sweep.result()
 
