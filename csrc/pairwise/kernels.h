@@ -75,6 +75,9 @@ struct BinArgs {
     std::int64_t bins = 1;
 };
 
+constexpr int kMostDots = 6;
+constexpr std::int64_t kStripStep = 16;  // two of the widest vectors
+
 struct PairKernels {
     int mr, nr;
     std::size_t row_bytes;   // of an element of a packed row
@@ -83,9 +86,10 @@ struct PairKernels {
     void (*tile)(const TileArgs&);
     // out[i] = map(values[i]) - origin
     void (*map)(const void* values, std::int64_t count, const MapArgs& map, double* out);
-    // Sums over strips of mapped entries, in an order that depends on the count alone.
+    // Sums over strips of mapped entries, in an order that depends on the count alone. dots: out[m] = <x, others[m]>,
+    // m < n_others <= kMostDots; count a multiple of kStripStep and strips on 64-byte boundaries.
     double (*sum)(const double* x, std::int64_t count);
-    double (*dot)(const double* x, const double* y, std::int64_t count);
+    void (*dots)(const double* x, const double* const* others, int n_others, std::int64_t count, double* out);
     void (*add)(const double* x, std::int64_t count, double* out);  // out[i] += x[i]
     void (*bin)(const void* values, std::int64_t count, const BinArgs& bins, std::int32_t* out);
     // Positions i with values[i] <= limits[i] (or limits[0], if it is the one), ascending; returns how many.
