@@ -10,8 +10,8 @@ namespace REPSIM_ISA {
 
 template <class T>
 constexpr PairKernels make_pair_kernels() {
-    return PairKernels{Tile<T>::mr,   Tile<T>::nr, sizeof(T),  sizeof(T),  &transpose<T>, &make_tile<T>,
-                       &map_strip<T>, &sum_strip,  &dot_strip, &add_strip, &bin_strip<T>, &select_strip<T>};
+    return PairKernels{Tile<T>::mr,   Tile<T>::nr, sizeof(T),   sizeof(T),  &transpose<T>, &make_tile<T>,
+                       &map_strip<T>, &sum_strip,  &dot_strips, &add_strip, &bin_strip<T>, &select_strip<T>};
 }
 
 extern const PairKernels pairs_fp32, pairs_fp64;

@@ -40,6 +40,12 @@ struct TransposeArgs {
 constexpr std::int64_t kStagedRows = 16;
 constexpr std::int64_t kStagingPad = 16;  // rows a power of two apart would share cache sets
 
+// The tile that will be made after this one, for prefetches alone: any address will do.
+struct NextTile {
+    const void *left, *right;
+    std::int64_t n_features;
+};
+
 struct TileArgs {
     PackedRows left, right;  // both begin at a panel
     std::int64_t n_left, n_right;
@@ -47,7 +53,8 @@ struct TileArgs {
     Metric metric;
     bool diagonal;  // left is right: entries with column > row alone are wanted
     void* out;
-    std::int64_t out_stride;  // a multiple of nr, and nr divides it
+    std::int64_t out_stride;  // a multiple of nr
+    NextTile next;
 };
 
 // v = value; exp(-gamma value); exp(-gamma value) - 1; or table[clip(floor((value - low) * scale), 0, bins - 1)]
@@ -68,6 +75,9 @@ struct BinArgs {
     std::int64_t bins = 1;
 };
 
+constexpr int kMostDots = 6;
+constexpr std::int64_t kStripStep = 16;  // two of the widest vectors
+
 struct PairKernels {
     int mr, nr;
     std::size_t row_bytes;   // of an element of a packed row
@@ -76,9 +86,10 @@ struct PairKernels {
     void (*tile)(const TileArgs&);
     // out[i] = map(values[i]) - origin
     void (*map)(const void* values, std::int64_t count, const MapArgs& map, double* out);
-    // Sums over strips of mapped entries, in an order that depends on the count alone.
+    // Sums over strips of mapped entries, in an order that depends on the count alone. dots: out[m] = <x, others[m]>,
+    // m < n_others <= kMostDots; count a multiple of kStripStep and strips on 64-byte boundaries.
     double (*sum)(const double* x, std::int64_t count);
-    double (*dot)(const double* x, const double* y, std::int64_t count);
+    void (*dots)(const double* x, const double* const* others, int n_others, std::int64_t count, double* out);
     void (*add)(const double* x, std::int64_t count, double* out);  // out[i] += x[i]
     void (*bin)(const void* values, std::int64_t count, const BinArgs& bins, std::int32_t* out);
     // Positions i with values[i] <= limits[i] (or limits[0], if it is the one), ascending; returns how many.

@@ -57,9 +57,9 @@ Panels::Panels(const MatrixView& rows, Rows transform, const std::vector<double>
         n_padded_ += panels_for(blocks_[block + 1] - blocks_[block], kernels_.nr) * kernels_.nr;
     }
     first_panel_.push_back(n_padded_ / kernels_.nr);
-    values_ = AlignedBuffer<char>(n_padded_ * n_features_ * kernels_.row_bytes);
+    values_ = AlignedBuffer<char>::uninitialised(n_padded_ * n_features_ * kernels_.row_bytes);
     term_bytes_ = (n_padded_ * static_cast<std::int64_t>(kernels_.tile_bytes) + 63) / 64 * 64;
-    terms_ = AlignedBuffer<char>(n_row_terms * term_bytes_);
+    terms_ = AlignedBuffer<char>::uninitialised(n_row_terms * term_bytes_);
     parallel_for(first_panel_.back(), n_threads, [&](std::int64_t panel, int) {
         const auto after = std::upper_bound(first_panel_.begin(), first_panel_.end(), panel);
         const std::int64_t block = after - first_panel_.begin() - 1;
@@ -74,7 +74,8 @@ void Panels::pack_panel(const MatrixView& rows, Rows transform, const double* sh
     const std::int64_t end = std::min(blocks_[block + 1], begin + kernels_.nr);
     const ContiguousRows contiguous(rows, begin, end);
     std::vector<double> scratch(n_features_);
-    AlignedBuffer<char> staging(kStagedRows * (n_features_ + kStagingPad) * kernels_.row_bytes);
+    auto staging =
+        AlignedBuffer<char>::uninitialised(kStagedRows * (n_features_ + kStagingPad) * kernels_.row_bytes);
     const PackedRows place = at(block, panel * kernels_.nr);
     TransposeArgs args{};
     args.rows = contiguous.first();

@@ -77,30 +77,57 @@ void map_strip(const void* values, std::int64_t count, const MapArgs& map, doubl
     }
 }
 
-constexpr int kSumLanes = 32;
+typedef double Doubles __attribute__((vector_size(REPSIM_VECTOR_BYTES)));
+typedef double UnalignedDoubles __attribute__((vector_size(REPSIM_VECTOR_BYTES), aligned(8)));
+constexpr int kDoubles = REPSIM_VECTOR_BYTES / 8;
 
-inline double fold_lanes(double (&lane)[kSumLanes]) {
-    for (int width = kSumLanes / 2; width > 0; width /= 2)
+inline double fold_lanes(const Doubles& x) {
+    double lane[kDoubles];
+    __builtin_memcpy(lane, &x, sizeof x);
+    for (int width = kDoubles / 2; width > 0; width /= 2)
         for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
     return lane[0];
 }
 
 inline double sum_strip(const double* x, std::int64_t count) {
-    double lane[kSumLanes] = {};
+    Doubles a = {}, b = {};
+    double rest = 0;
     std::int64_t i = 0;
-    for (; i + kSumLanes <= count; i += kSumLanes)
-        for (int l = 0; l < kSumLanes; ++l) lane[l] += x[i + l];
-    for (int l = 0; i < count; ++i, ++l) lane[l] += x[i];
-    return fold_lanes(lane);
+    for (; i + 2 * kDoubles <= count; i += 2 * kDoubles) {
+        a += *reinterpret_cast<const UnalignedDoubles*>(x + i);
+        b += *reinterpret_cast<const UnalignedDoubles*>(x + i + kDoubles);
+    }
+    for (; i < count; ++i) rest += x[i];
+    return fold_lanes(a + b) + rest;
 }
 
-inline double dot_strip(const double* x, const double* y, std::int64_t count) {
-    double lane[kSumLanes] = {};
-    std::int64_t i = 0;
-    for (; i + kSumLanes <= count; i += kSumLanes)
-        for (int l = 0; l < kSumLanes; ++l) lane[l] += x[i + l] * y[i + l];
-    for (int l = 0; i < count; ++i, ++l) lane[l] += x[i] * y[i];
-    return fold_lanes(lane);
+// One strip against a few: it is loaded once, and the sums stay in registers.
+template <int n>
+void dot_few(const double* x, const double* const* others, std::int64_t count, double* out) {
+    Doubles a[n] = {}, b[n] = {};
+    for (std::int64_t i = 0; i < count; i += 2 * kDoubles) {
+        const Doubles low = *reinterpret_cast<const Doubles*>(x + i);
+        const Doubles high = *reinterpret_cast<const Doubles*>(x + i + kDoubles);
+#pragma GCC unroll 8
+        for (int m = 0; m < n; ++m) {
+            a[m] += low * *reinterpret_cast<const Doubles*>(others[m] + i);
+            b[m] += high * *reinterpret_cast<const Doubles*>(others[m] + i + kDoubles);
+        }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < n; ++m) out[m] = fold_lanes(a[m] + b[m]);
+}
+
+inline void dot_strips(const double* x, const double* const* others, int n_others, std::int64_t count, double* out) {
+    static_assert(kMostDots == 6 && kStripStep % (2 * kDoubles) == 0);
+    switch (n_others) {
+        case 1: return dot_few<1>(x, others, count, out);
+        case 2: return dot_few<2>(x, others, count, out);
+        case 3: return dot_few<3>(x, others, count, out);
+        case 4: return dot_few<4>(x, others, count, out);
+        case 5: return dot_few<5>(x, others, count, out);
+        case 6: return dot_few<6>(x, others, count, out);
+    }
 }
 
 inline void add_strip(const double* x, std::int64_t count, double* out) {

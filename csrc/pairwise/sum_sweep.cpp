@@ -32,11 +32,32 @@ SumSweep::SumSweep(std::vector<PanelsPtr> layers, std::vector<std::pair<std::int
     second_.assign(n_layers() * cells, 0.0);
     cross_.assign(this->pairs() * cells, 0.0);
     if (row_sums_) rows_.assign(n_layers() * n_rows(), 0.0);
+    plan_products();
 }
+
+void SumSweep::plan_products() {
+    std::vector<Products> of_layer(n_layers());
+    for (std::int64_t l = 0; l < n_layers(); ++l) of_layer[l] = Products{l, {l}, {kWithItself}};
+    for (std::int64_t p = 0; p < pairs(); ++p) {
+        of_layer[pairs_[p].first].others.push_back(pairs_[p].second);
+        of_layer[pairs_[p].first].pairs.push_back(p);
+    }
+    for (const Products& all : of_layer)
+        for (std::size_t begin = 0; begin < all.others.size(); begin += kMostDots) {
+            const std::size_t end = std::min<std::size_t>(begin + kMostDots, all.others.size());
+            products_.push_back(Products{all.layer,
+                                         {all.others.begin() + begin, all.others.begin() + end},
+                                         {all.pairs.begin() + begin, all.pairs.begin() + end}});
+        }
+}
+
+// Rows of a tile that are summed together: the strips of all layers should stay in the first-level cache.
+std::int64_t SumSweep::strip_rows() const { return std::clamp<std::int64_t>(16 / n_layers(), 1, 8); }
 
 void SumSweep::prepare(int n_threads) {
     if (workers_.size() < static_cast<std::size_t>(n_threads)) workers_.resize(n_threads);
-    for (Worker& worker : workers_) worker.strips.resize(n_layers() * kTileCols);
+    for (Worker& worker : workers_)
+        if (worker.strips.size() == 0) worker.strips = AlignedBuffer<double>(n_layers() * strip_rows() * kTileCols);
 }
 
 void SumSweep::begin_task(const Task& task, int worker) {
@@ -57,25 +78,44 @@ void SumSweep::reduce(const Task& task, const std::vector<TileView>& bank, int w
     const auto& blocks = left(0).blocks();
     const std::int64_t rows_i = blocks[task.i + 1] - blocks[task.i], rows_j = blocks[task.j + 1] - blocks[task.j];
     const TileView& shape = bank.front();
-    for (std::int64_t r = 0; r < shape.n_rows; ++r) {
-        const std::int64_t begin = shape.first_valid(r), count = shape.n_cols - begin;
-        if (count <= 0) break;
-        own.entries += static_cast<double>(count);
+    static_assert(kTileCols % kStripStep == 0);
+    for (std::int64_t first_row = 0; first_row < shape.n_rows; first_row += strip_rows()) {
+        const std::int64_t end_row = std::min(shape.n_rows, first_row + strip_rows());
+        std::int64_t count = 0;
         for (std::int64_t l = 0; l < n_layers(); ++l) {
-            double* strip = own.strips.data() + l * kTileCols;
-            const char* values = static_cast<const char*>(bank[l].values) +
-                                 (r * bank[l].stride + begin) * static_cast<std::int64_t>(kernels.tile_bytes);
-            kernels.map(values, count, maps_[l].args, strip);
-            const double sum = kernels.sum(strip, count);
-            own.first[l] += sum;
-            own.second[l] += kernels.dot(strip, strip, count);
-            if (!row_sums_) continue;
-            own.row_sums[l * rows_i + shape.first_row - blocks[task.i] + r] += sum;
-            kernels.add(strip, count, own.col_sums.data() + l * rows_j + shape.first_col - blocks[task.j] + begin);
+            double* strip = own.strips.data() + l * strip_rows() * kTileCols;
+            count = 0;
+            for (std::int64_t r = first_row; r < end_row; ++r) {
+                const std::int64_t begin = shape.first_valid(r), n = shape.n_cols - begin;
+                if (n <= 0) break;
+                const char* values = static_cast<const char*>(bank[l].values) +
+                                     (r * bank[l].stride + begin) * static_cast<std::int64_t>(kernels.tile_bytes);
+                kernels.map(values, n, maps_[l].args, strip + count);
+                if (row_sums_) {
+                    own.row_sums[l * rows_i + shape.first_row - blocks[task.i] + r] += kernels.sum(strip + count, n);
+                    kernels.add(strip + count, n,
+                                own.col_sums.data() + l * rows_j + shape.first_col - blocks[task.j] + begin);
+                }
+                count += n;
+            }
+            own.first[l] += kernels.sum(strip, count);
+            for (std::int64_t pad = count; pad % kStripStep != 0; ++pad) strip[pad] = 0;
         }
-        for (std::size_t p = 0; p < pairs_.size(); ++p)
-            own.cross[p] += kernels.dot(own.strips.data() + pairs_[p].first * kTileCols,
-                                        own.strips.data() + pairs_[p].second * kTileCols, count);
+        own.entries += static_cast<double>(count);
+        add_products((count + kStripStep - 1) / kStripStep * kStripStep, own);
+    }
+}
+
+void SumSweep::add_products(std::int64_t count, Worker& own) const {
+    const std::int64_t stride = strip_rows() * kTileCols;
+    for (const Products& products : products_) {
+        const double* others[kMostDots];
+        double sums[kMostDots];
+        const int n = static_cast<int>(products.others.size());
+        for (int m = 0; m < n; ++m) others[m] = own.strips.data() + products.others[m] * stride;
+        left(0).kernels().dots(own.strips.data() + products.layer * stride, others, n, count, sums);
+        for (int m = 0; m < n; ++m)
+            (products.pairs[m] == kWithItself ? own.second[products.layer] : own.cross[products.pairs[m]]) += sums[m];
     }
 }
 

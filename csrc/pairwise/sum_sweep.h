@@ -47,15 +47,26 @@ class SumSweep : public Sweep {
 
   private:
     struct Worker {
-        std::vector<double> strips;                // [layer][kTileCols]
+        AlignedBuffer<double> strips;              // [layer][strip_rows() * kTileCols]: rows of a tile, end to end
         std::vector<double> first, second, cross;  // of the task at hand
         std::vector<double> row_sums, col_sums;    // [layer][row of the block]
         double entries = 0;
     };
+    // The sums of products that one layer's strip takes part in: with itself, and with the second layers of its pairs.
+    struct Products {
+        std::int64_t layer;
+        std::vector<std::int64_t> others;
+        std::vector<std::int64_t> pairs;  // of others[m]: where in cross, or kWithItself
+    };
+    static constexpr std::int64_t kWithItself = -1;
+    void plan_products();
+    std::int64_t strip_rows() const;
+    void add_products(std::int64_t count, Worker& own) const;
     using Margins = std::pair<std::vector<double>, std::vector<double>>;
     void add_margins(const Task& task, const Margins& margins);
 
     std::vector<std::pair<std::int64_t, std::int64_t>> pairs_;
+    std::vector<Products> products_;  // each of at most kMostDots
     std::vector<EntryMap> maps_;
     bool row_sums_;
     std::vector<double> entries_, first_, second_, cross_, rows_;

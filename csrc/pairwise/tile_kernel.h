@@ -10,10 +10,7 @@
 namespace repsim {
 namespace REPSIM_ISA {
 
-#ifndef KRUN
-#define KRUN 128
-#endif
-constexpr std::int64_t kRun = KRUN;
+constexpr std::int64_t kRun = 128;
 
 // Norms minus core is kept down to this fraction of size(u, v); below, differences. What is left of the digits:
 // a float32 distance is good to about 1e-7 / (this fraction), relative.
@@ -21,8 +18,9 @@ template <class T>
 constexpr T kNear = sizeof(T) == 4 ? T(0.125) : T(0x1p-10);
 
 template <class Core, int kVectors, class T>
-inline __attribute__((always_inline)) void run_micro_tile(const T* left, const T* right, std::int64_t length, T* out,
-                                                          std::int64_t out_stride, bool first, T one) {
+inline __attribute__((always_inline)) void run_micro_tile(const T* left, const T* right, std::int64_t length,
+                                                          const char* ahead, T* out, std::int64_t out_stride,
+                                                          bool first, T one) {
     using Shape = Tile<T>;
     using Vector = typename Shape::vector;
     Vector sums[Shape::mr][kVectors] = {};
@@ -30,6 +28,7 @@ inline __attribute__((always_inline)) void run_micro_tile(const T* left, const T
         for (int v = 0; v < kVectors; ++v) __builtin_prefetch(out + i * out_stride + v * Shape::lanes, 1);
     for (std::int64_t k = 0; k < length; ++k) {
         Vector b[kVectors];
+        __builtin_prefetch(ahead + 64 * k, 0, 2);
 #pragma GCC unroll 4
         for (int v = 0; v < kVectors; ++v) b[v] = *reinterpret_cast<const Vector*>(right + v * Shape::lanes);
 #pragma GCC unroll 8
@@ -121,8 +120,27 @@ void finish_micro_tile(const MicroTile<T>& at) {
     }
 }
 
+// What the next run reads, one line per feature of each micro-tile: parts of the right panel while the first slices
+// are multiplied, then, beside the first right panel, those of the left rows.
+struct Ahead {
+    const char *left = nullptr, *right = nullptr;  // panels at the feature where the next run begins
+    std::int64_t left_panel_bytes = 0;
+    std::int64_t run_bytes = 0;   // of a panel
+    std::int64_t part_bytes = 1;  // fetched beside one micro-tile
+    std::int64_t n_left_panels = 0;
+
+    const char* part(std::int64_t slice, const char* near) const {
+        const std::int64_t parts = (run_bytes + part_bytes - 1) / part_bytes;
+        if (slice < parts) return right + slice * part_bytes;
+        const std::int64_t rest = slice - parts;
+        if (rest < parts * n_left_panels) return left + rest / parts * left_panel_bytes + rest % parts * part_bytes;
+        return near;
+    }
+};
+
 template <class M, int kVectors, class T>
-void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, std::int64_t k, std::int64_t length) {
+void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, std::int64_t k, std::int64_t length,
+               const Ahead& ahead) {
     using Shape = Tile<T>;
     constexpr int nr = Shape::nr;
     const bool last = k + length == args.n_features;
@@ -138,8 +156,10 @@ void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, s
     for (std::int64_t i = 0; i < n_left; i += Shape::mr) {
         const T* slice = left + i / nr * panel_size + i % nr;
         T* corner = out + i * args.out_stride;
-        run_micro_tile<typename M::Core, kVectors>(slice + k * nr, right + k * nr, length, corner, args.out_stride,
-                                                   k == 0, one);
+        const char* near = reinterpret_cast<const char*>(right + k * nr);
+        run_micro_tile<typename M::Core, kVectors>(slice + k * nr, right + k * nr, length,
+                                                   ahead.part(i / Shape::mr, near), corner, args.out_stride, k == 0,
+                                                   one);
         if (last)
             finish_micro_tile<M, kVectors>(MicroTile<T>{
                 slice, right, term(args.left, M::term) + i, term(args.left, M::size_term) + i,
@@ -156,15 +176,27 @@ void make_tile_of(const TileArgs& args) {
     const std::int64_t run = (args.n_features + n_runs - 1) / n_runs;
     for (std::int64_t k = 0; k < args.n_features; k += run) {
         const std::int64_t length = args.n_features - k < run ? args.n_features - k : run;
+        const bool last = k + length == args.n_features;
+        const NextTile& next = args.next;
+        const std::int64_t panel_bytes = (last ? next.n_features : args.n_features) * nr * sizeof(T);
+        const std::int64_t skipped = last ? 0 : (k + length) * nr * static_cast<std::int64_t>(sizeof(T));
+        Ahead ahead;
+        ahead.left = static_cast<const char*>(last ? next.left : args.left.values) + skipped;
+        ahead.left_panel_bytes = panel_bytes;
+        ahead.run_bytes = length * nr * static_cast<std::int64_t>(sizeof(T));
+        ahead.part_bytes = length * 64;
         for (std::int64_t j = 0; j < args.n_right; j += nr) {
             const T* right = static_cast<const T*>(args.right.values) + j * args.n_features;
             const std::int64_t used = args.n_right - j;
+            ahead.right =
+                static_cast<const char*>(last ? next.right : args.right.values) + j / nr * panel_bytes + skipped;
+            ahead.n_left_panels = j == 0 ? (args.n_left + nr - 1) / nr : 0;
             if (used <= Shape::lanes)
-                run_panel<M, 1>(args, right, j, k, length);
+                run_panel<M, 1>(args, right, j, k, length, ahead);
             else if (used <= 2 * Shape::lanes)
-                run_panel<M, 2>(args, right, j, k, length);
+                run_panel<M, 2>(args, right, j, k, length, ahead);
             else
-                run_panel<M, Shape::vectors>(args, right, j, k, length);
+                run_panel<M, Shape::vectors>(args, right, j, k, length, ahead);
         }
     }
 }

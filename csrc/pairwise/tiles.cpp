@@ -32,7 +32,7 @@ void check_layers(const std::vector<PanelsPtr>& layers, const Panels& like, Metr
 
 TileView make_tile(const Panels& x, std::int64_t i, std::int64_t row, std::int64_t n_rows,  //
                    const Panels& y, std::int64_t j, std::int64_t col, std::int64_t n_cols,  //
-                   bool diagonal, Metric metric, void* out) {
+                   bool diagonal, Metric metric, const NextTile& next, void* out) {
     REPSIM_ASSERT(n_rows <= kTileRows && n_cols <= kTileCols && row % kTileStep == 0 && col % kTileStep == 0);
     TileArgs args{};
     args.left = x.at(i, row);
@@ -44,6 +44,7 @@ TileView make_tile(const Panels& x, std::int64_t i, std::int64_t row, std::int64
     args.diagonal = diagonal;
     args.out = out;
     args.out_stride = kTileCols;
+    args.next = next;
     x.kernels().tile(args);
     return TileView{out,
                     x.kernels().tile_bytes == sizeof(double),
@@ -73,21 +74,36 @@ Sweep::Sweep(std::vector<PanelsPtr> left, std::vector<PanelsPtr> right, Metric m
     done_.assign(tasks_.size(), false);
 }
 
-void Sweep::run_task(const Task& task, int worker, std::vector<AlignedBuffer<char>>& buffers) {
+NextTile Sweep::at(std::int64_t layer, const Task& task, std::int64_t row, std::int64_t col) const {
+    return {left(layer).at(task.i, row).values, right(layer).at(task.j, col).values, left(layer).n_features()};
+}
+
+void Sweep::run_task(const Task& task, const Task& likely_next, int worker, std::vector<AlignedBuffer<char>>& buffers) {
     const auto rows_of = [](const Panels& panels, std::int64_t block) {
         return panels.blocks()[block + 1] - panels.blocks()[block];
     };
     const std::int64_t n_rows = rows_of(left(0), task.i), n_cols = rows_of(right(0), task.j);
     const std::int64_t height = tile_size(n_rows, kTileRows), width = tile_size(n_cols, kTileCols);
     const bool diagonal_block = symmetric() && task.i == task.j;
+    const auto first_col = [&](std::int64_t row) { return diagonal_block ? row : 0; };
     std::vector<TileView> bank(left_.size());
     begin_task(task, worker);
     for (std::int64_t row = 0; row < n_rows; row += height)
-        for (std::int64_t col = diagonal_block ? row : 0; col < n_cols; col += width) {
-            for (std::int64_t l = 0; l < n_layers(); ++l)
+        for (std::int64_t col = first_col(row); col < n_cols; col += width) {
+            for (std::int64_t l = 0; l < n_layers(); ++l) {
+                NextTile next;
+                if (l + 1 < n_layers())
+                    next = at(l + 1, task, row, col);
+                else if (col + width < n_cols)
+                    next = at(0, task, row, col + width);
+                else if (row + height < n_rows)
+                    next = at(0, task, row + height, first_col(row + height));
+                else
+                    next = at(0, likely_next, 0, 0);
                 bank[l] = make_tile(left(l), task.i, row, std::min(height, n_rows - row),  //
                                     right(l), task.j, col, std::min(width, n_cols - col),  //
-                                    diagonal_block && row == col, metric_, buffers[l].data());
+                                    diagonal_block && row == col, metric_, next, buffers[l].data());
+            }
             reduce(task, bank, worker);
         }
     end_task(task, worker);
@@ -107,8 +123,10 @@ void Sweep::run(std::int64_t begin, std::int64_t end, int n_threads) {
     }
     prepare(n_threads);
     std::fill(done_.begin() + begin, done_.begin() + end, true);
-    parallel_for(end - begin, n_threads,
-                 [&](std::int64_t index, int worker) { run_task(tasks_[begin + index], worker, buffers_[worker]); });
+    parallel_for(end - begin, n_threads, [&](std::int64_t index, int worker) {
+        const std::int64_t later = std::min(begin + index + n_threads, n_tasks() - 1);
+        run_task(tasks_[begin + index], tasks_[later], worker, buffers_[worker]);
+    });
     finish();
 }
 

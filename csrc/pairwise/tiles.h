@@ -37,10 +37,10 @@ constexpr std::int64_t kTileCols = 192;
 
 // Fills `out`, kTileRows x kTileCols elements of the tile's type on a 64-byte boundary, with the pairs of rows
 // [row, row + n_rows) of block i of x and [col, col + n_cols) of block j of y; row and col are multiples of
-// kTileRows and kTileCols within their blocks. `diagonal`: x is y, i == j, row == col.
+// kTileRows and kTileCols within their blocks. `diagonal`: x is y, i == j, row == col. `next`: what to bring near.
 TileView make_tile(const Panels& x, std::int64_t i, std::int64_t row, std::int64_t n_rows,  //
                    const Panels& y, std::int64_t j, std::int64_t col, std::int64_t n_cols,  //
-                   bool diagonal, Metric metric, void* out);
+                   bool diagonal, Metric metric, const NextTile& next, void* out);
 
 class Sweep {
   public:
@@ -74,7 +74,9 @@ class Sweep {
     virtual void finish() {}  // by the caller of run, after the last task of a run
 
   private:
-    void run_task(const Task& task, int worker, std::vector<AlignedBuffer<char>>& buffers);
+    // `likely_next`: the task this worker will probably run after it, for prefetches.
+    void run_task(const Task& task, const Task& likely_next, int worker, std::vector<AlignedBuffer<char>>& buffers);
+    NextTile at(std::int64_t layer, const Task& task, std::int64_t row, std::int64_t col) const;
 
     std::vector<PanelsPtr> left_, right_;
     Metric metric_;

@@ -43,6 +43,7 @@ void transpose(const TransposeArgs& args) {
         }
         if (n_staged == kStagedRows) {
             for (std::int64_t k = 0; k < width; ++k)
+#pragma GCC unroll 16
                 for (std::int64_t r = 0; r < kStagedRows; ++r) panel[k * nr + first + r] = staging[r * stride + k];
         } else {
             for (std::int64_t k = 0; k < width; ++k)
