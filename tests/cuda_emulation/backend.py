@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrepsim.arrays import rows_view
+from pyrepsim.arrays import rows_view as host_rows_view
 from pyrepsim.backends.cuda import moments, pairwise, scan
 from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
@@ -29,9 +29,11 @@ __all__ = [
     "name",
     "rows_view",
     "stage",
+    "tile_precisions",
 ]
 
 name = "cuda-emulated"
+tile_precisions = ("fp32", "fp64", "fast")
 
 
 class EmulatedDevice:
@@ -99,6 +101,10 @@ class EmulatedDevice:
 @cache
 def device() -> EmulatedDevice:
     return EmulatedDevice()
+
+
+def rows_view(array, label="X"):
+    return array if isinstance(array, DeviceRows) else host_rows_view(array, label)
 
 
 def stage(views):

@@ -34,9 +34,11 @@ __all__ = [
     "reason_without",
     "rows_view",
     "stage",
+    "tile_precisions",
 ]
 
 name = "cuda"
+tile_precisions = ("fp32", "fp64", "fast")
 
 
 def rows_view(array: Any, label: str = "X") -> np.ndarray | DeviceRows:
