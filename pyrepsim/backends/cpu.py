@@ -29,9 +29,11 @@ __all__ = [
     "rows_view",
     "spearman_sums",
     "stage",
+    "tile_precisions",
 ]
 
 name = "cpu"
+tile_precisions = ("fp32", "fp64", "bf16")
 
 stage = list  # rows stay where they are
 

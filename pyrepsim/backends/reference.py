@@ -46,10 +46,12 @@ __all__ = [
     "shift_for",
     "spearman_sums",
     "stage",
+    "tile_precisions",
     "transformed",
 ]
 
 name = "reference"
+tile_precisions = ("fp32", "fp64", "bf16")
 
 stage = list  # rows stay where they are
 

@@ -50,7 +50,8 @@ def compare(
     tokens : for stores. ``"content"`` leaves special tokens out; ``"all"``, ``"special"`` or ``"cls"``.
     backend, n_threads : see `MomentsSet`. The choice is recorded in ``Score.provenance``.
     precision : ``"auto"``: float64 for moments, float32 for tiles of pairs of rows; or ``"fp64"`` or ``"fp32"`` for
-        both. Sums are always float64.
+        both; on a GPU also ``"fast"`` for measures that read rows: tiles of rows rounded to half precision. Sums are
+        float64.
     checkpoint : a folder where the sums of moments are kept while they grow; an interrupted call with the same
         arguments goes on from there and ends with the same bits. For stores.
     progress : show a progress bar; None shows it on a terminal only.

@@ -33,7 +33,8 @@ def pdist(
         ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"mahalanobis"`` and ``"sqmahalanobis"``
         (rows whitened by their own covariance, as scipy does), or ``"dot"`` (x_i . x_j, a similarity).
     out : array to fill, float32 or float64, such as a memory map; otherwise a new one of the type of the tiles.
-    precision : ``"fp32"`` (the default), about 1e-6 relative; ``"fp64"``; ``"bf16"`` for dot products of bfloat16 rows.
+    precision : ``"fp32"`` (the default), about 1e-6 relative; ``"fp64"``; ``"bf16"`` for dot products of bfloat16 rows;
+        on a GPU ``"fast"``, rows rounded to half precision after shift and scaling.
 
     Equal rows are exactly 0 apart, and as far as each other from all others. Angular distances near 1, of rows that
     point opposite ways, are within 4e-4 (fp64: 2e-8): there the angle is as the root of what the cosine lacks of -1.
@@ -41,7 +42,7 @@ def pdist(
     Raises ShapeError (out of another size, or n < 2), DTypeError, NonFiniteError, DegenerateError or OptionError.
     """
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
-    rows = rows_view(X, "X")
+    rows = engine.backend.rows_view(X, "X")
     if len(rows) < 2:
         raise ShapeError("X must have at least two rows for there to be a distance: got 1.")
     return condensed(engine, engine.panels(rows, metric), metric, out)

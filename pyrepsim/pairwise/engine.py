@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..arrays import rows_view
 from ..backends import default_threads, get_backend
 from ..errors import BackendError, DegenerateError, NonFiniteError, OptionError, ShapeError
 from ..progress import progress_bar
@@ -23,7 +22,6 @@ from .whitening import whiten
 
 __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
 
-_PRECISIONS = ("auto", "fp32", "fp64", "bf16", "fast")
 _BYTES = {"fp32": 4, "fp64": 8, "bf16": 2, "fast": 2}
 _SIZES = {"fp32": (1e-16, 1e17), "fp64": (1e-140, 1e140), "bf16": (1e-16, 1e17), "fast": (1e-16, 1e17)}
 """Root mean square of operands whose squares, summed over many features, a precision holds."""
@@ -77,8 +75,9 @@ class PairwiseEngine:
 
     backend : ``"auto"``, or one that `rs.available_backends` lists.
     n_threads : None takes every core this process may use. The results have the same bits for any number.
-    precision : of the tiles: ``"fp32"``, ``"fp64"``, ``"auto"`` (fp32, save for ranks of few rows), or ``"bf16"`` for
-        dot products of bfloat16 rows. Sums over tiles are always float64.
+    precision : of the tiles: ``"fp32"``, ``"fp64"``, ``"auto"`` (fp32, save for ranks of few rows), ``"bf16"`` for dot
+        products of bfloat16 rows, or on a GPU ``"fast"``: rows rounded to half precision after shift and scaling.
+        Sums over tiles are float64.
     progress : show a bar; None shows it on a terminal only.
     blocks : row boundaries from 0 to n of the groups of rows by which sums are kept (documents, say); None: equal cuts.
     """
@@ -92,13 +91,15 @@ class PairwiseEngine:
         progress: bool | None = None,
         blocks: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        if precision not in _PRECISIONS:
-            raise OptionError(f"precision of tiles must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
         if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
             raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
         self.backend = get_backend(backend)
-        if precision == "fast" and not self.backend.name.startswith("cuda"):
-            raise OptionError("precision='fast' is of the tensor cores of a GPU: pass backend='cuda' with it.")
+        known = ("auto", *self.backend.tile_precisions)
+        if precision not in known:
+            raise OptionError(
+                f"precision of tiles must be one of {', '.join(known)} on backend {self.backend.name!r}: "
+                f"got {precision!r}."
+            )
         self.n_threads = int(n_threads or default_threads())
         self.precision = "fp32" if precision == "auto" else precision
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"
@@ -163,9 +164,9 @@ class PairwiseEngine:
 
     def _operands(
         self, sides: Sequence[Any], chosen: Metric, labels: Sequence[str]
-    ) -> tuple[list[np.ndarray], np.ndarray | None]:
+    ) -> tuple[list[Any], np.ndarray | None]:
         """The rows as the engine is to read them, and what it is to take off after the transform."""
-        views = [rows_view(side, label) for side, label in zip(sides, labels, strict=True)]
+        views = [self.backend.rows_view(side, label) for side, label in zip(sides, labels, strict=True)]
         for view, label in zip(views, labels, strict=True):
             self.refuse_bad_rows(view, chosen.transform, label)
             if view.shape[1] != views[0].shape[1]:
@@ -176,7 +177,7 @@ class PairwiseEngine:
         shift = None
         if chosen.whitened:
             dtype = np.float64 if self.precision == "fp64" else np.float32
-            views = whiten(views, self.backend, self.n_threads, dtype)
+            views = whiten([np.asarray(view) for view in views], self.backend, self.n_threads, dtype)
         elif chosen.shifted and chosen.transform == "raw":
             shift = centre_on_grid(np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
         elif chosen.shifted:
@@ -242,7 +243,7 @@ class PairwiseEngine:
             _rates[key] = n * n / 2 * 64 / took
         return _rates[key]
 
-    def _packed(self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str) -> Any:
+    def _packed(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> Any:
         if self.precision == "bf16" and (metric.kernel != "dot" or view.dtype.name != "bfloat16"):
             raise OptionError(
                 "precision='bf16' is for dot products of bfloat16 rows, which it multiplies without rounding: got "
@@ -250,13 +251,13 @@ class PairwiseEngine:
             )
         self._refuse_extreme_sizes(view, metric, shift, label)
         self.refuse_what_does_not_fit(
-            view.size * _BYTES[self.precision], f"the packed rows of {label}", "Take a sample of the rows."
+            self.packed_bytes(len(view), [view.shape[1]]), f"the packed rows of {label}", "Take a sample of the rows."
         )
         return self._new_panels(view, metric.transform, shift, label=label)
 
     def _new_panels(
         self,
-        rows: np.ndarray,
+        rows: Any,
         transform: str,
         shift: np.ndarray | None,
         blocks: np.ndarray | None = None,
@@ -278,7 +279,7 @@ class PairwiseEngine:
                 f"bf16 products need instructions of their own: {error}. Use precision='fp32'."
             ) from error
 
-    def refuse_nonfinite(self, view: np.ndarray, label: str) -> None:
+    def refuse_nonfinite(self, view: Any, label: str) -> None:
         """Raise NonFiniteError for NaN or infinity."""
         bad = self.backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
@@ -287,7 +288,7 @@ class PairwiseEngine:
                 "Drop or repair such rows in both representations."
             )
 
-    def refuse_bad_rows(self, view: np.ndarray, transform: str, label: str) -> None:
+    def refuse_bad_rows(self, view: Any, transform: str, label: str) -> None:
         """Raise NonFiniteError for NaN or infinity, DegenerateError for a row that ``transform`` cannot divide."""
         self.refuse_nonfinite(view, label)
         bad = self.backend.first_directionless_row(view, transform, self.n_threads)
@@ -300,7 +301,7 @@ class PairwiseEngine:
     def _number(self, row: int) -> int:
         return row if self._row_numbers is None else int(self._row_numbers[row])
 
-    def _refuse_extreme_sizes(self, view: np.ndarray, metric: Metric, shift: np.ndarray | None, label: str) -> None:
+    def _refuse_extreme_sizes(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         if metric.transform != "raw" or not metric.squares:
             return
         few = _evenly(view, _FEW_ROWS).astype(np.float64)
@@ -317,8 +318,11 @@ class PairwiseEngine:
         )
 
 
-def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+def _evenly(rows: Any, most: int) -> np.ndarray:
+    """At most so many rows, in this machine's memory."""
+    if isinstance(rows, np.ndarray) and len(rows) > most:
+        return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+    return np.asarray(rows[:: -(-len(rows) // most)])
 
 
 def _root_mean_square(values: np.ndarray) -> float:

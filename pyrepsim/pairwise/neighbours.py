@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import rows_view
 from ..errors import OptionError
 from .engine import PairwiseEngine
 from .metrics import metric_named
@@ -37,11 +36,12 @@ def knn(
     Raises ShapeError, DTypeError, NonFiniteError, DegenerateError (a row without direction) or OptionError.
     """
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
-    return nearest(engine, rows_view(X, "X"), k, metric, None if Y is None else rows_view(Y, "Y"))
+    gate = engine.backend.rows_view
+    return nearest(engine, gate(X, "X"), k, metric, None if Y is None else gate(Y, "Y"))
 
 
 def nearest(
-    engine: PairwiseEngine, x: np.ndarray, k: int, metric: str = "cosine", y: np.ndarray | None = None
+    engine: PairwiseEngine, x: Any, k: int, metric: str = "cosine", y: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """`knn` on an engine that is there."""
     most = len(x) - 1 if y is None else len(y)

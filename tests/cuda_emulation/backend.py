@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrepsim.arrays import rows_view
+from pyrepsim.arrays import rows_view as host_rows_view
 from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, scan, spearman_sums
 from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
@@ -32,9 +32,11 @@ __all__ = [
     "rows_view",
     "spearman_sums",
     "stage",
+    "tile_precisions",
 ]
 
 name = "cuda-emulated"
+tile_precisions = ("fp32", "fp64", "fast")
 
 
 class EmulatedDevice:
@@ -102,6 +104,10 @@ class EmulatedDevice:
 @cache
 def device() -> EmulatedDevice:
     return EmulatedDevice()
+
+
+def rows_view(array, label="X"):
+    return array if isinstance(array, DeviceRows) else host_rows_view(array, label)
 
 
 def stage(views):

@@ -38,9 +38,11 @@ __all__ = [
     "rows_view",
     "spearman_sums",
     "stage",
+    "tile_precisions",
 ]
 
 name = "cuda"
+tile_precisions = ("fp32", "fp64", "fast")
 
 
 def rows_view(array: Any, label: str = "X") -> np.ndarray | DeviceRows:
