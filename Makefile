@@ -25,7 +25,7 @@ demo: $(VENV)/.built ## compare two real models, layer by layer: a table, a figu
 	$(BIN)/pyrepsim demo
 
 test: $(VENV)/.built ## run the tests
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 lint: $(VENV)/.lint ## ruff, pyright, clang-format, clang-tidy
 	$(BIN)/ruff check

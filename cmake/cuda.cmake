@@ -20,8 +20,9 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 enable_language(CUDA)
-if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.0)
-  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} is older than 12.0: pyrepsim is built without its CUDA backend")
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # nvcc 11, or CMake 3.25, which does not know that nvcc 12 can
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} with CMake ${CMAKE_VERSION} knows no C++20: "
+                 "pyrepsim is built without its CUDA backend")
   return()
 endif()
 if(NOT wanted)
@@ -45,6 +46,7 @@ set_target_properties(
              CUDA_ARCHITECTURES "${wanted}"
              CUDA_RUNTIME_LIBRARY Static
              POSITION_INDEPENDENT_CODE ON)
+target_compile_options(cuda_kernels PRIVATE -diag-suppress=177)  # functions that another architecture uses
 if(PYREPSIM_WERROR)
   # A kernel that spills registers or keeps an array in local memory is several times slower than it looks. The fused
   # one is given all registers there are, and keeps some of what waits for the second layer in local memory.

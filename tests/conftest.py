@@ -14,8 +14,8 @@ from pathlib import Path
 for name, value in {
     "HF_HUB_OFFLINE": "1",
     "MPLBACKEND": "Agg",
-    "OMP_NUM_THREADS": "2",
-    "OPENBLAS_NUM_THREADS": "2",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }.items():
     os.environ.setdefault(name, value)

@@ -78,6 +78,10 @@ __device__ __forceinline__ void fewer_registers() {
 // A barrier of the 128 threads of one warpgroup.
 __device__ __forceinline__ void warpgroup_barrier(int id) { asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory"); }
 
+// One warpgroup says that it has come so far; the other waits for it.
+__device__ __forceinline__ void say_started(int id) { asm volatile("bar.arrive %0, 256;" ::"r"(id) : "memory"); }
+__device__ __forceinline__ void wait_started(int id) { asm volatile("bar.sync %0, 256;" ::"r"(id) : "memory"); }
+
 // d (64 x 256, float32) = or += a (64 x 16) b (256 x 16)^T of halves. Thread t holds of row 16 (t / 32) + t % 32 / 4
 // columns 8 j + 2 (t % 4) + {0, 1} in d[4 j + {0, 1}], and of the row 8 below the same in d[4 j + {2, 3}].
 __device__ __forceinline__ void multiply(float (&d)[128], std::uint64_t a, std::uint64_t b, bool add) {

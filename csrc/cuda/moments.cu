@@ -42,8 +42,7 @@ __device__ __forceinline__ void each_group(const T* row, std::int64_t cols, unsi
 template <class In, class Out, bool aligned>
 __global__ void __launch_bounds__(kThreads)
     prepare(const In* in, std::int64_t rows, std::int64_t cols, std::int64_t stride, Rows transform,
-            const double* __restrict__ shift, Out* __restrict__ out, double* __restrict__ norms,
-            float* __restrict__ norms_single) {
+            const double* __restrict__ shift, Out* __restrict__ out, double* __restrict__ norms) {
     const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kWarp;
     const unsigned lane = threadIdx.x % kWarp;
     if (r >= rows) return;
@@ -102,10 +101,7 @@ __global__ void __launch_bounds__(kThreads)
         if (aligned) *reinterpret_cast<Vector<Out, kGroup>*>(to + j) = u;
     });
     total = sum_of_lanes(total);
-    if (lane == 0) {
-        norms[r] = total;
-        if (norms_single) norms_single[r] = static_cast<float>(total);
-    }
+    if (lane == 0) norms[r] = total;
 }
 
 template <class In, bool aligned>
@@ -142,8 +138,47 @@ __global__ void __launch_bounds__(kThreads)
     if (constant) atomicMin(found + 2, static_cast<unsigned long long>(r));
 }
 
+constexpr int kColumns = 128;      // of u for a block, one a thread
+constexpr int kSegmentRows = 128;  // summed by one block
+constexpr int kStageRows = 32;     // whose weights are in shared memory together
+constexpr int kWeights = 32;       // that a thread keeps sums of; more take another pass over u
+
+// partial[segment][weight][column]: sums over the rows of a segment, in their order.
+template <class T>
+__global__ void __launch_bounds__(kColumns)
+    weighted(const T* __restrict__ u, std::int64_t rows, std::int64_t cols, const double* __restrict__ weights,
+             std::int64_t n_weights, std::int64_t weights_stride, double* __restrict__ partial) {
+    __shared__ __align__(16) double staged[kStageRows][kWeights + 2];  // two more: neighbours in a column, other banks
+    const std::int64_t column = static_cast<std::int64_t>(blockIdx.x) * kColumns + threadIdx.x;
+    const std::int64_t segment = static_cast<std::int64_t>(blockIdx.y) * kSegmentRows;
+    const std::int64_t first_weight = static_cast<std::int64_t>(blockIdx.z) * kWeights;
+    double sums[kWeights] = {};
+    for (std::int64_t begin = segment; begin < segment + kSegmentRows && begin < rows; begin += kStageRows) {
+        __syncthreads();
+        for (int i = static_cast<int>(threadIdx.x); i < kStageRows * kWeights; i += kColumns) {
+            const int w = i / kStageRows, r = i % kStageRows;
+            const bool there = begin + r < rows && first_weight + w < n_weights;
+            staged[r][w] = there ? weights[(first_weight + w) * weights_stride + begin + r] : 0.0;
+        }
+        __syncthreads();
+#pragma unroll 4
+        for (int r = 0; r < kStageRows; ++r) {
+            const bool there = column < cols && begin + r < rows;
+            const double value = there ? static_cast<double>(u[(begin + r) * cols + column]) : 0.0;
+#pragma unroll
+            for (int w = 0; w < kWeights; ++w) sums[w] += staged[r][w] * value;
+        }
+    }
+    if (column >= cols) return;
+#pragma unroll
+    for (int w = 0; w < kWeights; ++w)
+        if (first_weight + w < n_weights)
+            partial[(static_cast<std::int64_t>(blockIdx.y) * n_weights + first_weight + w) * cols + column] = sums[w];
+}
+
+template <class T>
 __global__ void __launch_bounds__(kThreads)
-    add(const float* __restrict__ products, std::int64_t n_products, std::int64_t size, double* __restrict__ out) {
+    add(const T* __restrict__ products, std::int64_t n_products, std::int64_t size, double* __restrict__ out) {
     const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
     if (i >= size) return;
     double total = out[i];
@@ -161,7 +196,7 @@ bool rows_are_aligned(const DeviceRows& in) {
 }  // namespace
 
 void prepare_rows(const DeviceRows& in, Rows transform, const double* shift, Precision precision, void* out,
-                  double* norms, float* norms_single, cudaStream_t stream) {
+                  double* norms, cudaStream_t stream) {
     if (in.rows == 0) return;
     visit(in.dtype, [&](auto zero) {
         using In = decltype(zero);
@@ -170,7 +205,7 @@ void prepare_rows(const DeviceRows& in, Rows transform, const double* shift, Pre
             using Out = decltype(out_zero);
             launch("prepare_rows", aligned ? prepare<In, Out, true> : prepare<In, Out, false>,
                    blocks_for(in.rows, kRowsPerBlock), kThreads, 0, stream, static_cast<const In*>(in.data), in.rows,
-                   in.cols, in.stride, transform, shift, static_cast<Out*>(out), norms, norms_single);
+                   in.cols, in.stride, transform, shift, static_cast<Out*>(out), norms);
         };
         if (precision == Precision::fp64)
             run(double{});
@@ -189,9 +224,34 @@ void scan_rows(const DeviceRows& in, unsigned long long* found, cudaStream_t str
     });
 }
 
+std::int64_t partial_sums(std::int64_t rows, std::int64_t cols, std::int64_t n_weights) {
+    return blocks_for(rows, kSegmentRows) * n_weights * cols;
+}
+
+void add_weighted_sums(Precision precision, const void* u, std::int64_t rows, std::int64_t cols, const double* weights,
+                       std::int64_t n_weights, std::int64_t weights_stride, double* partial, double* out,
+                       cudaStream_t stream) {
+    if (rows == 0) return;
+    const unsigned segments = blocks_for(rows, kSegmentRows);
+    const dim3 grid(blocks_for(cols, kColumns), segments, blocks_for(n_weights, kWeights));
+    auto run = [&](auto zero) {
+        using T = decltype(zero);
+        launch("add_weighted_sums", weighted<T>, grid, kColumns, 0, stream, static_cast<const T*>(u), rows, cols,
+               weights, n_weights, weights_stride, partial);
+    };
+    if (precision == Precision::fp64)
+        run(double{});
+    else
+        run(float{});
+    const std::int64_t size = n_weights * cols;
+    launch("add_weighted_sums", add<double>, blocks_for(size, kThreads), kThreads, 0, stream, partial,
+           static_cast<std::int64_t>(segments), size, out);
+}
+
 void add_products(const float* products, std::int64_t n_products, std::int64_t size, double* out, cudaStream_t stream) {
     if (size == 0) return;
-    launch("add_products", add, blocks_for(size, kThreads), kThreads, 0, stream, products, n_products, size, out);
+    launch("add_products", add<float>, blocks_for(size, kThreads), kThreads, 0, stream, products, n_products, size,
+           out);
 }
 
 }  // namespace repsim::cuda

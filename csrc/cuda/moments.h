@@ -21,14 +21,21 @@ struct DeviceRows {
 
 // u = t(x) - shift, rounded once from float64 to the precision of the products; squared norms |u|^2 in float64.
 //   out (rows, cols) dense, of float64 or float32; norms (rows).
-// For fp32, norms_single gets the squared norms rounded to float32; it is null for fp64.
 void prepare_rows(const DeviceRows& in, Rows transform, const double* shift, Precision precision, void* out,
-                  double* norms, float* norms_single, cudaStream_t stream);
+                  double* norms, cudaStream_t stream);
 
 // What must not enter a sum, by smallest index: found[0] = row * cols + col of the first NaN or infinity, found[1] = the
 // first row of zeros, found[2] = the first row of one repeated value. Where there is none, what was there stays: the caller
 // fills `found` with the largest number.
 void scan_rows(const DeviceRows& in, unsigned long long* found, cudaStream_t stream);
+
+// out[w][j] += sum over rows r of weights[w][r] u[r][j], in float64: u as prepare_rows left it, weights (n_weights, rows)
+// with weights_stride elements from one to the next, out (n_weights, cols) dense. A product of few rows by many columns,
+// which leaves a matrix product's tiles empty: this reads u once. partial: room for partial_sums(...) numbers.
+void add_weighted_sums(Precision precision, const void* u, std::int64_t rows, std::int64_t cols, const double* weights,
+                       std::int64_t n_weights, std::int64_t weights_stride, double* partial, double* out,
+                       cudaStream_t stream);
+std::int64_t partial_sums(std::int64_t rows, std::int64_t cols, std::int64_t n_weights);
 
 // out[i] += sum over b of products[b * size + i], b ascending, in float64.
 void add_products(const float* products, std::int64_t n_products, std::int64_t size, double* out, cudaStream_t stream);

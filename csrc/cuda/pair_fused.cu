@@ -13,6 +13,7 @@ void run_fused(const FusedSums&, cudaStream_t) { throw std::logic_error("the emu
 
 #include "cuda/hopper.h"
 #include "cuda/pair_entry.h"
+#include "cuda/tensor_map.h"
 
 namespace repsim::cuda {
 namespace {
@@ -22,6 +23,8 @@ constexpr int kStages = 4;
 constexpr int kThreads = 384, kWarpgroups = 2;  // the first 128 threads feed, the others multiply
 constexpr int kLeftBytes = kFusedRows * kDepth * 2, kRightBytes = kFusedCols * kDepth * 2;
 constexpr int kStageBytes = kLeftBytes + kRightBytes;
+constexpr int kLead =
+    3;  // stages that the first warpgroup is ahead of the second, so that their epilogues do not coincide
 constexpr int kBoxRows = 128;                               // of one copy
 constexpr int kEntries = 128;                               // of a thread and layer
 constexpr int kSharedBytes = kStages * kStageBytes + 1024;  // stages begin at multiples of 1024
@@ -32,7 +35,7 @@ struct FusedArgs {
     int left_offsets[2];
     int chunks[2];  // of kDepth, in the depth of a layer
     float noise_scale;
-    float factor, limit;  // entry = min(factor * h, limit) for metrics that are linear in h
+    float factor;  // entry = factor * h for metrics that are linear in h
     int n, first_row, row_tiles, first_col_tile, n_tiles;
     const std::int64_t *row_begin, *rows_of_cut, *col_begin, *cols_of_cut;
     std::int64_t first_segment, n_col_segments;
@@ -124,7 +127,11 @@ template <bool kRoot, bool kMapped>
 __device__ __forceinline__ void finish(const FusedArgs& args, const LayerTile<float>& layer, float (&v)[kEntries]) {
 #pragma unroll
     for (int e = 0; e < kEntries; ++e) {
-        float x = kRoot ? square_root(fmaxf(2 * v[e], 0.0f)) : fminf(args.factor * v[e], args.limit);
+        if (!kRoot && !kMapped) {
+            v[e] = fmaf(args.factor, v[e], -layer.origin);
+            continue;
+        }
+        float x = kRoot ? square_root(fmaxf(2 * v[e], 0.0f)) : args.factor * v[e];
         if (kMapped && layer.map == MapKind::rbf) x = __expf(-layer.gamma * x);
         if (kMapped && layer.map == MapKind::expm1) x = expm1f(-layer.gamma * x);
         if (kMapped && layer.map == MapKind::table)
@@ -165,42 +172,53 @@ __device__ __forceinline__ void add_entries(const float (&v)[kEntries], const un
     }
 }
 
-// Sums over the segments of this warpgroup's 64 x 256 pairs, to their places.
+// The warpgroup's sums, added in a fixed order, to the place of a pair of segments.
+template <bool kCross>
+__device__ __forceinline__ void write_sums(const FusedArgs& args, const double (&sums)[3], double (*of_warp)[4],
+                                           int barrier, int place, double unscale) {
+    constexpr int n_stats = kCross ? 3 : 2;
+    const int thread = static_cast<int>(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
+#pragma unroll
+    for (int s = 0; s < n_stats; ++s) {
+        const double total = warp_sum(sums[s]);
+        if (lane == 0) of_warp[s][warp] = total;
+    }
+    hopper::warpgroup_barrier(barrier);
+    if (thread < n_stats) {
+        const double total = of_warp[thread][0] + of_warp[thread][1] + of_warp[thread][2] + of_warp[thread][3];
+        double* out = thread == 0 ? args.out[kCross ? 1 : 0] : thread == 1 ? args.out[kCross ? 3 : 2] : args.out[4];
+        out[place] = thread == 2 ? total * unscale : total;
+    }
+    hopper::warpgroup_barrier(barrier);
+}
+
+// Sums over the segments of this warpgroup's 64 x 256 pairs, to their places. Most lie in one pair of blocks, right of
+// the diagonal: that case stands alone, so that nothing of the others is computed beside it.
 template <bool kCross>
 __device__ __forceinline__ void reduce(const FusedArgs& args, const float (&v)[kEntries],
                                        const unsigned (&other)[kEntries / 2], const Mine& mine, int row, int col,
-                                       double (*of_warp)[4], int barrier, double unscale, double* out_first,
-                                       double* out_second, double* out_cross) {
-    constexpr int n_stats = kCross ? 3 : 2;
-    const int thread = static_cast<int>(threadIdx.x) % 128, warp = thread / 32, lane = thread % 32;
-    const int last_row = static_cast<int>(args.rows_of_cut[row / kFusedRowCut + 1]);
-    const int last_col = static_cast<int>(args.cols_of_cut[col / kFusedCols + 1]);
+                                       double (*of_warp)[4], int barrier, double unscale) {
+    const int first_p = static_cast<int>(args.rows_of_cut[row / kFusedRowCut]);
+    const int last_p = static_cast<int>(args.rows_of_cut[row / kFusedRowCut + 1]);
+    const int first_q = static_cast<int>(args.cols_of_cut[col / kFusedCols]);
+    const int last_q = static_cast<int>(args.cols_of_cut[col / kFusedCols + 1]);
+    const int stride = static_cast<int>(args.n_col_segments), first_segment = static_cast<int>(args.first_segment);
+    const bool full = row + kFusedRowCut <= args.n && col + kFusedCols <= args.n && row + kFusedRowCut <= col;
+    if (full && last_p - first_p == 1 && last_q - first_q == 1) {
+        double sums[3] = {};
+        add_entries<false, kCross>(v, other, mine, Cut{}, sums);
+        write_sums<kCross>(args, sums, of_warp, barrier, (first_p - first_segment) * stride + first_q, unscale);
+        return;
+    }
 #pragma unroll 1
-    for (int p = static_cast<int>(args.rows_of_cut[row / kFusedRowCut]); p < last_row; ++p) {
+    for (int p = first_p; p < last_p; ++p) {
 #pragma unroll 1
-        for (int q = static_cast<int>(args.cols_of_cut[col / kFusedCols]); q < last_col; ++q) {
+        for (int q = first_q; q < last_q; ++q) {
             const Cut window{static_cast<int>(args.row_begin[p]), static_cast<int>(args.row_begin[p + 1]),
                              static_cast<int>(args.col_begin[q]), static_cast<int>(args.col_begin[q + 1])};
-            const bool whole = window.row_end - window.row_begin == kFusedRowCut &&
-                               window.col_end - window.col_begin == kFusedCols && window.col_begin >= window.row_end;
             double sums[3] = {};
-            if (whole)
-                add_entries<false, kCross>(v, other, mine, window, sums);
-            else
-                add_entries<true, kCross>(v, other, mine, window, sums);
-#pragma unroll
-            for (int s = 0; s < n_stats; ++s) {
-                const double total = warp_sum(sums[s]);
-                if (lane == 0) of_warp[s][warp] = total;
-            }
-            hopper::warpgroup_barrier(barrier);
-            if (thread < n_stats) {
-                const double total = of_warp[thread][0] + of_warp[thread][1] + of_warp[thread][2] + of_warp[thread][3];
-                double* out = thread == 0 ? out_first : thread == 1 ? out_second : out_cross;
-                if (out != nullptr)
-                    out[(p - args.first_segment) * args.n_col_segments + q] = thread == 2 ? total * unscale : total;
-            }
-            hopper::warpgroup_barrier(barrier);
+            add_entries<true, kCross>(v, other, mine, window, sums);
+            write_sums<kCross>(args, sums, of_warp, barrier, (p - first_segment) * stride + q, unscale);
         }
     }
 }
@@ -229,7 +247,7 @@ __device__ __forceinline__ void feed(const FusedArgs& args, unsigned char* stage
 }
 
 __device__ __forceinline__ void multiply_layer(int chunks, int warpgroup, unsigned char* stages, std::uint64_t* full,
-                                               std::uint64_t* empty, Ring& ring, float (&v)[kEntries]) {
+                                               std::uint64_t* empty, Ring& ring, bool leads, float (&v)[kEntries]) {
     const bool speaks = threadIdx.x % 128 == 0;
     int before = -1;
     for (int chunk = 0; chunk < chunks; ++chunk) {
@@ -245,6 +263,7 @@ __device__ __forceinline__ void multiply_layer(int chunks, int warpgroup, unsign
         if (before >= 0 && speaks) hopper::barrier_arrive(&empty[before]);
         before = ring.stage;
         ring.next();
+        if (leads && chunk == (chunks < kLead ? chunks : kLead) - 1) hopper::say_started(1 + kWarpgroups);
     }
     hopper::products_wait<0>();
     if (speaks) hopper::barrier_arrive(&empty[before]);
@@ -273,6 +292,7 @@ __global__ void __launch_bounds__(kThreads, 1) fused_sums(const __grid_constant_
         hopper::more_registers<240>();
         const int warpgroup = static_cast<int>(threadIdx.x) / 128 - 1, thread = static_cast<int>(threadIdx.x) % 128;
         Ring ring;
+        bool first = true;
         for (int tile = static_cast<int>(blockIdx.x); tile < args.n_tiles; tile += static_cast<int>(gridDim.x)) {
             const Place place = place_of(args, tile);
             if (!place.wanted) continue;
@@ -281,14 +301,15 @@ __global__ void __launch_bounds__(kThreads, 1) fused_sums(const __grid_constant_
             float v[kEntries];
             unsigned kept[kEntries / 2];
             keep_columns(args.layers[0], place.col, thread, columns[warpgroup]);
-            multiply_layer(args.chunks[0], warpgroup, stages, full, empty, ring, v);
+            if (first && warpgroup == 1) hopper::wait_started(1 + kWarpgroups);
+            multiply_layer(args.chunks[0], warpgroup, stages, full, empty, ring, first && warpgroup == 0, v);
+            first = false;
             const bool inside = row < args.n;
             hopper::warpgroup_barrier(1 + warpgroup);
             if (inside) {
                 half_squared_distances(args.layers[0], columns[warpgroup], mine, args.n, v);
                 finish<kRoot, kMapped>(args, args.layers[0], v);
-                reduce<false>(args, v, kept, mine, row, place.col, of_warp[warpgroup], 1 + warpgroup, 1.0, args.out[0],
-                              args.out[2], nullptr);
+                reduce<false>(args, v, kept, mine, row, place.col, of_warp[warpgroup], 1 + warpgroup, 1.0);
             }
 #pragma unroll
             for (int e = 0; e < kEntries; e += 2) {
@@ -296,46 +317,17 @@ __global__ void __launch_bounds__(kThreads, 1) fused_sums(const __grid_constant_
                 kept[e / 2] = *reinterpret_cast<const unsigned*>(&pair);
             }
             keep_columns(args.layers[1], place.col, thread, columns[warpgroup]);
-            multiply_layer(args.chunks[1], warpgroup, stages, full, empty, ring, v);
+            multiply_layer(args.chunks[1], warpgroup, stages, full, empty, ring, false, v);
             hopper::warpgroup_barrier(1 + warpgroup);
             if (inside) {
                 half_squared_distances(args.layers[1], columns[warpgroup], mine, args.n, v);
                 finish<kRoot, kMapped>(args, args.layers[1], v);
                 reduce<true>(args, v, kept, mine, row, place.col, of_warp[warpgroup], 1 + warpgroup,
-                             1.0 / args.noise_scale, args.out[1], args.out[3], args.out[4]);
+                             1.0 / args.noise_scale);
             }
         }
     }
 #endif
-}
-
-using Encode = decltype(&cuTensorMapEncodeTiled);
-
-// The driver's function, found through the runtime: nothing links to the driver.
-Encode encoder() {
-    static const Encode found = [] {
-        void* function = nullptr;
-        cudaDriverEntryPointQueryResult result;
-        const cudaError_t error =
-            cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &result);
-        return error == cudaSuccess && result == cudaDriverEntryPointSuccess ? reinterpret_cast<Encode>(function)
-                                                                             : nullptr;
-    }();
-    return found;
-}
-
-CUtensorMap map_of(const PairLayer& layer, std::int64_t n) {
-    CUtensorMap map;
-    const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(layer.operand_stride), static_cast<cuuint64_t>(n)};
-    const cuuint64_t strides[1] = {static_cast<cuuint64_t>(layer.operand_stride) * 2};
-    const cuuint32_t box[2] = {kDepth, kBoxRows}, steps[2] = {1, 1};
-    const CUresult error =
-        encoder()(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 2, const_cast<void*>(layer.left.operand), sizes, strides, box,
-                  steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-    if (error != CUDA_SUCCESS)
-        throw std::runtime_error("CUDA: cuTensorMapEncodeTiled failed with code " + std::to_string(error));
-    return map;
 }
 
 }  // namespace
@@ -348,7 +340,7 @@ bool fused_available(Metric metric, int depth) {
     if (cudaGetDevice(&device) != cudaSuccess) return false;
     cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
     cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-    if (major != 9 || minor != 0 || depth < kDepth || encoder() == nullptr) return false;
+    if (major != 9 || minor != 0 || depth < kDepth || tensor_map_encoder() == nullptr) return false;
     cudaFuncAttributes attributes;
     return cudaFuncGetAttributes(&attributes, fused_sums<false, false>) == cudaSuccess &&
            attributes.binaryVersion == 90;
@@ -359,7 +351,7 @@ void run_fused(const FusedSums& sums, cudaStream_t stream) {
     bool mapped = false;
     for (int l = 0; l < 2; ++l) {
         const PairLayer& layer = sums.layers[l];
-        args.maps[l] = map_of(layer, sums.n);
+        args.maps[l] = tensor_map(layer.left.operand, sums.n, layer.operand_stride, kDepth, kBoxRows);
         args.layers[l] = layer_tile<float>(layer);
         args.left_offsets[l] = static_cast<int>(layer.left_offset);
         args.chunks[l] = (layer.depth + kDepth - 1) / kDepth;
@@ -367,7 +359,6 @@ void run_fused(const FusedSums& sums, cudaStream_t stream) {
     }
     args.noise_scale = sums.noise_scale;
     args.factor = sums.metric == Metric::sqeuclidean ? 2.0f : 1.0f;
-    args.limit = sums.metric == Metric::sqeuclidean ? 3.4e38f : 2.0f;
     args.n = static_cast<int>(sums.n);
     args.first_row = static_cast<int>(sums.first_row);
     args.row_tiles = static_cast<int>((sums.n_rows + kFusedRows - 1) / kFusedRows);

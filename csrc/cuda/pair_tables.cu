@@ -1,5 +1,7 @@
 #include "cuda/pair_tables.h"
 
+#include <algorithm>
+
 #include "cuda/pair_entry.h"
 
 namespace repsim::cuda {
@@ -72,6 +74,61 @@ __global__ void __launch_bounds__(kEpilogueThreads, 1)
 #pragma unroll
         for (int e = 0; e < kPatch; ++e)
             if (wanted >> e & 1) atomicAdd(args.counts + cell[e], 1ull);
+    }
+}
+
+// Counts of one layer, gathered in shared memory, two 16-bit counters a word: distances crowd into few bins, and global
+// additions to one address wait for each other. Blocks walk over the strip pairs of the tile and empty their counters
+// before one can overflow.
+constexpr int kCountThreads = 512, kCountWarps = kCountThreads / 32, kCountRows = kStrip / kCountWarps;
+constexpr int kStripsCounted = 65535 / (kStrip * kStrip);
+constexpr int kMostShared = 1 << 16;  // bins: 128 KiB
+constexpr int kCountBlocks = 128;     // about one a multiprocessor of a large GPU
+static_assert(kCountRows % kPatchRows == 0 && kStripsCounted >= 1);
+
+template <class Real>
+__global__ void __launch_bounds__(kCountThreads, 1)
+    tile_counts_shared(const __grid_constant__ LayerTile<Real> layer, TilePlace place, int strip_rows, int strip_cols,
+                       unsigned long long* __restrict__ counts) {
+    REPSIM_DYNAMIC_SHARED(unsigned, held);
+    const int words = (layer.bins + 1) / 2;
+    const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
+    for (int w = thread; w < words; w += kCountThreads) held[w] = 0;
+    __syncthreads();
+    const Window window{0, place.n_left, 0, place.n_right, true};
+    int counted = 0;
+    for (int strip = static_cast<int>(blockIdx.x); strip < strip_rows * strip_cols;
+         strip += static_cast<int>(gridDim.x)) {
+        const int row = strip / strip_cols * kStrip + warp * kCountRows;
+        const int col = strip % strip_cols * kStrip + lane * kPatchCols;
+        const std::int64_t j = place.first_col + col;
+        if (place.first_col + (strip % strip_cols + 1) * kStrip > place.first_row + strip / strip_cols * kStrip) {
+            const ColumnTerms<Real> columns = column_terms(layer, j);
+#pragma unroll 1
+            for (int r = row; r < row + kCountRows; r += kPatchRows) {
+                const unsigned wanted = wanted_of_patch(window, place.first_row + r, j);
+                Real v[kPatch];
+                distances_of_patch(layer, place, r, col, columns, wanted, v);
+#pragma unroll
+                for (int e = 0; e < kPatch; ++e) {
+                    const int bin = bin_of(v[e], layer.low, layer.bin_scale, layer.bins);
+                    if (wanted >> e & 1) atomicAdd(held + bin / 2, bin % 2 == 0 ? 1u : 1u << 16);
+                }
+            }
+            ++counted;
+        }
+        const bool last = strip + static_cast<int>(gridDim.x) >= strip_rows * strip_cols;
+        if (counted < kStripsCounted && !last) continue;
+        counted = 0;
+        __syncthreads();
+        for (int w = thread; w < words; w += kCountThreads) {
+            const unsigned word = held[w];
+            if (word == 0) continue;
+            held[w] = 0;
+            if (word & 0xffffu) atomicAdd(counts + 2 * w, static_cast<unsigned long long>(word & 0xffffu));
+            if (word >> 16) atomicAdd(counts + 2 * w + 1, static_cast<unsigned long long>(word >> 16));
+        }
+        __syncthreads();
     }
 }
 
@@ -200,9 +257,21 @@ void PairHistograms::run_typed(std::int64_t task, cudaStream_t stream) {
         for (const PairLayer& layer : layers_) products_.make(layer, shape_, place.first_row, place.first_col, stream);
         auto* counts = reinterpret_cast<unsigned long long*>(counts_);
         for (std::size_t l = 0; pairs_.empty() && l < layers_.size(); ++l) {
+            const int bins = layers_[l].bins;
+            if constexpr (sizeof(Real) == 4) {  // float64 needs more registers than so many threads have
+                if (bins <= kMostShared) {
+                    const int blocks = std::min<int>(kCountBlocks, grid.x * grid.y);
+                    launch("tile_counts_shared", tile_counts_shared<Real>, dim3(blocks), dim3(kCountThreads),
+                           static_cast<std::size_t>((bins + 1) / 2) * sizeof(unsigned), stream,
+                           layer_tile<Real>(layers_[l]), place, shape_.tile_rows / kStrip, shape_.tile_cols / kStrip,
+                           counts);
+                    counts += bins;
+                    continue;
+                }
+            }
             launch("tile_counts", tile_counts<Real, 1>, grid, dim3(kEpilogueThreads), 0, stream,
                    CountArgs<Real, 1>{{layer_tile<Real>(layers_[l])}, place, counts});
-            counts += layers_[l].bins;
+            counts += bins;
         }
         for (const auto& [i, j] : pairs_) {
             launch("tile_counts", tile_counts<Real, 2>, grid, dim3(kEpilogueThreads), 0, stream,

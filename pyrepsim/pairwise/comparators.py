@@ -48,7 +48,7 @@ def compare_rdms(
         raise ShapeError(f"two RDMs must have the same number of entries: got {len(x)} and {len(y)}.")
     if compare in _BY_RANK:
         engine = PairwiseEngine(backend=backend, n_threads=n_threads)
-        return _BY_RANK[compare](engine.rank_backend, x, y, engine.n_threads)
+        return _BY_RANK[compare](engine.backend, x, y, engine.n_threads)
     return COMPARATORS[compare](x, y)
 
 

@@ -98,10 +98,8 @@ class PairwiseEngine:
         if precision not in known:
             raise OptionError(
                 f"precision of tiles must be one of {', '.join(known)} on backend {self.backend.name!r}: "
-                f"got {precision!r}."
+                f"got {precision!r}.{' Pass backend=' + repr('cuda') + ' with it.' if precision == 'fast' else ''}"
             )
-        self.rank_backend = self.backend if hasattr(self.backend, "midranks") else get_backend()
-        """Where entries in this machine's memory are ranked: GPUs make them, and leave that to the CPU."""
         self.n_threads = int(n_threads or default_threads())
         self.precision = "fp32" if precision == "auto" else precision
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"

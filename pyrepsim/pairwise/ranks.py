@@ -80,13 +80,13 @@ def _in_memory(
             entries = condensed(engine, layers[layer].panels, layers[layer].metric.name)
             entries = _steady(entries, layers[layer].metric)
             _refuse_constant(entries, layers[layer].label)
-            kept[layer] = doubled_ranks(engine.rank_backend, entries, n_threads) if ranked_once else entries
+            kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
         x, y = kept[i], kept[j]
         if ranked_once:
             sums = [product_of_ranks(a, b) for a, b in ((x, x), (x, y), (y, y))]
             value = from_rank_sums(compare, sums, len(x))
         else:
-            value = _FORMULAS[compare](engine.rank_backend, x, y, n_threads)
+            value = _FORMULAS[compare](engine.backend, x, y, n_threads)
         found.append((value, {"ranks": "exact"}))
         for layer in {i, j}:
             uses[layer] -= 1

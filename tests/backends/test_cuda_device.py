@@ -108,7 +108,9 @@ def torch():
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_torch_tensors_stay_on_the_device(pair, dtype, torch, monkeypatch):
     x, y = (cast(side, dtype) for side in pair)
-    on_device = [torch.from_numpy(side).to(getattr(torch, dtype)).cuda() for side in pair]
+    # as bits: torch would round float64 to float16 twice
+    words = [side.view({2: np.int16, 4: np.int32, 8: np.int64}[side.itemsize]) for side in (x, y)]
+    on_device = [torch.from_numpy(side).cuda().view(getattr(torch, dtype)) for side in words]
     monkeypatch.setattr(torch.Tensor, "cpu", None)  # whoever copies them to the host fails
     expected = bits(summed(x, y))
     assert bits(summed(*on_device, chunk=6000)) == expected

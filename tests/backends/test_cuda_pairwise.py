@@ -8,9 +8,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import pyrepsim as rs
 from pyrepsim.backends import reference
 from pyrepsim.errors import OptionError, ShapeError
-from tests.helpers.backends import CUDA
+from pyrepsim.pairwise.engine import PairwiseEngine
+from tests.helpers.backends import CUDA, register_emulated
 
 TRANSFORMS = {"cosine": "unit", "angular": "unit", "correlation": "unit_centred"}
 METRICS = ["dot", "cosine", "correlation", "sqeuclidean", "euclidean", "angular", "manhattan", "chebyshev"]
@@ -249,6 +251,17 @@ def test_counts_of_distances(backend):
     np.testing.assert_array_equal(joint, expected)
 
 
+@pytest.mark.parametrize("bins", [1, 33, 5000])
+def test_counts_in_float32_are_of_the_same_distances(backend, bins):
+    rows = layers(520, [24, 24])
+    panels = [packed(backend, x, "euclidean", "fp32") for x in rows]
+    counts = ran(backend.HistogramSweep(panels, metric="euclidean", low=0.5, high=12.0, bins=bins))
+    for made, held in zip(panels, counts, strict=True):
+        out = ran(backend.DistanceSweep(made, None, metric="euclidean", out=np.empty(520 * 519 // 2, np.float32)))
+        places = np.clip(np.floor((out.astype(float) - 0.5) * (bins / 11.5)), 0, bins - 1).astype(int)
+        np.testing.assert_array_equal(held, np.bincount(places, minlength=bins))
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "dot", "manhattan"])
 @pytest.mark.parametrize("k", [1, 33, 100])
 def test_neighbours_and_ties(backend, metric, k):
@@ -302,6 +315,27 @@ def test_refusals(backend):
     other = packed(backend, layers(41, [8])[0], "euclidean", "fp64")
     with pytest.raises(ShapeError, match="same rows"):
         backend.HistogramSweep([full, other], metric="euclidean", low=0, high=1, bins=4)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp64", "fast"])
+def test_public_functions(backend, precision):
+    register_emulated()
+    rows = layers(300, [24, 24], seed=3)
+    gpu = {"backend": backend.name, "precision": precision}
+    tolerance = {"fp64": 1e-10, "fp32": 2e-6, "fast": 2e-3}[precision]
+    expected = rs.pdist(rows[0], "cosine", backend="cpu", precision="fp64")
+    np.testing.assert_allclose(rs.pdist(rows[0], "cosine", **gpu), expected, rtol=0, atol=tolerance)
+    if precision != "fast":
+        expected = rs.knn(rows[0], 5, metric="euclidean", backend="cpu", precision="fp64")[0]
+        assert (rs.knn(rows[0], 5, metric="euclidean", **gpu)[0] == expected).mean() > 0.99
+    for engine in (PairwiseEngine(**gpu), PairwiseEngine(backend=backend.name)):
+        value = float(rs.RSA(metric="euclidean").evaluate_rows(*rows, engine)[0])
+        exact = float(
+            rs.RSA(metric="euclidean").evaluate_rows(*rows, PairwiseEngine(backend="cpu", precision="fp64"))[0]
+        )
+        assert value == pytest.approx(exact, abs=tolerance if engine.precision == precision else 2e-6)
+    with pytest.raises(OptionError, match="backend='cuda'"):
+        PairwiseEngine(backend="cpu", precision="fast")
 
 
 def test_sanitize_every_kernel(backend):

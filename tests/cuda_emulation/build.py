@@ -5,6 +5,7 @@ PYREPSIM_EMULATION_SANITIZE=address builds them with AddressSanitizer, whose lib
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import subprocess
@@ -22,16 +23,19 @@ BUILDS = HERE.parents[1] / "build"
 def build(sanitize: str = "", target: str = "_cuda_emulated") -> Path:
     """The folder with `target` (or planted_faults, the emulator's own test program), compiled with these sanitizers."""
     folder = BUILDS / "-".join(["emulation", sys.implementation.cache_tag, *filter(None, [sanitize.replace(",", "-")])])
-    if not (folder / "build.ninja").exists():
-        import pybind11
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not (folder / "build.ninja").exists():
+            import pybind11
 
-        options = [
-            f"-DPython_EXECUTABLE={sys.executable}",
-            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
-            f"-DEMULATION_SANITIZE={sanitize}",
-        ]
-        _run("cmake", "-G", "Ninja", "-S", str(HERE), "-B", str(folder), *options)
-    _run("cmake", "--build", str(folder), "--target", target)
+            options = [
+                f"-DPython_EXECUTABLE={sys.executable}",
+                f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+                f"-DEMULATION_SANITIZE={sanitize}",
+            ]
+            _run("cmake", "-G", "Ninja", "-S", str(HERE), "-B", str(folder), *options)
+        _run("cmake", "--build", str(folder), "--target", target)
     return folder
 
 

@@ -60,6 +60,21 @@ def test_chunk_size_on_a_gpu(data, chunk, precision, backend):
     assert bits(summed(x, y, chunk=chunk, precision=precision, backend=backend)) == bits(one)
 
 
+@pytest.mark.parametrize("backend", CUDA)
+@pytest.mark.parametrize("sides", [2, 33])
+def test_a_gpu_sums_what_the_cpu_sums(data, backend, sides):
+    widths = (D_X, D_Y) if sides == 2 else (3,) * sides
+    chunk = [data[side % 2][:700, :width] for side, width in enumerate(widths)]
+    states = []
+    for name in (backend, "cpu"):
+        moments = MomentsSet(widths, ((0, 1),), rows=("unit",), backend=name)
+        moments.update(chunk)
+        states.append(moments.state("unit"))
+    ours, theirs = ([*s.shift, *s.products, *s.cross, *s.weighted, s.norms] for s in states)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.abs(b).max())
+
+
 def test_bits_tell_one_changed_entry(data):
     x, y = data
     changed = x.copy()

@@ -23,17 +23,16 @@ void bind_cuda_moments(py::module_& module) {
         "prepare_rows",
         [](Address data, const std::string& dtype, std::int64_t rows, std::int64_t cols, std::int64_t stride,
            const std::string& transform, Address shift, const std::string& precision, Address out, Address norms,
-           Address norms_single, Address stream) {
+           Address stream) {
             const auto in = rows_at(data, dtype, rows, cols, stride);
             const auto kind = rows_from_name(transform);
             const auto rounding = precision_from_name(precision);
             py::gil_scoped_release released;
             prepare_rows(in, kind, pointer<const double>(shift), rounding, pointer<void>(out), pointer<double>(norms),
-                         pointer<float>(norms_single), stream_at(stream));
+                         stream_at(stream));
         },
         py::arg("data"), py::arg("dtype"), py::arg("rows"), py::arg("cols"), py::arg("stride"), py::arg("transform"),
-        py::arg("shift"), py::arg("precision"), py::arg("out"), py::arg("norms"), py::arg("norms_single"),
-        py::arg("stream"));
+        py::arg("shift"), py::arg("precision"), py::arg("out"), py::arg("norms"), py::arg("stream"));
     module.def(
         "scan_rows",
         [](Address data, const std::string& dtype, std::int64_t rows, std::int64_t cols, std::int64_t stride,
@@ -44,6 +43,18 @@ void bind_cuda_moments(py::module_& module) {
         },
         py::arg("data"), py::arg("dtype"), py::arg("rows"), py::arg("cols"), py::arg("stride"), py::arg("found"),
         py::arg("stream"));
+    module.def("partial_sums", &partial_sums, py::arg("rows"), py::arg("cols"), py::arg("n_weights"));
+    module.def(
+        "add_weighted_sums",
+        [](const std::string& precision, Address u, std::int64_t rows, std::int64_t cols, Address weights,
+           std::int64_t n_weights, std::int64_t weights_stride, Address partial, Address out, Address stream) {
+            const auto rounding = precision_from_name(precision);
+            py::gil_scoped_release released;
+            add_weighted_sums(rounding, pointer<const void>(u), rows, cols, pointer<const double>(weights), n_weights,
+                              weights_stride, pointer<double>(partial), pointer<double>(out), stream_at(stream));
+        },
+        py::arg("precision"), py::arg("u"), py::arg("rows"), py::arg("cols"), py::arg("weights"), py::arg("n_weights"),
+        py::arg("weights_stride"), py::arg("partial"), py::arg("out"), py::arg("stream"));
     module.def(
         "add_products",
         [](Address products, std::int64_t n_products, std::int64_t size, Address out, Address stream) {

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...arrays import checked_rows
 from ...arrays import rows_view as host_rows_view
+from .. import get_backend
 from . import moments, pairwise, scan
 from .device import current_device, reason_without
 from .pairwise import SumSweep
@@ -29,10 +30,13 @@ __all__ = [
     "SumSweep",
     "first_directionless_row",
     "first_nonfinite",
+    "kendall_counts",
     "mean_row",
+    "midranks",
     "name",
     "reason_without",
     "rows_view",
+    "spearman_sums",
     "stage",
     "tile_precisions",
 ]
@@ -84,3 +88,18 @@ def Panels(
 ) -> pairwise.Panels:
     """The rows of a layer, packed on this process's device."""
     return pairwise.Panels(current_device(), rows, transform=transform, shift=shift, precision=precision, blocks=blocks)
+
+
+# Ranks are taken of entries that are in host memory already, by the backend that works there.
+
+
+def midranks(values: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    return get_backend().midranks(values, n_threads)
+
+
+def spearman_sums(x: np.ndarray, y: np.ndarray, n_threads: int = 1) -> tuple[int, int, int]:
+    return get_backend().spearman_sums(x, y, n_threads)
+
+
+def kendall_counts(x: np.ndarray, y: np.ndarray, n_threads: int = 1) -> tuple[int, int, int, int, int]:
+    return get_backend().kendall_counts(x, y, n_threads)

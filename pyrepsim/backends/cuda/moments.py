@@ -56,7 +56,8 @@ class Moments:
         self._block = [device.empty((self._block_rows, w), single) for w in self.widths]
         # row 0: ones; row 1 + s: squared norms of side s
         self._weights = device.to_device(np.ones((1 + sides, self._block_rows)))
-        self._weights_single = device.to_device(np.ones((1 + sides, self._block_rows), np.float32))
+        widest = device.kernels.partial_sums(self._block_rows, max(self.widths), 1 + sides)
+        self._partial = device.empty(widest, np.float64)
         self._shift: list[np.ndarray] | None = None  # known once there are _SINGLE_ROWS rows
         self._shift_on_device: list[Any] = []
         self._pending: list[list[DeviceRows]] = []  # what the unfinished block was made from, for saving
@@ -121,7 +122,6 @@ class Moments:
                         precision=self.precision,
                         out=device.address(block) + first * width * block.itemsize,
                         norms=device.address(self._weights) + entry * self._weights.itemsize,
-                        norms_single=device.address(self._weights_single) + entry * self._weights_single.itemsize,
                         stream=device.stream,
                     )
             first += n_rows
@@ -130,27 +130,37 @@ class Moments:
     def _add(self, sums: _Sums, n_rows: int) -> None:
         """Add the products of the first `n_rows` rows of the block."""
         device, weights = self._device, self._weights.T[:n_rows]
+        block = [rows[:n_rows] for rows in self._block]
         jobs = [(weights, weights[:, 1:], sums.norms)]
         if self.precision == "fp64":
-            block = [rows[:n_rows] for rows in self._block]
             jobs += [(u, u, out) for u, out in zip(block, sums.products, strict=True)]
             jobs += [(block[i], block[j], out) for (i, j), out in zip(self.pairs, sums.cross, strict=True)]
-            jobs += [(weights, u, out) for u, out in zip(block, sums.weighted, strict=True)]
         with device.work():
             device.add_products(jobs)
             if self.precision == "fp32":
                 self._add_single(sums, n_rows)
+        for u, out in zip(block, sums.weighted, strict=True):
+            device.kernels.add_weighted_sums(
+                precision=self.precision,
+                u=device.address(u),
+                rows=n_rows,
+                cols=u.shape[1],
+                weights=device.address(self._weights),
+                n_weights=len(self._weights),
+                weights_stride=self._block_rows,
+                partial=device.address(self._partial),
+                out=device.address(out),
+                stream=device.stream,
+            )
 
     def _add_single(self, sums: _Sums, n_rows: int) -> None:
-        """The same in float32, `_SINGLE_ROWS` rows a product; rows of zeros fill the last one."""
+        """The matrix products in float32, `_SINGLE_ROWS` rows each; rows of zeros fill the last one."""
         parts = -(-n_rows // _SINGLE_ROWS)
         for rows in self._block:
             rows[n_rows : parts * _SINGLE_ROWS] = 0
         blocks = [rows.reshape(-1, _SINGLE_ROWS, rows.shape[1])[:parts] for rows in self._block]
-        weights = self._weights_single.reshape(len(self._weights_single), -1, _SINGLE_ROWS).transpose(1, 2, 0)[:parts]
-        for side, u in enumerate(blocks):
-            self._add_parts(u, u, sums.products[side])
-            self._add_parts(weights, u, sums.weighted[side])
+        for u, out in zip(blocks, sums.products, strict=True):
+            self._add_parts(u, u, out)
         for (i, j), out in zip(self.pairs, sums.cross, strict=True):
             self._add_parts(blocks[i], blocks[j], out)
 

@@ -8,6 +8,10 @@ The names and meanings of `pyrepsim._core`'s sweeps. Precisions:
 * ``"fast"``: rows rounded to half precision after shift and scaling, 11 bits: distances of slightly moved rows, each
   moved by at most 2^-11 of its length. For products alone, not for manhattan and chebyshev.
 
+On Hopper, sums of many rows over pairs of layers are made by one kernel that keeps the products in registers
+(csrc/cuda/pair_fused.h): there an entry of the first layer meets the second's rounded to 11 bits, to nearest, so that a
+sum of N products carries noise of about 2^-13 / sqrt(N) of its size.
+
 Pairs nearer than a sixteenth of their squared norms are made again from differences, in float64. Results have the same
 bits from run to run on one device.
 """
@@ -22,6 +26,7 @@ import numpy as np
 
 from ...errors import OptionError, ShapeError
 from .rows import DeviceRows
+from .scan import stage
 
 __all__ = ["Panels", "SumSweep", "layer_fields", "mean_row", "shape_fields", "tile_sides"]
 
@@ -29,7 +34,7 @@ _CHUNK = 8192  # rows that are in float64 at a time
 _MOST_TILE = 4096
 _L2_BYTES = 36 << 20  # what the tiles of all layers may take together to stay in the L2 of a large GPU
 _FEWEST_FUSED = 2048
-_PAYS_FUSED = 20_000  # rows: below, and for "fp32", tiles by cuBLAS are as fast
+_PAYS_FUSED = 20_000  # rows: with fewer, tiles by cuBLAS fill the device better
 _NOT_PRODUCTS = ("manhattan", "chebyshev")
 _TYPES = {"fp32": (np.float32, np.float16), "fp64": (np.float64, np.float64), "fast": (np.float16, np.float16)}
 
@@ -45,17 +50,12 @@ def _prepared(device: Any, rows: Any, transform: str, shift: np.ndarray | None) 
     norms = device.empty(min(n, _CHUNK), np.float64)
     for begin in range(0, n, _CHUNK):
         part = rows[begin : begin + _CHUNK]
-        dtype = part.dtype
-        if isinstance(part, DeviceRows):
-            with device.work() as xp:
-                values = xp.ascontiguousarray(part.values)
-        else:
-            dense = np.ascontiguousarray(part)
-            values = device.to_device(dense.view(np.uint16) if dtype.name == "bfloat16" else dense)
+        if not (isinstance(part, DeviceRows) and part.ours):
+            (part,) = stage(device, [part])
         u = device.empty((len(part), d), np.float64)
         device.kernels.prepare_rows(
-            device.address(values), dtype.name, len(part), d, d, transform, device.address(taken_off), "fp64",
-            device.address(u), device.address(norms), 0, device.stream,
+            device.address(part.values), part.dtype.name, len(part), d, d, transform, device.address(taken_off), "fp64",
+            device.address(u), device.address(norms), device.stream,
         )  # fmt: skip
         device.rows_were_read()
         yield begin, u
@@ -213,7 +213,7 @@ class SumSweep:
         n, blocks, n_layers = first.n_rows, first.blocks, len(layers)
         rows, cols = tile or (tile_sides(first, lanes * n_layers),) * 2
         single = np.float64 if first.is_double else np.float32
-        wanted = first.precision == "fast" and n >= _PAYS_FUSED if fused is None else fused
+        wanted = n >= _PAYS_FUSED if fused is None else fused
         self.fused = wanted and not row_sums and _fused(layers, self._pairs, metric)
         kernels = device.kernels
         row_cut, col_cut = (kernels.fused_row_cut, kernels.fused_cols) if self.fused else (strip, strip)
