@@ -8,8 +8,8 @@ A backend is a module with
   the (row, column) that must not enter a sum, or None;
 * ``Moments(widths, pairs, rows=, precision=)``: ``update(chunk, n_threads)``, ``get_state(complete)``,
   ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums (stats/state.py gives the formulas);
-* ``Panels``, ``mean_row``, the sweeps over pairs of rows and, save on a GPU, ranks: reference_pairwise.py gives the
-  formulas; ``tile_precisions`` names the precisions of ``Panels``;
+* ``Panels``, ``mean_row``, the sweeps over pairs of rows and the ranks of what they make: reference_pairwise.py gives
+  the formulas; ``tile_precisions`` names the precisions of ``Panels``;
 * ``narrow(rows, out, sums, n_summed)``: rows to the type of a store (narrowing.py).
 """
 

@@ -98,7 +98,7 @@ class PairwiseEngine:
         if precision not in known:
             raise OptionError(
                 f"precision of tiles must be one of {', '.join(known)} on backend {self.backend.name!r}: "
-                f"got {precision!r}."
+                f"got {precision!r}.{' Pass backend=' + repr('cuda') + ' with it.' if precision == 'fast' else ''}"
             )
         self.n_threads = int(n_threads or default_threads())
         self.precision = "fp32" if precision == "auto" else precision
