@@ -74,8 +74,7 @@ void Panels::pack_panel(const MatrixView& rows, Rows transform, const double* sh
     const std::int64_t end = std::min(blocks_[block + 1], begin + kernels_.nr);
     const ContiguousRows contiguous(rows, begin, end);
     std::vector<double> scratch(n_features_);
-    auto staging =
-        AlignedBuffer<char>::uninitialised(kStagedRows * (n_features_ + kStagingPad) * kernels_.row_bytes);
+    auto staging = AlignedBuffer<char>::uninitialised(kStagedRows * (n_features_ + kStagingPad) * kernels_.row_bytes);
     const PackedRows place = at(block, panel * kernels_.nr);
     TransposeArgs args{};
     args.rows = contiguous.first();
