@@ -11,6 +11,8 @@ import json
 import os
 import subprocess
 import sys
+import timeit
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -199,7 +201,15 @@ def test_a_bank_of_26_layers(benchmark):
     single = compare(layers[0], layers[13], measure)
     assert drawn[0][0] == pytest.approx(single.value, abs=1e-9)
     gflops = gigaflops(10_000, 26, seconds)
+
+    def one_layer_alone():
+        panels = [engine.panels(layers[3], "euclidean")]
+        sweep = engine.backend.SumSweep(panels, [], metric="euclidean", maps=[None], origins=[0.0], row_sums=False)
+        sweep.run(0, sweep.n_tasks, engine.n_threads)
+
+    alone = median(timeit.repeat(one_layer_alone, repeat=5, number=1))
     report(
         benchmark, seconds=seconds, seconds_per_pair=seconds / len(pairs), gflops=gflops,
+        ratio_to_26_sweeps_alone=seconds / (26 * alone),
         fraction_of_peak=gflops / roofline()["fp32_gflops"], peak_mb=peak_mb(),
     )  # fmt: skip
