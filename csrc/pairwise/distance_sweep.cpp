@@ -4,7 +4,7 @@
 
 namespace repsim {
 
-DistanceSweep::DistanceSweep(PanelsPtr x, PanelsPtr y, Metric metric, void* out, bool out_is_double,
+DistanceSweep::DistanceSweep(const PanelsPtr& x, const PanelsPtr& y, Metric metric, void* out, bool out_is_double,
                              std::int64_t out_size)
     : Sweep({x}, y ? std::vector<PanelsPtr>{y} : std::vector<PanelsPtr>{}, metric),
       out_(out),

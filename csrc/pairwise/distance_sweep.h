@@ -8,7 +8,8 @@ namespace repsim {
 class DistanceSweep : public Sweep {
   public:
     // out: n (n - 1) / 2 or n * m elements, float64 or else float32; y null: condensed.
-    DistanceSweep(PanelsPtr x, PanelsPtr y, Metric metric, void* out, bool out_is_double, std::int64_t out_size);
+    DistanceSweep(const PanelsPtr& x, const PanelsPtr& y, Metric metric, void* out, bool out_is_double,
+                  std::int64_t out_size);
 
   protected:
     void reduce(const Task& task, const std::vector<TileView>& bank, int worker) override;

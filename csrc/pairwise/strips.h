@@ -126,7 +126,7 @@ inline void dot_strips(const double* x, const double* const* others, int n_other
         case 3: return dot_few<3>(x, others, count, out);
         case 4: return dot_few<4>(x, others, count, out);
         case 5: return dot_few<5>(x, others, count, out);
-        case 6: return dot_few<6>(x, others, count, out);
+        default: return dot_few<6>(x, others, count, out);
     }
 }
 

@@ -4,6 +4,13 @@
 #include <cmath>
 
 namespace repsim {
+namespace {
+
+// Rows of a tile that are summed together: as many as leave the strips of a few layers in the first-level cache, and the
+// same however many layers there are, so that a pair's sums don't depend on its company.
+constexpr std::int64_t kStripRows = 4;
+
+}  // namespace
 
 SumSweep::SumSweep(std::vector<PanelsPtr> layers, std::vector<std::pair<std::int64_t, std::int64_t>> pairs,
                    Metric metric, std::vector<EntryMap> maps, bool row_sums)
@@ -51,13 +58,10 @@ void SumSweep::plan_products() {
         }
 }
 
-// Rows of a tile that are summed together: the strips of all layers should stay in the first-level cache.
-std::int64_t SumSweep::strip_rows() const { return std::clamp<std::int64_t>(16 / n_layers(), 1, 8); }
-
 void SumSweep::prepare(int n_threads) {
     if (workers_.size() < static_cast<std::size_t>(n_threads)) workers_.resize(n_threads);
     for (Worker& worker : workers_)
-        if (worker.strips.size() == 0) worker.strips = AlignedBuffer<double>(n_layers() * strip_rows() * kTileCols);
+        if (worker.strips.size() == 0) worker.strips = AlignedBuffer<double>(n_layers() * kStripRows * kTileCols);
 }
 
 void SumSweep::begin_task(const Task& task, int worker) {
@@ -79,11 +83,11 @@ void SumSweep::reduce(const Task& task, const std::vector<TileView>& bank, int w
     const std::int64_t rows_i = blocks[task.i + 1] - blocks[task.i], rows_j = blocks[task.j + 1] - blocks[task.j];
     const TileView& shape = bank.front();
     static_assert(kTileCols % kStripStep == 0);
-    for (std::int64_t first_row = 0; first_row < shape.n_rows; first_row += strip_rows()) {
-        const std::int64_t end_row = std::min(shape.n_rows, first_row + strip_rows());
+    for (std::int64_t first_row = 0; first_row < shape.n_rows; first_row += kStripRows) {
+        const std::int64_t end_row = std::min(shape.n_rows, first_row + kStripRows);
         std::int64_t count = 0;
         for (std::int64_t l = 0; l < n_layers(); ++l) {
-            double* strip = own.strips.data() + l * strip_rows() * kTileCols;
+            double* strip = own.strips.data() + l * kStripRows * kTileCols;
             count = 0;
             for (std::int64_t r = first_row; r < end_row; ++r) {
                 const std::int64_t begin = shape.first_valid(r), n = shape.n_cols - begin;
@@ -107,7 +111,7 @@ void SumSweep::reduce(const Task& task, const std::vector<TileView>& bank, int w
 }
 
 void SumSweep::add_products(std::int64_t count, Worker& own) const {
-    const std::int64_t stride = strip_rows() * kTileCols;
+    const std::int64_t stride = kStripRows * kTileCols;
     for (const Products& products : products_) {
         const double* others[kMostDots];
         double sums[kMostDots];

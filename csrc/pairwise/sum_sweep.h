@@ -47,7 +47,7 @@ class SumSweep : public Sweep {
 
   private:
     struct Worker {
-        AlignedBuffer<double> strips;              // [layer][strip_rows() * kTileCols]: rows of a tile, end to end
+        AlignedBuffer<double> strips;              // [layer][kStripRows * kTileCols]: rows of a tile, end to end
         std::vector<double> first, second, cross;  // of the task at hand
         std::vector<double> row_sums, col_sums;    // [layer][row of the block]
         double entries = 0;
@@ -60,7 +60,6 @@ class SumSweep : public Sweep {
     };
     static constexpr std::int64_t kWithItself = -1;
     void plan_products();
-    std::int64_t strip_rows() const;
     void add_products(std::int64_t count, Worker& own) const;
     using Margins = std::pair<std::vector<double>, std::vector<double>>;
     void add_margins(const Task& task, const Margins& margins);
