@@ -14,7 +14,7 @@ OUT=$(realpath -m "${OUT:-benchmarks/results}")
 mkdir -p "$OUT"
 PYTHON=${PYTHON:-python3}
 BUDGET=${BUDGET:-520} # seconds for everything
-export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CUPY_CACHE_DIR=${CUPY_CACHE_DIR:-/tmp/cupy}
+export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
 [ "$arch" = 90 ] && arch=90a # Hopper's own instructions
 export CMAKE_ARGS="${CMAKE_ARGS:-${arch:+-DCMAKE_CUDA_ARCHITECTURES=$arch-real}}"
