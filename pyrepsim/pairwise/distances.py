@@ -14,8 +14,6 @@ from .metrics import METRICS, metric_named
 
 __all__ = ["cdist", "condensed", "pdist", "rdm"]
 
-_OUT = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "fast": np.float32}
-
 
 def pdist(
     X: Any,
@@ -33,7 +31,8 @@ def pdist(
         ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"mahalanobis"`` and ``"sqmahalanobis"``
         (rows whitened by their own covariance, as scipy does), or ``"dot"`` (x_i . x_j, a similarity).
     out : array to fill, float32 or float64, such as a memory map; otherwise a new one of the type of the tiles.
-    precision : ``"fp32"`` (the default), about 1e-6 relative; ``"fp64"``; ``"bf16"`` for dot products of bfloat16 rows;
+    precision : ``"fp32"`` (the default), about 1e-6 relative, products of up to 32 features in float64 for its sake;
+        ``"fp64"``; ``"bf16"`` for dot products of bfloat16 rows;
         on a GPU ``"fast"``, rows rounded to half precision after shift and scaling.
 
     Equal rows are exactly 0 apart, and as far as each other from all others. Angular distances near 1, of rows that
@@ -149,7 +148,7 @@ def _side(n_pairs: int) -> int:
 def _space(engine: PairwiseEngine, shape: tuple[int, ...], out: np.ndarray | None) -> np.ndarray:
     """Where distances go: what the caller gave, if it fits, or a new array."""
     if out is None:
-        dtype = np.dtype(_OUT[engine.precision])
+        dtype = np.dtype(engine.entry_type)
         needed = int(np.prod(shape, dtype=np.float64)) * dtype.itemsize
         engine.refuse_what_does_not_fit(
             needed, f"{' x '.join(map(str, shape))} distances", "Pass out=, a memory map, or fewer rows."

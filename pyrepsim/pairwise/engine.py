@@ -27,8 +27,9 @@ _SIZES = {"fp32": (1e-16, 1e17), "fp64": (1e-140, 1e140), "bf16": (1e-16, 1e17),
 """Root mean square of operands whose squares, summed over many features, a precision holds."""
 _TILE_ROWS, _MOST_BLOCKS = 192, 64
 """A block is a whole number of the engine's tiles high, save the last; each pair of blocks is a task."""
-_ENTRY = {"fp32": np.float32, "fp64": np.float64, "bf16": np.float32, "fast": np.float32}
 _FEW_ROWS = 512
+_FEW_FEATURES = 32
+"""With so few, some rows are so near each other that rounding to float32 shows in their distance; fp64 is cheap."""
 _FINE_ROWS = 2048
 _SLICE_SECONDS = 0.15
 _rates: dict[tuple[str, int, str, str], float] = {}
@@ -125,6 +126,11 @@ class PairwiseEngine:
         finer.precision = "fp64"
         return finer
 
+    @property
+    def entry_type(self) -> type:
+        """Element type of the entries of tiles."""
+        return np.float64 if self.precision == "fp64" else np.float32
+
     def panels(self, rows: Any, metric: str, *, label: str = "X") -> Any:
         """Rows (n, d), packed for sweeps with the kernel of ``metric``: see `panels_of`."""
         return self.panels_of([rows], metric, [label])[0]
@@ -132,12 +138,16 @@ class PairwiseEngine:
     def panels_of(self, sides: Sequence[Any], metric: str, labels: Sequence[str]) -> list[Any]:
         """Sides whose rows are to be compared with each other: one shift and one whitening for all.
 
+        For what is kept entry by entry: with few features fp32 is of the entries, not of the operands.
+
         Raises ShapeError, DTypeError, NonFiniteError, or DegenerateError for a row without direction where the metric
         needs one.
         """
         chosen = metric_named(metric)
         views, shift = self._operands(sides, chosen, labels)
-        return [self._packed(view, chosen, shift, label) for view, label in zip(views, labels, strict=True)]
+        few = self.precision == "fp32" and views[0].shape[1] <= _FEW_FEATURES
+        precision = "fp64" if few else self.precision
+        return [self._packed(view, chosen, shift, label, precision) for view, label in zip(views, labels, strict=True)]
 
     def packed(self, rows: Any, metric: str, *, label: str = "X") -> Packed:
         """Rows (n, d) of one layer packed, with the entries among a few of them."""
@@ -145,7 +155,7 @@ class PairwiseEngine:
         (view,), shift = self._operands([rows], chosen, [label])
         panels = self._packed(view, chosen, shift, label)
         few = _evenly(view, _FEW_ROWS)
-        entries = np.zeros(len(few) * (len(few) - 1) // 2, _ENTRY[self.precision])
+        entries = np.zeros(len(few) * (len(few) - 1) // 2, self.entry_type)
         if len(entries):
             bounds = np.array([0, len(few)])
             sweep = self.backend.DistanceSweep(
@@ -176,8 +186,7 @@ class PairwiseEngine:
                 )
         shift = None
         if chosen.whitened:
-            dtype = np.float64 if self.precision == "fp64" else np.float32
-            views = whiten([np.asarray(view) for view in views], self.backend, self.n_threads, dtype)
+            views = whiten([np.asarray(view) for view in views], self.backend, self.n_threads, self.entry_type)
         elif chosen.shifted and chosen.transform == "raw":
             shift = centre_on_grid(np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
         elif chosen.shifted:
@@ -243,7 +252,9 @@ class PairwiseEngine:
             _rates[key] = n * n / 2 * 64 / took
         return _rates[key]
 
-    def _packed(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> Any:
+    def _packed(
+        self, view: Any, metric: Metric, shift: np.ndarray | None, label: str, precision: str | None = None
+    ) -> Any:
         if self.precision == "bf16" and (metric.kernel != "dot" or view.dtype.name != "bfloat16"):
             raise OptionError(
                 "precision='bf16' is for dot products of bfloat16 rows, which it multiplies without rounding: got "
@@ -253,7 +264,7 @@ class PairwiseEngine:
         self.refuse_what_does_not_fit(
             self.packed_bytes(len(view), [view.shape[1]]), f"the packed rows of {label}", "Take a sample of the rows."
         )
-        return self._new_panels(view, metric.transform, shift, label=label)
+        return self._new_panels(view, metric.transform, shift, label=label, precision=precision)
 
     def _new_panels(
         self,
@@ -262,6 +273,7 @@ class PairwiseEngine:
         shift: np.ndarray | None,
         blocks: np.ndarray | None = None,
         label: str = "X",
+        precision: str | None = None,
     ) -> Any:
         if blocks is None:
             blocks = equal_blocks(len(rows)) if self._blocks is None else self._blocks
@@ -271,7 +283,7 @@ class PairwiseEngine:
             )
         options = {"transform": transform, "shift": shift, "blocks": blocks, "n_threads": self.n_threads}
         try:
-            return self.backend.Panels(rows, precision=self.precision, **options)
+            return self.backend.Panels(rows, precision=precision or self.precision, **options)
         except ValueError as error:
             if self.precision != "bf16":
                 self._refuse_sizes(label, f"are not ({error})")

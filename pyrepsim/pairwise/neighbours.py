@@ -53,4 +53,5 @@ def nearest(
     else:
         left, right = engine.panels_of([x, y], metric, ["X", "Y"])
     sweep = engine.backend.NeighbourSweep(left, right, metric=metric_named(metric).kernel, k=int(k))
-    return engine.run(sweep, "neighbours")
+    indices, values = engine.run(sweep, "neighbours")
+    return indices, values.astype(engine.entry_type, copy=False)

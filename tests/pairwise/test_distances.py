@@ -156,3 +156,22 @@ def test_equal_rows_are_equally_whitened(rng):
     for precision in ("fp32", "fp64"):
         square = rs.rdm(rows, "mahalanobis", precision=precision)
         np.testing.assert_array_equal(square[200:], square[:100])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("metric", ["cosine", "correlation", "sqeuclidean", "euclidean", "manhattan"])
+@pytest.mark.parametrize("n_features", [3, 8, 24, 40])
+def test_each_distance_of_few_features_is_good_to_its_own_size(n_features, metric, backend):
+    """With few features some rows are near each other, and rounding of the rows is a large part of what is between."""
+    rows = np.random.default_rng(5).standard_normal((200, n_features)).astype(np.float32) + np.float32(3)
+    name = {"manhattan": "cityblock"}.get(metric, metric)
+    expected = distance.pdist(rows.astype(np.float64), name)
+    if metric == "correlation" and n_features == 3:  # lines in a plane: 1 - r cancels in the reference itself
+        kept = expected > 1e-6
+    else:
+        kept = expected > 0
+    found = rs.pdist(rows, metric, backend=backend)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[kept], expected[kept], rtol=1e-6)
+    _, nearest = rs.knn(rows, 3, metric, backend=backend)
+    assert nearest.dtype == np.float32
