@@ -105,6 +105,8 @@ class Measure(ABC):
 
     def evaluate_rows(self, x: np.ndarray, y: np.ndarray, engine: PairwiseEngine) -> Result:
         """The value from the rows themselves: (n, d_x) and (n, d_y) as stored, maybe read-only."""
+        if type(self).evaluate_layers is Measure.evaluate_layers:
+            raise OptionError(f"{self} is no function of rows alone: it reads their moments. Use rs.compare or .score.")
         return self.evaluate_layers([x, y], [(0, 1)], engine)[0]
 
     def evaluate_layers(

@@ -7,6 +7,7 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.pairwise import PairwiseEngine
 from tests.helpers.data import correlated_pair
 
 X, Y = correlated_pair(60, 10, 8, seed=70)
@@ -20,6 +21,11 @@ def test_a_measure_of_rows_has_no_score_from_moments(measure):
     moments.update(X, Y)
     with pytest.raises(OptionError, match="reads the rows"):
         measure.score(moments)
+
+
+def test_a_measure_of_moments_has_no_value_from_rows():
+    with pytest.raises(OptionError, match="reads their moments"):
+        rs.LinearCKA().evaluate_rows(X, Y, PairwiseEngine())
 
 
 @pytest.mark.parametrize(
