@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     )
     from .pairwise import PairwiseEngine, cdist, compare_rdms, knn, pdist, rdm
     from .profiling import profile
+    from .recipes import Recipe
     from .results import Score, Scores
     from .stats import MomentsSet, PairedMoments
     from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
+    from .training import Run, finetune, open_run
 
 # Each name is imported from its room when it is first asked for: `import pyrepsim` costs milliseconds, and what needs
 # torch waits until it is used. No room has the name of a function, which its import would replace.
@@ -85,9 +87,11 @@ _ROOMS = {
     ),
     "pairwise": ("PairwiseEngine", "cdist", "compare_rdms", "knn", "pdist", "rdm"),
     "profiling": ("profile",),
+    "recipes": ("Recipe",),
     "results": ("Score", "Scores"),
     "stats": ("MomentsSet", "PairedMoments"),
     "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
+    "training": ("Run", "finetune", "open_run"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -119,6 +123,8 @@ __all__ = [
     "PairwiseEngine",
     "Procrustes",
     "RankSimilarity",
+    "Recipe",
+    "Run",
     "Score",
     "Scores",
     "SecondOrderCosine",
@@ -131,7 +137,9 @@ __all__ = [
     "compare_models",
     "compare_rdms",
     "extract",
+    "finetune",
     "knn",
+    "open_run",
     "open_store",
     "paired_chunks",
     "parse_measure",

@@ -120,8 +120,8 @@ class Dependency(Task):
             features.append(Feature(inputs, number, len(sentence.words)))
         if unknown:
             warnings.warn(
-                f"{unknown[0][1]}: relation {unknown[0][0]!r} is not among those of the training sentences; {len(unknown)} "
-                "such arcs are no targets, and count as wrong.",
+                f"{unknown[0][1]}: relation {unknown[0][0]!r} is not among those of the training sentences; "
+                f"{len(unknown)} such arcs are no targets, and count as wrong.",
                 stacklevel=2,
             )
         return features
