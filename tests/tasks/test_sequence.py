@@ -39,6 +39,7 @@ def tokenizer() -> Any:
     from tokenizers.processors import TemplateProcessing
 
     made = wordpiece()
+    made.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     made.backend_tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
