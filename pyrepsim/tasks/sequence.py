@@ -238,7 +238,7 @@ class SequenceClassification(SequenceTask):
 class SequenceRegression(SequenceTask):
     """A grade for each sentence or pair: one linear output, squared error."""
 
-    name: ClassVar[str] = "sequence-regression"
+    name: ClassVar[str] = "regression"
     metric: ClassVar[str] = "pearson"
     hub: ClassVar[Mapping[str, str]] = {}
 
