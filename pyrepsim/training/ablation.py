@@ -64,6 +64,10 @@ class Ablation:
                 "the bottom. Use one of them, or reinit_end='top'."
             )
 
+    def __bool__(self) -> bool:
+        """Whether anything is withheld."""
+        return bool(self.freeze or self.reinit or self.layers is not None)
+
     def check(self, depth: int) -> None:
         """OptionError if a model of `depth` blocks has too few for this."""
         if self.layers is not None and self.layers > depth:
@@ -91,7 +95,7 @@ def apply(module: torch.nn.Module, ablation: Ablation, *, seed: int) -> None:
     ModelError
         If its blocks cannot be told apart, or it cannot be cut or drawn anew.
     """
-    if ablation == Ablation(reinit_end=ablation.reinit_end):
+    if not ablation:
         return
     ablation.check(len(find_blocks(module)))
     if ablation.layers is not None:

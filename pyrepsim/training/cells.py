@@ -154,9 +154,7 @@ def _values(kind: str, values: Iterable[int] | None, depth: int) -> list[int]:
     chosen = list(dict.fromkeys(values))
     for value in chosen:
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= depth:
-            raise OptionError(
-                f"A value of {kind!r} counts blocks, from {least} to {depth}: got {value!r}."
-            )
+            raise OptionError(f"A value of {kind!r} counts blocks, from {least} to {depth}: got {value!r}.")
     return chosen
 
 
