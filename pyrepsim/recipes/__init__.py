@@ -1,5 +1,6 @@
-"""Recipes of fine-tuning: the numbers of the optimiser, and what is shipped for each task. No torch here."""
+"""What is asked of a fine-tuning: recipes, those shipped for each task, and ablations. No torch here."""
 
+from .ablation import Ablation
 from .recipe import Recipe, shipped_recipe
 
-__all__ = ["Recipe", "shipped_recipe"]
+__all__ = ["Ablation", "Recipe", "shipped_recipe"]
