@@ -18,6 +18,7 @@ PACKAGE = ROOT / "pyrepsim"
 FLOORS = {
     "errors": 0,
     "calls": 0,
+    "hub": 0,
     "version": 0,
     "progress": 0,
     "outputs": 0,

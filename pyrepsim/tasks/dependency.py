@@ -120,8 +120,8 @@ class Dependency(Task):
             features.append(Feature(inputs, number, len(sentence.words)))
         if unknown:
             warnings.warn(
-                f"{unknown[0][1]}: relation {unknown[0][0]!r} is not among those of the training sentences; {len(unknown)} "
-                "such arcs are no targets, and count as wrong.",
+                f"{unknown[0][1]}: relation {unknown[0][0]!r} is not among those of the training sentences; "
+                f"{len(unknown)} such arcs are no targets, and count as wrong.",
                 stacklevel=2,
             )
         return features
@@ -134,7 +134,7 @@ class Dependency(Task):
             heads = decode(arcs[None], [n_words])[0]
         else:
             heads = arcs.argmax(axis=1)
-        labels = np.asarray(outputs["relations"])[np.arange(n_words), heads]
+        labels = np.asarray(outputs["relations"])[np.arange(n_words), heads].astype(np.int64)  # may come as floats
         return Parse(tuple(heads.tolist()), tuple(self.labels[label] for label in labels.tolist()))
 
     def predict(

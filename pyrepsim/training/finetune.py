@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -164,13 +165,15 @@ class _Scorer:
 
 
 def _request(model: str | os.PathLike[str], task: Task, sources: Mapping[str, str], recipe: Recipe) -> dict[str, Any]:
-    return {
+    options = {name: value for name, value in asdict(task).items() if name != "labels"}
+    request = {
         "model": os.fspath(model),
-        "task": {"name": task.name, **asdict(replace(task, labels=()))},
+        "task": {"name": task.name, **options},
         "metric": task.metric,
         "data": dict(sources),
         "recipe": recipe.record(),
     }
+    return json.loads(json.dumps(request))  # as it will be read: lists for tuples
 
 
 def _found(encoder: Encoder, task: Task, data: Mapping[str, _Data]) -> dict[str, Any]:
