@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import TextError
 
-__all__ = ["Sentence", "parse_conllu", "read_conllu", "with_tree"]
+__all__ = ["Sentence", "parse_conllu", "read_conllu", "universal", "with_tree"]
 
 _COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -106,6 +106,11 @@ def with_tree(sentence: Sentence, heads: Sequence[int], relations: Sequence[str]
             columns[6:9] = str(head), relation, "_"
         lines.append("\t".join(columns))
     return lines
+
+
+def universal(relation: str) -> str:
+    """The universal part of a relation: "nmod" of "nmod:poss"."""
+    return relation.partition(":")[0]
 
 
 @dataclass

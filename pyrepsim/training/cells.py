@@ -15,10 +15,9 @@ from ..errors import ModelError, OptionError, StoreError
 from ..models.encoder import first_line
 from ..models.source import locate_model
 from ..outputs import replacing
+from ..recipes import Ablation, Recipe
 from ..tasks.base import Task
-from .ablation import Ablation
-from .finetune import finetune
-from .recipe import Recipe
+from .finetuning import finetune
 from .run import Run, open_run
 from .untrained import TunedRun
 

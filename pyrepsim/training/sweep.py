@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtraError, OptionError, PyrepsimError
+from ..recipes import Recipe
 from ..report.figures import save
 from ..report.sweeps import sweep_curves
 from ..tasks import get_task
 from ..tasks.base import Task
 from .cells import TRAINED, UNTRAINED, Cell, trained_cells, untrained_cells
-from .recipe import Recipe
 from .run import Run
 from .table import Table
 

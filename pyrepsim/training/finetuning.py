@@ -20,14 +20,14 @@ from ..errors import MissingExtraError, OptionError, StoreError, TextError
 from ..models import Encoder, load_encoder
 from ..models.heads import build_head
 from ..models.task_model import TaskModel, save_head
+from ..recipes import Ablation, Recipe
 from ..report.figures import save as save_figure
 from ..report.learning import learning_curve
 from ..tasks import get_task
 from ..tasks.base import Feature, Task
 from ..version import __version__
-from .ablation import Ablation, apply
+from .ablation import apply
 from .evaluation import predict
-from .recipe import Recipe
 from .run import Run, open_run, read_record, write_record
 from .trainer import TaskTrainer
 
@@ -236,7 +236,8 @@ def _check_length(max_length: int, encoder: Encoder) -> None:
 
 
 def _save_encoder(folder: Path, encoder: Encoder) -> None:
-    encoder.module.save_pretrained(folder)
+    save: Any = encoder.module.save_pretrained
+    save(folder)
     encoder.tokenizer.save_pretrained(folder)
 
 
