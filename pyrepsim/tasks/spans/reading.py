@@ -25,12 +25,12 @@ __all__ = ["TASKS", "read"]
 TASKS = ONE_SPAN + TWO_SPANS
 """The tasks of edge probing: first those of one span, then those of two."""
 
-_DOMAINS = {"tags": ("xpos", "upos"), "empty_nodes": ("drop", "keep"), "part": ("train", "dev"), "treebank": None}
-_OPTIONS = {
-    "CoNLL-U": ("tags", "empty_nodes"),
-    "CoNLL-U with Entity=": ("tags", "empty_nodes"),
-    "OntoGUM": ("treebank",),
-    "SemEval": ("part",),
+# Option: the task and the format it is for, and its values.
+_OPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "tags": ("pos", "CoNLL-U", ("xpos", "upos")),
+    "empty_nodes": ("dependencies", "CoNLL-U", ("drop", "keep")),
+    "part": ("relations", "SemEval", ("train", "dev")),
+    "treebank": ("coref", "OntoGUM", ()),
 }
 
 
@@ -80,9 +80,11 @@ def read(
     options = {"tags": tags, "empty_nodes": empty_nodes, "part": part, "treebank": treebank}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
-        domain = _DOMAINS[name]
+        owner, kind, domain = _OPTIONS[name]
         if domain and value not in domain:
             raise OptionError(f"{name} is one of {', '.join(domain)}: got {value!r}.")
+        if task != owner:
+            raise OptionError(f"{name}= is for {owner} of {kind}: the task is {task!r}. Leave it out.")
     files = _files(Path(path))
     kinds = {file: _format(file, task, given) for file in files}
     counts: Counter[str] = Counter()
@@ -108,9 +110,8 @@ def _format(file: Path, task: str, given: dict[str, Any]) -> str:
     if task not in HOLDS[kind]:
         raise TextError(f"{file} holds {', '.join(HOLDS[kind])} ({kind}): not {task!r}. Name one of these tasks.")
     for name in given:
-        if name not in _OPTIONS.get(kind, ()):
-            owners = ", ".join(owner for owner, names in _OPTIONS.items() if name in names)
-            raise OptionError(f"{name}= is for {owners}: {file} is {kind}. Leave it out.")
+        if not kind.startswith(_OPTIONS[name][1]):
+            raise OptionError(f"{name}= is for {_OPTIONS[name][1]}: {file} is {kind}. Leave it out.")
     return kind
 
 
