@@ -50,6 +50,13 @@ def test_windows_are_those_of_the_definition(make, max_length, doc_stride):
         ]
 
 
+def test_a_much_longer_window_owns_a_token_that_has_a_little_less_context_in_it():
+    found = windows_of(example("the " * 300, "keys?", "the"), pair_tokenizer(), max_length=285, doc_stride=128)
+    ranges = window_ranges(300, 280, 128)
+    assert [len(window) for window in found.windows] == [len(tokens) for tokens in ranges] == [280, 172]
+    assert found.windows[0].owned.sum() == sum(owner(token, ranges) == 0 for token in range(300)) == 128 + 77
+
+
 def test_the_question_stands_first_and_types_tell_them_apart():
     tokenizer = pair_tokenizer()
     item = example(question="  the keys ")
