@@ -35,6 +35,7 @@ FLOORS = {
     "report": 5,
     "models": 6,
     "tasks": 6,
+    "recipes": 6,
     "training": 7,
     "extraction": 7,
     "probes": 7,

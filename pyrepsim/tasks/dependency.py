@@ -12,11 +12,12 @@ import numpy as np
 
 from ..errors import OptionError, TextError
 from .base import Feature, Task
-from .conllu import Sentence, read_conllu, with_tree
+from .conllu import Sentence, read_conllu, universal, with_tree
+from .dependency_scores import evaluate
 from .dependency_trees import decode
 from .word_pieces import encode_words
 
-__all__ = ["Dependency", "Parse", "decode"]
+__all__ = ["Dependency", "Parse", "decode", "evaluate"]
 
 UNIVERSAL, FULL = "universal", "full"
 _PTB_PUNCTUATION = frozenset(["``", "''", ":", ",", "."])
@@ -174,11 +175,6 @@ class Dependency(Task):
 
     def _label(self, relation: str) -> str:
         return relation if self.relations == FULL else universal(relation)
-
-
-def universal(relation: str) -> str:
-    """The universal part of a relation: "nmod" of "nmod:poss"."""
-    return relation.partition(":")[0]
 
 
 def _flat(n_words: int) -> Parse:

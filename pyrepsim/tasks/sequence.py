@@ -45,8 +45,15 @@ class SequenceTask(Task):
     """Column of the second sentence of a pair; None for single sentences."""
     label: str = "label"
     """Column of the label or the grade."""
+    pooling: Literal["cls", "mean"] = "cls"
+    """What the head reads: the first token, or the mean of all, as encoders of sentence vectors are trained."""
     bad_rows: Literal["refuse", "skip"] = "refuse"
     """A row without one of the columns, or with an empty sentence: raise an error, or leave it out and count it."""
+
+    def __post_init__(self) -> None:
+        for option, allowed in (("bad_rows", ("refuse", "skip")), ("pooling", ("cls", "mean"))):
+            if getattr(self, option) not in allowed:
+                raise OptionError(f"{option} is one of {', '.join(allowed)}: got {getattr(self, option)!r}.")
 
     synonyms: ClassVar[Mapping[str, Sequence[str]]] = {}
     """Column -> the names it has in other editions of the data."""
@@ -65,8 +72,6 @@ class SequenceTask(Task):
         TextError
             With file and line: a column is missing, a sentence is empty, a label is no label; no labelled row at all.
         """
-        if self.bad_rows not in ("refuse", "skip"):
-            raise OptionError(f"bad_rows must be 'refuse' or 'skip': got {self.bad_rows!r}.")
         columns = {
             wanted: (column, *self.synonyms.get(column, ()))
             for wanted, column in (("first", self.first), ("second", self.second), ("label", self.label))
@@ -221,8 +226,8 @@ class SequenceClassification(SequenceTask):
         return replace(self, labels=labels)
 
     def head(self) -> dict[str, Any]:
-        """A linear layer over the sequence: ``{"kind": "sequence", "labels": number of labels}``."""
-        return {"kind": "sequence", "labels": len(self.labels)}
+        """A linear layer over the pooled sequence: kind, number of labels, pooling."""
+        return {"kind": "sequence", "labels": len(self.labels), "pooling": self.pooling}
 
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> str:
         """The label of the largest of ``outputs["logits"]`` (labels,)."""
@@ -260,8 +265,8 @@ class SequenceRegression(SequenceTask):
         return self
 
     def head(self) -> dict[str, Any]:
-        """One output: ``{"kind": "sequence", "labels": 1}``."""
-        return {"kind": "sequence", "labels": 1}
+        """One output over the pooled sequence."""
+        return {"kind": "sequence", "labels": 1, "pooling": self.pooling}
 
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> float:
         """The one number in ``outputs["logits"]``."""

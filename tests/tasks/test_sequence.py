@@ -152,7 +152,7 @@ def test_a_task_of_ones_own(tmp_path: Path):
     examples = task.read(path)
     fitted = task.fit(examples)
     assert fitted.labels == ("3", "person", "place")
-    assert fitted.head() == {"kind": "sequence", "labels": 3}
+    assert fitted.head() == {"kind": "sequence", "labels": 3, "pooling": "cls"}
     assert fitted.fit(examples[:1]) == fitted
     with pytest.raises(TextError, match="the training data has person. Check the column 'kind'"):
         task.fit(examples[:1])
@@ -209,7 +209,7 @@ def test_grades(tmp_path: Path, tokenizer: Any):
     examples = task.fit(task.read(path)).read(path)
     (feature,) = task.encode(examples, tokenizer, max_length=16)
     assert isinstance(feature.inputs["label"], float)
-    assert task.head() == {"kind": "sequence", "labels": 1}
+    assert task.head() == {"kind": "sequence", "labels": 1, "pooling": "cls"}
     assert task.read_out(feature, {"logits": np.array([1.5], dtype=np.float32)}) == 1.5
     for label in ("high", None, True, float("nan")):
         written(tmp_path, "b.jsonl", lines({"sentence": "a", "other": "b", "label": 1}, {**pair(0), "other": "c"}))

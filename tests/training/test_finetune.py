@@ -13,7 +13,8 @@ from transformers import AutoModel
 from pyrepsim.errors import ModelError, OptionError, StoreError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.task_model import load_head
-from pyrepsim.training import Recipe, Run, finetune, open_run, trainer
+from pyrepsim.recipes import Recipe
+from pyrepsim.training import Run, finetune, open_run, trainer
 from tests.training.conftest import Rivers
 
 RECIPE = Recipe(epochs=6, batch_size=8, learning_rate=3e-3, max_length=64)

@@ -20,13 +20,14 @@ from ..errors import MissingExtraError, OptionError, StoreError, TextError
 from ..models import Encoder, load_encoder
 from ..models.heads import build_head
 from ..models.task_model import TaskModel, save_head
+from ..recipes import Ablation, Recipe
 from ..report.figures import save as save_figure
 from ..report.learning import learning_curve
 from ..tasks import get_task
 from ..tasks.base import Feature, Task
 from ..version import __version__
+from .ablation import apply
 from .evaluation import predict
-from .recipe import Recipe
 from .run import Run, open_run, read_record, write_record
 from .trainer import TaskTrainer
 
@@ -58,6 +59,7 @@ def finetune(
     dev: str | os.PathLike[str] | None = None,
     test: str | os.PathLike[str] | None = None,
     recipe: Recipe | None = None,
+    ablation: Ablation | None = None,
     device: str = "auto",
     overwrite: bool = False,
     progress: bool | None = None,
@@ -77,6 +79,8 @@ def finetune(
         Data in the task's own format; by default the task's data on the hub. `test` is scored only if given.
     recipe : Recipe, optional
         By default the one shipped for the task: ``Recipe.for_task(name)``.
+    ablation : Ablation, optional
+        Layers frozen, removed or re-initialised before training.
     device : str, default="auto"
         A torch device; "auto" is the GPU of this process if there is one.
     overwrite : bool
@@ -98,13 +102,15 @@ def finetune(
     recipe = Recipe.for_task(task.name) if recipe is None else recipe
     sources = {"train": train or task.hub["train"], "dev": dev or task.hub["dev"], "test": test}
     sources = {data: os.fspath(source) for data, source in sources.items() if source is not None}
-    request = _request(model, task, sources, recipe)
+    ablation = Ablation() if ablation is None else ablation
+    request = _request(model, task, sources, recipe, ablation)
     if (finished := _open_folder(folder, request, overwrite=overwrite)) is not None:
         return finished
 
     transformers.set_seed(recipe.seed)
     encoder = load_encoder(model, device=device)
     _check_length(recipe.max_length, encoder)
+    apply(encoder.module, ablation, seed=recipe.seed)
     examples = {data: task.read(source) for data, source in sources.items()}
     for data, read in examples.items():
         if not read:
@@ -164,7 +170,9 @@ class _Scorer:
         return predict(self.model, self.task, data.examples, data.features, pad_id=self.pad_id, dtype=self.dtype)
 
 
-def _request(model: str | os.PathLike[str], task: Task, sources: Mapping[str, str], recipe: Recipe) -> dict[str, Any]:
+def _request(
+    model: str | os.PathLike[str], task: Task, sources: Mapping[str, str], recipe: Recipe, ablation: Ablation
+) -> dict[str, Any]:
     options = {name: value for name, value in asdict(task).items() if name != "labels"}
     request = {
         "model": os.fspath(model),
@@ -172,6 +180,7 @@ def _request(model: str | os.PathLike[str], task: Task, sources: Mapping[str, st
         "metric": task.metric,
         "data": dict(sources),
         "recipe": recipe.record(),
+        **({"ablation": asdict(ablation)} if ablation else {}),
     }
     return json.loads(json.dumps(request))  # as it will be read: lists for tuples
 
@@ -195,7 +204,8 @@ def _open_folder(folder: Path, request: Mapping[str, Any], *, overwrite: bool) -
         if folder.is_dir() and any(folder.iterdir()):
             raise StoreError(f"A run needs a folder of its own: {folder} holds other files. Choose another one.")
         return None
-    if differing := [key for key, value in request.items() if record["request"].get(key) != value]:
+    begun = record["request"]
+    if differing := sorted(key for key in request.keys() | begun.keys() if request.get(key) != begun.get(key)):
         raise StoreError(
             f"A folder holds one run: {folder} has one that differs in {', '.join(differing)}. Choose another folder, "
             "or overwrite it."
@@ -226,7 +236,8 @@ def _check_length(max_length: int, encoder: Encoder) -> None:
 
 
 def _save_encoder(folder: Path, encoder: Encoder) -> None:
-    encoder.module.save_pretrained(folder)
+    save: Any = encoder.module.save_pretrained
+    save(folder)
     encoder.tokenizer.save_pretrained(folder)
 
 
