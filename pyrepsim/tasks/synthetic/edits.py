@@ -40,6 +40,7 @@ def neighbours(statement: Statement, domain: Domain, *, stronger: bool) -> list[
                 found.append(replace(statement, subject=replace(subject, also=name)))
     else:
         found += _described(statement, domain, up=up, stronger=stronger)
+        found = [each for each in found if not _repeats(each, domain)]
     return found
 
 
@@ -136,6 +137,13 @@ def _described(statement: Statement, domain: Domain, *, up: bool, stronger: bool
     )
     if det is not None:
         yield replace(statement, adjectives=(antonym,), subject=replace(subject, det=det))
+
+
+def _repeats(statement: Statement, domain: Domain) -> bool:
+    """Whether the subject is described by what is said of it, or by the opposite: *an old gate was old*."""
+    said = statement.subject.adjective
+    pairs = {(word.form, word.antonym) for word in domain.adjectives}
+    return any(said == form or (form, said) in pairs for form in statement.adjectives)
 
 
 def _others(term: Term, besides: Term | None, domain: Domain) -> list[Term]:

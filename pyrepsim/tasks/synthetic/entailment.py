@@ -15,9 +15,11 @@ from .tree import Laid, bracketed
 __all__ = ["LABELS", "Pair", "generate_pairs"]
 
 LABELS = ("entailment", "neutral", "contradiction")
-_SUBJECTS = {"name": 40, "the": 20, "a": 12, "every": 9, "no": 9, "most": 4, "not every": 6}
-_COPULAR_SUBJECTS = {"the": 60, "a": 10, "every": 10, "no": 10, "not every": 10}
+_SUBJECTS = {"name": 40, "the": 20, "a": 12, "every": 9, "no": 5, "most": 4, "not every": 3}
+_COPULAR_SUBJECTS = {"the": 60, "a": 10, "every": 10, "no": 6, "not every": 4}
 _EVENTS = ("make", "change", "move", "perceive", "social")
+_DENIED = 0.2
+_FILLED = 0.2
 _TRIES = 20
 
 
@@ -82,7 +84,7 @@ class _Maker:
             premise = self._premise(meaning, label)
             if premise is None:
                 return None
-            filler = self._filler(premise, meaning) if self.dice.chance(0.25) else None
+            filler = self._filler(premise, meaning) if self.dice.chance(_FILLED) else None
             laid = self._written(premise, filler)
             if laid.text in taken or laid.text in self.seen:
                 continue
@@ -103,12 +105,12 @@ class _Maker:
     def _premise(self, meaning: Statement, label: str) -> Statement | None:
         dice, domain = self.dice, self.domain
         if label == "neutral":
-            if dice.chance(0.4) and (weaker := neighbours(meaning, domain, stronger=False)):
+            if dice.chance(0.35) and (weaker := neighbours(meaning, domain, stronger=False)):
                 return dice.pick(weaker)
             other = elsewhere(meaning, domain)
             if not other:
                 return None
-            return denied(dice.pick(other)) if dice.chance(0.4) else dice.pick(other)
+            return denied(dice.pick(other)) if dice.chance(_DENIED) else dice.pick(other)
         premise = meaning if label == "entailment" else denied(meaning)
         for _ in range(dice.weighted({0: 2, 1: 5, 2: 3})):
             if stronger := neighbours(premise, domain, stronger=True):
@@ -134,7 +136,7 @@ class _Maker:
         kind = self.dice.pick(("person", "animal", self.domain.thing))
         subject = replace(self._subject(_COPULAR_SUBJECTS, kind), adjective=None)
         form = self.dice.pick(self.domain.describing[kind]).form
-        return Statement(subject, adjectives=(form,), negated=subject.det == "the" and self.dice.chance(0.4))
+        return Statement(subject, adjectives=(form,), negated=subject.det == "the" and self.dice.chance(_DENIED))
 
     def _event(self, subject: Term, avoid: tuple[str, ...] = ()) -> Statement:
         dice, domain = self.dice, self.domain
@@ -145,7 +147,7 @@ class _Maker:
         ]
         verb = dice.pick(verbs)
         place = dice.pick(domain.nouns["place"]).lemma if dice.chance(0.3) else None
-        negated = subject.det in ("name", "the") and dice.chance(0.4)
+        negated = subject.det in ("name", "the") and dice.chance(_DENIED)
         return Statement(subject, verb.lemma, self._object(verb, subject), place, negated=negated)
 
     def _subject(self, dets: dict[str, int], kind: str) -> Term:
