@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..errors import OptionError
 from ..recipes import Ablation, Recipe, shipped_recipe
 from .options import model_folder
-from .transcript import Transcript
+from .transcript import Transcript, first_process
 
 __all__ = ["Ablate", "Finetune"]
 
@@ -67,6 +67,8 @@ class Finetune(TrainingOptions, Ablation):
         if withheld != asdict(Ablation()):
             how["ablation"] = say("ablation", "Ablation", **withheld)
         run = say("run", "finetune", self.model, self.task, out=out, **self.data(), **how)
+        if not first_process():
+            return 0
         for data, scores in run.scores.items():
             print(f"{data:<5}" + "".join(f"  {name} {value:.2f}" for name, value in scores.items()))
         print(run.folder)
@@ -109,6 +111,7 @@ class Ablate(TrainingOptions):
             how |= {"seeds": self.seeds, "recipe": self.recipe(say), **self.data()}
             out = self.out or str(Path("runs", self.task.partition("(")[0].strip(), f"ablate-{self.kind}"))
         sweep = say("sweep", "ablate", self.kind, model, self.task, out=out, **how)
-        print(sweep.table())
-        print(Path(out, f"{self.kind}.svg"))
+        if first_process():
+            print(sweep.table())
+            print(Path(out, f"{self.kind}.svg"))
         return 1 if sweep.failures else 0

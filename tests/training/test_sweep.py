@@ -14,7 +14,8 @@ import torch
 from pyrepsim.errors import ModelError, OptionError, TextError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.task_model import TaskModel, load_head
-from pyrepsim.training import Ablation, Recipe, Run, ablate, cells, early_exit, finetune
+from pyrepsim.recipes import Ablation, Recipe
+from pyrepsim.training import Run, ablate, cells, early_exit, finetune
 from tests.helpers.tiny_models import tiny_bert
 from tests.training.conftest import Rivers
 
