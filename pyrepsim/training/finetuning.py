@@ -147,7 +147,7 @@ def finetune(
         for name in [name for name in ("dev", "test") if name in data]:
             predicted = predictions(data[name])
             scores[name] = task.score(data[name].examples, predicted)
-            task.write(data[name].examples, predicted, folder / f"predictions-{name}")
+            task.write(data[name].examples, predicted, folder / f"predictions-{name}{task.suffix}")
         last = {"step": trainer.state.global_step, "epoch": trainer.state.epoch}
         history = [*history, {**last, **{f"eval_{key}": value for key, value in scores["dev"].items()}}]
         try:
