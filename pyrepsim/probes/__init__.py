@@ -1,0 +1,1 @@
+"""Probes: small models that say what can be read out of a representation, layer by layer."""
