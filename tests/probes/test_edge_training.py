@@ -105,14 +105,3 @@ def test_training_alone_is_training_together(corpus, family):
 def test_seeds_differ_and_layers_of_a_seed_start_alike(corpus):
     result = probe(corpus, seeds=[0, 1], members=["layers"])
     assert losses(result, "layer.0", 0) != losses(result, "layer.0", 1)
-
-
-def test_a_finished_member_does_not_change_the_others(corpus):
-    """The stack of two loses one: the other goes on as if it had been alone."""
-    recipe = RECIPE.but(halve_after=1, stop_after=2, threshold=0.05, max_validations=20)
-    both = probe(corpus, recipe=recipe, members=["layer.0", "layer.1"])
-    ends = {member: len(losses(both, member)) for member in ("layer.0", "layer.1")}
-    assert ends["layer.0"] != ends["layer.1"]
-    for member in ends:
-        alone = probe(corpus, recipe=recipe, members=member)
-        assert losses(both, member) == pytest.approx(losses(alone, member), abs=1e-5)

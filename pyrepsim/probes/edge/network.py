@@ -73,7 +73,7 @@ class Network:
         singles = [place[member.sources[0]] for member in self.members[: self._n_single]]
         self._singles = torch.tensor(singles, dtype=torch.int64, device=device)
         outside = [[name not in member.sources for name in shape.sources] for member in self.members[self._n_single :]]
-        self._outside = torch.tensor(outside, dtype=torch.bool, device=device)
+        self._outside = torch.tensor(outside, dtype=torch.bool, device=device).view(-1, len(shape.sources))
 
     def mixing_weights(self, parameters: Parameters) -> torch.Tensor:
         """(mixes, sources): softmax of the scalars, 0 for layers outside a mix."""

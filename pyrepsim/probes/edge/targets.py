@@ -190,18 +190,25 @@ class _Tokens:
         self._start = store.rows.char_start[content].astype(np.int64)
         self._end = store.rows.char_end[content].astype(np.int64)
         self._document = store.rows.doc_id[content]
-        self._n_words = {entry["doc_id"]: entry.get("n_words") for entry in store.docs()}
+        listed = {entry["doc_id"]: entry for entry in store.docs()}
+        self._n_words = {document: entry.get("n_words") for document, entry in listed.items()}
+        self._cut = {document for document, entry in listed.items() if entry.get("truncated")}
 
     def problem(self, document: int, text: str, words: Sequence[tuple[int, int]]) -> str | None:
         """Why this document of the store can't be that text, or None."""
         if document < 0:
             return "sentence not in the store"
         low, high = self._bounds(document)
-        if low == high:
+        if low == high or not words:
             return "sentence without tokens in the store"
-        if self._end[low:high].max() > len(text):
+        start, end = self._start[low:high], self._end[low:high]
+        word_start, word_end = np.array(words).reshape(-1, 2).T
+        if end.max() > len(text) or (document not in self._cut and end.max() <= word_start[-1]):
             return "the store has another text here"
-        if self._n_words.get(document, len(words)) != len(words):
+        following = np.searchsorted(word_end, start, side="right") + 1  # the word after the one a token starts in
+        inside = following < len(words)
+        across = (end[inside] > word_start[following[inside]]).any()
+        if across or self._n_words.get(document, len(words)) != len(words):
             return "the store has other words here"
         return None
 
