@@ -11,7 +11,9 @@ PIECES = ["##ning", "##s", "##able", "##ed"]
 TEXT = "the keys to the cabinet are here, don't run; the river bank flows and plays unplayable games"
 
 
-def tiny_bert(folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, positions: int = 64) -> Path:
+def tiny_bert(
+    folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, positions: int = 64, spread: float = 0.5
+) -> Path:
     """A BERT with WordPiece: specials, letters, and a few words and pieces of words."""
     import torch
     from transformers import BertConfig, BertModel
@@ -25,7 +27,7 @@ def tiny_bert(folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, 
         num_attention_heads=2,
         intermediate_size=2 * width,
         max_position_embeddings=positions,
-        initializer_range=0.5,
+        initializer_range=spread,
     )
     return save(folder, BertModel(config), tokenizer)
 
