@@ -1,1 +1,1 @@
-"""Probes: small models that say what can be read out of a representation, layer by layer."""
+"""Probes: what can be read off the activations in a store, layer by layer."""

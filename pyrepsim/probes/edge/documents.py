@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import xxhash
@@ -11,12 +11,11 @@ import xxhash
 from ...errors import RowMismatchError, StoreError
 from ...store import ActivationStore
 
-_WORD = re.compile(r"\S+")
-
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Characters (start, end) of the words of a text: what whitespace separates."""
-    return [match.span() for match in _WORD.finditer(text)]
+    """Characters (start, end) of the words of a text: what single spaces separate."""
+    ends = accumulate(len(word) + 1 for word in text.split(" "))
+    return [(end - 1 - len(word), end - 1) for word, end in zip(text.split(" "), ends, strict=True)]
 
 
 def unique_texts(texts: Sequence[str]) -> list[str]:

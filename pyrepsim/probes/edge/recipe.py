@@ -12,7 +12,13 @@ from ...errors import OptionError
 FAMILIES = ("mlp", "linear")
 LOSSES = ("sigmoid", "softmax")
 MONITORS = ("f1", "loss")
-_SMALL = ("spr1", "spr2", "dpr", "relations")  # a few thousand sentences: validated more often, trained for less long
+_SMALL = (
+    "spr",
+    "spr1",
+    "spr2",
+    "dpr",
+    "relations",
+)  # few sentences: more validations, less training
 
 
 @dataclass(frozen=True, kw_only=True)

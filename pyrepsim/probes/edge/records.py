@@ -33,8 +33,8 @@ class Record:
 def read_records(records: Iterable[Mapping[str, Any]], name: str) -> list[Record]:
     """Check records of the shape {"text": str, "targets": [{"span1": [s, e], "span2": [s, e]?, "label": str | [str]}]}.
 
-    Spans count words that whitespace separates, e being one past the last. Raises TextError for any other shape, and
-    for targets with one span beside targets with two.
+    Spans count words, which single spaces separate, e being one past the last. Raises TextError for any other shape,
+    and for targets with one span beside targets with two.
     """
     found = [_record(record, f"record {index} of {name}") for index, record in enumerate(records)]
     counts = {len(target.spans) for record in found for target in record.targets}
@@ -66,6 +66,9 @@ def _record(record: Any, where: str) -> Record:
     targets = record.get("targets")
     if not isinstance(targets, Sequence) or isinstance(targets, str):
         raise TextError(f'A record must have a list of "targets": {where} has {str(targets)[:60]!r}.')
+    info = record.get("info")
+    if isinstance(info, Mapping) and "where" in info:
+        where = f"{where}, {info['where']}"
     return Record(where, record["text"], tuple(_target(target, where, i) for i, target in enumerate(targets)))
 
 

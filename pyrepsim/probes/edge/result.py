@@ -19,6 +19,7 @@ from .depth import centre_of_gravity, divergence, expected_layer, gain_divergenc
 from .evaluation import Evaluation
 from .members import Member
 from .rules import f1_score, rule_of
+from .saving import load_result, save_result
 from .summary import listing
 from .targets import Finding, Targets
 
@@ -39,10 +40,11 @@ class EdgeResult:
     Attributes
     ----------
     rows : one dict a member, seed, split and part of the labels ("all"; SRL also "core", "non-core"): f1, low, high
-        (95 % band), precision, recall, accuracy-like `bits` (code length a target) and counts. F1 in [0, 1].
+        (95 % band), precision, recall, `bits` (code length of a target, -log2 p) and counts. F1 in [0, 1].
     weights : one dict a mix and seed: weights, gamma, centre_of_gravity (layers), divergence (bits).
     norms : mean Euclidean norm of the rows of each layer, on the development set.
     sentences : by split, (members, sentences, 3) true positives, predictions and gold cells of the labels that count.
+    records : by split, the record that each of these sentences is.
     findings : by split, what was left out or kept though odd.
     history : one dict a member, seed and validation.
     """
@@ -54,6 +56,7 @@ class EdgeResult:
     weights: tuple[Row, ...]
     norms: Mapping[str, float]
     sentences: Mapping[str, np.ndarray]
+    records: Mapping[str, np.ndarray]
     findings: Mapping[str, tuple[Finding, ...]]
     history: tuple[Row, ...]
     about: Mapping[str, Any]
@@ -138,6 +141,15 @@ class EdgeResult:
                     file.write(json.dumps({"kind": kind} | row, ensure_ascii=False, allow_nan=False) + "\n")
         return Path(path)
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write everything into one .npz file, which `load` reads."""
+        return save_result(vars(self), path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> EdgeResult:
+        """Read what `save` wrote. StoreError if the file can't be read or holds something else."""
+        return cls(**load_result(path))
+
     def __repr__(self) -> str:
         return f"EdgeResult({self.task}, {len(self.members)} probes, {', '.join(self.sentences)})"
 
@@ -176,20 +188,17 @@ def collect(
         rows=tuple(rows),
         weights=tuple(_weights(members, names, weights, gammas)),
         norms={name: float(total / max(first.n_rows, 1)) for name, total in zip(names, first.norm_sum, strict=True)},
-        sentences={
-            split: np.concatenate(
-                [
-                    found.sentences,
-                    np.broadcast_to(found.sentence_gold[:, None], (len(members), len(found.sentence_gold), 1)),
-                ],
-                axis=2,
-            )
-            for split, found in scored.items()
-        },
+        sentences={split: _by_sentence(found) for split, found in scored.items()},
+        records={split: targets[split].record for split in scored},
         findings={split: found.findings for split, found in targets.items()},
         history=tuple(training.history),
         about=about,
     )
+
+
+def _by_sentence(found: Evaluation) -> np.ndarray:
+    gold = np.broadcast_to(found.sentence_gold[None, :, None], (*found.sentences.shape[:2], 1))
+    return np.concatenate([found.sentences, gold], axis=2)
 
 
 def _weights(members: Sequence[Member], names: Sequence[str], weights: np.ndarray, gammas: np.ndarray) -> list[Row]:

@@ -164,7 +164,7 @@ def _sentence(
                 break
             rows.append(tokens.rows(document, words[start][0], words[end - 1][1]))
             if rows[-1][0] >= rows[-1][1]:
-                reason = "span without a token in the store"
+                reason = "span without its tokens in the store"
                 break
         if reason is None and not target.labels:
             findings.append(Finding("target without a label", where, True))
@@ -208,13 +208,18 @@ class _Tokens:
         following = np.searchsorted(word_end, start, side="right") + 1  # the word after the one a token starts in
         inside = following < len(words)
         across = (end[inside] > word_start[following[inside]]).any()
-        if across or self._n_words.get(document, len(words)) != len(words):
+        counts = len(words), len(text.split())  # an extraction cuts running text at any whitespace
+        if across or self._n_words.get(document, len(words)) not in counts:
             return "the store has other words here"
         return None
 
     def rows(self, document: int, start: int, end: int) -> tuple[int, int]:
-        """First row and one past the last of the tokens that share a character with start..end."""
+        """First row and one past the last of the tokens that share a character with start..end; (0, 0) for none, or if
+        the store has not all of them.
+        """
         low, high = self._bounds(document)
+        if document in self._cut and end > self._end[low:high].max():
+            return 0, 0
         first = low + int(np.searchsorted(self._end[low:high], start, side="right"))
         stop = low + int(np.searchsorted(self._start[low:high], end, side="left"))
         return (int(self._row[first]), int(self._row[stop - 1]) + 1) if first < stop else (0, 0)
