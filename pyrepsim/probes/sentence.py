@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 import numpy as np
+import xxhash
 
 from ..errors import OptionError, ShapeError, TextError
 from ..store import ActivationStore
@@ -81,8 +82,13 @@ def sentence_probe(
             recipe,
             task=task,
             layers=store.layers,
-            about={"pooling": pooling, "stores": {name: held.digest for name, (held, _) in given.items()}}
-            | {"records": {name: list(its) for name, (_, its) in given.items()}},
+            about={
+                "pooling": pooling,
+                "stores": {name: held.digest for name, (held, _) in given.items()},
+                "records": {
+                    name: xxhash.xxh3_128_hexdigest(repr(list(its)).encode()) for name, (_, its) in given.items()
+                },
+            },
             out=out,
             device=find_device(device),
             progress=progress,
