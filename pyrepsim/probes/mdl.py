@@ -24,7 +24,7 @@ from .edge.lexical import lexical_table
 from .edge.members import Member, choose_members
 from .edge.recipe import Recipe
 from .edge.running import check_loss, find_device
-from .edge.splits import Given, Records, SplitLike, align_splits, open_splits
+from .edge.splits import Given, Records, SplitLike, align_splits, given_split, open_splits
 from .edge.targets import Targets
 from .edge.training import JointTraining, Split
 
@@ -144,7 +144,7 @@ def description_lengths(
     table = None if lex is None else lexical_table(lex)
     chosen = choose_members(members, store.layers, seeds, lexical=lex is not None)
     where = find_device(device)
-    given = {"train": Given(store, records, texts), "dev": Given(*dev)}
+    given = {"train": Given(store, records, texts), "dev": given_split("dev", dev)}
     targets, _ = align_splits(given)
     check_loss(recipe, targets)
     if recipe.loss == "softmax" and len(targets["train"].labels) < 2:
