@@ -61,10 +61,11 @@ class Verdicts:
         lines = [f"{self.task} on {self.split}: F1 in percent, {100 * self.confidence:g} % intervals, {floor}"]
         for row in self.rows:
             part = "" if math.isnan(row.of_context) else f"  {100 * row.of_context:+.1f} % of what context adds"
-            lines.append(
-                f"{row.member:<{width}}  {100 * row.before:6.2f} -> {100 * row.after:6.2f}  {100 * row.difference:+6.2f} "
-                f"[{100 * row.low:+.2f}, {100 * row.high:+.2f}]  {row.verdict:<9}{part}".rstrip()
+            before, after, difference, low, high = (
+                100 * value for value in (row.before, row.after, row.difference, row.low, row.high)
             )
+            change = f"{before:6.2f} -> {after:6.2f}  {difference:+6.2f} [{low:+.2f}, {high:+.2f}]"
+            lines.append(f"{row.member:<{width}}  {change}  {row.verdict:<9}{part}".rstrip())
         return "\n".join(lines)
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:

@@ -16,7 +16,7 @@ from .recipe import Recipe
 from .result import EdgeResult
 from .rules import rule_of
 from .running import find_device, run_probes
-from .splits import Given, Records, SplitLike, align_splits, open_splits
+from .splits import Given, Records, SplitLike, align_splits, given_split, open_splits
 
 
 def edge_probe(
@@ -78,7 +78,9 @@ def edge_probe(
     seeds = range(rule_of(task).seeds) if seeds is None else seeds
     chosen = choose_members(members, store.layers, seeds, lexical=lex is not None)
     where = find_device(device)
-    given = {"train": Given(store, records, texts), "dev": Given(*dev)} | ({"test": Given(*test)} if test else {})
+    given = {"train": Given(store, records, texts), "dev": given_split("dev", dev)}
+    if test is not None:
+        given["test"] = given_split("test", test)
     targets, digests = align_splits(given)
     with ExitStack() as stack:
         return run_probes(

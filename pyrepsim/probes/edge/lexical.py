@@ -31,7 +31,8 @@ def lexical_table(source: Encoder | np.ndarray) -> np.ndarray:
             f"The lexical baseline needs a table of word pieces: {source.name!r} has {type(embedding).__name__}. Give "
             "an array of shape (vocabulary, width)."
         )
-    norm = getattr(getattr(module, "embeddings", None), "LayerNorm", None)
+    embeddings = getattr(module, "embeddings", None)
+    norm = getattr(embeddings, "LayerNorm", None) or getattr(embeddings, "norm", None)
     with torch.no_grad():
         table = embedding.weight.float()
         if norm is not None:

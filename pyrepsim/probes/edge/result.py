@@ -41,7 +41,8 @@ class EdgeResult:
     ----------
     rows : one dict a member, seed, split and part of the labels ("all"; SRL also "core", "non-core"): f1, low, high
         (95 % band), precision, recall, `bits` (code length of a target, -log2 p) and counts. F1 in [0, 1].
-    weights : one dict a mix and seed: weights, gamma, centre_of_gravity (layers), divergence (bits).
+    weights : one dict a mix and seed: weights, gamma, centre_of_gravity (layers), divergence (bits), and the norms of
+        these layers, which the weights make up for.
     norms : mean Euclidean norm of the rows of each layer, on the development set.
     sentences : by split, (members, sentences, 3) true positives, predictions and gold cells of the labels that count.
     records : by split, the record that each of these sentences is.
@@ -181,13 +182,14 @@ def collect(
                 rows.append(own | score | counts | rest)
     first = scored["dev"]
     names = training.shape.sources
+    norms = {name: float(total / max(first.n_rows, 1)) for name, total in zip(names, first.norm_sum, strict=True)}
     return EdgeResult(
         task=task,
         members=members,
         layers=tuple(layers),
         rows=tuple(rows),
-        weights=tuple(_weights(members, names, weights, gammas)),
-        norms={name: float(total / max(first.n_rows, 1)) for name, total in zip(names, first.norm_sum, strict=True)},
+        weights=tuple(_weights(members, norms, weights, gammas)),
+        norms=norms,
         sentences={split: _by_sentence(found) for split, found in scored.items()},
         records={split: targets[split].record for split in scored},
         findings={split: found.findings for split, found in targets.items()},
@@ -201,11 +203,15 @@ def _by_sentence(found: Evaluation) -> np.ndarray:
     return np.concatenate([found.sentences, gold], axis=2)
 
 
-def _weights(members: Sequence[Member], names: Sequence[str], weights: np.ndarray, gammas: np.ndarray) -> list[Row]:
+def _weights(
+    members: Sequence[Member], norms: Mapping[str, float], weights: np.ndarray, gammas: np.ndarray
+) -> list[Row]:
+    names = list(norms)
     n_single = sum(not member.is_mix for member in members)
     found = []
     for m, member in enumerate(members[n_single:]):
         own = [float(weights[m, names.index(name)]) for name in member.sources]
         row: Row = {"member": member.name, "seed": member.seed, "weights": own, "gamma": float(gammas[n_single + m])}
-        found.append(row | {"centre_of_gravity": centre_of_gravity(own), "divergence": divergence(own)})
+        row |= {"centre_of_gravity": centre_of_gravity(own), "divergence": divergence(own)}
+        found.append(row | {"norms": [norms[name] for name in member.sources]})
     return found

@@ -42,7 +42,7 @@ def run_probes(
     check_loss(recipe, {name: split.targets for name, split in splits.items()})
     rule = rule_of(task)
     training = JointTraining(members, splits["train"], splits["dev"], recipe, device=device)
-    settings = {"task": task, "members": [list(member.key) for member in members], "recipe": vars(recipe)}
+    settings = {"task": task, "members": [list(member.key) for member in members], "recipe": dict(vars(recipe))}
     about = {**settings, **about, "version": __version__}
     save: Callable[[], None] | None = None
     if out is not None:

@@ -51,7 +51,7 @@ def load_result(path: str | os.PathLike[str]) -> dict[str, Any]:
             fields[name] = tuple(fields[name])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise StoreError(
-            f"A probing is read from a file that EdgeResult.save wrote: {path} is none, or damaged ({error}). Check the "
-            "path."
+            f"A probing is read from a file that EdgeResult.save wrote: {path} is none, or damaged ({error}). Check "
+            "the path."
         ) from error
     return fields

@@ -28,6 +28,13 @@ class Given(NamedTuple):
     texts: Sequence[str] | None = None
 
 
+def given_split(name: str, split: Any) -> Given:
+    """What was passed as a split; OptionError unless it is (store, records) or (store, records, texts)."""
+    if not isinstance(split, tuple) or len(split) not in (2, 3) or not isinstance(split[0], ActivationStore):
+        raise OptionError(f"{name} must be (store, records) or (store, records, texts): got {type(split).__name__}.")
+    return Given(*split)
+
+
 def align_splits(given: Mapping[str, Given]) -> tuple[dict[str, Targets], dict[str, Any]]:
     """Targets of every split, with the labels of "train", and the digests of stores and records (JSON).
 

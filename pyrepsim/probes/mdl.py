@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ..errors import OptionError
+from ..errors import DegenerateError, OptionError
 from ..models import Encoder
 from ..outputs import replacing
 from ..store import ActivationStore
@@ -23,7 +24,7 @@ from .edge.lexical import lexical_table
 from .edge.members import Member, choose_members
 from .edge.recipe import Recipe
 from .edge.running import check_loss, find_device
-from .edge.splits import Given, Records, SplitLike, align_splits, open_splits
+from .edge.splits import Given, Records, SplitLike, align_splits, given_split, open_splits
 from .edge.targets import Targets
 from .edge.training import JointTraining, Split
 
@@ -143,9 +144,13 @@ def description_lengths(
     table = None if lex is None else lexical_table(lex)
     chosen = choose_members(members, store.layers, seeds, lexical=lex is not None)
     where = find_device(device)
-    given = {"train": Given(store, records, texts), "dev": Given(*dev)}
+    given = {"train": Given(store, records, texts), "dev": given_split("dev", dev)}
     targets, _ = align_splits(given)
     check_loss(recipe, targets)
+    if recipe.loss == "softmax" and len(targets["train"].labels) < 2:
+        raise DegenerateError(
+            f"A code needs two labels to choose from: the training targets have only {targets['train'].labels}."
+        )
     order = np.random.default_rng(0).permutation(targets["train"].n_sentences)
     shuffled = targets["train"].take(order)
     cuts = _cuts(shuffled, ends)
@@ -153,7 +158,7 @@ def description_lengths(
         splits = open_splits(stack, given, targets, chosen, table)
         source = splits["train"].source
         blocks = [np.full(len(chosen), _uniform(shuffled.take(np.arange(cuts[0])), recipe))]
-        for low, high in zip(cuts[:-1], cuts[1:], strict=True):
+        for low, high in pairwise(cuts):
             known = Split(shuffled.take(np.arange(low)), source)
             block = Split(shuffled.take(np.arange(low, high)), source)
             name = f"{task}: {low} of {shuffled.n_sentences} sentences"
