@@ -14,7 +14,8 @@ from pyrepsim.models import load_encoder
 from pyrepsim.models.blocks import find_blocks
 from pyrepsim.models.reinitialisation import reinitialise
 from pyrepsim.models.task_model import load_head
-from pyrepsim.training import Ablation, Recipe, Run, finetune
+from pyrepsim.recipes import Ablation, Recipe
+from pyrepsim.training import Run, finetune
 from pyrepsim.training.ablation import apply
 from tests.training.conftest import Rivers
 
