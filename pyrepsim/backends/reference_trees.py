@@ -13,7 +13,10 @@ Fault = tuple[str, int, int, int]
 
 
 def arborescences(scores: np.ndarray, lengths: np.ndarray, n_threads: int) -> tuple[np.ndarray, Fault | None]:
-    """Heads (batch, words), and the first fault: ("score", sentence, word, head), ("no tree", sentence, -1, -1)."""
+    """Heads (batch, words), -1 in the padding, and what was wrong first.
+
+    That is ("score", sentence, word, head) or ("no tree", sentence, -1, -1), or None.
+    """
     del n_threads
     heads = np.full(scores.shape[:2], -1, dtype=np.int64)
     for sentence, n in enumerate(lengths.tolist()):

@@ -17,6 +17,7 @@ __all__ = ["main"]
 
 COMMANDS: Commands = {
     "finetune": finetuning.Finetune,
+    "ablate": finetuning.Ablate,
     "extract": commands.Extract,
     "compare": commands.Compare,
     "profile": commands.Profile,

@@ -56,6 +56,7 @@ class Dependency(Task):
 
     name: ClassVar[str] = "dependency"
     metric: ClassVar[str] = "las"
+    suffix: ClassVar[str] = ".conllu"
     hub: ClassVar[Mapping[str, str]] = {
         split: f"hub:universal-dependencies/universal_dependencies:en_ewt:{theirs}"
         for split, theirs in [("train", "train"), ("dev", "validation"), ("test", "test")]

@@ -39,6 +39,7 @@ class Squad(Task):
 
     name: ClassVar[str] = "squad"
     metric: ClassVar[str] = "f1"
+    suffix: ClassVar[str] = ".json"
     hub: ClassVar[Mapping[str, str]] = {
         "train": "hub:rajpurkar/squad:plain_text:train",
         "dev": "hub:rajpurkar/squad:plain_text:validation",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import TextError
+from .sources import HUB, hub_records
 
 __all__ = ["GoldAnswer", "Misplaced", "SquadExample", "json_questions", "load_json", "place_answers", "read_questions"]
 
@@ -41,9 +42,7 @@ class SquadExample:
 
 def read_questions(source: str | os.PathLike[str]) -> list[SquadExample]:
     """Questions of an official JSON file or of ``hub:owner/name[:config[:split]]``: no blank texts, no id twice."""
-    if isinstance(source, str) and source.startswith("hub:"):
-        from .sources import hub_records
-
+    if isinstance(source, str) and source.startswith(HUB):
         questions = [_hub_question(record, where) for where, record in hub_records(source)]
     else:
         questions = list(json_questions(load_json(source), os.fspath(source)))

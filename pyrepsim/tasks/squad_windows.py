@@ -118,7 +118,8 @@ def _shortened(questions: list[str], tokenizer: Any, max_query: int) -> list[tup
         encoded = tokenizer(some, add_special_tokens=False, verbose=False)
         for text, encoding in zip(some, encoded.encodings, strict=True):
             while len(encoding.ids) > max_query:  # again if what is left of a word has more pieces than the word had
-                text = text[: encoding.offsets[max_query - 1][1]]
+                (_, end), (start, _) = encoding.offsets[max_query - 1 : max_query + 1]
+                text = text[: min(end, start, len(text) - 1)]  # a character may have several tokens
                 encoding = tokenizer([text], add_special_tokens=False, verbose=False).encodings[0]
             short.append((text, len(encoding.ids)))
     return short

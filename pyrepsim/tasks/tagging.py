@@ -34,6 +34,7 @@ class TaggingTask(Task):
     tag `beyond`.
     """
 
+    suffix: ClassVar[str] = ".conll"
     beyond: ClassVar[str]
     """What is predicted for a word that the model did not see."""
 

@@ -118,7 +118,7 @@ def untrained_cells(
                     return known
                 folder.mkdir(parents=True, exist_ok=True)
                 changed = tuned.exit_at(value) if kind == "exit" else tuned.reverted(value)
-                scores = {"dev": tuned.score(changed, write=folder / "predictions-dev")}
+                scores = {"dev": tuned.score(changed, write=folder / f"predictions-dev{tuned.task.suffix}")}
                 with replacing(folder / _SCORES) as temporary:
                     temporary.write_text(json.dumps({"request": request, "scores": scores}, indent=1) + "\n")
                 return scores

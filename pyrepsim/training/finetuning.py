@@ -19,6 +19,7 @@ import xxhash
 from ..errors import MissingExtraError, OptionError, StoreError, TextError
 from ..models import Encoder, load_encoder
 from ..models.heads import build_head
+from ..models.loading import quiet_transformers
 from ..models.task_model import TaskModel, save_head
 from ..recipes import Ablation, Recipe
 from ..report.figures import save as save_figure
@@ -100,8 +101,7 @@ def finetune(
     folder = Path(out)
     task = get_task(task) if isinstance(task, str) else task
     recipe = Recipe.for_task(task.name) if recipe is None else recipe
-    sources = {"train": train or task.hub["train"], "dev": dev or task.hub["dev"], "test": test}
-    sources = {data: os.fspath(source) for data, source in sources.items() if source is not None}
+    sources = _sources(task, {"train": train, "dev": dev, "test": test})
     ablation = Ablation() if ablation is None else ablation
     request = _request(model, task, sources, recipe, ablation)
     if (finished := _open_folder(folder, request, overwrite=overwrite)) is not None:
@@ -138,7 +138,8 @@ def finetune(
         keep_encoder=lambda step: _save_encoder(folder / "checkpoints" / f"step-{step:06d}", encoder),
         progress=_shown(progress),
     )
-    history = trainer.train_or_resume()
+    with quiet_transformers():
+        history = trainer.train_or_resume()
     if trainer.is_world_process_zero():
         _save_encoder(folder, encoder)
         save_head(folder, head, spec)
@@ -146,7 +147,7 @@ def finetune(
         for name in [name for name in ("dev", "test") if name in data]:
             predicted = predictions(data[name])
             scores[name] = task.score(data[name].examples, predicted)
-            task.write(data[name].examples, predicted, folder / f"predictions-{name}")
+            task.write(data[name].examples, predicted, folder / f"predictions-{name}{task.suffix}")
         last = {"step": trainer.state.global_step, "epoch": trainer.state.epoch}
         history = [*history, {**last, **{f"eval_{key}": value for key, value in scores["dev"].items()}}]
         try:
@@ -170,10 +171,18 @@ class _Scorer:
         return predict(self.model, self.task, data.examples, data.features, pad_id=self.pad_id, dtype=self.dtype)
 
 
+def _sources(task: Task, given: Mapping[str, str | os.PathLike[str] | None]) -> dict[str, str]:
+    """What is given, and for training and dev data otherwise what the task names."""
+    sources = {data: source or (None if data == "test" else task.hub.get(data)) for data, source in given.items()}
+    if missing := [data for data in ("train", "dev") if sources[data] is None]:
+        raise OptionError(f"The task {task.name!r} has no data of its own: give {' and '.join(missing)}.")
+    return {data: os.fspath(source) for data, source in sources.items() if source is not None}
+
+
 def _request(
     model: str | os.PathLike[str], task: Task, sources: Mapping[str, str], recipe: Recipe, ablation: Ablation
 ) -> dict[str, Any]:
-    options = {name: value for name, value in asdict(task).items() if name != "labels"}
+    options = {name: value for name, value in asdict(task).items() if name != "labels" or value}
     request = {
         "model": os.fspath(model),
         "task": {"name": task.name, **options},
@@ -237,8 +246,9 @@ def _check_length(max_length: int, encoder: Encoder) -> None:
 
 def _save_encoder(folder: Path, encoder: Encoder) -> None:
     save: Any = encoder.module.save_pretrained
-    save(folder)
-    encoder.tokenizer.save_pretrained(folder)
+    with quiet_transformers():
+        save(folder)
+        encoder.tokenizer.save_pretrained(folder)
 
 
 def _shown(progress: bool | None) -> bool:

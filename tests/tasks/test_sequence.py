@@ -173,16 +173,19 @@ def test_pairs_are_encoded_as_bert_does(tokenizer: Any):
 
 
 def test_the_longer_sentence_is_cut_and_counted(tokenizer: Any, caplog: pytest.LogCaptureFixture):
+    long_text = "the keys to the cabinet are here"
     examples = [
-        SequenceExample("the keys to the cabinet are here", "the bank", "neutral", "a:1"),
-        SequenceExample("run", "the bank", "neutral", "a:2"),
+        SequenceExample(long_text, "the bank", "neutral", "a:1"),
+        SequenceExample("the bank", long_text, "neutral", "a:2"),
+        SequenceExample("run", "the bank", "neutral", "a:3"),
     ]
     with caplog.at_level(logging.INFO, "pyrepsim.tasks"):
-        long, short = MNLI().encode(examples, tokenizer, max_length=8)
-    tokens = tokenizer.convert_ids_to_tokens(long.inputs["input_ids"])
-    assert tokens == ["[CLS]", "the", "keys", "to", "[SEP]", "the", "bank", "[SEP]"]
+        first, second, short = MNLI().encode(examples, tokenizer, max_length=8)
+    tokens = [tokenizer.convert_ids_to_tokens(feature.inputs["input_ids"]) for feature in (first, second)]
+    assert tokens[0] == ["[CLS]", "the", "keys", "to", "[SEP]", "the", "bank", "[SEP]"]
+    assert tokens[1] == ["[CLS]", "the", "bank", "[SEP]", "the", "keys", "to", "[SEP]"]
     assert len(short) == 6
-    assert "1 of 2 examples are cut to 8 tokens" in caplog.text
+    assert "2 of 3 examples are cut to 8 tokens" in caplog.text
     with pytest.raises(OptionError, match="beside 3 special ones: at least 5, got 4"):
         MNLI().encode(examples, tokenizer, max_length=4)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-import sys
-import types
 
 import pytest
 
@@ -156,10 +154,11 @@ def test_the_hubs_impossible_questions_are_refused(monkeypatch):
 
 
 def _serve(monkeypatch, records):
-    """Records from the hub, without the hub."""
-    sources = types.ModuleType("pyrepsim.tasks.sources")
-    sources.__dict__["hub_records"] = lambda source: ((f"{source}:{i}", record) for i, record in enumerate(records))
-    monkeypatch.setitem(sys.modules, "pyrepsim.tasks.sources", sources)
+    """A data set of the hub, without the hub."""
+    from datasets import Dataset
+
+    dataset = Dataset.from_list(records)
+    monkeypatch.setattr("pyrepsim.tasks.sources.load_split", lambda *names, **remedies: dataset)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,11 @@ def windows_of(item, tokenizer, *, max_length=40, doc_stride=7, max_query=64):
 
 
 @pytest.mark.parametrize("make", [pair_tokenizer, byte_level])
-@pytest.mark.parametrize(("max_length", "doc_stride"), [(40, 7), (40, 20), (40, 500), (64, 1), (33, 16), (512, 128)])
+@pytest.mark.parametrize(
+    ("max_length", "doc_stride"), [(40, 7), (40, 20), (40, 500), (64, 1), (33, 16), (300, 128), (999, 128)]
+)
 def test_windows_are_those_of_the_definition(make, max_length, doc_stride):
-    tokenizer, item = make(), example()
+    tokenizer, item = make(), example(" ".join([LONG] * (1 + max_length // 100)))
     found = windows_of(item, tokenizer, max_length=max_length, doc_stride=doc_stride)
     alone = tokenizer(item.context, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     n_question = len(tokenizer(item.question, add_special_tokens=False)["input_ids"])
@@ -46,6 +48,13 @@ def test_windows_are_those_of_the_definition(make, max_length, doc_stride):
         assert [int(token) for token in np.array(tokens)[window.owned]] == [
             token for token in tokens if ranges[owner(token, ranges)] == tokens
         ]
+
+
+def test_a_much_longer_window_owns_a_token_that_has_a_little_less_context_in_it():
+    found = windows_of(example("the " * 300, "keys?", "the"), pair_tokenizer(), max_length=285, doc_stride=128)
+    ranges = window_ranges(300, 280, 128)
+    assert [len(window) for window in found.windows] == [len(tokens) for tokens in ranges] == [280, 172]
+    assert found.windows[0].owned.sum() == sum(owner(token, ranges) == 0 for token in range(300)) == 128 + 77
 
 
 def test_the_question_stands_first_and_types_tell_them_apart():
@@ -90,6 +99,16 @@ def test_a_question_cut_inside_a_word_is_cut_again_if_its_rest_has_more_pieces()
         assert found.windows[0].position - 2 <= max_query
 
 
+def test_a_question_is_not_cut_inside_a_character():
+    tokenizer = byte_level()
+    question = "\N{GREEK SMALL LETTER OMEGA}" * 3  # two tokens each, with the same offsets
+    positions = [
+        windows_of(example(question=question), tokenizer, max_query=max_query).windows[0].position
+        for max_query in range(1, 7)
+    ]
+    assert positions == [0, 2, 2, 4, 4, 6]
+
+
 def test_max_length_must_leave_room_for_the_context():
     item = example(question="the keys to the cabinet are here")
     features = Squad().encode(
@@ -114,7 +133,7 @@ def test_a_slow_tokenizer_is_refused():
 
 def test_targets_are_the_answers_tokens_or_cls():
     tokenizer, item = pair_tokenizer(), example(answer="Café Ünal", question="Who?")
-    features = Squad(doc_stride=7).encode([item], tokenizer, max_length=40)
+    features = Squad(doc_stride=1).encode([item], tokenizer, max_length=40)
     held = 0
     for feature in features:
         start, end = feature.inputs["start"], feature.inputs["end"]
@@ -125,7 +144,7 @@ def test_targets_are_the_answers_tokens_or_cls():
             assert "".join(words).replace("##", "") == "cafeunal"
         else:
             assert (start, end) == (0, 0)
-    assert 1 <= held < len(features)
+    assert 10 < held < len(features)
 
 
 def test_an_answer_inside_a_word_takes_the_whole_word():

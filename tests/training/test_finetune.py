@@ -52,7 +52,7 @@ def test_a_run_is_a_hugging_face_model_with_its_record(tuned: Run, encoder: Path
     assert not same(module.state_dict(), load_encoder(encoder, device="cpu").module.state_dict())
     files = {path.name for path in tuned.folder.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "head.json", "head.safetensors", "run.json"} <= files
-    assert {"curve.svg", "predictions-dev"} <= files
+    assert {"curve.svg", "predictions-dev.jsonl"} <= files
     assert "resume" not in files
     assert tuned.record["found"]["labels"] == ["no", "yes"]
     assert tuned.record["found"]["data"]["train"]["n_examples"] == 203

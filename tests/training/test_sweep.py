@@ -14,7 +14,8 @@ import torch
 from pyrepsim.errors import ModelError, OptionError, TextError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.task_model import TaskModel, load_head
-from pyrepsim.training import Ablation, Recipe, Run, Sweep, ablate, cells, early_exit, finetune
+from pyrepsim.recipes import Ablation, Recipe
+from pyrepsim.training import Run, Sweep, ablate, cells, early_exit, finetune
 from tests.helpers.tiny_models import tiny_bert
 from tests.training.conftest import Rivers
 
@@ -164,7 +165,7 @@ def test_reverting_layers_of_a_tuned_run(tuned: Run, tmp_path: Path, monkeypatch
     assert [row["value"] for row in sweep] == [0, 1, 2, 3, 4]
     assert {row["score_whole"] for row in sweep} == {tuned.scores["dev"]["accuracy"]}
     assert any(row["score"] != row["score_whole"] for row in sweep)
-    assert (tmp_path / "revert-0-seed0" / "predictions-dev").is_file()
+    assert (tmp_path / "revert-0-seed0" / "predictions-dev.jsonl").is_file()
     monkeypatch.setattr(cells.TunedRun, "score", lambda *_: pytest.fail("it scored again"))
     again = ablate("revert", tuned, TASK, out=tmp_path, device="cpu")
     assert again.to_records() == sweep.to_records()
