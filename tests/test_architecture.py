@@ -18,6 +18,7 @@ PACKAGE = ROOT / "pyrepsim"
 FLOORS = {
     "errors": 0,
     "calls": 0,
+    "hub": 0,
     "version": 0,
     "progress": 0,
     "outputs": 0,
@@ -34,6 +35,7 @@ FLOORS = {
     "report": 5,
     "models": 6,
     "tasks": 6,
+    "recipes": 6,
     "training": 7,
     "extraction": 7,
     "probes": 7,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ..errors import TextError
+from .sources import HUB, hub_records, numbered_lines
 
-__all__ = ["Sentence", "parse_conllu", "read_conllu", "with_tree"]
+__all__ = ["Sentence", "parse_conllu", "read_conllu", "universal", "with_tree"]
 
 _COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -43,39 +45,30 @@ class Sentence:
     lines: tuple[str, ...] = field(default=(), repr=False)
 
 
-def read_conllu(path: str | os.PathLike[str]) -> list[Sentence]:
-    """All sentences of a CoNLL-U file (https://universaldependencies.org/format.html).
+def read_conllu(source: str | os.PathLike[str]) -> list[Sentence]:
+    """All sentences of a CoNLL-U file, or of ``hub:owner/name:config:split``.
 
-    Ranges ("3-4") and empty nodes ("5.1") are no words: they are kept aside in `Sentence.ranges` and counted in
-    `Sentence.empty_nodes`. The column of the enhanced graph is not looked at.
+    The format: https://universaldependencies.org/format.html. Ranges ("3-4") and empty nodes ("5.1") are no words: they
+    are kept aside in `Sentence.ranges` and counted in `Sentence.empty_nodes`. The column of the enhanced graph is not
+    looked at. A data set of the hub has a sentence a record; its rows without a head ("None") are ranges, of which it
+    does not say the extent: they are left out, and so are the features, which are not as CoNLL-U writes them.
 
     Raises
     ------
     TextError
-        If the file cannot be read, or a sentence is not a tree: with file, line and the sentence's id.
+        If the source cannot be read, or a sentence is not a tree: with file, line and the sentence's id.
     """
-    name = os.fspath(path)
-    try:
-        with open(name, encoding="utf-8") as file:
-            return list(parse_conllu(file, name))
-    except OSError as error:
-        raise TextError(
-            f"A treebank is a CoNLL-U file: {name!r} cannot be read ({error.strerror or error})."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"CoNLL-U is UTF-8: {name!r} has byte {error.object[error.start]:#04x} that is not. Convert it first, e.g. "
-            "with iconv."
-        ) from error
+    name = os.fspath(source)
+    if name.startswith(HUB):
+        return [_from_record(where, record) for where, record in hub_records(name)]
+    return list(parse_conllu(numbered_lines(Path(name)), name))
 
 
-def parse_conllu(lines: Iterable[str], name: str) -> Iterator[Sentence]:
-    """The sentences of CoNLL-U lines; `name` stands for the file in `Sentence.where` and in errors."""
+def parse_conllu(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Sentence]:
+    """The sentences of numbered CoNLL-U lines; `name` stands for the file in `Sentence.where` and in errors."""
     block: list[str] = []
-    start = 1
-    count = 0
-    for number, line in enumerate(lines, start=1):
-        line = line.rstrip("\r\n")
+    start = count = 0
+    for number, line in lines:
         if line.strip():
             if not block:
                 start = number
@@ -106,6 +99,32 @@ def with_tree(sentence: Sentence, heads: Sequence[int], relations: Sequence[str]
             columns[6:9] = str(head), relation, "_"
         lines.append("\t".join(columns))
     return lines
+
+
+def _from_record(where: str, record: Any) -> Sentence:
+    """The sentence of a record of a data set on the hub."""
+    if isinstance(record, TextError):
+        raise record
+    names = {"form": "tokens", "lemma": "lemmas"}
+    columns = {column: record.get(column) or record.get(names.get(column, "")) for column in _COLUMNS[1:8]}
+    columns["feats"] = None
+    for column in ("form", "head", "deprel"):
+        if not columns[column]:
+            raise TextError(
+                f"{where}: a record of a treebank has words, heads and relations: it lacks "
+                f"{names.get(column, column)!r} (it has {', '.join(record)}). Choose another data set or configuration."
+            )
+    kept = [row for row, head in enumerate(columns["head"]) if head not in (None, "None")]
+    block = [f"# {key} = {record[key]}" for key in ("sent_id", "text") if record.get(key)]
+    for number, row in enumerate(kept, start=1):
+        cells = [columns[column][row] if columns[column] else "_" for column in _COLUMNS[1:8]]
+        block.append("\t".join(["_" if cell in (None, "") else str(cell) for cell in [number, *cells, "_", "_"]]))
+    return replace(_sentence(block, where, 1, 1), where=where)
+
+
+def universal(relation: str) -> str:
+    """The universal part of a relation: "nmod" of "nmod:poss"."""
+    return relation.partition(":")[0]
 
 
 @dataclass

@@ -12,11 +12,12 @@ import numpy as np
 
 from ..errors import OptionError, TextError
 from .base import Feature, Task
-from .conllu import Sentence, read_conllu, with_tree
+from .conllu import Sentence, read_conllu, universal, with_tree
+from .dependency_scores import evaluate
 from .dependency_trees import decode
 from .word_pieces import encode_words
 
-__all__ = ["Dependency", "Parse", "decode"]
+__all__ = ["Dependency", "Parse", "decode", "evaluate"]
 
 UNIVERSAL, FULL = "universal", "full"
 _PTB_PUNCTUATION = frozenset(["``", "''", ":", ",", "."])
@@ -55,6 +56,7 @@ class Dependency(Task):
 
     name: ClassVar[str] = "dependency"
     metric: ClassVar[str] = "las"
+    suffix: ClassVar[str] = ".conllu"
     hub: ClassVar[Mapping[str, str]] = {
         split: f"hub:universal-dependencies/universal_dependencies:en_ewt:{theirs}"
         for split, theirs in [("train", "train"), ("dev", "validation"), ("test", "test")]
@@ -120,8 +122,8 @@ class Dependency(Task):
             features.append(Feature(inputs, number, len(sentence.words)))
         if unknown:
             warnings.warn(
-                f"{unknown[0][1]}: relation {unknown[0][0]!r} is not among those of the training sentences; {len(unknown)} "
-                "such arcs are no targets, and count as wrong.",
+                f"{unknown[0][1]}: relation {unknown[0][0]!r} is not among those of the training sentences; "
+                f"{len(unknown)} such arcs are no targets, and count as wrong.",
                 stacklevel=2,
             )
         return features
@@ -134,7 +136,7 @@ class Dependency(Task):
             heads = decode(arcs[None], [n_words])[0]
         else:
             heads = arcs.argmax(axis=1)
-        labels = np.asarray(outputs["relations"])[np.arange(n_words), heads]
+        labels = np.asarray(outputs["relations"])[np.arange(n_words), heads].astype(np.int64)  # may come as floats
         return Parse(tuple(heads.tolist()), tuple(self.labels[label] for label in labels.tolist()))
 
     def predict(
@@ -174,11 +176,6 @@ class Dependency(Task):
 
     def _label(self, relation: str) -> str:
         return relation if self.relations == FULL else universal(relation)
-
-
-def universal(relation: str) -> str:
-    """The universal part of a relation: "nmod" of "nmod:poss"."""
-    return relation.partition(":")[0]
 
 
 def _flat(n_words: int) -> Parse:

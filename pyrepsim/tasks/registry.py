@@ -11,9 +11,15 @@ __all__ = ["all_tasks", "get_task"]
 def all_tasks() -> dict[str, type[Task]]:
     """Every task under the name it is asked for by."""
     from .dependency import Dependency
-    from .sequence import MNLI
+    from .glue import COLA, MNLI, MRPC, QNLI, QQP, RTE, SST2, STSB
+    from .sequence import SequenceClassification, SequenceRegression
+    from .squad import Squad
+    from .tagging import EntityTagging, PosTagging
 
-    return {task.name: task for task in (MNLI, Dependency)}
+    paper = (MNLI, Squad, Dependency)
+    glue = (SST2, QQP, QNLI, COLA, MRPC, RTE, STSB)
+    general = (SequenceClassification, SequenceRegression, PosTagging, EntityTagging)
+    return {task.name: task for task in (*paper, *glue, *general)}
 
 
 def get_task(text: str) -> Task:

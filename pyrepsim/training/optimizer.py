@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..models.task_model import TaskModel
-from .recipe import Recipe
+from ..recipes import Recipe
 
 __all__ = ["make_optimizer"]
 

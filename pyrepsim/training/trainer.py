@@ -16,10 +16,10 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback, Tra
 
 from ..errors import OptionError
 from ..models.task_model import TaskModel
+from ..recipes import Recipe
 from ..tasks.base import Feature
 from .batches import LengthBuckets, collate
 from .optimizer import make_optimizer
-from .recipe import Recipe
 
 __all__ = ["TaskTrainer"]
 
@@ -51,6 +51,7 @@ class TaskTrainer(transformers.Trainer):
         progress: bool,
     ):
         self.recipe = recipe
+        self._features = features
         self._evaluate_model = evaluate_model
         args = _arguments(recipe, len(features), folder, device, scored=evaluate_model is not None, progress=progress)
         super().__init__(
@@ -72,8 +73,8 @@ class TaskTrainer(transformers.Trainer):
         return self.state.log_history
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:
-        features = self.train_dataset if train_dataset is None else train_dataset
-        lengths = [len(feature) for feature in features]
+        del train_dataset
+        lengths = [len(feature) for feature in self._features]
         return LengthBuckets(lengths, self.args.train_batch_size, seed=self.recipe.seed)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:

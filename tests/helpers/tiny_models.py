@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,13 @@ def tiny_gpt2(folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, 
     return save(folder, GPT2Model(config), tokenizer)
 
 
-def wordpiece(positions: int = 64) -> Any:
+def wordpiece(positions: int = 64, *, words: Sequence[str] = WORDS, pieces: Sequence[str] = PIECES) -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     letters = string.ascii_lowercase + string.digits
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*specials, *letters, *string.punctuation, *(f"##{letter}" for letter in letters), *WORDS, *PIECES]
+    pieces = [*specials, *letters, *string.punctuation, *(f"##{letter}" for letter in letters), *words, *pieces]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()

@@ -13,7 +13,8 @@ from transformers import AutoModel
 from pyrepsim.errors import ModelError, OptionError, StoreError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.task_model import load_head
-from pyrepsim.training import Recipe, Run, finetune, open_run, trainer
+from pyrepsim.recipes import Recipe
+from pyrepsim.training import Run, finetune, open_run, trainer
 from tests.training.conftest import Rivers
 
 RECIPE = Recipe(epochs=6, batch_size=8, learning_rate=3e-3, max_length=64)
@@ -51,7 +52,7 @@ def test_a_run_is_a_hugging_face_model_with_its_record(tuned: Run, encoder: Path
     assert not same(module.state_dict(), load_encoder(encoder, device="cpu").module.state_dict())
     files = {path.name for path in tuned.folder.iterdir()}
     assert {"config.json", "model.safetensors", "tokenizer.json", "head.json", "head.safetensors", "run.json"} <= files
-    assert {"curve.svg", "predictions-dev"} <= files
+    assert {"curve.svg", "predictions-dev.jsonl"} <= files
     assert "resume" not in files
     assert tuned.record["found"]["labels"] == ["no", "yes"]
     assert tuned.record["found"]["data"]["train"]["n_examples"] == 203

@@ -7,13 +7,19 @@ from typing import Any
 
 from ...errors import OptionError
 from .base import Head
+from .biaffine import BiaffineHead
 from .sequence import SequenceHead
 from .span import SpanHead
 from .tokens import TokenHead
 
-__all__ = ["Head", "SequenceHead", "SpanHead", "TokenHead", "build_head"]
+__all__ = ["BiaffineHead", "Head", "SequenceHead", "SpanHead", "TokenHead", "build_head"]
 
-_KINDS: dict[str, type[Head]] = {"sequence": SequenceHead, "tokens": TokenHead, "span": SpanHead}
+_KINDS: dict[str, type[Head]] = {
+    "sequence": SequenceHead,
+    "tokens": TokenHead,
+    "span": SpanHead,
+    "biaffine": BiaffineHead,
+}
 
 
 def build_head(width: int, spec: Mapping[str, Any]) -> Head:

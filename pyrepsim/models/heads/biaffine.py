@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import OptionError
+from .base import Head
 
 __all__ = ["BiaffineHead"]
 
 IGNORED = -100
 
 
-class BiaffineHead(nn.Module):
+class BiaffineHead(Head):
     """Arc and relation scores of a graph-based dependency parser (Dozat & Manning 2017, equations 2 to 6).
 
     With r_i the vector of word i (the mean, or the first, of its subwords) and r_0 that of the root token, four

@@ -1,21 +1,20 @@
 """How a model is fine-tuned: every number of the optimiser and its schedule."""
 
-from __future__ import annotations
-
-from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
-from typing import Any, Literal
+# Types stand here as they are, not as strings: a string would be looked up in the module of the command that inherits.
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from ..errors import OptionError
 
-__all__ = ["Recipe"]
+__all__ = ["Recipe", "shipped_recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """AdamW with linear warm-up and decay, as BERT is fine-tuned (Devlin et al. 2019, appendix A.3).
 
-    `Recipe.for_task("squad")` begins from the numbers shipped for that task (``training/recipes``).
+    `Recipe.for_task("squad")` begins from the numbers shipped for that task (``pyrepsim/recipes``).
     """
 
     epochs: float = 3.0
@@ -67,14 +66,23 @@ class Recipe:
         object.__setattr__(self, "checkpoints", tuple(sorted(self.checkpoints)))
 
     @classmethod
-    def for_task(cls, name: str, **changes: Any) -> Recipe:
+    def for_task(cls, name: str, **changes: Any) -> Self:
         """The recipe shipped for a task, or the general one, with these changes."""
-        shipped = files(__package__).joinpath("recipes", f"{name}.yaml")
-        if not shipped.is_file():
+        shipped = shipped_recipe(name)
+        if shipped is None:
             return cls(**changes)
         import yaml
 
         return replace(cls(**yaml.safe_load(shipped.read_text(encoding="utf-8"))), **changes)
 
     def record(self) -> dict[str, Any]:
-        return {**asdict(self), "checkpoints": list(self.checkpoints)}
+        """Every number, as JSON takes it."""
+        return {field.name: getattr(self, field.name) for field in fields(Recipe)} | {
+            "checkpoints": list(self.checkpoints)
+        }
+
+
+def shipped_recipe(task: str) -> Path | None:
+    """The YAML file shipped for a task, whose options are left aside: ``"squad(doc_stride=64)"`` is squad."""
+    path = Path(__file__).with_name(f"{task.partition('(')[0].strip()}.yaml")
+    return path if path.is_file() else None

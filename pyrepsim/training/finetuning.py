@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ import xxhash
 from ..errors import MissingExtraError, OptionError, StoreError, TextError
 from ..models import Encoder, load_encoder
 from ..models.heads import build_head
+from ..models.loading import quiet_transformers
 from ..models.task_model import TaskModel, save_head
+from ..recipes import Ablation, Recipe
 from ..report.figures import save as save_figure
 from ..report.learning import learning_curve
 from ..tasks import get_task
 from ..tasks.base import Feature, Task
 from ..version import __version__
+from .ablation import apply
 from .evaluation import predict
-from .recipe import Recipe
 from .run import Run, open_run, read_record, write_record
 from .trainer import TaskTrainer
 
@@ -57,6 +60,7 @@ def finetune(
     dev: str | os.PathLike[str] | None = None,
     test: str | os.PathLike[str] | None = None,
     recipe: Recipe | None = None,
+    ablation: Ablation | None = None,
     device: str = "auto",
     overwrite: bool = False,
     progress: bool | None = None,
@@ -76,6 +80,8 @@ def finetune(
         Data in the task's own format; by default the task's data on the hub. `test` is scored only if given.
     recipe : Recipe, optional
         By default the one shipped for the task: ``Recipe.for_task(name)``.
+    ablation : Ablation, optional
+        Layers frozen, removed or re-initialised before training.
     device : str, default="auto"
         A torch device; "auto" is the GPU of this process if there is one.
     overwrite : bool
@@ -95,15 +101,16 @@ def finetune(
     folder = Path(out)
     task = get_task(task) if isinstance(task, str) else task
     recipe = Recipe.for_task(task.name) if recipe is None else recipe
-    sources = {"train": train or task.hub["train"], "dev": dev or task.hub["dev"], "test": test}
-    sources = {data: os.fspath(source) for data, source in sources.items() if source is not None}
-    request = _request(model, task, sources, recipe)
+    sources = _sources(task, {"train": train, "dev": dev, "test": test})
+    ablation = Ablation() if ablation is None else ablation
+    request = _request(model, task, sources, recipe, ablation)
     if (finished := _open_folder(folder, request, overwrite=overwrite)) is not None:
         return finished
 
     transformers.set_seed(recipe.seed)
     encoder = load_encoder(model, device=device)
     _check_length(recipe.max_length, encoder)
+    apply(encoder.module, ablation, seed=recipe.seed)
     examples = {data: task.read(source) for data, source in sources.items()}
     for data, read in examples.items():
         if not read:
@@ -131,7 +138,8 @@ def finetune(
         keep_encoder=lambda step: _save_encoder(folder / "checkpoints" / f"step-{step:06d}", encoder),
         progress=_shown(progress),
     )
-    history = trainer.train_or_resume()
+    with quiet_transformers():
+        history = trainer.train_or_resume()
     if trainer.is_world_process_zero():
         _save_encoder(folder, encoder)
         save_head(folder, head, spec)
@@ -139,7 +147,7 @@ def finetune(
         for name in [name for name in ("dev", "test") if name in data]:
             predicted = predictions(data[name])
             scores[name] = task.score(data[name].examples, predicted)
-            task.write(data[name].examples, predicted, folder / f"predictions-{name}")
+            task.write(data[name].examples, predicted, folder / f"predictions-{name}{task.suffix}")
         last = {"step": trainer.state.global_step, "epoch": trainer.state.epoch}
         history = [*history, {**last, **{f"eval_{key}": value for key, value in scores["dev"].items()}}]
         try:
@@ -163,14 +171,27 @@ class _Scorer:
         return predict(self.model, self.task, data.examples, data.features, pad_id=self.pad_id, dtype=self.dtype)
 
 
-def _request(model: str | os.PathLike[str], task: Task, sources: Mapping[str, str], recipe: Recipe) -> dict[str, Any]:
-    return {
+def _sources(task: Task, given: Mapping[str, str | os.PathLike[str] | None]) -> dict[str, str]:
+    """What is given, and for training and dev data otherwise what the task names."""
+    sources = {data: source or (None if data == "test" else task.hub.get(data)) for data, source in given.items()}
+    if missing := [data for data in ("train", "dev") if sources[data] is None]:
+        raise OptionError(f"The task {task.name!r} has no data of its own: give {' and '.join(missing)}.")
+    return {data: os.fspath(source) for data, source in sources.items() if source is not None}
+
+
+def _request(
+    model: str | os.PathLike[str], task: Task, sources: Mapping[str, str], recipe: Recipe, ablation: Ablation
+) -> dict[str, Any]:
+    options = {name: value for name, value in asdict(task).items() if name != "labels" or value}
+    request = {
         "model": os.fspath(model),
-        "task": {"name": task.name, **asdict(replace(task, labels=()))},
+        "task": {"name": task.name, **options},
         "metric": task.metric,
         "data": dict(sources),
         "recipe": recipe.record(),
+        **({"ablation": asdict(ablation)} if ablation else {}),
     }
+    return json.loads(json.dumps(request))  # as it will be read: lists for tuples
 
 
 def _found(encoder: Encoder, task: Task, data: Mapping[str, _Data]) -> dict[str, Any]:
@@ -192,7 +213,8 @@ def _open_folder(folder: Path, request: Mapping[str, Any], *, overwrite: bool) -
         if folder.is_dir() and any(folder.iterdir()):
             raise StoreError(f"A run needs a folder of its own: {folder} holds other files. Choose another one.")
         return None
-    if differing := [key for key, value in request.items() if record["request"].get(key) != value]:
+    begun = record["request"]
+    if differing := sorted(key for key in request.keys() | begun.keys() if request.get(key) != begun.get(key)):
         raise StoreError(
             f"A folder holds one run: {folder} has one that differs in {', '.join(differing)}. Choose another folder, "
             "or overwrite it."
@@ -223,8 +245,10 @@ def _check_length(max_length: int, encoder: Encoder) -> None:
 
 
 def _save_encoder(folder: Path, encoder: Encoder) -> None:
-    encoder.module.save_pretrained(folder)
-    encoder.tokenizer.save_pretrained(folder)
+    save: Any = encoder.module.save_pretrained
+    with quiet_transformers():
+        save(folder)
+        encoder.tokenizer.save_pretrained(folder)
 
 
 def _shown(progress: bool | None) -> bool:

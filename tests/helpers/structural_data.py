@@ -1,0 +1,67 @@
+"""Sentences with random trees, and stores whose activations hold them, or do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from pyrepsim.store import ActivationStore, write_store
+
+TAGS = ["NN", "VB", "DT", "IN", "JJ", ",", "."]
+
+
+@dataclass(frozen=True)
+class TreeOfWords:
+    words: tuple[str, ...]
+    heads: tuple[int, ...]
+    xpos: tuple[str, ...]
+    where: str
+
+
+def random_sentences(n: int, rng: np.random.Generator, *, longest: int = 12, name: str = "toy") -> list[TreeOfWords]:
+    """Trees in which each word but the root hangs on one that was attached before it; some tags are punctuation."""
+    sentences = []
+    for number in range(n):
+        length = int(rng.integers(2, longest + 1))
+        order = rng.permutation(length) + 1
+        heads = np.zeros(length, int)
+        for place in range(1, length):
+            heads[order[place] - 1] = order[rng.integers(max(0, place - 3), place)]
+        words = tuple(f"w{word}" for word in rng.integers(0, 10_000, length))
+        tags = tuple(TAGS[i] for i in rng.integers(0, len(TAGS), length))
+        sentences.append(TreeOfWords(words, tuple(heads.tolist()), tags, f"{name}.conllu:{number + 1}"))
+    return sentences
+
+
+def embedded(heads: Sequence[int], width: int) -> np.ndarray:
+    """Each arc has a direction of its own, and a word is the sum of those on its way from the root: (n, width).
+
+    Squared distances are then the path lengths of the tree, squared norms the depths.
+    """
+    vectors = np.zeros((len(heads), width), np.float32)
+    for word in range(len(heads)):
+        at = word
+        while heads[at]:
+            vectors[word, at] = 1
+            at = heads[at] - 1
+    return vectors
+
+
+def word_rows(sentences: Sequence[TreeOfWords]) -> dict[str, np.ndarray]:
+    """The row columns of a store of these words."""
+    lengths = [len(sentence.words) for sentence in sentences]
+    position = np.concatenate([np.arange(length) for length in lengths])
+    identity = [xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for s in sentences for word in s.words]
+    doc_id = np.repeat(np.arange(len(sentences)), lengths)
+    return {"doc_id": doc_id, "position": position, "word_id": position, "token_id": np.array(identity)}
+
+
+def store_of(
+    path: Path, sentences: Sequence[TreeOfWords], layers: dict[str, np.ndarray], **options: object
+) -> ActivationStore:
+    options = {"dtype": "float32", "plan": {"rows": {"unit": "word"}}} | options
+    return write_store(path, layers, rows=word_rows(sentences), **options)
