@@ -35,12 +35,12 @@ def gold(heads: Sequence[int]) -> tuple[list[list[int]], list[int]]:
 def kruskal(matrix: Any, tags: Sequence[str]) -> set[tuple[int, int]]:
     """Edges of the minimum spanning tree of the words whose tag is no mark; equal edges in reading order."""
     words = [i for i, tag in enumerate(tags) if tag not in MARKS]
-    pairs = sorted((float(matrix[i][j]), i, j) for i in words for j in words if i < j)
+    pairs = sorted((float(matrix[i][j]), i, j) for i in words for j in words if i != j)
     group = {word: {word} for word in words}
     edges = set()
     for _, i, j in pairs:
         if group[i] is not group[j]:
-            edges.add((i, j))
+            edges.add((min(i, j), max(i, j)))
             group[i] |= group[j]
             for word in group[j]:
                 group[word] = group[i]
