@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     )
     from .pairwise import PairwiseEngine, cdist, compare_rdms, knn, pdist, rdm
     from .profiling import profile
+    from .recipes import Ablation, Recipe
     from .results import Score, Scores
     from .stats import MomentsSet, PairedMoments
     from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
+    from .training import Run, ablate, early_exit, finetune, open_run, weight_distance
 
 # Each name is imported from its room when it is first asked for: `import pyrepsim` costs milliseconds, and what needs
 # torch waits until it is used. No room has the name of a function, which its import would replace.
@@ -85,9 +87,11 @@ _ROOMS = {
     ),
     "pairwise": ("PairwiseEngine", "cdist", "compare_rdms", "knn", "pdist", "rdm"),
     "profiling": ("profile",),
+    "recipes": ("Ablation", "Recipe"),
     "results": ("Score", "Scores"),
     "stats": ("MomentsSet", "PairedMoments"),
     "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
+    "training": ("Run", "ablate", "early_exit", "finetune", "open_run", "weight_distance"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -99,6 +103,7 @@ __all__ = [
     "RSA",
     "RV2",
     "SVCCA",
+    "Ablation",
     "ActivationStore",
     "Concentricity",
     "CycleKNN",
@@ -119,6 +124,8 @@ __all__ = [
     "PairwiseEngine",
     "Procrustes",
     "RankSimilarity",
+    "Recipe",
+    "Run",
     "Score",
     "Scores",
     "SecondOrderCosine",
@@ -126,12 +133,16 @@ __all__ = [
     "StoreWriter",
     "StreamingComparison",
     "Uniformity",
+    "ablate",
     "cdist",
     "compare",
     "compare_models",
     "compare_rdms",
+    "early_exit",
     "extract",
+    "finetune",
     "knn",
+    "open_run",
     "open_store",
     "paired_chunks",
     "parse_measure",
@@ -140,6 +151,7 @@ __all__ = [
     "profile",
     "rdm",
     "read_texts",
+    "weight_distance",
     "write_store",
 ]
 

@@ -17,6 +17,8 @@ PACKAGE = ROOT / "pyrepsim"
 # A room imports only from lower floors. All know `errors`; only `backends` knows `_core`, the engine.
 FLOORS = {
     "errors": 0,
+    "calls": 0,
+    "hub": 0,
     "version": 0,
     "progress": 0,
     "outputs": 0,
@@ -33,6 +35,7 @@ FLOORS = {
     "report": 5,
     "models": 6,
     "tasks": 6,
+    "recipes": 6,
     "training": 7,
     "extraction": 7,
     "probes": 7,

@@ -11,6 +11,7 @@ void bind_moments(pybind11::module_& module);
 void bind_pairwise(pybind11::module_& module);
 void bind_ranks(pybind11::module_& module);
 void bind_reductions(pybind11::module_& module);
+void bind_trees(pybind11::module_& module);
 
 PYBIND11_MODULE(_core, module) {
     module.doc() = "The compiled engine of pyrepsim. Use it through pyrepsim.backends.";
@@ -24,4 +25,5 @@ PYBIND11_MODULE(_core, module) {
     bind_pairwise(module);
     bind_ranks(module);
     bind_reductions(module);
+    bind_trees(module);
 }

@@ -19,6 +19,7 @@ __all__ = [
     "NeighbourSweep",
     "Panels",
     "SumSweep",
+    "arborescences",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
@@ -48,6 +49,7 @@ NeighbourSweep = _core.NeighbourSweep
 midranks = _core.midranks
 spearman_sums = _core.spearman_sums
 kendall_counts = _core.kendall_counts
+arborescences = _core.arborescences
 
 
 def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed: int) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from .reference_pairwise import (
     spearman_sums,
     transformed,
 )
+from .reference_trees import arborescences
 
 __all__ = [
     "DistanceSweep",
@@ -35,6 +36,7 @@ __all__ = [
     "NeighbourSweep",
     "Panels",
     "SumSweep",
+    "arborescences",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 
 from ..errors import PyrepsimError
 from ..studies.demo import Demo
-from . import cache, commands
+from . import cache, commands, finetuning
 from .parsing import Commands, parse
 from .transcript import Transcript
 
 __all__ = ["main"]
 
 COMMANDS: Commands = {
+    "finetune": finetuning.Finetune,
+    "ablate": finetuning.Ablate,
     "extract": commands.Extract,
     "compare": commands.Compare,
     "profile": commands.Profile,

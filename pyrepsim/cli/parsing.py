@@ -56,7 +56,8 @@ def _fill(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
         action.help = docs.get(action.dest, action.help)
     shown = parser.format_help
     parser.format_help = lambda formatter=None: _dashed(shown(formatter))
-    parsed = parser.parse_args(_spelled_out(command, words))
+    shipped = command.shipped_config(words) if hasattr(command, "shipped_config") else []
+    parsed = parser.parse_args([*shipped, *_spelled_out(command, words)])
     values = {field.name: parsed[field.name] for field in fields(command)}
     return command(**values), parser.dump(parsed)
 

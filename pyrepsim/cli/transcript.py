@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 from typing import Any
 
-__all__ = ["Transcript"]
+__all__ = ["Transcript", "first_process"]
+
+
+def first_process() -> bool:
+    """Whether this is the process that speaks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 class Transcript:
@@ -50,4 +56,5 @@ class Transcript:
 
 
 def _write(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    if first_process():
+        print(text, file=sys.stderr, flush=True)

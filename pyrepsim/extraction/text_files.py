@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MissingExtraError, TextError
-from ..models.hub import why_unreachable
+from ..tasks.hub_data import load_split
 from .documents import Corpus, Document, document_from
 
 TEXT_FIELDS = ("text", "sentence")
@@ -140,40 +140,11 @@ def read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
 
 def load_hub_dataset(name: str, field: str | None, config: str | None, split: str | None) -> Corpus:
     """Load `name` from the hub (or its cache) and read one split."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Reading the data set {name!r} needs the datasets package, which is not installed. Install it with "
-            "`pip install pyrepsim[torch]`."
-        ) from error
-    unreachable = why_unreachable()
-    try:
-        loaded = _load(datasets, name, config, split, offline=unreachable is not None)
-    except Exception as error:  # not found, no network, unknown split or configuration: ten types, one meaning
-        lines = str(error).strip().splitlines()[:2]  # the second lists the configurations there are
-        reason = f"{type(error).__name__}: {' '.join(lines) or 'no detail'}"
-        if unreachable is not None:
-            reason = f"the hub cannot be reached, {unreachable}; from the cache, {reason}"
-        raise TextError(
-            f"{name!r} is no file here, and could not be loaded as a data set from the hub ({reason}). Check the name, "
-            "config= (--subset) and split= (--split), or the connection."
-        ) from error
-    if split is None:
-        if len(loaded) != 1:
-            raise TextError(
-                f"One split of {name!r} must be chosen: it has {', '.join(loaded)}. Use read_texts({name!r}, "
-                f"split={next(iter(loaded), '...')!r}), or --split on the command line."
-            )
-        loaded = next(iter(loaded.values()))
-    return read_dataset(loaded, field, name)
-
-
-def _load(datasets: Any, name: str, config: str | None, split: str | None, *, offline: bool) -> Any:
-    """`load_dataset`; from the cache alone if `offline`, without trying the hub again and again first."""
-    setting = datasets.config.HF_HUB_OFFLINE
-    datasets.config.HF_HUB_OFFLINE = setting or offline
-    try:
-        return datasets.load_dataset(name, config, split=split)
-    finally:
-        datasets.config.HF_HUB_OFFLINE = setting
+    dataset = load_split(
+        name,
+        config,
+        split,
+        check="Check the name, config= (--subset) and split= (--split), or the connection.",
+        choose="Use read_texts({name!r}, split={split!r}), or --split on the command line.",
+    )
+    return read_dataset(dataset, field, name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import difflib
 import math
 import numbers
 from abc import ABC, abstractmethod
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..calls import build_called
 from ..errors import DegenerateError, NonFiniteError, OptionError
 from ..results import Score
 from ..stats.pair import Pair, Side
@@ -212,26 +211,4 @@ def all_measures() -> dict[str, type[Measure]]:
 
 def parse_measure(text: str) -> Measure:
     """``"SVCCA(variance=0.99)"`` or ``"CCA"`` as a measure: a name and literal keyword options, nothing evaluated."""
-    known = all_measures()
-    if not isinstance(text, str) or len(text) > 500:
-        raise OptionError(f"a measure is written like SVCCA(variance=0.99): got {text!r:.60}.")
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        call = tree if isinstance(tree, ast.Call) else ast.Call(func=tree, args=[], keywords=[])
-        if not isinstance(call.func, ast.Name) or call.args:
-            raise ValueError("a measure is written Name or Name(option=value, ...)")
-        name, options = call.func.id, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise OptionError(
-            f"a measure is written like SVCCA(variance=0.99), with plain numbers, strings, True or False: got {text!r}."
-        ) from error
-    if name not in known:
-        near = [k for k in known if name.lower() in k.lower()] or difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise OptionError(f"a measure is one of {', '.join(known)}: got {name!r}.{hint}")
-    try:
-        return known[name](**options)
-    except TypeError as error:
-        raise OptionError(
-            f"{name} takes the options {', '.join(f.name for f in fields(known[name])) or '(none)'}: got {text!r}."
-        ) from error
+    return build_called(text, all_measures(), "measure", "SVCCA(variance=0.99)")

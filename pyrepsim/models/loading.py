@@ -14,6 +14,8 @@ from ..errors import BackendError, ModelError
 from .encoder import Encoder, first_line, wrap_encoder
 from .source import ModelSource, locate_model
 
+__all__ = ["load_encoder", "quiet_transformers"]
+
 
 def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto") -> Encoder:
     """Load a model in float32 with the task head and the pooler left off.
@@ -35,7 +37,7 @@ def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, 
     """
     target = _resolve_device(device)
     source = locate_model(model, revision=revision)
-    with _quiet_loading():
+    with quiet_transformers():
         tokenizer = _load_tokenizer(source)
         module = _load_module(source)
     return wrap_encoder(module.to(target), tokenizer, name=source.name, revision=source.revision)
@@ -100,8 +102,8 @@ def _resolve_device(device: str) -> torch.device:
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Hide progress bars and the report of unused head weights: both are expected here."""
+def quiet_transformers() -> Iterator[None]:
+    """Hide its bars of loading and saving and its report of unused head weights: all are expected here."""
     log = transformers.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

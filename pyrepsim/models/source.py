@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError, OptionError
-from .hub import why_unreachable
+from ..hub import why_unreachable
 
 _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 

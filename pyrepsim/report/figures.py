@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import MissingExtraError, OptionError
+from ..errors import OptionError
 from ..outputs import replacing
 from ..results import Scores
 from .fonts import fonts_present
+from .style import COLOURS, GRID, INK, MARKERS, new_figure, styled
 from .tables import caption, format_value, names
 
 if TYPE_CHECKING:
@@ -29,30 +30,7 @@ log = logging.getLogger("pyrepsim.report")
 
 __all__ = ["heat_maps", "layer_curves", "plot", "save", "to_svg"]
 
-# Okabe and Ito's colours are told apart under every common colour blindness; markers do it in print.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _MOST_TICKS, _MOST_CELLS = 16, 24  # beyond, a figure grows no wider and not every layer is named
-_INK, _QUIET, _GRID = "#1b1b1b", "#5c5c5c", "#e6e6e6"
-_STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial"],
-    "font.size": 9.5,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _QUIET,
-    "axes.linewidth": 0.8,
-    "axes.titlesize": 10.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _QUIET,
-    "ytick.color": _QUIET,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
-    "text.parse_math": False,  # a dollar sign in a layer's name is a dollar sign
-    "svg.hashsalt": "pyrepsim",  # equal scores draw equal bytes
-}
 
 
 def plot(
@@ -90,15 +68,15 @@ def layer_curves(scores: Scores, *, titled: bool = True) -> Figure:
     pairs = list(dict.fromkeys((score.layer_x, score.layer_y) for score in scores))
     ticks = [str(x) if x == y else f"{x} ~ {y}" for x, y in pairs]
     heights = [3.6 if len(panel) > 1 else 2.4 for panel in panels]
-    with _style():
-        figure = _figure(max(6.4, 1.9 + 0.42 * min(len(pairs), _MOST_TICKS)) + 1.6, sum(heights) + 1.0)
+    with styled():
+        figure = new_figure(max(6.4, 1.9 + 0.42 * min(len(pairs), _MOST_TICKS)) + 1.6, sum(heights) + 1.0)
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         for panel, ax in zip(panels, axes, strict=True):
             ends = []
             for name in panel:
                 style = scores.measures.index(name)
                 ends.append(_curve(ax, scores.select(measure=name), pairs, style))
-            ax.grid(axis="y", color=_GRID, linewidth=0.8)
+            ax.grid(axis="y", color=GRID, linewidth=0.8)
             ax.set_axisbelow(True)
             ax.margins(y=0.08)
             ax.set_xlim(-0.3, len(pairs) - 0.7)
@@ -119,11 +97,11 @@ def heat_maps(scores: Scores) -> Figure:
     across = min(len(measures), 2)
     down = math.ceil(len(measures) / across)
     x, y = names(scores)
-    with _style():
+    with styled():
         cell = 0.46
         width = max(3.4, cell * min(len(scores.layers_y), _MOST_CELLS) + 2.2)
         height = max(2.8, cell * min(len(scores.layers_x), _MOST_CELLS) + 1.5)
-        figure = _figure(width * across, height * down + 0.3)
+        figure = new_figure(width * across, height * down + 0.3)
         axes = figure.subplots(down, across, squeeze=False).ravel()
         for measure, ax in zip(measures, axes, strict=False):
             _heat_map(figure, ax, scores, measure)
@@ -142,7 +120,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         endings = ", ".join(sorted(formats))
         raise OptionError(f"A figure's file name must end in one of {endings}: got {path.name!r}.")
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with _style(), _quiet() as unheard, fonts_present(figure, suffix), replacing(path) as temporary:
+    with styled(), _quiet() as unheard, fonts_present(figure, suffix), replacing(path) as temporary:
         figure.savefig(temporary, format=suffix, dpi=200, metadata=dated.get(suffix))
     if unheard and suffix != "svg":
         log.warning("%s: no font here has some of its letters. In .svg, text takes the reader's fonts.", path)
@@ -151,7 +129,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
 
 def to_svg(figure: Figure, *, salt: str = "pyrepsim") -> str:
     """Return the figure as an `<svg>` element. `salt` keeps the ids of two figures on a page apart."""
-    with _style(**{"svg.hashsalt": salt}), _quiet():
+    with styled(**{"svg.hashsalt": salt}), _quiet():
         figure.savefig(buffer := io.StringIO(), format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
@@ -183,9 +161,9 @@ def _curve(ax: Axes, scores: Scores, pairs: list[Any], style: int) -> _End:
     by_pair = {(score.layer_x, score.layer_y): score for score in scores}
     found = [(place, by_pair[pair]) for place, pair in enumerate(pairs) if pair in by_pair]
     values = [score.value if math.isfinite(score.value) else math.nan for _, score in found]
-    colour, marker = _COLOURS[style % len(_COLOURS)], _MARKERS[style % len(_MARKERS)]
+    colour, marker = COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)]
     # After seven measures the colours return, with broken lines.
-    dash = "-" if style < len(_COLOURS) else "--"
+    dash = "-" if style < len(COLOURS) else "--"
     size = 4.2 if len(pairs) <= 2 * _MOST_TICKS else 2.4
     look = {"color": colour, "marker": marker, "markersize": size, "linewidth": 1.6}
     ax.plot([at for at, _ in found], values, dash, clip_on=False, zorder=3, **look)
@@ -242,7 +220,7 @@ def _heat_map(figure: Figure, ax: Axes, scores: Scores, measure: str) -> None:
                 red, green, blue, _ = image.cmap(image.norm(value))
                 light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
                 text = f"{value:.2f}" if bound < 10 else format_value(value)
-                ax.text(j, i, text, ha="center", va="center", fontsize=6.8, color=_INK if light else "white")
+                ax.text(j, i, text, ha="center", va="center", fontsize=6.8, color=INK if light else "white")
     bar = figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2, labelsize=8)
@@ -256,24 +234,6 @@ def _thinned(labels: Sequence[str], most: int) -> tuple[list[int], list[str]]:
 
 def _slanted(labels: Sequence[str]) -> dict[str, Any]:
     return {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, labels)) > 3 else {}
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
-    return Figure(figsize=(width, height), layout=layout, facecolor="white")
-
-
-@contextmanager
-def _style(**changes: Any) -> Iterator[None]:
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MissingExtraError('Figures need matplotlib: pip install "pyrepsim[plot]".') from error
-    with mpl.rc_context(_STYLE | changes):
-        yield
 
 
 @contextmanager

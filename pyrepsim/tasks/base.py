@@ -46,6 +46,8 @@ class Task(ABC):
     """The score that headlines a run: a key of what `score` returns."""
     hub: ClassVar[Mapping[str, str]]
     """Where "train", "dev" and, if there is one, "test" lie on the hub: ``hub:owner/name:config:split``."""
+    suffix: ClassVar[str] = ".jsonl"
+    """The ending of the files that `write` writes."""
 
     labels: tuple[str, ...] = ()
 

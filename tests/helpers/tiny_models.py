@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ PIECES = ["##ning", "##s", "##able", "##ed"]
 TEXT = "the keys to the cabinet are here, don't run; the river bank flows and plays unplayable games"
 
 
-def tiny_bert(folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, positions: int = 64) -> Path:
+def tiny_bert(
+    folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, positions: int = 64, spread: float = 0.5
+) -> Path:
     """A BERT with WordPiece: specials, letters, and a few words and pieces of words."""
     import torch
     from transformers import BertConfig, BertModel
@@ -25,7 +28,7 @@ def tiny_bert(folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, 
         num_attention_heads=2,
         intermediate_size=2 * width,
         max_position_embeddings=positions,
-        initializer_range=0.5,
+        initializer_range=spread,
     )
     return save(folder, BertModel(config), tokenizer)
 
@@ -50,13 +53,13 @@ def tiny_gpt2(folder: Path, *, seed: int = 0, width: int = 16, layers: int = 2, 
     return save(folder, GPT2Model(config), tokenizer)
 
 
-def wordpiece(positions: int = 64) -> Any:
+def wordpiece(positions: int = 64, *, words: Sequence[str] = WORDS, pieces: Sequence[str] = PIECES) -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     letters = string.ascii_lowercase + string.digits
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*specials, *letters, *string.punctuation, *(f"##{letter}" for letter in letters), *WORDS, *PIECES]
+    pieces = [*specials, *letters, *string.punctuation, *(f"##{letter}" for letter in letters), *words, *pieces]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()

@@ -1,0 +1,39 @@
+"""Things written as Python calls: ``SVCCA(variance=0.99)``, ``squad(doc_stride=64)``. Nothing is evaluated."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from .errors import OptionError
+
+__all__ = ["build_called"]
+
+Made = TypeVar("Made")
+
+
+def build_called(text: Any, known: Mapping[str, type[Made]], what: str, example: str) -> Made:
+    """Build the dataclass that ``Name`` or ``Name(option=literal, ...)`` names, or raise OptionError saying why not."""
+    rule = f"a {what} is written like {example}"
+    if not isinstance(text, str) or len(text) > 500:
+        raise OptionError(f"{rule}: got {text!r:.60}.")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        call = tree if isinstance(tree, ast.Call) else ast.Call(func=tree, args=[], keywords=[])
+        if not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError(f"a {what} is written name or name(option=value, ...)")
+        name, options = call.func.id, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise OptionError(f"{rule}, with plain numbers, strings, True or False: got {text!r}.") from error
+    if name not in known:
+        near = [k for k in known if name.lower() in k.lower()] or difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise OptionError(f"a {what} is one of {', '.join(known)}: got {name!r}.{hint}")
+    try:
+        return known[name](**options)
+    except TypeError as error:
+        listed = ", ".join(f.name for f in fields(known[name]))  # type: ignore[arg-type] - all are dataclasses
+        raise OptionError(f"{name} takes the options {listed or '(none)'}: got {text!r}.") from error

@@ -1,0 +1,117 @@
+"""The verbs that train. A frozen dataclass each, as in `commands`."""
+
+# Types stand here as they are, not as strings: the fields of a recipe come from another module.
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import OptionError
+from ..recipes import Ablation, Recipe, shipped_recipe
+from .options import model_folder
+from .transcript import Transcript, first_process
+
+__all__ = ["Ablate", "Finetune"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(Recipe):
+    """What `finetune` and `ablate` share: data, device and recipe. Defaults are those shipped for the task."""
+
+    train: str | None = None
+    """Training data: a file in the task's format or hub:owner/name[:config[:split]]; by default what the task names."""
+    dev: str | None = None
+    """Data for the learning curve and the score; by default what the task names."""
+    test: str | None = None
+    """Data to score once, at the end."""
+    device: str = "auto"
+    """auto, cpu or cuda:0. For several, start this command under torchrun."""
+
+    @classmethod
+    def shipped_config(cls, words: Sequence[str]) -> list[str]:
+        """The recipe of the task that these words name, as if it had been given by --config before all else."""
+        shipped = shipped_recipe(cls.task_named(words))
+        return [] if shipped is None else [f"--config={shipped}"]
+
+    @staticmethod
+    def task_named(words: Sequence[str]) -> str:
+        """The task, which is the first word unless a subclass says otherwise."""
+        return words[0] if words else ""
+
+    def recipe(self, say: Transcript) -> Any:
+        return say("recipe", "Recipe", **{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
+    def data(self) -> dict[str, str | None]:
+        return {name: getattr(self, name) for name in ("train", "dev", "test")}
+
+
+@dataclass(frozen=True)
+class Finetune(TrainingOptions, Ablation):
+    """Fine-tune an encoder on a task. Run it again to go on after a stop."""
+
+    task: str
+    """mnli, squad, dependency, ...: a name, or one with options, as in "squad(doc_stride=64)". It comes first."""
+    model: str
+    """The encoder to begin from: hub id, id@revision, or folder."""
+    out: str | None = None
+    """Folder of the run; by default runs/, task, model and seed, as in runs/mnli/bert-base-uncased-seed0."""
+    overwrite: bool = False
+    """Remove what is in --out first."""
+
+    def run(self, say: Transcript) -> int:
+        task = self.task.partition("(")[0].strip()
+        out = self.out or str(Path("runs", task, f"{model_folder(self.model)}-seed{self.seed}"))
+        how = {"recipe": self.recipe(say), "device": self.device, "overwrite": self.overwrite}
+        withheld = {field.name: getattr(self, field.name) for field in fields(Ablation)}
+        if withheld != asdict(Ablation()):
+            how["ablation"] = say("ablation", "Ablation", **withheld)
+        run = say("run", "finetune", self.model, self.task, out=out, **self.data(), **how)
+        if not first_process():
+            return 0
+        for data, scores in run.scores.items():
+            print(f"{data:<5}" + "".join(f"  {name} {value:.2f}" for name, value in scores.items()))
+        print(run.folder)
+        return 0
+
+
+@dataclass(frozen=True)
+class Ablate(TrainingOptions):
+    """Freeze, cut, re-initialise or revert more and more layers, and score each: a sweep. Finished cells are kept."""
+
+    kind: Literal["freeze", "layers", "reinit-top", "reinit-bottom", "head", "exit", "revert"]
+    """What is done to the layers; exit and revert train nothing."""
+    model: str
+    """The encoder to begin from; for exit and revert a finished run, or several with commas between."""
+    task: str | None = None
+    """The task, as for finetune; exit and revert know it."""
+    values: list[int] | None = None
+    """How many layers (revert: which one), as in [0,4,8]; by default all there are."""
+    seeds: list[int] | None = None
+    """Seeds to train with, as in [0,1,2]; by default the recipe's."""
+    out: str | None = None
+    """Folder of the sweep: one run a cell, a table and a figure; by default runs/, task, and ablate- with the kind."""
+
+    @staticmethod
+    def task_named(words: Sequence[str]) -> str:
+        """The word after --task."""
+        spelled = [part for word in words for part in word.split("=", 1)]
+        return dict(pairwise(spelled)).get("--task", "")
+
+    def run(self, say: Transcript) -> int:
+        how: dict[str, Any] = {"values": self.values, "device": self.device}
+        if self.kind in ("exit", "revert"):
+            model: Any = self.model.split(",") if "," in self.model else self.model
+            how |= {"dev": self.dev}
+            out = self.out or str(Path(self.model.split(",")[0]).parent / f"ablate-{self.kind}")
+        else:
+            if self.task is None:
+                raise OptionError(f"{self.kind} fine-tunes: say on which task, as in --task mnli.")
+            model = self.model
+            how |= {"seeds": self.seeds, "recipe": self.recipe(say), **self.data()}
+            out = self.out or str(Path("runs", self.task.partition("(")[0].strip(), f"ablate-{self.kind}"))
+        sweep = say("sweep", "ablate", self.kind, model, self.task, out=out, **how)
+        if first_process():
+            print(sweep.table())
+            print(Path(out, f"{self.kind}.svg"))
+        return 1 if sweep.failures else 0

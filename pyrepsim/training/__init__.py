@@ -1,0 +1,18 @@
+"""Fine-tuning: a recipe, a task and an encoder make a run."""
+
+from .finetuning import finetune
+from .run import Run, open_run
+from .sweep import Sweep, ablate
+from .untrained import early_exit
+from .weight_distances import WeightDistances, weight_distance
+
+__all__ = [
+    "Run",
+    "Sweep",
+    "WeightDistances",
+    "ablate",
+    "early_exit",
+    "finetune",
+    "open_run",
+    "weight_distance",
+]

@@ -1,0 +1,126 @@
+"""A tuned run taken apart without further training: its head on a lower layer, a layer set back to its base."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import ModelError, OptionError
+from ..models import load_encoder
+from ..models.reverting import revert
+from ..models.task_model import TaskModel, load_head
+from ..models.truncation import truncate
+from ..tasks import get_task
+from ..tasks.base import Feature, Task
+from ..tasks.registry import all_tasks
+from .evaluation import predict
+from .run import Run
+
+__all__ = ["TunedRun", "early_exit", "task_of"]
+
+
+def early_exit(model: TaskModel, layers: int) -> TaskModel:
+    """A copy of a tuned model with its head on block `layers`, the blocks above removed (Phang et al. 2021).
+
+    A final normalisation, where the encoder has one, acts on that block's output.
+
+    Raises
+    ------
+    ModelError
+        If the encoder has fewer blocks, or cannot be cut.
+    """
+    shorter = copy.deepcopy(model)
+    truncate(shorter.encoder, layers)
+    return shorter
+
+
+class TunedRun:
+    """A finished run with its model, its base and its dev data, each loaded when first asked for.
+
+    Parameters
+    ----------
+    run : Run
+        Of `finetune` or `open_run`.
+    task : Task, optional
+        The task it was tuned on, where the registry does not have it.
+    dev : path or ``hub:owner/name[:config[:split]]``, optional
+        Data to score on; by default the run's.
+    """
+
+    def __init__(self, run: Run, *, task: str | Task | None = None, dev: str | None = None, device: str = "auto"):
+        self.run = run
+        self.task = task_of(run, task)
+        self.dev = run.record["request"]["data"]["dev"] if dev is None else dev
+        self.device = device
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return load_encoder(self.run.folder, device=self.device)
+
+    @cached_property
+    def model(self) -> TaskModel:
+        return TaskModel(self._encoder.module, load_head(self.run.folder, self._encoder)).eval()
+
+    @cached_property
+    def base(self) -> torch.nn.Module:
+        """The encoder it was tuned from; ModelError if its weights are not those any more."""
+        found = self.run.record["found"]["model"]
+        encoder = load_encoder(found["id"], revision=found["revision"], device=self.device)
+        if encoder.weights != found["weights"]:
+            raise ModelError(
+                f"Layers are set back to the weights a run began with: {found['id']!r} has others than when "
+                f"{str(self.run.folder)!r} was tuned. Restore that model, or tune again."
+            )
+        return encoder.module
+
+    @cached_property
+    def _data(self) -> tuple[Sequence[Any], list[Feature]]:
+        examples = self.task.read(self.dev)
+        length = self.run.record["request"]["recipe"]["max_length"]
+        return examples, self.task.encode(examples, self._encoder.tokenizer, max_length=length)
+
+    def exit_at(self, layers: int) -> TaskModel:
+        """The tuned model with its head on block `layers`."""
+        return early_exit(self.model, layers)
+
+    def reverted(self, layer: int) -> TaskModel:
+        """The tuned model with block `layer` (from 1; 0: the embeddings) as in the base."""
+        name = "embeddings" if layer == 0 else f"layer.{layer - 1}"
+        return TaskModel(revert(self.model.encoder, self.base, [name]), self.model.head)
+
+    def score(self, model: TaskModel, *, write: Path | None = None) -> dict[str, float]:
+        """Scores of `model` on the dev data, in percent; predictions go to the file `write`."""
+        examples, features = self._data
+        precision = self.run.record["request"]["recipe"]["precision"]
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+        predicted = predict(model, self.task, examples, features, pad_id=self._encoder.pad_id, dtype=dtype)
+        if write is not None:
+            self.task.write(examples, predicted, write)
+        return self.task.score(examples, predicted)
+
+
+def task_of(run: Run, task: str | Task | None = None) -> Task:
+    """The task of a run with the labels it was tuned on.
+
+    Raises
+    ------
+    OptionError
+        If `task` is another one, or None for a task that is not in the registry.
+    """
+    options = dict(run.record["request"]["task"])
+    name = options.pop("name")
+    if task is None:
+        if name not in all_tasks():
+            raise OptionError(f"A run's task must be known: {os.fspath(run.folder)!r} is of {name!r}. Give it as task.")
+        task = all_tasks()[name](**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+    task = get_task(task) if isinstance(task, str) else task
+    if task.name != name:
+        raise OptionError(f"A run has one task: {os.fspath(run.folder)!r} is of {name!r}, got {task.name!r}.")
+    return replace(task, labels=tuple(run.record["found"]["labels"]))
