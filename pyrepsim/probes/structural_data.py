@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 import xxhash
 
-from ..errors import OptionError, RowMismatchError, StoreError
+from ..errors import OptionError, RowMismatchError, StoreError, TextError
 from ..store import ActivationStore
 from ..store.shardfile import ShardFile
-from .structural_trees import GoldTree
+from .structural_trees import PUNCTUATION, GoldTree
 
 __all__ = ["SentenceReader", "StoredSentences", "TreeSentence", "find_sentences"]
 
@@ -76,7 +76,7 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
     RowMismatchError
         If it lacks sentences: how many, and the first of them with the reason.
     TextError, ShapeError
-        If heads and XPOS of a sentence are not those of a tree.
+        If heads and XPOS of a sentence are not those of a tree, or no sentence has XPOS.
     OptionError
         If there is no sentence.
     """
@@ -85,6 +85,11 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
     if store.plan.get("rows", {}).get("unit") == "token":
         raise StoreError(
             f'A structural probe reads a row per word: {store.path} has one per token. Extract it with words="mean".'
+        )
+    if all(tag == "_" for sentence in sentences for tag in sentence.xpos):
+        raise TextError(
+            f"Punctuation is known by its XPOS (Penn tags: {' '.join(sorted(PUNCTUATION))}): {sentences[0].where} and all "
+            "other sentences have none. Fill them in, e.g. '.' where UPOS is PUNCT."
         )
     trees = tuple(GoldTree.of(sentence.heads, sentence.xpos, sentence.where) for sentence in sentences)
     doc_id, identity = store.rows["doc_id"], store.rows["token_id"]

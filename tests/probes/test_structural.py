@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrepsim.errors import BackendError, LayerError, OptionError, RowMismatchError, StoreError
+from pyrepsim.errors import BackendError, LayerError, OptionError, RowMismatchError, StoreError, TextError
 from pyrepsim.extraction import extract
 from pyrepsim.probes.structural import structural_probe
 from pyrepsim.probes.structural_data import SentenceReader, find_sentences
@@ -138,6 +138,12 @@ def test_sentences_that_the_store_lacks_are_named_and_counted(store: ActivationS
     unknown = [replace(sentence, words=tuple("?" * len(sentence.words))) for sentence in sentences]
     with pytest.raises(RowMismatchError, match=r"240 of 240 .*; \.\.\.\. Extract"):
         structural_probe(store, sentences, unknown, **FEW)
+
+
+def test_sentences_without_xpos_are_refused(store: ActivationStore, sentences: list[TreeOfWords]):
+    bare = [replace(sentence, xpos=("_",) * len(sentence.words)) for sentence in sentences]
+    with pytest.raises(TextError, match="UPOS is PUNCT"):
+        structural_probe(store, bare, sentences, **FEW)
 
 
 @pytest.mark.parametrize(

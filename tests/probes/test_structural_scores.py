@@ -12,6 +12,7 @@ from pyrepsim.errors import NonFiniteError, ShapeError, TextError
 from pyrepsim.probes.structural import evaluate
 from pyrepsim.probes.structural_scores import TreeScores
 from pyrepsim.probes.structural_trees import GoldTree, spanning_trees
+from pyrepsim.tasks.conllu import read_conllu
 from tests.helpers import references_structural as reference
 from tests.helpers.structural_data import random_sentences
 
@@ -45,13 +46,8 @@ def test_scores_follow_the_definition(rng: np.random.Generator, noise: float):
 
 
 def test_scores_follow_the_definition_on_a_treebank(shared_data: Path, rng: np.random.Generator):
-    conllu = pytest.importorskip("conllu")
-    with (shared_data / "ud_ewt" / "en_ewt-ud-dev.conllu").open(encoding="utf-8") as file:
-        read = [sentence for sentence, _ in zip(conllu.parse_incr(file), range(200), strict=False)]
-    trees = [[word for word in sentence if isinstance(word["id"], int)] for sentence in read]
-    heads = [[word["head"] for word in tree] for tree in trees]
-    xpos = [[word["xpos"] for word in tree] for tree in trees]
-    assert len(heads) == 200
+    read = read_conllu(shared_data / "ud_ewt" / "en_ewt-ud-dev.conllu")[:200]
+    heads, xpos = [sentence.heads for sentence in read], [sentence.xpos for sentence in read]
     assert {tag for tags in xpos for tag in tags} > {",", ".", "-LRB-", "HYPH"}
     vectors = [rng.standard_normal((len(tree), 8)) for tree in heads]
     random = [squared_distances(x) for x in vectors], [(x * x).sum(axis=1) for x in vectors]
