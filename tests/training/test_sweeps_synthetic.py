@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip("matplotlib")
+
 import torch
 from safetensors.torch import load_file
 
 from pyrepsim.recipes import Recipe
-from pyrepsim.tasks.synthetic import DOMAINS, write_synthetic
+from pyrepsim.tasks.synthetic import write_synthetic
+from pyrepsim.tasks.synthetic.domains import DOMAINS
 from pyrepsim.training import ablate
 from tests.helpers.tiny_synthetic import synthetic_bert
 
@@ -66,6 +70,5 @@ def test_the_sweeps_run_end_to_end(tmp_path: Path):
     reverted = ablate("revert", runs / "freeze-0-seed0", out=runs, device="cpu")
     assert [row["value"] for row in reverted] == [0, 1, 2]
     assert not reverted.failures
-    if pytest.importorskip("matplotlib"):
-        kinds = ("freeze", "layers", "reinit-top", "reinit-bottom", "head", "exit", "revert")
-        assert all((runs / f"{kind}.svg").is_file() for kind in kinds)
+    kinds = ("freeze", "layers", "reinit-top", "reinit-bottom", "head", "exit", "revert")
+    assert all((runs / f"{kind}.svg").is_file() for kind in kinds)
