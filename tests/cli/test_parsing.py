@@ -53,7 +53,7 @@ def test_version(run):
     [
         (
             ["exrtact"],
-            "A command is one of extract, compare, profile, cache, info, demo: got 'exrtact'. Did you mean extract?",
+            "got 'exrtact'. Did you mean extract?",
         ),
         (["cache", "list"], "A command is one of ls, info, verify, export: got 'list'."),
         (["compare", "one"], "the following arguments are required: y"),
