@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..errors import OptionError
 from ..units import bytes_in_words
-from .options import layer_option, model_folder
+from .options import check_room, layer_option, model_folder
 from .transcript import Transcript
 
 __all__ = ["Edge", "Mdl", "Structural"]
@@ -141,7 +141,7 @@ class Edge(SpanOptions):
     test: str | None = None
     """Annotated text to score; by default scores are of --dev."""
     members: str | None = None
-    """What is probed, commas between: layers, mixes, top, mix, mix.K, lex, layer.8; by default layers, mixes and lex."""
+    """What is probed, commas between: layers, mixes, top, mix, mix.K, layer.8, lex; by default layers, mixes, lex."""
     control: bool = False
     """Train on control labels too, to tell what a probe reads from what it learns by heart."""
     before: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +34,9 @@ class PartPlan:
 
 @dataclass(frozen=True)
 class ProbingPlan:
-    """The parts of a probing, and the free bytes where the stores go."""
+    """The parts of a probing, and the folder where their stores go."""
 
     parts: Sequence[PartPlan]
-    n_bytes_free: int
     shelf: Path
 
     @property
@@ -57,9 +55,6 @@ class ProbingPlan:
             )
         seconds = sum(part.seconds for part in self.parts)
         lines.append(f"about {seconds:.0f} s to extract on this machine; the probes are trained after that")
-        lines.append(
-            f"{bytes_in_words(self.n_bytes_left)} to write, {bytes_in_words(self.n_bytes_free)} free at {self.shelf}"
-        )
         return "\n".join(lines)
 
 
@@ -97,6 +92,4 @@ def plan_probing(
         seen.add(corpus.fingerprint)
         size = (0, 0, 0.0) if shared else (planned.n_bytes, planned.n_bytes_left, planned.estimated_seconds or 0.0)
         found.append(PartPlan(name, len(corpus), planned.n_tokens, part.n_targets, *size, part.counts))
-    shelf = space.shelf.absolute()
-    there = next(folder for folder in (shelf, *shelf.parents) if folder.exists())
-    return ProbingPlan(tuple(found), shutil.disk_usage(there).free, there)
+    return ProbingPlan(tuple(found), space.shelf)
