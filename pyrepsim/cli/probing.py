@@ -65,10 +65,7 @@ class ProbingOptions:
         """The dry run."""
         planned = say("plan", "studies.probing.plan_probing", model, task, out=out, **data, **self.space())
         print(planned.table())
-        if planned.n_bytes_left > planned.n_bytes_free:
-            raise OptionError(
-                f"The stores must fit on the disk: {planned.shelf} lacks the room. Choose other --stores."
-            )
+        check_room(planned.n_bytes_left, planned.shelf)
         return 0
 
 

@@ -12,8 +12,8 @@ from typing import Any, Unpack
 from ...errors import StoreError
 from ...extraction.options import showing
 from ...outputs import replacing
-from ...probes.mdl import CODE_RECIPE, FRACTIONS, CodeLength, CodeLengths, description_lengths
 from ...probes.edge import Recipe, rule_of
+from ...probes.mdl import CODE_RECIPE, FRACTIONS, CodeLength, CodeLengths, description_lengths
 from ...results import Score, Scores
 from .corpora import Part, read_parts
 from .edges import changed, members_wanted
