@@ -21,7 +21,11 @@ COMMANDS: Commands = {
     "extract": commands.Extract,
     "compare": commands.Compare,
     "probe": Group(
-        "what can be read off each layer.", edge=probing.Edge, structural=probing.Structural, mdl=probing.Mdl
+        "what can be read off each layer.",
+        edge=probing.Edge,
+        structural=probing.Structural,
+        mdl=probing.Mdl,
+        table=probing.Table,
     ),
     "profile": commands.Profile,
     "cache": Group("look after stores.", ls=cache.Ls, info=cache.Info, verify=cache.Verify, export=cache.Export),

@@ -10,7 +10,7 @@ from ..units import bytes_in_words
 from .options import check_room, layer_option, model_folder
 from .transcript import Transcript
 
-__all__ = ["Edge", "Mdl", "Structural"]
+__all__ = ["Edge", "Mdl", "Structural", "Table"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +207,25 @@ class Structural(ProbingOptions):
         how["seeds"] = (0,) if self.seeds is None else tuple(self.seeds)
         found = say("probing", "studies.probing.probe_structural", self.model, out=out, **source, **how, **self.space())
         return _tell(found)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Set all edge probings below a folder side by side: a row a task, a column a model."""
+
+    folder: str
+    """Where to look, such as probes; columns have the names of the probings' own folders."""
+    member: str = "mix"
+    """What is shown: mix, top, lex, or any layer."""
+    out: str | None = None
+    """CSV file to write."""
+
+    def run(self, say: Transcript) -> int:
+        found = say("table", "studies.probing.probing_table", self.folder, member=self.member)
+        print(found.table())
+        if self.out is not None:
+            print(found.to_csv(self.out))
+        return 0
 
 
 def _names(text: str | None) -> list[str] | None:

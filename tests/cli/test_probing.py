@@ -42,6 +42,9 @@ def test_edge_probes_and_the_python_that_does_the_same(run: Callable[..., Any], 
     assert after.status == 0, after.err
     assert "after against before" in after.out
     assert "stores: " not in after.out
+    shown = run("probe", "table", ".", "--member", "top", "--out", "table.csv")
+    assert shown.out.splitlines()[0].split() == ["task", "lex", out.name, "random"]
+    assert Path("table.csv").read_text().count("pos,") == 2
 
 
 def test_a_dry_run_writes_nothing(run: Callable[..., Any], encoder: Path, corpus: Path, tmp_path: Path):
@@ -81,5 +84,5 @@ def test_what_is_wrong_is_said(run: Callable[..., Any], words: list[str], said: 
 
 
 def test_the_overview_says_what_probes_do(run: Callable[..., Any]):
-    assert "edge, structural, mdl: what can be read off each layer." in run("--help").out
+    assert "edge, structural, mdl, table: what can be read off each layer." in run("--help").out
     assert "Classify spans" in run("probe", "--help").out
