@@ -130,6 +130,7 @@ def test_random_weights_are_another_model_by_the_seed(probe: Any):
     assert stores[0] == stores[1]
     assert not set(stores[0]) & set(stores[2])
     assert drawn[0].result.rows == drawn[1].result.rows
+    assert probe(out="loaded").result.rows != drawn[0].result.rows != drawn[2].result.rows
     record = json.loads((drawn[2].folder / "probing.json").read_text())
     assert record["request"]["model"]["init_seed"] == 1
 
