@@ -162,16 +162,15 @@ class Mdl(SpanOptions):
 
     model: str
     """Hub id, id@revision, or folder, such as that of a finetune run."""
-    members: str = "layers"
-    """What is probed, with commas between, as for edge."""
+    members: str | None = None
+    """What is probed, with commas between, as for edge; by default layers and lex."""
 
     def run(self, say: Transcript) -> int:
         task = self.task_or_error()
         out = self.out or str(Path("probes", f"{task}-mdl", model_folder(self.model)))
         if self.dry_run:
             return self.plan(say, self.model, task, out, **self.source())
-        names = _names(self.members)
-        how = {"members": names[0] if len(names or []) == 1 else names, "seeds": self.seeds, "recipe": self.changes()}
+        how = {"members": _names(self.members), "seeds": self.seeds, "recipe": self.changes()}
         how |= {"lexical": self.lexical, **self.source(), **self.space()}
         return _tell(say("probing", "studies.probing.probe_mdl", self.model, task, out=out, **how))
 
