@@ -14,18 +14,13 @@ WORDS = ["keys", "cabinet", "unplayable", "river", "the", "plays"]
 
 
 def records(n, shift):
-    """Sentences of three words, the first and the last with their own names as labels; every text twice, as frames of SRL are."""
+    """Sentences of three words, the first and the last labelled by themselves; every text twice, as in SRL."""
     found = []
     for i in range(n):
         words = [WORDS[(i + shift + k) % 6] for k in (0, 1, 3)]
-        found += [
-            {
-                "text": " ".join(words),
-                "targets": [{"span1": [k, k + 1], "label": words[k]}],
-                "info": {"where": f"f:{i}"},
-            }
-            for k in (0, 2)
-        ]
+        for k in (0, 2):
+            target = {"span1": [k, k + 1], "label": words[k]}
+            found.append({"text": " ".join(words), "targets": [target], "info": {"where": f"frames:{i}"}})
     return found
 
 
