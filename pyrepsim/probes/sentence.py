@@ -112,8 +112,8 @@ def _targets(
         if not source.counts[document]
     ]
     place = {label: i for i, label in enumerate(vocabulary)}
-    known = [place.get(labels[document]) for document in kept]
-    unseen = {i: (labels[kept[i]],) for i, label in enumerate(known) if label is None}
+    known = [place.get(labels[int(document)]) for document in kept]
+    unseen = {i: (labels[int(kept[i])],) for i, label in enumerate(known) if label is None}
     findings += [
         Finding("label not seen in training, counted as missed", f"document {kept[i]} of {name}", True) for i in unseen
     ]
