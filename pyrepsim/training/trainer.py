@@ -14,7 +14,7 @@ import torch
 import transformers
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 
-from ..errors import OptionError
+from ..errors import NonFiniteError, OptionError
 from ..models.task_model import TaskModel
 from ..recipes import Recipe
 from ..tasks.base import Feature
@@ -83,6 +83,14 @@ class TaskTrainer(transformers.Trainer):
             self.optimizer = make_optimizer(self.accelerator.unwrap_model(self.model), self.recipe)
         return self.optimizer
 
+    def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise NonFiniteError(
+                f"The training loss must stay finite: by update {self.state.global_step} it does not. Lower the "
+                "learning rate (the head's too), warm up longer, or train in fp32; start again with overwrite."
+            )
+        super().log(logs, *args, **options)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # what Trainer calls at the times it was told
         last = self.state.global_step >= self.state.max_steps  # who called will score the finished model
         if self._evaluate_model is None or last or not self.is_world_process_zero():
@@ -98,6 +106,8 @@ def _arguments(
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if precision == "fp16" and device.type == "cpu":
+        raise OptionError("precision='fp16' needs a GPU: the device is the CPU. Use 'bf16' or 'fp32'.")
     args = transformers.TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
