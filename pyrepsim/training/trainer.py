@@ -20,6 +20,7 @@ from ..recipes import Recipe
 from ..tasks.base import Feature
 from .batches import LengthBuckets, collate
 from .optimizer import make_optimizer
+from .precision import autocast_type
 
 __all__ = ["TaskTrainer"]
 
@@ -103,11 +104,7 @@ class TaskTrainer(transformers.Trainer):
 def _arguments(
     recipe: Recipe, n_features: int, folder: Path, device: torch.device, *, scored: bool, progress: bool
 ) -> transformers.TrainingArguments:
-    precision = recipe.precision
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    if precision == "fp16" and device.type == "cpu":
-        raise OptionError("precision='fp16' needs a GPU: the device is the CPU. Use 'bf16' or 'fp32'.")
+    dtype = autocast_type(recipe.precision, device)
     args = transformers.TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
@@ -115,8 +112,8 @@ def _arguments(
         max_grad_norm=recipe.clip,
         lr_scheduler_type="linear",
         gradient_accumulation_steps=recipe.accumulation,
-        bf16=precision == "bf16",
-        fp16=precision == "fp16",
+        bf16=dtype == torch.bfloat16,
+        fp16=dtype == torch.float16,
         use_cpu=device.type == "cpu",
         seed=recipe.seed,
         eval_strategy="no" if not scored else "steps" if recipe.evaluate_every else "epoch",
