@@ -194,9 +194,7 @@ class RSA(Measure):
     def _packed(self, layers: Sequence[np.ndarray], engine: PairwiseEngine) -> list[Packed]:
         packed = engine.packed_layers(layers, self.metric)
         if packed[0].panels.n_rows < 3:
-            raise DegenerateError(
-                f"{self} needs at least 3 rows: got {packed[0].panels.n_rows}. Pass more samples."
-            )
+            raise DegenerateError(f"{self} needs at least 3 rows: got {packed[0].panels.n_rows}. Pass more samples.")
         return packed
 
     def block_sums(

@@ -110,9 +110,7 @@ def test_coverage_of_a_known_correlation(kind):
     rng = np.random.default_rng(5)
     truth, simulations, blocks, each = 0.6, 300, 24, 6
     covered = narrow = 0
-    weights = np.concatenate(
-        [np.ones((1, blocks)), jackknife_weights(blocks), bootstrap_weights(blocks, 400, seed=0)]
-    )
+    weights = np.concatenate([np.ones((1, blocks)), jackknife_weights(blocks), bootstrap_weights(blocks, 400, seed=0)])
     for _ in range(simulations):
         z = 0.8 * rng.standard_normal((2, blocks, 1)) + 0.6 * rng.standard_normal((2, blocks, each))
         x, y = z[0], truth * z[0] + math.sqrt(1 - truth**2) * z[1]
