@@ -19,8 +19,9 @@ from ..stats.block_moments import Replicate
 from ..stats.resampling import bootstrap_weights, interval_of, jackknife_weights
 from ..version import __version__
 from .pairing import LayerGroup, layer_groups
-from .rows import Gathered, GatheredLayers, Source, announce, score_rows
+from .rows import Gathered, GatheredLayers, announce, score_rows
 from .scoring import Engine, ordered
+from .sources import Source
 
 __all__ = ["scores_with_intervals"]
 

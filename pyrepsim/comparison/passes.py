@@ -14,9 +14,9 @@ from ..results import Score
 from ..store import ActivationStore, Representation
 from .checkpoint import Checkpoint
 from .pairing import Layers, layer_groups, layer_pairs
-from .rows import Source, score_rows
+from .rows import score_rows
 from .scoring import Engine, ordered, score_group
-from .sources import ArraySource, StoreSource
+from .sources import ArraySource, Source, StoreSource
 
 __all__ = ["kind_of", "open_sides", "scores_of"]
 
@@ -82,7 +82,7 @@ def _stream(
     """One pass over the rows of each group of connected layers, then its scores; sums kept on disk if asked for."""
     saved = None
     if checkpoint is not None:
-        if isinstance(source, ArraySource):
+        if not isinstance(source, StoreSource):
             raise OptionError(
                 "checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first."
             )

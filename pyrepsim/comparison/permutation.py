@@ -16,8 +16,8 @@ from ..results import Score, Scores
 from ..stats.resampling import max_statistic_p, permutation_p
 from .pairing import LayerGroup, Layers, layer_groups
 from .passes import kind_of, open_sides, scores_of
-from .rows import Source
 from .scoring import Engine, as_measures, ordered
+from .sources import Source
 
 __all__ = ["permutation_test"]
 
@@ -94,8 +94,7 @@ def permutation_test(
     about = {"permutations": permutations, "seed": seed, "unit": "rows" if documents is None else "documents"}
     tested = _tested(observed, np.array(null), wanted, {**about, "alternative": alternative})
     if kind_of(X) == "array":
-        tested = [replace(score, layer_x=None, layer_y=None) for score in tested]
-        return Scores(tested)
+        return Scores([replace(score, layer_x=None, layer_y=None) for score in tested])
     return Scores(ordered(tested, pairs, wanted))
 
 
@@ -120,15 +119,12 @@ def permuted_rows(n_rows: int, documents: np.ndarray | None, *, seed: int, index
 class _InMemory:
     """The rows of a group of layers, held here; those of the second side in any order."""
 
-    documents = None
-    """Samples of rows are of row numbers alone, which no permutation changes."""
-
     def __init__(self, source: Source, group: LayerGroup, pairwise: PairwiseEngine) -> None:
         widths = source.widths(group)
         pairwise.refuse_what_does_not_fit(
             4 * source.n_rows * sum(widths), f"the rows of {len(widths)} layers", "Compare fewer layers at once."
         )
-        self.n_rows, self.provenance = source.n_rows, source.provenance
+        self.n_rows, self.documents, self.provenance = source.n_rows, source.documents, source.provenance
         self.layers_x, self.layers_y = group.layers_x, group.layers_y
         self.order: np.ndarray | None = None
         self._rows = [

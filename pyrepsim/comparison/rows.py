@@ -17,11 +17,10 @@ from ..results import Score
 from ..version import __version__
 from .pairing import LayerGroup
 from .scoring import Engine
-from .sources import ArraySource, StoreSource
+from .sources import ArraySource, Source
 
-__all__ = ["Gathered", "GatheredLayers", "Source", "announce", "score_rows"]
+__all__ = ["Gathered", "GatheredLayers", "announce", "score_rows"]
 
-Source = ArraySource | StoreSource
 _KEPT_SHARE = 1 / 8
 """Of this machine's memory, for gathered rows that another pair or measure may want again."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DegenerateError, OptionError
-from ..pairwise import METRICS, RANK_COMPARATORS, PairSums, PairwiseEngine, pair_sums, rank_correlations
+from ..pairwise import METRICS, RANK_COMPARATORS, Packed, PairSums, PairwiseEngine, pair_sums, rank_correlations
 from ..stats.pair import Pair
 from .base import AFFINE, SIMILARITY, Invariance, Measure, Result, at_least_rows, one_of
 from .rdm_moments import corr_cov, dot_products, pairs_of_rows, pearson_or_cosine, squared_distances
