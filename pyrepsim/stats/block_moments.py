@@ -151,38 +151,53 @@ class Replicate:
 
 
 class _Stack:
-    """States of all blocks around one shift, array by array."""
+    """States of all blocks, array by array; around one shift once all are there."""
 
     def __init__(self, like: State, n_blocks: int) -> None:
         self._like = like
         self._n = np.zeros(n_blocks)
+        self._shifts = [np.zeros((n_blocks, width)) for width in like.widths]
         self._arrays = [np.zeros((n_blocks, *array.shape)) for array in _arrays(like)]
+        self._shift: tuple[np.ndarray, ...] | None = None
 
     def put(self, block: int, state: State) -> None:
         self._n[block] = state.n_samples
-        for stack, array in zip(self._arrays, _arrays(state.around(self._like.shift)), strict=True):
+        for stack, array in zip([*self._shifts, *self._arrays], [*state.shift, *_arrays(state)], strict=True):
             stack[block] = array
 
     def combined(self, weights: np.ndarray) -> list[State]:
         """The state of each row of weights."""
+        shift = self._around_one_shift()
         sums = [(weights @ stack.reshape(len(stack), -1)).reshape(-1, *stack.shape[1:]) for stack in self._arrays]
         return [
-            _with_arrays(self._like, float(n), [array[r] for array in sums]) for r, n in enumerate(weights @ self._n)
+            _with_arrays(self._like, float(n), shift, [array[r] for array in sums])
+            for r, n in enumerate(weights @ self._n)
         ]
+
+    def _around_one_shift(self) -> tuple[np.ndarray, ...]:
+        if self._shift is None:
+            # the median: a feature that varies in few blocks keeps exact zeros in the others, where it is constant
+            self._shift = tuple(np.median(shifts, axis=0) for shifts in self._shifts)
+            for block, n in enumerate(self._n):
+                own = tuple(shifts[block] for shifts in self._shifts)
+                state = _with_arrays(self._like, float(n), own, [stack[block] for stack in self._arrays])
+                for stack, array in zip(self._arrays, _arrays(state.around(self._shift)), strict=True):
+                    stack[block] = array
+        return self._shift
 
 
 def _arrays(state: State) -> list[np.ndarray]:
     return [*state.products, *state.cross, *state.weighted, state.norms]
 
 
-def _with_arrays(like: State, n: float, arrays: list[np.ndarray]) -> State:
+def _with_arrays(like: State, n: float, shift: tuple[np.ndarray, ...], arrays: list[np.ndarray]) -> State:
     sides, pairs = len(like.products), len(like.cross)
     return State(
         rows=like.rows,
         precision=like.precision,
         pairs=like.pairs,
         n_samples=n,
-        shift=like.shift,
+        shift=shift,
         products=tuple(arrays[:sides]),
         cross=tuple(arrays[sides : sides + pairs]),
         weighted=tuple(arrays[sides + pairs : -1]),

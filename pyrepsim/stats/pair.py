@@ -163,7 +163,7 @@ def side_of(state: State, s: int, label: str, *, copies: float = 0.0) -> Side:
     total = state.weighted[s][0]
     e = total / n
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
-        scatter = state.products[s] - np.outer(total, e)
+        scatter = state.products[s] - n * np.outer(e, e)  # as pairs are centred: equal sides stay equal
     low, high = _RANGE[state.precision]
     size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
     lost = size == 0 and bool(total.any())  # rows that vary, of which float64 holds no squares

@@ -4,8 +4,7 @@ Rows of one document are not independent; documents are. All functions here take
 numbers are statistics of is not their business. ``without`` (S,) always holds the values without each of S blocks.
 
 References: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapters 11 (jackknife), 13 (percentile) and 14
-(BCa); Davison & Hinkley (1997), Bootstrap Methods and their Application, section 5.2 (basic); Field & Welsh (2007),
-JRSS B 69(3) (whole clusters are drawn); Phipson & Smyth (2010), SAGMB 9(1):39 (p-values are never 0).
+(BCa); Field & Welsh (2007), JRSS B 69(3) (whole clusters are drawn); Phipson & Smyth (2010), SAGMB 9(1):39 (p-values are never 0).
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from .student import t_quantile
 __all__ = [
     "Bootstrap",
     "Jackknife",
-    "basic_interval",
     "bca_interval",
     "bootstrap_weights",
     "interval_of",
@@ -39,7 +37,7 @@ __all__ = [
 
 Interval = tuple[float, float]
 _NORMAL = NormalDist()
-_KINDS = ("bca", "percentile", "basic")
+_KINDS = ("bca", "percentile")
 _MOST_BLOCKS = 4096
 
 
@@ -71,7 +69,7 @@ class Bootstrap:
     replicates : how many times. blocks, level : see `Jackknife`. seed : of the draws; one seed gives one interval,
         whatever the threads or chunks, and all layers and measures share the draws.
     kind : ``"bca"``: percentiles corrected for bias and skewness, accurate to second order; ``"percentile"``: plain
-        quantiles of the replicates; ``"basic"``: these mirrored at the value.
+        quantiles of the replicates.
 
     Where repeated rows bias an estimator the jackknife is used instead, and ``details`` says so: debiased estimators
     by their kind, and under ``"bca"`` any whose value lies outside its own percentile interval (CCA of few rows).
@@ -125,12 +123,6 @@ def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> Interval
     """The quantiles (1 - level) / 2 and (1 + level) / 2 of the replicates."""
     _check_level("an interval", level)
     return _quantiles(_values(replicates, "replicates"), (1 - level) / 2, (1 + level) / 2)
-
-
-def basic_interval(value: float, replicates: np.ndarray, level: float = 0.95) -> Interval:
-    """The percentile interval mirrored at the value, (2 v - high, 2 v - low): it moves against the bootstrap's bias."""
-    low, high = percentile_interval(replicates, level)
-    return 2 * value - high, 2 * value - low
 
 
 def bca_interval(value: float, replicates: np.ndarray, without: np.ndarray, level: float = 0.95) -> Interval:
@@ -188,8 +180,6 @@ def interval_of(
         try:
             if plan.kind == "bca":
                 found = bca_interval(value, replicates, without, plan.level)
-            elif plan.kind == "basic":
-                found = basic_interval(value, replicates, plan.level)
             else:
                 found = percentile_interval(replicates, plan.level)
         except DegenerateError as error:
