@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .results import Score, Scores
     from .stats import MomentsSet, PairedMoments
     from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
-    from .training import Run, ablate, early_exit, finetune, open_run, weight_distance
+    from .training import Run, ablate, early_exit, finetune, open_run, plan_finetuning, weight_distance
 
 # Each name is imported from its room when it is first asked for: `import pyrepsim` costs milliseconds, and what needs
 # torch waits until it is used. No room has the name of a function, which its import would replace.
@@ -91,7 +91,7 @@ _ROOMS = {
     "results": ("Score", "Scores"),
     "stats": ("MomentsSet", "PairedMoments"),
     "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
-    "training": ("Run", "ablate", "early_exit", "finetune", "open_run", "weight_distance"),
+    "training": ("Run", "ablate", "early_exit", "finetune", "open_run", "plan_finetuning", "weight_distance"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
@@ -148,6 +148,7 @@ __all__ = [
     "parse_measure",
     "pdist",
     "plan_extraction",
+    "plan_finetuning",
     "profile",
     "rdm",
     "read_texts",

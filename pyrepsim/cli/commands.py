@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import OptionError
 from ..studies.reading import ReadingOptions
 from ..units import bytes_in_words
-from .options import layer_option, model_folder, output_files, split_measures
+from .options import check_room, layer_option, model_folder, output_files, split_measures
 
 if TYPE_CHECKING:
     from .transcript import Transcript
@@ -59,12 +58,8 @@ class Extract(ReadingOptions):
         padding = f"{planned.n_padded - planned.n_tokens:,} of padding"
         print(f"{planned.n_documents:,} texts, {planned.n_tokens:,} tokens and {padding}, {planned.n_rows:,} rows")
         print(f"about {planned.estimated_seconds:.0f} s on this machine")
-        parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-        free = shutil.disk_usage(parent).free
         of = f" of {bytes_in_words(planned.n_bytes)}" if planned.n_bytes_left < planned.n_bytes else ""
-        print(f"{bytes_in_words(planned.n_bytes_left)}{of} to write, {bytes_in_words(free)} free at {parent}")
-        if planned.n_bytes_left > free:
-            raise OptionError(f"The store must fit on the disk: {parent} lacks the room. Choose another --out.")
+        check_room(planned.n_bytes_left, out, of=of)
         return 0
 
 

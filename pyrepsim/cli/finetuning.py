@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..errors import OptionError
 from ..recipes import Ablation, Recipe, shipped_recipe
-from .options import model_folder
+from .options import check_room, model_folder
 from .transcript import Transcript, first_process
 
 __all__ = ["Ablate", "Finetune"]
@@ -58,21 +58,34 @@ class Finetune(TrainingOptions, Ablation):
     """Folder of the run; by default runs/, task, model and seed, as in runs/mnli/bert-base-uncased-seed0."""
     overwrite: bool = False
     """Remove what is in --out first."""
+    dry_run: bool = False
+    """Only say how many sequences, tokens and updates there are, how long they take, and whether the disk has room."""
 
     def run(self, say: Transcript) -> int:
         task = self.task.partition("(")[0].strip()
         out = self.out or str(Path("runs", task, f"{model_folder(self.model)}-seed{self.seed}"))
-        how = {"recipe": self.recipe(say), "device": self.device, "overwrite": self.overwrite}
+        how = {"recipe": self.recipe(say), "device": self.device}
         withheld = {field.name: getattr(self, field.name) for field in fields(Ablation)}
         if withheld != asdict(Ablation()):
             how["ablation"] = say("ablation", "Ablation", **withheld)
-        run = say("run", "finetune", self.model, self.task, out=out, **self.data(), **how)
+        if self.dry_run:
+            _show_plan(say("plan", "plan_finetuning", self.model, self.task, **self.data(), **how), Path(out))
+            return 0
+        run = say("run", "finetune", self.model, self.task, out=out, overwrite=self.overwrite, **self.data(), **how)
         if not first_process():
             return 0
         for data, scores in run.scores.items():
             print(f"{data:<5}" + "".join(f"  {name} {value:.2f}" for name, value in scores.items()))
         print(run.folder)
         return 0
+
+
+def _show_plan(plan: Any, out: Path) -> None:
+    print(f"{plan.n_examples:,} examples, {plan.n_sequences:,} sequences")
+    print(f"{plan.n_tokens:,} tokens and {plan.n_padded:,} of padding an epoch")
+    print(f"{plan.n_updates:,} updates of {plan.n_weights:,} weights")
+    print(f"about {plan.estimated_seconds:.0f} s on this machine")
+    check_room(plan.n_bytes, out)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..units import bytes_in_words
 
-__all__ = ["layer_option", "model_folder", "output_files", "printable", "split_measures"]
+__all__ = ["check_room", "layer_option", "model_folder", "output_files", "printable", "split_measures"]
 
 _WRITERS = {".csv": "to_csv", ".jsonl": "to_jsonl", ".parquet": "to_parquet", ".html": "html"}
 _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
@@ -57,6 +59,15 @@ def _check_writable(file: Path) -> None:
     else:
         return
     raise OptionError(f"A file to write must have a folder that you may write to: {fact}. Choose another --out.")
+
+
+def check_room(n_bytes: int, out: Path, *, of: str = "") -> None:
+    """Say what is to be written and what is free; OptionError where it does not fit."""
+    parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(parent).free
+    print(f"{bytes_in_words(n_bytes)}{of} to write, {bytes_in_words(free)} free at {parent}")
+    if n_bytes > free:
+        raise OptionError(f"What is written must fit on the disk: {parent} lacks the room. Choose another --out.")
 
 
 def model_folder(model: str) -> str:

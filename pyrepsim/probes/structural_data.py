@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import xxhash
 
-from ..errors import OptionError, RowMismatchError, StoreError
+from ..errors import OptionError, RowMismatchError, StoreError, TextError
 from ..store import ActivationStore
 from ..store.shardfile import ShardFile
-from .structural_trees import GoldTree
+from .structural_trees import PUNCTUATION, GoldTree
 
 __all__ = ["SentenceReader", "StoredSentences", "TreeSentence", "find_sentences"]
 
@@ -76,7 +76,7 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
     RowMismatchError
         If it lacks sentences: how many, and the first of them with the reason.
     TextError, ShapeError
-        If heads and XPOS of a sentence are not those of a tree.
+        If heads and XPOS of a sentence are not those of a tree, or no sentence has XPOS.
     OptionError
         If there is no sentence.
     """
@@ -85,6 +85,11 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
     if store.plan.get("rows", {}).get("unit") == "token":
         raise StoreError(
             f'A structural probe reads a row per word: {store.path} has one per token. Extract it with words="mean".'
+        )
+    if all(tag == "_" for sentence in sentences for tag in sentence.xpos):
+        raise TextError(
+            f"Punctuation is known by its XPOS, one of {' '.join(sorted(PUNCTUATION))}: {sentences[0].where} and all "
+            "others have none. Fill it in, e.g. '.' where UPOS is PUNCT."
         )
     trees = tuple(GoldTree.of(sentence.heads, sentence.xpos, sentence.where) for sentence in sentences)
     doc_id, identity = store.rows["doc_id"], store.rows["token_id"]
@@ -149,28 +154,30 @@ class SentenceReader:
         layers : which of the chosen layers, by index; all unless given.
         """
         names = self.layers if layers is None else [self.layers[layer] for layer in layers]
-        spans = [(int(self.stored.starts[i]), len(self.stored.trees[i])) for i in indices]
-        width = self.stored.store.widths[names[0]]
-        out = np.empty((len(names), sum(length for _, length in spans), width), np.float32)
-        for name, rows in zip(names, out, strict=True):
+        pieces = list(self._pieces(indices))
+        n_words = sum(rows.stop - rows.start for _, rows in pieces)
+        out = np.empty((len(names), n_words, self.stored.store.widths[names[0]]), np.float32)
+        for name, words in zip(names, out, strict=True):
             at = 0
-            for start, length in spans:
-                at = self._copy(name, start, start + length, rows, at)
+            for shard, rows in pieces:
+                found = self._file(name, shard).read(rows)
+                words[at : at + len(found)] = found
+                at += len(found)
+                self._n_bytes += found.nbytes
+            if self._n_bytes > _HELD_BYTES:
+                self.close()
         return out
 
-    def _copy(self, name: str, start: int, stop: int, out: np.ndarray, at: int) -> int:
-        """Rows start to stop of a layer into `out` from row `at` on; where they end there."""
-        while start < stop:
-            shard = int(np.searchsorted(self._shard_ends, start, side="right"))
-            last = min(stop, int(self._shard_ends[shard]))
-            offset = int(self._shard_ends[shard]) - self.stored.store.shard_rows[shard]
-            rows = self._file(name, shard).read(slice(start - offset, last - offset))
-            out[at : at + last - start] = rows
-            self._n_bytes += rows.nbytes
-            at, start = at + last - start, last
-        if self._n_bytes > _HELD_BYTES:
-            self.close()
-        return at
+    def _pieces(self, indices: Sequence[int] | np.ndarray) -> Iterator[tuple[int, slice]]:
+        """The rows of these sentences: shards, and places inside them."""
+        for i in indices:
+            start, stop = int(self.stored.starts[i]), int(self.stored.starts[i]) + len(self.stored.trees[i])
+            while start < stop:
+                shard = int(np.searchsorted(self._shard_ends, start, side="right"))
+                end = int(self._shard_ends[shard])
+                before = end - self.stored.store.shard_rows[shard]
+                yield shard, slice(start - before, min(stop, end) - before)
+                start = end
 
     def _file(self, name: str, shard: int) -> ShardFile:
         if (name, shard) not in self._open:

@@ -47,7 +47,8 @@ def layer_curves(result: StructuralProbeResult) -> Figure:
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
     if len(result.ranks) > 1:
-        figure.axes[0].legend(frameon=False, fontsize=8.5)
+        handles = figure.axes[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper right", ncols=min(len(result.ranks), 6), frameon=False, fontsize=8.5)
     return figure
 
 

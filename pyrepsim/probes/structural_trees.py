@@ -99,22 +99,20 @@ def content_trees(distances: np.ndarray, content: np.ndarray) -> np.ndarray:
 def spanning_trees(distances: np.ndarray) -> np.ndarray:
     """Minimum spanning trees of p matrices at once: (p, n, n) -> (p, n - 1, 2), words i < j of each edge.
 
-    An edge costs the smaller of its two entries. Of equal edges that with the smaller i comes first, then that with
-    the smaller j: this makes the tree unique, and the one that Kruskal's algorithm finds in reading order.
-    Prim's algorithm over the ranks of the edges, O(n^2 log n).
+    An edge costs the smaller of its two entries; of equal entries the first in reading order counts as smaller. This
+    makes the tree unique: it is that of Kruskal's algorithm on the entries in reading order.
+    Prim's algorithm over the ranks of the entries, O(n^2 log n).
     """
     n_trees, n_words, _ = distances.shape
     edges = np.empty((n_trees, max(n_words - 1, 0), 2), np.int64)
     if n_words < 2:
         return edges
-    first, second = np.triu_indices(n_words, 1)
-    costs = np.minimum(distances[:, first, second], distances[:, second, first])
-    order = np.argsort(costs, axis=1, kind="stable")
+    order = np.argsort(distances.reshape(n_trees, -1), axis=1, kind="stable")
     ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(len(first))[None], axis=1)
-    never = len(first)
-    cost = np.full((n_trees, n_words, n_words), never)
-    cost[:, first, second] = cost[:, second, first] = ranks
+    np.put_along_axis(ranks, order, np.arange(n_words**2)[None], axis=1)
+    cost = ranks.reshape(distances.shape)
+    cost = np.minimum(cost, cost.transpose(0, 2, 1))
+    never = n_words**2
 
     trees = np.arange(n_trees)
     outside = np.ones((n_trees, n_words), dtype=bool)

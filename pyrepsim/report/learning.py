@@ -41,7 +41,7 @@ def learning_curve(history: Sequence[Mapping[str, float]], metric: str) -> Figur
     return figure
 
 
-def _smoothed(values: Sequence[float], keep: float = 0.9) -> list[float]:
+def _smoothed(values: Sequence[float], keep: float = 0.7) -> list[float]:
     """Running mean with weights falling by `keep`, corrected for its start at zero."""
     smooth, total, weight = [], 0.0, 0.0
     for value in values:

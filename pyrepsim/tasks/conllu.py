@@ -146,7 +146,7 @@ def _sentence(block: Sequence[str], name: str, start: int, count: int) -> Senten
     for line in block:
         if line.startswith("#"):
             comments |= dict(parse_comment_line(line))
-    place = _Place(name, start, comments.get("sent_id") or f"the {count}th of the file")
+    place = _Place(name, start, comments.get("sent_id") or f"number {count} of the file")
     tokens: list[Any] = []
     lines_of_words: list[int] = []
     ranges: list[tuple[int, int, str]] = []
@@ -161,14 +161,18 @@ def _sentence(block: Sequence[str], name: str, start: int, count: int) -> Senten
             tokens.append(token)
             lines_of_words.append(place.line)
         elif token["id"][1] == "-":
-            ranges.append((token["id"][0], token["id"][2], token["form"]))
+            first, _, last = token["id"]
+            if first != len(tokens) + 1 or (ranges and first <= ranges[-1][1]):
+                raise place.error(f"A range stands before its first word, outside others: got {first}-{last}.")
+            ranges.append((first, last, token["form"]))
         else:
             empty_nodes += 1
     if not tokens:
         raise place.error("A sentence has at least one word: got comments, ranges or empty nodes alone.")
     columns = {column: tuple(token[column] for token in tokens) for column in _COLUMNS}
     _check_tree(columns["head"], lines_of_words, place)
-    _check_ranges(ranges, len(tokens), place)
+    if ranges and ranges[-1][1] > len(tokens):
+        raise place.error(f"A range ends inside its sentence of {len(tokens)} words: got {ranges[-1][:2]}.")
     return Sentence(
         words=columns["form"],
         heads=columns["head"],
@@ -221,11 +225,3 @@ def _check_tree(heads: Sequence[int | None], lines: Sequence[int], place: _Place
             word = heads[word - 1] or 0
         if word and seen[word] == start:
             raise place.error(f"A tree has no cycle: word {word} is its own ancestor.", lines[word - 1])
-
-
-def _check_ranges(ranges: Sequence[tuple[int, int, str]], n_words: int, place: _Place) -> None:
-    last = 0
-    for first, stop, form in ranges:
-        if not last < first <= stop <= n_words:
-            raise place.error(f"Ranges of words follow each other inside the sentence: got {first}-{stop} ({form!r}).")
-        last = stop

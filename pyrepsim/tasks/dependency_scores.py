@@ -98,9 +98,12 @@ def _without_spaces(token: str) -> str:
     return "".join(character for character in token if unicodedata.category(character) != "Zs")
 
 
+def _characters(words: Sequence[_Word]) -> Iterator[tuple[str, _Word]]:
+    return ((character, word) for word in words for character in word.characters)
+
+
 def _check_same_text(gold: Sequence[_Word], system: Sequence[_Word]) -> None:
-    characters = [((c, word) for word in side for c in word.characters) for side in (gold, system)]
-    for ours, theirs in zip_longest(*characters):
+    for ours, theirs in zip_longest(_characters(gold), _characters(system)):
         if ours and theirs and ours[0] == theirs[0]:
             continue
         places = [
@@ -116,12 +119,13 @@ def _check_same_text(gold: Sequence[_Word], system: Sequence[_Word]) -> None:
 def _aligned(gold: Sequence[_Word], system: Sequence[_Word]) -> Iterator[tuple[int, int]]:
     """Pairs of a system word and its gold word, as positions."""
     regions = _merged(sorted({(word.start, word.end) for side in (gold, system) for word in side if word.of_range}))
-    free, inside = zip(*(_by_region(side, regions) for side in (gold, system)), strict=True)
-    for span, theirs in free[1].items():
-        if span in free[0]:
-            yield theirs, free[0][span]
-    for region, theirs in inside[1].items():
-        ours = inside[0].get(region, [])
+    gold_free, gold_inside = _by_region(gold, regions)
+    system_free, system_inside = _by_region(system, regions)
+    for span, position in system_free.items():
+        if span in gold_free:
+            yield position, gold_free[span]
+    for region, theirs in system_inside.items():
+        ours = gold_inside.get(region, [])
         for j, i in _common_subsequence([system[j].form for j in theirs], [gold[i].form for i in ours]):
             yield theirs[j], ours[i]
 

@@ -1,12 +1,14 @@
 """Fine-tuning: a recipe, a task and an encoder make a run."""
 
 from .finetuning import finetune
+from .planning import FinetuningPlan, plan_finetuning
 from .run import Run, open_run
 from .sweep import Sweep, ablate
 from .untrained import early_exit
 from .weight_distances import WeightDistances, weight_distance
 
 __all__ = [
+    "FinetuningPlan",
     "Run",
     "Sweep",
     "WeightDistances",
@@ -14,5 +16,6 @@ __all__ = [
     "early_exit",
     "finetune",
     "open_run",
+    "plan_finetuning",
     "weight_distance",
 ]

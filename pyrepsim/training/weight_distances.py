@@ -59,8 +59,9 @@ def weight_distance(
         modules: dict[str, _Sums] = defaultdict(_Sums, all=_Sums())
         for name, ours, theirs in paired_parameters(after, before, layer):
             kind = _inside(name, after).removesuffix(".weight").removesuffix(".bias")
-            modules[kind].add(ours, theirs)
-            modules["all"].add(ours, theirs)
+            products = _products(theirs, ours)
+            modules[kind].add(products)
+            modules["all"].add(products)
         rows += [{"layer": layer, "module": kind, **sums.row()} for kind, sums in modules.items() if sums.n]
     return WeightDistances(rows)
 
@@ -72,15 +73,13 @@ class _Sums:
         self.moved = self.before = self.after = self.product = 0.0
         self.n = 0
 
-    def add(self, tuned: torch.Tensor, base: torch.Tensor) -> None:
-        w = base.detach().cpu().double().ravel()
-        v = tuned.detach().cpu().double().ravel()
-        self.n += w.numel()
-        self.before += float(w @ w)
-        self.after += float(v @ v)
-        self.product += float(v @ w)
-        step = v - w
-        self.moved += float(step @ step)
+    def add(self, products: tuple[float, float, float, float, int]) -> None:
+        moved, before, after, product, n = products
+        self.moved += moved
+        self.before += before
+        self.after += after
+        self.product += product
+        self.n += n
 
     def row(self) -> dict[str, Any]:
         norms = math.sqrt(self.before) * math.sqrt(self.after)
@@ -90,6 +89,13 @@ class _Sums:
             "norm": math.sqrt(self.before),
             "n_weights": self.n,
         }
+
+
+def _products(base: torch.Tensor, tuned: torch.Tensor) -> tuple[float, float, float, float, int]:
+    """|v - w|^2, |w|^2, |v|^2, <v, w> and the number of weights."""
+    w, v = (tensor.detach().cpu().double().ravel() for tensor in (base, tuned))
+    step = v - w
+    return float(step @ step), float(w @ w), float(v @ v), float(v @ w), w.numel()
 
 
 def _inside(name: str, blocks: Blocks) -> str:

@@ -57,6 +57,14 @@ def test_the_tasks_recipe_is_the_default_and_options_change_it(run: Callable[...
     assert "head_learning_rate: 0.001" in swept
 
 
+def test_a_dry_run_writes_nothing(run: Callable[..., Any], encoder: Path, pairs: Path):
+    ran = run("finetune", "mnli", encoder, *data(pairs), *QUICK, "--dry-run")
+    assert ran.status == 0, ran.err
+    assert "24 examples, 24 sequences" in ran.out
+    assert "3 updates of" in ran.out
+    assert not Path("runs").exists()
+
+
 def test_a_sweep_and_an_early_exit(run: Callable[..., Any], encoder: Path, pairs: Path):
     ran = run("ablate", "freeze", encoder, "--task", "mnli", *data(pairs), *QUICK, "--values", "[0,2]")
     assert ran.status == 0, ran.err

@@ -1,4 +1,4 @@
-"""The scores of structural probes from their definition: pure Python and SciPy, a word pair at a time."""
+"""The scores of structural probes from their definition, a sentence at a time, in pure Python and SciPy."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def gold(heads: Sequence[int]) -> tuple[list[list[int]], list[int]]:
 def kruskal(matrix: Any, tags: Sequence[str]) -> set[tuple[int, int]]:
     """Edges of the minimum spanning tree of the words whose tag is no mark; equal edges in reading order."""
     words = [i for i, tag in enumerate(tags) if tag not in MARKS]
-    pairs = sorted((float(matrix[i][j]), i, j) for i in words for j in words if i < j)
+    pairs = sorted((float(matrix[i][j]), i, j) for i in words for j in words if i != j)
     group = {word: {word} for word in words}
     edges = set()
     for _, i, j in pairs:
         if group[i] is not group[j]:
-            edges.add((i, j))
+            edges.add((min(i, j), max(i, j)))
             group[i] |= group[j]
             for word in group[j]:
                 group[word] = group[i]
@@ -59,8 +59,8 @@ def scores(distances: Any, depths: Any, heads: Any, xpos: Any) -> dict[str, floa
         words = [i for i in range(n) if tags[i] not in MARKS] or list(range(n))
         roots += tree[min(words, key=lambda i: (float(h[i]), i))] == 0
         if 5 <= n <= 50:
-            dspr[n] += [rank_correlation(row, other) for row, other in zip(d, gold_distances, strict=True)]
-            nspr[n].append(rank_correlation(h, gold_depths))
+            dspr[n] += rank_correlations(d, gold_distances)
+            nspr[n] += rank_correlations([h, h], [gold_depths, gold_depths])[:1]
     return {
         "uuas": 100 * correct / total,
         "dspr": mean_of_means(dspr),
@@ -69,11 +69,13 @@ def scores(distances: Any, depths: Any, heads: Any, xpos: Any) -> dict[str, floa
     }
 
 
-def rank_correlation(x: Any, y: Any) -> float:
+def rank_correlations(rows: Any, others: Any) -> list[float]:
+    """Spearman's correlation of each row with its other; SciPy takes all pairs at once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of constant input: NaN, which counts as 0
-        found = float(spearmanr(x, y).statistic)
-    return 0.0 if math.isnan(found) else found
+        found = spearmanr(rows, others, axis=1).statistic
+    n = len(rows)
+    return [0.0 if math.isnan(found[i, n + i]) else float(found[i, n + i]) for i in range(n)]
 
 
 def mean_of_means(by_length: dict[int, list[float]]) -> float:

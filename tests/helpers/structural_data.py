@@ -22,8 +22,13 @@ class TreeOfWords:
     where: str
 
 
-def random_sentences(n: int, rng: np.random.Generator, *, longest: int = 12, name: str = "toy") -> list[TreeOfWords]:
-    """Trees in which each word but the root hangs on one that was attached before it; some tags are punctuation."""
+def random_sentences(
+    n: int, rng: np.random.Generator, *, longest: int = 12, only_leaves: bool = False
+) -> list[TreeOfWords]:
+    """Trees in which each word but the root hangs on one that was attached before it; some tags are punctuation.
+
+    only_leaves : punctuation has no words below it, as in most sentences of a treebank; gold trees then have no ties.
+    """
     sentences = []
     for number in range(n):
         length = int(rng.integers(2, longest + 1))
@@ -32,8 +37,10 @@ def random_sentences(n: int, rng: np.random.Generator, *, longest: int = 12, nam
         for place in range(1, length):
             heads[order[place] - 1] = order[rng.integers(max(0, place - 3), place)]
         words = tuple(f"w{word}" for word in rng.integers(0, 10_000, length))
-        tags = tuple(TAGS[i] for i in rng.integers(0, len(TAGS), length))
-        sentences.append(TreeOfWords(words, tuple(heads.tolist()), tags, f"{name}.conllu:{number + 1}"))
+        tags = [TAGS[i] for i in rng.integers(0, len(TAGS), length)]
+        if only_leaves:
+            tags = ["NN" if word in heads or not heads[word - 1] else tag for word, tag in enumerate(tags, start=1)]
+        sentences.append(TreeOfWords(words, tuple(heads.tolist()), tuple(tags), f"toy.conllu:{number + 1}"))
     return sentences
 
 

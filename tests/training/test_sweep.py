@@ -15,7 +15,7 @@ from pyrepsim.errors import ModelError, OptionError, TextError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.task_model import TaskModel, load_head
 from pyrepsim.recipes import Ablation, Recipe
-from pyrepsim.training import Run, ablate, cells, early_exit, finetune
+from pyrepsim.training import Run, Sweep, ablate, cells, early_exit, finetune
 from tests.helpers.tiny_models import tiny_bert
 from tests.training.conftest import Rivers
 
@@ -64,7 +64,10 @@ def test_a_cell_for_each_value_and_seed(trainer: Trainer, encoder: Path, tmp_pat
         ("head", range(1, 5), Ablation(layers=3, freeze=3)),
     ],
 )
-def test_the_kinds(kind: str, values: range, ablation: Ablation, trainer: Trainer, encoder: Path, tmp_path: Path):
+def test_the_kinds(
+    kind: str, values: range, ablation: Ablation, trainer: Trainer, encoder: Path, tmp_path: Path, monkeypatch: Any
+):
+    monkeypatch.setattr(Sweep, "plot", lambda *_: None)
     sweep = ablate(kind, encoder, TASK, out=tmp_path)
     assert [row["value"] for row in sweep] == list(values)
     assert trainer.asked[[*values].index(3)]["ablation"] == ablation

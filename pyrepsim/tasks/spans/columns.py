@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..sources import numbered_lines
 from . import trees
 from .brackets import flat_spans, mentions
-from .lines import Block, blocks, numbered_lines
+from .lines import Block, blocks
 from .records import Record, coref_pairs, record, target
 
 __all__ = ["CONLL_2012", "PROPBANK", "read_columns"]

@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 from ...errors import TextError
+from ..sources import numbered_lines
 from .columns import CONLL_2012, PROPBANK
-from .lines import numbered_lines, split_columns
+from .lines import split_columns
 from .records import ONE_SPAN, TWO_SPANS
 
 __all__ = ["HOLDS", "SUFFIXES", "format_of"]

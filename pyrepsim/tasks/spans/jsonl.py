@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import TextError
-from .lines import numbered_lines
+from ..sources import numbered_lines
 from .records import Record
 
 __all__ = ["read_jsonl"]

@@ -1,14 +1,13 @@
-"""Lines of text files and blocks of columns, which know their file and line numbers."""
+"""Blocks of columns, which know their file and line numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...errors import TextError
 
-__all__ = ["Block", "blocks", "numbered_lines", "split_columns"]
+__all__ = ["Block", "blocks", "split_columns"]
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,6 @@ class Block:
             if equals and key.strip() == name:
                 return text.strip()
         return None
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a UTF-8 file without their ends, counted from 1."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                yield number, line.rstrip("\n")
-    except OSError as error:
-        raise TextError(
-            f"Annotated text is read from files: {str(path)!r} cannot be read ({error.strerror})."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise TextError(
-            f"Annotated text is UTF-8: {str(path)!r} has byte {error.object[error.start]:#04x} that is not. Convert it "
-            "first, e.g. with iconv."
-        ) from error
 
 
 def blocks(lines: Iterable[tuple[int, str]], file: str, *, comments: bool) -> Iterator[Block]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import TextError
+from ..sources import numbered_lines
 from .brackets import mentions
-from .lines import Block, blocks, numbered_lines
+from .lines import Block, blocks
 from .records import Record, coref_pairs, record
 from .treebank import sentences
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import OptionError, TextError
+from ..sources import numbered_lines
 from .columns import CONLL_2012, PROPBANK, read_columns
 from .formats import HOLDS, SUFFIXES, format_of
 from .jsonl import read_jsonl
-from .lines import numbered_lines
 from .ontogum import read_ontogum
 from .records import ONE_SPAN, TWO_SPANS, Record, Records, record
 from .semeval import read_semeval
@@ -92,6 +92,8 @@ def read(
 
 
 def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise TextError(f"A corpus is a file or a folder of files: {str(path)!r} is not there. Check the path.")
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in SUFFIXES)

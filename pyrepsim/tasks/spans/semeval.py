@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import TextError
-from .lines import numbered_lines
+from ..sources import numbered_lines
 from .records import Record, record, target
 
 __all__ = ["DEV_FRAC", "SPLIT_SEED", "read_semeval"]

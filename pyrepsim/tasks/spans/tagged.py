@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from .lines import Block, blocks, numbered_lines
+from ..sources import numbered_lines
+from .lines import Block, blocks
 from .records import Record, record, target
 
 __all__ = ["read_tagged"]

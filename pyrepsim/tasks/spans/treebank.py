@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ...errors import TextError
 from ..conllu import Sentence, parse_conllu
+from ..sources import numbered_lines
 from .brackets import mentions
-from .lines import numbered_lines
 from .records import Record, coref_pairs, record, target
 
 __all__ = ["read_conllu", "sentences"]
@@ -19,7 +19,7 @@ _IDENTITY = ("GRP", "eid")
 
 
 def sentences(path: Path) -> Iterator[Sentence]:
-    return parse_conllu((line for _, line in numbered_lines(path)), str(path))
+    return parse_conllu(numbered_lines(path), str(path))
 
 
 def read_conllu(

@@ -1,0 +1,170 @@
+"""Many edge probes as one: every parameter has a leading axis of members, every product is a batch of products.
+
+One probe, for a target with the spans 1 and 2 (PAPER: Tenney et al., 2019, section 3):
+
+    x = h_l                            one layer, or gamma sum_l softmax(a)_l h_l over the layers 0..K of a mix
+    z_k = x W_k + b_k                  tokens of span k, width -> projection, weights of their own for each span
+    p_k = sum_t softmax_t(z_k v_k) z_k over the tokens t of the span (a bias would cancel in the softmax)
+    f = dropout(norm(tanh([p_1; p_2] A + a))) B + b        family "mlp";  [p_1; p_2] B + b for "linear"
+
+Members over one layer come first, so that only the mixes need gradients with respect to their input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from .batches import Batch, SpanIndex
+from .members import Member
+from .recipe import Recipe
+
+Parameters = dict[str, torch.Tensor]
+
+_DENSE = 64  # cells of a dense product that cost as much as gathering one token
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What decides the sizes of a probe's parameters."""
+
+    sources: tuple[str, ...]
+    width: int
+    n_spans: int
+    n_labels: int
+
+
+def initial_parameters(shape: Shape, recipe: Recipe, generator: torch.Generator) -> Parameters:
+    """Parameters of one member: linear maps uniform in ±1/sqrt(inputs), drawn in the order of the names; mixing
+    scalars 0, gamma 1.
+    """
+    found: Parameters = {}
+
+    def linear(name: str, n_in: int, n_out: int, *, bias: bool = True) -> None:
+        bound = n_in**-0.5
+        found[f"{name}.weight"] = torch.empty(n_in, n_out).uniform_(-bound, bound, generator=generator)
+        if bias:
+            found[f"{name}.bias"] = torch.empty(1, n_out).uniform_(-bound, bound, generator=generator)
+
+    pooled = recipe.projection or shape.width
+    for k in range(shape.n_spans):
+        if recipe.projection is not None:
+            linear(f"project{k}", shape.width, recipe.projection)
+        linear(f"attend{k}", pooled, 1, bias=False)
+    features = shape.n_spans * pooled
+    if recipe.family == "mlp":
+        linear("hidden", features, recipe.hidden)
+        found["norm.weight"], found["norm.bias"] = torch.ones(1, recipe.hidden), torch.zeros(1, recipe.hidden)
+        features = recipe.hidden
+    linear("out", features, shape.n_labels)
+    found["mix.scalars"], found["mix.gamma"] = torch.zeros(len(shape.sources)), torch.ones(())
+    return found
+
+
+class Network:
+    """The forward pass of `members`, whose parameters are stacked in their order."""
+
+    def __init__(self, members: Sequence[Member], shape: Shape, recipe: Recipe, device: torch.device) -> None:
+        self.members, self._shape, self._recipe = tuple(members), shape, recipe
+        self._n_single = sum(not member.is_mix for member in members)
+        place = {name: i for i, name in enumerate(shape.sources)}
+        singles = [place[member.sources[0]] for member in self.members[: self._n_single]]
+        self._singles = torch.tensor(singles, dtype=torch.int64, device=device)
+        outside = [[name not in member.sources for name in shape.sources] for member in self.members[self._n_single :]]
+        self._outside = torch.tensor(outside, dtype=torch.bool, device=device).view(-1, len(shape.sources))
+
+    def mixing_weights(self, parameters: Parameters) -> torch.Tensor:
+        """(mixes, sources): softmax of the scalars, 0 for layers outside a mix."""
+        scalars = parameters["mix.scalars"][self._n_single :]
+        return scalars.masked_fill(self._outside, -torch.inf).softmax(-1)
+
+    def logits(self, parameters: Parameters, batch: Batch, masks: torch.Tensor | None = None) -> torch.Tensor:
+        """(members, targets, labels); `masks` (members, targets, hidden) multiply the hidden units."""
+        mixed = None
+        if self._n_single < len(self.members):
+            weights = self.mixing_weights(parameters) * parameters["mix.gamma"][self._n_single :, None]
+            n_sources, *rest = batch.x.shape
+            mixed = (weights @ batch.x.reshape(n_sources, -1)).view(-1, *rest)
+        pooled = [self._span(parameters, k, batch, span, mixed) for k, span in enumerate(batch.spans)]
+        features = torch.cat(pooled, -1)
+        if self._recipe.family == "mlp":
+            hidden = torch.tanh(_linear(features, parameters, "hidden"))
+            hidden = torch.nn.functional.layer_norm(hidden, hidden.shape[-1:])
+            features = hidden * parameters["norm.weight"] + parameters["norm.bias"]
+            if masks is not None:
+                features = features * masks
+        return _linear(features, parameters, "out")
+
+    def _span(
+        self, parameters: Parameters, k: int, batch: Batch, span: SpanIndex, mixed: torch.Tensor | None
+    ) -> torch.Tensor:
+        """(members, targets, projection): span k of each target, pooled."""
+        parts = []
+        whole = len(span.rows) == batch.x.shape[1]
+        if self._n_single:
+            x = batch.x.index_select(0, self._singles)
+            parts.append(self._project(parameters, k, x if whole else x.index_select(1, span.rows), 0))
+        if mixed is not None:
+            x = mixed if whole else mixed.index_select(1, span.rows)
+            parts.append(self._project(parameters, k, x, self._n_single))
+        tokens = torch.cat(parts) if len(parts) > 1 else parts[0]
+        if span.single:
+            return tokens.index_select(1, span.entry)
+        return _attend(tokens, parameters[f"attend{k}.weight"], span, batch.n_targets)
+
+    def _project(self, parameters: Parameters, k: int, x: torch.Tensor, first: int) -> torch.Tensor:
+        if self._recipe.projection is None:
+            return x
+        part = slice(first, first + len(x))
+        return torch.baddbmm(parameters[f"project{k}.bias"][part], x, parameters[f"project{k}.weight"][part])
+
+
+def losses(logits: torch.Tensor, y: torch.Tensor, kind: str) -> torch.Tensor:
+    """(members,): mean loss in nats: over targets and labels (sigmoid), or over the targets with a label (softmax)."""
+    if kind == "softmax":
+        return _cross_entropy(logits, y).sum(1) / y.sum().clamp(min=1)
+    target = y.expand_as(logits)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean((1, 2))
+
+
+def code_lengths(logits: torch.Tensor, y: torch.Tensor, kind: str) -> torch.Tensor:
+    """(members, targets): nats of each target: -log p of its label (softmax), or of all its cells (sigmoid)."""
+    if kind == "softmax":
+        return _cross_entropy(logits, y)
+    target = y.expand_as(logits)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(2)
+
+
+def decisions(logits: torch.Tensor, kind: str) -> torch.Tensor:
+    """Boolean, as `logits`: the labels with p >= 0.5 (sigmoid), or the likeliest one (softmax)."""
+    if kind == "softmax":
+        return torch.zeros_like(logits, dtype=torch.bool).scatter_(2, logits.argmax(2, keepdim=True), True)
+    return logits >= 0
+
+
+def _cross_entropy(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return -(logits.log_softmax(2) * y).sum(2)
+
+
+def _linear(x: torch.Tensor, parameters: Parameters, name: str) -> torch.Tensor:
+    return torch.baddbmm(parameters[f"{name}.bias"], x, parameters[f"{name}.weight"])
+
+
+def _attend(tokens: torch.Tensor, weight: torch.Tensor, span: SpanIndex, n_targets: int) -> torch.Tensor:
+    """Weighted sums of the tokens of each span; weights are a softmax of their logits within the span."""
+    logits = torch.bmm(tokens, weight).squeeze(2).index_select(1, span.entry)
+    owner = span.owner.expand_as(logits)
+    n_members = len(tokens)
+    top = logits.new_full((n_members, n_targets), -torch.inf).scatter_reduce(1, owner, logits.detach(), "amax")
+    raised = (logits - top.gather(1, owner)).exp()
+    total = raised.new_zeros(n_members, n_targets).index_add(1, span.owner, raised)
+    weights = raised / total.gather(1, owner)
+    # Long spans share tokens: a dense product (targets x tokens) then needs less memory than a copy of each token.
+    if n_targets * tokens.shape[1] <= _DENSE * len(span.entry):
+        sums = weights.new_zeros(n_members, n_targets * tokens.shape[1])
+        sums = sums.index_add(1, span.owner * tokens.shape[1] + span.entry, weights)
+        return sums.view(n_members, n_targets, -1) @ tokens
+    out = tokens.new_zeros(n_members, n_targets, tokens.shape[2])
+    return out.index_add(1, span.owner, tokens.index_select(1, span.entry) * weights.unsqueeze(2))
