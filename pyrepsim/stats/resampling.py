@@ -4,7 +4,8 @@ Rows of one document are not independent; documents are. All functions here take
 numbers are statistics of is not their business. ``without`` (S,) always holds the values without each of S blocks.
 
 References: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapters 11 (jackknife), 13 (percentile) and 14
-(BCa); Field & Welsh (2007), JRSS B 69(3) (whole clusters are drawn); Phipson & Smyth (2010), SAGMB 9(1):39 (p-values are never 0).
+(BCa); Field & Welsh (2007), JRSS B 69(3) (whole clusters are drawn); Phipson & Smyth (2010), SAGMB 9(1):39 (p-values
+are never 0).
 """
 
 from __future__ import annotations
