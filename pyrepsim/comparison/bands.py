@@ -61,7 +61,7 @@ def over_seeds(runs: Sequence[Scores], *, band: str = "t", level: float = 0.95) 
         over all seeds there could be; ``"sd"``: one standard deviation; ``"range"``: the lowest to the highest.
 
     ``details``: values (one for each run), standard_deviation, interval = {kind, runs, level}. ``n_samples`` is the
-    first run's. Provenance is what all runs agree in.
+    first run's. Provenance is what all runs agree in, and the kind of band.
 
     Raises OptionError for fewer than two runs, or for runs of other measures or layers.
     """
@@ -75,10 +75,11 @@ def over_seeds(runs: Sequence[Scores], *, band: str = "t", level: float = 0.95) 
     for key, score in keyed[0].items():
         values = np.array([one[key].value for one in keyed])
         details: dict[str, Any] = {"values": values, "standard_deviation": float(np.std(values, ddof=1))}
-        details["interval"] = {"kind": f"seeds: {band}", "runs": len(values)}
+        said: dict[str, Any] = {"kind": f"{band} of seeds", "runs": len(values)}
         if band == "t":
-            details["interval"]["level"] = level
-        shared = _shared([one[key].provenance for one in keyed])
+            said["level"] = level
+        details["interval"] = said
+        shared = _shared([one[key].provenance for one in keyed]) | {"interval": said}
         interval = spread_interval(values, band=band, level=level)
         found.append(
             replace(score, value=float(np.mean(values)), interval=interval, details=details, provenance=shared)
@@ -105,6 +106,7 @@ def _difference(ours: Score, theirs: Score, paired: bool, level: float) -> Score
         p = 1 - t_central(abs(value) / error, dof)
     else:
         p = float(value == 0)
+    kind = "jackknife of paired differences" if paired else "jackknife of differences"
     details = {"first": ours.value, "second": theirs.value, "standard_error": error, "p": p}
     details |= {"degrees_of_freedom": dof, "paired": paired, "level": level}
     return replace(
@@ -112,7 +114,7 @@ def _difference(ours: Score, theirs: Score, paired: bool, level: float) -> Score
         value=value,
         interval=(value - half, value + half),
         details=details,
-        provenance=_shared([ours.provenance, theirs.provenance]),
+        provenance=_shared([ours.provenance, theirs.provenance]) | {"interval": {"kind": kind, "level": level}},
     )
 
 

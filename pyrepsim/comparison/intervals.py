@@ -85,7 +85,13 @@ class _Draws:
         replicates = others[n_blocks:] if len(others) > n_blocks else None
         interval, about = interval_of(self.plan, score.value, others[:n_blocks], replicates, measure.range)
         about = {**about, "unit": self.blocks.unit, "digest": self.blocks.digest}
-        return replace(score, interval=interval, details={**score.details, "interval": about})
+        said = {key: about[key] for key in ("kind", "level", "blocks", "unit", "replicates", "seed") if key in about}
+        return replace(
+            score,
+            interval=interval,
+            details={**score.details, "interval": about},
+            provenance={**score.provenance, "interval": said},
+        )
 
 
 def _from_moments(

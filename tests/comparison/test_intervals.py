@@ -72,6 +72,9 @@ def test_values_are_those_without_intervals(stores):
             assert score.value == pytest.approx(expected.value, abs=1e-6 if "manhattan" in score.measure else 1e-12)
             assert expected.interval is None
     assert set(score.provenance) >= {"backend", "precision", "version", "digest_x"}
+    row = scores.to_records()[0]
+    assert (row["interval.kind"], row["interval.blocks"], row["interval.unit"]) == ("jackknife", 8, "documents")
+    assert row["ci_low"] < row["value"] < row["ci_high"]
 
 
 def test_an_interval_is_that_of_the_rows_drawn():
@@ -226,7 +229,7 @@ def test_bands_over_seeds():
 
     (score,) = over_seeds([run(0.8, seed=0), run(0.9, seed=1), run(0.7, seed=2)], band="range")
     assert (score.value, score.interval) == (pytest.approx(0.8), (0.7, 0.9))
-    assert score.provenance == {"texts": "t"}
+    assert score.provenance == {"texts": "t", "interval": {"kind": "range of seeds", "runs": 3}}
     assert score.details["standard_deviation"] == pytest.approx(0.1)
     with pytest.raises(OptionError, match="at least two seeds"):
         over_seeds([run(0.8)])
