@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..backends import get_backend
 from ..errors import OptionError
 from ..measures import Measure
-from ..progress import progress_bar
 from ..results import Score, Scores
-from ..store import ActivationStore, Representation
-from .checkpoint import Checkpoint
-from .pairing import Layers, layer_groups, layer_pairs
-from .rows import score_rows
-from .scoring import Engine, as_measures, ordered, score_group
-from .sources import ArraySource, StoreSource
+from ..stats import Bootstrap, Jackknife
+from .intervals import scores_with_intervals
+from .pairing import Layers
+from .passes import kind_of, open_sides, scores_of
+from .scoring import Engine, as_measures
 
 __all__ = ["compare"]
 
@@ -32,6 +29,7 @@ def compare(
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
+    interval: Bootstrap | Jackknife | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Score | Scores:
@@ -52,6 +50,12 @@ def compare(
     precision : ``"auto"``: float64 for moments, float32 for tiles of pairs of rows; or ``"fp64"`` or ``"fp32"`` for
         both; on a GPU also ``"fast"`` for measures that read rows: tiles of rows rounded to half precision. Sums are
         float64.
+    interval : `Bootstrap` or `Jackknife`: how to find an interval for each value by resampling blocks of documents
+        (of arrays: of consecutive rows). Measures of moments, and RDMs on tiles under Pearson, cosine or Euclidean
+        comparison, need no second pass; memory is that of S + 8 times the d x d sums for S blocks. Any other measure
+        is evaluated again without each block, S times, for the jackknife. ``details["interval"]`` says which kind,
+        ``"level"``, ``"blocks"``, ``"replicates"`` and ``"standard_error"``, and rows of the long table say the same.
+        The value itself is that of the blocks' sums together: equal to the one without an interval up to rounding.
     checkpoint : a folder where the sums of moments are kept while they grow; an interrupted call with the same
         arguments goes on from there and ends with the same bits. For stores.
     progress : show a progress bar; None shows it on a terminal only.
@@ -67,76 +71,16 @@ def compare(
     """
     wanted = as_measures(measures)
     engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
-    kinds = {_kind(side) for side in (X, Y)}
-    if kinds == {"array"} and (layers, tokens) != ("same", "content"):
-        raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
-    if kinds == {"layer"} and layers != "same":
-        raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")
-    if kinds == {"store"}:
-        source: ArraySource | StoreSource = StoreSource(X, Y, tokens=tokens)
-        pairs = layer_pairs(source.layers_x, source.layers_y, layers)
-    elif kinds == {"layer"}:
-        source, pairs = StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)]
-    elif kinds == {"array"}:
-        source, pairs = ArraySource(X, Y, get_backend(backend).rows_view), [("X", "Y")]
+    source, pairs = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
+    kind = kind_of(X)
+    shown = progress if kind != "array" or progress else False
+    if interval is None:
+        scores = scores_of(source, pairs, wanted, engine, checkpoint=checkpoint, progress=shown)
+    elif checkpoint is not None:
+        raise OptionError("checkpoint keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
     else:
-        raise OptionError(
-            f"compare takes two arrays, two layers of stores or two stores: got {' and '.join(sorted(kinds))}. "
-            "For the rows of one layer as an array pass np.asarray(store['layer.3'])."
-        )
-    shown = progress if kinds != {"array"} or progress else False
-    from_moments = [measure for measure in wanted if measure.reads == "moments"]
-    from_rows = [measure for measure in wanted if measure.reads == "rows"]
-    if checkpoint is not None and not from_moments:
-        raise OptionError(
-            f"checkpoint keeps sums of moments: {', '.join(map(str, from_rows))} reads rows. Leave it out."
-        )
-    scores = _stream(source, pairs, from_moments, engine, checkpoint, shown) if from_moments else []
-    if from_rows:
-        scores += score_rows(source, layer_groups(pairs), from_rows, engine, shown)
-    scores = ordered(scores, pairs, wanted)
-    if kinds == {"array"}:
+        scores = scores_with_intervals(source, pairs, wanted, engine, interval, progress=shown)
+    if kind == "array":
         scores = [replace(score, layer_x=None, layer_y=None) for score in scores]
-    one = kinds != {"store"} and isinstance(measures, Measure | str)
+    one = kind != "store" and isinstance(measures, Measure | str)
     return scores[0] if one else Scores(scores)
-
-
-def _kind(side: Any) -> str:
-    if isinstance(side, ActivationStore):
-        return "store"
-    return "layer" if isinstance(side, Representation) else "array"
-
-
-def _stream(
-    source: ArraySource | StoreSource,
-    pairs: Sequence[tuple[str, str]],
-    measures: Sequence[Measure],
-    engine: Engine,
-    checkpoint: str | os.PathLike[str] | None,
-    progress: bool | None,
-) -> list[Score]:
-    """One pass over the rows of each group of connected layers, then its scores; sums kept on disk if asked for."""
-    saved = None
-    if checkpoint is not None:
-        if isinstance(source, ArraySource):
-            raise OptionError(
-                "checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first."
-            )
-        saved = Checkpoint(checkpoint, source, engine, measures, pairs)
-    groups = layer_groups(pairs)
-    scores: list[Score] = []
-    with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
-        for index, group in enumerate(groups):
-            moments = engine.moments(group, source.widths(group), measures)
-            if saved is not None:
-                saved.restore(index, moments)
-            bar.update(int(moments.n_samples))
-            for chunk in source.chunks(group, start=int(moments.n_samples)):
-                moments.update(chunk)
-                bar.update(len(chunk[0]))
-                if saved is not None:
-                    saved.save(index, moments)
-            if saved is not None:
-                saved.save(index, moments, finished=True)
-            scores += score_group(group, moments, measures, engine, source.provenance, source)
-    return scores

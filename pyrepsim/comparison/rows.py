@@ -17,19 +17,27 @@ from ..results import Score
 from ..version import __version__
 from .pairing import LayerGroup
 from .scoring import Engine
-from .sources import ArraySource, StoreSource
+from .sources import ArraySource, Source
 
-__all__ = ["score_rows"]
+__all__ = ["Gathered", "GatheredLayers", "announce", "score_rows"]
 
-Source = ArraySource | StoreSource
 _KEPT_SHARE = 1 / 8
 """Of this machine's memory, for gathered rows that another pair or measure may want again."""
 
 
 def score_rows(
-    source: Source, groups: Sequence[LayerGroup], measures: Sequence[Measure], engine: Engine, progress: bool | None
+    source: Source,
+    groups: Sequence[LayerGroup],
+    measures: Sequence[Measure],
+    engine: Engine,
+    progress: bool | None,
+    *,
+    counted: np.ndarray | None = None,
 ) -> list[Score]:
-    """Every measure, from its rows, on every pair of every group."""
+    """Every measure, from its rows, on every pair of every group.
+
+    counted : mask of the rows that count; the others are left out, of samples too. None: all.
+    """
     pairwise = engine.pairwise(progress)
     about = {
         **source.provenance,
@@ -37,20 +45,25 @@ def score_rows(
         "n_threads": pairwise.n_threads,
         "version": __version__,
     }
-    samples = {measure: measure.chosen_rows(source.n_rows, source.documents) or [None] for measure in measures}
+    samples = {
+        measure: [
+            _counted(chosen, counted) for chosen in measure.chosen_rows(source.n_rows, source.documents) or [None]
+        ]
+        for measure in measures
+    }
     work = len(groups) * sum(map(len, samples.values()))
     scores = []
     with progress_bar(work, progress, desc="pairs of rows", unit=" groups of layers") as bar:
         for group in groups:
-            kept = _Gathered(source, group)
+            kept = Gathered(source, group)
             for measure in measures:
                 n_rows = source.n_rows if samples[measure][0] is None else len(samples[measure][0])
-                _announce(bar, measure, n_rows, source.widths(group), pairwise)
+                announce(bar, measure, n_rows, source.widths(group), pairwise)
                 drawn = []
                 for chosen in samples[measure]:
                     # One thread: the same bits whatever the number of cores, and no BLAS thread spins beside ours.
                     with threadpool_limits(1, user_api="blas"):
-                        layers = _Layers(kept, chosen, measure)
+                        layers = GatheredLayers(kept, chosen, measure)
                         drawn.append(measure.evaluate_layers(layers, group.index_pairs, pairwise.naming_rows(chosen)))
                     bar.update(1)
                 for k, (layer_x, layer_y) in enumerate(group.pairs):
@@ -60,7 +73,13 @@ def score_rows(
     return scores
 
 
-def _announce(bar: Any, measure: Measure, n_rows: int, widths: Sequence[int], pairwise: PairwiseEngine) -> None:
+def _counted(chosen: np.ndarray | None, counted: np.ndarray | None) -> np.ndarray | None:
+    if counted is None:
+        return chosen
+    return np.flatnonzero(counted) if chosen is None else chosen[counted[chosen]]
+
+
+def announce(bar: Any, measure: Measure, n_rows: int, widths: Sequence[int], pairwise: PairwiseEngine) -> None:
     """Refuse what does not fit into memory; say on the bar what a sweep will take."""
     metric = getattr(measure, "metric", "sqeuclidean")
     metric = metric if metric in METRICS else "sqeuclidean"
@@ -74,7 +93,7 @@ def _announce(bar: Any, measure: Measure, n_rows: int, widths: Sequence[int], pa
         bar.set_description(f"{measure}: a sweep of {n_rows:,} rows x {len(widths)} layers takes {estimate}")
 
 
-class _Gathered:
+class Gathered:
     """Rows of the layers of a group, kept while there is room."""
 
     def __init__(self, source: Source, group: LayerGroup) -> None:
@@ -100,10 +119,10 @@ class _Gathered:
         return rows
 
 
-class _Layers(Sequence[np.ndarray]):
+class GatheredLayers(Sequence[np.ndarray]):
     """The layers of a group as a measure sees them, each read when it is asked for."""
 
-    def __init__(self, kept: _Gathered, chosen: np.ndarray | None, measure: Measure) -> None:
+    def __init__(self, kept: Gathered, chosen: np.ndarray | None, measure: Measure) -> None:
         self._kept, self._chosen, self._measure = kept, chosen, measure
         self._checked: set[int] = set()
         self.labels = kept.labels

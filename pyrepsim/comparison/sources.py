@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,10 +12,29 @@ from ..errors import RowMismatchError
 from ..store import ActivationStore, check_same_rows, paired_layer_chunks
 from .pairing import LayerGroup
 
-__all__ = ["ArraySource", "StoreSource"]
+__all__ = ["ArraySource", "Source", "StoreSource"]
 
 _ROWS = 8192
 _GATHERED_ROWS = 1 << 24
+
+
+class Source(Protocol):
+    """Matched rows of two sides, layer by layer, as often as wanted."""
+
+    @property
+    def n_rows(self) -> int: ...
+
+    @property
+    def documents(self) -> np.ndarray | None: ...
+
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...
+
+    def widths(self, group: LayerGroup, /) -> list[int]: ...
+
+    def gather(self, side: int, layer: str, chosen: np.ndarray | None, /) -> np.ndarray: ...
+
+    def chunks(self, group: LayerGroup, /, start: int = 0) -> Iterator[list[Any]]: ...
 
 
 class ArraySource:
@@ -28,7 +47,7 @@ class ArraySource:
         self.n_rows = len(self._arrays[0])
         self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
 
-    documents = None
+    documents: np.ndarray | None = None
     """Arrays do not say whose tokens their rows are."""
 
     def widths(self, _group: LayerGroup) -> list[int]:

@@ -18,7 +18,7 @@ from ..results import Score
 from ..stats.pair import Pair, Side
 
 if TYPE_CHECKING:
-    from ..pairwise import PairwiseEngine
+    from ..pairwise import PairSums, PairwiseEngine
 
 __all__ = ["Invariance", "Measure", "MomentsSource", "Result", "all_measures", "parse_measure"]
 
@@ -97,6 +97,29 @@ class Measure(ABC):
     @property
     def invariant_y(self) -> Invariance:
         return self.invariant_x
+
+    @property
+    def copies_bias(self) -> bool:
+        """Whether repeating rows biases the value, so that a bootstrap of it would: averages over distinct rows."""
+        return False
+
+    @property
+    def has_block_sums(self) -> bool:
+        """Whether all that the value needs of rows is kept per pair of blocks of rows: see `block_sums`."""
+        return False
+
+    def block_sums(
+        self,
+        layers: Sequence[np.ndarray],  # noqa: ARG002
+        pairs: Sequence[tuple[int, int]],  # noqa: ARG002
+        engine: PairwiseEngine,  # noqa: ARG002
+    ) -> list[PairSums]:
+        """Of each pair of layers the sums from which `from_block_sums` makes the value; rows are in block order."""
+        raise OptionError(f"{self} keeps no sums per block of rows. Its jackknife reads the rows again.")
+
+    def from_block_sums(self, sums: PairSums, engine: PairwiseEngine) -> Result:  # noqa: ARG002
+        """The value of sums that ``engine`` made, or of a replicate of their blocks."""
+        raise OptionError(f"{self} keeps no sums per block of rows. Its jackknife reads the rows again.")
 
     def evaluate(self, pair: Pair) -> Result:  # noqa: ARG002
         """The value from moments."""

@@ -47,6 +47,10 @@ class LinearCKA(Measure):
         return (-1.0, 1.0) if self.debiased else (0.0, 1.0)
 
     @property
+    def copies_bias(self) -> bool:
+        return self.debiased
+
+    @property
     def invariant_x(self) -> Invariance:
         return SIMILARITY
 
@@ -81,6 +85,10 @@ class RV2(Measure):
     @property
     def range(self) -> tuple[float, float]:
         return (-1.0, 1.0)
+
+    @property
+    def copies_bias(self) -> bool:
+        return True
 
     @property
     def invariant_x(self) -> Invariance:

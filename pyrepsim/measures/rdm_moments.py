@@ -71,13 +71,15 @@ def squared_distances(pair: Pair, centred: bool) -> tuple[float, float]:
 
     Centred: sum D E - (sum D)(sum E) / P over the P pairs; otherwise sum D E. With sum D = n tr S_xx and
     sum D E = n q + tr S_xx tr S_yy + 2 |S_xy|^2, q = sum |x - m|^2 |y - m|^2, the means are taken out by algebra.
+    Pairs of a row with its own copy have distance 0 and do not count: P = n (n - 1) / 2 - copies.
     Distances of unit rows are 2 (1 - cos), exactly up to the square of the rounding of their norms.
     """
     n = pair.n_samples
     totals = pair.x.total * pair.y.total
     varying = n * pair.norm_products + 2 * pair.cross_sq
     size = varying + 2 * totals
-    return (varying - 2 * totals / (n - 1) if centred else size), size
+    pairs = n * (n - 1) / 2 - pair.copies
+    return (varying - (n + 2 * pair.copies) / pairs * totals if centred else size), size
 
 
 def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DegenerateError, OptionError
-from ..pairwise import METRICS, RANK_COMPARATORS, PairSums, PairwiseEngine, pair_sums, rank_correlations
+from ..pairwise import METRICS, RANK_COMPARATORS, Packed, PairSums, PairwiseEngine, pair_sums, rank_correlations
 from ..stats.pair import Pair
 from .base import AFFINE, SIMILARITY, Invariance, Measure, Result, at_least_rows, one_of
 from .rdm_moments import corr_cov, dot_products, pairs_of_rows, pearson_or_cosine, squared_distances
@@ -140,6 +140,15 @@ class RSA(Measure):
         return self.rows == "whitened"
 
     @property
+    def copies_bias(self) -> bool:
+        # entries of a row with its own copy are counted out where they are 0 or where entries are summed by blocks
+        return self._closed and (self.metric == "dot" or self.compare == "corr_cov")
+
+    @property
+    def has_block_sums(self) -> bool:
+        return not self._closed and self.sample is None and self.compare in ("pearson", "cosine", "euclidean")
+
+    @property
     def range(self) -> tuple[float, float]:
         if self.compare == "euclidean":
             return (0.0, float("inf"))
@@ -173,20 +182,28 @@ class RSA(Measure):
             used = {"precision": engine.moments_precision}
             found = map(self.evaluate, pairs_of_rows(layers, pairs, _ROWS[self.metric], engine))
             return [(value, {**details, **used}) for value, details in found]
-        if self.compare in RANK_COMPARATORS:
-            engine = engine.for_ranks(len(layers[0]))
-        packed = engine.packed_layers(layers, self.metric)
+        if self.compare not in RANK_COMPARATORS:
+            return [self.from_block_sums(each, engine) for each in self.block_sums(layers, pairs, engine)]
+        engine = engine.for_ranks(len(layers[0]))
+        packed = self._packed(layers, engine)
         n = packed[0].panels.n_rows
-        if n < 3:
-            raise DegenerateError(f"{self} needs at least 3 rows: got {n}. Pass more samples.")
         about = {**self._about("tiles", n * (n - 1) // 2), "precision": engine.precision}
-        if self.compare in RANK_COMPARATORS:
-            found = rank_correlations(engine, packed, pairs, self.compare, exact=self.exact)
-            return [(value, {**about, **how}) for value, how in found]
-        sums = pair_sums(engine, packed, pairs, row_sums=self.compare in ("cosine_cov", "corr_cov"))
-        return [(self._from_sums(each), about) for each in sums]
+        found = rank_correlations(engine, packed, pairs, self.compare, exact=self.exact)
+        return [(value, {**about, **how}) for value, how in found]
 
-    def _from_sums(self, sums: PairSums) -> float:
+    def _packed(self, layers: Sequence[np.ndarray], engine: PairwiseEngine) -> list[Packed]:
+        packed = engine.packed_layers(layers, self.metric)
+        if packed[0].panels.n_rows < 3:
+            raise DegenerateError(f"{self} needs at least 3 rows: got {packed[0].panels.n_rows}. Pass more samples.")
+        return packed
+
+    def block_sums(
+        self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
+    ) -> list[PairSums]:
+        row_sums = self.compare in ("cosine_cov", "corr_cov")
+        return pair_sums(engine, self._packed(layers, engine), pairs, row_sums=row_sums)
+
+    def from_block_sums(self, sums: PairSums, engine: PairwiseEngine) -> Result:
         if self.compare in ("pearson", "corr_cov"):
             sums.refuse_constant(str(self))
         formula = {
@@ -196,7 +213,7 @@ class RSA(Measure):
             "corr_cov": sums.corr_cov,
             "euclidean": sums.euclidean,
         }
-        return formula[self.compare]()
+        return formula[self.compare](), {**self._about("tiles", int(sums.n_pairs)), "precision": engine.precision}
 
     def chosen_rows(self, n_rows: int, documents: np.ndarray | None) -> list[np.ndarray] | None:
         if self.sample is None:

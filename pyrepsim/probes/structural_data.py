@@ -88,8 +88,8 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
         )
     if all(tag == "_" for sentence in sentences for tag in sentence.xpos):
         raise TextError(
-            f"Punctuation is known by its XPOS (Penn tags: {' '.join(sorted(PUNCTUATION))}): {sentences[0].where} and "
-            "all other sentences have none. Fill them in, e.g. '.' where UPOS is PUNCT."
+            f"Punctuation is known by its XPOS, one of {' '.join(sorted(PUNCTUATION))}: {sentences[0].where} and all "
+            "others have none. Fill it in, e.g. '.' where UPOS is PUNCT."
         )
     trees = tuple(GoldTree.of(sentence.heads, sentence.xpos, sentence.where) for sentence in sentences)
     doc_id, identity = store.rows["doc_id"], store.rows["token_id"]

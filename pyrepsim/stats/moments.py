@@ -93,8 +93,11 @@ class MomentsSet:
         """
         self.add(self.checked(chunk))
 
-    def checked(self, chunk: Sequence[Any]) -> list[Any]:
-        """The arrays of a chunk as rows that `add` may take, or the error that `update` would raise."""
+    def checked(self, chunk: Sequence[Any], *, first_row: int | None = None) -> list[Any]:
+        """The arrays of a chunk as rows that `add` may take, or the error that `update` would raise.
+
+        first_row : the number that errors give to the first row; None: as many as there were before.
+        """
         if len(chunk) != len(self.widths):
             raise ShapeError(
                 f"a chunk must hold {len(self.widths)} arrays, one for each representation: got {len(chunk)}."
@@ -109,7 +112,7 @@ class MomentsSet:
                 )
         views = self._backend.stage(views)
         for view, label in zip(views, self.labels, strict=True):
-            self._refuse_bad_rows(view, label)
+            self._refuse_bad_rows(view, label, int(self.n_samples) if first_row is None else first_row)
         return views
 
     def add(self, views: Sequence[Any]) -> None:
@@ -227,18 +230,18 @@ class MomentsSet:
                 "rows. Start again, or restore the last file that save(...) wrote."
             )
 
-    def _refuse_bad_rows(self, view: Any, label: str) -> None:
+    def _refuse_bad_rows(self, view: Any, label: str, first_row: int) -> None:
         bad = self._backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
-                f"{label} must be finite: got {view[bad]} at row {int(self.n_samples) + bad[0]}, feature {bad[1]}. "
+                f"{label} must be finite: got {view[bad]} at row {first_row + bad[0]}, feature {bad[1]}. "
                 "Drop or repair such rows in both representations."
             )
         for kind in self.rows:
             bad = self._backend.first_directionless_row(view, kind, self.n_threads)
             if bad is not None:
                 raise DegenerateError(
-                    f"row {int(self.n_samples) + bad[0]} of {label} {_REMEDY[kind]}. Leave such rows out, "
+                    f"row {first_row + bad[0]} of {label} {_REMEDY[kind]}. Leave such rows out, "
                     "or use a metric that does not divide by row norms (sqeuclidean, dot)."
                 )
 

@@ -36,6 +36,8 @@ class Side:
     epsilon: float
     """Unit round-off of the products that made the sums."""
     label: str = "X"
+    copies: float = 0.0
+    """How many of the n (n - 1) / 2 pairs of rows are of a row with its own copy: bootstrap replicates repeat rows."""
 
     @property
     def n_features(self) -> int:
@@ -129,6 +131,10 @@ class Pair:
     def n_samples(self) -> float:
         return self.x.n_samples
 
+    @property
+    def copies(self) -> float:
+        return self.x.copies
+
     @cached_property
     def cross_sq(self) -> float:
         """|S_xy|_F^2."""
@@ -149,7 +155,7 @@ class Pair:
         return Pair(self.y, self.x, self.cross.T, self.norm_products, self.weighted_y, self.weighted_x)
 
 
-def side_of(state: State, s: int, label: str) -> Side:
+def side_of(state: State, s: int, label: str, *, copies: float = 0.0) -> Side:
     """Centre the sums of one side at its mean."""
     n = state.n_samples
     if n <= 0:
@@ -157,7 +163,7 @@ def side_of(state: State, s: int, label: str) -> Side:
     total = state.weighted[s][0]
     e = total / n
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
-        scatter = state.products[s] - np.outer(total, e)
+        scatter = state.products[s] - n * np.outer(e, e)  # as pairs are centred: equal sides stay equal
     low, high = _RANGE[state.precision]
     size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
     lost = size == 0 and bool(total.any())  # rows that vary, of which float64 holds no squares
@@ -178,6 +184,7 @@ def side_of(state: State, s: int, label: str) -> Side:
         norm_weighted=weighted,
         epsilon=_EPSILON[state.precision],
         label=label,
+        copies=copies,
     )
 
 

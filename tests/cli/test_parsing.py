@@ -51,10 +51,7 @@ def test_version(run):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (
-            ["exrtact"],
-            "got 'exrtact'. Did you mean extract?",
-        ),
+        (["exrtact"], "got 'exrtact'. Did you mean extract?"),
         (["cache", "list"], "A command is one of ls, info, verify, export: got 'list'."),
         (["compare", "one"], "the following arguments are required: y"),
         (["compare", "a", "b", "--n_threads", "many"], "n_threads"),

@@ -1,0 +1,106 @@
+"""From a source, pairs of layers and measures to scores: one pass for moments, gathered rows for the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ..backends import get_backend
+from ..errors import OptionError
+from ..measures import Measure
+from ..progress import progress_bar
+from ..results import Score
+from ..store import ActivationStore, Representation
+from .checkpoint import Checkpoint
+from .pairing import Layers, layer_groups, layer_pairs
+from .rows import score_rows
+from .scoring import Engine, ordered, score_group
+from .sources import ArraySource, Source, StoreSource
+
+__all__ = ["kind_of", "open_sides", "scores_of"]
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str) -> tuple[Source, list[tuple[str, str]]]:
+    """What `compare` was given, as a source of rows and the pairs of layers that are asked for."""
+    kinds = {kind_of(side) for side in (X, Y)}
+    if kinds == {"array"} and (layers, tokens) != ("same", "content"):
+        raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
+    if kinds == {"layer"} and layers != "same":
+        raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")
+    if kinds == {"store"}:
+        source = StoreSource(X, Y, tokens=tokens)
+        return source, layer_pairs(source.layers_x, source.layers_y, layers)
+    if kinds == {"layer"}:
+        return StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)]
+    if kinds == {"array"}:
+        return ArraySource(X, Y, get_backend(backend).rows_view), [("X", "Y")]
+    raise OptionError(
+        f"compare takes two arrays, two layers of stores or two stores: got {' and '.join(sorted(kinds))}. "
+        "For the rows of one layer as an array pass np.asarray(store['layer.3'])."
+    )
+
+
+def kind_of(side: Any) -> str:
+    if isinstance(side, ActivationStore):
+        return "store"
+    return "layer" if isinstance(side, Representation) else "array"
+
+
+def scores_of(
+    source: Source,
+    pairs: Pairs,
+    measures: Sequence[Measure],
+    engine: Engine,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool | None = None,
+) -> list[Score]:
+    """Every measure on every pair, in the order that they were asked for."""
+    from_moments = [measure for measure in measures if measure.reads == "moments"]
+    from_rows = [measure for measure in measures if measure.reads == "rows"]
+    if checkpoint is not None and not from_moments:
+        raise OptionError(
+            f"checkpoint keeps sums of moments: {', '.join(map(str, from_rows))} reads rows. Leave it out."
+        )
+    scores = _stream(source, pairs, from_moments, engine, checkpoint, progress) if from_moments else []
+    if from_rows:
+        scores += score_rows(source, layer_groups(pairs), from_rows, engine, progress)
+    return ordered(scores, pairs, measures)
+
+
+def _stream(
+    source: Source,
+    pairs: Pairs,
+    measures: Sequence[Measure],
+    engine: Engine,
+    checkpoint: str | os.PathLike[str] | None,
+    progress: bool | None,
+) -> list[Score]:
+    """One pass over the rows of each group of connected layers, then its scores; sums kept on disk if asked for."""
+    saved = None
+    if checkpoint is not None:
+        if not isinstance(source, StoreSource):
+            raise OptionError(
+                "checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first."
+            )
+        saved = Checkpoint(checkpoint, source, engine, measures, pairs)
+    groups = layer_groups(pairs)
+    scores: list[Score] = []
+    with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
+        for index, group in enumerate(groups):
+            moments = engine.moments(group, source.widths(group), measures)
+            if saved is not None:
+                saved.restore(index, moments)
+            bar.update(int(moments.n_samples))
+            for chunk in source.chunks(group, start=int(moments.n_samples)):
+                moments.update(chunk)
+                bar.update(len(chunk[0]))
+                if saved is not None:
+                    saved.save(index, moments)
+            if saved is not None:
+                saved.save(index, moments, finished=True)
+            scores += score_group(group, moments, measures, engine, source.provenance, source)
+    return scores

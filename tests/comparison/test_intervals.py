@@ -1,0 +1,250 @@
+"""Intervals, permutation tests and differences: recomputed by hand, and right about planted changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pyrepsim as rs
+from pyrepsim.comparison import differences, over_seeds, permutation_test
+from pyrepsim.errors import DegenerateError, OptionError
+from pyrepsim.results import Score, Scores
+from pyrepsim.stats import Bootstrap, Jackknife, row_blocks
+from pyrepsim.stats.resampling import bootstrap_weights, jackknife_standard_error, percentile_interval
+from tests.helpers import references as ref
+from tests.helpers.data import correlated_pair, rotation
+
+LAYERS = ("layer.0", "layer.1", "layer.2")
+DOCUMENTS, EACH, WIDTH = 40, 6, 4
+PLAN = Bootstrap(replicates=40, blocks=8)
+
+
+def store_of(folder, layers, *, shuffled=False):
+    n = len(next(iter(layers.values())))
+    names = np.arange(n) // EACH
+    if shuffled:
+        names = np.random.default_rng(0).permutation(names)
+    rows = {"doc_id": names, "position": np.arange(n), "token_id": np.zeros(n, np.int64)}
+    return rs.write_store(folder, {name: rows_.astype(np.float32) for name, rows_ in layers.items()}, rows=rows)
+
+
+def text(seed, n=DOCUMENTS * EACH):
+    """Rows that resemble the others of their document."""
+    rng = np.random.default_rng(seed)
+    return 0.7 * np.repeat(rng.standard_normal((n // EACH, WIDTH)), EACH, axis=0) + rng.standard_normal((n, WIDTH))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """A model, and one whose layers 0, 1, 2 are the same, turned, and noisy."""
+    folder = tmp_path_factory.mktemp("planted")
+    base = {name: text(depth) for depth, name in enumerate(LAYERS)}
+    tuned = dict(base)
+    tuned["layer.1"] = base["layer.1"] @ rotation(WIDTH)
+    tuned["layer.2"] = base["layer.2"] + 0.5 * text(9)
+    return store_of(folder / "base", base), store_of(folder / "tuned", tuned)
+
+
+def test_a_changed_layer_is_told_from_those_that_are_not(stores):
+    measures = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.RSA(), rs.RSA(metric="euclidean")]
+    for score in rs.compare(*stores, measures, interval=Bootstrap(replicates=100, blocks=16)):
+        low, high = score.interval
+        about = score.details["interval"]
+        assert low <= score.value <= high
+        assert (about["blocks"], about["unit"]) == (16, "documents")
+        assert about["kind"] == ("jackknife" if "debiased" in score.measure else "bca")
+        if score.layer_x == "layer.0":
+            assert (low, high) == (1.0, 1.0)
+        elif score.layer_x == "layer.1":
+            assert low == pytest.approx(1, abs=1e-5)
+        else:
+            assert high < 0.99
+
+
+def test_values_are_those_without_intervals(stores):
+    measures = [rs.LinearCKA(debiased=True), rs.CCA(), rs.RSA(metric="manhattan"), rs.RSA(sample=60, draws=2)]
+    plain = rs.compare(*stores, measures, layers="all")
+    for plan in (PLAN, Jackknife(blocks=8)):
+        scores = rs.compare(*stores, measures, layers="all", interval=plan)
+        for score, expected in zip(scores, plain, strict=True):
+            key = (score.measure, score.layer_x, score.layer_y, score.n_samples)
+            assert key == (expected.measure, expected.layer_x, expected.layer_y, expected.n_samples)
+            assert score.value == pytest.approx(expected.value, abs=1e-6 if "manhattan" in score.measure else 1e-12)
+            assert expected.interval is None
+    assert set(score.provenance) >= {"backend", "precision", "version", "digest_x"}
+    row = scores.to_records()[0]
+    assert (row["interval.kind"], row["interval.blocks"], row["interval.unit"]) == ("jackknife", 8, "documents")
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+
+
+def test_an_interval_is_that_of_the_rows_drawn():
+    X, Y = correlated_pair(120, 4, 3, seed=1)
+    blocks, plan = row_blocks(120, 8), Bootstrap(replicates=40, blocks=8, kind="percentile")
+    of_block = [np.flatnonzero(blocks.of_row == s) for s in range(8)]
+    drawn = [
+        np.concatenate([np.tile(of_block[s], int(w)) for s, w in enumerate(weights)])
+        for weights in bootstrap_weights(8, 40, 0)
+    ]
+    tiles = rs.RSA(metric="euclidean")
+    cka, rsa = rs.compare(X, Y, [rs.LinearCKA(), tiles], interval=plan, precision="fp64")
+    assert cka.interval == pytest.approx(percentile_interval([ref.linear_cka(X[r], Y[r]) for r in drawn]), abs=1e-12)
+
+    def without_copies(rows):
+        first, second = np.triu_indices(len(rows), 1)
+        apart = rows[first] != rows[second]
+        return np.corrcoef(*(rs.pdist(side[rows], "euclidean", precision="fp64")[apart] for side in (X, Y)))[0, 1]
+
+    assert rsa.interval == pytest.approx(percentile_interval([without_copies(rows) for rows in drawn]), abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        rs.LinearCKA(debiased=True),
+        rs.RSA(metric="sqmahalanobis"),
+        rs.RSA(compare="spearman"),
+        rs.KernelCKA(bandwidth=2.0),
+        rs.RSA(metric="euclidean"),
+    ],
+    ids=str,
+)
+def test_the_jackknife_is_a_loop_over_blocks(measure):
+    X, Y = correlated_pair(90, 4, 3, seed=1)
+    score = rs.compare(X, Y, measure, interval=Jackknife(blocks=6), precision="fp64")
+    blocks = row_blocks(90, 6)
+    keep = [blocks.of_row != s for s in range(6)]
+    without = [rs.compare(X[k], Y[k], measure, precision="fp64").value for k in keep]
+    about = score.details["interval"]
+    np.testing.assert_allclose(about["without_block"], without, rtol=0, atol=1e-10)
+    assert about["standard_error"] == pytest.approx(jackknife_standard_error(np.array(without)), rel=1e-6)
+
+
+def test_samples_lose_the_rows_of_a_block_and_draw_no_others(stores):
+    base, tuned = stores
+    measure = rs.RSA(sample=60, draws=2)
+    score = rs.compare(base["layer.2"], tuned["layer.2"], measure, interval=Jackknife(blocks=8))
+    blocks = row_blocks(DOCUMENTS * EACH, 8, base.rows["doc_id"])
+    x, y = (np.asarray(store["layer.2"]) for store in stores)
+    chosen = [rows[blocks.of_row[rows] != 0] for rows in measure.chosen_rows(len(x), None)]
+    expected = np.mean([rs.compare(x[rows], y[rows], rs.RSA()).value for rows in chosen])
+    assert score.details["interval"]["without_block"][0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_documents_that_lie_apart_are_still_whole(tmp_path):
+    x, y = text(0), text(0) + 0.5 * text(1)
+    apart = [store_of(tmp_path / name, {"l": rows}, shuffled=True) for name, rows in (("x", x), ("y", y))]
+    measures = [rs.LinearCKA(), rs.RSA(metric="euclidean")]
+    # documents in order of first appearance, as blocks take them
+    names = apart[0].rows["doc_id"]
+    first = {name: place for place, name in enumerate(dict.fromkeys(names.tolist()))}
+    order = np.argsort([first[name] for name in names.tolist()], kind="stable")
+    together = [store_of(tmp_path / f"{name}2", {"l": rows[order]}) for name, rows in (("x", x), ("y", y))]
+    for a, b in zip(
+        rs.compare(*apart, measures, interval=PLAN), rs.compare(*together, measures, interval=PLAN), strict=True
+    ):
+        assert a.interval == pytest.approx(b.interval, abs=1e-5 if "RSA" in a.measure else 1e-12)
+
+
+def test_one_seed_one_interval(stores):
+    def found(**options):
+        return [s.interval for s in rs.compare(*stores, [rs.LinearCKA(), rs.RSA(metric="euclidean")], **options)]
+
+    once = found(interval=PLAN, n_threads=1)
+    assert found(interval=PLAN, n_threads=2) == once
+    assert found(interval=Bootstrap(replicates=40, blocks=8, seed=1))[-1] != once[-1]
+
+
+def test_the_best_layer_is_tested_honestly(tmp_path):
+    """Only layer.2 of both sides has to do with the other."""
+    shared = text(0)
+    x = store_of(tmp_path / "x", {"layer.0": text(1), "layer.1": text(2), "layer.2": shared + text(3)})
+    y = store_of(tmp_path / "y", {"layer.0": text(4), "layer.1": text(5), "layer.2": shared + text(6)})
+    scores = permutation_test(x, y, [rs.LinearCKA(), rs.RSA(metric="euclidean")], permutations=39, layers="all")
+    for score in scores:
+        found = score.details["permutation"]
+        assert found["unit"] == "documents"
+        assert found["p_best"] >= found["p"] >= 1 / 40
+        if (score.layer_x, score.layer_y) == ("layer.2", "layer.2"):
+            assert found["p_best"] == 1 / 40
+            assert score.value > found["null_95"] > found["null_mean"]
+        else:
+            assert found["p_best"] > 0.05
+    assert scores[0].value == rs.compare(x, y, rs.LinearCKA(), layers="all")[0].value
+    far = permutation_test(x["layer.2"], y["layer.2"], rs.GULP(), permutations=39, alternative="less")
+    assert far[0].details["permutation"]["p"] == 1 / 40
+
+
+def test_p_values_of_unrelated_rows_are_uniform():
+    rng = np.random.default_rng(1)
+    p = []
+    for _ in range(40):
+        X, Y = rng.standard_normal((2, 20, 2))
+        p.append(permutation_test(X, Y, rs.LinearCKA(), permutations=9)[0].details["permutation"]["p"])
+    # ten equally likely values 0.1 ... 1: mean 0.55, standard deviation 0.287
+    assert np.mean(p) == pytest.approx(0.55, abs=3.5 * 0.287 / np.sqrt(40))
+    assert np.mean(np.array(p) <= 0.101) < 0.1 + 3.5 * 0.3 / np.sqrt(40)
+
+
+def test_planted_gaps_are_found_with_their_sign(tmp_path):
+    """Layer 0 changes equally in both domains, layer 1 more in the second."""
+    scores = []
+    for domain, noise in (("in", 0.4), ("out", 1.2)):
+        seed = 10 if domain == "in" else 20
+        base = {name: text(seed + depth) for depth, name in enumerate(LAYERS[:2])}
+        tuned = {
+            "layer.0": base["layer.0"] + 0.4 * text(seed + 5),
+            "layer.1": base["layer.1"] + noise * text(seed + 6),
+        }
+        pair = (store_of(tmp_path / f"{domain}-base", base), store_of(tmp_path / f"{domain}-tuned", tuned))
+        scores.append(rs.compare(*pair, rs.LinearCKA(debiased=True), interval=Jackknife(blocks=20)))
+    same, gap = differences(scores[1], scores[0], paired=False)
+    assert same.interval[0] < 0 < same.interval[1]
+    assert same.details["p_holm"] > 0.05
+    assert gap.interval[1] < 0
+    assert gap.details["p_holm"] < 0.01
+    assert gap.value == scores[1][1].value - scores[0][1].value
+    with pytest.raises(OptionError, match="share none"):
+        differences(scores[0], Scores(), paired=False)
+
+
+def test_paired_differences_leave_out_the_same_block(stores):
+    scores = rs.compare(*stores, [rs.LinearCKA(), rs.RSA()], interval=Jackknife(blocks=10))
+    for zero in differences(scores, scores, paired=True):
+        assert (zero.value, zero.interval, zero.details["p"], zero.details["p_holm"]) == (0.0, (0.0, 0.0), 1.0, 1.0)
+    last = scores.select(layer_x="layer.2")
+    paired, apart = (differences(last, last, paired=how)[0].details["standard_error"] for how in (True, False))
+    assert paired == 0 < apart == pytest.approx(2**0.5 * last[0].details["interval"]["standard_error"])
+    again = Scores.from_jsonl(scores.to_jsonl(stores[0].path.parent / "scores.jsonl"))
+    assert differences(again, scores, paired=True)[0].value == 0
+    others = rs.compare(*stores, [rs.LinearCKA(), rs.RSA()], interval=Jackknife(blocks=5))
+    with pytest.raises(OptionError, match="same blocks of documents"):
+        differences(scores, others, paired=True)
+    with pytest.raises(OptionError, match="interval=rs.Jackknife"):
+        differences(rs.compare(*stores, rs.LinearCKA()), others, paired=False)
+
+
+def test_bands_over_seeds():
+    def run(value, **about):
+        return Scores([Score(value, "CCA", 10, layer_x="a", layer_y="a", provenance={"texts": "t", **about})])
+
+    (score,) = over_seeds([run(0.8, seed=0), run(0.9, seed=1), run(0.7, seed=2)], band="range")
+    assert (score.value, score.interval) == (pytest.approx(0.8), (0.7, 0.9))
+    assert score.provenance == {"texts": "t", "interval": {"kind": "range of seeds", "runs": 3}}
+    assert score.details["standard_deviation"] == pytest.approx(0.1)
+    with pytest.raises(OptionError, match="at least two seeds"):
+        over_seeds([run(0.8)])
+
+
+def test_what_intervals_refuse(stores, tmp_path):
+    with pytest.raises(OptionError, match="interval must be"):
+        rs.compare(*stores, rs.LinearCKA(), interval=0.95)
+    with pytest.raises(OptionError, match="Leave out one"):
+        rs.compare(*stores, rs.LinearCKA(), interval=PLAN, checkpoint=tmp_path / "c")
+    with pytest.raises(OptionError, match="arrays do not say"):
+        permutation_test(text(0), text(1), rs.LinearCKA(), unit="documents")
+    with pytest.raises(OptionError, match="alternative must be"):
+        permutation_test(text(0), text(1), rs.LinearCKA(), alternative="both")
+    constant = np.ones((60, 2))
+    constant[-3:] = np.random.default_rng(0).standard_normal((3, 2))
+    with pytest.raises(DegenerateError, match="every replicate"):
+        rs.compare(constant, text(0, 60), rs.LinearCKA(), interval=Jackknife(blocks=4))
