@@ -101,6 +101,7 @@ def test_an_interrupted_training_goes_on(probe: Any, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:  # nothing is left to learn
         patch.setattr("pyrepsim.probes.edge.training.JointTraining._learn", stop)
         assert probe().result.rows == whole.result.rows
+    assert not state.parent.exists()
 
 
 def test_a_folder_holds_one_probing(probe: Any):

@@ -35,7 +35,7 @@ def probe_mdl(
     dev: str | os.PathLike[str] | None = None,
     data: str | os.PathLike[str] | None = None,
     reading: Mapping[str, Any] | None = None,
-    members: str | Sequence[str] = "layers",
+    members: str | Sequence[str] | None = None,
     seeds: Iterable[int] | None = None,
     recipe: Recipe | Mapping[str, Any] | None = None,
     lexical: bool = True,
@@ -49,13 +49,14 @@ def probe_mdl(
     `out` gets ``codes.csv``, ``codes.json`` (with the bits of each block), ``summary.txt``, the figure ``layers`` and
     ``probing.json``. Extraction goes on after a stop, coding begins anew; once finished the same call reads.
 
-    Parameters as in `probe_edge`; `dev` stops the training early. The recipe begins from `CODE_RECIPE`; where targets
-    have several labels or none (spr), its loss is "sigmoid". `fractions` are the ends of the blocks.
+    Parameters as in `probe_edge`, but all layers are the default members; `dev` stops the training early. The recipe
+    begins from `CODE_RECIPE`; where targets have several labels or none (spr), its loss is "sigmoid". `fractions` are
+    the ends of the blocks.
     """
     parts = read_parts(task, train=train, dev=dev, data=data, reading=reading)
     parts = {name: parts[name] for name in ("train", "dev")}
     chosen = changed(CODE_RECIPE.but(loss="softmax" if _one_label(parts) else "sigmoid"), recipe)
-    how: dict[str, Any] = {"members": members_wanted(members, lexical)}
+    how: dict[str, Any] = {"members": members_wanted("layers" if members is None else members, lexical)}
     how |= {"seeds": list(range(rule_of(task).seeds) if seeds is None else seeds), "fractions": list(fractions)}
     space = open_workspace(model, out, **options)
     if space.begin("mdl", parts, task=task, **how, recipe=vars(chosen), lexical=lexical):

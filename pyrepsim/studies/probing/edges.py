@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -112,6 +113,7 @@ def probe_edge(
     changes = None if earlier is None else verdicts(earlier, result)
     files = _write(space, result, told, changes)
     n_bytes = space.finish()
+    shutil.rmtree(space.training, ignore_errors=True)  # weights and moments of all probes, of no more use
     return Probing(space.folder, result, files, changes, told, space.kept, n_bytes)
 
 
