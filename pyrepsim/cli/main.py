@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from ..errors import PyrepsimError
 from ..studies.demo import Demo
-from . import cache, commands, finetuning
-from .parsing import Commands, parse
+from . import cache, commands, finetuning, probing
+from .parsing import Commands, Group, parse
 from .transcript import Transcript
 
 __all__ = ["main"]
@@ -20,8 +20,15 @@ COMMANDS: Commands = {
     "ablate": finetuning.Ablate,
     "extract": commands.Extract,
     "compare": commands.Compare,
+    "probe": Group(
+        "what can be read off each layer.",
+        edge=probing.Edge,
+        structural=probing.Structural,
+        mdl=probing.Mdl,
+        table=probing.Table,
+    ),
     "profile": commands.Profile,
-    "cache": {"ls": cache.Ls, "info": cache.Info, "verify": cache.Verify, "export": cache.Export},
+    "cache": Group("look after stores.", ls=cache.Ls, info=cache.Info, verify=cache.Verify, export=cache.Export),
     "info": commands.Info,
     "demo": Demo,
 }

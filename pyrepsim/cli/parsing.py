@@ -15,9 +15,18 @@ from typing import Any
 from .. import __version__
 from ..errors import OptionError
 
-__all__ = ["Commands", "parse"]
+__all__ = ["Commands", "Group", "parse"]
 
-Commands = Mapping[str, "type | Mapping[str, type]"]
+
+class Group(dict[str, type]):
+    """Commands under one word; `about` is what they do together, for the overview."""
+
+    def __init__(self, about: str, **commands: type) -> None:
+        super().__init__(commands)
+        self.about = about
+
+
+Commands = Mapping[str, type] | Mapping[str, type | Group]
 
 
 def parse(commands: Commands, words: Sequence[str], program: str = "pyrepsim") -> tuple[Any, str]:
@@ -37,7 +46,7 @@ def parse(commands: Commands, words: Sequence[str], program: str = "pyrepsim") -
         hint = f" Did you mean {near[0]}?" if near else ""
         raise OptionError(f"A command is one of {', '.join(commands)}: got {name!r}.{hint}")
     found = commands[name]
-    if isinstance(found, Mapping):
+    if isinstance(found, Group):
         return parse(found, rest, f"{program} {name}")
     return _fill(found, rest, f"{program} {name}")
 
@@ -96,8 +105,8 @@ def _overview(commands: Commands, program: str) -> str:
     width = max(map(len, commands))
     lines = [f"usage: {program} COMMAND ...", ""]
     for name, command in commands.items():
-        if isinstance(command, Mapping):
-            what = f"{', '.join(command)}: look after stores."
+        if isinstance(command, Group):
+            what = f"{', '.join(command)}: {command.about}"
         else:
             what = (getdoc(command) or "").partition("\n")[0]
         lines.append(f"  {name:<{width}}  {what}")

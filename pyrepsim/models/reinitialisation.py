@@ -1,4 +1,4 @@
-"""Blocks back to what they were before any training: drawn anew by the model's own rule."""
+"""Blocks, or a whole model, back to what they were before any training: drawn anew by the model's own rule."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 from ..errors import ModelError
 from .blocks import Blocks, find_blocks
 
-__all__ = ["reinitialise"]
+__all__ = ["redraw", "reinitialise"]
 
+_NO_RULE = "Re-initialisation uses the model's own rule: {} has no _init_weights. Use a model that transformers loads."
 _DONE = "_is_hf_initialized"  # by which transformers skips what was loaded
 
 
@@ -31,20 +32,34 @@ def reinitialise(module: torch.nn.Module, indices: Iterable[int], *, seed: int) 
     blocks = find_blocks(module)
     draw = _rule(blocks)
     for index in indices:
-        block = blocks.modules[index]
-        device = next(block.parameters()).device
-        block.to("cpu")
-        with torch.no_grad(), _seeded(seed, index), _unmarked(block):
-            for parameter in block.parameters():
-                parameter.fill_(torch.nan)  # what the rule passes over shows
-            block.apply(draw)
-        block.to(device)
-        for name, parameter in block.named_parameters():
-            if not torch.isfinite(parameter).all():
-                raise ModelError(
-                    f"Re-initialisation must set every weight of a block: the rule of {type(module).__name__} passes "
-                    f"over {name!r}. Load the model again, and ablate it otherwise."
-                )
+        _draw(blocks.modules[index], draw, type(module).__name__, seed, index)
+
+
+def redraw(module: torch.nn.Module, *, seed: int) -> None:
+    """Draw every weight of a model anew, embeddings included, as it does when it is made without a checkpoint.
+
+    The device makes no difference, and no other random state moves. Raises ModelError as `reinitialise` does.
+    """
+    rule: Any = getattr(module, "_init_weights", None)
+    if rule is None:
+        raise ModelError(_NO_RULE.format(type(module).__name__))
+    _draw(module, rule, type(module).__name__, seed)
+
+
+def _draw(part: torch.nn.Module, rule: Any, model: str, *entropy: int) -> None:
+    device = next(part.parameters()).device
+    part.to("cpu")
+    with torch.no_grad(), _seeded(*entropy), _unmarked(part):
+        for parameter in part.parameters():
+            parameter.fill_(torch.nan)  # what the rule passes over shows
+        part.apply(rule)
+    part.to(device)
+    for name, parameter in part.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ModelError(
+                f"Re-initialisation must set every weight: the rule of {model} passes over {name!r}. Load the model "
+                "again, and ablate it otherwise."
+            )
 
 
 def _rule(blocks: Blocks) -> Any:
@@ -54,17 +69,14 @@ def _rule(blocks: Blocks) -> Any:
         rule = getattr(blocks.module.get_submodule(".".join(parts[:end])), "_init_weights", None)
         if rule is not None:
             return rule
-    raise ModelError(
-        f"Re-initialisation uses the model's own rule: {type(blocks.module).__name__} has no _init_weights. Use a "
-        "model that transformers loads."
-    )
+    raise ModelError(_NO_RULE.format(type(blocks.module).__name__))
 
 
 @contextmanager
-def _seeded(seed: int, index: int) -> Iterator[None]:
+def _seeded(*entropy: int) -> Iterator[None]:
     state = torch.get_rng_state()
     try:
-        torch.default_generator.manual_seed(int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0]))
+        torch.default_generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
         yield
     finally:
         torch.set_rng_state(state)

@@ -112,8 +112,9 @@ def _targets(
         if not source.counts[document]
     ]
     place = {label: i for i, label in enumerate(vocabulary)}
-    known = [place.get(labels[int(document)]) for document in kept]
-    unseen = {i: (labels[int(kept[i])],) for i, label in enumerate(known) if label is None}
+    gold = [labels[document] for document in kept.tolist()]
+    known = [place.get(label) for label in gold]
+    unseen = {i: (gold[i],) for i, label in enumerate(known) if label is None}
     findings += [
         Finding("label not seen in training, counted as missed", f"document {kept[i]} of {name}", True) for i in unseen
     ]

@@ -13,6 +13,7 @@ from ..recipes import Ablation, Recipe
 from ..tasks.base import Task
 from .batches import LengthBuckets, collate
 from .optimizer import make_optimizer
+from .precision import autocast_type
 from .preparing import Asked, Prepared
 
 __all__ = ["FinetuningPlan", "plan_finetuning"]
@@ -91,7 +92,7 @@ def _seconds(ready: Prepared, batch: list[int], *, updates: int = 3) -> float:
     model, optimizer = ready.model.train(), make_optimizer(ready.model, ready.recipe)
     inputs = collate([ready.data["train"].features[i] for i in batch], ready.encoder.pad_id)
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(ready.recipe.precision, torch.float32)
+    dtype = autocast_type(ready.recipe.precision, device)
     taken = []
     for _ in range(updates):
         started = time.perf_counter()

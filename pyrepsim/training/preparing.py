@@ -23,6 +23,7 @@ from ..tasks.base import Feature, Task
 from ..version import __version__
 from .ablation import apply
 from .evaluation import predict
+from .precision import autocast_type
 
 __all__ = ["Asked", "Data", "Prepared"]
 
@@ -116,7 +117,7 @@ class Prepared:
 
     def predictions(self, name: str) -> list[Any]:
         """Of the model as it stands, in the precision that it trains in."""
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.recipe.precision, torch.float32)
+        dtype = autocast_type(self.recipe.precision, self.encoder.device)
         data, pad_id = self.data[name], self.encoder.pad_id
         return predict(self.model, self.task, data.examples, data.features, pad_id=pad_id, dtype=dtype)
 

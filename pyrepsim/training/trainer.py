@@ -14,12 +14,13 @@ import torch
 import transformers
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 
-from ..errors import OptionError
+from ..errors import NonFiniteError, OptionError
 from ..models.task_model import TaskModel
 from ..recipes import Recipe
 from ..tasks.base import Feature
 from .batches import LengthBuckets, collate
 from .optimizer import make_optimizer
+from .precision import autocast_type
 
 __all__ = ["TaskTrainer"]
 
@@ -83,6 +84,14 @@ class TaskTrainer(transformers.Trainer):
             self.optimizer = make_optimizer(self.accelerator.unwrap_model(self.model), self.recipe)
         return self.optimizer
 
+    def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise NonFiniteError(
+                f"The training loss must stay finite: by update {self.state.global_step} it does not. Lower the "
+                "learning rate (the head's too), warm up longer, or train in fp32; start again with overwrite."
+            )
+        super().log(logs, *args, **options)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # what Trainer calls at the times it was told
         last = self.state.global_step >= self.state.max_steps  # who called will score the finished model
         if self._evaluate_model is None or last or not self.is_world_process_zero():
@@ -95,9 +104,7 @@ class TaskTrainer(transformers.Trainer):
 def _arguments(
     recipe: Recipe, n_features: int, folder: Path, device: torch.device, *, scored: bool, progress: bool
 ) -> transformers.TrainingArguments:
-    precision = recipe.precision
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    dtype = autocast_type(recipe.precision, device)
     args = transformers.TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
@@ -105,8 +112,8 @@ def _arguments(
         max_grad_norm=recipe.clip,
         lr_scheduler_type="linear",
         gradient_accumulation_steps=recipe.accumulation,
-        bf16=precision == "bf16",
-        fp16=precision == "fp16",
+        bf16=dtype == torch.bfloat16,
+        fp16=dtype == torch.float16,
         use_cpu=device.type == "cpu",
         seed=recipe.seed,
         eval_strategy="no" if not scored else "steps" if recipe.evaluate_every else "epoch",

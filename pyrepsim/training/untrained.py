@@ -21,6 +21,7 @@ from ..tasks import get_task
 from ..tasks.base import Feature, Task
 from ..tasks.registry import all_tasks
 from .evaluation import predict
+from .precision import autocast_type
 from .run import Run
 
 __all__ = ["TunedRun", "early_exit", "task_of"]
@@ -99,7 +100,7 @@ class TunedRun:
         """Scores of `model` on the dev data, in percent; predictions go to the file `write`."""
         examples, features = self._data
         precision = self.run.record["request"]["recipe"]["precision"]
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+        dtype = autocast_type(precision, self._encoder.device)
         predicted = predict(model, self.task, examples, features, pad_id=self._encoder.pad_id, dtype=dtype)
         if write is not None:
             self.task.write(examples, predicted, write)

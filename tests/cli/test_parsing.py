@@ -14,7 +14,7 @@ import pyrepsim
 from pyrepsim.cli.main import COMMANDS
 
 VERBS = {name: kind for name, kind in COMMANDS.items() if isinstance(kind, type)}
-VERBS |= {f"cache {name}": kind for name, kind in COMMANDS["cache"].items()}
+VERBS |= {f"{word} {name}": kind for word in ("cache", "probe") for name, kind in COMMANDS[word].items()}
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])

@@ -13,7 +13,7 @@ import transformers as hf
 from pyrepsim.errors import LayerError, ModelError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.blocks import find_blocks
-from pyrepsim.models.reinitialisation import reinitialise
+from pyrepsim.models.reinitialisation import redraw, reinitialise
 from pyrepsim.models.reverting import revert
 from pyrepsim.models.truncation import truncate
 from tests.helpers.tiny_models import save, wordpiece
@@ -202,6 +202,21 @@ def test_a_block_is_drawn_by_seed_and_place_alone(tmp_path: Path):
         torch.randn(len(drawn))
         reinitialise(module, indices, seed=seed)
         drawn.append(find_blocks(module).modules[2].state_dict()["output.dense.weight"])
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_whole_model_is_drawn_anew_by_its_seed(family: str):
+    drawn = []
+    for seed in (5, 5, 6):
+        module = shaken(build(family))
+        before = weights(module)
+        state = torch.get_rng_state()
+        redraw(module, seed=seed)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert not any(torch.equal(p, before[name]) for name, p in module.named_parameters())
+        drawn.append(torch.cat([p.detach().ravel() for p in module.parameters()]))
+    assert torch.isfinite(drawn[0]).all()
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
 

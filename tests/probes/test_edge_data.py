@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyrepsim.errors import OptionError, RowMismatchError, ShapeError, TextError
-from pyrepsim.probes.edge import choose_members, lexical_table, probe_texts
+from pyrepsim.probes.edge import choose_members, edge_probe, lexical_table, probe_texts
 from pyrepsim.probes.edge.records import read_records
 from pyrepsim.probes.edge.rows import StoreRows
 from pyrepsim.probes.edge.targets import align
@@ -213,3 +213,9 @@ def test_the_lexical_table_is_the_embedding_without_position(tmp_path):
     assert lexical_table(encoder) == pytest.approx(due.detach().numpy(), abs=1e-6)
     with pytest.raises(ShapeError, match="vocabulary, width"):
         lexical_table(np.zeros(3))
+
+
+@pytest.mark.parametrize("dev", [None, ("a", []), []])
+def test_a_split_is_a_store_and_records(store, dev):
+    with pytest.raises(OptionError, match=r"dev must be \(store, records\)"):
+        edge_probe(store, [record(TEXTS[0], target(0, 1))], dev=dev)

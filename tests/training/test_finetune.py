@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from pyrepsim.errors import ModelError, OptionError, StoreError
+from pyrepsim.errors import ModelError, NonFiniteError, OptionError, StoreError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.task_model import load_head
 from pyrepsim.recipes import Recipe
@@ -174,6 +174,22 @@ def test_a_recipe_outside_its_domain_is_refused(wrong: str):
 def test_a_sequence_longer_than_the_positions_is_refused(encoder: Path, rivers: Any, tmp_path: Path):
     with pytest.raises(OptionError, match="64, got 128"):
         run(encoder, rivers, tmp_path / "run", recipe=Recipe(max_length=128))
+
+
+def test_a_loss_that_leaves_the_numbers_stops_the_run(encoder: Path, rivers: Any, tmp_path: Path):
+    recipe = Recipe(**{**RECIPE.record(), "learning_rate": 1e30, "clip": 1e30})
+    with pytest.raises(NonFiniteError, match="must stay finite"):
+        run(encoder, rivers, tmp_path / "run", recipe=recipe)
+
+
+def test_half_precision_that_the_device_lacks_is_refused(encoder: Path, rivers: Any, tmp_path: Path):
+    with pytest.raises(OptionError, match="needs a GPU"):
+        run(encoder, rivers, tmp_path / "run", recipe=Recipe(max_length=64, precision="fp16"))
+
+
+def test_bfloat16_learns_too(encoder: Path, rivers: Any, tmp_path: Path):
+    recipe = Recipe(**{**RECIPE.record(), "precision": "bf16"})
+    assert run(encoder, rivers, tmp_path / "run", recipe=recipe).scores["dev"]["accuracy"] >= 95
 
 
 def test_the_shipped_recipes_are_the_papers():
