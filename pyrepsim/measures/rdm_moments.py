@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from ..errors import DegenerateError
 from ..pairwise import PairwiseEngine
 from ..stats import MomentsSet
 from ..stats.pair import Pair
-from .base import Measure
+from .base import Measure, geometric_mean
 from .cka import cosine_of
 
 __all__ = ["corr_cov", "cosine_cov", "dot_products", "pairs_of_rows", "pearson_or_cosine", "squared_distances"]
@@ -28,7 +27,7 @@ def pearson_or_cosine(measure: Measure, pair: Pair, sums: Sums, centred: bool) -
     xy, xx, yy = (sums(each, centred) for each in (pair, *both))
     for (product, size), label in ((xx, "X"), (yy, "Y")):
         _refuse_constant(measure, product, size, label)
-    return xy[0] / math.sqrt(xx[0]) / math.sqrt(yy[0])
+    return xy[0] / geometric_mean(xx[0], yy[0])
 
 
 def cosine_cov(measure: Measure, pair: Pair) -> float:
