@@ -44,11 +44,16 @@ if TYPE_CHECKING:
         parse_measure,
     )
     from .pairwise import PairwiseEngine, cdist, compare_rdms, knn, pdist, rdm
+    from .probes.edge import edge_probe
+    from .probes.mdl import description_lengths
+    from .probes.structural import structural_probe
+    from .probes.verdict import verdicts
     from .profiling import profile
     from .recipes import Ablation, Recipe
     from .results import Score, Scores
     from .stats import MomentsSet, PairedMoments
     from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
+    from .studies.probing import plan_probing, probe_edge, probe_mdl, probe_structural, probing_table
     from .training import Run, ablate, early_exit, finetune, open_run, plan_finetuning, weight_distance
 
 # Each name is imported from its room when it is first asked for: `import pyrepsim` costs milliseconds, and what needs
@@ -87,10 +92,15 @@ _ROOMS = {
     ),
     "pairwise": ("PairwiseEngine", "cdist", "compare_rdms", "knn", "pdist", "rdm"),
     "profiling": ("profile",),
+    "probes.edge": ("edge_probe",),
+    "probes.mdl": ("description_lengths",),
+    "probes.structural": ("structural_probe",),
+    "probes.verdict": ("verdicts",),
     "recipes": ("Ablation", "Recipe"),
     "results": ("Score", "Scores"),
     "stats": ("MomentsSet", "PairedMoments"),
     "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
+    "studies.probing": ("plan_probing", "probe_edge", "probe_mdl", "probe_structural", "probing_table"),
     "training": ("Run", "ablate", "early_exit", "finetune", "open_run", "plan_finetuning", "weight_distance"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -138,7 +148,9 @@ __all__ = [
     "compare",
     "compare_models",
     "compare_rdms",
+    "description_lengths",
     "early_exit",
+    "edge_probe",
     "extract",
     "finetune",
     "knn",
@@ -149,9 +161,16 @@ __all__ = [
     "pdist",
     "plan_extraction",
     "plan_finetuning",
+    "plan_probing",
+    "probe_edge",
+    "probe_mdl",
+    "probe_structural",
+    "probing_table",
     "profile",
     "rdm",
     "read_texts",
+    "structural_probe",
+    "verdicts",
     "weight_distance",
     "write_store",
 ]
