@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .comparison import StreamingComparison, compare
+    from .comparison import StreamingComparison, compare, differences, over_seeds, permutation_test
     from .extraction import compare_models, extract, plan_extraction, read_texts
     from .measures import (
         CCA,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .profiling import profile
     from .recipes import Ablation, Recipe
     from .results import Score, Scores
-    from .stats import MomentsSet, PairedMoments
+    from .stats import Bootstrap, Jackknife, MomentsSet, PairedMoments
     from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
     from .studies.probing import plan_probing, probe_edge, probe_mdl, probe_structural, probing_table
     from .training import Run, ablate, early_exit, finetune, open_run, plan_finetuning, weight_distance
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 # Each name is imported from its room when it is first asked for: `import pyrepsim` costs milliseconds, and what needs
 # torch waits until it is used. No room has the name of a function, which its import would replace.
 _ROOMS = {
-    "comparison": ("StreamingComparison", "compare"),
+    "comparison": ("StreamingComparison", "compare", "differences", "over_seeds", "permutation_test"),
     "extraction": ("compare_models", "extract", "plan_extraction", "read_texts"),
     "measures": (
         "CCA",
@@ -98,7 +98,7 @@ _ROOMS = {
     "probes.verdict": ("verdicts",),
     "recipes": ("Ablation", "Recipe"),
     "results": ("Score", "Scores"),
-    "stats": ("MomentsSet", "PairedMoments"),
+    "stats": ("Bootstrap", "Jackknife", "MomentsSet", "PairedMoments"),
     "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
     "studies.probing": ("plan_probing", "probe_edge", "probe_mdl", "probe_structural", "probing_table"),
     "training": ("Run", "ablate", "early_exit", "finetune", "open_run", "plan_finetuning", "weight_distance"),
@@ -115,11 +115,13 @@ __all__ = [
     "SVCCA",
     "Ablation",
     "ActivationStore",
+    "Bootstrap",
     "Concentricity",
     "CycleKNN",
     "DistanceCorrelation",
     "EigenspaceOverlap",
     "JaccardKNN",
+    "Jackknife",
     "KernelCKA",
     "LinearCKA",
     "LinearPredictivity",
@@ -149,6 +151,7 @@ __all__ = [
     "compare_models",
     "compare_rdms",
     "description_lengths",
+    "differences",
     "early_exit",
     "edge_probe",
     "extract",
@@ -156,9 +159,11 @@ __all__ = [
     "knn",
     "open_run",
     "open_store",
+    "over_seeds",
     "paired_chunks",
     "parse_measure",
     "pdist",
+    "permutation_test",
     "plan_extraction",
     "plan_finetuning",
     "plan_probing",
