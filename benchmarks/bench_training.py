@@ -28,7 +28,7 @@ from pyrepsim.training.batches import LengthBuckets, collate  # noqa: E402
 from pyrepsim.training.optimizer import make_optimizer  # noqa: E402
 from pyrepsim.training.trainer import TaskTrainer  # noqa: E402
 
-TEXTS, ROUNDS = 960, 3
+TEXTS, ROUNDS = 640, 3
 RECIPE = Recipe(epochs=1, batch_size=32, max_length=128)
 
 

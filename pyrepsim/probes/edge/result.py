@@ -14,10 +14,12 @@ import numpy as np
 
 from ...errors import LayerError, OptionError
 from ...outputs import replacing
+from ...report.figures import save
+from ...report.layers import layer_lines
 from ...results import Score, Scores
 from .depth import centre_of_gravity, divergence, expected_layer, gain_divergence
 from .evaluation import Evaluation
-from .members import Member
+from .members import LEXICAL, Member
 from .rules import f1_score, rule_of
 from .saving import load_result, save_result
 from .summary import listing
@@ -123,8 +125,24 @@ class EdgeResult:
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, cumulative: bool = False, split: str | None = None
     ) -> Figure:
-        """F1 by layer, or by depth of the mix, with its band."""
-        return self.scores(cumulative=cumulative, split=split).plot(path)
+        """F1 by layer, or by the highest layer of the mix, with its band; the lexical floor where there is one."""
+        split = self.split if split is None else split
+        found = self.scores(cumulative=cumulative, split=split)
+        points = [
+            (layer, 100 * score.value, *(100 * end for end in score.interval or (score.value, score.value)))
+            for layer, score in zip((str(score.layer_x).removeprefix("0..") for score in found), found, strict=True)
+        ]
+        lexical = any(member.name == LEXICAL for member in self.members)
+        figure = layer_lines(
+            {self.task: points},
+            title=f"{self.task} on {split}: {found[0].n_samples:,} targets, 95 % bands",
+            xlabel="highest layer of the mix" if cumulative else "layer",
+            ylabel="F1 (%)",
+            floors={"word pieces alone": 100 * self.f1(LEXICAL, split=split)} if lexical else {},
+        )
+        if path is not None:
+            save(figure, path)
+        return figure
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write `rows`, one a line."""
