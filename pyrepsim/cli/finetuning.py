@@ -57,7 +57,7 @@ class Finetune(TrainingOptions, Ablation):
     out: str | None = None
     """Folder of the run; by default runs/, task, model and seed, as in runs/mnli/bert-base-uncased-seed0."""
     overwrite: bool = False
-    """Remove what is in --out first."""
+    """Replace the run that is in --out. Other files are never removed."""
     dry_run: bool = False
     """Only say how many sequences, tokens and updates there are, how long they take, and whether the disk has room."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingExtraError, StoreError
+from ..errors import MissingExtraError, OptionError, StoreError
 from ..models import Encoder
 from ..models.loading import quiet_transformers
 from ..models.task_model import save_head
@@ -19,7 +19,7 @@ from ..report.figures import save as save_figure
 from ..report.learning import learning_curve
 from ..tasks.base import Task
 from .preparing import Asked, Prepared
-from .run import Run, open_run, read_record, write_record
+from .run import RECORD, Run, open_run, read_record, write_record
 from .trainer import TaskTrainer
 
 __all__ = ["finetune"]
@@ -61,7 +61,7 @@ def finetune(
     device : str, default="auto"
         A torch device; "auto" is the GPU of this process if there is one.
     overwrite : bool
-        Remove what the folder holds first.
+        Replace the run that the folder holds. Other files are never removed.
     progress : bool, optional
         Show a bar; by default on a terminal only.
 
@@ -87,6 +87,8 @@ def finetune(
     if (finished := _open_folder(folder, request, overwrite=overwrite)) is not None:
         return finished
     ready = asked.prepare()
+    if overwrite and folder.exists():  # only now: what cannot be trained costs no run that was
+        shutil.rmtree(folder)
     record = {"request": request, "found": ready.record()}
     _begin(folder, record)
     encoder = ready.encoder
@@ -130,13 +132,19 @@ def _draw(history: Sequence[Mapping[str, float]], metric: str, path: Path) -> No
 
 
 def _open_folder(folder: Path, request: Mapping[str, Any], *, overwrite: bool) -> Run | None:
-    """The finished run of this request, or None when there is something to train."""
-    if overwrite and folder.exists():
-        shutil.rmtree(folder)
-    record = read_record(folder)
+    """The finished run of this request, or None when there is something to train. Nothing is removed yet."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"A run is a folder: {folder} is a file. Choose another path.")
+    replaced = overwrite and (folder / RECORD).is_file()
+    if replaced and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise OptionError(f"Several processes cannot agree on removing {folder}: remove it before torchrun starts.")
+    record = None if replaced else read_record(folder)
     if record is None:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise StoreError(f"A run needs a folder of its own: {folder} holds other files. Choose another one.")
+        if not replaced and folder.is_dir() and any(folder.iterdir()):
+            raise StoreError(
+                f"A run needs a folder of its own: {folder} holds other files, and overwrite replaces runs alone. "
+                "Choose another one."
+            )
         return None
     begun = record["request"]
     if differing := sorted(key for key in request.keys() | begun.keys() if request.get(key) != begun.get(key)):

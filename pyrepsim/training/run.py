@@ -12,9 +12,9 @@ from typing import Any
 from ..errors import ModelError
 from ..outputs import replacing
 
-__all__ = ["Run", "open_run", "write_record"]
+__all__ = ["RECORD", "Run", "open_run", "read_record", "write_record"]
 
-_RECORD = "run.json"
+RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     folder = Path(folder)
     record = read_record(folder)
     if record is None:
-        raise ModelError(f"A run holds {_RECORD}: {str(folder)!r} has none. Give the folder of `pyrepsim finetune`.")
+        raise ModelError(f"A run holds {RECORD}: {str(folder)!r} has none. Give the folder of `pyrepsim finetune`.")
     if "scores" not in record:
         raise ModelError(f"A run must be finished: {str(folder)!r} is not. Start the same command again: it goes on.")
     scores, history = record.pop("scores"), record.pop("history")
@@ -69,14 +69,14 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
 def read_record(folder: Path) -> dict[str, Any] | None:
     """What `write_record` wrote, or None."""
     try:
-        return json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ModelError(f"A run's record must be whole: {folder / _RECORD} cannot be read ({error}).") from error
+        raise ModelError(f"A run's record must be whole: {folder / RECORD} cannot be read ({error}).") from error
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record whole. With "scores" in it the run counts as finished."""
-    with replacing(folder / _RECORD) as temporary:
+    with replacing(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

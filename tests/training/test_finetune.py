@@ -119,11 +119,26 @@ def test_a_finished_run_is_opened_and_another_request_refused(tuned: Run, encode
         run(encoder, rivers, tuned.folder, recipe=Recipe(**{**RECIPE.record(), "seed": 5}))
 
 
-def test_a_folder_with_other_files_is_left_alone(encoder: Path, rivers: Any, tmp_path: Path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_with_other_files_is_left_alone(overwrite: bool, encoder: Path, rivers: Any, tmp_path: Path):
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(StoreError, match="other files"):
-        run(encoder, rivers, tmp_path)
+        run(encoder, rivers, tmp_path, overwrite=overwrite)
+    with pytest.raises(StoreError, match="is a file"):
+        run(encoder, rivers, tmp_path / "precious.txt", overwrite=overwrite)
     assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_overwriting_replaces_a_run_but_not_for_one_that_cannot_be(encoder: Path, rivers: Any, tmp_path: Path):
+    short = Recipe(**{**RECIPE.record(), "epochs": 1})
+    first = run(encoder, rivers, tmp_path / "run", recipe=short)
+    with pytest.raises(OptionError, match="64, got 128"):
+        run(encoder, rivers, first.folder, recipe=Recipe(max_length=128), overwrite=True)
+    assert same(weights(first.folder), weights(open_run(first.folder).folder))
+    (first.folder / "run.json").write_text('{"half')
+    with pytest.raises(ModelError, match="must be whole"):
+        run(encoder, rivers, first.folder, recipe=short)
+    assert run(encoder, rivers, first.folder, recipe=short, overwrite=True).scores == first.scores
 
 
 def test_encoders_along_the_way_are_kept(encoder: Path, rivers: Any, tmp_path: Path):
