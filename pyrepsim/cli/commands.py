@@ -79,6 +79,8 @@ class Compare(ReadingOptions):
     """Which rows: content leaves out what the tokenizer added."""
     texts: str | None = None
     """Text to run both models over, where x and y are models: as for extract. Options about reading go with it."""
+    interval: str | None = None
+    """An interval for each value, from resampled blocks of documents: Jackknife or "Bootstrap(blocks=32)". For stores."""
     out: list[str] | str | None = None
     """Files to write, with commas between; the ending says what: .csv .jsonl .parquet .html .svg .png .pdf"""
     checkpoint: str | None = None
@@ -101,6 +103,8 @@ class Compare(ReadingOptions):
         if self.texts is not None:
             if self.checkpoint is not None:
                 raise OptionError("A checkpoint is for stores: with --texts nothing is stored. Extract first.")
+            if self.interval is not None:
+                raise OptionError("An interval is for stores, whose rows are in documents: extract first.")
             texts = _texts(self, self.texts, say)
             scores = say("scores", "compare_models", self.x, self.y, texts, measures, **how, **self.manner())
         else:
@@ -110,7 +114,8 @@ class Compare(ReadingOptions):
                     "were read already. Leave them out, or give --texts and two models."
                 )
             x, y = say("x", "open_store", self.x), say("y", "open_store", self.y)
-            scores = say("scores", "compare", x, y, measures, checkpoint=self.checkpoint, **how)
+            how |= {"interval": self.interval, "checkpoint": self.checkpoint}
+            scores = say("scores", "compare", x, y, measures, **how)
         print(scores.table())
         for file, writer in files.items():
             getattr(scores, writer)(file)

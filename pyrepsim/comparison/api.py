@@ -29,7 +29,7 @@ def compare(
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
-    interval: Bootstrap | Jackknife | None = None,
+    interval: Bootstrap | Jackknife | str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> Score | Scores:
@@ -50,7 +50,7 @@ def compare(
     precision : ``"auto"``: float64 for moments, float32 for tiles of pairs of rows; or ``"fp64"`` or ``"fp32"`` for
         both; on a GPU also ``"fast"`` for measures that read rows: tiles of rows rounded to half precision. Sums are
         float64.
-    interval : `Bootstrap` or `Jackknife`: how to find an interval for each value by resampling blocks of documents
+    interval : `Bootstrap` or `Jackknife`, or its text such as ``"Jackknife(blocks=16)"``: how to find an interval for each value by resampling blocks of documents
         (of arrays: of consecutive rows). Measures of moments, and RDMs on tiles under Pearson, cosine or Euclidean
         comparison, need no second pass; memory is that of S + 8 times the d x d sums for S blocks. Any other measure
         is evaluated again without each block, S times, for the jackknife. ``details["interval"]`` says which kind,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..calls import build_called
 from ..errors import DegenerateError, OptionError
 from ..measures import Measure
 from ..pairwise import PairwiseEngine
@@ -26,6 +27,7 @@ from .sources import Source
 __all__ = ["scores_with_intervals"]
 
 Plan = Bootstrap | Jackknife
+_PLANS: dict[str, type[Plan]] = {plan.__name__: plan for plan in (Bootstrap, Jackknife)}
 
 
 def scores_with_intervals(
@@ -33,7 +35,7 @@ def scores_with_intervals(
     pairs: Sequence[tuple[str, str]],
     measures: Sequence[Measure],
     engine: Engine,
-    plan: Plan,
+    plan: Plan | str,
     *,
     progress: bool | None = None,
 ) -> list[Score]:
@@ -41,6 +43,8 @@ def scores_with_intervals(
 
     All measures and layers share the blocks and the draws of blocks, so that their replicates are joint.
     """
+    if isinstance(plan, str):
+        plan = build_called(plan, _PLANS, "way to an interval", "Bootstrap(blocks=16)")
     if not isinstance(plan, Bootstrap | Jackknife):
         raise OptionError(f"interval must be rs.Bootstrap(...), rs.Jackknife(...) or None: got {plan!r}.")
     draws = _Draws.of(plan, row_blocks(source.n_rows, plan.blocks, source.documents))

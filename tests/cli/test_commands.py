@@ -43,6 +43,17 @@ def test_compare_says_the_python_that_it_is(run, stores):
     assert names["scores"].table() in ran.out
 
 
+def test_compare_with_intervals(run, stores):
+    ran = run("compare", *stores, "--measures", "RSA", "--interval", "Jackknife(blocks=8)", "--out", "s.jsonl")
+    assert ran.status == 0
+    assert "interval='Jackknife(blocks=8)'" in ran.err
+    plan = rs.Jackknife(blocks=8)
+    assert rs.Scores.from_jsonl("s.jsonl") == rs.compare(*map(rs.open_store, stores), ["RSA"], interval=plan)
+    assert "one of Bootstrap, Jackknife: got 'Jackknives'" in run("compare", *stores, "--interval", "Jackknives").err
+    ran = run("compare", "a", "b", "--texts", "t.txt", "--interval", "Jackknife")
+    assert (ran.status, "extract first" in ran.err) == (2, True)
+
+
 def test_compare_every_layer_pair(run, stores):
     lines = run("compare", *stores, "--measures", "LinearCKA", "--layers", "all").out.splitlines()
     assert len(lines) == 3 + 9
