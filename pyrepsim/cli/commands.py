@@ -80,7 +80,7 @@ class Compare(ReadingOptions):
     texts: str | None = None
     """Text to run both models over, where x and y are models: as for extract. Options about reading go with it."""
     interval: str | None = None
-    """An interval for each value, from resampled blocks of documents: Jackknife or "Bootstrap(blocks=32)". For stores."""
+    """An interval for each value from resampled documents, for stores: Jackknife, or "Bootstrap(blocks=32)"."""
     out: list[str] | str | None = None
     """Files to write, with commas between; the ending says what: .csv .jsonl .parquet .html .svg .png .pdf"""
     checkpoint: str | None = None

@@ -50,12 +50,13 @@ def compare(
     precision : ``"auto"``: float64 for moments, float32 for tiles of pairs of rows; or ``"fp64"`` or ``"fp32"`` for
         both; on a GPU also ``"fast"`` for measures that read rows: tiles of rows rounded to half precision. Sums are
         float64.
-    interval : `Bootstrap` or `Jackknife`, or its text such as ``"Jackknife(blocks=16)"``: how to find an interval for each value by resampling blocks of documents
-        (of arrays: of consecutive rows). Measures of moments, and RDMs on tiles under Pearson, cosine or Euclidean
-        comparison, need no second pass; memory is that of S + 8 times the d x d sums for S blocks. Any other measure
-        is evaluated again without each block, S times, for the jackknife. ``details["interval"]`` says which kind,
-        ``"level"``, ``"blocks"``, ``"replicates"`` and ``"standard_error"``, and rows of the long table say the same.
-        The value itself is that of the blocks' sums together: equal to the one without an interval up to rounding.
+    interval : `Bootstrap` or `Jackknife`, or its text such as ``"Jackknife(blocks=16)"``: how to find an interval for
+        each value by resampling blocks of documents (of arrays: of consecutive rows). Measures of moments, and RDMs on
+        tiles under Pearson, cosine or Euclidean comparison, need no second pass; memory is that of S + 8 times the
+        d x d sums for S blocks. Any other measure is evaluated again without each block, S times, for the jackknife.
+        ``details["interval"]`` says which kind, ``"level"``, ``"blocks"``, ``"replicates"`` and ``"standard_error"``,
+        and rows of the long table say the same. The value itself is that of the blocks' sums together: equal to the
+        one without an interval up to rounding.
     checkpoint : a folder where the sums of moments are kept while they grow; an interrupted call with the same
         arguments goes on from there and ends with the same bits. For stores.
     progress : show a progress bar; None shows it on a terminal only.
