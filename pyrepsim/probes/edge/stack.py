@@ -27,7 +27,9 @@ class Stack:
         names = list(states[0]["parameters"])
         stacked = {name: torch.stack([state["parameters"][name] for state in states]) for name in names}
         self.parameters: Parameters = {name: tensor.to(device).requires_grad_() for name, tensor in stacked.items()}
-        self._views = [{name: tensor.detach()[m] for name, tensor in self.parameters.items()} for m in range(len(states))]
+        self._views = [
+            {name: tensor.detach()[m] for name, tensor in self.parameters.items()} for m in range(len(states))
+        ]
         self._adam = [
             {name: _adam_state(state["adam"].get(name), view) for name, view in views.items()}
             for views, state in zip(self._views, states, strict=True)
