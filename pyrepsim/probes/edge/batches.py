@@ -16,13 +16,17 @@ from .targets import Targets, ranges
 class SpanIndex:
     """Where the tokens of one span of every target stand.
 
-    `rows` picks, from the rows of the batch, those that are in some span; `entry` (one per token of each span) points
-    into that pick, `owner` to the target. `single`: every span is one token, so that entry i belongs to target i.
+    Targets may share a span, as the dependents of one word share their head: what is computed of a span is computed
+    once. `rows` picks, from the rows of the batch, those that are in some span (None: all of them); `entry` (one per
+    token of each span) points into that pick (None: each row once, in order), `owner` to the span. `place` has the
+    span of each target (None: target i has span i). `single`: every span is one token, so that entry i is span i.
     """
 
-    rows: torch.Tensor
-    entry: torch.Tensor
+    rows: torch.Tensor | None
+    entry: torch.Tensor | None
     owner: torch.Tensor
+    place: torch.Tensor | None
+    n_different: int
     single: bool
 
 
@@ -46,21 +50,48 @@ def make_batch(targets: Targets, sentences: np.ndarray, source: RowSource, devic
     counts = np.diff(targets.ptr)[sentences]
     chosen = ranges(targets.ptr[sentences], counts)
     spans = targets.spans[chosen]
-    lengths = spans[:, :, 1] - spans[:, :, 0]
-    entries = [ranges(spans[:, k, 0], lengths[:, k]) for k in range(targets.n_spans)]
+    different = [_different(spans[:, k]) for k in range(targets.n_spans)]
+    entries = [ranges(span[:, 0], span[:, 1] - span[:, 0]) for span, _ in different]
     rows = np.unique(np.concatenate(entries))
-    index = []
-    for k, rows_k in enumerate(entries):
-        picked, entry = np.unique(np.searchsorted(rows, rows_k), return_inverse=True)
-        owner = np.repeat(np.arange(len(chosen)), lengths[:, k])
-        arrays = (torch.from_numpy(array.astype(np.int64)).to(device) for array in (picked, entry, owner))
-        index.append(SpanIndex(*arrays, single=bool((lengths[:, k] == 1).all())))
+    index = tuple(
+        _span_index(span, place, np.searchsorted(rows, entry), len(rows), device)
+        for (span, place), entry in zip(different, entries, strict=True)
+    )
     return Batch(
         x=torch.from_numpy(source.read(rows)).to(device),
         y=torch.from_numpy(targets.multi_hot(chosen)).to(device),
-        spans=tuple(index),
+        spans=index,
         targets=chosen,
         sentence=np.repeat(sentences, counts),
+    )
+
+
+def _different(spans: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The different spans (n, 2), in order of their rows, and which of them each target has; or, where no two targets
+    share one, all as they are, and None.
+    """
+    key = spans[:, 0] * (int(spans.max(initial=0)) + 1) + spans[:, 1]
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    return (spans, None) if len(first) == len(spans) else (spans[first], place)
+
+
+def _span_index(
+    spans: np.ndarray, place: np.ndarray | None, at: np.ndarray, n_rows: int, device: torch.device
+) -> SpanIndex:
+    """Index of the different spans whose tokens stand `at` these of the batch's rows."""
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
+
+    picked, entry = np.unique(at, return_inverse=True)
+    lengths = spans[:, 1] - spans[:, 0]
+    return SpanIndex(
+        rows=None if len(picked) == n_rows else tensor(picked),
+        entry=None if np.array_equal(entry, np.arange(len(picked))) else tensor(entry),
+        owner=tensor(np.repeat(np.arange(len(spans)), lengths)),
+        place=None if place is None else tensor(place),
+        n_different=len(spans),
+        single=bool((lengths == 1).all()),
     )
 
 
@@ -73,11 +104,11 @@ class Order:
         self._kept: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
     def sentences(self, step: int) -> np.ndarray:
-        """Sentences of step 0, 1, ...; the last batch of an epoch may be smaller."""
+        """Sentences of step 0, 1, ..., ascending, as they are read; the last batch of an epoch may be smaller."""
         epoch, at = divmod(step, self.steps_per_epoch)
         if self._kept[0] != epoch:
             self._kept = (epoch, np.random.default_rng([self._seed, epoch]).permutation(self._n))
-        return self._kept[1][at * self._batch : (at + 1) * self._batch]
+        return np.sort(self._kept[1][at * self._batch : (at + 1) * self._batch])
 
 
 def in_order(targets: Targets, source: RowSource, batch: int, device: torch.device) -> Iterator[Batch]:

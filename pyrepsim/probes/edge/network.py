@@ -7,7 +7,8 @@ One probe, for a target with the spans 1 and 2 (PAPER: Tenney et al., 2019, sect
     p_k = sum_t softmax_t(z_k v_k) z_k over the tokens t of the span (a bias would cancel in the softmax)
     f = dropout(norm(tanh([p_1; p_2] A + a))) B + b        family "mlp";  [p_1; p_2] B + b for "linear"
 
-Members over one layer come first, so that only the mixes need gradients with respect to their input.
+Members over one layer come first, so that only the mixes need gradients with respect to their input. [p_1; p_2] A is
+computed as p_1 A_1 + p_2 A_2, each once for every different span: targets that share a span share its product.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Network:
         self._n_single = sum(not member.is_mix for member in members)
         place = {name: i for i, name in enumerate(shape.sources)}
         singles = [place[member.sources[0]] for member in self.members[: self._n_single]]
-        self._singles = torch.tensor(singles, dtype=torch.int64, device=device)
+        self._singles = _places(singles, device)
         outside = [[name not in member.sources for name in shape.sources] for member in self.members[self._n_single :]]
         self._outside = torch.tensor(outside, dtype=torch.bool, device=device).view(-1, len(shape.sources))
 
@@ -87,38 +88,39 @@ class Network:
             weights = self.mixing_weights(parameters) * parameters["mix.gamma"][self._n_single :, None]
             n_sources, *rest = batch.x.shape
             mixed = (weights @ batch.x.reshape(n_sources, -1)).view(-1, *rest)
-        pooled = [self._span(parameters, k, batch, span, mixed) for k, span in enumerate(batch.spans)]
-        features = torch.cat(pooled, -1)
-        if self._recipe.family == "mlp":
-            hidden = torch.tanh(_linear(features, parameters, "hidden"))
-            hidden = torch.nn.functional.layer_norm(hidden, hidden.shape[-1:])
-            features = hidden * parameters["norm.weight"] + parameters["norm.bias"]
-            if masks is not None:
-                features = features * masks
-        return _linear(features, parameters, "out")
+        single = batch.x[self._singles] if self._n_single else None
+        inputs = [x for x in (single, mixed) if x is not None]
+        pooled = [self._span(parameters, k, batch, inputs) for k in range(len(batch.spans))]
+        if self._recipe.family == "linear":
+            return _joined(pooled, batch.spans, parameters, "out")
+        hidden = torch.tanh(_joined(pooled, batch.spans, parameters, "hidden"))
+        hidden = torch.nn.functional.layer_norm(hidden, hidden.shape[-1:])
+        features = torch.addcmul(parameters["norm.bias"], hidden, parameters["norm.weight"])
+        if masks is not None:
+            features = features * masks
+        return torch.baddbmm(parameters["out.bias"], features, parameters["out.weight"])
 
-    def _span(
-        self, parameters: Parameters, k: int, batch: Batch, span: SpanIndex, mixed: torch.Tensor | None
-    ) -> torch.Tensor:
-        """(members, targets, projection): span k of each target, pooled."""
-        parts = []
-        whole = len(span.rows) == batch.x.shape[1]
-        if self._n_single:
-            x = batch.x.index_select(0, self._singles)
-            parts.append(self._project(parameters, k, x if whole else x.index_select(1, span.rows), 0))
-        if mixed is not None:
-            x = mixed if whole else mixed.index_select(1, span.rows)
-            parts.append(self._project(parameters, k, x, self._n_single))
-        tokens = torch.cat(parts) if len(parts) > 1 else parts[0]
-        if span.single:
-            return tokens.index_select(1, span.entry)
-        return _attend(tokens, parameters[f"attend{k}.weight"], span, batch.n_targets)
+    def _span(self, parameters: Parameters, k: int, batch: Batch, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """(members, different spans, projection): span k of the targets, pooled."""
+        span = batch.spans[k]
+        if span.rows is not None:
+            inputs = [x.index_select(1, span.rows) for x in inputs]
+        if self._recipe.projection is not None:
+            sizes = [len(x) for x in inputs]
+            weights, biases = (parameters[f"project{k}.{part}"].split(sizes) for part in ("weight", "bias"))
+            inputs = [torch.baddbmm(*terms) for terms in zip(biases, inputs, weights, strict=True)]
+        tokens = torch.cat(inputs) if len(inputs) > 1 else inputs[0]
+        if not span.single:
+            return _attend(tokens, parameters[f"attend{k}.weight"], span)
+        return tokens if span.entry is None else tokens.index_select(1, span.entry)
 
-    def _project(self, parameters: Parameters, k: int, x: torch.Tensor, first: int) -> torch.Tensor:
-        if self._recipe.projection is None:
-            return x
-        part = slice(first, first + len(x))
-        return torch.baddbmm(parameters[f"project{k}.bias"][part], x, parameters[f"project{k}.weight"][part])
+
+def _places(singles: list[int], device: torch.device) -> slice | torch.Tensor:
+    """The sources of members over one layer: a slice, which copies nothing, where they are neighbours in order."""
+    first = singles[0] if singles else 0
+    if singles == list(range(first, first + len(singles))):
+        return slice(first, first + len(singles))
+    return torch.tensor(singles, dtype=torch.int64, device=device)
 
 
 def losses(logits: torch.Tensor, y: torch.Tensor, kind: str) -> torch.Tensor:
@@ -148,23 +150,36 @@ def _cross_entropy(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return -(logits.log_softmax(2) * y).sum(2)
 
 
-def _linear(x: torch.Tensor, parameters: Parameters, name: str) -> torch.Tensor:
-    return torch.baddbmm(parameters[f"{name}.bias"], x, parameters[f"{name}.weight"])
+def _joined(
+    pooled: Sequence[torch.Tensor], spans: Sequence[SpanIndex], parameters: Parameters, name: str
+) -> torch.Tensor:
+    """[p_1; p_2] A + a of each target, from the pooled vectors of the different spans."""
+    found = parameters[f"{name}.bias"]
+    weights = parameters[f"{name}.weight"].chunk(len(spans), 1)
+    for vectors, span, weight in zip(pooled, spans, weights, strict=True):
+        if span.place is None:
+            found = torch.baddbmm(found, vectors, weight)
+        else:
+            found = found + torch.bmm(vectors, weight).index_select(1, span.place)
+    return found
 
 
-def _attend(tokens: torch.Tensor, weight: torch.Tensor, span: SpanIndex, n_targets: int) -> torch.Tensor:
+def _attend(tokens: torch.Tensor, weight: torch.Tensor, span: SpanIndex) -> torch.Tensor:
     """Weighted sums of the tokens of each span; weights are a softmax of their logits within the span."""
-    logits = torch.bmm(tokens, weight).squeeze(2).index_select(1, span.entry)
+    logits = torch.bmm(tokens, weight).squeeze(2)
+    if span.entry is not None:
+        logits = logits.index_select(1, span.entry)
     owner = span.owner.expand_as(logits)
-    n_members = len(tokens)
-    top = logits.new_full((n_members, n_targets), -torch.inf).scatter_reduce(1, owner, logits.detach(), "amax")
+    n_members, n_tokens, width = tokens.shape
+    top = logits.new_full((n_members, span.n_different), -torch.inf).scatter_reduce(1, owner, logits.detach(), "amax")
     raised = (logits - top.gather(1, owner)).exp()
-    total = raised.new_zeros(n_members, n_targets).index_add(1, span.owner, raised)
+    total = raised.new_zeros(n_members, span.n_different).index_add(1, span.owner, raised)
     weights = raised / total.gather(1, owner)
-    # Long spans share tokens: a dense product (targets x tokens) then needs less memory than a copy of each token.
-    if n_targets * tokens.shape[1] <= _DENSE * len(span.entry):
-        sums = weights.new_zeros(n_members, n_targets * tokens.shape[1])
-        sums = sums.index_add(1, span.owner * tokens.shape[1] + span.entry, weights)
-        return sums.view(n_members, n_targets, -1) @ tokens
-    out = tokens.new_zeros(n_members, n_targets, tokens.shape[2])
-    return out.index_add(1, span.owner, tokens.index_select(1, span.entry) * weights.unsqueeze(2))
+    # Long spans share tokens: a dense product (spans x tokens) then needs less memory than a copy of each token.
+    if span.entry is not None and span.n_different * n_tokens <= _DENSE * len(span.entry):
+        sums = weights.new_zeros(n_members, span.n_different * n_tokens)
+        sums = sums.index_add(1, span.owner * n_tokens + span.entry, weights)
+        return sums.view(n_members, span.n_different, -1) @ tokens
+    picked = tokens if span.entry is None else tokens.index_select(1, span.entry)
+    out = tokens.new_zeros(n_members, span.n_different, width)
+    return out.index_add(1, span.owner, picked * weights.unsqueeze(2))

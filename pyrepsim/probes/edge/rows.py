@@ -72,7 +72,8 @@ class StoreRows:
         for low, high, shard in self._runs(rows):
             first = rows[low] - self._starts[shard]
             piece = slice(int(first), int(rows[high - 1] - self._starts[shard]) + 1)
-            local = rows[low:high] - rows[low]
+            neighbours = piece.stop - piece.start == high - low
+            local = slice(None) if neighbours else rows[low:high] - rows[low]  # a slice copies nothing
             for place in self._layers:
                 out[place, low:high] = self._file(place, shard).read(piece)[local]
         if self._table is not None and LEXICAL in self.names:

@@ -101,8 +101,10 @@ class JointTraining:
         seeds = list(dict.fromkeys(member.seed for member in self.active))
         size = n_targets, self.recipe.hidden
         drawn = torch.stack([torch.rand(size, generator=self._generators[seed]) for seed in seeds])
-        masks = (drawn >= rate).float().div_(1 - rate)
-        return masks[[seeds.index(member.seed) for member in self.active]].to(self._device)
+        masks = (drawn >= rate).float().div_(1 - rate).to(self._device)
+        if len(seeds) == 1:
+            return masks.expand(len(self.active), -1, -1)
+        return masks[[seeds.index(member.seed) for member in self.active]]
 
     def _validate(self) -> str:
         """Score the members, keep the best, let those go that are done; says all losses in one line."""

@@ -1,0 +1,130 @@
+"""Edge probes over all layers and mixes at once, beside one layer alone, and beside the loop one writes first.
+
+Dependencies of generated sentences, read from a 12-layer BERT with random weights (its speed is that of a trained
+one) and the tokenizer of the demo. Three ratios:
+
+step         training all 13 layers and 13 cumulative mixes / training one layer, reading included
+probing      extraction + EPOCHS epochs + validations, all at once / the same of one layer
+naive        the encoder run anew on every batch of every epoch, one probe after another / ours, extraction included
+
+The naive loop is measured in parts: one epoch of the encoder, and the epochs of one probe over a layer and of one over
+a mix, with validation; it consists of `counted_epochs` of these. Extraction and training both grow with the sentences,
+so `probing` depends on the number of epochs but not on the size of the corpus; for endless training it tends to `step`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from statistics import median
+
+import numpy as np
+import pytest
+
+from benchmarks.harness import report
+from pyrepsim.errors import MissingExtraError
+from pyrepsim.tasks.synthetic import generate
+from pyrepsim.tasks.synthetic.probing import edge_probing
+
+torch = pytest.importorskip("torch", reason="no torch: probes need the extra [torch]")
+
+from pyrepsim.extraction import extract  # noqa: E402
+from pyrepsim.models import demo_models, load_encoder  # noqa: E402
+from pyrepsim.probes.edge import Recipe, edge_probe, probe_texts  # noqa: E402
+
+SENTENCES, DEV, BATCH, EPOCHS, ROUNDS = 640, 64, 32, 5, 3
+ALL, ONE, MIX = ["layers", "mixes"], ["layer.5"], ["mix.12"]
+STEPS = SENTENCES // BATCH
+RECIPE = Recipe(batch=BATCH, validate_every=STEPS, max_validations=EPOCHS)
+
+
+@pytest.fixture(scope="module", params=[384, 768], ids=["d384", "d768"])
+def encoder(request, tmp_path_factory):
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(demo_models()[0])
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    torch.manual_seed(0)
+    width, folder = request.param, tmp_path_factory.mktemp("bert")
+    heads = {"num_attention_heads": width // 64, "intermediate_size": 4 * width}
+    BertModel(BertConfig(vocab_size=len(tokenizer), hidden_size=width, **heads)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return load_encoder(folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def records():
+    found = [json.loads(line) for line in edge_probing(generate(SENTENCES + DEV), "dependencies")]
+    return found[:SENTENCES], found[SENTENCES:]
+
+
+def seconds(function, *arguments, **options):
+    started = time.perf_counter()
+    function(*arguments, **options)
+    return time.perf_counter() - started
+
+
+def extracted(encoder, records, folder):
+    names = ("train", "dev")
+    return [
+        (extract(encoder, probe_texts(part), out=folder / name, progress=False), part)
+        for name, part in zip(names, records, strict=True)
+    ]
+
+
+def probe(splits, members, recipe=RECIPE):
+    (store, train), dev = splits
+    return edge_probe(store, train, dev=dev, members=members, recipe=recipe, progress=False)
+
+
+def steps_alone(splits, members):
+    """Seconds of a step: what 3 STEPS steps take beyond STEPS of them, each with one validation on one sentence."""
+    few = RECIPE.but(max_validations=1, dev_sentences=1)
+    taken = [seconds(probe, splits, members, few.but(validate_every=n * STEPS)) for n in (1, 3)]
+    return (taken[1] - taken[0]) / (2 * STEPS)
+
+
+def encoder_epoch(encoder, records):
+    """Every training sentence through the encoder once, batch by batch in random order, all layers kept."""
+    texts = np.array([record["text"] for record in records[0]])
+    for chosen in np.split(np.random.default_rng(0).permutation(len(texts)), STEPS):
+        batch = encoder.tokenizer(texts[chosen].tolist(), padding=True, return_tensors="pt")
+        with torch.no_grad():
+            encoder.module(batch["input_ids"], batch["attention_mask"], output_hidden_states=True)
+
+
+def test_probing_all_layers(benchmark, encoder, records, tmp_path_factory):
+    splits = extracted(encoder, records, tmp_path_factory.mktemp("warm"))
+    found = {name: [] for name in ("extraction", "one", "mix", "encoder", "one step", "step")}
+
+    def others():
+        found["extraction"].append(seconds(extracted, encoder, records, tmp_path_factory.mktemp("store")))
+        found["one"].append(seconds(probe, splits, ONE))
+        found["mix"].append(seconds(probe, splits, MIX))
+        found["encoder"].append(seconds(encoder_epoch, encoder, records))
+        for name, members in (("one step", ONE), ("step", ALL)):
+            found[name].append(steps_alone(splits, members))
+
+    benchmark.pedantic(probe, (splits, ALL), setup=others, rounds=ROUNDS)
+    taken = {name: median(values) for name, values in found.items()}
+    extraction, every = taken["extraction"], benchmark.stats.stats.median
+    n_layers = len(splits[0][0].layers)
+    epochs = 2 * n_layers * EPOCHS
+    naive = epochs * taken["encoder"] + n_layers * (taken["one"] + taken["mix"])
+    report(
+        benchmark,
+        width=splits[0][0].widths["layer.5"],
+        epochs=EPOCHS,
+        step_ms=1e3 * taken["step"],
+        one_layer_step_ms=1e3 * taken["one step"],
+        step=taken["step"] / taken["one step"],
+        one_by_one=n_layers * (taken["one"] + taken["mix"]) / every,
+        extraction_s=extraction,
+        probing_s=extraction + every,
+        probing=(extraction + every) / (extraction + taken["one"]),
+        counted_epochs=epochs,
+        naive_s=naive,
+        naive=naive / (extraction + every),
+    )
