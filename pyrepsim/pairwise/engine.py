@@ -312,7 +312,7 @@ class PairwiseEngine:
     def _refuse_extreme_sizes(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         if metric.transform != "raw" or not metric.squares:
             return
-        few = _evenly(view, _FEW_ROWS).astype(np.float64)
+        few = _evenly(view, _FEW_ROWS // 4).astype(np.float64)
         size = _root_mean_square(few if shift is None else few - shift)
         low, high = _SIZES[self.precision]
         if not (low <= size <= high or size == 0):
