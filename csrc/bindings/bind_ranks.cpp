@@ -1,4 +1,5 @@
-// Long vectors: entries made steady, and their ranks. Sums leave as Python integers: they are exact and outgrow 64 bits.
+// Ranks of long vectors, and entries made steady for them. Sums leave as Python integers: they are exact and outgrow
+// 64 bits.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -30,6 +31,7 @@ class Values {
         n_ = dense_.size();
     }
     std::int64_t size() const { return n_; }
+    const void* data() const { return data_; }
 
     // use(const float* or const double*), the GIL not needed.
     template <class Use>
@@ -50,7 +52,9 @@ auto with_both(const py::array& x, const py::array& y, const Use& use) {
     const Values a(x), b(y);
     REPSIM_CHECK(a.size() == b.size(), "vectors must have equal length: got " << a.size() << " and " << b.size());
     py::gil_scoped_release released;
-    return a.visit([&](const auto* of_x) { return b.visit([&](const auto* of_y) { return use(of_x, of_y, a.size()); }); });
+    return a.visit([&](const auto* of_x) {
+        return b.visit([&](const auto* of_y) { return use(of_x, of_y, a.size()); });
+    });
 }
 
 py::array_t<double> midranks_of(const py::array& values, int n_threads) {
@@ -86,13 +90,15 @@ py::tuple kendall(const py::array& x, const py::array& y, int n_threads) {
 }
 
 py::tuple steady_in_place(const py::array& entries, int n_threads) {
-    REPSIM_CHECK(entries.writeable() && (entries.flags() & py::array::c_style) != 0,
-                 "entries must be a writeable C-contiguous array");
     const Values values(entries);
+    REPSIM_CHECK(entries.writeable() && values.data() == entries.data(),
+                 "entries must be a writeable C-contiguous array of native byte order");
     EntryRange range;
     {
         py::gil_scoped_release released;
-        range = values.visit([&]<class T>(const T* data) { return steady(const_cast<T*>(data), values.size(), n_threads); });
+        range = values.visit([&]<class T>(const T* data) {
+            return steady(const_cast<T*>(data), values.size(), n_threads);
+        });
     }
     return py::make_tuple(range.low, range.high);
 }

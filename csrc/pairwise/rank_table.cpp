@@ -55,7 +55,8 @@ std::int64_t RankTable::lay_out(const float* values, std::int64_t n, int n_threa
     first_cell_.assign(kPages, 0);
     std::int64_t n_cells = 0;
     for (std::uint32_t page = 0; page < kPages; ++page) {
-        if (std::none_of(seen.begin(), seen.end(), [page](const Seen& part) { return part.pages[page] != 0; })) continue;
+        const auto holds_it = [page](const Seen& part) { return part.pages[page] != 0; };
+        if (std::none_of(seen.begin(), seen.end(), holds_it)) continue;
         first_cell_[page] = static_cast<std::uint32_t>(n_cells);
         n_cells += std::int64_t{1} << (kCellBits - unused_bits_);
     }
