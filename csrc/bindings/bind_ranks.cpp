@@ -1,4 +1,5 @@
-// Ranks of long vectors. Sums leave as Python integers: they are exact and outgrow 64 bits.
+// Ranks of long vectors, and entries made steady for them. Sums leave as Python integers: they are exact and outgrow
+// 64 bits.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -7,59 +8,62 @@
 
 #include "core/check.h"
 #include "pairwise/ranks.h"
+#include "pairwise/steady.h"
 
 namespace py = pybind11;
 using namespace repsim;
 
 namespace {
 
-// Calls use(pointer, n) with the entries of a float32 or float64 vector, the GIL released; strided ones are copied.
+// The entries of a float32 or float64 vector; strided ones are copied.
+class Values {
+  public:
+    explicit Values(const py::array& array) {
+        REPSIM_CHECK(array.ndim() == 1, "ranks are made of a 1-D array: got " << array.ndim() << " dimensions");
+        const auto name = py::str(array.dtype().attr("name")).cast<std::string>();
+        REPSIM_CHECK(name == "float32" || name == "float64", "ranks are made of float32 or float64: got " << name);
+        if (name == "float32")
+            dense_ = py::array_t<float, py::array::c_style>(array);
+        else
+            dense_ = py::array_t<double, py::array::c_style>(array);
+        is_double_ = name == "float64";
+        data_ = dense_.data();
+        n_ = dense_.size();
+    }
+    std::int64_t size() const { return n_; }
+    const void* data() const { return data_; }
+
+    // use(const float* or const double*), the GIL not needed.
+    template <class Use>
+    auto visit(const Use& use) const {
+        return is_double_ ? use(static_cast<const double*>(data_)) : use(static_cast<const float*>(data_));
+    }
+
+  private:
+    py::array dense_;
+    const void* data_;
+    std::int64_t n_;
+    bool is_double_;
+};
+
+// Calls use(x, y, n) with the entries of both, the GIL released.
 template <class Use>
-void with_values(const py::array& array, const Use& use) {
-    REPSIM_CHECK(array.ndim() == 1, "ranks are made of a 1-D array: got " << array.ndim() << " dimensions");
-    const auto name = py::str(array.dtype().attr("name")).cast<std::string>();
-    REPSIM_CHECK(name == "float32" || name == "float64", "ranks are made of float32 or float64: got " << name);
-    const auto call = [&](const auto& dense) {
-        const auto* data = dense.data();
-        const std::int64_t n = dense.shape(0);
-        py::gil_scoped_release released;
-        use(data, n);
-    };
-    if (name == "float32")
-        call(py::array_t<float, py::array::c_style>(array));
-    else
-        call(py::array_t<double, py::array::c_style>(array));
+auto with_both(const py::array& x, const py::array& y, const Use& use) {
+    const Values a(x), b(y);
+    REPSIM_CHECK(a.size() == b.size(), "vectors must have equal length: got " << a.size() << " and " << b.size());
+    py::gil_scoped_release released;
+    return a.visit([&](const auto* of_x) {
+        return b.visit([&](const auto* of_y) { return use(of_x, of_y, a.size()); });
+    });
 }
 
 py::array_t<double> midranks_of(const py::array& values, int n_threads) {
-    py::array_t<double> ranks(values.size());
+    const Values in(values);
+    py::array_t<double> ranks(in.size());
     double* out = ranks.mutable_data();
-    with_values(values, [&](const auto* data, std::int64_t n) { midranks(data, n, out, n_threads); });
-    return ranks;
-}
-
-struct Doubled {
-    std::unique_ptr<std::uint32_t[]> ranks;
-    std::int64_t n = 0;
-};
-
-Doubled doubled(const py::array& values, int n_threads) {
-    Doubled made;
-    with_values(values, [&](const auto* data, std::int64_t n) {
-        made.n = n;
-        made.ranks = std::make_unique_for_overwrite<std::uint32_t[]>(n);
-        doubled_midranks(data, n, made.ranks.get(), n_threads);
-    });
-    return made;
-}
-
-// Calls use(x, y, n) with the doubled mid-ranks of both vectors, the GIL released.
-template <class Use>
-auto with_ranks(const py::array& x, const py::array& y, int n_threads, const Use& use) {
-    REPSIM_CHECK(x.size() == y.size(), "vectors must have equal length: got " << x.size() << " and " << y.size());
-    const Doubled a = doubled(x, n_threads), b = doubled(y, n_threads);
     py::gil_scoped_release released;
-    return use(a.ranks.get(), b.ranks.get(), a.n);
+    in.visit([&](const auto* data) { midranks(data, in.size(), out, n_threads); });
+    return ranks;
 }
 
 py::int_ integer(Int128 value) {
@@ -67,24 +71,43 @@ py::int_ integer(Int128 value) {
     return py::int_((high << py::int_(64)) + low);
 }
 
-py::tuple spearman_sums(const py::array& x, const py::array& y, int n_threads) {
-    const RankSums sums = with_ranks(
-        x, y, n_threads, [&](const auto* a, const auto* b, std::int64_t n) { return rank_sums(a, b, n, n_threads); });
+py::tuple spearman(const py::array& x, const py::array& y, int n_threads) {
+    const RankSums sums = with_both(
+        x, y, [&](const auto* a, const auto* b, std::int64_t n) { return spearman_sums(a, b, n, n_threads); });
     return py::make_tuple(integer(sums.xx), integer(sums.xy), integer(sums.yy));
 }
 
 py::tuple kendall(const py::array& x, const py::array& y, int n_threads) {
-    const KendallCounts counts = with_ranks(x, y, n_threads, [&](const auto* a, const auto* b, std::int64_t n) {
-        return kendall_counts(a, b, n, n_threads);
+    const KendallCounts counts = with_both(x, y, [&](const auto* a, const auto* b, std::int64_t n) {
+        const auto of_x = std::make_unique_for_overwrite<std::uint32_t[]>(n);
+        const auto of_y = std::make_unique_for_overwrite<std::uint32_t[]>(n);
+        doubled_midranks(a, n, of_x.get(), n_threads);
+        doubled_midranks(b, n, of_y.get(), n_threads);
+        return kendall_counts(of_x.get(), of_y.get(), n, n_threads);
     });
     return py::make_tuple(counts.pairs, counts.concordant_minus_discordant, counts.ties_x, counts.ties_y,
                           counts.ties_both);
 }
 
+py::tuple steady_in_place(const py::array& entries, int n_threads) {
+    const Values values(entries);
+    REPSIM_CHECK(entries.writeable() && values.data() == entries.data(),
+                 "entries must be a writeable C-contiguous array of native byte order");
+    EntryRange range;
+    {
+        py::gil_scoped_release released;
+        range = values.visit([&]<class T>(const T* data) {
+            return steady(const_cast<T*>(data), values.size(), n_threads);
+        });
+    }
+    return py::make_tuple(range.low, range.high);
+}
+
 }  // namespace
 
 void bind_ranks(py::module_& module) {
+    module.def("steady", &steady_in_place, py::arg("entries"), py::arg("n_threads"));
     module.def("midranks", &midranks_of, py::arg("values"), py::arg("n_threads"));
-    module.def("spearman_sums", &spearman_sums, py::arg("x"), py::arg("y"), py::arg("n_threads"));
+    module.def("spearman_sums", &spearman, py::arg("x"), py::arg("y"), py::arg("n_threads"));
     module.def("kendall_counts", &kendall, py::arg("x"), py::arg("y"), py::arg("n_threads"));
 }

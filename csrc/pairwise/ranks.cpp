@@ -7,11 +7,14 @@
 #include <array>
 #include <bit>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "core/check.h"
 #include "core/thread_pool.h"
+#include "pairwise/rank_keys.h"
+#include "pairwise/rank_table.h"
 
 namespace repsim {
 namespace {
@@ -19,17 +22,6 @@ namespace {
 constexpr int kMaxBits = 11;                   // 2048 streams: their cache lines and pages still fit
 constexpr std::int64_t kSerialKeys = 1 << 15;  // fewer are ranked by one thread
 constexpr std::int64_t kFewKeys = 24;          // fewer are compared each with each
-
-// Unsigned integers in the order of the values.
-std::uint32_t key_of(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value + 0.0f);  // -0 + 0 = +0
-    return bits ^ ((bits >> 31) != 0 ? ~0u : 0x80000000u);
-}
-
-std::uint64_t key_of(double value) {
-    const auto bits = std::bit_cast<std::uint64_t>(value + 0.0);
-    return bits ^ ((bits >> 63) != 0 ? ~0ull : 0x8000000000000000ull);
-}
 
 // Bucket of a key: its leading bits above the smallest key.
 template <class Key>
@@ -212,6 +204,15 @@ void rank_values(const Value* values, std::int64_t n, const Sink& sink, int n_th
     if (n == 0) return;
     using Key = decltype(key_of(Value{}));
     n_threads = std::max(1, n_threads);
+    if constexpr (std::is_same_v<Value, float>)
+        if (const auto table = RankTable::of(values, n, n_threads)) {
+            constexpr std::int64_t kChunk = 1 << 16;
+            parallel_for((n + kChunk - 1) / kChunk, n_threads, [&](std::int64_t c, int) {
+                for (std::int64_t i = c * kChunk; i < std::min(n, (c + 1) * kChunk); ++i)
+                    sink(i, table->doubled(values[i]));
+            });
+            return;
+        }
     Job<Key> job{n_threads, std::vector<SerialRanker<Key>>(n_threads)};
     rank_all([values](std::int64_t i) { return key_of(values[i]); }, n, 0, sink, job);
 }
@@ -245,6 +246,23 @@ void doubled_midranks(const float* values, std::int64_t n, std::uint32_t* out, i
 void doubled_midranks(const double* values, std::int64_t n, std::uint32_t* out, int n_threads) {
     to_doubled(values, n, out, n_threads);
 }
+
+template <class X, class Y>
+RankSums spearman_sums(const X* x, const Y* y, std::int64_t n, int n_threads) {
+    if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, float>)
+        if (const auto of_x = RankTable::of(x, n, n_threads))
+            if (const auto of_y = RankTable::of(y, n, n_threads)) return rank_sums(*of_x, x, *of_y, y, n, n_threads);
+    const auto of_x = std::make_unique_for_overwrite<std::uint32_t[]>(n);
+    const auto of_y = std::make_unique_for_overwrite<std::uint32_t[]>(n);
+    doubled_midranks(x, n, of_x.get(), n_threads);
+    doubled_midranks(y, n, of_y.get(), n_threads);
+    return rank_sums(of_x.get(), of_y.get(), n, n_threads);
+}
+
+template RankSums spearman_sums(const float*, const float*, std::int64_t, int);
+template RankSums spearman_sums(const float*, const double*, std::int64_t, int);
+template RankSums spearman_sums(const double*, const float*, std::int64_t, int);
+template RankSums spearman_sums(const double*, const double*, std::int64_t, int);
 
 RankSums rank_sums(const std::uint32_t* doubled_x, const std::uint32_t* doubled_y, std::int64_t n, int n_threads) {
     constexpr std::int64_t kChunk = 1 << 16;

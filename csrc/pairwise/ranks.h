@@ -23,6 +23,9 @@ void doubled_midranks(const double* values, std::int64_t n, std::uint32_t* out, 
 struct RankSums {
     Int128 xx = 0, xy = 0, yy = 0;
 };
+// X, Y: float or double.
+template <class X, class Y>
+RankSums spearman_sums(const X* x, const Y* y, std::int64_t n, int n_threads);
 RankSums rank_sums(const std::uint32_t* doubled_x, const std::uint32_t* doubled_y, std::int64_t n, int n_threads);
 
 // Over the n (n - 1) / 2 pairs {i, j}. Pairs tied in x (or y) include those tied in both.

@@ -108,8 +108,10 @@ void finish_micro_tile(const MicroTile<T>& at) {
             }
             if (any_lane(any))
                 for (int v = 0; v < kVectors; ++v) {
-                    // below the diagonal nothing is wanted
-                    if (at.first_column + i >= (v + 1) * Shape::lanes || !any_lane(cancelled[v])) continue;
+                    // on the diagonal, where all cancels, and below it nothing is wanted
+                    const auto first = static_cast<typename Bits<T>::type>(at.first_column + i - v * Shape::lanes);
+                    cancelled[v] &= lane_numbers<Mask>() >= first;
+                    if (!any_lane(cancelled[v])) continue;
                     Vector* cell = reinterpret_cast<Vector*>(line + v * Shape::lanes);
                     Vector exact;
                     recompute<typename M::Differences>(at.left + i, at.right + v * Shape::lanes, at.n_features, &exact);

@@ -7,13 +7,25 @@
 namespace repsim {
 namespace REPSIM_ISA {
 
-inline double sum_of_magnitudes(const double* row, std::int64_t width) {
-    double lane[kLanes] = {};
-    std::int64_t j = 0;
-    for (; j + kLanes <= width; j += kLanes)
-        for (int l = 0; l < kLanes; ++l) lane[l] += __builtin_fabs(row[j + l]);
-    for (int l = 0; j < width; ++j, ++l) lane[l] += __builtin_fabs(row[j]);
-    return fold(lane);
+// rounded = row - shift in T, in one walk with the terms of what was rounded: what the products see.
+template <bool shifted, class T>
+void round_row(const double* row, const double* shift, std::int64_t width, T* rounded, double (&terms)[n_row_terms]) {
+    double squares[kLanes] = {}, sums[kLanes] = {}, magnitudes[kLanes] = {};
+    const auto take = [&](std::int64_t k, int l) {
+        const T single = static_cast<T>(shifted ? row[k] - shift[k] : row[k]);
+        const double value = static_cast<double>(single);
+        rounded[k] = single;
+        squares[l] += value * value;
+        sums[l] += value;
+        magnitudes[l] += __builtin_fabs(value);
+    };
+    std::int64_t k = 0;
+    for (; k + kLanes <= width; k += kLanes)
+        for (int l = 0; l < kLanes; ++l) take(k + l, l);
+    for (int l = 0; k < width; ++k, ++l) take(k, l);
+    terms[half_square] = 0.5 * fold(squares);
+    terms[plain_sum] = fold(sums);
+    terms[magnitude] = fold(magnitudes);
 }
 
 template <class T>
@@ -25,20 +37,15 @@ void transpose(const TransposeArgs& args) {
     for (std::int64_t first = 0; first < nr; first += kStagedRows) {
         const std::int64_t n_staged = nr - first < kStagedRows ? nr - first : kStagedRows;
         for (std::int64_t r = 0; r < n_staged; ++r) {
-            double* row = args.scratch;
             T* rounded = staging + r * stride;
+            double terms[n_row_terms] = {};
             if (first + r < args.n_rows) {
-                read_row(args.rows + (first + r) * args.row_stride, args.dtype, width, args.transform, row);
-                if (args.shift != nullptr)
-                    for (std::int64_t k = 0; k < width; ++k) row[k] -= args.shift[k];
+                read_row(args.rows + (first + r) * args.row_stride, args.dtype, width, args.transform, args.scratch);
+                args.shift == nullptr ? round_row<false>(args.scratch, args.shift, width, rounded, terms)
+                                      : round_row<true>(args.scratch, args.shift, width, rounded, terms);
             } else {
-                for (std::int64_t k = 0; k < width; ++k) row[k] = 0;
+                std::memset(rounded, 0, width * sizeof(T));
             }
-            for (std::int64_t k = 0; k < width; ++k) rounded[k] = static_cast<T>(row[k]);
-            // the terms of what the products see
-            for (std::int64_t k = 0; k < width; ++k) row[k] = rounded[k];
-            const double terms[n_row_terms] = {0.5 * sum_of_squares(row, width), sum(row, width),
-                                               sum_of_magnitudes(row, width)};
             for (int t = 0; t < n_row_terms; ++t) static_cast<T*>(args.terms[t])[first + r] = static_cast<T>(terms[t]);
         }
         if (n_staged == kStagedRows) {

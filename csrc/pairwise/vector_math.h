@@ -1,6 +1,7 @@
 // Elementary functions in forms that loops over them vectorise, and the two operations vectors lack.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "gemm/micro_kernel.h"
@@ -40,6 +41,14 @@ inline bool any_lane(const Mask& mask) {
     __builtin_memcpy(words, &mask, sizeof mask);
     for (std::uint64_t word : words) any |= word;
     return any != 0;
+}
+
+// 0, 1, 2, ... in the lanes of a vector of integers
+template <class Integers>
+inline Integers lane_numbers() {
+    Integers numbers;
+    for (std::size_t l = 0; l < sizeof numbers / sizeof numbers[0]; ++l) numbers[l] = l;
+    return numbers;
 }
 
 // sum + x and x - u, as sum + x * one and x * one - u where that is one instruction

@@ -30,6 +30,7 @@ __all__ = [
     "rows_view",
     "spearman_sums",
     "stage",
+    "steady",
     "tile_precisions",
 ]
 
@@ -46,6 +47,7 @@ DistanceSweep = _core.DistanceSweep
 HistogramSweep = _core.HistogramSweep
 JointHistogramSweep = _core.JointHistogramSweep
 NeighbourSweep = _core.NeighbourSweep
+steady = _core.steady
 midranks = _core.midranks
 spearman_sums = _core.spearman_sums
 kendall_counts = _core.kendall_counts

@@ -24,6 +24,7 @@ from .reference_pairwise import (
     mean_row,
     midranks,
     spearman_sums,
+    steady,
     transformed,
 )
 from .reference_trees import arborescences
@@ -48,6 +49,7 @@ __all__ = [
     "shift_for",
     "spearman_sums",
     "stage",
+    "steady",
     "tile_precisions",
     "transformed",
 ]

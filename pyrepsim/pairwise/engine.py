@@ -31,7 +31,7 @@ _FEW_ROWS = 512
 _FEW_FEATURES = 32
 """With so few, some rows are so near each other that rounding to float32 shows in their distance; fp64 is cheap."""
 _FINE_ROWS = 2048
-_SLICE_SECONDS = 0.15
+_SLICE_SECONDS, _MOST_GROWTH = 0.15, 64
 _rates: dict[tuple[str, int, str, str], float] = {}
 _REMEDY = {
     "unit": "is all zero and has no direction, so its angle with others is undefined",
@@ -157,10 +157,8 @@ class PairwiseEngine:
         few = _evenly(view, _FEW_ROWS)
         entries = np.zeros(len(few) * (len(few) - 1) // 2, self.entry_type)
         if len(entries):
-            bounds = np.array([0, len(few)])
-            sweep = self.backend.DistanceSweep(
-                self._new_panels(few, chosen.transform, shift, bounds), None, metric=chosen.kernel, out=entries
-            )
+            panels_of_few = self._new_panels(few, chosen.transform, shift, equal_blocks(len(few)))
+            sweep = self.backend.DistanceSweep(panels_of_few, None, metric=chosen.kernel, out=entries)
             sweep.run(0, sweep.n_tasks, self.n_threads)
         return Packed(label, panels, chosen, entries.astype(np.float64))
 
@@ -204,10 +202,8 @@ class PairwiseEngine:
                 began = time.monotonic()
                 sweep.run(done, stop, self.n_threads)
                 took = time.monotonic() - began
-                if took < _SLICE_SECONDS / 2:
-                    step *= 2
-                elif took > 2 * _SLICE_SECONDS:
-                    step = max(self.n_threads, step // 2)
+                # few slices: at the end of each, threads wait for the last one
+                step = max(self.n_threads, int(step * min(_SLICE_SECONDS / max(took, 1e-9), _MOST_GROWTH)))
                 bar.update(stop - done)
                 done = stop
         return sweep.result()
@@ -316,7 +312,7 @@ class PairwiseEngine:
     def _refuse_extreme_sizes(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         if metric.transform != "raw" or not metric.squares:
             return
-        few = _evenly(view, _FEW_ROWS).astype(np.float64)
+        few = _evenly(view, _FEW_ROWS // 4).astype(np.float64)
         size = _root_mean_square(few if shift is None else few - shift)
         low, high = _SIZES[self.precision]
         if not (low <= size <= high or size == 0):

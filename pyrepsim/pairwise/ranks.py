@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import DegenerateError
 from .distances import condensed
 from .engine import Packed, PairwiseEngine
-from .metrics import Metric
 from .rank_formulas import (
     doubled_ranks,
     from_rank_sums,
@@ -77,9 +76,7 @@ def _in_memory(
     found = []
     for i, j in pairs:
         for layer in {i, j} - {*kept}:
-            entries = condensed(engine, layers[layer].panels, layers[layer].metric.name)
-            entries = _steady(entries, layers[layer].metric)
-            _refuse_constant(entries, layers[layer].label)
+            entries = _steady_entries(engine, layers[layer])
             kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
         x, y = kept[i], kept[j]
         if ranked_once:
@@ -95,30 +92,26 @@ def _in_memory(
     return found
 
 
-def _steady(entries: np.ndarray, metric: Metric) -> np.ndarray:
-    """Entries rounded, in place, to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied.
+def _steady_entries(engine: PairwiseEngine, layer: Packed) -> np.ndarray:
+    """All entries, rounded to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied.
 
     Rows that were divided by their lengths or whitened are uncertain by their own last bits: rows of one direction
     come out that far apart, where theory says 0.
     """
-    unsigned, low = (np.uint32, 4) if entries.dtype == np.float32 else (np.uint64, 13)
-    bits = entries.view(unsigned)
-    bits += unsigned(1 << (low - 1))
-    bits &= unsigned(~unsigned((1 << low) - 1))
+    metric = layer.metric
+    entries = condensed(engine, layer.panels, metric.name)
+    low, high = engine.backend.steady(entries, engine.n_threads)
     if metric.transform != "raw" or metric.whitened:
         near = 8 * float(np.finfo(entries.dtype).eps)
-        squared = metric.kernel in ("cosine", "correlation", "sqeuclidean")
-        entries[entries < (near * near if squared else near) * float(entries.max())] = 0
-    return entries
-
-
-def _refuse_constant(entries: np.ndarray, label: str) -> None:
-    low, high = float(entries.min()), float(entries.max())
+        nearest = (near * near if metric.kernel in ("cosine", "correlation", "sqeuclidean") else near) * high
+        if low < nearest:
+            entries[entries < nearest] = low = 0.0
     if not high - low > _LEAST_RANGE * max(abs(low), abs(high)):
         raise DegenerateError(
-            f"ranks need entries that differ: those of the RDM of {label} are all equal up to rounding (whitened "
+            f"ranks need entries that differ: those of the RDM of {layer.label} are all equal up to rounding (whitened "
             "rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."
         )
+    return entries
 
 
 def _by_tables(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyrepsim.arrays import rows_view as host_rows_view
-from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, scan, spearman_sums
+from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, scan, spearman_sums, steady
 from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
 from pyrepsim.backends.cuda.tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
@@ -32,6 +32,7 @@ __all__ = [
     "rows_view",
     "spearman_sums",
     "stage",
+    "steady",
     "tile_precisions",
 ]
 

@@ -150,6 +150,25 @@ def test_a_run_is_slices_in_order_that_can_be_interrupted():
         engine.run(Counting(1000, stop_at=300), "test")
 
 
+def test_slices_take_a_sixth_of_a_second_at_most_and_are_few(monkeypatch):
+    """At the end of each slice threads wait for the last one."""
+    clock = [0.0]
+    monkeypatch.setattr("pyrepsim.pairwise.engine.time.monotonic", lambda: clock[0])
+
+    class Steady(Counting):
+        def run(self, begin, end, n_threads):
+            super().run(begin, end, n_threads)
+            clock[0] += (end - begin) * 1e-3
+
+    quick = Steady(378)
+    PairwiseEngine(n_threads=2).run(quick, "test")
+    assert len(quick.ran) <= 4
+    long = Steady(10_000)
+    PairwiseEngine(n_threads=2).run(long, "test")
+    assert max(end - begin for begin, end in long.ran) <= 151
+    assert len(long.ran) < 80
+
+
 def test_an_estimate_before_the_run():
     engine = PairwiseEngine(n_threads=1)
     small, large = engine.estimate(1000, [64, 64]), engine.estimate(10_000, [64, 64])

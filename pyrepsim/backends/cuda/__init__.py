@@ -38,6 +38,7 @@ __all__ = [
     "rows_view",
     "spearman_sums",
     "stage",
+    "steady",
     "tile_precisions",
 ]
 
@@ -91,6 +92,10 @@ def Panels(
 
 
 # Ranks are taken of entries that are in host memory already, by the backend that works there.
+
+
+def steady(entries: np.ndarray, n_threads: int = 1) -> tuple[float, float]:
+    return get_backend().steady(entries, n_threads)
 
 
 def midranks(values: np.ndarray, n_threads: int = 1) -> np.ndarray:
