@@ -17,9 +17,9 @@ CandidateLists::CandidateLists(std::int64_t n_rows, std::int64_t k, bool bounded
       sizes_(n_rows, 0),
       limits_(n_rows, std::numeric_limits<float>::infinity()) {}
 
-void CandidateLists::add(std::int64_t row, const Candidate& candidate) {
-    if (!(candidate.low <= limits_[row])) return;
-    lists_[row * capacity_ + sizes_[row]++] = candidate;
+void CandidateLists::add(std::int64_t row, std::int64_t index, float low, float high) {
+    if (!(low <= limits_[row])) return;
+    lists_[row * capacity_ + sizes_[row]++] = {index, low, high};
     if (sizes_[row] == capacity_) shrink(row);
 }
 
@@ -30,7 +30,7 @@ float CandidateLists::limit_from(float high) const {
     return bounded_ && limit >= 2 ? std::numeric_limits<float>::infinity() : limit;
 }
 
-void CandidateLists::shrink(std::int64_t row) {
+void CandidateLists::drop_farther(std::int64_t row) {
     Candidate* list = lists_.data() + row * capacity_;
     std::int32_t& size = sizes_[row];
     std::nth_element(list, list + k_ - 1, list + size,
@@ -38,15 +38,20 @@ void CandidateLists::shrink(std::int64_t row) {
     const float limit = limits_[row] = std::min(limits_[row], limit_from(list[k_ - 1].high));
     Candidate* end = std::remove_if(list, list + size, [&](const Candidate& c) { return c.low > limit; });
     size = static_cast<std::int32_t>(end - list);
-    if (size > capacity_ - capacity_ / 4) {
+}
+
+void CandidateLists::shrink(std::int64_t row) {
+    drop_farther(row);
+    if (sizes_[row] > capacity_ - capacity_ / 4) {
         std::vector<float> values(k_);
         settle(row, values.data());
-        limits_[row] = std::min(limits_[row], limit_from(list[k_ - 1].high));
+        limits_[row] = std::min(limits_[row], limit_from(lists_[row * capacity_ + k_ - 1].high));
     }
 }
 
 const Candidate* CandidateLists::settle(std::int64_t row, float* values) {
     Candidate* list = lists_.data() + row * capacity_;
+    if (sizes_[row] > k_) drop_farther(row);
     const std::int64_t size = sizes_[row], wanted = std::min<std::int64_t>(k_, size);
     Candidate* unknown = std::partition(list, list + size, [](const Candidate& c) { return c.low == c.high; });
     if (unknown != list + size) entries_(row, unknown, list + size - unknown);

@@ -34,14 +34,13 @@ class CandidateLists {
 
     // Nothing with a lower bound above this is wanted. Different rows may be used by different threads at a time.
     float limit(std::int64_t row) const { return limits_[row]; }
-    void add(std::int64_t row, const Candidate& candidate);
+    void add(std::int64_t row, std::int64_t index, float low, float high);
     // The k nearest, nearest first.
     const Candidate* settle(std::int64_t row, float* values);
 
-    std::int64_t size(std::int64_t row) const { return sizes_[row]; }
-
   private:
     void shrink(std::int64_t row);
+    void drop_farther(std::int64_t row);
     float limit_from(float high) const;
 
     std::int64_t k_, capacity_;

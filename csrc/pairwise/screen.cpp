@@ -76,8 +76,7 @@ PackedRows ScreenedRows::at(std::int64_t block, std::int64_t row) const {
 ScreenedRows::Row ScreenedRows::row(std::int64_t row) const {
     const std::int64_t place = places_[row];
     const auto* squares = static_cast<const float*>(panels_->at(0, 0).terms[half_square]);
-    return {rows_.data() + place * panels_->n_features(), squares[place], terms_[low_part].data()[place],
-            terms_[length].data()[place], terms_[residual].data()[place]};
+    return {rows_.data() + place * panels_->n_features(), squares[place]};
 }
 
 }  // namespace repsim

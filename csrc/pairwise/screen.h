@@ -20,7 +20,6 @@ class ScreenedRows {
     struct Row {
         const float* values;
         float half_square;
-        double low_part, length, residual;
     };
     Row row(std::int64_t row) const;
 
@@ -41,14 +40,5 @@ bool can_screen(const Panels& rows, Metric metric);
 inline bool squares_count(Metric metric) { return metric != Metric::dot; }
 
 ErrorShares error_shares(std::int64_t n_features, const ScreenKernels& kernels);
-
-// An upper bound on the float32 entry of a pair, given its lower bound.
-inline double upper_bound(double low, const ScreenedRows::Row& u, const ScreenedRows::Row& v,
-                          const ErrorShares& errors) {
-    const double squares = (u.low_part < 0 ? -u.low_part : u.low_part) + (v.low_part < 0 ? -v.low_part : v.low_part);
-    const double width =
-        u.residual * v.length + u.length * v.residual + 1.01 * errors.of_squares * squares + 3 * errors.absolute;
-    return low + 2 * width;
-}
 
 }  // namespace repsim

@@ -47,9 +47,13 @@ inline void narrow(const NarrowArgs& args) {
         }
     }
     constexpr std::int64_t kStep = 16;
-    for (std::int64_t k = 0; k < n; k += kStep)
+    std::int64_t k = 0;
+    for (; k + kStep <= n; k += kStep)
         for (int s = 0; s < nr; ++s)
-            for (std::int64_t l = k; l < n && l < k + kStep; ++l) args.rows[s * n + l] = args.panel[l * nr + s];
+#pragma GCC unroll 16
+            for (std::int64_t l = k; l < k + kStep; ++l) args.rows[s * n + l] = args.panel[l * nr + s];
+    for (; k < n; ++k)
+        for (int s = 0; s < nr; ++s) args.rows[s * n + k] = args.panel[k * nr + s];
     constexpr double kUp = 1 + 0x1p-20;  // over the roundings to float32, here and in the bound
     const ErrorShares& errors = args.errors;
     for (int s = 0; s < nr; ++s) {
@@ -62,6 +66,12 @@ inline void narrow(const NarrowArgs& args) {
             static_cast<float>(kUp * (__builtin_sqrt(residuals[s]) + errors.of_products * long_side));
     }
 }
+
+inline double product_error(double length_u, double rest_u, double length_v, double rest_v) {
+    return rest_u * length_v + length_u * rest_v;
+}
+inline double sizes(double low_u, double low_v) { return __builtin_fabs(low_u) + __builtin_fabs(low_v); }
+inline float rounded_up(double x) { return static_cast<float>(x + 0x1p-20 * __builtin_fabs(x)); }
 
 // Lower bounds against limits, and the pairs that pass.
 struct Sieve {
@@ -105,7 +115,11 @@ struct Sieve {
                     const int lane = v * Shape::lanes + __builtin_ctz(lanes);
                     const std::int64_t col = first_right + lane;
                     if (col < begin || col >= tile.n_right) continue;
-                    *(*next)++ = {static_cast<std::int16_t>(i + r), static_cast<std::int16_t>(col), line[lane]};
+                    const double width = product_error(length_u[r], rest_u[r], length_v[lane], rest_v[lane]) +
+                                         1.01 * args.errors.of_squares * sizes(low_u[r], low_v[lane]) +
+                                         3 * args.errors.absolute;
+                    *(*next)++ = {static_cast<std::int16_t>(i + r), static_cast<std::int16_t>(col), line[lane],
+                                  rounded_up(line[lane] + 2 * width)};
                 }
         }
     }
@@ -117,7 +131,8 @@ inline std::int64_t screen(const ScreenArgs& args) {
     return next - args.hits;
 }
 
-// The sums of tile_kernel.h, a chain of multiply-adds per run of features, for `n` pairs side by side.
+// The sums of tile_kernel.h, a chain of multiply-adds per run of features, for `n` pairs side by side. Multiply-adds
+// are spelt out: in loops like these a compiler may well multiply and add.
 template <int n>
 void products(const float* row, const float* const* others, std::int64_t n_features, float* out) {
     const std::int64_t run = run_length(n_features);
@@ -131,47 +146,68 @@ void products(const float* row, const float* const* others, std::int64_t n_featu
     }
 }
 
-// recompute() of tile_kernel.h for one pair.
-inline float half_square_of_difference(const float* left, const float* right, std::int64_t n_features) {
+// recompute() of tile_kernel.h, whose four chains are four lanes here, for `n` pairs side by side.
+template <int n>
+void differences(const float* row, const float* const* others, std::int64_t n_features, float* out) {
+    typedef float Chains __attribute__((vector_size(16), aligned(4)));
     constexpr int kChains = 4;
-    float total = 0;
+    float totals[n] = {};
     for (std::int64_t k0 = 0; k0 < n_features; k0 += kRun) {
         const std::int64_t end = n_features - k0 < kRun ? n_features : k0 + kRun;
-        float sums[kChains] = {};
+        Chains sums[n] = {};
         std::int64_t k = k0;
         for (; k + kChains <= end; k += kChains)
-#pragma GCC unroll 4
-            for (int c = 0; c < kChains; ++c) {
-                const float difference = left[k + c] - right[k + c];
-                sums[c] = __builtin_fmaf(difference, difference, sums[c]);
+#pragma GCC unroll 8
+            for (int c = 0; c < n; ++c) {
+                const Chains difference =
+                    *reinterpret_cast<const Chains*>(row + k) - *reinterpret_cast<const Chains*>(others[c] + k);
+                sums[c] = (Chains)_mm_fmadd_ps((__m128)difference, (__m128)difference, (__m128)sums[c]);
             }
-        for (; k < end; ++k) {
-            const float difference = left[k] - right[k];
-            sums[0] = __builtin_fmaf(difference, difference, sums[0]);
+        for (int c = 0; c < n; ++c) {
+            float first = sums[c][0];
+            for (std::int64_t rest = k; rest < end; ++rest) {
+                const float difference = row[rest] - others[c][rest];
+                first = __builtin_fmaf(difference, difference, first);
+            }
+            totals[c] += (first + sums[c][1]) + (sums[c][2] + sums[c][3]);
         }
-        total += (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
-    return total * 0.5f;
+    for (int c = 0; c < n; ++c) out[c] = totals[c] * static_cast<float>(HalfSquares::scale);
+}
+
+constexpr int kTogether = 8;
+
+// In eights, the last filled up with its first pair.
+template <class Kernel>
+void by_eights(const EntryArgs& args, const float* const* others, std::int64_t count, float* out, Kernel kernel) {
+    for (std::int64_t first = 0; first < count; first += kTogether) {
+        const float* eight[kTogether];
+        float found[kTogether];
+        const std::int64_t used = count - first < kTogether ? count - first : kTogether;
+        for (std::int64_t c = 0; c < kTogether; ++c) eight[c] = others[first + (c < used ? c : 0)];
+        kernel(args.row, eight, args.n_features, found);
+        for (std::int64_t c = 0; c < used; ++c) out[first + c] = found[c];
+    }
 }
 
 inline void entries(const EntryArgs& args) {
-    constexpr int kTogether = 8;
-    std::int64_t first = 0;
-    for (; first + kTogether <= args.count; first += kTogether)
-        products<kTogether>(args.row, args.others + first, args.n_features, args.out + first);
-    for (; first < args.count; ++first)
-        products<1>(args.row, args.others + first, args.n_features, args.out + first);
-    for (std::int64_t c = 0; c < args.count; ++c) {
-        if (!args.squares_count) {
-            args.out[c] = -args.out[c];
-            continue;
-        }
-        const float size = args.half_square + args.half_squares[c];
-        const float near = size - args.out[c];
-        args.out[c] = near < kNear<float> * size
-                          ? half_square_of_difference(args.row, args.others[c], args.n_features)
-                          : near;
+    by_eights(args, args.others, args.count, args.out, &products<kTogether>);
+    if (!args.squares_count) {
+        for (std::int64_t c = 0; c < args.count; ++c) args.out[c] = -args.out[c];
+        return;
     }
+    const float* near_rows[kMostEntries];
+    std::int64_t places[kMostEntries], n_near = 0;
+    for (std::int64_t c = 0; c < args.count; ++c) {
+        const float size = args.half_square + args.half_squares[c];
+        args.out[c] = size - args.out[c];
+        if (!(args.out[c] < kNear<float> * size)) continue;
+        near_rows[n_near] = args.others[c];
+        places[n_near++] = c;
+    }
+    float found[kMostEntries];
+    by_eights(args, near_rows, n_near, found, &differences<kTogether>);
+    for (std::int64_t c = 0; c < n_near; ++c) args.out[places[c]] = found[c];
 }
 
 template <class M>

@@ -38,19 +38,22 @@ struct NarrowArgs {
 
 struct Hit {
     std::int16_t row, col;  // within the tile
-    float low;              // the float32 entry is not less
+    float low, high;        // bounds on the float32 entry
 };
 
 struct ScreenArgs {
     TileArgs tile;  // of packed pairs; `out` keeps the products
     const float *row_limits, *col_limits;  // full panels; pairs whose lower bound is within either are hits
-    Hit* hits;                             // room for all
+    ErrorShares errors;
+    Hit* hits;  // room for all
 };
+
+constexpr std::int64_t kMostEntries = 64;
 
 struct EntryArgs {
     const float* row;
     const float* const* others;
-    std::int64_t count;
+    std::int64_t count;  // at most kMostEntries
     std::int64_t n_features;
     float half_square;
     const float* half_squares;  // of the others

@@ -72,16 +72,31 @@ bool ScreenedSweep::too_many() const {
 
 void ScreenedSweep::begin_task(const Task&, int worker) { workers_[worker].screens = !too_many(); }
 
+// While rows have no limits all they meet are hits, so their first tile is made in parts, each with the limits that the
+// parts before it have left.
 TileView ScreenedSweep::make(std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out,
                              int worker) {
     Worker& own = workers_[worker];
-    const std::int64_t entries =
-        at.diagonal ? at.n_rows * (at.n_rows - 1) / 2 : at.n_rows * at.n_cols;
+    const std::int64_t entries = at.diagonal ? at.n_rows * (at.n_rows - 1) / 2 : at.n_rows * at.n_cols;
     (own.screens ? screened_ : unscreened_) += entries;
     if (!own.screens) {
         const Metric by = metric() == Metric::dot ? Metric::dot : Metric::sqeuclidean;
         return make_by(by, layer, task, at, next, out);
     }
+    const std::int64_t nr = x_->kernels().nr;
+    const bool new_rows = has_no_limit(task.i, left(0).blocks()[task.i] + at.row, at.n_rows);
+    const bool new_cols = symmetric() && has_no_limit(task.j, right(0).blocks()[task.j] + at.col, at.n_cols);
+    const std::int64_t height = new_cols ? nr : kTileRows, width = new_rows ? nr : kTileCols;
+    for (std::int64_t row = 0; row < at.n_rows; row += height)
+        for (std::int64_t col = at.diagonal ? row / width * width : 0; col < at.n_cols; col += width) {
+            const Place part{at.row + row, std::min(height, at.n_rows - row), at.col + col,
+                             std::min(width, at.n_cols - col), at.diagonal && row == col};
+            screen(task, part, next, out, own);
+        }
+    return TileView{};
+}
+
+void ScreenedSweep::screen(const Task& task, const Place& at, const Next& next, void* out, Worker& own) {
     alignas(64) std::array<float, kTileRows> row_limits;
     alignas(64) std::array<float, kTileCols> col_limits;
     row_limits.fill(-std::numeric_limits<float>::infinity());
@@ -102,39 +117,24 @@ TileView ScreenedSweep::make(std::int64_t layer, const Task& task, const Place& 
                       left_rows_->n_pairs()};
     args.row_limits = row_limits.data();
     args.col_limits = col_limits.data();
+    args.errors = errors_;
     args.hits = own.hits.data();
-    own.n_hits = kernels_->screen(args);
-    hits_ += own.n_hits;
-    return TileView{out, false, at.diagonal, kTileCols, first_row, at.n_rows, first_col, at.n_cols};
-}
-
-void ScreenedSweep::reduce(const Task& task, const std::vector<TileView>& bank, int worker) {
-    if (workers_[worker].screens)
-        offer_hits(task, bank.front(), workers_[worker]);
-    else
-        offer_tile(task, bank.front());
-}
-
-void ScreenedSweep::offer_hits(const Task& task, const TileView& tile, const Worker& own) {
-    if (own.n_hits == 0) return;
-    const auto high = [&](float low, std::int64_t row, std::int64_t col) {
-        const double bound = upper_bound(low, left_rows_->row(row), right_rows().row(col), errors_);
-        return static_cast<float>(bound + 0x1p-20 * std::abs(bound));
-    };
-    const auto end = own.hits.begin() + own.n_hits;
+    const Hit* const end = args.hits + kernels_->screen(args);
+    hits_ += end - args.hits;
+    if (args.hits == end) return;
     {
         std::lock_guard<std::mutex> lock(block_mutexes_[task.i]);
-        for (auto hit = own.hits.begin(); hit != end; ++hit) {
-            const std::int64_t row = tile.first_row + hit->row, col = tile.first_col + hit->col;
-            if (hit->low <= lists_.limit(row)) lists_.add(row, {col, hit->low, high(hit->low, row, col)});
-        }
+        for (const Hit* hit = args.hits; hit != end; ++hit)
+            lists_.add(first_row + hit->row, first_col + hit->col, hit->low, hit->high);
     }
     if (!symmetric()) return;
     std::lock_guard<std::mutex> lock(block_mutexes_[task.j]);
-    for (auto hit = own.hits.begin(); hit != end; ++hit) {
-        const std::int64_t row = tile.first_row + hit->row, col = tile.first_col + hit->col;
-        if (hit->low <= lists_.limit(col)) lists_.add(col, {row, hit->low, high(hit->low, row, col)});
-    }
+    for (const Hit* hit = args.hits; hit != end; ++hit)
+        lists_.add(first_col + hit->col, first_row + hit->row, hit->low, hit->high);
+}
+
+void ScreenedSweep::reduce(const Task& task, const std::vector<TileView>& bank, int worker) {
+    if (!workers_[worker].screens) offer_tile(task, bank.front());
 }
 
 // Entries of a float32 tile are known as they are.
@@ -157,7 +157,7 @@ void ScreenedSweep::offer_tile(const Task& task, const TileView& tile) {
             const std::int64_t n_near = kernels.select(entries.data(), &limit, true, count, places.data());
             for (std::int64_t i = 0; i < n_near; ++i) {
                 const float entry = entries[places[i]];
-                lists_.add(row, {tile.first_col + begin + places[i], entry, entry});
+                lists_.add(row, tile.first_col + begin + places[i], entry, entry);
             }
             if (!symmetric()) continue;
             const std::int64_t n_nearer = kernels.select(entries.data(), &col_limits[begin], false, count, places.data());
@@ -168,7 +168,7 @@ void ScreenedSweep::offer_tile(const Task& task, const TileView& tile) {
         }
     }
     std::lock_guard<std::mutex> lock(block_mutexes_[task.j]);
-    for (const auto& [col, candidate] : for_cols) lists_.add(col, candidate);
+    for (const auto& [col, known] : for_cols) lists_.add(col, known.index, known.low, known.high);
 }
 
 void ScreenedSweep::copy_limits(std::int64_t block, std::int64_t first, std::int64_t count, float* out) const {
@@ -176,10 +176,16 @@ void ScreenedSweep::copy_limits(std::int64_t block, std::int64_t first, std::int
     for (std::int64_t r = 0; r < count; ++r) out[r] = lists_.limit(first + r);
 }
 
+bool ScreenedSweep::has_no_limit(std::int64_t block, std::int64_t first, std::int64_t count) const {
+    std::lock_guard<std::mutex> lock(block_mutexes_[block]);
+    for (std::int64_t r = 0; r < count; ++r)
+        if (lists_.limit(first + r) == std::numeric_limits<float>::infinity()) return true;
+    return false;
+}
+
 void ScreenedSweep::compute(std::int64_t row, Candidate* list, std::int64_t count) {
-    constexpr std::int64_t kTogether = 64;
-    std::array<const float*, kTogether> others;
-    std::array<float, kTogether> half_squares, entries;
+    std::array<const float*, kMostEntries> others;
+    std::array<float, kMostEntries> half_squares, entries;
     const ScreenedRows::Row u = left_rows_->row(row);
     EntryArgs args{};
     args.row = u.values;
@@ -189,8 +195,8 @@ void ScreenedSweep::compute(std::int64_t row, Candidate* list, std::int64_t coun
     args.half_squares = half_squares.data();
     args.squares_count = squares_count(metric());
     args.out = entries.data();
-    for (std::int64_t first = 0; first < count; first += kTogether) {
-        args.count = std::min(kTogether, count - first);
+    for (std::int64_t first = 0; first < count; first += kMostEntries) {
+        args.count = std::min(kMostEntries, count - first);
         for (std::int64_t c = 0; c < args.count; ++c) {
             const ScreenedRows::Row v = right_rows().row(list[first + c].index);
             others[c] = v.values;

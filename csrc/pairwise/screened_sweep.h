@@ -35,12 +35,12 @@ class ScreenedSweep : public NeighbourSweep {
     struct Worker {
         bool screens = true;
         std::vector<Hit> hits;
-        std::int64_t n_hits = 0;
     };
     bool too_many() const;
-    void offer_hits(const Task& task, const TileView& tile, const Worker& own);
+    void screen(const Task& task, const Place& at, const Next& next, void* out, Worker& own);
     void offer_tile(const Task& task, const TileView& tile);
     void copy_limits(std::int64_t block, std::int64_t first, std::int64_t count, float* out) const;
+    bool has_no_limit(std::int64_t block, std::int64_t first, std::int64_t count) const;
     void compute(std::int64_t row, Candidate* list, std::int64_t count);
     const ScreenedRows& right_rows() const { return right_rows_ ? *right_rows_ : *left_rows_; }
 

@@ -30,6 +30,7 @@ void screening_bounds(const PanelsPtr& x, Metric metric, float* low, float* high
             args.tile.out_stride = kTileCols;
             args.tile.next = {args.tile.left.values, args.tile.right.values, rows.n_pairs()};
             args.row_limits = args.col_limits = limit.data();
+            args.errors = errors;
             args.hits = hits.data();
             const std::int64_t n_hits = kernels.screen(args);
             REPSIM_ASSERT(n_hits == args.tile.n_left * args.tile.n_right);
@@ -37,7 +38,7 @@ void screening_bounds(const PanelsPtr& x, Metric metric, float* low, float* high
                 const std::int64_t row = blocks[i] + hits[h].row, col = blocks[j] + hits[h].col;
                 const ScreenedRows::Row u = rows.row(row), v = rows.row(col);
                 low[row * n + col] = hits[h].low;
-                high[row * n + col] = static_cast<float>(upper_bound(hits[h].low, u, v, errors));
+                high[row * n + col] = hits[h].high;
                 EntryArgs one{u.values,      &v.values, 1, x->n_features(), u.half_square, &v.half_square,
                               squares_count(metric), entry + row * n + col};
                 kernels.entries(one);
