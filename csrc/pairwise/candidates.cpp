@@ -1,9 +1,10 @@
 #include "pairwise/candidates.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
-#include "pairwise/kernels.h"
+#include "pairwise/neighbours.h"
 
 namespace repsim {
 
@@ -58,12 +59,12 @@ const Candidate* CandidateLists::settle(std::int64_t row, float* values) {
     std::vector<float> finished((size + kStripStep - 1) / kStripStep * kStripStep, 0.0f);
     for (std::int64_t i = 0; i < size; ++i) finished[i] = list[i].low;
     finish_(finished.data(), static_cast<std::int64_t>(finished.size()));
-    std::vector<std::pair<SettledNeighbour, Candidate>> order(size);
+    std::vector<std::pair<Neighbour, Candidate>> order(size);
     for (std::int64_t i = 0; i < size; ++i) order[i] = {{finished[i], list[i].index}, list[i]};
     std::partial_sort(order.begin(), order.begin() + wanted, order.end(),
                       [](const auto& a, const auto& b) { return a.first < b.first; });
     for (std::int64_t i = 0; i < wanted; ++i) {
-        values[i] = order[i].first.value;
+        values[i] = static_cast<float>(order[i].first.value);
         list[i] = order[i].second;
     }
     sizes_[row] = static_cast<std::int32_t>(wanted);

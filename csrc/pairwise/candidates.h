@@ -15,15 +15,6 @@ struct Candidate {
     float low, high;  // bounds on the entry before the metric's last function; equal when it is known
 };
 
-struct SettledNeighbour {
-    float value;  // after the last function
-    std::int64_t index;
-
-    bool operator<(const SettledNeighbour& other) const {
-        return value < other.value || (value == other.value && index < other.index);
-    }
-};
-
 class CandidateLists {
   public:
     // entries(row, list, count): sets low = high = the entry of each. finish(values, count): the last function, of a
