@@ -68,7 +68,8 @@ void ScreenedSweep::prepare(int n_threads) {
 // What rows cost on their way to a limit is forgiven, twice over.
 bool ScreenedSweep::too_many() const {
     const std::int64_t n_features = x_->n_features();
-    const double cost = cost_of_hit(n_features) * static_cast<double>(hits_) + kComputed * static_cast<double>(computed_);
+    const auto hits = static_cast<double>(hits_), computed = static_cast<double>(computed_);
+    const double cost = cost_of_hit(n_features) * hits + kComputed * computed;
     const double usual = cost_of_row(k(), right(0).n_rows(), n_features) * static_cast<double>(n_rows());
     return cost > kSaved * static_cast<double>(screened_) + 2 * usual;
 }
@@ -163,7 +164,8 @@ void ScreenedSweep::offer_tile(const Task& task, const TileView& tile) {
                 lists_.add(row, tile.first_col + begin + places[i], entry, entry);
             }
             if (!symmetric()) continue;
-            const std::int64_t n_nearer = kernels.select(entries.data(), &col_limits[begin], false, count, places.data());
+            const std::int64_t n_nearer =
+                kernels.select(entries.data(), &col_limits[begin], false, count, places.data());
             for (std::int64_t i = 0; i < n_nearer; ++i) {
                 const float entry = entries[places[i]];
                 for_cols.push_back({tile.first_col + begin + places[i], {row, entry, entry}});

@@ -152,7 +152,9 @@ struct Finish {
     template <int kVectors, class T>
     void micro_tile(const TileArgs& args, const T* slice, const T* right, std::int64_t i, std::int64_t first_right,
                     T* corner) const {
-        const auto term = [](const PackedRows& rows, RowTerm which) { return static_cast<const T*>(rows.terms[which]); };
+        const auto term = [](const PackedRows& rows, RowTerm which) {
+            return static_cast<const T*>(rows.terms[which]);
+        };
         finish_micro_tile<M, kVectors>(MicroTile<T>{
             slice, right, term(args.left, M::term) + i, term(args.left, M::size_term) + i,
             term(args.right, M::term) + first_right, term(args.right, M::size_term) + first_right, args.n_features,

@@ -81,7 +81,8 @@ class Sweep {
     // Called in this order, from worker threads unless said otherwise. `worker` is in [0, n_threads), one at a time each.
     virtual void prepare(int /*n_threads*/) {}  // by the caller of run, before anything else
     virtual void begin_task(const Task& /*task*/, int /*worker*/) {}
-    virtual TileView make(std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out, int worker);
+    virtual TileView make(std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out,
+                          int worker);
     virtual void reduce(const Task& task, const std::vector<TileView>& bank, int worker) = 0;  // one tile per layer
     virtual void end_task(const Task& /*task*/, int /*worker*/) {}
     virtual void finish() {}  // by the caller of run, after the last task of a run

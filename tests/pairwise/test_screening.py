@@ -1,4 +1,4 @@
-"""Neighbours screened by bfloat16 products against every float32 entry: the same bits, on rows that try to tell them apart."""
+"""Neighbours screened by bfloat16 products against unscreened ones: the same bits, on rows that work against it."""
 
 from __future__ import annotations
 
