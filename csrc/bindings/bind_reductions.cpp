@@ -2,11 +2,14 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <memory>
+#include <optional>
 #include <variant>
 
 #include "pairwise/histogram.h"
 #include "pairwise/neighbours.h"
+#include "pairwise/screened_sweep.h"
 
 namespace py = pybind11;
 using namespace repsim;
@@ -59,13 +62,18 @@ py::array_t<std::uint64_t> counts_of(const py::object& owner, std::vector<py::ss
     return view;
 }
 
+// screen: whether to; none: where it pays. The lists are the same.
 std::unique_ptr<NeighbourSweep> make_neighbours(const std::shared_ptr<Panels>& x, const std::shared_ptr<Panels>& y,
-                                                const std::string& metric, std::int64_t k) {
-    return std::make_unique<NeighbourSweep>(x, y, metric_from_name(metric), k);
+                                                const std::string& metric, std::int64_t k, std::optional<bool> screen) {
+    const Metric kind = metric_from_name(metric);
+    const PanelsPtr left = x, right = y;
+    if (screen.value_or(left != nullptr && screening_pays(*left, right ? *right : *left, kind, k)))
+        return std::make_unique<ScreenedSweep>(left, right, kind, k);
+    return std::make_unique<HeapSweep>(left, right, kind, k);
 }
 
 template <class T>
-py::tuple neighbours_as(const NeighbourSweep& self) {
+py::tuple neighbours_as(NeighbourSweep& self) {
     const std::vector<py::ssize_t> shape{self.n_rows(), self.k()};
     py::array_t<std::int64_t> indices(shape);
     py::array_t<T> values(shape);
@@ -76,6 +84,29 @@ py::tuple neighbours_as(const NeighbourSweep& self) {
         self.read(index, value);
     }
     return py::make_tuple(std::move(indices), std::move(values));
+}
+
+// None: not screened.
+py::object counts_of_screening(const NeighbourSweep& self) {
+    const auto* screened = dynamic_cast<const ScreenedSweep*>(&self);
+    if (screened == nullptr) return py::none();
+    const ScreenCounts counts = screened->counts();
+    py::dict result;
+    result["screened"] = counts.screened;
+    result["unscreened"] = counts.unscreened;
+    result["hits"] = counts.hits;
+    result["computed"] = counts.computed;
+    return result;
+}
+
+// For tests: (low, high, entry), each (n, n), of the pairs of rows of x before the metric's last function.
+py::tuple bounds_of(const std::shared_ptr<Panels>& x, const std::string& metric) {
+    const auto n = static_cast<py::ssize_t>(x->n_rows());
+    std::array<py::array_t<float>, 3> parts;
+    for (auto& part : parts) part = py::array_t<float>({n, n});
+    screening_bounds(x, metric_from_name(metric), parts[0].mutable_data(), parts[1].mutable_data(),
+                     parts[2].mutable_data());
+    return py::make_tuple(parts[0], parts[1], parts[2]);
 }
 
 }  // namespace
@@ -96,8 +127,14 @@ void bind_reductions(py::module_& module) {
             return counts_of<JointHistogramSweep>(self, {sweep.pairs(), sweep.bins(), sweep.bins()});
         });
     py::class_<NeighbourSweep, Sweep>(module, "NeighbourSweep")
-        .def(py::init(&make_neighbours), py::arg("x"), py::arg("y"), py::kw_only(), py::arg("metric"), py::arg("k"))
-        .def("result", [](const NeighbourSweep& self) {
+        .def(py::init(&make_neighbours), py::arg("x"), py::arg("y"), py::kw_only(), py::arg("metric"), py::arg("k"),
+             py::arg("screen") = py::none())
+        .def_property_readonly("counts", &counts_of_screening)
+        .def("result", [](NeighbourSweep& self) {
             return self.is_double() ? neighbours_as<double>(self) : neighbours_as<float>(self);
         });
+    module.def("can_screen", [](const Panels& rows, const std::string& metric) {
+        return can_screen(rows, metric_from_name(metric));
+    });
+    module.def("screening_bounds", &bounds_of, py::arg("x"), py::arg("metric"));
 }

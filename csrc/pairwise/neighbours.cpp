@@ -25,17 +25,21 @@ NeighbourSweep::NeighbourSweep(const PanelsPtr& x, const PanelsPtr& y, Metric me
     : Sweep({x}, y ? std::vector<PanelsPtr>{y} : std::vector<PanelsPtr>{}, metric), k_(k) {
     const std::int64_t available = symmetric() ? n_rows() - 1 : right(0).n_rows();
     REPSIM_CHECK(k >= 1 && k <= available, "k must be between 1 and the " << available << " rows there are: got " << k);
+}
+
+HeapSweep::HeapSweep(const PanelsPtr& x, const PanelsPtr& y, Metric metric, std::int64_t k)
+    : NeighbourSweep(x, y, metric, k) {
     heaps_.resize(n_rows() * k);
     sizes_.assign(n_rows(), 0);
     limits_.assign(n_rows(), std::numeric_limits<double>::infinity());
     block_mutexes_ = std::make_unique<std::mutex[]>(left(0).n_blocks());
 }
 
-void NeighbourSweep::prepare(int n_threads) {
+void HeapSweep::prepare(int n_threads) {
     if (workers_.size() < static_cast<std::size_t>(n_threads)) workers_.resize(n_threads);
 }
 
-void NeighbourSweep::reduce(const Task& task, const std::vector<TileView>& bank, int worker) {
+void HeapSweep::reduce(const Task& task, const std::vector<TileView>& bank, int worker) {
     if (bank.front().is_double)
         reduce_as<double>(task, bank.front(), workers_[worker]);
     else
@@ -45,7 +49,7 @@ void NeighbourSweep::reduce(const Task& task, const std::vector<TileView>& bank,
 // Locks are held to copy limits and to enter candidates, which soon are few, not while a tile is searched. Limits
 // that have fallen meanwhile only let more candidates through to offer(), which decides.
 template <class T>
-void NeighbourSweep::reduce_as(const Task& task, const TileView& tile, Worker& own) {
+void HeapSweep::reduce_as(const Task& task, const TileView& tile, Worker& own) {
     const PairKernels& kernels = left(0).kernels();
     std::array<T, kTileRows> row_limits;
     std::array<T, kTileCols> col_limits, negated;
@@ -76,44 +80,47 @@ void NeighbourSweep::reduce_as(const Task& task, const TileView& tile, Worker& o
 }
 
 template <class T>
-void NeighbourSweep::copy_limits(std::int64_t block, std::int64_t first, std::int64_t count, T* out) {
+void HeapSweep::copy_limits(std::int64_t block, std::int64_t first, std::int64_t count, T* out) {
     std::lock_guard<std::mutex> lock(block_mutexes_[block]);
     for (std::int64_t r = 0; r < count; ++r) out[r] = static_cast<T>(limits_[first + r]);
 }
 
-void NeighbourSweep::offer(std::int64_t block, const std::vector<Candidate>& candidates) {
+void HeapSweep::offer(std::int64_t block, const std::vector<Candidate>& candidates) {
     if (candidates.empty()) return;
     std::lock_guard<std::mutex> lock(block_mutexes_[block]);
     for (const Candidate& candidate : candidates) {
-        Neighbour* heap = heaps_.data() + candidate.row * k_;
+        Neighbour* heap = heaps_.data() + candidate.row * k();
         std::int64_t& size = sizes_[candidate.row];
-        if (size < k_) {
+        if (size < k()) {
             heap[size++] = candidate.neighbour;
             std::push_heap(heap, heap + size);
         } else if (candidate.neighbour < heap[0]) {
-            replace_top(heap, k_, candidate.neighbour);
+            replace_top(heap, k(), candidate.neighbour);
         }
-        if (size == k_) limits_[candidate.row] = heap[0].value;
+        if (size == k()) limits_[candidate.row] = heap[0].value;
     }
 }
 
 template <class T>
-void NeighbourSweep::read(std::int64_t* indices, T* values) const {
-    REPSIM_CHECK(std::all_of(sizes_.begin(), sizes_.end(), [&](std::int64_t size) { return size == k_; }),
-                 "neighbours are known when every task has been run");
-    std::vector<Neighbour> list(k_);
+void HeapSweep::read_as(std::int64_t* indices, T* values) const {
+    std::vector<Neighbour> list(k());
     const bool largest_first = metric() == Metric::dot;
     for (std::int64_t row = 0; row < n_rows(); ++row) {
-        std::copy_n(heaps_.begin() + row * k_, k_, list.begin());
+        std::copy_n(heaps_.begin() + row * k(), k(), list.begin());
         std::sort_heap(list.begin(), list.end());
-        for (std::int64_t i = 0; i < k_; ++i) {
-            indices[row * k_ + i] = list[i].index;
-            values[row * k_ + i] = static_cast<T>(largest_first ? -list[i].value : list[i].value);
+        for (std::int64_t i = 0; i < k(); ++i) {
+            indices[row * k() + i] = list[i].index;
+            values[row * k() + i] = static_cast<T>(largest_first ? -list[i].value : list[i].value);
         }
     }
 }
 
-template void NeighbourSweep::read(std::int64_t* indices, float* values) const;
-template void NeighbourSweep::read(std::int64_t* indices, double* values) const;
+void HeapSweep::read(std::int64_t* indices, void* values) {
+    REPSIM_CHECK(complete(), "neighbours are known when every task has been run");
+    if (is_double())
+        read_as(indices, static_cast<double*>(values));
+    else
+        read_as(indices, static_cast<float*>(values));
+}
 
 }  // namespace repsim

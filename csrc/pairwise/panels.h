@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "core/aligned_buffer.h"
@@ -50,6 +51,8 @@ class Panels {
     std::int64_t n_padded_ = 0;
     std::int64_t term_bytes_ = 0;
 };
+
+using PanelsPtr = std::shared_ptr<const Panels>;
 
 // Mean of the transformed rows in float64, summed in a fixed order: the shift of every metric but dot.
 std::vector<double> mean_row(const MatrixView& rows, Rows transform, int n_threads, Isa isa);

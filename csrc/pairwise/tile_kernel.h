@@ -12,6 +12,12 @@ namespace REPSIM_ISA {
 
 constexpr std::int64_t kRun = 128;
 
+// Equal shares of the features, none longer than kRun.
+inline std::int64_t run_length(std::int64_t n_features) {
+    const std::int64_t n_runs = (n_features + kRun - 1) / kRun;
+    return (n_features + n_runs - 1) / n_runs;
+}
+
 // Norms minus core is kept down to this fraction of size(u, v); below, differences. What is left of the digits:
 // a float32 distance is good to about 1e-7 / (this fraction), relative.
 template <class T>
@@ -140,9 +146,27 @@ struct Ahead {
     }
 };
 
-template <class M, int kVectors, class T>
-void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, std::int64_t k, std::int64_t length,
-               const Ahead& ahead) {
+// What becomes of a micro-tile at the last run: the metric's last function.
+template <class M>
+struct Finish {
+    using Core = typename M::Core;
+
+    template <int kVectors, class T>
+    void micro_tile(const TileArgs& args, const T* slice, const T* right, std::int64_t i, std::int64_t first_right,
+                    T* corner) const {
+        const auto term = [](const PackedRows& rows, RowTerm which) {
+            return static_cast<const T*>(rows.terms[which]);
+        };
+        finish_micro_tile<M, kVectors>(MicroTile<T>{
+            slice, right, term(args.left, M::term) + i, term(args.left, M::size_term) + i,
+            term(args.right, M::term) + first_right, term(args.right, M::size_term) + first_right, args.n_features,
+            corner, args.out_stride, args.diagonal ? i + 1 - first_right : -args.n_left});
+    }
+};
+
+template <int kVectors, class Epilogue, class T>
+void run_panel(const TileArgs& args, const Epilogue& epilogue, const T* right, std::int64_t first_right,
+               std::int64_t k, std::int64_t length, const Ahead& ahead) {
     using Shape = Tile<T>;
     constexpr int nr = Shape::nr;
     const bool last = k + length == args.n_features;
@@ -151,7 +175,6 @@ void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, s
     T* out = static_cast<T*>(args.out) + first_right;
     static const volatile T unknown_one = 1;
     const T one = unknown_one;
-    const auto term = [](const PackedRows& rows, RowTerm which) { return static_cast<const T*>(rows.terms[which]); };
     // on the diagonal, slices whose first row is past the last column but one have nothing to the right of it
     const std::int64_t last_column = (args.n_right < first_right + nr ? args.n_right : first_right + nr) - 1;
     const std::int64_t n_left = args.diagonal && last_column < args.n_left ? last_column : args.n_left;
@@ -159,23 +182,18 @@ void run_panel(const TileArgs& args, const T* right, std::int64_t first_right, s
         const T* slice = left + i / nr * panel_size + i % nr;
         T* corner = out + i * args.out_stride;
         const char* near = reinterpret_cast<const char*>(right + k * nr);
-        run_micro_tile<typename M::Core, kVectors>(slice + k * nr, right + k * nr, length,
+        run_micro_tile<typename Epilogue::Core, kVectors>(slice + k * nr, right + k * nr, length,
                                                    ahead.part(i / Shape::mr, near), corner, args.out_stride, k == 0,
                                                    one);
-        if (last)
-            finish_micro_tile<M, kVectors>(MicroTile<T>{
-                slice, right, term(args.left, M::term) + i, term(args.left, M::size_term) + i,
-                term(args.right, M::term) + first_right, term(args.right, M::size_term) + first_right, args.n_features,
-                corner, args.out_stride, args.diagonal ? i + 1 - first_right : -args.n_left});
+        if (last) epilogue.template micro_tile<kVectors>(args, slice, right, i, first_right, corner);
     }
 }
 
-template <class M, class T>
-void make_tile_of(const TileArgs& args) {
+template <class T, class Epilogue>
+void make_tile_of(const TileArgs& args, const Epilogue& epilogue) {
     using Shape = Tile<T>;
     constexpr int nr = Shape::nr;
-    const std::int64_t n_runs = (args.n_features + kRun - 1) / kRun;
-    const std::int64_t run = (args.n_features + n_runs - 1) / n_runs;
+    const std::int64_t run = run_length(args.n_features);
     for (std::int64_t k = 0; k < args.n_features; k += run) {
         const std::int64_t length = args.n_features - k < run ? args.n_features - k : run;
         const bool last = k + length == args.n_features;
@@ -194,11 +212,11 @@ void make_tile_of(const TileArgs& args) {
                 static_cast<const char*>(last ? next.right : args.right.values) + j / nr * panel_bytes + skipped;
             ahead.n_left_panels = j == 0 ? (args.n_left + nr - 1) / nr : 0;
             if (used <= Shape::lanes)
-                run_panel<M, 1>(args, right, j, k, length, ahead);
+                run_panel<1>(args, epilogue, right, j, k, length, ahead);
             else if (used <= 2 * Shape::lanes)
-                run_panel<M, 2>(args, right, j, k, length, ahead);
+                run_panel<2>(args, epilogue, right, j, k, length, ahead);
             else
-                run_panel<M, Shape::vectors>(args, right, j, k, length, ahead);
+                run_panel<Shape::vectors>(args, epilogue, right, j, k, length, ahead);
         }
     }
 }
@@ -206,14 +224,14 @@ void make_tile_of(const TileArgs& args) {
 template <class T>
 void make_tile(const TileArgs& args) {
     switch (args.metric) {
-        case Metric::dot: return make_tile_of<Dot, T>(args);
+        case Metric::dot: return make_tile_of<T>(args, Finish<Dot>{});
         case Metric::cosine:
-        case Metric::correlation: return make_tile_of<Cosine, T>(args);
-        case Metric::sqeuclidean: return make_tile_of<SquaredEuclidean, T>(args);
-        case Metric::euclidean: return make_tile_of<Euclidean, T>(args);
-        case Metric::angular: return make_tile_of<Angular, T>(args);
-        case Metric::manhattan: return make_tile_of<Manhattan, T>(args);
-        case Metric::chebyshev: return make_tile_of<Chebyshev, T>(args);
+        case Metric::correlation: return make_tile_of<T>(args, Finish<Cosine>{});
+        case Metric::sqeuclidean: return make_tile_of<T>(args, Finish<SquaredEuclidean>{});
+        case Metric::euclidean: return make_tile_of<T>(args, Finish<Euclidean>{});
+        case Metric::angular: return make_tile_of<T>(args, Finish<Angular>{});
+        case Metric::manhattan: return make_tile_of<T>(args, Finish<Manhattan>{});
+        case Metric::chebyshev: return make_tile_of<T>(args, Finish<Chebyshev>{});
     }
 }
 

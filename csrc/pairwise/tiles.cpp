@@ -74,8 +74,21 @@ Sweep::Sweep(std::vector<PanelsPtr> left, std::vector<PanelsPtr> right, Metric m
     done_.assign(tasks_.size(), false);
 }
 
-NextTile Sweep::at(std::int64_t layer, const Task& task, std::int64_t row, std::int64_t col) const {
-    return {left(layer).at(task.i, row).values, right(layer).at(task.j, col).values, left(layer).n_features()};
+TileView Sweep::make_by(Metric metric, std::int64_t layer, const Task& task, const Place& at, const Next& next,
+                        void* out) {
+    const NextTile ahead{left(next.layer).at(next.i, next.row).values, right(next.layer).at(next.j, next.col).values,
+                         left(next.layer).n_features()};
+    return make_tile(left(layer), task.i, at.row, at.n_rows, right(layer), task.j, at.col, at.n_cols, at.diagonal,
+                     metric, ahead, out);
+}
+
+TileView Sweep::make(std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out,
+                     int /*worker*/) {
+    return make_by(metric_, layer, task, at, next, out);
+}
+
+bool Sweep::complete() const {
+    return std::all_of(done_.begin(), done_.end(), [](bool done) { return done; });
 }
 
 void Sweep::run_task(const Task& task, const Task& likely_next, int worker, std::vector<AlignedBuffer<char>>& buffers) {
@@ -91,18 +104,18 @@ void Sweep::run_task(const Task& task, const Task& likely_next, int worker, std:
     for (std::int64_t row = 0; row < n_rows; row += height)
         for (std::int64_t col = first_col(row); col < n_cols; col += width) {
             for (std::int64_t l = 0; l < n_layers(); ++l) {
-                NextTile next;
+                const Place here{row, std::min(height, n_rows - row), col, std::min(width, n_cols - col),
+                                 diagonal_block && row == col};
+                Next next{0, task.i, row, task.j, col};
                 if (l + 1 < n_layers())
-                    next = at(l + 1, task, row, col);
+                    next.layer = l + 1;
                 else if (col + width < n_cols)
-                    next = at(0, task, row, col + width);
+                    next.col = col + width;
                 else if (row + height < n_rows)
-                    next = at(0, task, row + height, first_col(row + height));
+                    next = {0, task.i, row + height, task.j, first_col(row + height)};
                 else
-                    next = at(0, likely_next, 0, 0);
-                bank[l] = make_tile(left(l), task.i, row, std::min(height, n_rows - row),  //
-                                    right(l), task.j, col, std::min(width, n_cols - col),  //
-                                    diagonal_block && row == col, metric_, next, buffers[l].data());
+                    next = {0, likely_next.i, 0, likely_next.j, 0};
+                bank[l] = make(l, task, here, next, buffers[l].data(), worker);
             }
             reduce(task, bank, worker);
         }

@@ -13,8 +13,6 @@
 
 namespace repsim {
 
-using PanelsPtr = std::shared_ptr<const Panels>;
-
 // values[r * stride + s], r < n_rows, s < n_cols, is the pair (first_row + r, first_col + s) of the whole matrix.
 // On a diagonal tile (first_row == first_col, one set of rows) only entries with s > r hold anything.
 struct TileView {
@@ -49,6 +47,16 @@ class Sweep {
         std::int64_t i, j;  // blocks of the left and the right rows
     };
 
+    // A tile's place within its task: rows and columns of the two blocks.
+    struct Place {
+        std::int64_t row, n_rows, col, n_cols;
+        bool diagonal;
+    };
+    // The tile that will probably come after: for prefetches.
+    struct Next {
+        std::int64_t layer, i, row, j, col;
+    };
+
     virtual ~Sweep() = default;
     std::int64_t n_tasks() const { return static_cast<std::int64_t>(tasks_.size()); }
 
@@ -65,10 +73,16 @@ class Sweep {
     const Panels& left(std::int64_t layer) const { return *left_[layer]; }
     const Panels& right(std::int64_t layer) const { return symmetric() ? *left_[layer] : *right_[layer]; }
     Metric metric() const { return metric_; }
+    bool complete() const;  // every task has been run
+
+    // make(), by any metric
+    TileView make_by(Metric metric, std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out);
 
     // Called in this order, from worker threads unless said otherwise. `worker` is in [0, n_threads), one at a time each.
     virtual void prepare(int /*n_threads*/) {}  // by the caller of run, before anything else
     virtual void begin_task(const Task& /*task*/, int /*worker*/) {}
+    virtual TileView make(std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out,
+                          int worker);
     virtual void reduce(const Task& task, const std::vector<TileView>& bank, int worker) = 0;  // one tile per layer
     virtual void end_task(const Task& /*task*/, int /*worker*/) {}
     virtual void finish() {}  // by the caller of run, after the last task of a run
@@ -76,7 +90,6 @@ class Sweep {
   private:
     // `likely_next`: the task this worker will probably run after it, for prefetches.
     void run_task(const Task& task, const Task& likely_next, int worker, std::vector<AlignedBuffer<char>>& buffers);
-    NextTile at(std::int64_t layer, const Task& task, std::int64_t row, std::int64_t col) const;
 
     std::vector<PanelsPtr> left_, right_;
     Metric metric_;
