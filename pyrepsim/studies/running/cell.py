@@ -62,7 +62,7 @@ class Study:
     Attributes
     ----------
     name : of the study.
-    settings : what it was asked for (model, scale, ...), for the record alone.
+    settings : JSON for ``study.json``: what it was asked for (model, scale, ...), and of what.
     cells : each after those it needs.
     judge : from all rows to claims; None for a study without claims.
     """

@@ -39,7 +39,7 @@ class Ledger:
         self._rows: dict[str, Sequence[Mapping[str, Any]]] = {}
 
     def folder(self, cell: Cell) -> Path:
-        return self.root / cell.experiment / f"{cell.name}-{self.keys[cell.id][:8]}"
+        return cell_folder(self.root, cell.experiment, cell.name, self.keys[cell.id])
 
     def record(self, cell: Cell) -> dict[str, Any]:
         """What the cell's folder says, {} before it was begun."""
@@ -102,6 +102,10 @@ class Ledger:
         record |= {"request": cell.request, "needs": {need: self.keys[need] for need in cell.needs}}
         record |= {"versions": versions(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **said}
         write_json(self.folder(cell) / _RECORD, record)
+
+
+def cell_folder(root: Path, experiment: str, name: str, key: str) -> Path:
+    return root / experiment / f"{name}-{key[:8]}"
 
 
 def read_record(folder: Path) -> dict[str, Any]:

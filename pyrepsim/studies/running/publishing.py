@@ -8,7 +8,7 @@ from typing import Any
 
 import xxhash
 
-from .cell import Cell, Study
+from .cell import Study
 from .claim import guarded
 from .ledger import Ledger, versions
 from .rows import write_json, write_lines
@@ -35,10 +35,10 @@ def publish(study: Study, ledger: Ledger) -> None:
             ledger.out / RECORD,
             {
                 "study": study.name,
-                "settings": study.settings,
+                **study.settings,
                 "versions": versions(),
                 "rows": {"n": len(rows), "xxh3": digest},
-                "cells": [_told(cell, ledger, records[cell.id]) for cell in study.cells],
+                "cells": _told(study, ledger, records),
             },
         )
         if study.judge is None:
@@ -52,8 +52,21 @@ def publish(study: Study, ledger: Ledger) -> None:
             write_lines(ledger.out / CLAIMS, claims)
 
 
-def _told(cell: Cell, ledger: Ledger, record: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"id": cell.id, "folder": f"{cell.experiment}/{ledger.folder(cell).name}", "key": ledger.keys[cell.id]}
-    told |= {"needs": list(cell.needs), "state": record.get("state", "waiting")}
-    kept = ("seconds", "n_bytes", "n_rows", "error", "versions")
-    return told | {name: record[name] for name in kept if name in record}
+def _told(study: Study, ledger: Ledger, records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each cell what its record says; "pending" if it was not begun, "blocked" if what it needs has failed."""
+    states: dict[str, str] = {}
+    found = []
+    for cell in study.cells:
+        record = records[cell.id]
+        state = record.get("state", "pending")
+        if state != "done" and {states[need] for need in cell.needs} & {"failed", "blocked"}:
+            state = "blocked"
+        states[cell.id] = state
+        told = {"experiment": cell.experiment, "name": cell.name, "key": ledger.keys[cell.id], "state": state}
+        told |= {"needs": list(cell.needs)} | {_NAMED.get(k, k): record[k] for k in _KEPT if k in record}
+        found.append(told)
+    return found
+
+
+_KEPT = ("seconds", "n_bytes", "n_rows", "error", "versions")
+_NAMED = {"n_bytes": "bytes"}

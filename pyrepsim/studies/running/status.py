@@ -12,7 +12,7 @@ from typing import Any
 
 from ...errors import StoreError
 from ...units import bytes_in_words
-from .ledger import read_record, state_of
+from .ledger import cell_folder, read_record, state_of
 from .planning import in_words
 from .publishing import RECORD
 
@@ -25,7 +25,7 @@ class StudyStatus:
 
     Attributes
     ----------
-    name, settings : as in `Study`.
+    name : of the study; settings : what else its record says of it.
     cells : of each: ``id``, ``state`` ("waiting", "begun": stopped half way, "running", "done", "failed"), and where
         known ``seconds``, ``n_bytes``, ``error``.
     """
@@ -49,6 +49,10 @@ class StudyStatus:
         return "\n".join([*lines, f"{in_words(seconds)} of work, {bytes_in_words(n_bytes)} written"])
 
 
+def _folder(out: Path, cell: Mapping[str, Any]) -> Path:
+    return cell_folder(out / "cells", cell["experiment"], cell["name"], cell["key"])
+
+
 def _stands_out(cell: Mapping[str, Any]) -> bool:
     return cell["state"] in ("failed", "begun", "running")
 
@@ -58,8 +62,9 @@ def study_status(out: str | os.PathLike[str]) -> StudyStatus:
     folder = Path(out)
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        name, settings, listed = record["study"], record["settings"], record["cells"]
-        folders = {cell["id"]: folder / "cells" / cell["folder"] for cell in listed}
+        name, listed = record["study"], record["cells"]
+        settings = {key: value for key, value in record.items() if key not in ("study", "cells")}
+        folders = {f"{cell['experiment']}/{cell['name']}": _folder(folder, cell) for cell in listed}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"A study's folder holds {RECORD}: {folder} has none that can be read ({error}). Give the folder of "

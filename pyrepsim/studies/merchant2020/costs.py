@@ -1,0 +1,107 @@
+"""What cells are expected to take: training by the clock of a few updates, the rest from that and from sizes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..running import Cost
+from .plan import DATA, Plan
+from .scales import Probe, Structural
+
+__all__ = ["Clock"]
+
+# Of two cores at 384 features, by the smoke scale: seconds for a layer and replicate of all measures, for an update of
+# one edge probe, for a sentence and epoch of a structural probe. They say hours from minutes, no more.
+_REPLICATE = 0.04
+_PROBE_UPDATE = 0.004
+_TREE = 0.003
+_TOKENS_A_WORD = 1.3
+_EDGE_SENTENCES = 12000
+_TREES = 12000
+
+
+class Clock:
+    """Of one plan; what is timed is timed once, when first asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._timed: dict[str, Any] = {}
+
+    @cached_property
+    def _data(self) -> tuple[Mapping[str, Path], Any]:
+        """Where data are: generated ones are written once more, since their cell may not have been run."""
+        if self._plan.scale.synthetic is None:
+            return {}, None
+        from ...tasks.synthetic import write_synthetic
+
+        kept = tempfile.TemporaryDirectory(prefix="pyrepsim-plan-")
+        write_synthetic(kept.name, **self._plan.scale.synthetic)
+        return {DATA: Path(kept.name)}, kept
+
+    def _task(self, task: str) -> Any:
+        if task not in self._timed:
+            import pyrepsim as rs
+
+            plan = self._plan
+            data = plan.training(task, self._data[0])
+            recipe, name = plan.recipe(task, 0), plan.scale.tasks[task].task
+            self._timed[task] = rs.plan_finetuning(plan.model, name, recipe=recipe, device=plan.device, **data)
+        return self._timed[task]
+
+    @property
+    def _seconds_a_token(self) -> float:
+        """Of a forward pass: a third of an update's."""
+        timed = self._task(next(iter(self._plan.scale.tasks)))
+        read = (timed.n_tokens + timed.n_padded) * self._epochs(next(iter(self._plan.scale.tasks)))
+        return timed.estimated_seconds / max(read, 1) / 3
+
+    def _epochs(self, task: str) -> float:
+        return self._plan.recipe(task, 0).epochs
+
+    @property
+    def _cube(self) -> float:
+        """Of decompositions, against 384 features."""
+        return (self._plan.width / 384) ** 3
+
+    def training(self, task: str) -> Cost:
+        """A fine-tuning; withholding blocks makes it cheaper."""
+        timed = self._task(task)
+        return Cost(1.1 * timed.estimated_seconds + 3, timed.n_bytes)
+
+    def scoring(self, task: str, times: int) -> Cost:
+        """Runs over the dev data, taken to be a tenth of the training data."""
+        timed = self._task(task)
+        return Cost(3 + times * 0.1 * timed.estimated_seconds / (3 * self._epochs(task)))
+
+    def extraction(self, words: int) -> Cost:
+        """All layers of a text in float16."""
+        tokens = int(_TOKENS_A_WORD * words)
+        return Cost(2 + tokens * self._seconds_a_token, 2 * tokens * (self._plan.depth + 1) * self._plan.width)
+
+    def comparison(self, words: int) -> Cost:
+        """All measures of all layers with their replicates, and the pass over the rows."""
+        layers, chosen = self._plan.depth + 1, self._plan.scale.similarity
+        replicates = 1 + chosen.blocks * (len(chosen.measures) - len(chosen.values_only)) / len(chosen.measures)
+        reading = 1e-11 * words * layers * self._plan.width**2 * len(chosen.measures)
+        return Cost(1 + _REPLICATE * layers * replicates * self._cube + reading)
+
+    def edge(self, probe: Probe) -> Cost:
+        """All probes of all layers and mixes to the last validation; most stop before."""
+        from ...probes.edge import Recipe
+
+        recipe = Recipe.for_task(probe.task).but(**probe.recipe)
+        members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
+        updates = recipe.validate_every * recipe.max_validations
+        tokens = 25 * _EDGE_SENTENCES
+        extraction = tokens * self._seconds_a_token
+        n_bytes = 2 * tokens * (self._plan.depth + 1) * self._plan.width
+        return Cost(extraction + _PROBE_UPDATE * updates * members * self._plan.width / 384, n_bytes)
+
+    def structural(self, chosen: Structural) -> Cost:
+        """Distance and depth probes of all layers to the last epoch; most stop before."""
+        epochs = chosen.options.get("epochs", 40)
+        return Cost(_TREE * epochs * _TREES * (self._plan.depth + 1) / 7 * self._plan.width / 384)
