@@ -1,0 +1,113 @@
+"""What the rows' short names are called on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .selecting import WIDEST, Point
+
+__all__ = ["PROBES", "bands_in_words", "count", "interval", "joined", "measure", "number", "score_name", "task_name"]
+
+_TASKS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "Parsing", "sst2": "SST-2", "qqp": "QQP", "qnli": "QNLI",
+          "cola": "CoLA", "mrpc": "MRPC", "rte": "RTE", "stsb": "STS-B", "pos": "POS tagging", "ner": "NER"}  # fmt: skip
+PROBES = {"pos": "Part of speech", "dependencies": "Dependencies", "constituents": "Constituents",
+          "entities": "Entities", "ner": "Entities", "srl": "Semantic roles", "coref": "Coreference",
+          "spr1": "Proto-roles (SPR1)", "spr2": "Proto-roles (SPR2)", "dpr": "Winograd (DPR)",
+          "semeval": "Relations (SemEval)", "relations": "Relations"}  # fmt: skip
+_SCORES = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "em": "exact match",
+    "uas": "UAS",
+    "las": "LAS",
+    "uuas": "UUAS",
+    "dspr": "DSpr.",
+    "nspr": "NSpr.",
+    "root": "root accuracy",
+    "mcc": "MCC",
+    "weight_distance": "weight distance",
+    "anisotropy": "anisotropy",
+    "mean_norm": "mean norm",
+    "norm": "mean norm",
+    "effective_rank": "effective rank",
+    "rogue_contribution": "share of the rogue dimensions",
+    "rogue_share": "share of the rogue dimensions",
+    "attention_js": "Jensen–Shannon divergence",
+}
+_BANDS = {
+    "bootstrap of documents": "bootstrap intervals over documents",
+    "bootstrap of sentences": "bootstrap intervals over sentences",
+    "jackknife of documents": "delete-block jackknife intervals over documents",
+    "jackknife of differences": "jackknife intervals of the paired differences",
+    "t of seeds": "t intervals over seeds",
+    "normal approximation": "intervals by normal approximation",
+}
+
+
+def task_name(task: str | None) -> str:
+    """`mnli` is MNLI; what has no common name stays as it is."""
+    return _TASKS.get(task or "", task or "")
+
+
+def score_name(metric: str) -> str:
+    """`uuas` is UUAS; `rogue_share` loses its underscore."""
+    return _SCORES.get(metric, metric.replace("_", " "))
+
+
+def measure(name: str) -> str:
+    """Name a measure for a panel's title: `LinearCKA(debiased=True)` is debiased linear CKA."""
+    plain = name.removesuffix(" without rogue dimensions")
+    words = {"LinearCKA(debiased=True)": "Linear CKA, debiased", "LinearCKA": "Linear CKA"}.get(plain, plain)
+    return words + name[len(plain) :]
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """Two digits after the point near 1, one from 10 on, none from 1,000 on; three significant ones below 0.1."""
+    if value is None:
+        return ""
+    size = abs(value)
+    digits = 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 1 else 3
+    if 0 < size < 0.0005:
+        return f"{value:{'+' if signed else ''}.1e}".replace("-", "−")
+    return f"{value:{'+' if signed else ''},.{digits}f}".replace("-", "−")
+
+
+def interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
+    """`[low, high]`, or nothing."""
+    if low is None or high is None:
+        return ""
+    return f"[{number(low, signed=signed)}, {number(high, signed=signed)}]"
+
+
+def count(many: int, word: str) -> str:
+    """`1 seed`, `2 seeds`."""
+    return f"{many:,} {word}{'' if many == 1 else 's'}"
+
+
+def joined(items: Iterable[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    *most, end = list(items) or [""]
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
+def bands_in_words(found: Iterable[Point]) -> str:
+    """Say what the bands of these points are, and what was counted; empty if there is none."""
+    by_band: dict[tuple[str, float | None], list[float]] = {}
+    for point in found:
+        if point.band is not None and point.low is not None:
+            by_band.setdefault((point.band, point.level), []).extend([] if point.n is None else [point.n])
+    said = [_band(band, level, counts) for (band, level), counts in by_band.items()]
+    return f"Bands: {joined(said)}." if said else "No bands: the rows have no intervals."
+
+
+def _band(band: str, level: float | None, counts: list[float]) -> str:
+    fewest, most = (int(min(counts)), int(max(counts))) if counts else (0, 0)
+    many = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    if band == "range of seeds":
+        return f"lowest to highest of {many} seeds"
+    plain = band.removesuffix(WIDEST)
+    words = _BANDS.get(plain, plain) + band[len(plain) :]
+    said = words if level is None else f"{100 * level:g} % {words}"
+    if not counts:
+        return said
+    return said.replace("over seeds", f"over {many} seeds") if band == "t of seeds" else f"{said} (n = {many})"
