@@ -95,7 +95,7 @@ def _of_structural(rows: Sequence[Row], task: str) -> _Probe | None:
     before = _score(base, "best")
     floor = _score(pick(mine, variant="random", kind="value"), "best")
     if floor is None:  # the embeddings know the word and its place, and no context
-        floor = _mean_of(pick(base, layer=0, member=None))
+        floor = _mean_of(pick(base, layer=0))
     after = pick(mine, task=task, variant="tuned")
     if before is None or floor is None or (change := _change(after, "best", before)) is None:
         return None

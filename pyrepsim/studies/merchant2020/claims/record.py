@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .estimates import NOT_TESTED, Estimate, joint_verdict
-from .table import in_words
+from .table import in_words, listed
 
 __all__ = ["Claim", "Finding"]
 
@@ -61,26 +61,43 @@ class Claim:
         """The row of claims.jsonl. It holds where it holds for all counted tasks that were tested."""
         counted = [one for one in findings if one.counted]
         verdict = joint_verdict(one.verdict for one in counted)
-        # The effect shown is one that the verdict rests on, not that of a task on which it was left open.
-        shown = [one.effect for one in counted if one.effect is not None and one.verdict == verdict]
+        # What is shown is a task that the verdict rests on, not one on which it was left open.
+        decisive = [one for one in counted if one.verdict == verdict]
         sign = 1.0 if self.weakest == "low" else -1.0
-        effect = min(shown, key=lambda one: sign * one.value, default=None)
-        told = [f"{in_words(one.task)}: {one.verdict}; {one.why}" for one in findings]
+        weakest = min(
+            decisive, key=lambda one: math.inf if one.effect is None else sign * one.effect.value, default=None
+        )
         return {
             "claim": self.name,
             "statement": self.statement,
             "verdict": verdict,
-            **_numbers(effect),
+            **_numbers(weakest.effect if weakest else None),
             "unit": self.unit,
             "tasks": [one.record() for one in findings],
-            "why": " ".join(told) if told else self.untested(),
+            "why": self.untested() if weakest is None else _summary(counted, weakest),
             "rule": self.rule,
             "figure": self.figure,
         }
 
+    def _favour(self, finding: Finding) -> float:
+        """How much its effect speaks for the claim."""
+        if finding.effect is None:
+            return math.inf
+        return finding.effect.value if self.weakest == "low" else -finding.effect.value
+
     def untested(self) -> str:
         """What is said where nothing was measured."""
         return f"{NOT_TESTED.capitalize()}: the study has no rows that this claim is judged by."
+
+
+def _summary(counted: Sequence[Finding], weakest: Finding) -> str:
+    """Which tasks are of which verdict, and the numbers of the one that speaks most against the claim."""
+    by_verdict: dict[str, list[str]] = {}
+    for one in counted:
+        by_verdict.setdefault(one.verdict, []).append(in_words(one.task))
+    parts = [f"{verdict} for {listed(tasks)}" for verdict, tasks in by_verdict.items()]
+    said = "; ".join(parts)
+    return f"{said[0].upper()}{said[1:]}. {in_words(weakest.task)}: {weakest.why}"
 
 
 def _numbers(effect: Estimate | None) -> dict[str, float | None]:

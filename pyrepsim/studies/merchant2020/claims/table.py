@@ -24,7 +24,7 @@ __all__ = [
 Row = Mapping[str, Any]
 
 TASKS = ("mnli", "squad", "dependency")
-_TASK_WORDS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "Dependency parsing"}
+_TASK_WORDS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "dependency parsing"}
 _NORMAL_95 = 1.959964
 _PERCENT = {"accuracy", "f1", "exact", "em", "uas", "las", "uuas", "root"}
 
