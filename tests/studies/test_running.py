@@ -213,7 +213,7 @@ def test_plan_and_status_tell_what_is_left(tmp_path: Path):
     assert plan.seconds == 120
     assert plan.n_bytes == 5_000_000
     assert not (tmp_path / "none").exists()
-    assert "6 of 6 cells are left: about 2 min, 5 MB on the disk at most; 5 cannot be told" in plan.table()
+    assert "6 of 6 cells are left: about 2 min, 5 MB on the disk at most" in plan.table()
     run_study(toy_study(), out=tmp_path, only=["source"])
     assert "5 of 6 cells are left" in plan_study(toy_study(), out=tmp_path).table()
     assert "toy: 1 of 6 cells are done" in study_status(tmp_path).table()

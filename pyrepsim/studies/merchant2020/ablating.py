@@ -54,8 +54,8 @@ def _cell(
     plan: Plan, clock: Clock, experiment: str, task: str, seed: int, k: int, ablation: Ablations, changes: Any
 ) -> Cell:
     def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        scores = train(plan, task, seed, folder, needed, changes=changes, ablation=ablation(k))
-        return score_rows(plan, scores, variant="tuned", task=task, seed=seed, k=k)
+        scores, n = train(plan, task, seed, folder, needed, changes=changes, ablation=ablation(k))
+        return score_rows(plan, scores, n=n, variant="tuned", task=task, seed=seed, k=k)
 
     request = {**plan.training_request(task), "recipe": plan.recipe(task, seed, changes).record()}
     return Cell(
@@ -66,7 +66,7 @@ def _cell(
         needs=plan.data_needs,
         scratch=("run/*.safetensors",),  # the scores are what is wanted
         format=_FORMAT,
-        cost=lambda: clock.training(task),
+        cost=lambda: clock.training(task, _share(experiment, k, plan.depth)),
     )
 
 
@@ -79,3 +79,8 @@ def _curve(experiment: str, task: str, names: list[str], runs: list[str], whole:
     return Cell(
         experiment=experiment, name=task, request={"whole": whole}, run=run, needs=(*names, *runs), format=_FORMAT
     )
+
+
+def _share(experiment: str, k: int, depth: int) -> float:
+    """Of the work of a full run: k blocks have no backward pass, or are the only ones."""
+    return 1 - 2 / 3 * k / depth if experiment == "freezing" else k / depth

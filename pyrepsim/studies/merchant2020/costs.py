@@ -20,8 +20,6 @@ _REPLICATE = 0.04
 _PROBE_UPDATE = 0.004
 _TREE = 0.003
 _TOKENS_A_WORD = 1.3
-_EDGE_SENTENCES = 12000
-_TREES = 12000
 
 
 class Clock:
@@ -67,23 +65,31 @@ class Clock:
         """Of decompositions, against 384 features."""
         return (self._plan.width / 384) ** 3
 
-    def training(self, task: str) -> Cost:
-        """A fine-tuning; withholding blocks makes it cheaper."""
+    def training(self, task: str, share: float = 1.0) -> Cost:
+        """A fine-tuning, of which some share of the products is done."""
         timed = self._task(task)
-        return Cost(1.1 * timed.estimated_seconds + 3, timed.n_bytes)
+        return Cost(1.1 * share * timed.estimated_seconds + 3, timed.n_bytes)
 
     def scoring(self, task: str, times: int) -> Cost:
         """Runs over the dev data, taken to be a tenth of the training data."""
         timed = self._task(task)
         return Cost(3 + times * 0.1 * timed.estimated_seconds / (3 * self._epochs(task)))
 
-    def extraction(self, words: int) -> Cost:
-        """All layers of a text in float16."""
+    def extraction(self, name: str) -> Cost:
+        """All layers of a corpus in float16."""
+        return self._extraction(self._words(name))
+
+    def _words(self, name: str) -> int:
+        corpus = self._plan.scale.corpora[name]
+        return corpus.words if corpus.like is None else self._plan.scale.corpora[corpus.like].words
+
+    def _extraction(self, words: int) -> Cost:
         tokens = int(_TOKENS_A_WORD * words)
         return Cost(2 + tokens * self._seconds_a_token, 2 * tokens * (self._plan.depth + 1) * self._plan.width)
 
-    def comparison(self, words: int) -> Cost:
+    def comparison(self, name: str) -> Cost:
         """All measures of all layers with their replicates, and the pass over the rows."""
+        words = self._words(name)
         layers, chosen = self._plan.depth + 1, self._plan.scale.similarity
         replicates = 1 + chosen.blocks * (len(chosen.measures) - len(chosen.values_only)) / len(chosen.measures)
         reading = 1e-11 * words * layers * self._plan.width**2 * len(chosen.measures)
@@ -95,13 +101,28 @@ class Clock:
 
         recipe = Recipe.for_task(probe.task).but(**probe.recipe)
         members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
-        updates = recipe.validate_every * recipe.max_validations
-        tokens = 25 * _EDGE_SENTENCES
-        extraction = tokens * self._seconds_a_token
-        n_bytes = 2 * tokens * (self._plan.depth + 1) * self._plan.width
-        return Cost(extraction + _PROBE_UPDATE * updates * members * self._plan.width / 384, n_bytes)
+        updates = recipe.validate_every * recipe.max_validations * len(self._plan.scale.edge.probe_seeds)
+        seconds, n_bytes = self._extraction(sum(self._sentences(probe.task, probe.files, probe.reading)[1]))
+        return Cost(seconds + _PROBE_UPDATE * updates * members * self._plan.width / 384, n_bytes)
 
     def structural(self, chosen: Structural) -> Cost:
         """Distance and depth probes of all layers to the last epoch; most stop before."""
-        epochs = chosen.options.get("epochs", 40)
-        return Cost(_TREE * epochs * _TREES * (self._plan.depth + 1) / 7 * self._plan.width / 384)
+        sizes, words = self._sentences("structural", chosen.files, {})
+        epochs, seeds = chosen.options.get("epochs", 40), len(chosen.options.get("seeds", (0,)))
+        training = _TREE * epochs * seeds * sizes[0] * (self._plan.depth + 1) / 7 * self._plan.width / 384
+        seconds, n_bytes = self._extraction(sum(words))
+        return Cost(seconds + training, n_bytes)
+
+    def _sentences(
+        self, task: str, files: Mapping[str, str], reading: Mapping[str, Any]
+    ) -> tuple[list[int], list[int]]:
+        """Of each part of annotated data the sentences and the words."""
+        key = f"{task} {sorted(files.items())}"
+        if key not in self._timed:
+            from ..probing.corpora import read_parts
+
+            placed = {part: self._plan.place(source, self._data[0]) for part, source in files.items()}
+            parts = list(read_parts(task, **placed, reading=reading).values())
+            words = [sum(len(t.split()) if isinstance(t, str) else len(t) for t in part.texts) for part in parts]
+            self._timed[key] = ([len(part.texts) for part in parts], words)
+        return self._timed[key]

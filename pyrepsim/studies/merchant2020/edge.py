@@ -23,6 +23,8 @@ def cells(plan: Plan, clock: Clock) -> list[Cell]:
     """Each probe on the base, on random weights and on tuned models: scores, and differences from the base."""
     found = []
     for name, probe in plan.scale.edge.probes.items():
+        if not plan.has(probe.files.values()):
+            continue
         found += [_cell(plan, clock, name, probe, subject) for subject in (BASE, RANDOM)]
         for task in plan.scale.tasks:
             found += [_cell(plan, clock, name, probe, subject) for subject in tuned(plan, task, plan.scale.edge.seeds)]

@@ -31,8 +31,8 @@ def _cell(plan: Plan, clock: Clock, subject: Subject) -> Cell:
     task, seed = str(subject.task), int(subject.seed or 0)
 
     def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        scores = train(plan, task, seed, folder, needed)
-        return score_rows(plan, scores, **subject.columns())
+        scores, n = train(plan, task, seed, folder, needed)
+        return score_rows(plan, scores, n=n, **subject.columns())
 
     return Cell(
         experiment="finetuning",
@@ -47,8 +47,8 @@ def _cell(plan: Plan, clock: Clock, subject: Subject) -> Cell:
 
 def train(
     plan: Plan, task: str, seed: int, folder: Path, needed: Mapping[str, Path], *, changes: Any = None, **how: Any
-) -> Mapping[str, float]:
-    """Fine-tune into ``folder/run``, going on where an earlier call stopped; the scores on dev."""
+) -> tuple[Mapping[str, float], int]:
+    """Fine-tune into ``folder/run``, going on where an earlier call stopped; the scores on dev, and of how many."""
     import pyrepsim as rs
 
     recipe = plan.recipe(task, seed, changes)
@@ -57,7 +57,16 @@ def train(
     run = rs.finetune(
         plan.model, name, out=folder / "run", recipe=recipe, device=plan.device, progress=False, **data, **how
     )
-    return {run.metric: run.scores["dev"][run.metric], **run.scores["dev"]}  # the headline first
+    scores = {run.metric: run.scores["dev"][run.metric], **run.scores["dev"]}  # the headline first
+    return scores, _scored(run)
+
+
+def _scored(run: Any) -> int:
+    """What was right or wrong on dev: words of a treebank, else examples."""
+    trees = run.folder / "predictions-dev.conllu"
+    if trees.is_file():
+        return sum(line.split("\t")[0].isdigit() for line in trees.read_text(encoding="utf-8").splitlines())
+    return run.record["found"]["data"]["dev"]["n_examples"]
 
 
 def score_rows(plan: Plan, scores: Mapping[str, float], **columns: Any) -> list[dict[str, Any]]:

@@ -103,15 +103,33 @@ class Plan:
         root = needed[DATA] if self.scale.synthetic is not None else self.data
         if root is None:
             raise OptionError(
-                f"The scale {self.scale.name!r} reads files: {source!r}. Say where they are: data=, or --data."
+                f"The scale {self.scale.name!r} reads files: {source!r}. Say where they are: data_folder=, or --data."
             )
-        return str(root / source)
+        found = sorted(root.glob(source)) if "*" in source else [root / source]
+        if len(found) != 1:
+            raise OptionError(
+                f"The data folder holds what the scale names: {source!r} is {len(found)} files in {root}. Make it one."
+            )
+        return str(found[0])
+
+    def has(self, sources: Iterable[str]) -> bool:
+        """Whether the scale's files can be read at all: not where they lie in a folder and none was given."""
+        return all(name.startswith("hub:") for name in sources) or bool(self.scale.synthetic or self.data)
 
     def sources(self, names: Iterable[str]) -> dict[str, str | None]:
         """Digests of sources by their names in the scale; None for what a cell writes or the hub has."""
-        local = self.scale.synthetic is None
-        return {name: _digest(self.place(name, {})) if local and not name.startswith("hub:") else None
-                for name in names}  # fmt: skip
+        return {name: self._digest(name) for name in names}
+
+    def _digest(self, name: str) -> str | None:
+        if self.scale.synthetic is not None or name.startswith("hub:"):
+            return None
+        if name not in self._digests:
+            self._digests[name] = _digest(self.place(name, {}))
+        return self._digests[name]
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        return {}
 
     def recipe(self, task: str, seed: int, changes: Mapping[str, Any] | None = None) -> Any:
         """The recipe of a task with the scale's changes, and then these."""

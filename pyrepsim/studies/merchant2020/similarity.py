@@ -77,7 +77,7 @@ def _cell(plan: Plan, clock: Clock, subject: Subject, name: str) -> Cell:
         run=run,
         needs=(store_cell(BASE, name), store_cell(subject, name)),
         format=_FORMAT,
-        cost=lambda: clock.comparison(plan.scale.corpora[name].words),
+        cost=lambda: clock.comparison(name),
     )
 
 
@@ -100,7 +100,7 @@ def _noise(plan: Plan, clock: Clock, first: Subject, subject: Subject, name: str
         run=run,
         needs=(store_cell(first, name), store_cell(subject, name)),
         format=_FORMAT,
-        cost=lambda: clock.comparison(plan.scale.corpora[name].words),
+        cost=lambda: clock.comparison(name),
     )
 
 

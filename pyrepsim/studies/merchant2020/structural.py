@@ -23,7 +23,7 @@ _SCORES = ("uuas", "root", "dspr", "nspr")
 def cells(plan: Plan, clock: Clock) -> list[Cell]:
     """On the base, on random weights, and on tuned models: every layer, the best and the top."""
     chosen = plan.scale.structural
-    if chosen is None:
+    if chosen is None or not plan.has(chosen.files.values()):
         return []
     models = [BASE, RANDOM, *(one for task in plan.scale.tasks for one in tuned(plan, task, chosen.seeds))]
     return [_cell(plan, clock, chosen, subject) for subject in models]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -30,12 +31,15 @@ from .scales import Scale, load_scale
 
 __all__ = ["merchant2020"]
 
+log = logging.getLogger("pyrepsim.studies")
+
 
 def merchant2020(
     model: str | os.PathLike[str] | None = None,
     scale: str | os.PathLike[str] | Scale = "smoke",
     *,
     data_folder: str | os.PathLike[str] | None = None,
+    unrelated: str | os.PathLike[str] | None = None,
     device: str = "auto",
 ) -> Study:
     """The whole paper on one encoder, for `run_study`, `plan_study` and `study_status`.
@@ -48,7 +52,10 @@ def merchant2020(
         ``"smoke"`` (minutes, generated data), ``"small"`` (hours, on `data_folder`), ``"paper"`` (hub data, a GPU), a
         YAML file, or a `Scale`.
     data_folder
-        Where the files that the scale names are.
+        Where the files that the scale names are. Probes of a scale that also reads the hub are left out without it.
+    unrelated : folder or hub id, optional
+        Another encoder with the same tokenizer: what similarity is between models that share no more than that. By
+        default the scale's, where it goes with the scale's own encoder.
     device
         "auto", "cpu", "cuda:0". Under torchrun each process takes the device of its own.
 
@@ -64,14 +71,17 @@ def merchant2020(
         raise OptionError(f"The scale {chosen.name!r} names no encoder: give one as model, or --model.")
     ours = _located(chosen.model if model is None else os.fspath(model), 0)
     # The scale's unrelated encoder has the tokenizer of the scale's own.
-    unrelated = chosen.unrelated if model is None or model == chosen.model else None
+    if unrelated is None and (model is None or model == chosen.model):
+        unrelated = chosen.unrelated
     plan = Plan(
         scale=chosen,
         model=str(ours),
-        unrelated=None if unrelated is None else _located(unrelated, 1),
+        unrelated=None if unrelated is None else _located(os.fspath(unrelated), 1),
         data=None if data_folder is None else Path(data_folder),
         device=_own_device(device),
     )
+    if left_out := _left_out(plan):
+        log.warning("without a data folder these probes are left out: %s", ", ".join(left_out))
     clock = Clock(plan)
     cells = [
         *data.cells(plan),
@@ -109,6 +119,13 @@ def _own_device(device: str) -> str:
     return f"cuda:{int(rank) % torch.cuda.device_count()}" if torch.cuda.is_available() else device
 
 
+def _left_out(plan: Plan) -> list[str]:
+    probes = {f"edge {name}": list(probe.files.values()) for name, probe in plan.scale.edge.probes.items()}
+    if plan.scale.structural is not None:
+        probes["structural"] = list(plan.scale.structural.files.values())
+    return [name for name, files in probes.items() if not plan.has(files)]
+
+
 def _settings(plan: Plan) -> dict[str, Any]:
     scale = plan.scale
     sources = {corpus.source for corpus in scale.corpora.values()}
@@ -123,5 +140,6 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "layers": plan.depth,
         "arguments": {"unrelated": plan.other.get("name"), "device": plan.device},
         "digests": digests,
+        "left_out": _left_out(plan),
         "plan": asdict(scale),
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..running import Cell
+from ..running import Cell, Cost
 from .costs import Clock
 from .plan import Plan
 from .scales import Corpus
@@ -79,7 +79,11 @@ def _draw_cell(plan: Plan, name: str, corpus: Corpus) -> Cell:
     task = None if corpus.task is None else plan.scale.tasks[corpus.task].task
     request = {"source": plan.sources([corpus.source]), "task": task, "form": corpus.form, "words": corpus.words}
     needs = (*plan.data_needs, *([] if corpus.like is None else [text_cell(corpus.like)]))
-    return Cell(experiment="texts", name=name, request=request, run=run, needs=needs, format=_FORMAT)
+    return Cell(experiment="texts", name=name, request=request, run=run, needs=needs, format=_FORMAT, cost=_soon)
+
+
+def _soon() -> Cost:
+    return Cost(1.0)
 
 
 def read_chosen(folder: Path) -> list[Any]:
@@ -164,7 +168,7 @@ def _store_cell(plan: Plan, clock: Clock, subject: Subject, name: str) -> Cell:
         needs=(*plan.data_needs, text_cell(name), *subject.needs),
         scratch=("store",),
         format=_FORMAT,
-        cost=lambda: clock.extraction(plan.scale.corpora[name].words),
+        cost=lambda: clock.extraction(name),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from .cell import Cost, Study
 from .ledger import Ledger, State
 
 __all__ = ["PlannedCell", "StudyPlan", "in_words", "plan_study"]
+
+log = logging.getLogger("pyrepsim.studies")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class StudyPlan:
             lines.append(f"{cell.id:<{width}}  {cell.state:<8} {in_words(cell.seconds):>9} {disk:>8}")
         left = sum(cell.state != "done" for cell in self.cells)
         unknown = sum(cell.state != "done" and cell.seconds is None for cell in self.cells)
-        known = f"; {unknown} cannot be told before what they need is there" if unknown else ""
+        known = f"; of {unknown} it cannot be told" if unknown else ""
         total = f"about {in_words(self.seconds)}, {bytes_in_words(self.n_bytes)} on the disk at most"
         lines.append(f"{left} of {len(self.cells)} cells are left: {total}{known}")
         return "\n".join(lines)
@@ -62,14 +65,15 @@ def plan_study(study: Study, *, out: str | os.PathLike[str], only: Iterable[str]
     ledger = Ledger(study, Path(out))
     planned = []
     for cell in study.chosen(only):
-        record, state, cost = ledger.record(cell), ledger.state(cell), None
+        record, state, cost = ledger.record(cell), ledger.state(cell), Cost(0.0)
         if state == "done":
             cost = Cost(record["seconds"], record["n_bytes"])
         elif cell.cost is not None:
             try:
                 cost = cell.cost()
-            except PyrepsimError:
-                cost = None  # what it reads is not there yet
+            except PyrepsimError as error:
+                log.info("%s: %s", cell.id, error)
+                cost = None
         seconds, n_bytes = cost or (None, None)
         planned.append(PlannedCell(cell.id, ledger.folder(cell), state, seconds, n_bytes))
     return StudyPlan(tuple(planned))

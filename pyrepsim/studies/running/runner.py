@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,7 +62,7 @@ def run_study(
     out: str | os.PathLike[str],
     worker: str | None = None,
     only: Iterable[str] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: bool = True,
 ) -> StudyResult:
     """Run the cells that are not done; call it again to go on after a stop.
 
@@ -77,7 +78,7 @@ def run_study(
     only
         Experiments; cells that they need are run too.
     progress
-        Is told a line before and after each cell.
+        Say a line before and after each cell, on stderr.
 
     Raises
     ------
@@ -90,7 +91,11 @@ def run_study(
     cells = study.chosen(only)
     begin = len(cells) * share.index // share.count
     with _alone():
-        return _Worker(study, Path(out), cells, begin, progress or log.info).work()
+        return _Worker(study, Path(out), cells, begin, _say if progress else log.info).work()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 class _Worker:
