@@ -87,7 +87,9 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path | Enco
 
 
 def compared(x: rs.ActivationStore, y: rs.ActivationStore, measures: Any = MEASURES) -> rs.Scores:
-    return rs.compare(x, y, measures, interval=rs.Jackknife(blocks=12), n_threads=1, progress=False)
+    scores = rs.compare(x, y, measures, interval=rs.Jackknife(blocks=12), n_threads=1, progress=False)
+    assert isinstance(scores, rs.Scores)
+    return scores
 
 
 def curves(scores: rs.Scores) -> dict[str, list[float]]:
