@@ -55,7 +55,12 @@ def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
         shared = {"experiment": "structural", "probe": "structural", "variant": variant, "task": task, "rank": 64}
         shared |= {"corpus": "ewt-dev", "band": "bootstrap of sentences", "level": 0.95, "n": 2001}
         shared |= {"seed": None if task is None else 0}
-        for metric, scale, low in (("uuas", 1.0, 35.0), ("dspr", 0.01, 30.0), ("root", 1.05, 30.0), ("nspr", 0.0105, 35.0)):
+        for metric, scale, low in (
+            ("uuas", 1.0, 35.0),
+            ("dspr", 0.01, 30.0),
+            ("root", 1.05, 30.0),
+            ("nspr", 0.0105, 35.0),
+        ):
             values = []
             for layer in range(layers + 1):
                 at = layer / layers

@@ -93,7 +93,9 @@ def claims() -> list[dict[str, Any]]:
         ends = {"low": effect - 0.03, "high": effect + 0.03}
         return {"task": name, "verdict": verdict, "effect": effect, **ends, "why": f"the top drops by {effect}"}
 
-    def claim(name: str, statement: str, verdict: str, figure: str, effect: float | None, **more: Any) -> dict[str, Any]:
+    def claim(
+        name: str, statement: str, verdict: str, figure: str, effect: float | None, **more: Any
+    ) -> dict[str, Any]:
         ends = dict.fromkeys(("low", "high")) if effect is None else {"low": effect - 0.04, "high": effect + 0.05}
         told = {"claim": name, "statement": statement, "verdict": verdict, "effect": effect, **ends, "figure": figure}
         rule = "Holds if the interval of the effect lies above 0 in every task; does not hold if below 0 in one."

@@ -44,13 +44,13 @@ def study_report(
 
     index.html is the whole report in one file: claims with their verdicts, every figure, the tables, what was run,
     methods with citations. figures/ has each figure and tables/ each table in the `formats` asked for, of svg, png,
-    csv, tex (LaTeX with booktabs) and parquet. Equal rows give equal bytes.
+    csv, tex (LaTeX with booktabs) and parquet; "svg,csv" will do. Equal rows give equal bytes.
 
     Raises StoreError if `out` has no rows.jsonl or the report can't be written, OptionError for an unknown format or a
     line that is no row, NonFiniteError for NaN or infinity in a row, MissingExtraError without matplotlib or jinja2, or
     for parquet without pandas.
     """
-    wanted = tuple(dict.fromkeys(formats))
+    wanted = tuple(dict.fromkeys(formats.split(",") if isinstance(formats, str) else formats))
     if unknown := [name for name in wanted if name not in FORMATS]:
         raise OptionError(f"A report's formats are of {', '.join(FORMATS)}: got {', '.join(unknown)}.")
     evidence = read_evidence(out)
@@ -82,6 +82,6 @@ def _tables(
     """The tables of the page, the claims, and the numbers of each figure under the figure's name."""
     judged = claims_table(evidence)
     named = {} if judged is None else {"claims": judged}
-    named |= tables | {name: table for name, plot in plots.items() if (table := numbers(plot)) is not None}
+    named |= tables | {name: numbers(plot) for name, plot in plots.items() if plot.listed}
     formats = [suffix for suffix in TABLE_FORMATS if suffix in wanted]
     return [write_table(table, folder / f"{name}.{suffix}") for name, table in named.items() for suffix in formats]

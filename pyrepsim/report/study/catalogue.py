@@ -23,6 +23,7 @@ FIGURES: dict[str, Callable[[Sequence[Row]], Plot | None]] = {
     "similarity_measures": layered.similarity_measures,
     "layer_by_layer": layered.layer_by_layer,
     "domains_by_layer": layered.domains,
+    "domains_measures": layered.domains_measures,
     "freezing": partial(trained.ablation, kind=trained.FREEZING),
     "truncation": partial(trained.ablation, kind=trained.TRUNCATION),
     "exit": partial(trained.ablation, kind=trained.EXIT),
@@ -57,7 +58,10 @@ SECTIONS = (
         "similarity", "Similarity, layer by layer", "Where does fine-tuning change the representations?",
         ("similarity_by_layer",), ("depth",), ("similarity_measures", "layer_by_layer"),
     ),
-    Section("domains", "In and out of domain", "Is text of another domain changed less?", ("domains_by_layer",)),
+    Section(
+        "domains", "In and out of domain", "Is text of another domain changed less?", ("domains_by_layer",), (),
+        ("domains_measures",),
+    ),
     Section(
         "ablations", "Freezing, truncation, exit", "Which layers need to change, and which are needed at all?",
         ("freezing", "truncation", "exit"),
@@ -67,7 +71,8 @@ SECTIONS = (
         ("edge_by_layer", "edge_cumulative"),
     ),
     Section(
-        "structural", "Structural probes", "Are syntax trees still to be read off?", ("structural_by_layer",), ("structural",)
+        "structural", "Structural probes", "Are syntax trees still to be read off?", ("structural_by_layer",),
+        ("structural",),
     ),
     Section("weights", "Weights", "Which weights moved?", ("weights_by_layer",)),
     Section("attention", "Attention", "Did the model look elsewhere?", ("attention_by_layer",)),

@@ -9,23 +9,40 @@ from .probing import LEXICAL, best_mix, models
 from .reading import Evidence, Row
 from .selecting import Point, distinct, pick, points
 from .tables import Cell, Table
-from .words import PROBES, bands_in_words, interval, measure, number, score_name, task_name
+from .words import (
+    PROBES,
+    bands_in_words,
+    digits_for,
+    interval,
+    measure,
+    mix_in_words,
+    number,
+    score_name,
+    spread,
+    task_name,
+)
 
 __all__ = ["TABLES", "claims_table"]
+
+
+_CLAIM = ("claim", "statement", "verdict", "effect", "low", "high", "unit", "why", "rule", "figure")
 
 
 def claims_table(evidence: Evidence) -> Table | None:
     """The verdicts, for files; the page shows them as cards."""
     rows, records = [], []
     for claim in evidence.claims:
-        text = {key: "" if claim.get(key) is None else str(claim[key]) for key in ("claim", "statement", "verdict", "unit")}
+        name, statement, verdict, unit = (claim.get(key) or "" for key in ("claim", "statement", "verdict", "unit"))
         effect = number(claim.get("effect"), signed=True)
-        ends = interval(claim.get("low"), claim.get("high"), signed=True)
-        rows.append((Cell(text["claim"]), Cell(text["statement"]), Cell(text["verdict"]), Cell(effect, ends), Cell(text["unit"])))
-        records.append({key: claim.get(key) for key in
-                        ("claim", "statement", "verdict", "effect", "low", "high", "unit", "why", "rule", "figure")})  # fmt: skip
+        digits = None if claim.get("effect") is None else digits_for([claim["effect"]])
+        ends = interval(claim.get("low"), claim.get("high"), digits, signed=True)
+        rows.append((Cell(name), Cell(statement), Cell(verdict), Cell(effect, ends), Cell(unit)))
+        records.append({key: claim.get(key) for key in _CLAIM})
     header = ("claim", "statement", "verdict", "effect", "unit")
     return Table("claims", "Claims", header, tuple(rows), records, n_labels=2) if rows else None
+
+
+_MARKED = "▲ gained, ▼ lost: the interval of after − before leaves out 0."
 
 
 def scores(rows: Sequence[Row]) -> Table | None:
@@ -40,7 +57,7 @@ def scores(rows: Sequence[Row]) -> Table | None:
             used.append(point)
             single = {row["seed"]: row["value"] for row in own if row["kind"] != "aggregate"}
             each = [Cell(number(single[seed]) if seed in single else "") for seed in seeds]
-            mean = Cell(number(point.value), interval(point.low, point.high))
+            mean = _cell(point)
             body.append((Cell(task_name(task)), Cell(score_name(metric)), mean, *each))
             shared = {"task": task, "metric": metric}
             records += [shared | {"seed": seed, **_ends(Point(0, value))} for seed, value in single.items()]
@@ -57,7 +74,8 @@ def depth(rows: Sequence[Row]) -> Table | None:
     body, records, used = [], [], []
     tasks = distinct(found, "task")
     for metric in distinct(found, "metric"):
-        for corpus, domain, form in dict.fromkeys((r["corpus"], r["domain"], r["form"]) for r in pick(found, metric=metric)):
+        texts = dict.fromkeys((row["corpus"], row["domain"], row["form"]) for row in pick(found, metric=metric))
+        for corpus, domain, form in texts:
             own = pick(found, metric=metric, corpus=corpus, domain=domain, form=form)
             cells = []
             for task in tasks:
@@ -97,12 +115,13 @@ def edge(rows: Sequence[Row]) -> Table | None:
             cells.append(_cell(point, mark))
             if point is not None:
                 used.append(point)
-                records.append({"probe_task": task, "model": look.label, "member": member, **_ends(point), "verdict": mark})
+                told = {"probe_task": task, "model": look.label, "member": member}
+                records.append(told | _ends(point) | {"verdict": mark})
         body.append((Cell(PROBES.get(task, task)), *cells))
     if not body:
         return None
     header = ("F1 (%)", "lexical", *(look.label for look, _ in columns))
-    note = f"Probes that read {member}. {bands_in_words(used)} ▲ gained, ▼ lost: the interval of after − before leaves out 0."
+    note = f"Probes that read {mix_in_words(member)}. {bands_in_words(used)} {_MARKED}"
     return Table("edge", "Edge probes before and after", header, tuple(body), records, note)
 
 
@@ -116,28 +135,27 @@ def structural(rows: Sequence[Row]) -> Table | None:
         for metric in metrics:
             line = pick(own, metric=metric)
             layered = points([row for row in line if row["member"] not in ("best", "top")])
-            best = points(pick(line, member="best")) or (max(layered, key=lambda point: point.value),) if line else ()
-            top = points(pick(line, member="top")) or layered[-1:]
-            for name, chosen in (("best", best), ("top", top)):
-                point = chosen[-1] if chosen else None
+            ends = {"best": max(layered, key=lambda point: point.value, default=None), "top": (*layered, None)[-2:][0]}
+            for name, fallback in ends.items():
+                named = pick(line, member=name)
+                point = _single(named) or fallback
+                if point is None:
+                    cells.append(Cell(""))
+                    continue
+                layers = sorted(distinct(named, "layer")) if named else [point.x]
+                where = "–".join(f"{layer:g}" for layer in dict.fromkeys((*layers[:1], *layers[-1:])))
                 cell = _cell(point)
-                cells.append(Cell(f"{cell.text} @ {point.x:g}", cell.aside) if point and name == "best" else cell)
-                if point is not None:
-                    used.append(point)
-                    told = {"model": look.label, "metric": metric, "which": name, "layer": point.x}
-                    records.append(told | _ends(point))
-        if line_of(own):
+                cells.append(Cell(cell.text, f"{cell.aside} at {where}".strip()) if name == "best" and where else cell)
+                used.append(point)
+                told = {"model": look.label, "metric": metric, "which": name, "layers": where}
+                records.append(told | _ends(point))
+        if any(cell.text for cell in cells):
             body.append((Cell(look.label), *cells))
     if not body:
         return None
     groups = (("", 1), *((score_name(metric), 2) for metric in metrics))
-    header = ("", *(name for _ in metrics for name in ("best @ layer", "top")))
+    header = ("", *(name for _ in metrics for name in ("best layer", "top layer")))
     return Table("structural", "Structural probes", header, tuple(body), records, bands_in_words(used), groups=groups)
-
-
-def line_of(rows: Sequence[Row]) -> bool:
-    """Whether a model has anything to show."""
-    return any(row["layer"] is not None for row in rows)
 
 
 def _single(rows: Sequence[Row]) -> Point | None:
@@ -146,7 +164,7 @@ def _single(rows: Sequence[Row]) -> Point | None:
 
 
 def _cell(point: Point | None, mark: str = "") -> Cell:
-    return Cell("") if point is None else Cell(number(point.value), interval(point.low, point.high), mark)
+    return Cell("") if point is None else Cell(number(point.value), spread(point.value, point.low, point.high), mark)
 
 
 def _mark(change: Point) -> str:

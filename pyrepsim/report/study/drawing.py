@@ -34,28 +34,47 @@ def draw(plot: Plot, *, columns: int = 3) -> Figure:
             _draw_on(ax, panel, plot, limits)
         for ax in axes[len(plot.panels) :]:
             ax.remove()
-        if len(looks) > 1 or len(plot.panels) > 1:
+        if looks:
             shown = [_sample(look) for look in looks]
             labels = [look.label for look in looks]
-            figure.legend(shown, labels, loc="outside lower center", ncols=min(len(looks) or 1, 2 * across), frameon=False)
+            many = min(len(looks), 2 * across)
+            figure.legend(shown, labels, loc="outside lower center", ncols=many, frameon=False)
         figure.suptitle(plot.title, x=0.02, ha="left", fontsize=11.5)
     return figure
 
 
 def draw_panel(plot: Plot, place: int) -> Figure:
-    """Draw one panel by itself, in the limits it has among the others, without a legend."""
+    """Draw one panel by itself, in the limits it has among the others, without a legend.
+
+    All panels of a plot have the same margins, so that their axes are level side by side.
+    """
+    width, height = _size(plot)
     with styled():
-        figure = new_figure(*_size(plot))
+        figure = new_figure(width, height)
         limits = _limits(plot.panels, plot) if plot.share else None
-        _draw_on(figure.subplots(), plot.panels[place], plot, limits)
+        if plot.panels[place].grid is None:
+            figure.set_layout_engine("none")  # it would measure every label, which takes most of the time
+            names = [name for panel in plot.panels for name in panel.categories]
+            left = 0.2 + 0.083 * max(map(len, names)) if names else 0.52 if _nameless(plot) else 0.72
+            title = 0.3 if any(panel.title for panel in plot.panels) else 0.12
+            box = (left / width, 0.5 / height, (width - left - 0.1) / width, (height - 0.5 - title) / height)
+            ax = figure.add_axes(box)
+        else:
+            ax = figure.subplots()
+        _draw_on(ax, plot.panels[place], plot, limits)
     return figure
+
+
+def _nameless(plot: Plot) -> bool:
+    return all((plot.ylabel if panel.ylabel is None else panel.ylabel) == "" for panel in plot.panels)
 
 
 def _size(plot: Plot) -> tuple[float, float]:
     rows = max(len(panel.categories) for panel in plot.panels)
     if rows:
         lines = max(len(panel.lines) for panel in plot.panels)
-        return _ALONE[0], 1.0 + rows * max(0.34, 0.17 * lines)
+        width = _ALONE[0] if len(plot.panels) == 1 else _WIDE
+        return width, 0.85 + rows * max(0.32, 0.17 * lines)
     if plot.panels[0].grid:
         return _WIDE, _WIDE * 0.92
     return _ALONE if len(plot.panels) == 1 else (_WIDE, _HIGH)
@@ -64,7 +83,9 @@ def _size(plot: Plot) -> tuple[float, float]:
 def _draw_on(ax: Axes, panel: Panel, plot: Plot, limits: tuple[float, float] | None) -> None:
     ax.set_title(panel.title, loc="left")
     if panel.grid is not None:
-        _draw_grid(ax, panel.grid)
+        cells = [other.grid.values for other in plot.panels if other.grid is not None]
+        known = [value for rows in cells for row in rows for value in row if value is not None]
+        _draw_grid(ax, panel.grid, min(known), max(known))
     elif panel.categories:
         _draw_rows(ax, panel)
     else:
@@ -88,7 +109,7 @@ def _draw_lines(ax: Axes, panel: Panel, plot: Plot, limits: tuple[float, float] 
         ax.set_xticks(_thinned(places))
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
-    ax.yaxis.set_major_locator(_locator())
+    _number_ticks(ax.yaxis)
 
 
 def _draw_line(ax: Axes, line: Line, n_places: int, order: float) -> None:
@@ -99,10 +120,11 @@ def _draw_line(ax: Axes, line: Line, n_places: int, order: float) -> None:
         kept = [point for point in line.points if point.p is None or point.p >= 0.05]
         if kept:
             style = {"markerfacecolor": "white", "markeredgecolor": look.colour, "linestyle": ""}
-            ax.plot([p.x for p in kept], [p.value for p in kept], look.marker, markersize=size, zorder=order + 0.05, **style)
+            at = ([point.x for point in kept], [point.value for point in kept])
+            ax.plot(*at, look.marker, markersize=size, zorder=order + 0.05, **style)
     bands = [(point.x, point.low, point.high) for point in line.points if point.low is not None]
     if len(bands) > 1:
-        ax.fill_between(*zip(*bands, strict=True), color=look.colour, alpha=0.17 * look.opacity, linewidth=0, zorder=2)
+        ax.fill_between(*zip(*bands, strict=True), color=look.colour, alpha=0.14 * look.opacity, linewidth=0, zorder=2)
     elif bands:
         ax.vlines(*bands[0], color=look.colour, linewidth=1.2, zorder=2)
     dots = [(point.x, value) for point in line.points for value in point.seeds]
@@ -130,14 +152,15 @@ def _draw_rows(ax: Axes, panel: Panel) -> None:
     ax.set_yticks(range(len(panel.categories)), panel.categories)
     ax.set_ylim(len(panel.categories) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
+    _number_ticks(ax.xaxis)
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
 
 
-def _draw_grid(ax: Axes, grid: Grid) -> None:
+def _draw_grid(ax: Axes, grid: Grid, low: float, high: float) -> None:
     values = [[math.nan if value is None else value for value in row] for row in grid.values]
-    known = [value for row in values for value in row if not math.isnan(value)]
-    image = ax.pcolormesh(values, cmap="cividis", vmin=min(known), vmax=max(known), edgecolors="none")
+    # Edges in the cell's own colour: else the page shines through the seams.
+    image = ax.pcolormesh(values, cmap="cividis", vmin=low, vmax=high, edgecolors="face", linewidth=0.3)
     ax.invert_yaxis()
     ax.set_aspect("equal")
     for axis, named in ((ax.xaxis, grid.columns), (ax.yaxis, grid.rows)):
@@ -184,7 +207,9 @@ def _thinned(places: list[float], most: int = _MOST_TICKS) -> list[float]:
     return places[:: math.ceil(len(places) / most)]
 
 
-def _locator() -> Any:
+def _number_ticks(axis: Any) -> None:
+    """Round steps, and each number in full: an exponent above the axis would run into the title."""
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(5)
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))

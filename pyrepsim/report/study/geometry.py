@@ -47,15 +47,13 @@ def profiles(rows: Sequence[Row]) -> Plot | None:
     text = f" Text: {texts[0]}." if texts else ""
     return Plot(
         "profiles_by_layer", "The geometry of each layer", tuple(panels), LAYER, "",
-        "One layer by itself. Anisotropy: mean cosine between two different tokens; effective rank: how many directions "
+        "Each layer alone. Anisotropy: mean cosine between two different tokens; effective rank: how many directions "
         f"the variance uses; rogue dimensions: the few features that dominate cosines.{text}",
         f"Line charts, one for each of {joined(panel.title for panel in panels)}: a line a model, against layer.",
     )  # fmt: skip
 
 
-def _by_task(
-    rows: Sequence[Row], experiment: str, name: str, title: str, ylabel: str | None, what: str
-) -> Plot | None:
+def _by_task(rows: Sequence[Row], experiment: str, name: str, title: str, ylabel: str | None, what: str) -> Plot | None:
     found = pick(rows, experiment=experiment)
     metrics = distinct(found, "metric")
     panels = []
@@ -63,7 +61,7 @@ def _by_task(
         lines = [Line(look, points(pick(found, metric=metric, task=task))) for task, look in looks_of(rows).items()]
         kept = tuple(line for line in lines if line.points)
         if kept:
-            label = ylabel if ylabel is not None and len(metrics) == 1 else score_name(metric)
+            label = "" if len(metrics) > 1 else ylabel or score_name(metric)
             panels.append(Panel("" if len(metrics) == 1 else _capital(score_name(metric)), kept, ylabel=label))
     if not panels:
         return None

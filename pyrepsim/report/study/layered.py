@@ -11,7 +11,7 @@ from .reading import Row
 from .selecting import distinct, pick, points, tasks_of
 from .words import joined, measure, task_name
 
-__all__ = ["domains", "layer_by_layer", "similarity", "similarity_measures"]
+__all__ = ["domains", "domains_measures", "layer_by_layer", "similarity", "similarity_measures"]
 
 LAYER = "layer (0: embeddings)"
 ZERO = Look("", QUIET, "", "-", 0.9)
@@ -31,8 +31,8 @@ def similarity(rows: Sequence[Row]) -> Plot | None:
     name = measure(metric)
     return Plot(
         "similarity_by_layer", f"{name} of each layer with itself before fine-tuning", kept, LAYER, name,
-        f"{name} between the same layer before and after fine-tuning, over all tokens of a text; 1 is no change. Solid: "
-        "text of the task's own domain; broken: other text. Dotted grey: what random weights or another encoder score.",
+        f"{name} between the same layer before and after fine-tuning, over a text's tokens; 1 is no change. Solid: "
+        f"text of the task's own domain; broken: other text.{_floors_in_words(kept)}",
         f"Line charts, one for each of {joined(panel.title for panel in kept)}: {name} against layer.",
         share=True, top=1.0,
     )  # fmt: skip
@@ -65,9 +65,26 @@ def similarity_measures(rows: Sequence[Row]) -> Plot | None:
 
 def domains(rows: Sequence[Row]) -> Plot | None:
     """Out of domain minus in domain: above 0 where the tuned model stays closer to the base on other text."""
+    main = _first(pick(rows, experiment="domains", kind="difference"))
+    return _gaps(
+        rows, (main,), "domains_by_layer", "Similarity out of domain minus in domain",
+        "How much more a layer stays as it was on text outside the task's domain: above 0, fine-tuning changed its own "
+        "domain more.",
+    )  # fmt: skip
+
+
+def domains_measures(rows: Sequence[Row]) -> Plot | None:
+    """The same gap by the other measures."""
     found = pick(rows, experiment="domains", kind="difference")
-    main = _first(found)
-    metrics = sorted(distinct(found, "metric"), key=lambda metric: metric != main)
+    others = tuple(metric for metric in distinct(found, "metric") if metric != _first(found))
+    return _gaps(
+        rows, others, "domains_measures", "The gap by the other measures",
+        "Similarity out of domain minus in domain, as above; each measure has its own scale.",
+    )  # fmt: skip
+
+
+def _gaps(rows: Sequence[Row], metrics: Sequence[str], name: str, title: str, what: str) -> Plot | None:
+    found = pick(rows, experiment="domains", kind="difference")
     panels = []
     for metric in metrics:
         lines = []
@@ -84,9 +101,7 @@ def domains(rows: Sequence[Row]) -> Plot | None:
     tested = any(line.tested for panel in panels for line in panel.lines)
     hollow = " Hollow points: adjusted p of at least 0.05." if tested else ""
     return Plot(
-        "domains_by_layer", "Similarity out of domain minus in domain", tuple(panels), LAYER, "out − in",
-        "How much more a layer stays as it was on text outside the task's domain: above 0, fine-tuning changed its own "
-        f"domain more.{hollow}",
+        name, title, tuple(panels), LAYER, "out − in", f"{what}{hollow}",
         f"Line charts, one for each of {joined(panel.title for panel in panels)}: the difference against layer.",
     )  # fmt: skip
 
@@ -107,9 +122,10 @@ def layer_by_layer(rows: Sequence[Row]) -> Plot | None:
     if not panels:
         return None
     return Plot(
-        "layer_by_layer", f"{measure(metric)}, every layer with every layer", tuple(panels), "layer after", "layer before",
-        f"{measure(metric)} of each layer before fine-tuning (down) with each layer after (across), one seed. Each map "
-        "has its own colour scale.",
+        "layer_by_layer", f"{measure(metric)}, every layer with every layer", tuple(panels),
+        "layer after", "layer before",
+        f"{measure(metric)} of each layer before fine-tuning (down) with each layer after (across), one seed. All maps "
+        "have one colour scale.",
         f"Heat maps, one for each of {joined(panel.title for panel in panels)}: layers before against layers after.",
     )  # fmt: skip
 
@@ -133,9 +149,10 @@ def _task(rows: Sequence[Row], task: str, look: Look) -> Panel:
         outside = text["domain"] == "out"
         paired = text["form"] == "training" and any(other["form"] == "sentences" for other in texts)
         where = "other text" if outside else "own domain, as trained" if paired else "own domain"
-        dash = (0, (4, 2)) if outside else (0, (1, 1)) if paired else "-"
-        marker = "" if paired else look.marker
-        drawn = Look(where, look.colour, marker, dash, 1.2 if paired else look.width, hollow=outside)
+        if sum((other["domain"], other["form"]) == (text["domain"], text["form"]) for other in texts) > 1:
+            where = f"{where}: {text['corpus']}"
+        marker, width = ("", 1.0) if paired else (look.marker, look.width)
+        drawn = Look(where, look.colour, marker, (0, (4, 2)) if outside else "-", width, hollow=outside)
         lines.append(Line(drawn, points(pick(own, **text))))
     floors = []
     for variant, drawn in (("seeds", NOISE), *FLOORS.items()):
@@ -147,7 +164,18 @@ def _task(rows: Sequence[Row], task: str, look: Look) -> Panel:
         if line := points(chosen):
             floors.append(Line(drawn, line))
     kept = tuple(line for line in lines if line.points)
-    return Panel(task_name(task), (*floors, *kept) if kept else ())
+    return Panel(task_name(task), (*kept, *floors) if kept else ())
+
+
+def _floors_in_words(panels: Sequence[Panel]) -> str:
+    said = {
+        "seed against seed": "two models tuned on the task with other seeds (broken and dotted)",
+        "random weights": "the base model with all weights redrawn (dotted)",
+        "another encoder": "another encoder (widely dotted)",
+    }
+    labels = {line.look.label for panel in panels for line in panel.lines}
+    there = [words for label, words in said.items() if label in labels]
+    return f" Grey: {joined(there)}." if there else ""
 
 
 def _texts(rows: Sequence[Row]) -> list[dict[str, str | None]]:

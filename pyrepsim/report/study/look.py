@@ -32,7 +32,7 @@ class Look:
 
 
 BASE = Look("before fine-tuning", INK, "o")
-NOISE = Look("two seeds of one task", QUIET, "", "-.", 1.3)
+NOISE = Look("seed against seed", QUIET, "", "-.", 1.3)
 FLOORS = {
     "random": Look("random weights", QUIET, "", ":", 1.5),
     "unrelated": Look("another encoder", QUIET, "", (0, (1, 3)), 1.9),

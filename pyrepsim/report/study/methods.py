@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .layered import WITHOUT
 from .reading import Row
 from .selecting import distinct, pick
 from .words import joined, measure, task_name
@@ -22,41 +23,42 @@ class Reference:
 
 
 _PAPERS = {
-    "merchant": Reference("Merchant et al. 2020", "What Happens To BERT Embeddings During Fine-tuning? BlackboxNLP.",
-                          "arxiv.org/abs/2004.14448"),
-    "devlin": Reference("Devlin et al. 2019", "BERT: Pre-training of Deep Bidirectional Transformers. NAACL.",
-                        "arxiv.org/abs/1810.04805"),
-    "RSA": Reference("Kriegeskorte et al. 2008", "Representational similarity analysis. Frontiers in Systems Neuroscience 2.",
-                     "doi.org/10.3389/neuro.06.004.2008"),
-    "LinearCKA": Reference("Kornblith et al. 2019", "Similarity of Neural Network Representations Revisited. ICML.",
-                           "arxiv.org/abs/1905.00414"),
-    "SVCCA": Reference("Raghu et al. 2017", "SVCCA. NeurIPS.", "arxiv.org/abs/1706.05806"),
-    "PWCCA": Reference("Morcos et al. 2018", "Insights on representational similarity in neural networks with canonical "
-                       "correlation. NeurIPS.", "arxiv.org/abs/1806.05759"),
-    "Procrustes": Reference("Ding et al. 2021", "Grounding Representation Similarity with Statistical Testing. NeurIPS.",
-                            "arxiv.org/abs/2108.01661"),
-    "edge": Reference("Tenney et al. 2019", "What do you learn from context? Probing for sentence structure. ICLR.",
-                      "arxiv.org/abs/1905.06316"),
-    "cumulative": Reference("Tenney et al. 2019b", "BERT Rediscovers the Classical NLP Pipeline. ACL.",
-                            "arxiv.org/abs/1905.05950"),
-    "structural": Reference("Hewitt & Manning 2019", "A Structural Probe for Finding Syntax in Word Representations. NAACL.",
-                            "aclanthology.org/N19-1419"),
-    "mnli": Reference("Williams et al. 2018", "A Broad-Coverage Challenge Corpus for Sentence Understanding. NAACL.",
-                      "arxiv.org/abs/1704.05426"),
-    "squad": Reference("Rajpurkar et al. 2016", "SQuAD: 100,000+ Questions for Machine Comprehension of Text. EMNLP.",
-                       "arxiv.org/abs/1606.05250"),
-    "dependency": Reference("Dozat & Manning 2017", "Deep Biaffine Attention for Neural Dependency Parsing. ICLR.",
-                            "arxiv.org/abs/1611.01734"),
-    "exit": Reference("Phang et al. 2021", "Fine-Tuned Transformers Show Clusters of Similar Representations Across Layers. "
-                      "BlackboxNLP.", "arxiv.org/abs/2109.08406"),
-    "anisotropy": Reference("Ethayarajh 2019", "How Contextual are Contextualized Word Representations? EMNLP.",
-                            "arxiv.org/abs/1909.00512"),
-    "rogue": Reference("Timkey & van Schijndel 2021", "All Bark and No Bite: Rogue Dimensions in Transformer Language Models. "
-                       "EMNLP.", "arxiv.org/abs/2109.04404"),
-    "effective_rank": Reference("Roy & Vetterli 2007", "The effective rank. EUSIPCO.",
-                                "ieeexplore.ieee.org/document/7098875"),
-    "trajectories": Reference("Hao et al. 2020", "Investigating Learning Dynamics of BERT Fine-Tuning. AACL.",
-                              "aclanthology.org/2020.aacl-main.11"),
+    key: Reference(*told)
+    for key, *told in (
+        ("merchant", "Merchant et al. 2020", "What Happens To BERT Embeddings During Fine-tuning? BlackboxNLP.",
+         "arxiv.org/abs/2004.14448"),
+        ("RSA", "Kriegeskorte et al. 2008", "Representational similarity analysis. Frontiers in Systems Neuroscience.",
+         "doi.org/10.3389/neuro.06.004.2008"),
+        ("LinearCKA", "Kornblith et al. 2019", "Similarity of Neural Network Representations Revisited. ICML.",
+         "arxiv.org/abs/1905.00414"),
+        ("SVCCA", "Raghu et al. 2017", "SVCCA: Singular Vector Canonical Correlation Analysis. NeurIPS.",
+         "arxiv.org/abs/1706.05806"),
+        ("PWCCA", "Morcos et al. 2018", "Insights on representational similarity in neural networks. NeurIPS.",
+         "arxiv.org/abs/1806.05759"),
+        ("Procrustes", "Ding et al. 2021", "Grounding Representation Similarity with Statistical Testing. NeurIPS.",
+         "arxiv.org/abs/2108.01661"),
+        ("edge", "Tenney et al. 2019", "What do you learn from context? ICLR.", "arxiv.org/abs/1905.06316"),
+        ("cumulative", "Tenney et al. 2019b", "BERT Rediscovers the Classical NLP Pipeline. ACL.",
+         "arxiv.org/abs/1905.05950"),
+        ("structural", "Hewitt & Manning 2019", "A Structural Probe for Finding Syntax in Word Representations. NAACL.",
+         "aclanthology.org/N19-1419"),
+        ("mnli", "Williams et al. 2018", "A Broad-Coverage Challenge Corpus for Sentence Understanding. NAACL.",
+         "arxiv.org/abs/1704.05426"),
+        ("squad", "Rajpurkar et al. 2016", "SQuAD: 100,000+ Questions for Machine Comprehension of Text. EMNLP.",
+         "arxiv.org/abs/1606.05250"),
+        ("dependency", "Dozat & Manning 2017", "Deep Biaffine Attention for Neural Dependency Parsing. ICLR.",
+         "arxiv.org/abs/1611.01734"),
+        ("exit", "Phang et al. 2021", "Fine-Tuned Transformers Show Clusters of Similar Representations Across Layers. "
+         "BlackboxNLP.", "arxiv.org/abs/2109.08406"),
+        ("anisotropy", "Ethayarajh 2019", "How Contextual are Contextualized Word Representations? EMNLP.",
+         "arxiv.org/abs/1909.00512"),
+        ("rogue", "Timkey & van Schijndel 2021", "All Bark and No Bite: Rogue Dimensions in Transformer Language "
+         "Models Obscure Representational Quality. EMNLP.", "arxiv.org/abs/2109.04404"),
+        ("effective_rank", "Roy & Vetterli 2007", "The effective rank: A measure of effective dimensionality. EUSIPCO.",
+         "ieeexplore.ieee.org/document/7098875"),
+        ("trajectories", "Hao et al. 2020", "Investigating Learning Dynamics of BERT Fine-Tuning. AACL.",
+         "aclanthology.org/2020.aacl-main.11"),
+    )
 }  # fmt: skip
 
 
@@ -71,7 +73,7 @@ def references(rows: Sequence[Row]) -> list[Reference]:
     """Return the papers that `methods` cites, by name."""
     text = " ".join(methods(rows))
     found = [paper for paper in _PAPERS.values() if f"{paper.cited};" in text or f"{paper.cited}]" in text]
-    return sorted({paper.cited: paper for paper in [_PAPERS["merchant"], *found]}.values(), key=lambda paper: paper.cited)
+    return sorted({_PAPERS["merchant"], *found}, key=lambda paper: paper.cited)
 
 
 def _cite(*keys: str) -> str:
@@ -92,18 +94,19 @@ def _tuning(rows: Sequence[Row]) -> str:
 
 def _similarity(rows: Sequence[Row]) -> str:
     found = [row for row in pick(rows, experiment="similarity") if row["layer"] is not None]
-    names = list(dict.fromkeys(metric.removesuffix(" without rogue dimensions") for metric in distinct(found, "metric")))
+    names = list(dict.fromkeys(metric.removesuffix(WITHOUT) for metric in distinct(found, "metric")))
     if not names:
         return ""
     cited = [measure(name) + _cite(name.partition("(")[0]) for name in names]
     texts = joined(distinct(found, "corpus"))
     where = f" of {texts}" if texts else ""
-    without = any(row["metric"].endswith(" without rogue dimensions") for row in found)
+    without = any(row["metric"].endswith(WITHOUT) for row in found)
     rogue = f" Once more they were taken without rogue dimensions{_cite('rogue')}." if without else ""
-    kinds = {"random": "a model of random weights", "unrelated": "another encoder", "seeds": "a second seed of the same task"}
+    kinds = {"random": "a model of random weights", "unrelated": "another encoder", "seeds": "another seed of the task"}
     others = [words for kind, words in kinds.items() if pick(found, variant=kind)]
     floors = f" Beside them stand {joined(others)}." if others else ""
-    return f"Each layer was compared with itself before fine-tuning, over the tokens{where}, by {joined(cited)}.{rogue}{floors}"
+    said = f"Each layer was compared with itself before fine-tuning, over the tokens{where}, by {joined(cited)}."
+    return said + rogue + floors
 
 
 def _domains(rows: Sequence[Row]) -> str:
@@ -143,11 +146,9 @@ def _structural(rows: Sequence[Row]) -> str:
 
 def _model(rows: Sequence[Row]) -> str:
     profiles = distinct(pick(rows, experiment="profiles"), "metric")
-    numbers = [
-        words + _cite(key)
-        for key, words in (("anisotropy", "anisotropy"), ("effective_rank", "effective rank"), ("rogue", "rogue dimensions"))
-        if any(metric.startswith(key) for metric in profiles)
-    ]
+    names = {"anisotropy": "anisotropy", "effective_rank": "effective rank", "rogue": "rogue dimensions"}
+    there = {key: words for key, words in names.items() if any(metric.startswith(key) for metric in profiles)}
+    numbers = [words + _cite(key) for key, words in there.items()]
     parts = [f"each layer's {joined(numbers)}"] if numbers else []
     parts += ["the distance of weights from the pre-trained ones"] if pick(rows, experiment="weights") else []
     parts += ["the divergence of attention"] if pick(rows, experiment="attention") else []

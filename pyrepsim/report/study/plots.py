@@ -70,6 +70,10 @@ class Plot:
     """All panels have the same y limits."""
     top: float | None = None
     """Upper end of y that is never passed, as 1 is for a similarity."""
+    digits: int | None = None
+    """After the point, in the list of its numbers; as many as suit each line if None."""
+    listed: bool = True
+    """Its numbers are listed under it; False where a table says the same."""
     integers: bool = True
     """x counts layers or blocks."""
 

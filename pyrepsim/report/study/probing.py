@@ -11,7 +11,7 @@ from .look import BASE, FLOORS, Look, looks_of
 from .plots import Line, Mark, Panel, Plot
 from .reading import Row
 from .selecting import distinct, pick, points
-from .words import PROBES, joined, score_name
+from .words import PROBES, joined, mix_in_words, score_name
 
 __all__ = ["best_mix", "edge_by_layer", "edge_changes", "edge_cumulative", "models", "structural"]
 
@@ -40,7 +40,7 @@ def edge_by_layer(rows: Sequence[Row]) -> Plot | None:
     found = [row for row in pick(rows, experiment="edge") if not (row["member"] or "").startswith("mix")]
     return _edge(
         found, "layer", "edge_by_layer", "Edge probes, layer by layer", LAYER,
-        "F1 of a probe that reads one layer. Grey: the same with random weights (dotted) and with the word pieces alone "
+        "F1 of a probe that reads one layer. Grey: the same with random weights (dotted) and with word pieces alone "
         "(thin): what a probe learns without the encoder's training.",
     )  # fmt: skip
 
@@ -75,8 +75,9 @@ def edge_changes(rows: Sequence[Row]) -> Plot | None:
     return Plot(
         "edge_table", "What fine-tuning did to edge probes",
         (Panel("", tuple(lines), (Mark(0.0, ZERO),), categories=names),), "F1 after − before (points)", "",
-        f"Difference in F1 of the probes named {member}; an interval that leaves out 0 is a change.",
+        f"Difference in F1 of probes that read {mix_in_words(member)}; an interval that leaves out 0 is a change.",
         "Dot plot: a row a probing task, a dot with its interval for each tuned model.",
+        digits=2,
     )  # fmt: skip
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from ...units import bytes_in_words
 from .catalogue import SECTIONS
 from .reading import Evidence
-from .selecting import distinct, tasks_of
+from .selecting import distinct, pick, tasks_of
 from .words import count, joined, task_name
 
-__all__ = ["Effort", "default_title", "efforts", "facts", "summary", "troubles", "unknown_experiments"]
+__all__ = ["Effort", "default_title", "efforts", "facts", "not_run", "summary", "troubles", "unknown_experiments"]
 
 _KNOWN = {"finetuning", "similarity", "domains", "edge", "structural", "freezing", "truncation", "exit", "weights",
           "profiles", "attention", "trajectories"}  # fmt: skip
@@ -38,15 +38,17 @@ def summary(evidence: Evidence) -> str:
     """One paragraph: which model, tasks, seeds, texts, experiments."""
     rows = evidence.rows
     tasks = joined(task_name(task) for task in tasks_of(rows))
-    seeds = len(distinct(rows, "seed"))
-    layers = [layer for layer in distinct(rows, "layer")]
+    seeds = len(distinct(pick(rows, experiment="finetuning"), "seed"))
+    layers = distinct(rows, "layer")
     shape = f", an encoder of {count(int(max(layers)), 'block')}," if layers else ""
     models = joined(_models(evidence)) or "An encoder"
-    tuned = f" was fine-tuned on {tasks} ({count(seeds, 'seed')} each)" if tasks and seeds else f" was fine-tuned on {tasks}"
-    said = f"{models}{shape}{tuned if tasks else ' was described as it is'}."
-    texts = distinct(rows, "corpus")
+    each = f" ({count(seeds, 'seed')} each)" if seeds else ""
+    said = f"{models}{shape} was fine-tuned on {tasks}{each}." if tasks else f"{models}{shape} as it is."
+    texts = distinct(pick(rows, experiment=("similarity", "domains", "profiles")), "corpus")
     if texts:
-        said += f" Its layers were read on {count(len(texts), 'text')}: {joined(texts)}."
+        said += f" Its layers were compared on {joined(texts)}."
+    if probes := distinct(pick(rows, experiment="edge"), "probe_task"):
+        said += f" Edge probes read {count(len(probes), 'kind')} of annotation off them."
     name, scale = evidence.study.get("study"), evidence.study.get("scale")
     if name:
         said += f" This is the study {name}{f' at the scale {scale}' if scale else ''}."
@@ -85,7 +87,7 @@ def efforts(evidence: Evidence) -> list[Effort]:
 def troubles(evidence: Evidence) -> list[tuple[str, str, str]]:
     """The cells that failed or wait for one that did: name, state, what it said."""
     return [
-        (f"{cell.get('experiment', '')} / {cell.get('name', '')}", str(cell["state"]), str(cell.get("error") or ""))
+        (f"{cell.get('experiment', '')}/{cell.get('name', '')}", str(cell["state"]), _short(cell.get("error")))
         for cell in _cells(evidence)
         if cell.get("state") in ("failed", "blocked")
     ]
@@ -103,7 +105,8 @@ def not_run(shown: set[str]) -> list[str]:
 
 
 def _models(evidence: Evidence) -> list[str]:
-    return distinct(evidence.rows, "model") or [str(evidence.study[key]) for key in ("model",) if evidence.study.get(key)]
+    told = evidence.study.get("model")
+    return distinct(evidence.rows, "model") or ([str(told)] if told else [])
 
 
 def _cells(evidence: Evidence) -> list[Mapping[str, Any]]:
@@ -123,6 +126,11 @@ def _plain(found: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(error: Any, most: int = 400) -> str:
+    text = "" if error is None else str(error)
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _duration(seconds: float) -> str:

@@ -52,7 +52,7 @@ def read_evidence(folder: str | os.PathLike[str]) -> Evidence:
         )
     rows = [_row(item, f"line {number} of {table}") for number, item in _lines(text, table)]
     judged = folder / "claims.jsonl"
-    claims = [item for _, item in _lines(_text(judged) or "", judged)]
+    claims = [_claim(item, f"line {number} of {judged}") for number, item in _lines(_text(judged) or "", judged)]
     about = folder / "study.json"
     found = _json(_text(about) or "{}", str(about))
     return Evidence(found, rows, claims, hashlib.sha256(text.encode()).hexdigest())
@@ -94,16 +94,32 @@ def _json(text: str, where: str) -> dict[str, Any]:
     return found
 
 
+def _claim(item: dict[str, Any], where: str) -> dict[str, Any]:
+    parts = item.get("tasks") or []
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise OptionError(f"A claim's tasks are a list of objects: {where} has {parts!r}. Correct what wrote it.")
+    for one in (item, *parts):
+        for key in ("claim", "statement", "verdict", "why", "rule", "figure", "unit", "task"):
+            if not isinstance(one.get(key), str | None):
+                raise OptionError(f"A claim's {key} is text: {where} has {one[key]!r}. Correct what wrote it.")
+        for key in ("effect", "low", "high"):
+            _check_number(one.get(key), key, "claim", where)
+    return item | {"tasks": parts}
+
+
+def _check_number(number: Any, column: str, what: str, where: str) -> None:
+    if number is None:
+        return
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise OptionError(f"A {what}'s {column} is a number: {where} has {number!r}. Correct what wrote it.")
+    if not math.isfinite(number):  # 1e999 is JSON, and infinite
+        raise NonFiniteError(f"A study's numbers are finite: {where} has {column} = {number}. Correct the {what}.")
+
+
 def _row(item: dict[str, Any], where: str) -> Row:
     row = {column: item.get(column) for column in COLUMNS}
     for column in _NUMBERS:
-        number = row[column]
-        if number is None:
-            continue
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise OptionError(f"A row's {column} is a number: {where} has {number!r}. Correct what wrote it.")
-        if not math.isfinite(number):  # 1e999 is JSON, and infinite
-            raise NonFiniteError(f"A study's numbers are finite: {where} has {column} = {number}. Correct the row.")
+        _check_number(row[column], column, "row", where)
     for column in _NAMES:
         if not isinstance(row[column], str | None):
             raise OptionError(f"A row's {column} is text: {where} has {row[column]!r}. Correct what wrote it.")

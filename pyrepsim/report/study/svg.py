@@ -44,10 +44,13 @@ def themed(svg: str, *, salt: str, alt: str) -> str:
     used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{salt}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r"(href=\"|url\()#", rf"\g<1>#{salt}-", svg)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
     svg = re.sub(r">\s*\n\s*<", "><", svg)
     opening, _, rest = svg.partition(">")
     (box,) = re.findall(r'viewBox="[^"]*"', opening)
-    return f'<svg {box} role="img" aria-label="{escape(alt)}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest.rstrip()}'
+    return (
+        f'<svg {box} role="img" aria-label="{escape(alt)}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest.rstrip()}'
+    )
 
 
 def save_figure(figure: Figure, path: Path, *, source: str) -> Path:
@@ -56,4 +59,5 @@ def save_figure(figure: Figure, path: Path, *, source: str) -> Path:
     said = {"svg": {"Date": None, "Source": source}, "png": {"Software": "pyrepsim", "Source": source}}[suffix]
     with styled(), quiet(), fonts_present(figure, suffix), replacing(path) as temporary:
         figure.savefig(temporary, format=suffix, dpi=160, metadata=said)
+    figure.set_layout_engine("none")  # it has been laid out; a second format needs no second time
     return path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .plots import Plot
-from .words import interval, number
+from .words import digits_for, interval, number
 
 __all__ = ["Cell", "Table", "numbers"]
 
@@ -37,7 +37,7 @@ class Table:
     """A name and how many columns it spans, the labels included."""
 
 
-def numbers(plot: Plot) -> Table | None:
+def numbers(plot: Plot) -> Table:
     """All points of a figure: the places along x down, the lines across."""
     if any(panel.grid for panel in plot.panels):
         return _map(plot)
@@ -45,9 +45,10 @@ def numbers(plot: Plot) -> Table | None:
     named = any(panel.categories for panel in plot.panels)
     records, at = [], {}
     for place, (panel, line) in enumerate(columns):
+        digits = digits_for(point.value for point in line.points) if plot.digits is None else plot.digits
         for point in line.points:
             x = panel.categories[int(point.x)] if panel.categories else point.x
-            at[x, place] = Cell(number(point.value), interval(point.low, point.high))
+            at[x, place] = Cell(number(point.value, digits), interval(point.low, point.high, digits))
             records.append({
                 "panel": panel.title, "line": line.look.label or panel.title, "x": x, "value": point.value,
                 "low": point.low, "high": point.high, "band": point.band, "level": point.level, "n": point.n,

@@ -42,7 +42,7 @@ def scores(rows: Sequence[Row]) -> Plot | None:
     return Plot(
         "scores_by_task", "Scores after fine-tuning", tuple(panels), "score on dev (%)", "",
         "Scores on each task's dev data. A tick is a seed, the dot their mean. Each task has its own axis.",
-        f"Dot plots of the scores of {joined(panel.title for panel in panels)}.",
+        f"Dot plots of the scores of {joined(panel.title for panel in panels)}.", listed=False,
     )  # fmt: skip
 
 

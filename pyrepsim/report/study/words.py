@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from .selecting import WIDEST, Point
 
-__all__ = ["PROBES", "bands_in_words", "count", "interval", "joined", "measure", "number", "score_name", "task_name"]
+__all__ = [
+    "PROBES", "bands_in_words", "count", "digits_for", "interval", "joined", "measure", "mix_in_words", "number",
+    "score_name", "spread", "task_name",
+]  # fmt: skip
 
 _TASKS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "Parsing", "sst2": "SST-2", "qqp": "QQP", "qnli": "QNLI",
-          "cola": "CoLA", "mrpc": "MRPC", "rte": "RTE", "stsb": "STS-B", "pos": "POS tagging", "ner": "NER"}  # fmt: skip
+          "cola": "CoLA", "mrpc": "MRPC", "rte": "RTE", "stsb": "STS-B", "pos": "Tagging", "ner": "NER"}  # fmt: skip
 PROBES = {"pos": "Part of speech", "dependencies": "Dependencies", "constituents": "Constituents",
           "entities": "Entities", "ner": "Entities", "srl": "Semantic roles", "coref": "Coreference",
           "spr1": "Proto-roles (SPR1)", "spr2": "Proto-roles (SPR2)", "dpr": "Winograd (DPR)",
@@ -32,7 +35,7 @@ _SCORES = {
     "effective_rank": "effective rank",
     "rogue_contribution": "share of the rogue dimensions",
     "rogue_share": "share of the rogue dimensions",
-    "attention_js": "Jensen–Shannon divergence",
+    "attention_js": "Jensen–Shannon divergence of attention",
 }
 _BANDS = {
     "bootstrap of documents": "bootstrap intervals over documents",
@@ -55,28 +58,47 @@ def score_name(metric: str) -> str:
 
 
 def measure(name: str) -> str:
-    """Name a measure for a panel's title: `LinearCKA(debiased=True)` is debiased linear CKA."""
+    """Name a measure for a panel's title: `LinearCKA(debiased=True)` is Debiased linear CKA."""
     plain = name.removesuffix(" without rogue dimensions")
-    words = {"LinearCKA(debiased=True)": "Linear CKA, debiased", "LinearCKA": "Linear CKA"}.get(plain, plain)
+    words = {"LinearCKA(debiased=True)": "Debiased linear CKA", "LinearCKA": "Linear CKA"}.get(plain, plain)
     return words + name[len(plain) :]
 
 
-def number(value: float | None, *, signed: bool = False) -> str:
-    """Two digits after the point near 1, one from 10 on, none from 1,000 on; three significant ones below 0.1."""
+def digits_for(values: Iterable[float]) -> int:
+    """Digits after the point that suit the largest of these: one from 10 on, three near 1, more for less."""
+    size = max((abs(value) for value in values), default=0.0)
+    return next((digits for digits, least in enumerate((1000, 10, 1.5, 0.1, 0.01)) if size >= least), 5)
+
+
+def number(value: float | None, digits: int | None = None, *, signed: bool = False) -> str:
+    """Write a number with so many digits after the point, or as many as suit it."""
     if value is None:
         return ""
-    size = abs(value)
-    digits = 0 if size >= 1000 else 1 if size >= 10 else 2 if size >= 1 else 3
-    if 0 < size < 0.0005:
-        return f"{value:{'+' if signed else ''}.1e}".replace("-", "−")
+    digits = digits_for([value]) if digits is None else digits
     return f"{value:{'+' if signed else ''},.{digits}f}".replace("-", "−")
 
 
-def interval(low: float | None, high: float | None, *, signed: bool = False) -> str:
+def interval(low: float | None, high: float | None, digits: int | None = None, *, signed: bool = False) -> str:
     """`[low, high]`, or nothing."""
     if low is None or high is None:
         return ""
-    return f"[{number(low, signed=signed)}, {number(high, signed=signed)}]"
+    digits = digits_for([low, high]) if digits is None else digits
+    return f"[{number(low, digits, signed=signed)}, {number(high, digits, signed=signed)}]"
+
+
+def mix_in_words(member: str | None) -> str:
+    """`mix.12` is the mix of layers 0 to 12."""
+    kind, _, last = (member or "").rpartition(".")
+    return f"the mix of layers 0 to {last}" if kind == "mix" else member or ""
+
+
+def spread(value: float, low: float | None, high: float | None, digits: int | None = None) -> str:
+    """`±half` where an interval is as wide above as below, else `[low, high]`; nothing without one."""
+    if low is None or high is None:
+        return ""
+    if abs((high - value) - (value - low)) < 0.1 * (high - low):
+        return f"±{number((high - low) / 2, digits_for([value]) if digits is None else digits)}"
+    return interval(low, high, digits)
 
 
 def count(many: int, word: str) -> str:

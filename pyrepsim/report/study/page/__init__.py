@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....errors import MissingExtraError
@@ -15,7 +15,7 @@ from ..plots import Plot
 from ..reading import Evidence
 from ..svg import THEME, inline
 from ..tables import Table, numbers
-from ..words import bands_in_words, interval, number, task_name
+from ..words import bands_in_words, digits_for, interval, number, task_name
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -25,7 +25,9 @@ __all__ = ["page"]
 _VERDICTS = {"holds": "✓", "does not hold": "✗", "undecided": "?", "not tested": "–"}
 
 
-def page(evidence: Evidence, plots: Mapping[str, Plot], tables: Mapping[str, Table], *, title: str | None = None) -> str:
+def page(
+    evidence: Evidence, plots: Mapping[str, Plot], tables: Mapping[str, Table], *, title: str | None = None
+) -> str:
     """Return the page as text, with what is in `plots` and `tables` under the headings of `SECTIONS`.
 
     Raises MissingExtraError without jinja2.
@@ -40,9 +42,7 @@ def page(evidence: Evidence, plots: Mapping[str, Plot], tables: Mapping[str, Tab
     )  # fmt: skip
     figures = {name: _figure(plot) for name, plot in plots.items()}
     shown = {*figures, *tables}
-    sections = [
-        section for section in SECTIONS if shown & {*section.figures, *section.folded, *section.tables}
-    ]
+    sections = [section for section in SECTIONS if shown & {*section.figures, *section.folded, *section.tables}]
     return environment.get_template("report.html").render(
         title=title or provenance.default_title(evidence),
         summary=provenance.summary(evidence),
@@ -73,16 +73,16 @@ def _figure(plot: Plot) -> dict[str, Any]:
         alt = f"{name}. {plot.alt}" if len(names) == 1 else name
         svgs.append(Markup(inline(draw_panel(plot, place), salt=f"{plot.name}-{place}", alt=alt)))
     looks = plot.looks()
-    floors = "" if any(panel.grid for panel in plot.panels) else bands_in_words(plot.points())
+    mapped = any(panel.grid for panel in plot.panels)
     return {
         "name": plot.name,
         "title": plot.title,
         "panels": svgs,
-        "shape": "rows" if plot.panels[0].categories else "one" if len(svgs) == 1 else "two" if len(svgs) in (2, 4) else "many",
-        "keys": [_key(look) for look in looks] if len(looks) > 1 else [],
-        "caption": f"{plot.caption} {floors}".strip(),
+        "shape": "rows" if plot.panels[0].categories else {1: "one", 2: "two", 4: "two"}.get(len(svgs), "many"),
+        "keys": [_key(look) for look in looks],
+        "caption": plot.caption if mapped else f"{plot.caption} {bands_in_words(plot.points())}",
         "alt": plot.alt,
-        "numbers": None if any(panel.grid for panel in plot.panels) else numbers(plot),
+        "numbers": numbers(plot) if plot.listed and not mapped else None,
     }
 
 
@@ -103,7 +103,6 @@ def _key(look: Look) -> dict[str, Any]:
 
 def _claim(claim: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
     verdict = str(claim.get("verdict") or "not tested")
-    parts = claim.get("tasks")
     return {
         "name": str(claim.get("claim") or ""),
         "statement": str(claim.get("statement") or ""),
@@ -115,18 +114,18 @@ def _claim(claim: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, An
         "rule": str(claim.get("rule") or ""),
         "figure": claim.get("figure") if claim.get("figure") in figures else None,
         "figure_title": figures[claim["figure"]]["title"] if claim.get("figure") in figures else "",
-        "tasks": [_part(part) for part in parts if isinstance(part, Mapping)] if isinstance(parts, Sequence) else [],
+        "tasks": [_part(part, claim.get("unit")) for part in claim.get("tasks") or []],
     }
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
+def _part(part: Mapping[str, Any], unit: str | None) -> dict[str, Any]:
     verdict = str(part.get("verdict") or "not tested")
     return {
         "task": task_name(str(part.get("task") or "")),
         "verdict": verdict,
         "sign": _VERDICTS.get(verdict, "–"),
         "kind": verdict.replace(" ", "-") if verdict in _VERDICTS else "not-tested",
-        "effect": _effect(part),
+        "effect": _effect({"unit": unit, **part}),
         "why": str(part.get("why") or ""),
         "counted": part.get("counted") is not False,
     }
@@ -136,8 +135,9 @@ def _effect(item: Mapping[str, Any]) -> dict[str, str]:
     value = item.get("effect")
     if not isinstance(value, int | float):
         return {"value": "", "ends": "", "unit": ""}
-    ends = interval(item.get("low"), item.get("high"), signed=True)
-    return {"value": number(value, signed=True), "ends": ends, "unit": str(item.get("unit") or "")}
+    digits = 2 if "point" in str(item.get("unit")) else digits_for([value])
+    ends = interval(item.get("low"), item.get("high"), digits, signed=True)
+    return {"value": number(value, digits, signed=True), "ends": ends, "unit": str(item.get("unit") or "")}
 
 
 def _tally(evidence: Evidence) -> list[tuple[str, str, int]]:
