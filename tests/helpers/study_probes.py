@@ -68,8 +68,8 @@ def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
                 value = scale * (low + hump + top * at**3)
                 values.append(value)
                 ends = {"low": value - scale, "high": value + scale}
-                yield_ = {"metric": metric, "layer": layer, "member": f"layer.{layer - 1}", "value": value, **ends}
-                found.append(shared | yield_)
+                told = {"metric": metric, "layer": layer, "member": f"layer.{layer - 1}", "value": value, **ends}
+                found.append(shared | told)
             best = max(range(layers + 1), key=values.__getitem__)
             ends = {"low": values[best] - scale, "high": values[best] + scale}
             found.append(shared | {"metric": metric, "layer": best, "member": "best", "value": values[best], **ends})

@@ -206,13 +206,15 @@ def _curves(task: str, layers: int, seeds: int) -> Iterator[dict[str, Any]]:
         for seed in range(seeds):
             told = {"experiment": "weights", "metric": "weight_distance", "seed": seed}
             yield shared | told | {"value": 0.02 + 0.05 * changed + 0.001 * seed}
-        for metric, value in (("attention_js", 0.01 + 0.2 * changed), ("attention_js_max", 0.05 + 0.5 * changed)):
+        for member, size in ((None, 0.2), *((f"head.{head}", 0.05 + 0.08 * head) for head in range(4))):
             if layer:
-                told = {"experiment": "attention", "metric": metric, "seed": 0, "value": value}
-                yield shared | told | {"low": value * 0.93, "high": value * 1.06, **DOCUMENTS}
+                value = 0.01 + size * changed
+                told = {"experiment": "attention", "metric": "attention_js", "seed": 0, "value": value}
+                yield shared | told | {"low": value * 0.93, "high": value * 1.06, "member": member, **DOCUMENTS}
         for step in (10, 20, 50, 100):
-            told = {"experiment": "trajectories", "metric": "SVCCA", "k": step, "seed": 0}
-            yield shared | told | {"value": 1 - changed * (1 - math.exp(-step / 30))}
+            told = {"experiment": "trajectories", "k": step, "seed": 0}
+            for metric, left in (("to base", 1 - math.exp(-step / 30)), ("to final", math.exp(-step / 30))):
+                yield shared | told | {"metric": f"LinearCKA(debiased=True) {metric}", "value": 1 - changed * left}
 
 
 def _profiles(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:

@@ -164,6 +164,30 @@ def test_a_figure_file_names_its_rows_and_repeats_itself(rows, tmp_path: Path, n
     assert "MNLI" in "".join(ET.fromstring(text).itertext())
 
 
+def test_attention_is_drawn_by_block_and_by_head(rows):
+    (panel,) = plot("attention_by_layer", rows).panels
+    assert [point.x for point in panel.lines[0].points] == [1, 2, 3, 4]
+    single = [r for r in rows if r["experiment"] == "attention" and r["member"] is None and r["task"] == "mnli"]
+    assert [point.value for point in panel.lines[0].points] == [r["value"] for r in single]
+    floor = [*rows, row(experiment="attention", metric="attention_js", variant="random", value=0.7)]
+    assert plot("attention_by_layer", floor).panels[0].lines[-1].look.label == "random weights"
+    grid = plot("attention_heads", rows).panels[0].grid
+    assert grid is not None
+    assert (grid.rows, grid.columns) == ((1, 2, 3, 4), (0, 1, 2, 3))
+
+
+def test_a_trajectory_keeps_its_first_and_last_checkpoint():
+    told = {"experiment": "trajectories", "metric": "SVCCA", "task": "mnli"}
+    many = [row(**told, k=step, layer=layer) for step in range(0, 101, 5) for layer in (0, 1)]
+    (panel,) = plot("trajectories", many).panels
+    assert [line.look.label for line in panel.lines][:: len(panel.lines) - 1] == ["after 0", "after 100"]
+    assert len(panel.lines) == 6
+    assert [line.look.opacity for line in panel.lines] == sorted(line.look.opacity for line in panel.lines)
+    (panel,) = plot("trajectories", many[:2]).panels
+    assert [line.look.label for line in panel.lines] == ["after 0"]
+    assert FIGURES["trajectories_measures"](many) is None
+
+
 def test_one_layer_and_one_point_are_drawn(tmp_path: Path):
     single = [r for r in study_rows(("mnli",), layers=1, seeds=1) if r["layer"] in (0, None)]
     for name in ("similarity_by_layer", "weights_by_layer", "structural_by_layer"):

@@ -33,8 +33,10 @@ FIGURES: dict[str, Callable[[Sequence[Row]], Plot | None]] = {
     "structural_by_layer": probing.structural,
     "weights_by_layer": geometry.weights,
     "attention_by_layer": geometry.attention,
+    "attention_heads": geometry.heads,
     "profiles_by_layer": geometry.profiles,
     "trajectories": trained.trajectories,
+    "trajectories_measures": trained.trajectories_measures,
 }
 """A figure's name, and what describes it from rows: None where the rows lack it."""
 
@@ -75,9 +77,15 @@ SECTIONS = (
         ("structural",),
     ),
     Section("weights", "Weights", "Which weights moved?", ("weights_by_layer",)),
-    Section("attention", "Attention", "Did the model look elsewhere?", ("attention_by_layer",)),
+    Section(
+        "attention", "Attention", "Did the model look elsewhere?", ("attention_by_layer",), (),
+        ("attention_heads",),
+    ),
     Section("profiles", "Geometry", "Did the shape of each layer change?", ("profiles_by_layer",)),
-    Section("trajectories", "Trajectories", "When does each layer move?", ("trajectories",)),
+    Section(
+        "trajectories", "Trajectories", "When does each layer move?", ("trajectories",), (),
+        ("trajectories_measures",),
+    ),
 )  # fmt: skip
 
 

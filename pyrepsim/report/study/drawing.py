@@ -37,7 +37,8 @@ def draw(plot: Plot, *, columns: int = 3) -> Figure:
         if looks:
             shown = [_sample(look) for look in looks]
             labels = [look.label for look in looks]
-            many = min(len(looks), 2 * across)
+            widest = 0.55 + 0.075 * max(map(len, labels))  # inches
+            many = max(1, min(len(looks), int(width * across / widest)))
             figure.legend(shown, labels, loc="outside lower center", ncols=many, frameon=False)
         figure.suptitle(plot.title, x=0.02, ha="left", fontsize=11.5)
     return figure

@@ -13,8 +13,9 @@ from .reading import Row
 from .selecting import distinct, pick, points
 from .words import joined, measure, score_name, task_name
 
-__all__ = ["EXIT", "FREEZING", "TRUNCATION", "ablation", "scores", "trajectories"]
+__all__ = ["EXIT", "FREEZING", "TRUNCATION", "ablation", "scores", "trajectories", "trajectories_measures"]
 
+_MOST_STEPS = 6
 WHOLE = Look("whole model, fine-tuned", QUIET, "", "--", 1.1)
 FREEZING = ("freezing", "Partial freezing", "blocks frozen, from the bottom",
             "Score on dev where the embeddings and the lowest k blocks keep their pre-trained weights.")  # fmt: skip
@@ -71,27 +72,40 @@ def ablation(rows: Sequence[Row], kind: tuple[str, str, str, str]) -> Plot | Non
 
 def trajectories(rows: Sequence[Row]) -> Plot | None:
     """How far each layer has moved at checkpoints: a panel a task, later checkpoints darker."""
-    found = pick(rows, experiment="trajectories")
-    metrics = distinct(found, "metric")
+    metrics = distinct(pick(rows, experiment="trajectories"), "metric")
+    return _steps(
+        rows, metrics[:1], "trajectories", "As fine-tuning goes on",
+        "Each layer at checkpoints of a fine-tuning; the later, the darker. The legend counts updates.",
+    )  # fmt: skip
+
+
+def trajectories_measures(rows: Sequence[Row]) -> Plot | None:
+    """The other measures of the same checkpoints."""
+    metrics = distinct(pick(rows, experiment="trajectories"), "metric")
+    return _steps(
+        rows, metrics[1:], "trajectories_measures", "Checkpoints by the other measures",
+        "The same checkpoints: compared with the model before fine-tuning (to base) and with its end (to final).",
+    )  # fmt: skip
+
+
+def _steps(rows: Sequence[Row], metrics: Sequence[str], name: str, title: str, what: str) -> Plot | None:
     panels = []
     for metric in metrics:
         for task, look in looks_of(rows).items():
-            own = [row for row in pick(found, task=task, metric=metric) if row["layer"] is not None]
+            found = pick(rows, experiment="trajectories", task=task, metric=metric)
+            own = [row for row in found if row["layer"] is not None]
             steps = sorted(distinct(own, "k"))
-            shown = steps if len(steps) <= 6 else [steps[len(steps) * place // 6] for place in range(6)]
+            last = min(len(steps), _MOST_STEPS) - 1
+            shown = [steps[round(place * (len(steps) - 1) / last) if last else -1] for place in range(last + 1)]
             lines = []
             for place, step in enumerate(shown):
-                opacity = 0.25 + 0.75 * (place + 1) / len(shown)
-                drawn = replace(look, label=f"after {step:g}", opacity=round(opacity, 3), marker="")
+                opacity = round(0.25 + 0.75 * (place + 1) / len(shown), 3)
+                drawn = replace(look, label=f"after {step:,g}", opacity=opacity, marker="")
                 lines.append(Line(drawn, points(pick(own, k=step))))
             if lines:
-                title = f"{task_name(task)}, {measure(metric)}" if len(metrics) > 1 else task_name(task)
-                panels.append(Panel(title, tuple(lines), ylabel=measure(metric)))
+                said = f"{task_name(task)}: {measure(metric)}" if len(metrics) > 1 else task_name(task)
+                panels.append(Panel(said, tuple(lines), ylabel="" if len(metrics) > 1 else measure(metric)))
     if not panels:
         return None
-    return Plot(
-        "trajectories", "As fine-tuning goes on", tuple(panels), LAYER, "score",
-        "Each layer at checkpoints of one fine-tuning, compared with the same layer before it; the later, the darker. "
-        "The legend counts as the study's k does: updates, or percent of them.",
-        f"Line charts, one for each of {joined(panel.title for panel in panels)}: a line a checkpoint, against layer.",
-    )  # fmt: skip
+    alt = f"Line charts, one for each of {joined(panel.title for panel in panels)}: a line a checkpoint, against layer."
+    return Plot(name, title, tuple(panels), LAYER, "", what, alt)

@@ -35,7 +35,12 @@ _SCORES = {
     "effective_rank": "effective rank",
     "rogue_contribution": "share of the rogue dimensions",
     "rogue_share": "share of the rogue dimensions",
-    "attention_js": "Jensen–Shannon divergence of attention",
+    "attention_js": "Jensen–Shannon divergence",
+}
+_MEASURES = {
+    "LinearCKA(debiased=True)": "Debiased linear CKA",
+    "LinearCKA": "Linear CKA",
+    "attention_js": "Divergence of attention",
 }
 _BANDS = {
     "bootstrap of documents": "bootstrap intervals over documents",
@@ -58,10 +63,11 @@ def score_name(metric: str) -> str:
 
 
 def measure(name: str) -> str:
-    """Name a measure for a panel's title: `LinearCKA(debiased=True)` is Debiased linear CKA."""
-    plain = name.removesuffix(" without rogue dimensions")
-    words = {"LinearCKA(debiased=True)": "Debiased linear CKA", "LinearCKA": "Linear CKA"}.get(plain, plain)
-    return words + name[len(plain) :]
+    """Name a measure for a panel's title: `LinearCKA(debiased=True) to base` is Debiased linear CKA to base."""
+    for short, words in _MEASURES.items():
+        if name.startswith(short):
+            return words + name[len(short) :]
+    return name
 
 
 def digits_for(values: Iterable[float]) -> int:
