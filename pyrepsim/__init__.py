@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .probes.verdict import verdicts
     from .profiling import profile
     from .recipes import Ablation, Recipe
+    from .report.study import study_report
     from .results import Score, Scores
     from .stats import Bootstrap, Jackknife, MomentsSet, PairedMoments
     from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
@@ -98,6 +99,7 @@ _ROOMS = {
     "probes.structural": ("structural_probe",),
     "probes.verdict": ("verdicts",),
     "recipes": ("Ablation", "Recipe"),
+    "report.study": ("study_report",),
     "results": ("Score", "Scores"),
     "stats": ("Bootstrap", "Jackknife", "MomentsSet", "PairedMoments"),
     "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
@@ -179,6 +181,7 @@ __all__ = [
     "read_texts",
     "run_study",
     "structural_probe",
+    "study_report",
     "study_status",
     "verdicts",
     "weight_distance",

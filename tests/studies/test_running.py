@@ -136,7 +136,7 @@ def test_a_claim_of_a_dead_process_is_taken_over(tmp_path: Path):
     claimed.write_text(json.dumps({"host": socket.gethostname(), "pid": dead.pid, "began": "1", "since": 0}))
     with claim(tmp_path, folder) as ours:
         assert ours
-        assert holder(folder)["pid"] == os.getpid()
+        assert (holder(folder) or {})["pid"] == os.getpid()
         with claim(tmp_path, folder) as again:
             assert not again
     assert not claimed.exists()
@@ -185,7 +185,9 @@ def test_scratch_goes_once_nobody_needs_it_and_comes_back_for_a_new_cell(tmp_pat
     run_study(toy_study(scratch=("numbers.txt",)), out=tmp_path)
     assert not numbers().exists()
     assert run_study(toy_study(scratch=("numbers.txt",)), out=tmp_path).ran == ()
+    (numbers().parent / "left-over.txt").touch()
     more = run_study(toy_study(scratch=("numbers.txt",), n=5), out=tmp_path)
+    assert not (numbers().parent / "left-over.txt").exists()  # it was made anew, not gone on with
     assert set(more.ran) == {"source/numbers", "steps/step-4", "total/sum"}
     assert more.complete
     assert not numbers().exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ _OWN = ("cell", "seed", "value", "low", "high", "band", "level", "n", "kind", "p
 def aggregate(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row for each group of rows that agree in all but the seed and what it brings.
 
-    The band is the t interval for the mean over seeds; one seed has none. `n` counts seeds.
+    The band is the t interval for the mean over seeds, cut to the score's range; one seed has none. `n` counts seeds.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -29,10 +30,20 @@ def aggregate(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         values = np.array([row["value"] for row in members])
         mean: dict[str, Any] = {**dict(shared), "kind": "aggregate", "value": float(values.mean()), "n": len(values)}
         if len(values) > 1:
-            mean["low"], mean["high"] = spread_interval(values)
+            ends, limits = spread_interval(values), _limits(mean)
+            mean["low"], mean["high"] = (min(max(end, limits[0]), limits[1]) for end in ends)
             mean |= {"band": "t of seeds", "level": 0.95}
         found.append(mean)
     return found
+
+
+def _limits(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Between which a mean of this score lies in any case."""
+    if row.get("experiment") in ("finetuning", "freezing", "truncation", "exit"):
+        return (-100.0 if row["metric"] == "mcc" else 0.0), 100.0
+    if row.get("experiment") == "similarity" and row["layer"] is not None:
+        return -1.0, 1.0
+    return (0.0 if row.get("experiment") in ("weights", "profiles") else -math.inf), math.inf
 
 
 def aggregate_cell(

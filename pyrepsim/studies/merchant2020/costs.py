@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -30,22 +32,23 @@ class Clock:
         self._timed: dict[str, Any] = {}
 
     @cached_property
-    def _data(self) -> tuple[Mapping[str, Path], Any]:
+    def _data(self) -> Mapping[str, Path]:
         """Where data are: generated ones are written once more, since their cell may not have been run."""
         if self._plan.scale.synthetic is None:
-            return {}, None
+            return {}
         from ...tasks.synthetic import write_synthetic
 
-        kept = tempfile.TemporaryDirectory(prefix="pyrepsim-plan-")
-        write_synthetic(kept.name, **self._plan.scale.synthetic)
-        return {DATA: Path(kept.name)}, kept
+        folder = tempfile.mkdtemp(prefix="pyrepsim-plan-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        write_synthetic(folder, **self._plan.scale.synthetic)
+        return {DATA: Path(folder)}
 
     def _task(self, task: str) -> Any:
         if task not in self._timed:
             import pyrepsim as rs
 
             plan = self._plan
-            data = plan.training(task, self._data[0])
+            data = plan.training(task, self._data)
             recipe, name = plan.recipe(task, 0), plan.scale.tasks[task].task
             self._timed[task] = rs.plan_finetuning(plan.model, name, recipe=recipe, device=plan.device, **data)
         return self._timed[task]
@@ -121,7 +124,7 @@ class Clock:
         if key not in self._timed:
             from ..probing.corpora import read_parts
 
-            placed = {part: self._plan.place(source, self._data[0]) for part, source in files.items()}
+            placed = {part: self._plan.place(source, self._data) for part, source in files.items()}
             parts = list(read_parts(task, **placed, reading=reading).values())
             words = [sum(len(t.split()) if isinstance(t, str) else len(t) for t in part.texts) for part in parts]
             self._timed[key] = ([len(part.texts) for part in parts], words)

@@ -13,11 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SILENCE", "claim", "guarded", "holder"]
+__all__ = ["CLAIM", "SILENCE", "claim", "guarded", "holder"]
 
 SILENCE = 600.0  # seconds without a sign of life after which a claim on another host is stale
 _BEAT = 30.0
-_NAME = ".claim"
+CLAIM = ".claim"
+"""The file in a folder that is claimed."""
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def guarded(root: Path) -> Iterator[float]:
 def claim(root: Path, folder: Path, *, silence: float = SILENCE) -> Iterator[bool]:
     """Yield whether `folder` is ours until the end of the block; a stale claim on it is taken over."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _NAME
+    path = folder / CLAIM
     with guarded(root) as now:
         if _stale(path, now, silence):
             path.unlink(missing_ok=True)
@@ -56,7 +57,7 @@ def claim(root: Path, folder: Path, *, silence: float = SILENCE) -> Iterator[boo
 
 def holder(folder: Path, now: float | None = None, *, silence: float = SILENCE) -> dict[str, Any] | None:
     """Who works on `folder` ("host", "pid", "since"), or None if nobody does."""
-    path = folder / _NAME
+    path = folder / CLAIM
     try:
         told = json.loads(path.read_text())
         if _stale(path, time.time() if now is None else now, silence):

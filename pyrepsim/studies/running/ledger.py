@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ...errors import PyrepsimError, StoreError
 from ...version import __version__
 from .cell import Cell, Study
-from .claim import claim, holder
+from .claim import CLAIM, claim, holder
 from .rows import full_row, read_lines, write_json, write_lines
 
 __all__ = ["Ledger", "State", "read_rows", "versions"]
@@ -57,6 +57,10 @@ class Ledger:
         return record.get("state") == "done" and not record.get("dropped")
 
     def begin(self, cell: Cell) -> Path:
+        if self.record(cell).get("dropped"):  # what is left of it is not what a killed call leaves
+            for path in self.folder(cell).iterdir():
+                if path.name != CLAIM:
+                    _remove(path)
         self._write(cell, state="begun", attempts=self.attempts(cell))
         return self.folder(cell)
 
