@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import OptionError
 from .options import check_room, model_folder
 from .transcript import Transcript
 
-__all__ = ["Merchant2020", "Status", "StudyOptions"]
+__all__ = ["Merchant2020", "Status", "StudyOptions", "Trajectories"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,35 @@ class Merchant2020(StudyOptions):
         study = say("study", "studies.merchant2020.merchant2020", self.model, self.scale, **how)
         name = f"{Path(self.scale).stem}-{model_folder(study.settings['model'])}"
         return self.go(say, study, self.out or str(Path("studies", f"merchant2020-{name}")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectories(StudyOptions):
+    """When each layer moves: checkpoints of fine-tunings against the base and the final model (Hao et al. 2020)."""
+
+    model: str | None = None
+    """The encoder: hub id, id@revision, or folder; by default the scale's."""
+    scale: str = "smoke"
+    """A scale of merchant2020: its tasks, data and seeds, and the texts on which it compares attention."""
+    data: str | None = None
+    """Folder below which the files that the scale names are."""
+    steps: str | None = None
+    """Updates after which to look, with commas between; by default 1, 2, 4, 8, ..."""
+
+    def run(self, say: Transcript) -> int:
+        how: dict[str, Any] = {"data_folder": self.data, "device": self.device}
+        if self.steps is not None:
+            how["steps"] = _numbers(self.steps)
+        study = say("study", "studies.trajectories.trajectories", self.model, self.scale, **how)
+        name = f"{Path(self.scale).stem}-{model_folder(study.settings['model'])}"
+        return self.go(say, study, self.out or str(Path("studies", f"trajectories-{name}")))
+
+
+def _numbers(words: str) -> list[int]:
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise OptionError(f"steps are whole numbers with commas between, as in 1,10,100: got {words!r}.") from None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from ...errors import OptionError
 from ..running import Study
 from . import (
+    attention,
     data,
     domains,
     edge,
@@ -29,7 +30,7 @@ from .costs import Clock
 from .plan import Plan
 from .scales import Scale, load_scale
 
-__all__ = ["merchant2020"]
+__all__ = ["make_plan", "merchant2020"]
 
 log = logging.getLogger("pyrepsim.studies")
 
@@ -66,20 +67,7 @@ def merchant2020(
     ModelError, MissingExtraError
         If the encoder is not there.
     """
-    chosen = load_scale(scale)
-    if model is None and chosen.model is None:
-        raise OptionError(f"The scale {chosen.name!r} names no encoder: give one as model, or --model.")
-    ours = _located(chosen.model if model is None else os.fspath(model), 0)
-    # The scale's unrelated encoder has the tokenizer of the scale's own.
-    if unrelated is None and (model is None or model == chosen.model):
-        unrelated = chosen.unrelated
-    plan = Plan(
-        scale=chosen,
-        model=str(ours),
-        unrelated=None if unrelated is None else _located(os.fspath(unrelated), 1),
-        data=None if data_folder is None else Path(data_folder),
-        device=_own_device(device),
-    )
+    plan = make_plan(model, scale, data_folder=data_folder, unrelated=unrelated, device=device)
     if left_out := _left_out(plan):
         log.warning("without a data folder these probes are left out: %s", ", ".join(left_out))
     clock = Clock(plan)
@@ -94,10 +82,36 @@ def merchant2020(
         *similarity.cells(plan, clock),
         *domains.cells(plan),
         *profiles.cells(plan),
+        *attention.cells(plan, clock),
         *edge.cells(plan, clock),
         *structural.cells(plan, clock),
     ]
     return Study(name="merchant2020", cells=cells, settings=_settings(plan), judge=judge)
+
+
+def make_plan(
+    model: str | os.PathLike[str] | None = None,
+    scale: str | os.PathLike[str] | Scale = "smoke",
+    *,
+    data_folder: str | os.PathLike[str] | None = None,
+    unrelated: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+) -> Plan:
+    """What the cells of a study share, from the arguments of `merchant2020`; other studies begin with it too."""
+    chosen = load_scale(scale)
+    if model is None and chosen.model is None:
+        raise OptionError(f"The scale {chosen.name!r} names no encoder: give one as model, or --model.")
+    ours = _located(chosen.model if model is None else os.fspath(model), 0)
+    # The scale's unrelated encoder has the tokenizer of the scale's own.
+    if unrelated is None and (model is None or model == chosen.model):
+        unrelated = chosen.unrelated
+    return Plan(
+        scale=chosen,
+        model=str(ours),
+        unrelated=None if unrelated is None else _located(os.fspath(unrelated), 1),
+        data=None if data_folder is None else Path(data_folder),
+        device=_own_device(device),
+    )
 
 
 def _located(model: str | None, place: int) -> str:
