@@ -50,10 +50,12 @@ if TYPE_CHECKING:
     from .probes.verdict import verdicts
     from .profiling import profile
     from .recipes import Ablation, Recipe
+    from .report.study import study_report
     from .results import Score, Scores
     from .stats import Bootstrap, Jackknife, MomentsSet, PairedMoments
     from .store import ActivationStore, StoreWriter, open_store, paired_chunks, write_store
     from .studies.probing import plan_probing, probe_edge, probe_mdl, probe_structural, probing_table
+    from .studies.running import plan_study, run_study, study_status
     from .training import Run, ablate, early_exit, finetune, open_run, plan_finetuning, weight_distance
 
 # Each name is imported from its room when it is first asked for: `import pyrepsim` costs milliseconds, and what needs
@@ -97,10 +99,12 @@ _ROOMS = {
     "probes.structural": ("structural_probe",),
     "probes.verdict": ("verdicts",),
     "recipes": ("Ablation", "Recipe"),
+    "report.study": ("study_report",),
     "results": ("Score", "Scores"),
     "stats": ("Bootstrap", "Jackknife", "MomentsSet", "PairedMoments"),
     "store": ("ActivationStore", "StoreWriter", "open_store", "paired_chunks", "write_store"),
     "studies.probing": ("plan_probing", "probe_edge", "probe_mdl", "probe_structural", "probing_table"),
+    "studies.running": ("plan_study", "run_study", "study_status"),
     "training": ("Run", "ablate", "early_exit", "finetune", "open_run", "plan_finetuning", "weight_distance"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
@@ -167,6 +171,7 @@ __all__ = [
     "plan_extraction",
     "plan_finetuning",
     "plan_probing",
+    "plan_study",
     "probe_edge",
     "probe_mdl",
     "probe_structural",
@@ -174,7 +179,10 @@ __all__ = [
     "profile",
     "rdm",
     "read_texts",
+    "run_study",
     "structural_probe",
+    "study_report",
+    "study_status",
     "verdicts",
     "weight_distance",
     "write_store",

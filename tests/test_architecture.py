@@ -23,6 +23,7 @@ FLOORS = {
     "progress": 0,
     "outputs": 0,
     "units": 0,
+    "worker": 0,
     "arrays": 1,
     "results": 1,
     "backends": 2,

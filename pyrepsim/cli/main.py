@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ..errors import PyrepsimError
 from ..studies.demo import Demo
-from . import cache, commands, finetuning, probing
+from . import cache, commands, finetuning, probing, reporting, study
 from .parsing import Commands, Group, parse
 from .transcript import Transcript
 
@@ -28,6 +28,13 @@ COMMANDS: Commands = {
         table=probing.Table,
     ),
     "profile": commands.Profile,
+    "study": Group(
+        "a whole study, cell by cell.",
+        merchant2020=study.Merchant2020,
+        trajectories=study.Trajectories,
+        status=study.Status,
+    ),
+    "report": reporting.Report,
     "cache": Group("look after stores.", ls=cache.Ls, info=cache.Info, verify=cache.Verify, export=cache.Export),
     "info": commands.Info,
     "demo": Demo,

@@ -1,5 +1,6 @@
 """Texts through a model into a store (`extract`), or straight into a comparison (`compare_models`)."""
 
+from ..worker import Worker, find_worker
 from .api import extract
 from .documents import Corpus, Document
 from .fused import compare_models
@@ -7,7 +8,6 @@ from .plan import ExtractionPlan
 from .planning import plan_extraction
 from .policy import Policy
 from .text import read_texts
-from .worker import Worker, find_worker
 
 __all__ = [
     "Corpus",

@@ -9,11 +9,11 @@ from typing import Any, Unpack
 
 from ..models import Encoder
 from ..store import ActivationStore, StoreWriter, remove_store
+from ..worker import Worker, find_worker
 from .engine import extract_shards
 from .options import ExtractionOptions, showing
 from .planning import prepare
 from .record import store_record
-from .worker import Worker, find_worker
 
 log = logging.getLogger("pyrepsim.extraction")
 

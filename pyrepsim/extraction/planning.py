@@ -15,6 +15,7 @@ from ..store import ActivationStore, files, open_store, store_info
 from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
 from ..store.planning import first_difference
 from ..store.rows import ROW_BYTES
+from ..worker import Worker, find_worker
 from .buffers import torch_dtype
 from .documents import Corpus
 from .layout import Batch
@@ -25,7 +26,6 @@ from .record import store_record
 from .selection import Selector, choose_layers, largest
 from .sharing import check_same_plan, check_same_texts, shared_policy
 from .text import read_texts
-from .worker import Worker, find_worker
 
 _PROBE_TOKENS = 1024
 _SHORT_SECONDS = 0.25

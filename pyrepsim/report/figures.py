@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pyrepsim.report")
 
-__all__ = ["heat_maps", "layer_curves", "plot", "save", "to_svg"]
+__all__ = ["heat_maps", "layer_curves", "plot", "quiet", "save", "to_svg"]
 
 _MOST_TICKS, _MOST_CELLS = 16, 24  # beyond, a figure grows no wider and not every layer is named
 
@@ -120,7 +120,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         endings = ", ".join(sorted(formats))
         raise OptionError(f"A figure's file name must end in one of {endings}: got {path.name!r}.")
     dated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    with styled(), _quiet() as unheard, fonts_present(figure, suffix), replacing(path) as temporary:
+    with styled(), quiet() as unheard, fonts_present(figure, suffix), replacing(path) as temporary:
         figure.savefig(temporary, format=suffix, dpi=200, metadata=dated.get(suffix))
     if unheard and suffix != "svg":
         log.warning("%s: no font here has some of its letters. In .svg, text takes the reader's fonts.", path)
@@ -129,7 +129,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
 
 def to_svg(figure: Figure, *, salt: str = "pyrepsim") -> str:
     """Return the figure as an `<svg>` element. `salt` keeps the ids of two figures on a page apart."""
-    with styled(**{"svg.hashsalt": salt}), _quiet():
+    with styled(**{"svg.hashsalt": salt}), quiet():
         figure.savefig(buffer := io.StringIO(), format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :]
@@ -237,7 +237,7 @@ def _slanted(labels: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+def quiet() -> Iterator[list[warnings.WarningMessage]]:
     """No warning for letters that the font lacks, but a list of them; other warnings are passed on."""
     missing: list[warnings.WarningMessage] = []
     with warnings.catch_warnings(record=True) as caught:

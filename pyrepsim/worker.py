@@ -1,4 +1,4 @@
-"""Which shards this process extracts. Workers share the folder alone: any may die, restart, or come late."""
+"""Which share of the work this process takes. Workers share a folder alone: any may die, restart, or come late."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import OptionError
+from .errors import OptionError
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,134 @@
+"""A number with its band, what can be done to such numbers, and what can be decided from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....stats.resampling import spread_interval
+
+__all__ = [
+    "DOES_NOT_HOLD",
+    "HOLDS",
+    "NOT_TESTED",
+    "UNDECIDED",
+    "Estimate",
+    "above",
+    "below",
+    "difference",
+    "joint_verdict",
+    "mean",
+    "over_seeds",
+    "ratio",
+]
+
+HOLDS, DOES_NOT_HOLD = "holds", "does not hold"
+UNDECIDED, NOT_TESTED = "undecided", "not tested"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the ends of its interval; both ends are None where no interval is known."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        return difference(self, other)
+
+    def complement(self, of: float = 1.0) -> Estimate:
+        """of - self."""
+        ends = (None, None) if self.ends is None else (of - self.ends[1], of - self.ends[0])
+        return Estimate(of - self.value, *ends)
+
+    def times(self, factor: float) -> Estimate:
+        """For factors above 0."""
+        ends = (None, None) if self.ends is None else (factor * self.ends[0], factor * self.ends[1])
+        return Estimate(factor * self.value, *ends)
+
+    def words(self, digits: int = 2) -> str:
+        """``0.52 [0.47, 0.58]``."""
+        ends = "" if self.ends is None else f" [{self.ends[0]:.{digits}f}, {self.ends[1]:.{digits}f}]"
+        return f"{self.value:.{digits}f}{ends}"
+
+
+def difference(a: Estimate, b: Estimate) -> Estimate:
+    """a - b of two independent estimates, from their intervals alone.
+
+    low = (a - b) - sqrt((a - a_low)^2 + (b_high - b)^2), high likewise: the square-and-add method of Zou & Donner
+    (2008), Statistics in Medicine 27(10):1693. For estimates on the same texts, which rise and fall together, it is
+    wider than need be.
+    """
+    value = a.value - b.value
+    if a.ends is None or b.ends is None:
+        return Estimate(value)
+    low = value - math.hypot(a.value - a.ends[0], b.ends[1] - b.value)
+    return Estimate(value, low, value + math.hypot(a.ends[1] - a.value, b.value - b.ends[0]))
+
+
+def ratio(a: Estimate, b: Estimate) -> Estimate:
+    """a / b for b > 0, over the box of both intervals: at two of 95 % it holds the truth in at least 90 %.
+
+    Without ends where b's interval reaches 0.
+    """
+    if a.ends is None or b.ends is None or b.ends[0] <= 0:
+        return Estimate(a.value / b.value if b.value > 0 else math.nan)
+    corners = [x / y for x in a.ends for y in b.ends]
+    return Estimate(a.value / b.value, min(corners), max(corners))
+
+
+def mean(parts: Sequence[Estimate]) -> Estimate:
+    """Mean of estimates on the same texts, ends by ends: as wide as if all rose and fell together, or wider."""
+    value = float(np.mean([part.value for part in parts]))
+    ends = [part.ends for part in parts]
+    known = [pair for pair in ends if pair is not None]
+    if len(known) < len(ends):
+        return Estimate(value)
+    low, high = np.mean(known, axis=0)
+    return Estimate(value, float(low), float(high))
+
+
+def over_seeds(seeds: Sequence[Estimate], *, level: float = 0.95) -> Estimate:
+    """One estimate from those of several fine-tuning seeds; of one seed its own.
+
+    The half widths of Student's interval over the seeds and of the mean interval of texts add in squares: the seeds
+    read the same texts, so that the spread of the seeds does not hold the chance of the texts.
+    """
+    if len(seeds) == 1:
+        return seeds[0]
+    centre = mean(seeds)
+    low, high = spread_interval(np.array([seed.value for seed in seeds]), level=level)
+    below, above = centre.value - low, high - centre.value
+    if centre.ends is not None:
+        below = math.hypot(below, centre.value - centre.ends[0])
+        above = math.hypot(above, centre.ends[1] - centre.value)
+    return Estimate(centre.value, centre.value - below, centre.value + above)
+
+
+def above(estimate: Estimate, threshold: float) -> str:
+    """Whether the estimate lies above the threshold, by its interval; undecided where that is unknown or holds it."""
+    if estimate.ends is None:
+        return UNDECIDED
+    low, high = estimate.ends
+    return HOLDS if low > threshold else DOES_NOT_HOLD if high < threshold else UNDECIDED
+
+
+def below(estimate: Estimate, threshold: float) -> str:
+    """As `above`, for lying below."""
+    other = {HOLDS: DOES_NOT_HOLD, DOES_NOT_HOLD: HOLDS}
+    found = above(estimate, threshold)
+    return other.get(found, found)
+
+
+def joint_verdict(verdicts: Iterable[str]) -> str:
+    """Of several that must all hold: one that does not decides, one undecided leaves it open; untested ones aside."""
+    found = {verdict for verdict in verdicts if verdict != NOT_TESTED}
+    return next((one for one in (DOES_NOT_HOLD, UNDECIDED, HOLDS) if one in found), NOT_TESTED)

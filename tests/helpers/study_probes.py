@@ -1,0 +1,76 @@
+"""Rows of probes that were never trained, for `study_rows`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+__all__ = ["edge", "structural"]
+
+EDGE = {"pos": (88.4, 96.5), "dependencies": (80.2, 95.4), "spr2": (80.5, 82.8), "semeval": (57.5, 83.2)}
+CHANGE = {"mnli": -0.8, "squad": -0.3, "dependency": 0.6}
+
+
+def edge(tasks: Sequence[str], layers: int, rng: random.Random) -> list[dict[str, Any]]:
+    """Every probe before and after, with its floor, and the difference of the two."""
+    found: list[dict[str, Any]] = []
+    for probe_task, (low, high) in EDGE.items():
+        for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
+            found += _edge(probe_task, low, high, variant, task, layers, rng)
+    return found
+
+
+def _edge(
+    probe_task: str, low: float, high: float, variant: str, task: str | None, layers: int, rng: random.Random
+) -> Iterator[dict[str, Any]]:
+    shared = {"experiment": "edge", "probe": "edge", "probe_task": probe_task, "variant": variant, "task": task}
+    shared |= {"seed": None if task is None else 0, "corpus": f"{probe_task}-test", "metric": "f1"}
+    change = CHANGE.get(task or "", 0.0)
+    half = 0.3 if probe_task == "pos" else 1.1
+    band = {"band": "normal approximation", "level": 0.95, "n": 25_049}
+
+    def told(value: float) -> dict[str, Any]:
+        return {"value": value, "low": value - half, "high": value + half, **band}
+
+    if variant == "base":
+        yield shared | {"member": "lex"} | told(low)
+    for layer in range(layers + 1):
+        reach = min(1.0, (layer / layers) * 2.2) * (0.45 if variant == "random" else 1.0)
+        for member, extra in ((f"layer.{layer - 1}" if layer else "embeddings", -1.0), (f"mix.{layer}", 0.0)):
+            value = low + (high - low) * reach + extra + change * (layer / layers) ** 2 + rng.gauss(0, 0.15)
+            place = {"k": layer} if member.startswith("mix") else {"layer": layer}
+            yield shared | {"member": member} | place | told(value)
+    if task is not None:
+        for member, place in ((f"mix.{layers}", {"k": layers}), (f"layer.{layers - 1}", {"layer": layers})):
+            difference = {"value": change, "low": change - half / 2, "high": change + half / 2, "kind": "difference"}
+            yield shared | {"member": member, **place} | difference | {"band": "bootstrap of sentences", "n": 2075}
+
+
+def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
+    """UUAS and its kin by layer, best and top."""
+    found: list[dict[str, Any]] = []
+    for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
+        top = {"mnli": -8.0, "squad": -6.0, "dependency": 13.0}.get(task or "", 0.0)
+        shared = {"experiment": "structural", "probe": "structural", "variant": variant, "task": task, "rank": 64}
+        shared |= {"corpus": "ewt-dev", "band": "bootstrap of sentences", "level": 0.95, "n": 2001}
+        shared |= {"seed": None if task is None else 0}
+        for metric, scale, low in (
+            ("uuas", 1.0, 35.0),
+            ("dspr", 0.01, 30.0),
+            ("root", 1.05, 30.0),
+            ("nspr", 0.0105, 35.0),
+        ):
+            values = []
+            for layer in range(layers + 1):
+                at = layer / layers
+                hump = 0.2 * low if variant == "random" else 45 * (1 - (at - 0.55) ** 2 * 3)
+                value = scale * (low + hump + top * at**3)
+                values.append(value)
+                ends = {"low": value - scale, "high": value + scale}
+                told = {"metric": metric, "layer": layer, "member": f"layer.{layer - 1}", "value": value, **ends}
+                found.append(shared | told)
+            best = max(range(layers + 1), key=values.__getitem__)
+            ends = {"low": values[best] - scale, "high": values[best] + scale}
+            found.append(shared | {"metric": metric, "layer": best, "member": "best", "value": values[best], **ends})
+    return found

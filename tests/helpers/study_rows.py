@@ -1,0 +1,235 @@
+"""Rows of a study that never ran: plausible, of every experiment, in the columns of rows.jsonl."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.study_probes import edge, structural
+
+__all__ = ["claims", "study", "study_rows", "write_study"]
+
+COLUMNS = (
+    "experiment", "cell", "model", "variant", "task", "seed", "corpus", "domain", "form", "layer", "layer_name",
+    "metric", "value", "low", "high", "band", "level", "n", "k", "probe_task", "probe", "member", "rank", "kind",
+    "p", "p_holm",
+)  # fmt: skip
+METRICS = {"mnli": ("accuracy",), "squad": ("f1", "em"), "dependency": ("las", "uas")}
+TOP = {"mnli": 84.4, "squad": 88.4, "dependency": 90.1}
+DEPTH = {"mnli": 0.72, "squad": 0.62, "dependency": 0.25}  # where a task begins to change the encoder
+DROP = {"mnli": 0.35, "squad": 0.45, "dependency": 0.75}
+MEASURES = ("RSA", "LinearCKA(debiased=True)", "SVCCA", "PWCCA", "Procrustes", "RSA without rogue dimensions")
+DOCUMENTS = {"band": "bootstrap of documents", "n": 24310}
+
+
+def study_rows(
+    tasks: Sequence[str] = ("mnli", "squad", "dependency"), *, layers: int = 12, seeds: int = 2
+) -> list[dict[str, Any]]:
+    """All rows, every column there."""
+    rng = random.Random(0)
+    found: list[dict[str, Any]] = []
+    for task in tasks:
+        found += _finetuning(task, seeds, rng)
+        found += _similarity(task, layers, seeds, rng)
+        found += _pairs(task, layers)
+        found += _ablations(task, layers, seeds, rng)
+        found += _curves(task, layers, seeds)
+    found += _floors(layers) + _profiles(tasks, layers)
+    found += edge(tasks, layers, rng) + structural(tasks, layers)
+    return [dict.fromkeys(COLUMNS) | {"model": "bert-base-uncased", "kind": "value"} | row for row in found]
+
+
+def write_study(folder: Path, rows: Sequence[Mapping[str, Any]], **files: Any) -> Path:
+    """Write study.json, rows.jsonl and claims.jsonl; `study=None` or `claims=None` leaves one out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    if (told := files.get("study", study())) is not None:
+        (folder / "study.json").write_text(json.dumps(told), encoding="utf-8")
+    if (judged := files.get("claims", claims())) is not None:
+        (folder / "claims.jsonl").write_text("".join(json.dumps(c) + "\n" for c in judged), encoding="utf-8")
+    return folder
+
+
+def study() -> dict[str, Any]:
+    """What was run: with one cell that failed, and one that it blocked."""
+    cells = [
+        {"experiment": e, "name": n, "key": f"{hash_of(e + n):08x}", "state": "done", "seconds": s, "bytes": 12_345}
+        for e, n, s in (
+            ("finetuning", "mnli-seed0", 3131.5),
+            ("finetuning", "mnli-seed1", 3098.2),
+            ("similarity", "mnli-seed0", 95.0),
+            ("edge", "base-pos", 41.2),
+        )
+    ]
+    error = "CUDA out of memory: tried to allocate 2.00 GiB. Lower the batch."
+    cells[2] |= {"state": "failed", "error": error}
+    cells[3] |= {"state": "blocked", "seconds": None}
+    return {
+        "study": "merchant2020",
+        "model": "bert-base-uncased",
+        "scale": "paper",
+        "layers": 12,
+        "seeds": [0, 1],
+        "arguments": {"model": "bert-base-uncased", "scale": "paper", "device": "cuda"},
+        "versions": {"pyrepsim": "0.5.0", "torch": "2.13.0", "transformers": "4.57.1", "python": "3.11.9"},
+        "digests": {"mnli-dev": "9f0c2b7d11aa45e0", "wikitext": "77be0a1290cc1f52"},
+        "cells": cells,
+    }
+
+
+def hash_of(text: str) -> int:
+    """A number that looks like a key."""
+    return sum((place + 1) * ord(letter) * 7919 for place, letter in enumerate(text))
+
+
+def claims() -> list[dict[str, Any]]:
+    """One of each verdict."""
+
+    def task(name: str, verdict: str, effect: float) -> dict[str, Any]:
+        ends = {"low": effect - 0.03, "high": effect + 0.03}
+        return {"task": name, "verdict": verdict, "effect": effect, **ends, "why": f"the top drops by {effect}"}
+
+    def claim(
+        name: str, statement: str, verdict: str, figure: str, effect: float | None, **more: Any
+    ) -> dict[str, Any]:
+        ends = dict.fromkeys(("low", "high")) if effect is None else {"low": effect - 0.04, "high": effect + 0.05}
+        told = {"claim": name, "statement": statement, "verdict": verdict, "effect": effect, **ends, "figure": figure}
+        rule = "Holds if the interval of the effect lies above 0 in every task; does not hold if below 0 in one."
+        why = "The top third changes by 0.31 in RSA, the bottom third by 0.02; the interval leaves out 0."
+        return told | {"unit": "RSA", "why": why, "rule": rule, "tasks": []} | more
+
+    each = [task("mnli", "holds", 0.31), task("squad", "undecided", 0.02), task("dependency", "does not hold", -0.11)]
+    return [
+        claim("C3", "There is no catastrophic forgetting of linguistic phenomena.", "holds", "edge_table", -0.62,
+              unit="F1 points", tasks=each),
+        claim("C4", "Fine-tuning primarily affects the top layers.", "holds", "similarity_by_layer", 0.312, tasks=each),
+        claim("C5", "Parsing reconfigures most of the model; SQuAD and MNLI are shallower.", "undecided",
+              "similarity_by_layer", 0.118),
+        claim("C6", "The effect is weaker on out-of-domain sentences.", "does not hold", "domains_by_layer", -0.01),
+        claim("C7", "MNLI and SQuAD keep their score with two thirds of the layers frozen.", "holds", "freezing", -0.4,
+              unit="points"),
+        claim("C8", "The depth of the change varies with the task.", "not tested", "similarity_by_layer", None),
+    ]  # fmt: skip
+
+
+def curve(task: str, layer: int, layers: int) -> float:
+    """Similarity to the base model: flat, then falling."""
+    at = layer / layers
+    return 1 - 0.01 * at - DROP[task] * max(0.0, (at - DEPTH[task]) / (1 - DEPTH[task])) ** 1.4
+
+
+def _finetuning(task: str, seeds: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    for place, metric in enumerate(METRICS[task]):
+        values = [TOP[task] + 4 * place * (1 if metric == "uas" else -2) + rng.gauss(0, 0.3) for _ in range(seeds)]
+        shared = {"experiment": "finetuning", "variant": "tuned", "task": task, "metric": metric, "domain": "in"}
+        for seed, value in enumerate(values):
+            yield shared | {"seed": seed, "value": value, "cell": f"{task}-seed{seed}"}
+        if seeds > 1:
+            yield shared | spread(values)
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and t interval over seeds."""
+    mean = sum(values) / len(values)
+    half = 3.0 * math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    ends = {"low": mean - half, "high": mean + half}
+    return {"value": mean, **ends, "band": "t of seeds", "level": 0.95, "n": len(values), "kind": "aggregate"}
+
+
+def _similarity(task: str, layers: int, seeds: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    texts = (("in", f"{task}-dev", "training", 0.0), ("in", f"{task}-dev", "sentences", 0.03),
+             ("out", "wikitext", "sentences", 0.3))  # fmt: skip
+    for domain, corpus, form, saved in texts:
+        for place, metric in enumerate(MEASURES):
+            for layer in range(layers + 1):
+                value = 1 - (1 - curve(task, layer, layers)) * (1 - saved) * (1 + 0.12 * place)
+                shared = {"experiment": "similarity", "variant": "tuned", "task": task, "corpus": corpus}
+                shared |= {"domain": domain, "form": form, "layer": layer, "layer_name": name(layer), "metric": metric}
+                values = [value + rng.gauss(0, 0.02) * (layer / layers) for _ in range(seeds)]
+                for seed, one in enumerate(values):
+                    yield shared | {"seed": seed, "value": one, "low": one - 0.01, "high": one + 0.01, **DOCUMENTS}
+                if seeds > 1:
+                    yield shared | spread(values)
+                if domain == "out" and metric != MEASURES[-1]:
+                    gap = 0.3 * (1 - curve(task, layer, layers))
+                    ends = {"low": gap - 0.012, "high": gap + 0.014, "band": "jackknife of differences", "n": 512}
+                    told = {"experiment": "domains", "kind": "difference", "domain": None, "value": gap, **ends}
+                    yield shared | told | {"p": 0.001, "p_holm": 0.01 if layer > layers / 2 else 0.4}
+    for layer in range(layers + 1):
+        value = 1 - 0.4 * (1 - curve(task, layer, layers))
+        told = {"experiment": "similarity", "variant": "seeds", "task": task, "seed": 1, "corpus": f"{task}-dev"}
+        told |= {"domain": "in", "form": "sentences", "layer": layer, "metric": "RSA", "value": value}
+        yield told | {"low": value - 0.01, "high": value + 0.01, **DOCUMENTS}
+
+
+def _floors(layers: int) -> list[dict[str, Any]]:
+    return [
+        {"experiment": "similarity", "variant": variant, "corpus": corpus, "form": "sentences", "layer": layer,
+         "metric": metric, "value": floor + 0.02 * math.sin(layer), **DOCUMENTS}
+        for variant, floor in (("random", 0.12), ("unrelated", 0.38))
+        for corpus in ("wikitext", "mnli-dev", "squad-dev", "dependency-dev")
+        for metric in MEASURES[:-1]
+        for layer in range(layers + 1)
+    ]  # fmt: skip
+
+
+def _pairs(task: str, layers: int) -> Iterator[dict[str, Any]]:
+    for x in range(layers + 1):
+        for y in range(layers + 1):
+            value = curve(task, y, layers) * math.exp(-abs(x - y) / 6)
+            shared = {"experiment": "similarity", "kind": "pair", "variant": "tuned", "task": task, "seed": 0}
+            yield shared | {"corpus": f"{task}-dev", "layer": x, "k": y, "metric": MEASURES[1], "value": value}
+
+
+def _ablations(task: str, layers: int, seeds: int, rng: random.Random) -> Iterator[dict[str, Any]]:
+    metric = METRICS[task][0]
+    shapes = {"freezing": lambda k: 30 * (k / layers) ** 6, "truncation": lambda k: 35 * (1 - k / layers) ** 2,
+              "exit": lambda k: 60 * (1 - k / layers) ** 0.7}  # fmt: skip
+    for experiment, lost in shapes.items():
+        for k in range(0 if experiment == "freezing" else 1, layers + 1):
+            values = [TOP[task] - lost(k) + rng.gauss(0, 0.4) for _ in range(seeds)]
+            shared = {"experiment": experiment, "variant": "tuned", "task": task, "metric": metric, "k": k}
+            for seed, value in enumerate(values):
+                yield shared | {"seed": seed, "value": value}
+            if seeds > 1:
+                yield shared | spread(values)
+
+
+def _curves(task: str, layers: int, seeds: int) -> Iterator[dict[str, Any]]:
+    for layer in range(layers + 1):
+        changed = 1 - curve(task, layer, layers)
+        shared = {"variant": "tuned", "task": task, "layer": layer, "layer_name": name(layer)}
+        for seed in range(seeds):
+            told = {"experiment": "weights", "metric": "weight_distance", "seed": seed}
+            yield shared | told | {"value": 0.02 + 0.05 * changed + 0.001 * seed}
+        for member, size in ((None, 0.2), *((f"head.{head}", 0.05 + 0.08 * head) for head in range(4))):
+            if layer:
+                value = 0.01 + size * changed
+                told = {"experiment": "attention", "metric": "attention_js", "seed": 0, "value": value}
+                yield shared | told | {"low": value * 0.93, "high": value * 1.06, "member": member, **DOCUMENTS}
+        for step in (10, 20, 50, 100):
+            told = {"experiment": "trajectories", "k": step, "seed": 0}
+            for metric, left in (("to base", 1 - math.exp(-step / 30)), ("to final", math.exp(-step / 30))):
+                yield shared | told | {"metric": f"LinearCKA(debiased=True) {metric}", "value": 1 - changed * left}
+
+
+def _profiles(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
+    shapes = {"anisotropy": lambda at: 0.2 + 0.3 * at, "mean_norm": lambda at: 14 + 6 * math.sin(3 * at),
+              "effective_rank": lambda at: 500 - 250 * at, "rogue_contribution": lambda at: 0.6 - 0.3 * at}  # fmt: skip
+    return [
+        {"experiment": "profiles", "variant": variant, "task": task, "seed": None if task is None else 0,
+         "corpus": "wikitext", "domain": "out", "layer": layer, "layer_name": name(layer), "metric": metric,
+         "value": shape(layer / layers) * (1 + (0.1 * place + 0.1) * (layer / layers) ** 3), "n": 24310}
+        for metric, shape in shapes.items()
+        for place, (variant, task) in enumerate([("base", None), ("random", None), *(("tuned", t) for t in tasks)])
+        for layer in range(layers + 1)
+    ]  # fmt: skip
+
+
+def name(layer: int) -> str:
+    """As encoders name their layers."""
+    return "embeddings" if layer == 0 else f"layer.{layer - 1}"

@@ -1,0 +1,253 @@
+"""Claims judged on made-up rows: what the paper found holds; bent rows turn, or open, the verdict that they should."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pyrepsim.studies.merchant2020.claims import judge
+from pyrepsim.studies.merchant2020.claims.estimates import Estimate, difference, over_seeds, ratio
+from tests.studies import made_up_rows as made
+
+COLUMNS = {"claim", "statement", "verdict", "effect", "low", "high", "unit", "tasks", "why", "rule", "figure"}
+
+
+def of(claim: str, rows: list[made.Row]) -> dict[str, Any]:
+    return next(found for found in judge(rows) if found["claim"] == claim)
+
+
+def without(rows: list[made.Row], **columns: Any) -> list[made.Row]:
+    return [row for row in rows if not all(row.get(name) == value for name, value in columns.items())]
+
+
+def one_seed(rows: list[made.Row]) -> list[made.Row]:
+    return [row for row in rows if row.get("seed") in (None, 0)]
+
+
+def test_what_the_paper_found_holds():
+    found = judge(made.whole_study())
+    assert [claim["claim"] for claim in found] == ["C3", "C4", "C5", "C6", "C7", "C8"]
+    assert {claim["claim"]: claim["verdict"] for claim in found} == dict.fromkeys(
+        ["C3", "C4", "C5", "C6", "C7", "C8"], "holds"
+    )
+    for claim in found:
+        assert claim.keys() == COLUMNS
+        assert claim["low"] <= claim["effect"] <= claim["high"]
+        assert claim["why"]
+        assert claim["rule"]
+        assert claim["tasks"]
+        assert "nan" not in claim["why"].lower()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_nothing_measured_is_not_tested():
+    for claim in judge([]):
+        assert (claim["verdict"], claim["effect"], claim["tasks"]) == ("not tested", None, [])
+        assert claim["why"].startswith("Not tested")
+
+
+SHARED: dict[str, Callable[[], list[made.Row]]] = {
+    "C3": lambda: (
+        [row for row in made.whole_study() if row["experiment"] == "structural"]
+        + made.edge(-8.0, task="mnli")
+        + made.edge(-1.0, task="squad")
+    ),
+    "C4": lambda: [row for task in made.TASKS for row in made.similarity(task, made.curve(2, 0.5))] + made.floor(),
+    "C5": lambda: made.similarity("mnli", made.curve(2, 0.2)) + made.similarity("dependency", made.curve(8, 0.6)),
+    "C6": lambda: made.domains("mnli", -0.1),
+    "C7": lambda: made.freezing("squad", {0: 0.0, 8: 3.0, 12: 20.0}),
+    "C8": lambda: made.similarity("mnli", made.curve(2, 0.2)) + made.similarity("dependency", made.curve(8, 0.6)),
+}
+
+
+@pytest.mark.parametrize("claim", SHARED)
+def test_the_contrary_does_not_hold(claim: str):
+    found = of(claim, SHARED[claim]())
+    assert found["verdict"] == "does not hold", found["why"]
+
+
+OPEN: dict[str, Callable[[], list[made.Row]]] = {
+    # A loss of half of what context adds, within its band; and a probe that reads no more than the floor.
+    "C3": lambda: made.edge(-5.0),
+    # Wide intervals of texts, one seed.
+    "C4": lambda: made.similarity("mnli", made.CURVES["mnli"], half=1.2, seeds=(0,)) + made.floor(),
+    "C5": lambda: (
+        one_seed(made.similarity("mnli", made.CURVES["mnli"], half=None))
+        + one_seed(made.similarity("dependency", made.CURVES["dependency"], half=None))
+    ),
+    "C6": lambda: made.domains("mnli", 0.1, half=0.2),
+    "C7": lambda: made.freezing("mnli", {0: 0.0, 8: 0.4, 12: 20.0}, seeds=(0,)),
+    "C8": lambda: (
+        made.similarity("mnli", made.curve(4, 0.3), half=0.3)
+        + made.similarity("dependency", made.curve(3, 0.3), half=0.3)
+    ),
+}
+
+
+@pytest.mark.parametrize("claim", OPEN)
+def test_what_the_bands_do_not_tell_is_undecided(claim: str):
+    found = of(claim, OPEN[claim]())
+    assert found["verdict"] == "undecided", found["why"]
+
+
+def test_no_verdict_from_a_point_alone():
+    """Without any interval nothing is decided, however large the effect."""
+    rows = [{**row, "low": None, "high": None, "n": None} for row in made.whole_study() if row.get("seed") in (None, 0)]
+    assert {claim["verdict"] for claim in judge(rows)} == {"undecided"}
+
+
+def test_freezing_that_costs_nothing_even_for_all_blocks_shows_nothing():
+    chance = made.freezing("mnli", {0: 0.0, 8: 0.1, 12: 0.2})
+    found = of("C7", chance)
+    assert found["verdict"] == "undecided"
+    assert "freezing all" in found["why"]
+
+
+def test_freezing_is_paired_by_seed():
+    """Seeds that differ by points leave no trace when each loses the same."""
+    rows = made.freezing("mnli", {0: 0.0, 8: 0.3, 12: 20.0})
+    spread = [{**row, "value": row["value"] + 5 * row["seed"]} for row in rows]
+    before, after = of("C7", rows), of("C7", spread)
+    assert after["verdict"] == "holds"
+    assert (after["low"], after["high"]) == pytest.approx((before["low"], before["high"]), abs=1e-9)
+
+
+def test_freezing_takes_the_unfrozen_score_from_fine_tuning():
+    rows = made.freezing("mnli", {0: 0.0, 8: 0.3, 12: 20.0})
+    moved = [{**row, "experiment": "finetuning", "k": None} if row["k"] == 0 else row for row in rows]
+    assert of("C7", moved)["effect"] == of("C7", rows)["effect"]
+
+
+def test_parsing_stands_beside_c4_and_c7_and_does_not_count():
+    rows = made.whole_study()
+    for name in ("C4", "C7"):
+        claim = of(name, rows)
+        parsing = claim["tasks"][-1]
+        assert (parsing["task"], parsing["verdict"], parsing["counted"]) == ("dependency", "does not hold", False)
+        assert claim["verdict"] == "holds"
+
+
+def test_a_loss_beyond_the_floor_of_the_random_encoder_counts_not_that_of_words():
+    """The floor is the higher one, here the random encoder's 85: of 10 points 6 lost is forgotten, of 15 not."""
+    assert of("C3", made.edge(-6.0))["verdict"] == "does not hold"
+    assert of("C3", without(made.edge(-6.0), variant="random"))["verdict"] == "holds"
+
+
+def test_the_top_layer_alone_is_told_and_does_not_decide():
+    found = of("C3", made.edge(-2.0))
+    assert found["verdict"] == "holds"
+    assert "top layer alone" in found["why"]
+    assert "-6.0 points" in found["why"]
+
+
+def test_a_probe_at_the_floor_shows_no_forgetting():
+    rows = [{**row, "value": 95.2} if row.get("variant") == "random" else row for row in made.edge(0.0)]
+    found = of("C3", rows)
+    assert found["verdict"] == "undecided"
+    assert found["effect"] is None
+    assert "above the floor" in found["why"]
+
+
+def test_one_forgotten_probe_of_several_decides():
+    rows = made.edge(-1.0) + made.edge(-9.0, probe="pos")
+    found = of("C3", rows)
+    assert found["verdict"] == "does not hold"
+    assert "probe of pos" in found["why"]
+
+
+def test_identical_models_show_no_change_and_no_claim():
+    rows = [row for task in made.TASKS for row in made.similarity(task, [1.0] * 13)] + made.floor()
+    for name in ("C4", "C5", "C8"):
+        verdict = of(name, rows)["verdict"]
+        assert verdict in ("not tested", "undecided"), name
+    assert "nothing changed" in of("C4", rows)["why"]
+
+
+def test_a_change_as_large_as_to_an_unrelated_model_is_not_conservative():
+    rows = made.similarity("mnli", [1.0] * 5 + [0.95] * 4 + [0.5, 0.2, 0.1, 0.05]) + made.floor(0.8)
+    found = of("C4", rows)
+    assert found["effect"] > 0.8
+    assert found["verdict"] == "does not hold"
+
+
+def test_an_unrelated_model_is_the_floor_where_there_is_one():
+    unrelated = made.similarity(None, [0.9] + [0.3] * 12, variant="unrelated", seeds=(None,))
+    assert "an unrelated model" in of("C4", made.similarities() + unrelated)["why"]
+    assert "random weights" in of("C4", made.similarities())["why"]
+
+
+def test_measured_statistics_of_curves_are_taken_before_boxes_of_intervals():
+    rows = made.similarity("mnli", made.curve(6, 0.4), half=0.3, seeds=(0,)) + made.floor()
+    measured = {"value": 1.0, "low": 0.97, "high": 1.02, "metric": "share of change in the top third: RSA()"}
+    row = {**rows[0], "layer": None, **measured}
+    wide, narrow = of("C4", rows), of("C4", [*rows, row])
+    assert wide["high"] - wide["low"] > 0.1
+    assert (narrow["low"], narrow["high"]) == (0.97, 1.02)
+
+
+def test_other_measures_are_told_and_rsa_decides():
+    other = made.similarity("mnli", made.curve(2, 0.5), metric="LinearCKA(debiased=True)")
+    found = of("C4", other + made.similarities())
+    assert found["verdict"] == "holds"
+    assert "does not hold by LinearCKA" in found["why"]
+
+
+def test_text_that_all_tasks_share_is_chosen():
+    alone = made.similarity("mnli", made.curve(2, 0.2), corpus="mnli-dev")
+    assert of("C5", alone + made.similarities())["verdict"] == "holds"
+
+
+def test_domain_gap_needs_each_text_and_no_layer_below():
+    both = made.domains("mnli", 0.1) + made.domains("mnli", -0.1, corpus="reviews")
+    assert of("C6", both)["verdict"] == "does not hold"
+    bent = made.domains("mnli", 0.1)
+    bent[9] |= {"value": -0.02, "low": -0.03, "high": -0.01}
+    assert of("C6", bent)["verdict"] == "undecided"
+
+
+def test_domain_gap_is_judged_on_single_sentences():
+    pairs = made.domains("mnli", -0.1, form="training")
+    assert of("C6", pairs + made.domains("mnli", 0.1))["verdict"] == "holds"
+
+
+def test_holm_is_applied_where_rows_have_plain_p_values():
+    rows = made.domains("mnli", 0.1, p=None, half=0.01)
+    for row in rows:
+        row["p"] = 0.04  # 13 tests: none passes
+    assert " 0 of 4" in of("C6", rows)["why"]
+
+
+def test_difference_of_independent_estimates_adds_squares():
+    found = difference(Estimate(3.0, 2.7, 3.3), Estimate(1.0, 0.6, 1.4))
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 1.5, 2.5))
+    assert difference(Estimate(1.0), Estimate(0.0, -1.0, 1.0)).ends is None
+
+
+def test_ratio_holds_the_box_and_gives_up_at_zero():
+    found = ratio(Estimate(-1.0, -2.0, 1.0), Estimate(2.0, 1.0, 4.0))
+    assert (found.value, found.low, found.high) == (-0.5, -2.0, 1.0)
+    assert ratio(Estimate(1.0, 0.9, 1.1), Estimate(1.0, -0.1, 2.0)).ends is None
+
+
+def test_over_seeds_adds_the_chance_of_texts():
+    bare = over_seeds([Estimate(1.0), Estimate(2.0), Estimate(3.0)])
+    half = 4.302653 / math.sqrt(3)  # Student's t, two degrees of freedom
+    assert bare.ends == pytest.approx((2 - half, 2 + half), rel=1e-6)
+    banded = over_seeds([Estimate(value, value - 1, value + 1) for value in (1.0, 2.0, 3.0)])
+    assert banded.ends == pytest.approx((2 - math.hypot(half, 1), 2 + math.hypot(half, 1)), rel=1e-6)
+    assert over_seeds([Estimate(1.0)]).ends is None
+
+
+def test_judging_needs_no_torch():
+    code = (
+        "import sys; from pyrepsim.studies.merchant2020.claims import judge; judge([]);"
+        "print(*sorted({'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []

@@ -1,0 +1,249 @@
+"""The whole study in miniature, end to end: what every experiment must say, and that nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from pyrepsim.errors import OptionError  # noqa: E402
+from pyrepsim.studies.merchant2020 import load_scale, merchant2020  # noqa: E402
+from pyrepsim.studies.merchant2020.aggregates import aggregate  # noqa: E402
+from pyrepsim.studies.merchant2020.scales import build_scale  # noqa: E402
+from pyrepsim.studies.merchant2020.texts import _drawn, _matched  # noqa: E402
+from pyrepsim.studies.running import COLUMNS, run_study  # noqa: E402
+from pyrepsim.tasks.synthetic import write_synthetic  # noqa: E402
+from tests.helpers.mini_study import mini_scale, mini_study  # noqa: E402
+from tests.helpers.tiny_synthetic import synthetic_bert  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoder")
+    write_synthetic(folder / "data", train=40, dev=24, test=16)
+    texts = [path.read_text(encoding="utf-8") for path in (folder / "data").rglob("*") if path.is_file()]
+    return synthetic_bert(folder / "tiny", texts, width=16)
+
+
+@pytest.fixture(scope="module")
+def out(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study, killed once half way and gone on with by two workers."""
+    folder = tmp_path_factory.mktemp("study")
+    killed = _worker(model, folder, "0/1")
+    until = time.monotonic() + 120
+    while not list(folder.glob("cells/truncation/mnli-k1-seed0-*/run")) and time.monotonic() < until:
+        assert killed.poll() is None, "the study ended before it was killed"
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    second = _worker(model, folder, "1/2")
+    result = run_study(mini_study(model), out=folder, worker="0/2", progress=False)
+    assert result.errors == {}
+    assert second.wait(120) == 0
+    return folder
+
+
+def _worker(model: Path, out: Path, share: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.helpers.mini_study", str(model), str(out), share]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def rows(out: Path) -> Rows:
+    return [json.loads(line) for line in (out / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def pick(rows: Rows, **wanted: Any) -> Rows:
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def test_every_experiment_has_its_rows(rows: Rows):
+    assert all(tuple(row) == COLUMNS for row in rows)
+    counted = Counter(row["experiment"] for row in rows)
+    wanted = ("finetuning", "similarity", "domains", "edge", "structural", "freezing", "truncation", "exit", "weights")
+    assert {*wanted, "profiles"} <= counted.keys()
+    assert {row["model"] for row in rows} == {rows[0]["model"]}
+    seeds = pick(rows, experiment="finetuning", task="dependency", metric="las")
+    assert [row["seed"] for row in seeds] == [0, 1, None]
+    assert seeds[2]["band"] == "t of seeds"
+    assert seeds[2]["value"] == pytest.approx((seeds[0]["value"] + seeds[1]["value"]) / 2)
+
+
+def test_a_second_run_does_nothing_and_leaves_the_same_bytes(model: Path, out: Path):
+    before = (out / "rows.jsonl").read_bytes()
+    again = run_study(mini_study(model), out=out, progress=False)
+    assert again.ran == ()
+    assert again.complete
+    assert (out / "rows.jsonl").read_bytes() == before
+
+
+def test_killed_and_shared_it_ends_with_the_rows_of_one_quiet_run(model: Path, out: Path, tmp_path: Path):
+    only = ["finetuning", "freezing", "domains", "weights"]
+    assert run_study(mini_study(model), out=tmp_path, only=only, progress=False).complete
+
+    def told(folder: Path) -> list[str]:
+        lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+        return [line for line in lines if json.loads(line)["experiment"] in (*only, "similarity")]
+
+    quiet = told(tmp_path)
+    assert set(quiet) <= set(told(out))
+    assert {json.loads(line)["experiment"] for line in quiet} == {*only, "similarity"}
+    assert not list((tmp_path / "cells").glob("edge/*"))
+
+
+def test_stores_and_weights_of_ablations_are_gone_and_tuned_models_stay(out: Path):
+    assert not list(out.glob("cells/stores/*/store"))
+    assert not list(out.glob("cells/freezing/*/run/*.safetensors"))
+    assert len(list(out.glob("cells/finetuning/*/run/model.safetensors"))) == 4
+
+
+def test_ablations_share_the_full_run_and_never_train_it_again(rows: Rows, out: Path):
+    for experiment, k in (("freezing", 0), ("truncation", 2)):
+        full = pick(rows, experiment=experiment, k=k, kind="value", metric="accuracy")
+        trained = pick(rows, experiment="finetuning", task="mnli", seed=0, kind="value", metric="accuracy")
+        assert [row["value"] for row in full] == [row["value"] for row in trained]
+        assert not list(out.glob(f"cells/{experiment}/mnli-k{k}-*"))
+        assert len(pick(rows, experiment=experiment, kind="aggregate", metric="accuracy")) == {0: 3, 2: 2}[k]
+    exits = pick(rows, experiment="exit", kind="value")
+    assert [row["k"] for row in exits] == [1, 2]
+    assert exits[-1]["value"] == pytest.approx(trained[0]["value"])
+
+
+def test_similarity_has_bands_floors_noise_and_heat_maps(rows: Rows):
+    found = pick(rows, experiment="similarity", corpus="laboratory", metric="RSA", kind="value")
+    assert {row["variant"] for row in found} == {"tuned", "random", "seeds"}
+    assert {row["domain"] for row in pick(found, variant="tuned")} == {"out"}
+    assert all(row["task"] is None for row in pick(found, variant="random"))
+    for row in found:
+        assert row["band"] == "jackknife of documents"
+        assert row["low"] <= row["value"] <= row["high"] or row["value"] == pytest.approx(1, abs=1e-9)
+    tuned = pick(found, variant="tuned", task="mnli", seed=0)
+    assert [row["layer"] for row in tuned] == [0, 1, 2]
+    assert [row["layer_name"] for row in tuned] == ["embeddings", "layer.0", "layer.1"]
+    assert 0 < tuned[-1]["value"] < tuned[0]["value"] < 1
+    assert all(row["low"] is None for row in pick(rows, experiment="similarity", metric="Procrustes", kind="value"))
+    pairs = pick(rows, experiment="similarity", kind="pair", task="mnli")
+    assert {(row["layer"], row["k"]) for row in pairs} == {(i, j) for i in range(3) for j in range(3)}
+    assert {row["corpus"] for row in pairs} == {"mnli-dev"}
+    assert pick(rows, experiment="similarity", metric="RSA without rogue dimensions", task="dependency", seed=1)
+    assert pick(rows, experiment="similarity", metric="centre of change: RSA", task="mnli", layer=None)
+
+
+def test_domains_say_out_minus_in_with_tests(rows: Rows):
+    found = pick(rows, experiment="domains", task="mnli", seed=0, metric="RSA")
+    similarity = pick(rows, experiment="similarity", task="mnli", seed=0, metric="RSA", variant="tuned", kind="value")
+    for row in found:
+        out, own = (
+            pick(similarity, corpus=corpus, layer=row["layer"])[0]["value"]
+            for corpus in ("laboratory", "mnli-sentences")
+        )
+        assert row["value"] == pytest.approx(out - own)
+        assert row["kind"] == "difference"
+        assert row["band"] == "jackknife of differences"
+        assert 0 <= row["p"] <= row["p_holm"] <= 1
+        assert row["low"] <= row["value"] <= row["high"]
+    assert len(found) == 3
+
+
+def test_probes_have_members_floors_and_differences(rows: Rows):
+    edge = pick(rows, experiment="edge", probe_task="dependencies")
+    base = pick(edge, variant="base")
+    assert [row["member"] for row in base if row["k"] is not None] == ["mix.0", "mix.1", "mix.2"]
+    assert {row["member"] for row in base} >= {"lex", "embeddings", "layer.0", "layer.1"}
+    assert pick(edge, variant="random")
+    changed = pick(edge, kind="difference", task="mnli", member="mix.2")[0]
+    after, before = pick(edge, task="mnli", member="mix.2", kind="value")[0], pick(base, member="mix.2")[0]
+    assert changed["value"] == pytest.approx(after["value"] - before["value"])
+    structural = pick(rows, experiment="structural", variant="base", metric="uuas")
+    assert [row["member"] for row in structural] == ["embeddings", "layer.0", "layer.1", "best", "top"]
+    assert structural[-1]["value"] == structural[2]["value"]
+    assert structural[0]["n"] > 16
+    assert structural[0]["rank"] == 4
+
+
+def test_the_record_says_what_was_run_on_what(out: Path):
+    record = json.loads((out / "study.json").read_text(encoding="utf-8"))
+    assert record["study"] == "merchant2020"
+    assert record["scale"] == "mini"
+    assert record["layers"] == 2
+    assert {cell["state"] for cell in record["cells"]} == {"done"}
+    assert str(ROOT) not in json.dumps(record["cells"])
+    claims = [json.loads(line) for line in (out / "claims.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [claim["claim"] for claim in claims] == ["C3", "C4", "C5", "C6", "C7", "C8"]
+
+
+def test_keys_follow_what_decides_the_result_and_nothing_else(model: Path, tmp_path: Path):
+    keys = mini_study(model).keys()
+    moved = tmp_path / model.parent.name / model.name
+    moved.parent.mkdir(parents=True)
+    moved.symlink_to(model)
+    assert (
+        merchant2020(moved, mini_scale(), device="cpu").keys()["stores/base-laboratory"]
+        == keys["stores/base-laboratory"]
+    )
+
+    blocks = mini_study(model, similarity={"measures": ["RSA"], "blocks": 5}).keys()
+    assert blocks["finetuning/mnli-seed0"] == keys["finetuning/mnli-seed0"]
+    assert blocks["similarity/random-laboratory"] != keys["similarity/random-laboratory"]
+
+
+@pytest.mark.parametrize("name", ["smoke", "small", "paper"])
+def test_the_scales_that_are_shipped_are_whole(name: str):
+    scale = load_scale(name)
+    assert set(scale.tasks) == {"mnli", "squad", "dependency"}
+    assert all(
+        any(c.domain.get(task) == side for c in scale.corpora.values())
+        for task in scale.tasks
+        for side in ("in", "out")
+    )
+    shared = [name for name, corpus in scale.corpora.items() if set(corpus.domain) == set(scale.tasks)]
+    assert shared, "the claims compare tasks on one text"
+
+
+@pytest.mark.parametrize(
+    ("told", "complaint"),
+    [
+        ({"speed": 3}, "got speed"),
+        ({"corpora": {"a": {"source": "x", "form": "training"}}}, "form"),
+        ({"corpora": {"a": {"source": "x", "domain": {"mnli": "in"}}}}, "domain maps tasks"),
+        ({"profiles": ["b"]}, "A corpus is one of"),
+        ({"tasks": {"mnli": {}}}, "not complete"),
+        ([1], "maps names to values"),
+    ],
+)
+def test_scales_that_are_none_are_refused(told: Any, complaint: str):
+    with pytest.raises(OptionError, match=complaint):
+        build_scale({"name": "x", **told} if isinstance(told, dict) else told, "x.yaml")
+    with pytest.raises(OptionError, match="A scale is one of paper, small, smoke"):
+        load_scale("large")
+
+
+def test_lengths_are_matched_one_text_for_each():
+    sizes = [3, 9, 9, 4, 30, 5, 12]
+    assert sorted(sizes[i] for i in _matched(sizes, [9, 10, 4])) == [4, 9, 9]
+    assert _matched(sizes, [1] * 20) == list(range(7))
+    drawn = _drawn([10] * 100, 95)
+    assert len(drawn) == 10
+    assert drawn == sorted(drawn) != list(range(10))
+
+
+def test_aggregates_are_over_seeds_of_one_thing():
+    rows = [{"task": "a", "layer": k, "seed": s, "value": 1.0 * s + k, "n": 7} for s in (0, 2) for k in (0, 1)]
+    found = aggregate(rows)
+    assert [(row["layer"], row["value"], row["n"]) for row in found] == [(0, 1.0, 2), (1, 2.0, 2)]
+    assert found[0]["high"] - found[0]["value"] == pytest.approx(12.7062, abs=1e-3)  # t of 1 degree of freedom
+    assert "band" not in aggregate(rows[:1])[0]

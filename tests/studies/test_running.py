@@ -1,0 +1,253 @@
+"""The runner on toy cells: once each, whatever is killed, shared, broken or asked for anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrepsim.errors import OptionError, StoreError
+from pyrepsim.studies.running import COLUMNS, Cell, Study, plan_study, run_study, study_status
+from pyrepsim.studies.running.claim import claim, holder
+from pyrepsim.studies.running.ledger import Ledger
+from tests.helpers.toy_study import calls, toy_study
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The rows of a study that nothing disturbed."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    assert run_study(toy_study(), out=out).complete
+    return (out / "rows.jsonl").read_bytes()
+
+
+def worker(out: Path, share: str = "0/1") -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "tests.helpers.toy_study", str(out), share]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def traces(out: Path) -> int:
+    return sum(calls(out).values()) + len(list(out.rglob("*.step")))
+
+
+def cell_folder(out: Path, name: str) -> Path:
+    (folder,) = out.glob(f"cells/*/{name}-*")
+    return folder
+
+
+def test_rows_have_the_columns_in_the_order_of_the_study(tmp_path: Path, expected: bytes):
+    rows = [json.loads(line) for line in expected.splitlines()]
+    assert all(tuple(row) == COLUMNS for row in rows)
+    assert [row["experiment"] for row in rows] == ["source", *["steps"] * 20, "total"]
+    assert rows[-1]["value"] == pytest.approx(5 * 2 * (0 + 1 + 2 + 3) + 4 * 1.0)
+    assert rows[0]["kind"] == "value"
+    assert rows[-1]["kind"] == "aggregate"
+    assert rows[0]["level"] is None
+
+
+def test_a_second_run_does_nothing(tmp_path: Path, expected: bytes):
+    first = run_study(toy_study(), out=tmp_path)
+    assert len(first.ran) == 6
+    assert len(first.rows()) == 22
+    again = run_study(toy_study(), out=tmp_path)
+    assert again.complete
+    assert again.ran == ()
+    assert set(calls(tmp_path).values()) == {1}
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_again_and_again_it_ends_with_the_same_rows(tmp_path: Path, expected: bytes, seed: int):
+    rng = np.random.default_rng(seed)
+    for _ in range(3):
+        before, running = traces(tmp_path), worker(tmp_path)
+        until = time.monotonic() + 30
+        while traces(tmp_path) == before and running.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)  # kill it while it works, not while it imports
+        time.sleep(rng.uniform(0.0, 0.2))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+    assert run_study(toy_study(), out=tmp_path).complete
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected
+
+
+def test_two_workers_share_the_cells_and_run_none_twice(tmp_path: Path, expected: bytes):
+    workers = [worker(tmp_path, "0/2"), worker(tmp_path, "1/2")]
+    assert [w.wait(60) for w in workers] == [0, 0]
+    assert set(calls(tmp_path).values()) == {1}
+    assert len(calls(tmp_path)) == 6
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected
+
+
+def test_a_failed_cell_stops_no_other_and_is_tried_again(tmp_path: Path, expected: bytes):
+    result = run_study(toy_study(broken=("step-1",)), out=tmp_path)
+    assert result.states["steps/step-1"] == "failed"
+    assert result.states["total/sum"] == "blocked"
+    assert result.errors == {"steps/step-1": "RuntimeError: broken on purpose"}
+    assert sum(state == "done" for state in result.states.values()) == 4
+    record = json.loads((cell_folder(tmp_path, "step-1") / "cell.json").read_text())
+    assert "broken on purpose" in record["traceback"][-1]
+    assert "step-1: RuntimeError: broken on purpose" in study_status(tmp_path).table()
+    mended = run_study(toy_study(), out=tmp_path)
+    assert mended.complete
+    assert set(mended.ran) == {"steps/step-1", "total/sum"}
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected
+
+
+def test_a_changed_request_has_a_new_key_and_the_old_cells_stay(tmp_path: Path, expected: bytes):
+    run_study(toy_study(), out=tmp_path)
+    changed = run_study(toy_study(factor=3), out=tmp_path)
+    assert len(changed.ran) == 6  # the need's key is part of the others'
+    assert changed.rows()[0]["value"] == 3
+    back = run_study(toy_study(), out=tmp_path)
+    assert back.ran == ()
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected
+
+
+def test_a_new_format_is_a_new_key():
+    keys = [toy_study(format=k).keys() for k in (1, 2)]
+    assert keys[0]["source/numbers"] != keys[1]["source/numbers"]
+    assert keys[0]["total/sum"] != keys[1]["total/sum"]
+
+
+def test_only_takes_what_it_needs_along(tmp_path: Path):
+    result = run_study(toy_study(), out=tmp_path, only=["steps"])
+    assert set(result.states) == {"source/numbers", *(f"steps/step-{k}" for k in range(4))}
+    with pytest.raises(OptionError, match="source, steps, total: got stops"):
+        run_study(toy_study(), out=tmp_path, only=["stops"])
+
+
+def test_a_claim_of_a_dead_process_is_taken_over(tmp_path: Path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    folder = tmp_path / "steps" / "x"
+    folder.mkdir(parents=True)
+    claimed = folder / ".claim"
+    claimed.write_text(json.dumps({"host": socket.gethostname(), "pid": dead.pid, "began": "1", "since": 0}))
+    with claim(tmp_path, folder) as ours:
+        assert ours
+        assert (holder(folder) or {})["pid"] == os.getpid()
+        with claim(tmp_path, folder) as again:
+            assert not again
+    assert not claimed.exists()
+
+
+@pytest.mark.parametrize(("silent", "taken"), [(0, False), (10_000, True)])
+def test_a_claim_on_another_host_is_taken_over_once_it_is_silent(tmp_path: Path, silent: float, taken: bool):
+    folder = tmp_path / "steps" / "x"
+    folder.mkdir(parents=True)
+    claimed = folder / ".claim"
+    claimed.write_text(json.dumps({"host": "another-host", "pid": 1, "began": None, "since": 0}))
+    heard = time.time() - silent
+    os.utime(claimed, (heard, heard))
+    with claim(tmp_path, folder) as ours:
+        assert ours == taken
+    assert claimed.exists() == (not taken)
+
+
+def test_a_half_written_claim_is_no_claim(tmp_path: Path):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / ".claim").write_text('{"host": "')
+    with claim(tmp_path, folder) as ours:
+        assert ours
+
+
+def test_an_interrupt_frees_the_cell_and_leaves_the_rest(tmp_path: Path):
+    def interrupted(*_: object) -> list[dict[str, object]]:
+        raise KeyboardInterrupt
+
+    first = Cell(experiment="a", name="first", request={}, run=lambda *_: [{"value": 1.0}])
+    second = Cell(experiment="a", name="second", request={}, run=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(Study(name="s", cells=[first, second]), out=tmp_path)
+    assert [cell["state"] for cell in study_status(tmp_path).cells] == ["done", "begun"]
+    assert not list(tmp_path.rglob(".claim"))
+    assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1
+
+
+def test_scratch_goes_once_nobody_needs_it_and_comes_back_for_a_new_cell(tmp_path: Path):
+    def numbers() -> Path:
+        return cell_folder(tmp_path, "numbers") / "numbers.txt"
+
+    run_study(toy_study(scratch=("*.txt",)), out=tmp_path, only=["source"])
+    assert numbers().exists()  # the others are not done
+    run_study(toy_study(scratch=("numbers.txt",)), out=tmp_path)
+    assert not numbers().exists()
+    assert run_study(toy_study(scratch=("numbers.txt",)), out=tmp_path).ran == ()
+    (numbers().parent / "left-over.txt").touch()
+    more = run_study(toy_study(scratch=("numbers.txt",), n=5), out=tmp_path)
+    assert not (numbers().parent / "left-over.txt").exists()  # it was made anew, not gone on with
+    assert set(more.ran) == {"source/numbers", "steps/step-4", "total/sum"}
+    assert more.complete
+    assert not numbers().exists()
+
+
+def test_a_judge_that_fails_costs_no_rows(tmp_path: Path):
+    cell = Cell(experiment="a", name="b", request={}, run=lambda *_: [{"value": 1.0}])
+    judged = Study(name="s", cells=[cell], judge=lambda rows: [{"claim": "C", "n": len(rows)}])
+    assert run_study(judged, out=tmp_path).claims() == [{"claim": "C", "n": 1}]
+    wrong = Study(name="s", cells=[cell], judge=lambda rows: [rows[7]])
+    assert run_study(wrong, out=tmp_path).claims() == []
+    assert wrong.cells
+
+
+@pytest.mark.parametrize("row", [{"valeu": 1.0}, {"value": float("nan")}, {"value": [1.0]}])
+def test_a_row_that_is_none_fails_its_cell(tmp_path: Path, row: dict[str, object]):
+    cell = Cell(experiment="a", name="b", request={}, run=lambda *_: [row])
+    assert run_study(Study(name="s", cells=[cell]), out=tmp_path).states == {"a/b": "failed"}
+
+
+def test_plan_and_status_tell_what_is_left(tmp_path: Path):
+    from pyrepsim.studies.running import Cost
+
+    plan = plan_study(toy_study(cost=lambda: Cost(120.0, 5_000_000)), out=tmp_path / "none")
+    assert plan.seconds == 120
+    assert plan.n_bytes == 5_000_000
+    assert not (tmp_path / "none").exists()
+    assert "6 of 6 cells are left: about 2 min, 5 MB on the disk at most" in plan.table()
+    run_study(toy_study(), out=tmp_path, only=["source"])
+    assert "5 of 6 cells are left" in plan_study(toy_study(), out=tmp_path).table()
+    assert "toy: 1 of 6 cells are done" in study_status(tmp_path).table()
+    with pytest.raises(StoreError, match=r"holds study\.json"):
+        study_status(tmp_path / "elsewhere")
+
+
+def test_studies_that_are_none_are_refused():
+    def cell(**changed: object) -> Cell:
+        return Cell(**{"experiment": "a", "name": "b", "request": {}, "run": lambda *_: [], **changed})
+
+    for cells, complaint in [
+        ([cell(), cell()], "two are 'a/b'"),
+        ([cell(needs=("a/c",))], "needs a/c"),
+        ([cell(name="../b")], "name folders"),
+    ]:
+        with pytest.raises(OptionError, match=complaint):
+            Study(name="s", cells=cells)
+    with pytest.raises(OptionError, match="request is JSON"):
+        Study(name="s", cells=[cell(request={"x": object()})]).keys()
+
+
+def test_a_broken_record_is_named(tmp_path: Path):
+    run_study(toy_study(), out=tmp_path)
+    (cell_folder(tmp_path, "step-1") / "cell.json").write_text("{")
+    with pytest.raises(StoreError, match=r"step-1-\w+/cell\.json is not"):
+        run_study(toy_study(), out=tmp_path)
+
+
+def test_a_live_worker_keeps_its_cell(tmp_path: Path):
+    study = toy_study()
+    ledger = Ledger(study, tmp_path)
+    with ledger.claim(study.cells[1]):
+        assert ledger.state(study.cells[1]) == "running"
+    assert ledger.state(study.cells[1]) == "waiting"
