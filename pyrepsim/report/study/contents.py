@@ -33,8 +33,8 @@ def claims_table(evidence: Evidence) -> Table | None:
     rows, records = [], []
     for claim in evidence.claims:
         name, statement, verdict, unit = (claim.get(key) or "" for key in ("claim", "statement", "verdict", "unit"))
-        effect = number(claim.get("effect"), signed=True)
-        digits = None if claim.get("effect") is None else digits_for([claim["effect"]])
+        digits = None if claim.get("effect") is None else min(3, digits_for([claim["effect"]]))
+        effect = number(claim.get("effect"), digits, signed=True)
         ends = interval(claim.get("low"), claim.get("high"), digits, signed=True)
         rows.append((Cell(name), Cell(statement), Cell(verdict), Cell(effect, ends), Cell(unit)))
         records.append({key: claim.get(key) for key in _CLAIM})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..style import GRID, new_figure, styled
+from ..style import GRID, QUIET, new_figure, styled
 from .plots import Grid, Line, Panel, Plot
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ __all__ = ["draw", "draw_panel"]
 
 _MOST_TICKS = 13
 _WIDE, _HIGH = 3.55, 2.6  # inches of a panel among others
-_ALONE = (4.9, 3.1)
+_ALONE = (3.95, 2.75)
 
 
 def draw(plot: Plot, *, columns: int = 3) -> Figure:
@@ -125,7 +125,13 @@ def _draw_line(ax: Axes, line: Line, n_places: int, order: float) -> None:
             ax.plot(*at, look.marker, markersize=size, zorder=order + 0.05, **style)
     bands = [(point.x, point.low, point.high) for point in line.points if point.low is not None]
     if len(bands) > 1:
-        ax.fill_between(*zip(*bands, strict=True), color=look.colour, alpha=0.14 * look.opacity, linewidth=0, zorder=2)
+        ax.fill_between(
+            *zip(*bands, strict=True),
+            color=look.colour,
+            alpha=(0.07 if look.colour == QUIET else 0.14) * look.opacity,
+            linewidth=0,
+            zorder=2,
+        )
     elif bands:
         ax.vlines(*bands[0], color=look.colour, linewidth=1.2, zorder=2)
     dots = [(point.x, value) for point in line.points for value in point.seeds]
@@ -163,7 +169,8 @@ def _draw_grid(ax: Axes, grid: Grid, low: float, high: float) -> None:
     # Edges in the cell's own colour: else the page shines through the seams.
     image = ax.pcolormesh(values, cmap="cividis", vmin=low, vmax=high, edgecolors="face", linewidth=0.3)
     ax.invert_yaxis()
-    ax.set_aspect("equal")
+    if 0.5 <= len(grid.rows) / len(grid.columns) <= 2:
+        ax.set_aspect("equal")
     for axis, named in ((ax.xaxis, grid.columns), (ax.yaxis, grid.rows)):
         shown = _thinned(list(named), 7)
         axis.set_ticks([named.index(layer) + 0.5 for layer in shown], [f"{layer:g}" for layer in shown])

@@ -135,7 +135,7 @@ def _effect(item: Mapping[str, Any]) -> dict[str, str]:
     value = item.get("effect")
     if not isinstance(value, int | float):
         return {"value": "", "ends": "", "unit": ""}
-    digits = 2 if "point" in str(item.get("unit")) else digits_for([value])
+    digits = 2 if "point" in str(item.get("unit")) else min(3, digits_for([value]))
     ends = interval(item.get("low"), item.get("high"), digits, signed=True)
     return {"value": number(value, digits, signed=True), "ends": ends, "unit": str(item.get("unit") or "")}
 
