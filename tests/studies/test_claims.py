@@ -154,6 +154,14 @@ def test_a_probe_at_the_floor_shows_no_forgetting():
     assert "above the floor" in found["why"]
 
 
+def test_probes_at_the_floor_are_set_aside_where_others_tell():
+    """SPR2 reads hardly more from context than from words: it could leave every study undecided."""
+    flat = [row | {"value": 95.2} if row.get("variant") == "random" else row for row in made.edge(-0.5, probe="spr2")]
+    found = of("C3", made.edge(-1.0) + flat)
+    assert found["verdict"] == "holds"
+    assert "set aside: the edge probe of spr2" in found["why"]
+
+
 def test_one_forgotten_probe_of_several_decides():
     rows = made.edge(-1.0) + made.edge(-9.0, probe="pos")
     found = of("C3", rows)
@@ -195,7 +203,7 @@ def test_other_measures_are_told_and_rsa_decides():
     other = made.similarity("mnli", made.curve(2, 0.5), metric="LinearCKA(debiased=True)")
     found = of("C4", other + made.similarities())
     assert found["verdict"] == "holds"
-    assert "does not hold by LinearCKA" in found["why"]
+    assert "LinearCKA does not hold" in found["why"]
 
 
 def test_text_that_all_tasks_share_is_chosen():
