@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,12 +11,13 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from pyrepsim.report.study import FIGURES, figure
+from pyrepsim.report.study.drawing import draw_panel, is_cut
 from pyrepsim.report.study.look import looks_of
 from pyrepsim.report.study.plots import Plot
 from pyrepsim.report.study.selecting import points
-from pyrepsim.report.study.svg import save_figure
+from pyrepsim.report.study.svg import inline, save_figure
 from pyrepsim.report.study.words import bands_in_words
-from pyrepsim.report.style import COLOURS, QUIET
+from pyrepsim.report.style import COLOURS, INK, QUIET
 from tests.helpers.study_rows import COLUMNS, study_rows
 
 
@@ -75,7 +77,7 @@ def test_a_task_has_one_colour_in_every_figure(rows):
     for name in FIGURES:
         for panel in plot(name, rows).panels:
             for line in (line for line in panel.lines if line.look.colour != QUIET):
-                task = line.look.label.removeprefix("tuned on ")
+                task = line.look.label.removeprefix("tuned on ").replace("parsing", "Parsing")
                 assert line.look.colour == expected.get(task if task in expected else panel.title, line.look.colour)
     assert looks_of(study_rows(("dependency",), layers=1))["dependency"].colour == COLOURS[2]
     others = looks_of([row(task=task) for task in ("mnli", *"abcdef")])
@@ -130,7 +132,7 @@ def test_ablations_have_their_own_scale_and_the_whole_model_beside_them(rows):
 def test_edge_probes_show_base_tuned_random_and_the_lexical_floor(rows):
     panel = plot("edge_by_layer", rows).panels[0]
     assert [line.look.label for line in panel.lines] == [
-        "before fine-tuning", "tuned on MNLI", "tuned on SQuAD", "tuned on Parsing", "random weights",
+        "before fine-tuning", "tuned on MNLI", "tuned on SQuAD", "tuned on parsing", "random weights",
     ]  # fmt: skip
     assert [mark.at for mark in panel.marks] == [88.4]
     mixed = [dict(r, k=None) for r in rows]  # the member's name says it too
@@ -151,6 +153,33 @@ def test_a_wide_band_does_not_flatten_the_line():
     (ax,) = figure("weights_by_layer", wide).axes
     low, high = ax.get_ylim()
     assert high - low < 1
+
+
+def test_an_interval_far_wider_than_its_seeds_is_cut_and_said_so():
+    told = {"experiment": "finetuning", "metric": "accuracy", "task": "mnli"}
+    seeds = [row(**told, seed=seed, value=value) for seed, value in enumerate((80.0, 81.0))]
+    wide = row(**told, kind="aggregate", value=80.5, low=74.1, high=86.9, band="t of seeds", level=0.95, n=2)
+    found = plot("scores_by_task", [*seeds, wide])
+    low, high = figure("scores_by_task", [*seeds, wide]).axes[0].get_xlim()
+    assert 77 < low < 80
+    assert 81 < high < 84
+    assert is_cut(found)
+    assert not is_cut(plot("scores_by_task", [*seeds, wide | {"low": 80.0, "high": 81.0}]))
+
+
+def test_a_legend_is_black_where_colours_stand_for_panels(rows):
+    looks = {look.label: look.colour for look in plot("similarity_by_layer", rows).looks()}
+    assert (looks["own domain"], looks["random weights"]) == (INK, QUIET)
+    assert [look.colour for look in plot("weights_by_layer", rows).looks()] == list(COLOURS[:3])
+
+
+def test_what_is_written_keeps_its_digits_on_the_page():
+    near = [row(experiment="weights", metric="weight_distance", task="mnli", layer=layer, value=0.985 + 0.0004 * layer)
+            for layer in range(4)]  # fmt: skip
+    found = plot("weights_by_layer", near)
+    svg = inline(draw_panel(found, 0), salt="a", alt="weights")
+    assert {"0.985", "0.9855", "0.986"} <= set(re.findall(r">([\d.]+)</text>", svg))
+    assert not re.search(r'\bd="[^"]*\d\.\d{3}', svg)
 
 
 @pytest.mark.parametrize("name", ["scores_by_task", "layer_by_layer", "edge_table"])

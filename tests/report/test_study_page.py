@@ -91,9 +91,8 @@ def test_the_claims_are_first_and_lead_to_their_figures(reader: Reader, whole: P
     assert {f"#{claim['figure']}" for claim in claims()} <= set(links)
     text = whole.read_text(encoding="utf-8")
     assert text.index('id="claims"') < text.index('id="section-scores"')
-    assert "+0.312 RSA" in reader.text
-    assert "[+0.272, +0.362]" in reader.text
-    assert "−0.62 F1 points" in reader.text
+    assert "+0.312 [+0.272, +0.362] RSA" in reader.text
+    assert "−0.62 [−0.66, −0.57] F1 points" in reader.text
 
 
 def test_no_id_is_given_twice(reader: Reader):
@@ -136,7 +135,7 @@ def test_figures_take_the_colours_of_the_page(whole: Path):
 def test_what_was_run_is_said(reader: Reader, whole: Path):
     digest = read_evidence(whole.parents[1]).digest
     for needed in (
-        "bert-base-uncased, an encoder of 2 blocks, was fine-tuned on MNLI, SQuAD and Parsing (2 seeds each)",
+        "bert-base-uncased, an encoder of 2 blocks, was fine-tuned on MNLI, SQuAD and parsing (2 seeds each)",
         "merchant2020 at the scale paper",
         "Procrustes [Ding et al. 2021]",
         "Hewitt & Manning 2019",

@@ -48,6 +48,14 @@ def test_what_is_no_number_is_refused_by_name(tmp_path: Path, word: str, column:
         read_evidence(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["study.json", "claims.jsonl"])
+def test_so_it_is_in_the_other_files(tmp_path: Path, name: str):
+    write_study(tmp_path, [ROW])
+    (tmp_path / name).write_text('{"why": null, "seconds": NaN}')
+    with pytest.raises(NonFiniteError, match=f"numbers are finite: .*{name} has NaN"):
+        read_evidence(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [

@@ -29,7 +29,7 @@ def test_edge_probes_stand_beside_their_floors_and_changes_are_marked(rows):
     table = TABLES["edge"](rows)
     assert table is not None
     assert table.header == ("F1 (%)", "lexical", "before fine-tuning", "tuned on MNLI", "tuned on SQuAD",
-                            "tuned on Parsing", "random weights")  # fmt: skip
+                            "tuned on parsing", "random weights")  # fmt: skip
     first = table.rows[0]
     assert (first[0].text, first[1].text) == ("Part of speech", "88.4")
     assert [cell.mark for cell in first] == ["", "", "", "lost", "lost", "gained", ""]

@@ -92,16 +92,16 @@ def test_a_second_run_does_nothing_and_leaves_the_same_bytes(model: Path, out: P
 
 
 def test_killed_and_shared_it_ends_with_the_rows_of_one_quiet_run(model: Path, out: Path, tmp_path: Path):
-    only = ["finetuning", "freezing", "domains", "weights"]
+    only = ["freezing", "domains"]
     assert run_study(mini_study(model), out=tmp_path, only=only, progress=False).complete
 
     def told(folder: Path) -> list[str]:
         lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-        return [line for line in lines if json.loads(line)["experiment"] in (*only, "similarity")]
+        return [line for line in lines if json.loads(line)["experiment"] in (*only, "finetuning", "similarity")]
 
     quiet = told(tmp_path)
     assert set(quiet) <= set(told(out))
-    assert {json.loads(line)["experiment"] for line in quiet} == {*only, "similarity"}
+    assert {json.loads(line)["experiment"] for line in quiet} == {*only, "finetuning", "similarity"}
     assert not list((tmp_path / "cells").glob("edge/*"))
 
 

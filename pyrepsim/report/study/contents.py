@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .layered import main_measure
 from .probing import LEXICAL, best_mix, models
 from .reading import Evidence, Row
 from .selecting import Point, distinct, pick, points
@@ -33,8 +34,8 @@ def claims_table(evidence: Evidence) -> Table | None:
     rows, records = [], []
     for claim in evidence.claims:
         name, statement, verdict, unit = (claim.get(key) or "" for key in ("claim", "statement", "verdict", "unit"))
-        effect = number(claim.get("effect"), signed=True)
-        digits = None if claim.get("effect") is None else digits_for([claim["effect"]])
+        digits = None if claim.get("effect") is None else min(3, digits_for([claim["effect"]]))
+        effect = number(claim.get("effect"), digits, signed=True)
         ends = interval(claim.get("low"), claim.get("high"), digits, signed=True)
         rows.append((Cell(name), Cell(statement), Cell(verdict), Cell(effect, ends), Cell(unit)))
         records.append({key: claim.get(key) for key in _CLAIM})
@@ -56,8 +57,8 @@ def scores(rows: Sequence[Row]) -> Table | None:
             (point,) = points([dict(row, layer=0) for row in own])
             used.append(point)
             single = {row["seed"]: row["value"] for row in own if row["kind"] != "aggregate"}
-            each = [Cell(number(single[seed]) if seed in single else "") for seed in seeds]
-            mean = _cell(point)
+            each = [Cell(number(single[seed], 1) if seed in single else "") for seed in seeds]
+            mean = _cell(point, digits=1)
             body.append((Cell(task_name(task)), Cell(score_name(metric)), mean, *each))
             shared = {"task": task, "metric": metric}
             records += [shared | {"seed": seed, **_ends(Point(0, value))} for seed, value in single.items()]
@@ -73,24 +74,28 @@ def depth(rows: Sequence[Row]) -> Table | None:
     found = [row for row in pick(rows, experiment="similarity") if row["layer"] is None]
     body, records, used = [], [], []
     tasks = distinct(found, "task")
+    shown = main_measure([dict(row, metric=row["metric"].rpartition(": ")[2]) for row in found])
     for metric in distinct(found, "metric"):
         texts = dict.fromkeys((row["corpus"], row["domain"], row["form"]) for row in pick(found, metric=metric))
         for corpus, domain, form in texts:
             own = pick(found, metric=metric, corpus=corpus, domain=domain, form=form)
-            cells = []
+            cells, told = [], []
             for task in tasks:
                 point = _single(pick(own, task=task))
                 cells.append(_cell(point))
                 if point is not None:
-                    used.append(point)
-                    told = {"metric": metric, "corpus": corpus, "domain": domain, "form": form, "task": task}
-                    records.append(told | _ends(point))
+                    told.append(point)
+                    about = {"metric": metric, "corpus": corpus, "domain": domain, "form": form, "task": task}
+                    records.append(about | _ends(point))
             words = metric.partition(": ")
             label = f"{words[0]} ({measure(words[2])})" if words[2] else metric
+            if words[2] not in ("", shown):
+                continue  # the files have them all
+            used += told
             body.append((Cell(label), Cell(f"{corpus or ''}{f', {form}' if form else ''}"), *cells))
     if not body:
         return None
-    header = ("", "text", *map(task_name, tasks))
+    header = ("of each curve", "text", *map(task_name, tasks))
     return Table("depth", "Where the change lies", header, tuple(body), records, bands_in_words(used), n_labels=2)
 
 
@@ -103,7 +108,7 @@ def edge(rows: Sequence[Row]) -> Table | None:
     columns = [(look, own) for look, own in models(found) if pick(own, member=member)]
     for task in distinct(pick(found, member=member), "probe_task"):
         lexical = _single(pick(found, member=LEXICAL, variant="base", probe_task=task))
-        cells = [Cell("" if lexical is None else number(lexical.value))]
+        cells = [Cell("" if lexical is None else number(lexical.value, 1))]
         if lexical is not None:
             records.append({"probe_task": task, "model": LEXICAL, "member": LEXICAL, **_ends(lexical), "verdict": ""})
         for look, own in columns:
@@ -112,7 +117,7 @@ def edge(rows: Sequence[Row]) -> Table | None:
             change = pick(changes, probe_task=task, task=tuned[0]) if tuned else []
             moved = points([dict(row, layer=0) for row in change], kinds=("difference",))
             mark = _mark(moved[0]) if moved else ""
-            cells.append(_cell(point, mark))
+            cells.append(_cell(point, mark, digits=1))
             if point is not None:
                 used.append(point)
                 told = {"probe_task": task, "model": look.label, "member": member}
@@ -163,8 +168,10 @@ def _single(rows: Sequence[Row]) -> Point | None:
     return found[0] if found else None
 
 
-def _cell(point: Point | None, mark: str = "") -> Cell:
-    return Cell("") if point is None else Cell(number(point.value), spread(point.value, point.low, point.high), mark)
+def _cell(point: Point | None, mark: str = "", *, digits: int | None = None) -> Cell:
+    if point is None:
+        return Cell("")
+    return Cell(number(point.value, digits), spread(point.value, point.low, point.high, digits), mark)
 
 
 def _mark(change: Point) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ..style import GRID, new_figure, styled
+from ..style import GRID, QUIET, new_figure, styled
 from .plots import Grid, Line, Panel, Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "draw_panel"]
+__all__ = ["draw", "draw_panel", "is_cut"]
 
 _MOST_TICKS = 13
 _WIDE, _HIGH = 3.55, 2.6  # inches of a panel among others
-_ALONE = (4.9, 3.1)
+_ALONE = (3.95, 2.75)
 
 
 def draw(plot: Plot, *, columns: int = 3) -> Figure:
@@ -56,7 +56,7 @@ def draw_panel(plot: Plot, place: int) -> Figure:
         if plot.panels[place].grid is None:
             figure.set_layout_engine("none")  # it would measure every label, which takes most of the time
             names = [name for panel in plot.panels for name in panel.categories]
-            left = 0.2 + 0.083 * max(map(len, names)) if names else 0.52 if _nameless(plot) else 0.72
+            left = 0.2 + 0.083 * max(map(len, names)) if names else _left(plot)
             title = 0.3 if any(panel.title for panel in plot.panels) else 0.12
             box = (left / width, 0.5 / height, (width - left - 0.1) / width, (height - 0.5 - title) / height)
             ax = figure.add_axes(box)
@@ -66,8 +66,25 @@ def draw_panel(plot: Plot, place: int) -> Figure:
     return figure
 
 
-def _nameless(plot: Plot) -> bool:
-    return all((plot.ylabel if panel.ylabel is None else panel.ylabel) == "" for panel in plot.panels)
+def is_cut(plot: Plot) -> bool:
+    """Whether a band reaches beyond its panel."""
+    for panel in plot.panels:
+        ends = [end for line in panel.lines for point in line.points for end in (point.low, point.high)]
+        low, high = _reach(panel) if panel.categories else _limits(plot.panels if plot.share else (panel,), plot)
+        if any(end is not None and not low <= end <= high for end in ends):
+            return True
+    return False
+
+
+def _left(plot: Plot) -> float:
+    """Inches that the widest number of any panel's y axis needs, and its label."""
+    widest = 0
+    for panel in plot.panels:
+        low, high = _limits(plot.panels if plot.share else (panel,), plot)
+        ticks = [tick for tick in _locator().tick_values(low, high) if low <= tick <= high]
+        widest = max([widest, *(len(_tick(tick)) for tick in ticks)])
+    named = any((plot.ylabel if panel.ylabel is None else panel.ylabel) != "" for panel in plot.panels)
+    return 0.2 + 0.082 * widest + (0.2 if named else 0.0)
 
 
 def _size(plot: Plot) -> tuple[float, float]:
@@ -82,7 +99,7 @@ def _size(plot: Plot) -> tuple[float, float]:
 
 
 def _draw_on(ax: Axes, panel: Panel, plot: Plot, limits: tuple[float, float] | None) -> None:
-    ax.set_title(panel.title, loc="left")
+    ax.set_title(panel.title, loc="left", fontsize=min(10.5, 10.5 * 34 / max(1, len(panel.title))))
     if panel.grid is not None:
         cells = [other.grid.values for other in plot.panels if other.grid is not None]
         known = [value for rows in cells for row in rows for value in row if value is not None]
@@ -125,7 +142,13 @@ def _draw_line(ax: Axes, line: Line, n_places: int, order: float) -> None:
             ax.plot(*at, look.marker, markersize=size, zorder=order + 0.05, **style)
     bands = [(point.x, point.low, point.high) for point in line.points if point.low is not None]
     if len(bands) > 1:
-        ax.fill_between(*zip(*bands, strict=True), color=look.colour, alpha=0.14 * look.opacity, linewidth=0, zorder=2)
+        ax.fill_between(
+            *zip(*bands, strict=True),
+            color=look.colour,
+            alpha=(0.07 if look.colour == QUIET else 0.14) * look.opacity,
+            linewidth=0,
+            zorder=2,
+        )
     elif bands:
         ax.vlines(*bands[0], color=look.colour, linewidth=1.2, zorder=2)
     dots = [(point.x, value) for point in line.points for value in point.seeds]
@@ -152,10 +175,26 @@ def _draw_rows(ax: Axes, panel: Panel) -> None:
         ax.axvline(mark.at, color=mark.look.colour, linestyle=mark.look.dash, linewidth=1, zorder=1)
     ax.set_yticks(range(len(panel.categories)), panel.categories)
     ax.set_ylim(len(panel.categories) - 0.5, -0.5)
+    ax.set_xlim(*_reach(panel))
     ax.tick_params(axis="y", length=0)
     _number_ticks(ax.xaxis)
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
+
+
+def _reach(panel: Panel) -> tuple[float, float]:
+    """Return x limits for all intervals; that of a few seeds is cut where it is far wider than the seeds apart."""
+    points = [point for line in panel.lines for point in line.points]
+    values = [value for point in points for value in (point.value, *point.seeds)]
+    values += [mark.at for mark in panel.marks]
+    ends = [end for point in points for end in (point.low, point.high) if end is not None]
+    low, high = min([*values, *ends]), max([*values, *ends])
+    apart = max((max(point.seeds) - min(point.seeds) for point in points if len(point.seeds) > 1), default=None)
+    if apart is not None:
+        room = 2 * max(apart, 0.01 * max(map(abs, values)))
+        low, high = max(low, min(values) - room), min(high, max(values) + room)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
 
 
 def _draw_grid(ax: Axes, grid: Grid, low: float, high: float) -> None:
@@ -163,7 +202,8 @@ def _draw_grid(ax: Axes, grid: Grid, low: float, high: float) -> None:
     # Edges in the cell's own colour: else the page shines through the seams.
     image = ax.pcolormesh(values, cmap="cividis", vmin=low, vmax=high, edgecolors="face", linewidth=0.3)
     ax.invert_yaxis()
-    ax.set_aspect("equal")
+    if 0.5 <= len(grid.rows) / len(grid.columns) <= 2:
+        ax.set_aspect("equal")
     for axis, named in ((ax.xaxis, grid.columns), (ax.yaxis, grid.rows)):
         shown = _thinned(list(named), 7)
         axis.set_ticks([named.index(layer) + 0.5 for layer in shown], [f"{layer:g}" for layer in shown])
@@ -210,7 +250,15 @@ def _thinned(places: list[float], most: int = _MOST_TICKS) -> list[float]:
 
 def _number_ticks(axis: Any) -> None:
     """Round steps, and each number in full: an exponent above the axis would run into the title."""
+    axis.set_major_locator(_locator())
+    axis.set_major_formatter(lambda value, _: _tick(value))
+
+
+def _locator() -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    return MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
+
+
+def _tick(value: float) -> str:
+    return f"{value:g}".replace("-", "−")

@@ -11,7 +11,7 @@ from .reading import Row
 from .selecting import distinct, pick, points, tasks_of
 from .words import joined, measure, task_name
 
-__all__ = ["domains", "domains_measures", "layer_by_layer", "similarity", "similarity_measures"]
+__all__ = ["domains", "domains_measures", "layer_by_layer", "main_measure", "similarity", "similarity_measures"]
 
 LAYER = "layer (0: embeddings)"
 ZERO = Look("", QUIET, "", "-", 0.9)
@@ -22,7 +22,7 @@ WITHOUT = " without rogue dimensions"
 def similarity(rows: Sequence[Row]) -> Plot | None:
     """The paper's figure: tuned against base, layer by layer; a panel a task, in and out of domain, with floors."""
     found = _layered(rows)
-    metric = _first(found)
+    metric = main_measure(found)
     found = pick(found, metric=metric)
     panels = [_task(found, task, look) for task, look in looks_of(rows).items()]
     kept = tuple(panel for panel in panels if panel.lines)
@@ -41,7 +41,7 @@ def similarity(rows: Sequence[Row]) -> Plot | None:
 def similarity_measures(rows: Sequence[Row]) -> Plot | None:
     """Every other measure: a panel a measure, a line a task, on the task's own text."""
     found = pick(_layered(rows), variant="tuned")
-    main = _first(found)
+    main = main_measure(found)
     panels = []
     for metric in distinct(found, "metric"):
         lines = []
@@ -65,7 +65,7 @@ def similarity_measures(rows: Sequence[Row]) -> Plot | None:
 
 def domains(rows: Sequence[Row]) -> Plot | None:
     """Out of domain minus in domain: above 0 where the tuned model stays closer to the base on other text."""
-    main = _first(pick(rows, experiment="domains", kind="difference"))
+    main = main_measure(pick(rows, experiment="domains", kind="difference"))
     return _gaps(
         rows, (main,), "domains_by_layer", "Similarity out of domain minus in domain",
         "How much more a layer stays as it was on text outside the task's domain: above 0, fine-tuning changed its own "
@@ -76,7 +76,7 @@ def domains(rows: Sequence[Row]) -> Plot | None:
 def domains_measures(rows: Sequence[Row]) -> Plot | None:
     """The same gap by the other measures."""
     found = pick(rows, experiment="domains", kind="difference")
-    others = tuple(metric for metric in distinct(found, "metric") if metric != _first(found))
+    others = tuple(metric for metric in distinct(found, "metric") if metric != main_measure(found))
     return _gaps(
         rows, others, "domains_measures", "The gap by the other measures",
         "Similarity out of domain minus in domain, as above; each measure has its own scale.",
@@ -109,7 +109,7 @@ def _gaps(rows: Sequence[Row], metrics: Sequence[str], name: str, title: str, wh
 def layer_by_layer(rows: Sequence[Row]) -> Plot | None:
     """Every layer of the base with every layer of the tuned model, for the first measure that has such rows."""
     found = pick(rows, experiment="similarity", kind="pair")
-    metric = _first(found)
+    metric = main_measure(found)
     panels = []
     for task in tasks_of(found):
         own = pick(found, metric=metric, task=task)
@@ -135,7 +135,8 @@ def _layered(rows: Sequence[Row]) -> list[Row]:
     return [row for row in pick(rows, experiment="similarity") if row["layer"] is not None and row["kind"] != "pair"]
 
 
-def _first(rows: Sequence[Row]) -> str:
+def main_measure(rows: Sequence[Row]) -> str:
+    """RSA, with whatever options, where it was taken; else the first measure."""
     metrics = distinct(rows, "metric")
     ours = [metric for metric in metrics if metric.startswith(MAIN) and not metric.endswith(WITHOUT)]
     return (ours or metrics or [MAIN])[0]

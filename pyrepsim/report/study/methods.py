@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .layered import WITHOUT
 from .reading import Row
 from .selecting import distinct, pick
-from .words import joined, measure, task_name
+from .words import in_prose, joined, measure
 
 __all__ = ["Reference", "methods", "references"]
 
@@ -83,7 +83,7 @@ def _cite(*keys: str) -> str:
 
 def _tuning(rows: Sequence[Row]) -> str:
     found = pick(rows, experiment="finetuning")
-    tasks = [f"{task_name(task)}{_cite(task)}" for task in distinct(found, "task")]
+    tasks = [f"{in_prose(task)}{_cite(task)}" for task in distinct(found, "task")]
     seeds = len(distinct(found, "seed"))
     models = joined(distinct(found, "model"))
     if not tasks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..style import INK
+from ..style import INK, QUIET
 from .look import Look
 from .selecting import Point
 
@@ -84,13 +84,14 @@ class Plot:
                 yield from line.points
 
     def looks(self) -> list[Look]:
-        """What a legend lists, each once; in black what has another colour in each panel."""
+        """What a legend lists, each once; in black where every panel has a colour of its own."""
         found: dict[str, Look] = {}
         for panel in self.panels:
             drawn: Sequence[Line | Mark] = (*panel.lines, *panel.marks)
             for item in drawn:
-                known = found.setdefault(item.look.label, item.look)
-                if known.colour != item.look.colour:
-                    found[item.look.label] = replace(known, colour=INK)
+                found.setdefault(item.look.label, item.look)
         found.pop("", None)
+        own = [{line.look.colour for line in panel.lines} - {INK, QUIET} for panel in self.panels]
+        if len(set().union(*own)) > 1 and all(len(colours) <= 1 for colours in own):
+            return [look if look.colour == QUIET else replace(look, colour=INK) for look in found.values()]
         return list(found.values())

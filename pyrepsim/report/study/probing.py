@@ -11,7 +11,7 @@ from .look import BASE, FLOORS, Look, looks_of
 from .plots import Line, Mark, Panel, Plot
 from .reading import Row
 from .selecting import distinct, pick, points
-from .words import PROBES, joined, mix_in_words, score_name
+from .words import PROBES, in_prose, joined, mix_in_words, score_name
 
 __all__ = ["best_mix", "edge_by_layer", "edge_changes", "edge_cumulative", "models", "structural"]
 
@@ -22,7 +22,7 @@ def models(rows: Sequence[Row]) -> Iterator[tuple[Look, list[Row]]]:
     """Split the rows into those of the base, of each tuned model and of random weights, in this order."""
     yield BASE, pick(rows, variant="base")
     for task, look in looks_of(rows).items():
-        yield look.called(f"tuned on {look.label}"), pick(rows, variant="tuned", task=task)
+        yield look.called(f"tuned on {in_prose(task)}"), pick(rows, variant="tuned", task=task)
     yield FLOORS["random"], pick(rows, variant="random")
 
 
@@ -68,7 +68,7 @@ def edge_changes(rows: Sequence[Row]) -> Plot | None:
     for task, look in looks_of(rows).items():
         own = [dict(row, layer=tasks.index(row["probe_task"])) for row in pick(found, task=task) if row["probe_task"]]
         if line := points(own, kinds=("difference",)):
-            lines.append(Line(look.called(f"tuned on {look.label}"), line))
+            lines.append(Line(look.called(f"tuned on {in_prose(task)}"), line))
     if not lines:
         return None
     names = tuple(PROBES.get(task, task) for task in tasks)

@@ -10,7 +10,7 @@ from ...units import bytes_in_words
 from .catalogue import SECTIONS
 from .reading import Evidence
 from .selecting import distinct, pick, tasks_of
-from .words import count, joined, task_name
+from .words import count, in_prose, joined
 
 __all__ = ["Effort", "default_title", "efforts", "facts", "not_run", "summary", "troubles", "unknown_experiments"]
 
@@ -37,7 +37,7 @@ def default_title(evidence: Evidence) -> str:
 def summary(evidence: Evidence) -> str:
     """One paragraph: which model, tasks, seeds, texts, experiments."""
     rows = evidence.rows
-    tasks = joined(task_name(task) for task in tasks_of(rows))
+    tasks = joined(in_prose(task) for task in tasks_of(rows))
     seeds = len(distinct(pick(rows, experiment="finetuning"), "seed"))
     layers = distinct(rows, "layer")
     shape = f", an encoder of {count(int(max(layers)), 'block')}," if layers else ""

@@ -44,13 +44,18 @@ def themed(svg: str, *, salt: str, alt: str) -> str:
     used = set(re.findall(r"(?:href=\"|url\()#([^\")]+)", svg))
     svg = re.sub(r' id="([^"]*)"', lambda found: f' id="{salt}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r"(href=\"|url\()#", rf"\g<1>#{salt}-", svg)
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)
+    # A hundredth of a point in places; what is written on a figure keeps its digits.
+    svg = re.sub(r'\b(?:d|x|y|width|height|transform)="[^"]*"', lambda found: _shorter(found[0]), svg)
     svg = re.sub(r">\s*\n\s*<", "><", svg)
     opening, _, rest = svg.partition(">")
     (box,) = re.findall(r'viewBox="[^"]*"', opening)
     return (
         f'<svg {box} role="img" aria-label="{escape(alt)}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest.rstrip()}'
     )
+
+
+def _shorter(attribute: str) -> str:
+    return re.sub(r"(\d\.\d\d)\d+", r"\1", attribute)
 
 
 def save_figure(figure: Figure, path: Path, *, source: str) -> Path:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from .selecting import WIDEST, Point
 
 __all__ = [
-    "PROBES", "bands_in_words", "count", "digits_for", "interval", "joined", "measure", "mix_in_words", "number",
-    "score_name", "spread", "task_name",
+    "PROBES", "bands_in_words", "count", "digits_for", "in_prose", "interval", "joined", "measure", "mix_in_words",
+    "number", "score_name", "spread", "task_name",
 ]  # fmt: skip
 
 _TASKS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "Parsing", "sst2": "SST-2", "qqp": "QQP", "qnli": "QNLI",
@@ -28,6 +28,7 @@ _SCORES = {
     "nspr": "NSpr.",
     "root": "root accuracy",
     "mcc": "MCC",
+    "macro_f1": "macro F1",
     "weight_distance": "weight distance",
     "anisotropy": "anisotropy",
     "mean_norm": "mean norm",
@@ -55,6 +56,11 @@ _BANDS = {
 def task_name(task: str | None) -> str:
     """`mnli` is MNLI; what has no common name stays as it is."""
     return _TASKS.get(task or "", task or "")
+
+
+def in_prose(task: str | None) -> str:
+    """Write the task's name as within a sentence."""
+    return "parsing" if task == "dependency" else task_name(task)
 
 
 def score_name(metric: str) -> str:
@@ -103,7 +109,8 @@ def spread(value: float, low: float | None, high: float | None, digits: int | No
     if low is None or high is None:
         return ""
     if abs((high - value) - (value - low)) < 0.1 * (high - low):
-        return f"±{number((high - low) / 2, digits_for([value]) if digits is None else digits)}"
+        half = (high - low) / 2
+        return f"±{number(half, digits_for([value, half]) if digits is None else digits)}"
     return interval(low, high, digits)
 
 

@@ -49,7 +49,7 @@ def without_rogue(x: Path, y: Path, measures: Sequence[str], chosen: Similarity,
             kept = np.delete(np.asarray(store[layer]), dropped, axis=1)
             columns = {column: store.rows[column] for column in ("doc_id", "position", "token_id", "flags")}
             sides.append(write_store(out, {layer: kept}, rows=columns, dtype=str(kept.dtype), overwrite=True))
-        found += compared(*sides, chosen, measures=measures)
+        found += compared(sides[0], sides[1], chosen, measures=measures)
     for name in ("x", "y"):
         shutil.rmtree(folder / f"without-rogue-{name}", ignore_errors=True)
     return found

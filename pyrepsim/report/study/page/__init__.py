@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ....errors import MissingExtraError
 from .. import provenance
 from ..catalogue import SECTIONS
-from ..drawing import draw_panel
+from ..drawing import draw_panel, is_cut
 from ..look import Look
 from ..methods import methods, references
 from ..plots import Plot
@@ -74,13 +74,16 @@ def _figure(plot: Plot) -> dict[str, Any]:
         svgs.append(Markup(inline(draw_panel(plot, place), salt=f"{plot.name}-{place}", alt=alt)))
     looks = plot.looks()
     mapped = any(panel.grid for panel in plot.panels)
+    caption = plot.caption if mapped else f"{plot.caption} {bands_in_words(plot.points())}"
+    if not mapped and is_cut(plot):
+        caption += " Where a band reaches beyond its panel, the numbers have its ends."
     return {
         "name": plot.name,
         "title": plot.title,
         "panels": svgs,
         "shape": "rows" if plot.panels[0].categories else {1: "one", 2: "two", 4: "two"}.get(len(svgs), "many"),
         "keys": [_key(look) for look in looks],
-        "caption": plot.caption if mapped else f"{plot.caption} {bands_in_words(plot.points())}",
+        "caption": caption,
         "alt": plot.alt,
         "numbers": numbers(plot) if plot.listed and not mapped else None,
     }
@@ -135,7 +138,7 @@ def _effect(item: Mapping[str, Any]) -> dict[str, str]:
     value = item.get("effect")
     if not isinstance(value, int | float):
         return {"value": "", "ends": "", "unit": ""}
-    digits = 2 if "point" in str(item.get("unit")) else digits_for([value])
+    digits = 2 if "point" in str(item.get("unit")) else min(3, digits_for([value]))
     ends = interval(item.get("low"), item.get("high"), digits, signed=True)
     return {"value": number(value, digits, signed=True), "ends": ends, "unit": str(item.get("unit") or "")}
 

@@ -62,7 +62,7 @@ def _cost(frozen: Sequence[Row], whole: Sequence[Row], task: str) -> Finding | N
     if lost is None:
         return None
     verdict = below(lost, NOTABLE_DROP)
-    why = f"freezing {k} of {deepest} blocks costs {lost.words()} points of {metric} ({_seeds(n_seeds)})"
+    why = f"freezing {k} of {deepest} blocks costs {lost.words()} points of {metric} ({_seeds(n_seeds, lost)})"
     if k < deepest:
         all_lost, _ = _lost(free, pick(mine, k=deepest))
         if all_lost is not None:
@@ -97,5 +97,7 @@ def _with_spread_of_runs(drop: Estimate) -> Estimate:
     return replace(drop, low=drop.value - low, high=drop.value + high)
 
 
-def _seeds(n: int) -> str:
-    return "1 seed" if n == 1 else f"{n} seeds, paired"
+def _seeds(n: int, lost: Estimate) -> str:
+    if n > 1:
+        return f"{n} seeds, paired"
+    return "1 seed" if lost.ends else "1 seed, and no interval known"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .estimates import HOLDS, UNDECIDED, Estimate, above, joint_verdict, over_seeds, ratio
 from .record import Claim, Finding
-from .table import Row, by_seed, estimate_of, pick, tasks_of
+from .table import Row, by_seed, estimate_of, listed, pick, tasks_of
 
 __all__ = ["CATASTROPHIC", "no_catastrophic_forgetting"]
 
@@ -22,7 +21,8 @@ _C3 = Claim(
     "share of what context adds above the floor",
     "After minus before, of the edge probe on a mix of all layers and of the structural probe's best layer, as a part "
     "of what the base has above the higher of the lexical and the random encoder's score: the interval lies above "
-    f"-{CATASTROPHIC:g} for every probe. The top layer alone stands beside it: what leaves it may live on below.",
+    f"-{CATASTROPHIC:g} for every probe that reads more than the floor before. The top layer alone stands beside it: "
+    "what leaves it may live on below.",
     "edge_table",
 )
 
@@ -53,20 +53,23 @@ class _Probe:
 
 
 def _finding(task: str, probes: Sequence[_Probe]) -> Finding:
-    verdict = joint_verdict(probe.verdict for probe in probes)
-    mine = [probe for probe in probes if probe.verdict == verdict]
-    worst = min(mine, key=lambda probe: probe.share.value if probe.told else math.inf)
-    if worst.told:
-        why = f"{worst.name} changes by {worst.share.words()} of what context adds ({worst.context.words(1)} points)"
-    else:
-        why = f"{worst.name} reads {worst.context.words(1)} points above the floor before, too little to be forgotten"
-    if len(probes) > 1:
-        why += f", the least favourable of {len(probes)} probes"
-    lost = [probe for probe in probes if probe.at_top is not None]
-    if lost:
-        lowest = min(lost, key=lambda probe: _value(probe.at_top))
-        why += f"; at the top layer alone {lowest.name} changes by {_value(lowest.at_top):+.1f} points"
-    return Finding(task, verdict, f"{why}.", worst.share if worst.told else None)
+    told = [probe for probe in probes if probe.told]
+    if not told:
+        best = max(probes, key=lambda probe: probe.context.value)
+        why = f"{best.name} reads {best.context.words(1)} points above the floor before, too little to be forgotten"
+        return Finding(task, UNDECIDED, f"{why}.")
+    verdict = joint_verdict(probe.verdict for probe in told)
+    worst = min((probe for probe in told if probe.verdict == verdict), key=lambda probe: probe.share.value)
+    why = f"{worst.name} changes by {worst.share.words()} of what context adds ({worst.context.words(1)} points)"
+    if len(told) > 1:
+        why += f", the least favourable of {len(told)} probes"
+    if aside := [probe.name for probe in probes if not probe.told]:
+        why += f"; at the floor already before, so set aside: {listed(aside)}"
+    at_top = [(probe.at_top.value, probe.name) for probe in told if probe.at_top is not None]
+    if at_top:
+        lowest, name = min(at_top)
+        why += f"; at the top layer alone {name} changes by {lowest:+.1f} points"
+    return Finding(task, verdict, f"{why}.", worst.share)
 
 
 def _of_edge(rows: Sequence[Row], task: str, probe: str | None) -> _Probe | None:
@@ -101,7 +104,7 @@ def _of_structural(rows: Sequence[Row], task: str) -> _Probe | None:
         return None
     before_top = _score(base, "top")
     at_top = None if before_top is None else _change(after, "top", before_top)
-    return _Probe("the structural probe (UUAS, best layer)", before - floor, change, at_top)
+    return _Probe("the structural probe (UUAS)", before - floor, change, at_top)
 
 
 def _change(rows: Sequence[Row], member: str, before: Estimate) -> Estimate | None:
@@ -142,7 +145,3 @@ def _is_layer(row: Row) -> bool:
 
 def _depth(mix: str) -> int:
     return int(mix.removeprefix("mix."))
-
-
-def _value(estimate: Estimate | None) -> float:
-    return 0.0 if estimate is None else estimate.value

@@ -13,7 +13,7 @@ from . import depth
 from .curves import CENTRE, MIDDLE, SHARE, Curves
 from .estimates import NOT_TESTED, UNDECIDED, Estimate, above, below, joint_verdict, mean, over_seeds, ratio
 from .record import Claim, Finding
-from .table import Row, listed, measures_of, pick, plain_name
+from .table import Row, measures_of, pick, plain_name
 
 __all__ = ["MOST_OF_THE_CHANGE", "WAY_TO_UNRELATED", "at_the_top", "deeper_for_parsing"]
 
@@ -67,9 +67,11 @@ def at_the_top(rows: Sequence[Row]) -> dict[str, Any]:
         for measure in measures[1:]:
             other = Curves.shared_text(rows, measure)
             if other is not None and task in other.tasks:
-                others.append(f"{_conservative_at_top(other, task).verdict} by {plain_name(measure)}")
+                others.append(f"{plain_name(measure)} {_conservative_at_top(other, task).verdict}")
         if others:
-            found = Finding(found.task, found.verdict, f"{found.why} It {listed(others)}.", found.effect)
+            found = Finding(
+                found.task, found.verdict, f"{found.why} By other measures: {', '.join(others)}.", found.effect
+            )
         findings.append(found.beside() if task == _DEPENDENCY else found)
     return _C4.judged(findings)
 
@@ -119,7 +121,7 @@ def _conservative_at_top(curves: Curves, task: str) -> Finding:
     )
     last = over_seeds([curve[-1] for curve in by_seed.values()])
     parts = [
-        f"{share.words()} of the drop is in the top third, where {plain_name(curves.measure)} falls to {last.words()} "
+        f"{share.words()} of the drop is in the top third, where {plain_name(curves.measure)} falls to {last.words(3)} "
         f"({curves.text}, {_seeds(len(by_seed))})",
         of_floor,
     ]
@@ -144,7 +146,7 @@ def _way_to_floor(curves: Curves, seeds: Sequence[Sequence[Estimate]]) -> tuple[
 def _between_seeds(curves: Curves, task: str) -> str | None:
     """How alike seeds are at the top: a change no greater than that could be any training's."""
     found = [one[-1] for one in curves.of_task(task, "seeds").values()]
-    return f"seeds agree among themselves to {over_seeds(found).words()}" if found else None
+    return f"seeds agree among themselves to {over_seeds(found).words(3)}" if found else None
 
 
 def _seeds(n: int) -> str:
