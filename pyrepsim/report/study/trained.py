@@ -71,11 +71,11 @@ def ablation(rows: Sequence[Row], kind: tuple[str, str, str, str]) -> Plot | Non
 
 
 def trajectories(rows: Sequence[Row]) -> Plot | None:
-    """How far each layer has moved at checkpoints: a panel a task, later checkpoints darker."""
+    """How far each layer has moved at checkpoints: a panel a task, later checkpoints stronger."""
     metrics = distinct(pick(rows, experiment="trajectories"), "metric")
     return _steps(
         rows, metrics[:1], "trajectories", "As fine-tuning goes on",
-        "Each layer at checkpoints of a fine-tuning; the later, the darker. The legend counts updates.",
+        "Each layer at checkpoints of a fine-tuning; the later, the stronger. The legend counts updates.",
     )  # fmt: skip
 
 
