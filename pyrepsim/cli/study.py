@@ -1,11 +1,12 @@
 """`pyrepsim study`: whole studies, resumed and shared between workers by their folder. As in `commands`."""
 
 # Types stand here as they are, not as strings: fields are inherited.
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import MissingExtraError, OptionError
 from .options import check_room, model_folder
 from .transcript import Transcript
 
@@ -29,7 +30,7 @@ class StudyOptions:
     """Only list the cells, with their state, time and disk."""
 
     def go(self, say: Transcript, study: Any, out: str) -> int:
-        """Plan or run the study; exit status 1 if a cell failed."""
+        """Plan the study, or run it and write its report; exit status 1 if a cell failed."""
         how: dict[str, Any] = {"out": out}
         if self.only is not None:
             how["only"] = [name.strip() for name in self.only.split(",") if name.strip()]
@@ -42,7 +43,10 @@ class StudyOptions:
         print(say("status", "study_status", out).table())
         for claim in result.claims():
             print(f"{claim['claim']}  {claim['verdict']}: {claim['why']}")
-        print(out)
+        try:
+            print(say("report", "study_report", out).page)
+        except MissingExtraError as error:  # the results are there all the same
+            print(f"no report: {error}", file=sys.stderr)
         return 0 if result.complete else 1
 
 
