@@ -55,7 +55,8 @@ def test_a_study_is_planned_run_and_told(run: Callable[..., Any], encoder: Path,
     assert "texts/mnli-dev: 0 rows" in ran.err
     out = Path("studies") / f"merchant2020-own-{encoder.parent.name}-tiny"
     assert "merchant2020: 4 of" in ran.out
-    assert ran.out.splitlines()[-1] == str(out)
+    assert ran.out.splitlines()[-1] == str(out / "report" / "index.html")
+    assert (out / "report" / "index.html").is_file()
     assert run("study", "status", out).out.splitlines()[0] == ran.out.splitlines()[0]
 
 
