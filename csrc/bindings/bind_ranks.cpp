@@ -52,9 +52,8 @@ auto with_both(const py::array& x, const py::array& y, const Use& use) {
     const Values a(x), b(y);
     REPSIM_CHECK(a.size() == b.size(), "vectors must have equal length: got " << a.size() << " and " << b.size());
     py::gil_scoped_release released;
-    return a.visit([&](const auto* of_x) {
-        return b.visit([&](const auto* of_y) { return use(of_x, of_y, a.size()); });
-    });
+    return a.visit(
+        [&](const auto* of_x) { return b.visit([&](const auto* of_y) { return use(of_x, of_y, a.size()); }); });
 }
 
 py::array_t<double> midranks_of(const py::array& values, int n_threads) {
@@ -96,9 +95,8 @@ py::tuple steady_in_place(const py::array& entries, int n_threads) {
     EntryRange range;
     {
         py::gil_scoped_release released;
-        range = values.visit([&]<class T>(const T* data) {
-            return steady(const_cast<T*>(data), values.size(), n_threads);
-        });
+        range = values.visit(
+            [&]<class T>(const T* data) { return steady(const_cast<T*>(data), values.size(), n_threads); });
     }
     return py::make_tuple(range.low, range.high);
 }

@@ -17,9 +17,8 @@ std::int64_t chunks_of(std::int64_t n) { return (n + kChunk - 1) / kChunk; }
 // body(chunk, begin, end, worker) for the chunks of [0, n).
 template <class Body>
 void each_chunk(std::int64_t n, int n_threads, const Body& body) {
-    parallel_for(chunks_of(n), n_threads, [&](std::int64_t c, int worker) {
-        body(c, c * kChunk, std::min(n, (c + 1) * kChunk), worker);
-    });
+    parallel_for(chunks_of(n), n_threads,
+                 [&](std::int64_t c, int worker) { body(c, c * kChunk, std::min(n, (c + 1) * kChunk), worker); });
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ struct NarrowArgs {
     const float* panel;         // [feature][nr]
     const float* half_squares;  // of its rows
     std::int64_t n_features;
-    bool squares_count;         // false for dot
+    bool squares_count;  // false for dot
     ErrorShares errors;
     std::uint32_t* pairs;  // [feature pair][nr], the even feature in the lower half; u'
     float* rows;           // [nr][n_features]: u as it is, for single entries
@@ -42,7 +42,7 @@ struct Hit {
 };
 
 struct ScreenArgs {
-    TileArgs tile;  // of packed pairs; `out` keeps the products
+    TileArgs tile;                         // of packed pairs; `out` keeps the products
     const float *row_limits, *col_limits;  // full panels; pairs whose lower bound is within either are hits
     ErrorShares errors;
     Hit* hits;  // room for all
@@ -66,7 +66,7 @@ struct ScreenKernels {
     std::int64_t (*screen)(const ScreenArgs&);  // returns the number of hits
     void (*entries)(const EntryArgs&);
     void (*finish)(Metric metric, float* values, std::int64_t count);  // room for a multiple of kStripStep
-    std::int64_t run;  // features whose products are summed at a stretch: in bfloat16
+    std::int64_t run;       // features whose products are summed at a stretch: in bfloat16
     std::int64_t tile_run;  // and in the float32 tile
 };
 

@@ -39,8 +39,14 @@ void screening_bounds(const PanelsPtr& x, Metric metric, float* low, float* high
                 const ScreenedRows::Row u = rows.row(row), v = rows.row(col);
                 low[row * n + col] = hits[h].low;
                 high[row * n + col] = hits[h].high;
-                EntryArgs one{u.values,      &v.values, 1, x->n_features(), u.half_square, &v.half_square,
-                              squares_count(metric), entry + row * n + col};
+                EntryArgs one{u.values,
+                              &v.values,
+                              1,
+                              x->n_features(),
+                              u.half_square,
+                              &v.half_square,
+                              squares_count(metric),
+                              entry + row * n + col};
                 kernels.entries(one);
             }
         }

@@ -157,16 +157,16 @@ struct Finish {
         const auto term = [](const PackedRows& rows, RowTerm which) {
             return static_cast<const T*>(rows.terms[which]);
         };
-        finish_micro_tile<M, kVectors>(MicroTile<T>{
-            slice, right, term(args.left, M::term) + i, term(args.left, M::size_term) + i,
-            term(args.right, M::term) + first_right, term(args.right, M::size_term) + first_right, args.n_features,
-            corner, args.out_stride, args.diagonal ? i + 1 - first_right : -args.n_left});
+        finish_micro_tile<M, kVectors>(
+            MicroTile<T>{slice, right, term(args.left, M::term) + i, term(args.left, M::size_term) + i,
+                         term(args.right, M::term) + first_right, term(args.right, M::size_term) + first_right,
+                         args.n_features, corner, args.out_stride, args.diagonal ? i + 1 - first_right : -args.n_left});
     }
 };
 
 template <int kVectors, class Epilogue, class T>
-void run_panel(const TileArgs& args, const Epilogue& epilogue, const T* right, std::int64_t first_right,
-               std::int64_t k, std::int64_t length, const Ahead& ahead) {
+void run_panel(const TileArgs& args, const Epilogue& epilogue, const T* right, std::int64_t first_right, std::int64_t k,
+               std::int64_t length, const Ahead& ahead) {
     using Shape = Tile<T>;
     constexpr int nr = Shape::nr;
     const bool last = k + length == args.n_features;
@@ -183,8 +183,8 @@ void run_panel(const TileArgs& args, const Epilogue& epilogue, const T* right, s
         T* corner = out + i * args.out_stride;
         const char* near = reinterpret_cast<const char*>(right + k * nr);
         run_micro_tile<typename Epilogue::Core, kVectors>(slice + k * nr, right + k * nr, length,
-                                                   ahead.part(i / Shape::mr, near), corner, args.out_stride, k == 0,
-                                                   one);
+                                                          ahead.part(i / Shape::mr, near), corner, args.out_stride,
+                                                          k == 0, one);
         if (last) epilogue.template micro_tile<kVectors>(args, slice, right, i, first_right, corner);
     }
 }
