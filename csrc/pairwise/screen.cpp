@@ -28,7 +28,10 @@ bool can_screen(const Panels& rows, Metric metric) {
 // last operations on bound and entry.
 ErrorShares error_shares(std::int64_t n_features, const ScreenKernels& kernels) {
     constexpr double e = 0x1p-24;
-    const auto sums = [&](std::int64_t run) { return static_cast<double>(run + (n_features + run - 1) / run); };
+    const auto sums = [&](std::int64_t run) {
+        const std::int64_t n_runs = (n_features + run - 1) / run;
+        return static_cast<double>(run + n_runs);
+    };
     const double of_tile = 2 * (sums(kernels.tile_run) + 16) * e;
     const double of_screen = 2 * (sums(kernels.run) + 16) * e;
     return {of_tile + of_screen, of_tile, static_cast<double>(n_features) * 0x1p-124};
