@@ -12,7 +12,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+import pyrepsim as rs
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
@@ -20,7 +23,8 @@ pytest.importorskip("accelerate")
 from pyrepsim.errors import OptionError  # noqa: E402
 from pyrepsim.studies.merchant2020 import load_scale, merchant2020  # noqa: E402
 from pyrepsim.studies.merchant2020.aggregates import aggregate  # noqa: E402
-from pyrepsim.studies.merchant2020.scales import build_scale  # noqa: E402
+from pyrepsim.studies.merchant2020.comparing import compared  # noqa: E402
+from pyrepsim.studies.merchant2020.scales import Similarity, build_scale  # noqa: E402
 from pyrepsim.studies.merchant2020.texts import _drawn, _matched  # noqa: E402
 from pyrepsim.studies.running import COLUMNS, run_study  # noqa: E402
 from pyrepsim.tasks.synthetic import write_synthetic  # noqa: E402
@@ -230,6 +234,18 @@ def test_scales_that_are_none_are_refused(told: Any, complaint: str):
         build_scale({"name": "x", **told} if isinstance(told, dict) else told, "x.yaml")
     with pytest.raises(OptionError, match="A scale is one of paper, small, smoke"):
         load_scale("large")
+
+
+def test_a_measure_that_is_not_defined_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    rng = np.random.default_rng(0)
+    one_way = np.outer(1 + np.arange(40), np.eye(12)[0])  # rows differ in length alone: their cosines do not vary
+    sides = [
+        rs.write_store(tmp_path / name, {"a": layer}, dtype="float32")
+        for name, layer in (("x", rng.standard_normal((40, 12))), ("y", one_way))
+    ]
+    found = compared(*sides, Similarity(measures=("RSA", "LinearCKA(debiased=True)"), blocks=4))
+    assert found.measures == ("LinearCKA(debiased=True)",)
+    assert "RSA is left out" in caplog.text
 
 
 def test_lengths_are_matched_one_text_for_each():

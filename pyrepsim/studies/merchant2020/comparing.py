@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...comparison import compare
+from ...errors import DegenerateError
 from ...profiling import profile
 from ...results import Scores
 from ...stats import Jackknife
@@ -17,6 +19,8 @@ from ...store import ActivationStore, open_store, write_store
 from .scales import Similarity
 
 __all__ = ["compared", "without_rogue"]
+
+log = logging.getLogger("pyrepsim.studies")
 
 
 def compared(
@@ -29,11 +33,23 @@ def compared(
     timed = [name for name in wanted if name not in plain]
     found = Scores()
     for names, interval in ((timed, Jackknife(blocks=chosen.blocks)), (plain, None)):
-        if names:
-            scores = compare(a, b, names, layers=layers, interval=interval, progress=False)
-            assert isinstance(scores, Scores)  # two stores
-            found += scores
+        found += _measured(a, b, names, layers=layers, interval=interval, progress=False)
     return found
+
+
+def _measured(a: ActivationStore, b: ActivationStore, names: Sequence[str], **how: Any) -> Scores:
+    """A measure that is not defined on these rows (PWCCA of fewer directions than features) costs no other one."""
+    if not names:
+        return Scores()
+    try:
+        scores = compare(a, b, list(names), **how)
+    except DegenerateError as error:
+        if len(names) > 1:
+            return sum((_measured(a, b, [name], **how) for name in names), Scores())
+        log.warning("%s is left out: %s", names[0], error)
+        return Scores()
+    assert isinstance(scores, Scores)  # two stores
+    return scores
 
 
 def without_rogue(x: Path, y: Path, measures: Sequence[str], chosen: Similarity, folder: Path) -> Scores:
