@@ -243,7 +243,7 @@ def test_a_measure_that_is_not_defined_costs_no_other(tmp_path: Path, caplog: py
         rs.write_store(tmp_path / name, {"a": layer}, dtype="float32")
         for name, layer in (("x", rng.standard_normal((40, 12))), ("y", one_way))
     ]
-    found = compared(*sides, Similarity(measures=("RSA", "LinearCKA(debiased=True)"), blocks=4))
+    found = compared(sides[0], sides[1], Similarity(measures=("RSA", "LinearCKA(debiased=True)"), blocks=4))
     assert found.measures == ("LinearCKA(debiased=True)",)
     assert "RSA is left out" in caplog.text
 

@@ -19,7 +19,7 @@ __all__ = ["Clock"]
 # Of two cores at 384 features, by the smoke scale: seconds for a layer and replicate of all measures, for an update of
 # one edge probe, for a sentence and epoch of a structural probe. They say hours from minutes, no more.
 _REPLICATE = 0.04
-_PROBE_UPDATE = 0.004
+_PROBE_UPDATE = 0.008
 _TREE = 0.003
 _TOKENS_A_WORD = 1.3
 
