@@ -31,6 +31,7 @@ _FEW_ROWS = 512
 _FEW_FEATURES = 32
 """With so few, some rows are so near each other that rounding to float32 shows in their distance; fp64 is cheap."""
 _FINE_ROWS = 2048
+_LARGEST_HALF_SQUARE = 1e37  # csrc/pairwise/README.md, "Range"
 _SLICE_SECONDS, _MOST_GROWTH = 0.15, 64
 _rates: dict[tuple[str, int, str, str], float] = {}
 _REMEDY = {
@@ -257,6 +258,8 @@ class PairwiseEngine:
                 f"metric={metric.name!r} of {view.dtype.name} rows. Use precision='fp32'."
             )
         self._refuse_extreme_sizes(view, metric, shift, label)
+        if precision is not None and precision != self.precision:
+            self._refuse_large_rows(view, metric, shift, label)
         self.refuse_what_does_not_fit(
             self.packed_bytes(len(view), [view.shape[1]]), f"the packed rows of {label}", "Take a sample of the rows."
         )
@@ -317,6 +320,16 @@ class PairwiseEngine:
         low, high = _SIZES[self.precision]
         if not (low <= size <= high or size == 0):
             self._refuse_sizes(label, f"have root mean square {size:.3g} around their mean")
+
+    def _refuse_large_rows(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
+        """float64 operands hold what float32 entries do not: the check that packing makes of float32 operands."""
+        if metric.transform != "raw" or not metric.squares:
+            return
+        rows = _evenly(view, len(view)).astype(np.float64)
+        halves = np.square(rows if shift is None else rows - shift).sum(axis=1) / 2
+        if not halves.max() < _LARGEST_HALF_SQUARE:
+            row = self._number(int(halves.argmax()))
+            self._refuse_sizes(label, f"are not (row {row} has norm {np.sqrt(2 * halves.max()):.3g})")
 
     def _refuse_sizes(self, label: str, fact: str) -> NoReturn:
         low, high = _SIZES[self.precision]
