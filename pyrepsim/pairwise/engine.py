@@ -326,10 +326,12 @@ class PairwiseEngine:
         if metric.transform != "raw" or not metric.squares:
             return
         rows = _evenly(view, len(view)).astype(np.float64)
-        halves = np.square(rows if shift is None else rows - shift).sum(axis=1) / 2
+        rows = rows if shift is None else rows - shift
+        with np.errstate(over="ignore"):
+            halves = np.square(rows).sum(axis=1) / 2
         if not halves.max() < _LARGEST_HALF_SQUARE:
-            row = self._number(int(halves.argmax()))
-            self._refuse_sizes(label, f"are not (row {row} has norm {np.sqrt(2 * halves.max()):.3g})")
+            row = int(halves.argmax())
+            self._refuse_sizes(label, f"are not (row {self._number(row)} reaches {np.abs(rows[row]).max():.3g})")
 
     def _refuse_sizes(self, label: str, fact: str) -> NoReturn:
         low, high = _SIZES[self.precision]

@@ -7,23 +7,9 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from pyrepsim import _core
+from tests.helpers.sweeps import panels, run
 
 METRICS = ["dot", "cosine", "correlation", "sqeuclidean", "euclidean", "angular", "manhattan", "chebyshev"]
-TRANSFORMS = {"cosine": "unit", "angular": "unit", "correlation": "unit_centred"}
-
-
-def panels(rows, metric: str, *, precision: str = "fp32", n_blocks: int = 4, isa: str = "auto"):
-    n_blocks = min(n_blocks, len(rows))
-    blocks = [round(len(rows) * b / n_blocks) for b in range(n_blocks + 1)]
-    transform = TRANSFORMS.get(metric, "raw")
-    return _core.Panels(rows, transform=transform, shift=None, precision=precision, blocks=blocks, n_threads=2, isa=isa)
-
-
-def run(sweep, n_threads: int = 2):
-    half = sweep.n_tasks // 2
-    sweep.run(0, half, n_threads)
-    sweep.run(half, sweep.n_tasks, n_threads)
-    return sweep.result()
 
 
 def full(x, y, metric: str) -> np.ndarray:

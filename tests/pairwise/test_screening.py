@@ -6,23 +6,9 @@ import numpy as np
 import pytest
 
 from pyrepsim import _core
+from tests.helpers.sweeps import panels, run
 
 PRODUCTS = ["dot", "cosine", "correlation", "sqeuclidean", "euclidean", "angular"]
-TRANSFORMS = {"cosine": "unit", "angular": "unit", "correlation": "unit_centred"}
-
-
-def panels(rows, metric: str, *, precision: str = "fp32", n_blocks: int = 4, isa: str = "auto"):
-    blocks = np.unique(np.linspace(0, len(rows), n_blocks + 1).astype(np.int64))
-    transform = TRANSFORMS.get(metric, "raw")
-    return _core.Panels(rows, transform=transform, shift=None, precision=precision, blocks=blocks, n_threads=2, isa=isa)
-
-
-def run(sweep, n_threads: int = 2):
-    half = sweep.n_tasks // 2
-    sweep.run(0, half, n_threads)
-    sweep.run(half, sweep.n_tasks, n_threads)
-    return sweep.result()
-
 
 pytestmark = pytest.mark.skipif(
     not _core.can_screen(panels(np.eye(4), "dot"), "dot"), reason="this processor has no bfloat16 products"

@@ -1,4 +1,4 @@
-"""A tiny BERT and a descendant whose last layer moved, saved as folders: what the demo needs, in milliseconds."""
+"""Tiny encoders: a BERT and a descendant whose last layer moved, for the demo; one that knows the synthetic words."""
 
 from __future__ import annotations
 
@@ -22,3 +22,16 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             parameter += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(tuned)
     return base, tuned
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two blocks, 16 wide, whose vocabulary is that of the synthetic data."""
+    pytest.importorskip("transformers")
+    from pyrepsim.tasks.synthetic import write_synthetic
+    from tests.helpers.tiny_synthetic import synthetic_bert
+
+    folder = tmp_path_factory.mktemp("encoder")
+    write_synthetic(folder / "data", train=40, dev=24, test=16)
+    texts = [path.read_text(encoding="utf-8") for path in (folder / "data").rglob("*") if path.is_file()]
+    return synthetic_bert(folder / "tiny", texts, width=16)

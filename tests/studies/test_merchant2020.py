@@ -27,20 +27,10 @@ from pyrepsim.studies.merchant2020.comparing import compared  # noqa: E402
 from pyrepsim.studies.merchant2020.scales import Similarity, build_scale  # noqa: E402
 from pyrepsim.studies.merchant2020.texts import _drawn, _matched  # noqa: E402
 from pyrepsim.studies.running import COLUMNS, run_study  # noqa: E402
-from pyrepsim.tasks.synthetic import write_synthetic  # noqa: E402
 from tests.helpers.mini_study import mini_scale, mini_study  # noqa: E402
-from tests.helpers.tiny_synthetic import synthetic_bert  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 Rows = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder")
-    write_synthetic(folder / "data", train=40, dev=24, test=16)
-    texts = [path.read_text(encoding="utf-8") for path in (folder / "data").rglob("*") if path.is_file()]
-    return synthetic_bert(folder / "tiny", texts, width=16)
 
 
 @pytest.fixture(scope="module")

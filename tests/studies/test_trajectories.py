@@ -13,9 +13,7 @@ pytest.importorskip("accelerate")
 from pyrepsim.cli import main
 from pyrepsim.studies.running import plan_study, run_study
 from pyrepsim.studies.trajectories import trajectories
-from pyrepsim.tasks.synthetic import write_synthetic
 from tests.helpers.mini_study import mini_scale
-from tests.helpers.tiny_synthetic import synthetic_bert
 
 SCALE = mini_scale()
 ONE_TASK: dict[str, Any] = {
@@ -23,14 +21,6 @@ ONE_TASK: dict[str, Any] = {
     "corpora": {"laboratory": {"source": "laboratory/text/dev.txt", "words": 150, "domain": {"mnli": "out"}}},
     "seeds": [0],
 }
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder")
-    write_synthetic(folder / "data", train=40, dev=24, test=16)
-    texts = [path.read_text(encoding="utf-8") for path in (folder / "data").rglob("*") if path.is_file()]
-    return synthetic_bert(folder / "tiny", texts, width=16)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ SCORES = "scores.json"
 """What a cell keeps for `domains`: the scores with their values without each block."""
 
 _FORMAT = 1
+Run = Callable[[Path, Mapping[str, Path]], Iterable[dict[str, Any]]]
 
 
 def similarity_cell(subject: Subject, name: str) -> str:
@@ -68,17 +69,8 @@ def _cell(plan: Plan, clock: Clock, subject: Subject, name: str) -> Cell:
                 rows.append(plan.row(**shared, **columns, metric=metric))
         return rows
 
-    request = {"measures": chosen.measures, "values_only": chosen.values_only, "blocks": chosen.blocks}
-    request |= {"pairs": every_pair, "rogue": rogue}
-    return Cell(
-        experiment="similarity",
-        name=f"{subject.label}-{name}",
-        request=request,
-        run=run,
-        needs=(store_cell(BASE, name), store_cell(subject, name)),
-        format=_FORMAT,
-        cost=lambda: clock.comparison(name),
-    )
+    more = {"pairs": every_pair, "rogue": rogue}
+    return _of_stores(plan, clock, BASE, subject, name, run, f"{subject.label}-{name}", more)
 
 
 def _noise(plan: Plan, clock: Clock, first: Subject, subject: Subject, name: str) -> Cell:
@@ -92,13 +84,27 @@ def _noise(plan: Plan, clock: Clock, first: Subject, subject: Subject, name: str
         shared = {**corpus_columns(plan, name, subject.task), **subject.columns(), "variant": "seeds"}
         return [plan.row(**shared, **columns) for columns in score_columns(compared(x, y, chosen))]
 
-    request = {"measures": chosen.measures, "values_only": chosen.values_only, "blocks": chosen.blocks}
+    return _of_stores(plan, clock, first, subject, name, run, f"seeds-{subject.label}-{name}", {})
+
+
+def _of_stores(
+    plan: Plan,
+    clock: Clock,
+    first: Subject,
+    second: Subject,
+    name: str,
+    run: Run,
+    called: str,
+    more: Mapping[str, Any],
+) -> Cell:
+    """A cell that compares the stores of two models of the text `name`."""
+    chosen = plan.scale.similarity
     return Cell(
         experiment="similarity",
-        name=f"seeds-{subject.label}-{name}",
-        request=request,
+        name=called,
+        request={"measures": chosen.measures, "values_only": chosen.values_only, "blocks": chosen.blocks, **more},
         run=run,
-        needs=(store_cell(first, name), store_cell(subject, name)),
+        needs=(store_cell(first, name), store_cell(second, name)),
         format=_FORMAT,
         cost=lambda: clock.comparison(name),
     )

@@ -119,6 +119,10 @@ def read_record(folder: Path) -> dict[str, Any]:
         return {"state": record["state"], **record}
     except FileNotFoundError:
         return {}
+    except NotADirectoryError as error:
+        raise StoreError(
+            f"A study is kept in a folder: there is a file on the way to {folder}. Choose another."
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"A cell's record must be whole: {folder / _RECORD} is not ({error}). Remove that folder."
