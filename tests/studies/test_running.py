@@ -223,6 +223,22 @@ def test_plan_and_status_tell_what_is_left(tmp_path: Path):
         study_status(tmp_path / "elsewhere")
 
 
+def test_of_bytes_that_pass_the_plan_counts_the_most_not_all(tmp_path: Path):
+    from pyrepsim.studies.running import Cost
+
+    cells = [
+        Cell(experiment="a", name=f"cell{i}", request={}, run=lambda *_: [], cost=lambda i=i: Cost(1.0, 100 + i, i))
+        for i in (10, 30, 20)
+    ]
+    assert plan_study(Study(name="s", cells=cells), out=tmp_path).n_bytes == 3 * 100 + 30
+
+
+def test_a_file_on_the_way_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="a file on the way"):
+        run_study(toy_study(), out=tmp_path / "file")
+
+
 def test_studies_that_are_none_are_refused():
     def cell(**changed: object) -> Cell:
         return Cell(**{"experiment": "a", "name": "b", "request": {}, "run": lambda *_: [], **changed})

@@ -106,7 +106,7 @@ class Clock:
         members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
         updates = recipe.validate_every * recipe.max_validations * len(self._plan.scale.edge.probe_seeds)
         seconds, n_bytes = self._extraction(sum(self._sentences(probe.task, probe.files, probe.reading)[1]))
-        return Cost(seconds + _PROBE_UPDATE * updates * members * self._plan.width / 384, n_bytes)
+        return Cost(seconds + _PROBE_UPDATE * updates * members * self._plan.width / 384, n_bytes, passing=n_bytes)
 
     def structural(self, chosen: Structural) -> Cost:
         """Distance and depth probes of all layers to the last epoch; most stop before."""
@@ -114,7 +114,7 @@ class Clock:
         epochs, seeds = chosen.options.get("epochs", 40), len(chosen.options.get("seeds", (0,)))
         training = _TREE * epochs * seeds * sizes[0] * (self._plan.depth + 1) / 7 * self._plan.width / 384
         seconds, n_bytes = self._extraction(sum(words))
-        return Cost(seconds + training, n_bytes)
+        return Cost(seconds + training, n_bytes, passing=n_bytes)
 
     def _sentences(
         self, task: str, files: Mapping[str, str], reading: Mapping[str, Any]

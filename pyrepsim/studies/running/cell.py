@@ -18,10 +18,11 @@ Run = Callable[[Path, Mapping[str, Path]], Iterable[Mapping[str, Any]]]
 
 
 class Cost(NamedTuple):
-    """What a cell is expected to take."""
+    """What a cell is expected to take. Of its bytes, `passing` ones are gone again when it is done."""
 
     seconds: float
     n_bytes: int = 0
+    passing: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ class PlannedCell:
     state: State
     seconds: float | None
     n_bytes: int | None
+    passing: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class StudyPlan:
 
     @property
     def n_bytes(self) -> int:
-        """Of the cells that are left."""
-        return sum(cell.n_bytes or 0 for cell in self.cells if cell.state != "done")
+        """Of the cells that are left, by one worker: what stays of each, and the most that passes in any."""
+        left = [cell for cell in self.cells if cell.state != "done"]
+        return sum((cell.n_bytes or 0) - cell.passing for cell in left) + max((cell.passing for cell in left), default=0)
 
     def table(self) -> str:
         """A line a cell, and the sums of what is left."""
@@ -74,8 +76,7 @@ def plan_study(study: Study, *, out: str | os.PathLike[str], only: Iterable[str]
             except PyrepsimError as error:
                 log.info("%s: %s", cell.id, error)
                 cost = None
-        seconds, n_bytes = cost or (None, None)
-        planned.append(PlannedCell(cell.id, ledger.folder(cell), state, seconds, n_bytes))
+        planned.append(PlannedCell(cell.id, ledger.folder(cell), state, *(cost or (None, None))))
     return StudyPlan(tuple(planned))
 
 
