@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import LayerError, OptionError
 
@@ -24,8 +24,17 @@ class LayerGroup:
     @property
     def index_pairs(self) -> list[tuple[int, int]]:
         """The pairs as indices into layers_x followed by layers_y."""
-        offset = len(self.layers_x)
-        return [(self.layers_x.index(a), offset + self.layers_y.index(b)) for a, b in self.pairs]
+        offset, columns = (len(self.layers_x), self.layers_y) if self.layers_y else (0, self.layers_x)
+        return [(self.layers_x.index(a), offset + columns.index(b)) for a, b in self.pairs]
+
+    @property
+    def crossed(self) -> list[tuple[int, int]]:
+        """The pairs (i, j), i < j, whose cross moments all `index_pairs` are made of."""
+        return list(dict.fromkeys((min(pair), max(pair)) for pair in self.index_pairs if pair[0] != pair[1]))
+
+    def of_one_store(self) -> LayerGroup:
+        """The group of a store that is compared with itself: each layer is there once, in layers_x."""
+        return replace(self, layers_x=_unique([*self.layers_x, *self.layers_y]), layers_y=())
 
 
 def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same") -> list[tuple[str, str]]:

@@ -13,9 +13,10 @@ from ..progress import progress_bar
 from ..results import Score
 from ..store import ActivationStore, Representation
 from .checkpoint import Checkpoint
+from .finishing import score_group
 from .pairing import Layers, layer_groups, layer_pairs
 from .rows import score_rows
-from .scoring import Engine, ordered, score_group
+from .scoring import Engine, ordered
 from .sources import ArraySource, Source, StoreSource
 
 __all__ = ["kind_of", "open_sides", "scores_of"]
@@ -88,6 +89,8 @@ def _stream(
             )
         saved = Checkpoint(checkpoint, source, engine, measures, pairs)
     groups = layer_groups(pairs)
+    if isinstance(source, StoreSource) and source.one_store:
+        groups = [group.of_one_store() for group in groups]
     scores: list[Score] = []
     with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
         for index, group in enumerate(groups):

@@ -1,14 +1,10 @@
-"""From moments to scores: what measures need of the engine, and the arithmetic once they have it."""
+"""What measures need of the engine, and the order of their scores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Protocol
-
-import numpy as np
-from threadpoolctl import threadpool_limits
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ..errors import OptionError
 from ..measures import Measure, parse_measure
@@ -18,13 +14,7 @@ from ..stats import MomentsSet, Pair
 from ..version import __version__
 from .pairing import LayerGroup
 
-__all__ = ["Engine", "Rereadable", "as_measures", "ordered", "score_group"]
-
-
-class Rereadable(Protocol):
-    """A source whose rows can be read a second time."""
-
-    def chunks(self, group: LayerGroup, /, start: int = 0) -> Any: ...
+__all__ = ["Engine", "as_measures", "ordered"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class Engine:
         """An empty accumulator for the layers of ``group`` with every row transform that ``measures`` read."""
         # whitened rows come in the second pass: the first one finds the whitening from raw rows
         rows = {"raw" if measure.rows == "whitened" else measure.rows for measure in measures}
-        return self._set(widths, group.index_pairs, tuple(rows), [*group.layers_x, *group.layers_y])
+        return self._set(widths, group.crossed, tuple(rows), [*group.layers_x, *group.layers_y])
 
     def whitened(self, pair: Pair) -> MomentsSet:
         """An empty accumulator for whitened rows of a pair."""
@@ -91,73 +81,6 @@ def as_measures(measures: Measure | str | Sequence[Measure | str]) -> list[Measu
     if not parsed:
         raise OptionError("measures must name at least one measure: got none. Try [rs.LinearCKA()].")
     return list(dict.fromkeys(parsed))
-
-
-@dataclass(frozen=True)
-class _LayerPair:
-    """The moments of one pair of layers; each row transform is centred once for all measures."""
-
-    moments: MomentsSet
-    k: int
-    group: LayerGroup
-    engine: Engine
-    source: Rereadable | None
-
-    def pair(self, rows: str = "raw") -> Pair:
-        return getattr(self, f"_{rows}")
-
-    @cached_property
-    def _raw(self) -> Pair:
-        return self.moments.pair_at(self.k, "raw")
-
-    @cached_property
-    def _unit(self) -> Pair:
-        return self.moments.pair_at(self.k, "unit")
-
-    @cached_property
-    def _unit_centred(self) -> Pair:
-        return self.moments.pair_at(self.k, "unit_centred")
-
-    @cached_property
-    def _whitened(self) -> Pair:
-        """The second pass: rows centred and whitened by the moments of the first, through the same sums again."""
-        if self.source is None:
-            raise OptionError(
-                "whitened rows need a second pass, which a stream does not have: extract to stores first."
-            )
-        raw = self._raw
-        maps = [(side.mean, side.whitening) for side in (raw.x, raw.y)]
-        moments = self.engine.whitened(raw)
-        i, j = self.moments.pairs[self.k]
-        for chunk in self.source.chunks(self.group):
-            moments.update(
-                [
-                    (np.asarray(chunk[s], np.float64) - mean) @ white
-                    for s, (mean, white) in zip((i, j), maps, strict=True)
-                ]
-            )
-        return moments.pair_at(0)
-
-
-def score_group(
-    group: LayerGroup,
-    moments: MomentsSet,
-    measures: Sequence[Measure],
-    engine: Engine,
-    provenance: Mapping[str, Any],
-    source: Rereadable | None,
-) -> list[Score]:
-    """Every measure on every pair of a group."""
-    about = {**provenance, **engine.describe(moments)}
-    scores = []
-    # On one thread the d x d algebra is as fast, its bits are always the same, and no BLAS thread spins beside ours.
-    with threadpool_limits(1, user_api="blas"):
-        for k, (layer_x, layer_y) in enumerate(group.pairs):
-            pair = _LayerPair(moments, k, group, engine, source)
-            for measure in measures:
-                score = measure.score(pair)
-                scores.append(replace(score, layer_x=layer_x, layer_y=layer_y, provenance=about))
-    return scores
 
 
 def ordered(scores: Sequence[Score], pairs: Sequence[tuple[str, str]], measures: Sequence[Measure]) -> list[Score]:

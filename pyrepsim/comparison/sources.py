@@ -76,6 +76,7 @@ class StoreSource:
                 f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'."
             )
         self.layers_x, self.layers_y = X.layers, Y.layers
+        self.one_store = X.path == Y.path
         self.provenance = {
             "tokens": tokens,
             "store_x": str(X.path),

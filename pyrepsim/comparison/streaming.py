@@ -8,8 +8,9 @@ from typing import Any
 from ..errors import LayerError, OptionError, ShapeError
 from ..measures import Measure
 from ..results import Score, Scores
+from .finishing import score_group
 from .pairing import LayerGroup, Layers, layer_groups, layer_pairs
-from .scoring import Engine, as_measures, ordered, score_group
+from .scoring import Engine, as_measures, ordered
 
 __all__ = ["StreamingComparison"]
 

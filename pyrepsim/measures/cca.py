@@ -72,8 +72,10 @@ class CCA(Measure):
         return SIMILARITY if self.ridge else AFFINE
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        whiten = self._ridged if self.ridge else lambda side: side.whitening
-        correlations = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
+        if self.ridge:
+            correlations = canonical_correlations(self, pair, self._ridged(pair.x), self._ridged(pair.y))
+        else:
+            correlations = checked(self, np.linalg.svd(pair.whitened, compute_uv=False), pair)
         correlations = correlations[: min(pair.x.rank, pair.y.rank)]  # a ridge fills up the rank with zeros
         return float(np.mean(correlations)), describe(correlations, pair)
 
@@ -173,14 +175,14 @@ class PWCCA(Measure):
         return AFFINE if self.weights == "x" else _FEATURES
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        whitened = pair.x.whitening.T @ pair.cross @ pair.y.whitening
-        left, correlations, right = np.linalg.svd(whitened, full_matrices=False)
-        a, b = pair.x.whitening @ left, pair.y.whitening @ right.T
+        left, correlations, right = pair.canonical
         checked(self, correlations, pair)
-        # <h_i, x_j> = (S a_i)_j with a_i^T S a_i = 1: the scatter suffices
-        of = {"x": np.abs(pair.x.scatter @ a).sum(axis=0), "y": np.abs(pair.y.scatter @ b).sum(axis=0)}
-        chosen = ("x", "y") if self.weights == "mean" else (self.weights,)
-        alphas = {side: of[side] / of[side].sum() for side in chosen}
+        alphas = {}
+        for side in ("x", "y") if self.weights == "mean" else (self.weights,):
+            # <h_i, x_j> = (S a_i)_j with a_i = W l_i, a_i^T S a_i = 1: the scatter suffices
+            loadings, directions = (pair.x.loadings, left) if side == "x" else (pair.y.loadings, right)
+            alpha = np.abs(loadings @ directions).sum(axis=0)
+            alphas[side] = alpha / alpha.sum()
         value = float(np.mean([alpha @ correlations for alpha in alphas.values()]))
         names = {f"weights_{side}" if self.weights == "mean" else "weights": alpha for side, alpha in alphas.items()}
         return value, {**describe(correlations, pair), **names}

@@ -59,6 +59,7 @@ class MomentsSet:
         if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
             raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
         self.widths, self.pairs = _checked_layout(widths, pairs, len(rows))
+        self._places = {pair: k for k, pair in enumerate(self.pairs)}
         self.rows = tuple(kind for kind in ROWS if kind in rows)
         self.precision = precision
         self.n_threads = int(n_threads or default_threads())
@@ -134,6 +135,8 @@ class MomentsSet:
                 f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
                 f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
             )
+        if rows in self._states:  # several threads may read what is there
+            return self._states[rows]
         with self._alone():
             self._refuse_if_torn()
             if rows not in self._states:
@@ -153,6 +156,16 @@ class MomentsSet:
             raise OptionError(f"k must be one of the {len(self.pairs)} pairs, from 0: got {k!r}.")
         i, j = self.pairs[k]
         return pair_of(self.state(rows), k, self.side(i, rows), self.side(j, rows))
+
+    def between(self, i: int, j: int, rows: str = "raw") -> Pair:
+        """Moments of representations i and j in this order, whichever order their pair was kept in."""
+        if i == j:
+            return Pair.of_side(self.side(i, rows))
+        if (i, j) in self._places:
+            return self.pair_at(self._places[i, j], rows)
+        if (j, i) in self._places:
+            return self.pair_at(self._places[j, i], rows).swapped()
+        raise OptionError(f"pairs must hold representations {i!r} and {j!r}: got {self.pairs}.")
 
     def merge(self, other: MomentsSet) -> None:
         """Add the samples of ``other``, accumulated elsewhere with the same options."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..errors import NonFiniteError, ShapeError
+from .lazy import lazy
 from .state import State, sum_of_norm_products
 
 __all__ = ["Pair", "Side", "pair_of", "side_of"]
@@ -43,33 +43,33 @@ class Side:
     def n_features(self) -> int:
         return len(self.mean)
 
-    @cached_property
+    @lazy
     def total(self) -> float:
         """tr S: n times the total variance."""
         return float(np.trace(self.scatter))
 
-    @cached_property
+    @lazy
     def norm_sq(self) -> float:
         """|S|_F^2."""
         return float(np.sum(self.scatter * self.scatter))
 
-    @cached_property
+    @lazy
     def varying(self) -> np.ndarray:
         """Mask of features that vary by more than the rounding of their mean: the others are constant."""
         sd = np.sqrt(np.maximum(np.diag(self.scatter), 0.0) / self.n_samples)
         return sd > 8 * 2.0**-53 * np.abs(self.mean)
 
-    @cached_property
+    @lazy
     def is_constant(self) -> bool:
         return not self.varying.any()
 
-    @cached_property
+    @lazy
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues of S, descending, and the eigenvectors as columns."""
         values, vectors = np.linalg.eigh(self.scatter)
         return values[::-1], vectors[:, ::-1]
 
-    @cached_property
+    @lazy
     def whitening(self) -> np.ndarray:
         """W, (d, rank), with W^T S W = I over the numerical range of S.
 
@@ -79,13 +79,18 @@ class Side:
         values, vectors, scale = self._scaled_spectrum
         return scale[:, None] * vectors[:, : self.rank] / np.sqrt(values[: self.rank])
 
-    @cached_property
+    @lazy
+    def loadings(self) -> np.ndarray:
+        """S W, (d, rank): the covariances of the features with the whitened ones, times n."""
+        return self.scatter @ self.whitening
+
+    @lazy
     def rank(self) -> int:
         """Numerical rank of S scaled to unit diagonal."""
         values = self._scaled_spectrum[0]
         return min(self.rank_of(values), int(np.count_nonzero(values > _LEAST_SCALED * values[0])))
 
-    @cached_property
+    @lazy
     def condition(self) -> float:
         """Largest over smallest eigenvalue counted in the rank, after scaling to unit diagonal."""
         values = self._scaled_spectrum[0]
@@ -96,7 +101,7 @@ class Side:
         """About how much of a whitened quantity may be rounding: condition times round-off."""
         return self.condition * self.epsilon
 
-    @cached_property
+    @lazy
     def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scale = np.zeros(self.n_features)
         scale[self.varying] = 1.0 / np.sqrt(np.diag(self.scatter)[self.varying])
@@ -126,6 +131,8 @@ class Pair:
     """sum b (x - m_x), (d_x,)."""
     weighted_y: np.ndarray
     """sum a (y - m_y), (d_y,)."""
+    mirror: Pair | None = field(default=None, repr=False)
+    """The same pair the other way round, whose decompositions serve."""
 
     @property
     def n_samples(self) -> float:
@@ -135,15 +142,29 @@ class Pair:
     def copies(self) -> float:
         return self.x.copies
 
-    @cached_property
+    @lazy
     def cross_sq(self) -> float:
         """|S_xy|_F^2."""
         return float(np.sum(self.cross * self.cross))
 
-    @cached_property
+    @lazy
     def singular_values(self) -> np.ndarray:
         """Singular values of S_xy, descending."""
         return np.linalg.svd(self.cross, compute_uv=False)
+
+    @lazy
+    def whitened(self) -> np.ndarray:
+        """W_x^T S_xy W_y, (rank_x, rank_y), whose singular values are the canonical correlations."""
+        return self.x.whitening.T @ self.cross @ self.y.whitening
+
+    @lazy
+    def canonical(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """L, rho, R with `whitened` = L diag(rho) R^T, rho descending."""
+        if self.mirror is not None:
+            left, rho, right = self.mirror.canonical
+            return right, rho, left
+        left, rho, right = np.linalg.svd(self.whitened, full_matrices=False)
+        return left, rho, right.T
 
     @classmethod
     def of_side(cls, side: Side) -> Pair:
@@ -152,7 +173,7 @@ class Pair:
 
     def swapped(self) -> Pair:
         """Y first."""
-        return Pair(self.y, self.x, self.cross.T, self.norm_products, self.weighted_y, self.weighted_x)
+        return Pair(self.y, self.x, self.cross.T, self.norm_products, self.weighted_y, self.weighted_x, mirror=self)
 
 
 def side_of(state: State, s: int, label: str, *, copies: float = 0.0) -> Side:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,6 +50,44 @@ def test_every_layer_with_every_layer_in_one_pass(stores):
     assert all(seen[key] == value for key, value in same.items())
     cross = rs.compare(content(base, "layer.1"), content(tuned, "embeddings"), rs.Procrustes()).value
     assert seen["layer.1", "embeddings", "Procrustes"] == pytest.approx(cross, rel=1e-12)
+
+
+def test_a_store_with_itself_is_streamed_once_and_scores_as_two_copies_do(stores, tmp_path):
+    base = stores[0]
+    copy = rs.open_store(shutil.copytree(base.path, tmp_path / "copy"))
+    measures = [*MEASURES, rs.PWCCA(weights="y"), rs.CCA(), rs.LinearPredictivity()]
+    itself, copies = (rs.compare(base, other, measures, layers="all") for other in (base, copy))
+    assert [(s.layer_x, s.layer_y, s.measure) for s in itself] == [(s.layer_x, s.layer_y, s.measure) for s in copies]
+    for one, other in zip(itself, copies, strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-9), (one.layer_x, one.layer_y, one.measure)
+        assert one.details.keys() == other.details.keys()
+    wide = rs.compare(base, base, rs.PWCCA(), layers=[("layer.1", "layer.0"), ("layer.0", "layer.0")])
+    assert [s.value for s in wide] == [
+        pytest.approx(itself.select(measure="PWCCA").matrix()[2][2, 1], rel=1e-12),
+        pytest.approx(1.0, rel=1e-9),
+    ]
+
+
+def test_what_differs_by_side_is_told_of_the_right_side(tmp_path):
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((500, 9)).astype(np.float32)
+    layers = {"wide": wide, "narrow": wide[:, :4] + rng.standard_normal((500, 4)).astype(np.float32)}
+    rows = {"doc_id": np.arange(500), "position": np.zeros(500, int), "token_id": np.zeros(500, int)}
+    store = rs.write_store(tmp_path / "store", layers, rows=rows)
+    for measure in (rs.CCA(), rs.PWCCA()):
+        for score in rs.compare(store, store, measure, layers="all"):
+            ranks = {"wide": 9, "narrow": 4}
+            assert score.details["rank_x"] == ranks[score.layer_x]
+            assert score.details["rank_y"] == ranks[score.layer_y]
+
+
+@pytest.mark.parametrize("other", [0, 1], ids=["itself", "another"])
+def test_scores_have_the_same_bits_for_any_number_of_threads(stores, other):
+    found = [
+        [s.value.hex() for s in rs.compare(stores[0], stores[other], MEASURES, layers="all", n_threads=n)]
+        for n in (1, 2, 7)
+    ]
+    assert found[0] == found[1] == found[2]
 
 
 def test_chosen_pairs_keep_their_order(stores):

@@ -45,7 +45,9 @@ class StudyPlan:
     def n_bytes(self) -> int:
         """Of the cells that are left, by one worker: what stays of each, and the most that passes in any."""
         left = [cell for cell in self.cells if cell.state != "done"]
-        return sum((cell.n_bytes or 0) - cell.passing for cell in left) + max((cell.passing for cell in left), default=0)
+        return sum((cell.n_bytes or 0) - cell.passing for cell in left) + max(
+            (cell.passing for cell in left), default=0
+        )
 
     def table(self) -> str:
         """A line a cell, and the sums of what is left."""

@@ -1,0 +1,78 @@
+"""Every layer of two models with every layer: 26 x 26 pairs, one pass over the rows, then the algebra of 676 pairs.
+
+PYREPSIM_BENCH_ROWS=100000 asks for more rows than the 6,000 of a quick run; the finishing does not depend on them.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+
+import numpy as np
+import pytest
+
+import pyrepsim as rs
+from benchmarks.harness import pair_of_layers, report
+from benchmarks.memory import peak_mb
+from benchmarks.roofline import roofline
+from pyrepsim.comparison.finishing import score_group
+from pyrepsim.comparison.pairing import layer_groups
+from pyrepsim.comparison.scoring import Engine
+
+LAYERS, D = 26, 768
+ROWS = int(os.environ.get("PYREPSIM_BENCH_ROWS", "6000"))
+MEASURES = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.SVCCA(), rs.PWCCA(), rs.Procrustes(), rs.RSA()]
+CHUNK = 8192
+
+
+def chunks(n: int):
+    """Rows of 26 related layers: each is a little more of the second of two, in float16 as a store holds them."""
+    X, Y = pair_of_layers(min(n, CHUNK), D)
+    layers = [((1 - i / 40) * X + (i / 40) * Y).astype(np.float16) for i in range(LAYERS)]
+    for start in range(0, n, CHUNK):
+        stop = min(CHUNK, n - start)
+        turn = start // CHUNK  # other rows in each chunk, without the time to draw them
+        yield [np.roll(layer, turn, axis=1)[:stop] for layer in layers]
+
+
+@pytest.fixture(scope="module")
+def group():
+    names = [f"layer.{i}" for i in range(LAYERS)]
+    return layer_groups([(a, b) for a in names for b in names])[0].of_one_store()
+
+
+@pytest.fixture(scope="module")
+def filled(group):
+    """Moments of raw and unit rows, and what they took."""
+    moments = Engine().moments(group, [D] * LAYERS, MEASURES)
+    seconds = 0.0
+    for chunk in chunks(ROWS):
+        start = time.perf_counter()
+        moments.update(chunk)
+        seconds += time.perf_counter() - start
+    return moments, seconds
+
+
+def test_moments_of_all_pairs(benchmark, filled):
+    moments, seconds = filled
+    benchmark.pedantic(lambda: None, rounds=1)  # one run: it is long, and its time is taken above
+    # 26 symmetric products and 325 others, of raw and of unit rows
+    gflops = 2 * 2 * ROWS * D * D * (LAYERS / 2 + LAYERS * (LAYERS - 1) / 2) / seconds / 1e9
+    report(benchmark, rows=ROWS, seconds=seconds, gflops=gflops, fraction_of_peak=gflops / roofline()["fp64_gflops"])
+
+
+@pytest.mark.parametrize("measures", [*([m] for m in MEASURES), MEASURES], ids=[*map(str, MEASURES), "all"])
+def test_finishing_of_all_pairs(benchmark, group, filled, measures):
+    moments = filled[0]
+    moments.state("raw"), moments.state("unit")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+
+    def run():
+        return score_group(group, moments, measures, Engine(), {}, None)
+
+    scores = benchmark.pedantic(run, setup=moments._sides.clear, rounds=1)
+    assert len(scores) == LAYERS**2 * len(measures)
+    busy = resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
+    seconds = benchmark.stats.stats.median
+    report(benchmark, pairs=LAYERS**2, seconds=seconds, cores_busy=busy / seconds, peak_mb=peak_mb())
