@@ -8,7 +8,6 @@ of neighbours the share that is wrong.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import timeit
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.harness import MACHINE_SETTINGS, pair_of_layers, report
+from benchmarks.harness import pair_of_layers, report, rival, rivals_beside
 from benchmarks.memory import peak_mb
 from benchmarks.rivals.pairwise_way import FEW, K
 from benchmarks.roofline import roofline
@@ -50,21 +49,6 @@ def gigaflops(n: int, sides: int, seconds: float) -> float:
     return sides * float(n) * (n - 1) * D / seconds / 1e9
 
 
-def rival(task, library, folder, *, dtype="float32", setting="numpy", repeats=3) -> dict[str, Any]:
-    """What benchmarks/rivals/pairwise_way.py prints, and its result as ``found``; {"missing": why} without it."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | MACHINE_SETTINGS[setting]
-    out = folder / f"{task}-{library}.npy"
-    command = [sys.executable, "-m", "benchmarks.rivals.pairwise_way", task, library]
-    command += [str(folder / "x.npy"), str(folder / "y.npy"), "--dtype", dtype, "--repeats", str(repeats)]
-    printed = subprocess.run(
-        [*command, "--out", str(out)], env=environment, check=False, capture_output=True, text=True
-    )
-    if printed.returncode:
-        return {"missing": (printed.stderr.strip().splitlines() or ["no word of why"])[-1]}
-    found = json.loads(printed.stdout.strip().splitlines()[-1])
-    return found if "missing" in found else {**found, "found": np.load(out)}
-
-
 def beside(benchmark, folder, task, rivals, ours, error, *, n, sides):
     """Report our time, error and part of the peak (for ``sides`` RDMs by tiles), then each rival's."""
     seconds = benchmark.stats.stats.median
@@ -72,15 +56,7 @@ def beside(benchmark, folder, task, rivals, ours, error, *, n, sides):
     if sides:
         facts["gflops"] = gigaflops(n, sides, seconds)
         facts["fraction_of_peak"] = facts["gflops"] / roofline()["fp32_gflops"]
-    for library, how in rivals:
-        label = " ".join([library, *how.values()])
-        theirs = rival(task, library, folder, repeats=1, **how)
-        if "missing" in theirs:
-            facts[f"{label} missing"] = theirs["missing"]
-            continue
-        facts |= {f"{label} ratio": theirs["seconds"] / seconds, f"{label} error": error(theirs["found"])}
-        facts |= {f"{label} peak_mb": theirs["peak_mb"], f"{label} version": theirs["version"]}
-    report(benchmark, **facts)
+    report(benchmark, **facts, **rivals_beside("pairwise_way", task, rivals, folder, seconds, error))
 
 
 FLOAT64, SINGLE, FAST = {"dtype": "float64"}, {"dtype": "float32"}, {"dtype": "float32", "setting": "numpy SkylakeX"}
@@ -102,7 +78,7 @@ def test_agreement_of_rdms(benchmark, layers, task, method):
         pytest.skip("runs on tiles whatever the method")
     benchmark.pedantic(lambda: compare(X, Y, measure), rounds=5, warmup_rounds=1)
     referee, rivals = CORRELATIONS[task]
-    exact = rival(task, referee, folder, dtype="float64", repeats=1)["found"]
+    exact = rival("pairwise_way", task, referee, folder, dtype="float64")["found"]
     value = np.asarray(compare(X, Y, measure).value)
     sides = 2 if method == "tiles" else 0
     beside(benchmark, folder, task, rivals, value, lambda found: float(abs(found - exact)), n=5000, sides=sides)

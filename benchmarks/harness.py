@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MACHINE_SETTINGS", "numpy_rival", "pair_of_layers", "peak_mb", "report"]
+__all__ = ["MACHINE_SETTINGS", "numpy_rival", "pair_of_layers", "peak_mb", "report", "rival", "rivals_beside"]
 
 MACHINE_SETTINGS = {"numpy": {}, "numpy SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
 """NumPy as installed, and with the AVX-512 kernels that its OpenBLAS has but may not choose."""
@@ -44,6 +44,37 @@ def numpy_rival(name: str, folder: Path, *, dtype: str, setting: str, repeats: i
     command += ["--dtype", dtype, "--repeats", str(repeats)]
     printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return json.loads(printed.stdout)
+
+
+def rival(module, task, library, folder, *, dtype="float32", setting="numpy", repeats=1) -> dict[str, Any]:
+    """What a module of benchmarks/rivals prints of folder/x.npy and folder/y.npy, and its result as ``found``;
+    {"missing": why} without the library.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | MACHINE_SETTINGS[setting]
+    out = folder / f"{task}-{library}.npy"
+    command = [sys.executable, "-m", f"benchmarks.rivals.{module}", task, library]
+    command += [str(folder / "x.npy"), str(folder / "y.npy"), "--dtype", dtype, "--repeats", str(repeats)]
+    printed = subprocess.run(
+        [*command, "--out", str(out)], env=environment, check=False, capture_output=True, text=True
+    )
+    if printed.returncode:
+        return {"missing": (printed.stderr.strip().splitlines() or ["no word of why"])[-1]}
+    found = json.loads(printed.stdout.strip().splitlines()[-1])
+    return found if "missing" in found else {**found, "found": np.load(out)}
+
+
+def rivals_beside(module, task, rivals, folder, seconds, error) -> dict[str, Any]:
+    """Facts of each rival (library, how it is called): its time in multiples of ``seconds``, error, memory, version."""
+    facts: dict[str, Any] = {}
+    for library, how in rivals:
+        label = " ".join([library, *how.values()])
+        theirs = rival(module, task, library, folder, **how)
+        if "missing" in theirs:
+            facts[f"{label} missing"] = theirs["missing"]
+            continue
+        facts |= {f"{label} ratio": theirs["seconds"] / seconds, f"{label} error": error(theirs["found"])}
+        facts |= {f"{label} peak_mb": theirs["peak_mb"], f"{label} version": theirs["version"]}
+    return facts
 
 
 def peak_mb(measure: Any, folder: Path) -> float:

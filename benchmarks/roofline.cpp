@@ -1,5 +1,9 @@
 // This machine's limits: fused multiply-adds per second in registers, and bytes per second from memory.
 // Compiled with -march=native by roofline.py; prints "name threads value" lines.
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -62,6 +66,25 @@ static double fma_rate(int n_threads) {
     return 2.0 * 12 * kSteps * (kVectorBytes / sizeof(T)) * n_threads / elapsed / 1e9;
 }
 
+#if defined(__AVX512BF16__)
+// The same chains of dot products of pairs of bfloat16: two multiply-adds a lane.
+static double bf16_rate(int n_threads) {
+    constexpr long kSteps = 20'000'000;
+    const double elapsed = seconds(n_threads, [](int thread) {
+        __m512 sums[12] = {};
+        const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi16(static_cast<short>(0x3f80 + thread)));
+        for (long step = 0; step < kSteps; ++step) {
+            for (auto& sum : sums) sum = _mm512_dpbf16_ps(sum, x, x);
+            for (auto& sum : sums) asm volatile("" : IN_REGISTER(sum));
+        }
+        __m512 total = sums[0];
+        for (int i = 1; i < 12; ++i) total = _mm512_add_ps(total, sums[i]);
+        sink = _mm512_reduce_add_ps(total);
+    });
+    return 2.0 * 12 * kSteps * 32 * n_threads / elapsed / 1e9;
+}
+#endif
+
 static double read_rate(int n_threads) {
     const std::size_t count = std::size_t(64) << 20;  // 512 MB
     std::vector<double> data(count, 1.0);
@@ -81,5 +104,8 @@ int main(int argc, char** argv) {
     const int n_threads = argc > 1 ? std::atoi(argv[1]) : static_cast<int>(std::thread::hardware_concurrency());
     std::printf("fp32_gflops %.1f\n", fma_rate<float>(n_threads));
     std::printf("fp64_gflops %.1f\n", fma_rate<double>(n_threads));
+#if defined(__AVX512BF16__)
+    std::printf("bf16_gflops %.1f\n", bf16_rate(n_threads));
+#endif
     std::printf("read_gb_per_s %.1f\n", read_rate(n_threads));
 }

@@ -15,7 +15,9 @@ __all__ = ["roofline"]
 
 @functools.cache
 def roofline(n_threads: int | None = None) -> dict[str, float]:
-    """fp32_gflops, fp64_gflops (fused multiply-adds in registers) and read_gb_per_s, on ``n_threads`` threads."""
+    """fp32_gflops, fp64_gflops (fused multiply-adds in registers), bf16_gflops where the processor has dot products of
+    bfloat16, and read_gb_per_s, on ``n_threads`` threads.
+    """
     source = Path(__file__).with_name("roofline.cpp")
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "roofline"

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "pyrepsim"
 # A room imports only from lower floors. All know `errors`; only `backends` knows `_core`, the engine.
 FLOORS = {
     "errors": 0,
+    "blas": 0,
     "calls": 0,
     "hub": 0,
     "version": 0,

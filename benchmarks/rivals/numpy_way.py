@@ -52,9 +52,22 @@ def rsa_cosine(X: np.ndarray, Y: np.ndarray) -> float:
     return float(np.corrcoef(rows[0], rows[1])[0, 1])
 
 
+def rsa_cosine_exact(X: np.ndarray, Y: np.ndarray) -> float:
+    """The same from blocks of rows, whatever their number: the value that the others are held against."""
+    units = [A / np.linalg.norm(A, axis=1, keepdims=True) for A in (X, Y)]
+    n, block = len(X), 512
+    means = [1.0 - (float(np.sum(U.sum(axis=0) ** 2)) - n) / (n * (n - 1)) for U in units]
+    sums = np.zeros((2, 2))
+    for start in range(0, n, block):
+        columns = np.arange(n)[None, :] > np.arange(start, min(start + block, n))[:, None]
+        a, b = ((1.0 - U[start : start + block] @ U.T)[columns] - m for U, m in zip(units, means, strict=True))
+        sums += [[a @ a, a @ b], [a @ b, b @ b]]
+    return float(sums[0, 1] / np.sqrt(sums[0, 0] * sums[1, 1]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=["linear_cka", "svcca", "rsa_cosine"])
+    parser.add_argument("name", choices=["linear_cka", "svcca", "rsa_cosine", "rsa_cosine_exact"])
     parser.add_argument("x")
     parser.add_argument("y")
     parser.add_argument("--dtype", default="float32")

@@ -2,22 +2,16 @@
 
     python -m benchmarks.rivals.pairwise_way euclidean_pearson scipy x.npy y.npy --dtype float64 --out value.npy
 
-``--out`` keeps what was computed, for its error: a correlation, distances among the first rows, or neighbours. A
-library that is not installed is no failure: the line then says which it is.
+``--out`` keeps what was computed, for its error: a correlation, distances among the first rows, or neighbours.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
-import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from benchmarks.memory import peak_mb
+from benchmarks.rivals.one import main
 
 FEW, K = 200, 10
 """Rows whose distances are kept for the error, and neighbours."""
@@ -141,42 +135,12 @@ def _without_self(found: np.ndarray) -> np.ndarray:
     return found[~own].reshape(len(found), -1)
 
 
-WAYS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+WAYS = {
     name: way
     for name, way in list(globals().items())
     if name.startswith(("euclidean_", "cosine_", "correlation_", "manhattan_", "knn_"))
 }
-_PACKAGES = {"sklearn": "scikit-learn", "keops": "pykeops", "faiss": "faiss-cpu", "cdist": "torch"}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("task")
-    parser.add_argument("library")
-    parser.add_argument("x")
-    parser.add_argument("y")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out")
-    options = parser.parse_args()
-    X, Y = (np.load(path).astype(options.dtype) for path in (options.x, options.y))
-    seconds, found = [], np.zeros(0)
-    try:
-        version = importlib.metadata.version(_PACKAGES.get(options.library, options.library))
-        way = WAYS[f"{options.task}_{options.library}"]
-        if options.library == "keops":
-            way(X[:100], Y[:100])  # compiles its formulas
-        for _ in range(options.repeats):
-            start = time.perf_counter()
-            found = way(X, Y)
-            seconds.append(time.perf_counter() - start)
-    except ImportError as error:
-        print(json.dumps({"missing": str(error)}))
-        return
-    if options.out:
-        np.save(options.out, found)
-    print(json.dumps({"seconds": float(np.median(seconds)), "version": version, "peak_mb": peak_mb()}))
-
+PACKAGES = {"sklearn": "scikit-learn", "keops": "pykeops", "faiss": "faiss-cpu", "cdist": "torch"}
 
 if __name__ == "__main__":
-    main()
+    main(WAYS, PACKAGES)

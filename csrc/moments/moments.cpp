@@ -11,9 +11,10 @@ namespace {
 
 constexpr std::int64_t kRowsPerPackTask = 64;
 constexpr std::int64_t kPanelsPerTask = 4;
-// Blocks packed together before the products run: more of them, fewer barriers. They should fit the last-level cache.
+// Blocks packed together before the products run: fewer barriers, and fewer passes over the sums, which of many pairs
+// come from memory. Those of a pair, whose tasks follow each other, should fit the last-level cache.
 constexpr std::int64_t kMaxBlocksTogether = 4;
-constexpr std::int64_t kPackedBytes = 16 << 20;
+constexpr std::int64_t kPairBytes = 16 << 20;
 
 }  // namespace
 
@@ -33,15 +34,16 @@ Moments::Moments(MomentsConfig config, Isa isa)
     };
     for (int side = 0; side < sides(); ++side) add_sum(side, side);
     for (auto [left, right] : config_.pairs) add_sum(left, right);
-    std::int64_t packed_row = 0;
+    std::int64_t widest = 0;
     for (int side = 0; side < sides(); ++side) {
         weighted_.emplace_back(static_cast<std::size_t>(n_weights_ * padded(side)));
-        packed_row += padded(side) * static_cast<std::int64_t>(kernels_.element_size);
+        widest = std::max(widest, padded(side));
     }
     norms_.assign(static_cast<std::size_t>((1 + sides()) * sides()), 0.0);
     shift_.resize(config_.widths.size());
     pending_.resize(config_.widths.size());
-    packed_ = make_packed(std::clamp<std::int64_t>(kPackedBytes / (packed_row * kBlockRows), 1, kMaxBlocksTogether));
+    const std::int64_t block_of_pair = 2 * widest * kBlockRows * static_cast<std::int64_t>(kernels_.element_size);
+    packed_ = make_packed(std::clamp<std::int64_t>(kPairBytes / block_of_pair, 1, kMaxBlocksTogether));
     plan_tasks();
 }
 

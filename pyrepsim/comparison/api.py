@@ -44,7 +44,7 @@ def compare(
         activation stores, or one layer of each (``store["layer.3"]``), rows matched by document, position and token.
     measures : a measure or several; names such as ``"SVCCA(variance=0.9)"`` do too.
     layers : for stores. ``"same"`` pairs layers of equal name, ``"all"`` every layer with every layer; or a list of
-        (layer_x, layer_y).
+        (layer_x, layer_y). Of a store compared with itself each layer is read, and each pair summed, once.
     tokens : for stores. ``"content"`` leaves special tokens out; ``"all"``, ``"special"`` or ``"cls"``.
     backend, n_threads : see `MomentsSet`. The choice is recorded in ``Score.provenance``.
     precision : ``"auto"``: float64 for moments, float32 for tiles of pairs of rows; or ``"fp64"`` or ``"fp32"`` for

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from ..blas import one_blas_thread
 from ..errors import OptionError
 from ..measures import Measure
 from ..results import Score
@@ -110,7 +110,7 @@ def score_group(
         return found
 
     # One BLAS thread a pair: d x d algebra is too small for more, its bits are always the same, and none spins.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         passes_again = any(measure.needs_second_pass for measure in measures)  # whose sums have the threads then
         if passes_again or moments.n_threads == 1 or len(together) == 1:
             scored = [score(places) for places in together.values()]

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from ..blas import one_blas_thread
 from ..calls import build_called
 from ..errors import DegenerateError, OptionError
 from ..measures import Measure
@@ -128,7 +128,7 @@ def _from_moments(
     first: dict[tuple[int, Measure], Score] = {}
     values: dict[tuple[int, Measure], list[float]] = {}
     # One thread: the same bits whatever the number of cores, and no BLAS thread spins beside ours.
-    with threadpool_limits(1, user_api="blas"), progress_bar(len(weights), progress, desc="interval") as bar:
+    with one_blas_thread(), progress_bar(len(weights), progress, desc="interval") as bar:
         for r, replicate in enumerate(moments.replicates(weights)):
             for k, (layer_x, layer_y) in enumerate(group.pairs):
                 for measure in measures:
@@ -161,7 +161,7 @@ def _from_block_sums(
         announce(bar, measure, source.n_rows, source.widths(group), pairwise)
         gathered = GatheredLayers(Gathered(source, group), None, measure)
         layers = gathered if draws.blocks.order is None else _InBlockOrder(gathered, draws.blocks.order)
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             sums = measure.block_sums(layers, group.index_pairs, pairwise.naming_rows(draws.blocks.order))
         bar.update(1)
     for of_pair, (layer_x, layer_y) in zip(sums, group.pairs, strict=True):

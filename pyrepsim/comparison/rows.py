@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from ..blas import one_blas_thread
 from ..measures import Measure
 from ..pairwise import METRICS, PairwiseEngine
 from ..progress import progress_bar
@@ -62,7 +62,7 @@ def score_rows(
                 drawn = []
                 for chosen in samples[measure]:
                     # One thread: the same bits whatever the number of cores, and no BLAS thread spins beside ours.
-                    with threadpool_limits(1, user_api="blas"):
+                    with one_blas_thread():
                         layers = GatheredLayers(kept, chosen, measure)
                         drawn.append(measure.evaluate_layers(layers, group.index_pairs, pairwise.naming_rows(chosen)))
                     bar.update(1)

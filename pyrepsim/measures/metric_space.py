@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from ..blas import one_blas_thread
 from ..errors import DegenerateError, OptionError
 from ..pairwise import PairwiseEngine
 from ..pairwise.distances import condensed
@@ -65,7 +65,7 @@ class MetricSpaceMagnitude(_Difference):
         distances = condensed(exact, exact.panels(x, "euclidean", label=label), "euclidean")
         scale = (self.relative and math.sqrt(float(np.mean(np.square(distances))))) or 1.0
         similarity, distinct = _similarity(distances, n, self.t / scale)
-        with threadpool_limits(1, user_api="blas"):  # the same bits however many threads there are
+        with one_blas_thread():  # the same bits however many threads there are
             magnitude, error = _total_weight(similarity[np.ix_(distinct, distinct)])
         accuracy = error / abs(magnitude)
         if not accuracy < _LEAST_ACCURACY:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from ..blas import one_blas_thread
 from ..errors import DegenerateError, NonFiniteError
 
 __all__ = ["whiten"]
@@ -36,7 +36,7 @@ def whiten(sides: Sequence[np.ndarray], backend: ModuleType, n_threads: int, dty
         scatter = sums["products"][0] - n * np.outer(mean, mean)
     mean = sums["shift"][0] + mean
     # One thread: the same bits whatever the number of cores.
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         matrix = np.sqrt(n - 1) * _whitening(scatter, mean, n)
         return [_apply(side, mean, matrix, dtype) for side in sides]
 

@@ -1,0 +1,93 @@
+"""Time and memory against rows, features, layers and threads; and what a call costs on few rows.
+
+Each point is a process of its own that compares two stores of float16 rows, so that its peak memory is its own.
+``python -m benchmarks.scaling_figure`` draws the newest results.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import timeit
+
+import numpy as np
+import pytest
+
+import pyrepsim as rs
+from benchmarks.harness import numpy_rival, report
+from benchmarks.scale import generate
+
+MEASURES = "LinearCKA(debiased=True), RSA"
+ROWS, WIDTH = 20_000, 256
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Two stores of so many rows, layers and features; the last ones are kept."""
+    folder = tmp_path_factory.mktemp("scaling")
+
+    def get(rows: int, layers: int, width: int):
+        paths = [folder / f"{name}-{rows}-{layers}-{width}" for name in ("base", "tuned")]
+        for seed, path in enumerate(paths, 1):
+            generate(path, rows, layers, width, seed)
+        return paths
+
+    return get
+
+
+def compared(paths, *, layers="same", threads=None):
+    """Seconds and peak memory of a process that compares two stores."""
+    environment = os.environ | ({} if threads is None else {"PYREPSIM_NUM_THREADS": str(threads)})
+    command = [sys.executable, "-m", "benchmarks.alone", MEASURES, *map(str, paths), "--stores", layers]
+    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+
+
+def point(benchmark, series, at, paths, *, beside=None, **how):
+    found = benchmark.pedantic(lambda: compared(paths, **how), rounds=1)
+    report(benchmark, series=series, at=at, seconds=found["seconds"], peak_mb=found["peak_mb"], **(beside or {}))
+
+
+@pytest.mark.parametrize("rows", [1_000, 10_000, 100_000, 1_000_000])
+def test_rows(benchmark, stores, tmp_path, rows):
+    """Beside NumPy on the whole arrays: the products of LinearCKA, and both n x n matrices where they fit."""
+    paths = stores(rows, 1, WIDTH)
+    for name, path in zip("xy", paths, strict=True):
+        np.save(tmp_path / f"{name}.npy", np.asarray(rs.open_store(path)["layer.0"]))
+    beside = {}
+    for recipe in ("linear_cka", "rsa_cosine") if rows <= 10_000 else ("linear_cka",):
+        rival = numpy_rival(recipe, tmp_path, dtype="float32", setting="numpy", repeats=1)
+        beside |= {f"numpy {recipe} seconds": rival["seconds"], f"numpy {recipe} peak_mb": rival["peak_mb"]}
+    point(benchmark, "rows", rows, paths, beside=beside)
+
+
+@pytest.mark.parametrize("width", [64, 256, 1024, 4096])
+def test_features(benchmark, stores, width):
+    point(benchmark, "features", width, stores(ROWS, 1, width))
+
+
+@pytest.mark.parametrize("layers", [1, 5, 13])
+@pytest.mark.parametrize("pairs", ["same", "all"])
+def test_layers(benchmark, stores, layers, pairs):
+    point(benchmark, f"layers, {pairs} pairs", layers, stores(ROWS, layers, WIDTH), layers=pairs)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads(benchmark, stores, threads):
+    point(benchmark, "threads", threads, stores(100_000, 1, 768), threads=threads)
+
+
+def test_a_call_on_few_rows(benchmark):
+    """What `compare` costs where there is next to nothing to compute."""
+    X, Y = np.random.default_rng(0).standard_normal((2, 100, 16), dtype=np.float32)
+    measure = rs.LinearCKA()
+    benchmark(lambda: rs.compare(X, Y, measure))
+
+    def numpy():
+        A, B = X - X.mean(axis=0), Y - Y.mean(axis=0)
+        return np.linalg.norm(A.T @ B) ** 2 / (np.linalg.norm(A.T @ A) * np.linalg.norm(B.T @ B))
+
+    theirs = min(timeit.repeat(numpy, repeat=7, number=100)) / 100
+    seconds = benchmark.stats.stats.median
+    report(benchmark, seconds=seconds, **{"numpy float32 ratio": theirs / seconds})

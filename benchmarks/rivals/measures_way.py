@@ -1,0 +1,77 @@
+"""What other libraries make of two representations, each in a process of its own; prints one JSON line.
+
+    python -m benchmarks.rivals.measures_way cca cca_zoo x.npy y.npy --dtype float64 --out value.npy
+
+Those that compare models batch by batch are given models that hand out the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.rivals.one import main
+
+BATCH = 256
+
+
+def cca_cca_zoo(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    from cca_zoo.linear import CCA
+
+    fitted = CCA(latent_dimensions=min(X.shape[1], Y.shape[1])).fit([X, Y])
+    return np.asarray(np.mean(fitted.score([X, Y])))
+
+
+def cka_repsim(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    import repsim
+
+    return np.asarray(repsim.cka([X, Y], kernel_type="linear", estimator="gretton")[0, 1])
+
+
+def pwcca_repsim(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    import repsim
+
+    return np.asarray(repsim.pwcca([X, Y])[0, 1])
+
+
+def debiased_pytorch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    import torch
+    from cka import CKA
+
+    models, loader = _models(X, Y)
+    with CKA(*models, layers=["layer"], device="cpu") as cka, torch.inference_mode():
+        return np.asarray(cka(loader, progress=False))[0, 0]
+
+
+def debiased_torch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    from torch_cka import CKA
+
+    models, loader = _models(X, Y)
+    compared = CKA(*models, "x", "y", ["layer"], ["layer"], device="cpu")
+    compared.compare(loader)
+    return np.asarray(compared.export()["CKA"])[0, 0]
+
+
+def _models(X: np.ndarray, Y: np.ndarray) -> tuple[list[Any], Any]:
+    """Two models of one layer that hand out the rows of X and of Y, and the loader of their batches."""
+    import torch
+
+    class Half(torch.nn.Module):
+        def __init__(self, columns: slice) -> None:
+            super().__init__()
+            self.columns, self.layer = columns, torch.nn.Identity()
+
+        def forward(self, rows: Any) -> Any:
+            return self.layer(rows[:, self.columns])
+
+    both = torch.utils.data.TensorDataset(torch.from_numpy(np.hstack([X, Y])))
+    halves = [Half(slice(0, X.shape[1])), Half(slice(X.shape[1], None))]
+    return halves, torch.utils.data.DataLoader(both, batch_size=BATCH)
+
+
+WAYS = {name: way for name, way in list(globals().items()) if name.startswith(("cca_", "cka_", "pwcca_", "debiased_"))}
+PACKAGES = {"cca_zoo": "cca-zoo", "pytorch_cka": "pytorch-cka", "torch_cka": "torch-cka"}
+
+if __name__ == "__main__":
+    main(WAYS, PACKAGES)

@@ -1,0 +1,68 @@
+"""Time and memory against rows, features, layers and threads, drawn from the newest results of bench_scaling.py.
+
+python -m benchmarks.scaling_figure scaling.svg
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.table import RESULTS, newest
+
+__all__ = ["draw", "series_of", "slope_mb_per_million_rows"]
+
+_LINES = {"": ("pyrepsim", "C0"), "numpy linear_cka ": ("NumPy, CKA", "C1"), "numpy rsa_cosine ": ("NumPy, RSA", "C3")}
+
+Point = Mapping[str, Any]
+
+
+def series_of(found: Mapping[str, Any]) -> dict[str, list[Point]]:
+    """The points of each series in order of what it varies."""
+    series: dict[str, list[Point]] = {}
+    for facts in found.values():
+        if "series" in facts:
+            series.setdefault(facts["series"], []).append(facts)
+    return {name: sorted(points, key=lambda one: one["at"]) for name, points in series.items()}
+
+
+def slope_mb_per_million_rows(points: list[Point]) -> float:
+    """How the peak memory of a comparison grows from its second number of rows on: 0 where it streams.
+
+    The first chunks fill buffers of a fixed size, hence not from the first.
+    """
+    at, peak = (np.array([one[key] for one in points[1:]], dtype=float) for key in ("at", "peak_mb"))
+    return float(np.polyfit(at / 1e6, peak, 1)[0])
+
+
+def draw(series: Mapping[str, list[Point]], out: Path) -> None:
+    """A column a series: seconds above, memory below, on logarithmic axes."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, len(series), figsize=(3 * len(series), 5.4), squeeze=False, layout="constrained")
+    for column, (name, points) in enumerate(series.items()):
+        for row, (key, label) in enumerate((("seconds", "seconds"), ("peak_mb", "peak memory, MB"))):
+            axis = axes[row][column]
+            for prefix, (who, colour) in _LINES.items():
+                shown = [(one["at"], one[prefix + key]) for one in points if prefix + key in one]
+                if shown:
+                    axis.plot(*zip(*shown, strict=True), "o-", color=colour, label=who)
+            axis.set(xscale="log", yscale="log", xlabel=name, ylabel=label if column == 0 else "")
+            axis.grid(True, which="major", alpha=0.3)
+    axes[0][0].legend(frameon=False)
+    figure.savefig(out)
+
+
+def main() -> None:
+    series = series_of(newest(RESULTS))
+    if "rows" in series:
+        print(f"peak memory: {slope_mb_per_million_rows(series['rows']):+.1f} MB a million rows")
+    draw(series, Path(sys.argv[1] if len(sys.argv) > 1 else "scaling.svg"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""The README's table of what was measured, from the newest result of each benchmark.
+
+    python -m benchmarks.table                        # print it
+    python -m benchmarks.table --readme README.md     # put it between the marks there
+    python -m benchmarks.table --against OLD.json NEW.json      # exit 1 where a ratio got worse by more than --within
+
+Ratios are compared, not seconds: machines differ, and so do their hours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["markdown", "newest", "ratios", "worse", "written"]
+
+RESULTS = Path(__file__).parent / "results"
+MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
+
+ROWS = {
+    "test_moments_of_a_pair[float16-fp64]": "moments of a pair, float16 rows, n = 50,000",
+    "test_moments_of_a_pair[float16-fp32]": 'the same, `precision="fp32"`',
+    "test_moments_of_all_pairs": "moments of 26 x 26 layers, raw and unit rows",
+    "test_finishing_of_all_pairs": "their 676 x 6 scores: CKA (2), SVCCA, PWCCA, Procrustes, RSA",
+    "test_a_call_on_few_rows": "one call of `compare`, 100 rows of 16 features",
+    "test_linear_cka[fp64]": "`LinearCKA()`, n = 50,000",
+    "test_linear_cka[fp32]": 'the same, `precision="fp32"`',
+    "test_libraries[cka]": "`LinearCKA()`, n = 2,000",
+    "test_libraries[debiased]": "`LinearCKA(debiased=True)`, n = 20,000",
+    "test_libraries[cca]": "`CCA()`, n = 20,000",
+    "test_libraries[pwcca]": "`PWCCA()`, n = 20,000",
+    "test_svcca": "`SVCCA()`, n = 20,000",
+    "test_rsa_cosine_pearson": "`RSA()`, n = 20,000: the closed form",
+    "test_agreement_of_rdms[auto-correlation_pearson]": '`RSA(metric="correlation")`, n = 5,000: the closed form',
+    "test_agreement_of_rdms[tiles-correlation_pearson]": "the same on tiles",
+    "test_agreement_of_rdms[tiles-euclidean_pearson]": '`RSA(metric="euclidean")`, n = 5,000',
+    "test_agreement_of_rdms[tiles-cosine_spearman]": '`RSA(compare="spearman")`, n = 5,000',
+    "test_a_sweep_alone[cosine-fp32]": "sums over two RDMs, n = 20,000",
+    "test_a_sweep_alone[cosine-fp64]": 'the same, `precision="fp64"`',
+    "test_a_hundred_thousand_rows": "Euclidean-Spearman RSA, n = 100,000",
+    "test_a_bank_of_26_layers": "Euclidean RSA of 13 x 13 layers, n = 10,000",
+    "test_manhattan": "all Manhattan distances, n = 5,000",
+    "test_nearest_neighbours": "10 nearest of n = 20,000, exact",
+    "test_tokens_per_second[float16]": "extraction, 6-layer MiniLM, float16 store",
+    "test_tokens_per_second[float32]": "the same, float32 store",
+    "test_fine_tuning": "fine-tuning",
+    "test_probing_all_layers[d384]": "26 edge probes, 5 epochs, with extraction",
+    "test_decode[trained-None]": "best trees of 10,000 sentences, a trained parser's scores",
+    "test_decode[random-None]": "the same, random scores",
+}
+"""What the table shows, in this order: the name of a benchmark, and what it measures."""
+
+RIVALS = {
+    "fraction_of_bare": "bare loop",
+    "times_naive": "loop in the corpus's order",
+    "times_fixed_length": "padded to 128",
+    "naive": "a loop a probe",
+    "networkx_ratio": "networkx",
+}
+"""Ratios that have names of their own: their time as a multiple of ours."""
+
+Facts = Mapping[str, Any]
+
+
+def results_of(path: Path) -> dict[str, Facts]:
+    """The facts of each benchmark in a result file of pytest-benchmark; {} for another file."""
+    return _facts(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _facts(told: Any) -> dict[str, Facts]:
+    if not isinstance(told, dict) or "benchmarks" not in told:
+        return {}
+    return {one["name"]: {"seconds": one["stats"]["median"], **one["extra_info"]} for one in told["benchmarks"]}
+
+
+def newest(folder: Path = RESULTS) -> dict[str, Facts]:
+    """Each benchmark's facts from the latest run that has them."""
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    dated = [run for run in runs if isinstance(run, dict) and "datetime" in run]
+    found: dict[str, Facts] = {}
+    for run in sorted(dated, key=lambda run: run["datetime"]):
+        found.update(_facts(run))
+    return found
+
+
+def ratios(facts: Facts) -> dict[str, tuple[float, float | None]]:
+    """Of each rival its time as a multiple of ours, and its error. Of NumPy's two settings the faster counts."""
+    found: dict[str, tuple[float, float | None]] = {}
+    for key, value in facts.items():
+        name = RIVALS.get(key, key.removesuffix(" ratio") if key.endswith(" ratio") else None)
+        if name is None:
+            continue
+        error = facts.get(f"{name} error")
+        plain = re.sub(r"( numpy)? SkylakeX", "", name)
+        if plain not in found or value < found[plain][0]:
+            found[plain] = (value, error)
+    return found
+
+
+def markdown(found: Mapping[str, Facts]) -> str:
+    """The table; a rival that is faster is set in bold."""
+    lines = ["| | time | error | memory | of peak | rivals: their time as a multiple of ours (their error) |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    lines += [f"| {' | '.join(_cells(label, found[name]))} |" for name, label in ROWS.items() if name in found]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(label: str, facts: Facts) -> Iterator[str]:
+    yield label
+    yield _seconds(facts)
+    yield f"{facts['error']:.0e}" if facts.get("error") else ""
+    yield f"{facts['peak_mb'] / 1000:.2f} GB" if "peak_mb" in facts else ""
+    yield f"{facts['fraction_of_peak']:.2f}" if "fraction_of_peak" in facts else ""
+    yield ", ".join(_rival(name, *told) for name, told in ratios(facts).items())
+
+
+def _seconds(facts: Facts) -> str:
+    if "tokens_per_second" in facts:
+        return f"{facts['tokens_per_second']:,.0f} tokens/s"
+    seconds = facts.get("probing_s", facts["seconds"])
+    if seconds < 0.01:
+        return f"{1000 * seconds:.2g} ms"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+
+
+def _rival(name: str, ratio: float, error: float | None) -> str:
+    shown = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    told = f" ({error:.0e})" if error else ""
+    return f"**{name} {shown}{told}**" if ratio < 1 else f"{name} {shown}{told}"
+
+
+def written(text: str, table: str) -> str:
+    """A text with the table between its marks."""
+    start, stop = (text.index(mark) for mark in MARKS)
+    return text[: start + len(MARKS[0])] + table + text[stop:]
+
+
+def worse(old: Mapping[str, Facts], new: Mapping[str, Facts], within: float) -> list[str]:
+    """What fell behind: ratios to rivals and parts of the peak, lower by more than ``within`` of themselves."""
+    found = []
+    for name in old.keys() & new.keys():
+        before, after = ({k: v for k, (v, _) in ratios(one[name]).items()} for one in (old, new))
+        before["of peak"], after["of peak"] = (one[name].get("fraction_of_peak") for one in (old, new))
+        for rival, ratio in before.items():
+            now = after.get(rival)
+            if ratio is not None and now is not None and now < (1 - within) * ratio:
+                found.append(f"{name}: {rival} {ratio:.3g} before, {now:.3g} now")
+    return sorted(found)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--readme", type=Path)
+    parser.add_argument("--against", type=Path, nargs=2, metavar=("OLD", "NEW"))
+    parser.add_argument("--within", type=float, default=0.2)
+    options = parser.parse_args()
+    if options.against:
+        fallen = worse(*map(results_of, options.against), options.within)
+        print("\n".join(fallen) or f"nothing fell behind by more than {options.within:.0%}")
+        return int(bool(fallen))
+    table = markdown(newest())
+    if options.readme:
+        options.readme.write_text(written(options.readme.read_text(encoding="utf-8"), table), encoding="utf-8")
+    else:
+        print(table, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
