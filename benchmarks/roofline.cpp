@@ -71,15 +71,17 @@ static double fma_rate(int n_threads) {
 static double bf16_rate(int n_threads) {
     constexpr long kSteps = 20'000'000;
     const double elapsed = seconds(n_threads, [](int thread) {
-        __m512 sums[12] = {};
+        __m512 a0{}, a1{}, a2{}, a3{}, a4{}, a5{}, a6{}, a7{}, a8{}, a9{}, a10{}, a11{};
         const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi16(static_cast<short>(0x3f80 + thread)));
         for (long step = 0; step < kSteps; ++step) {
-            for (auto& sum : sums) sum = _mm512_dpbf16_ps(sum, x, x);
-            for (auto& sum : sums) asm volatile("" : IN_REGISTER(sum));
+            a0 = _mm512_dpbf16_ps(a0, x, x), a1 = _mm512_dpbf16_ps(a1, x, x), a2 = _mm512_dpbf16_ps(a2, x, x);
+            a3 = _mm512_dpbf16_ps(a3, x, x), a4 = _mm512_dpbf16_ps(a4, x, x), a5 = _mm512_dpbf16_ps(a5, x, x);
+            a6 = _mm512_dpbf16_ps(a6, x, x), a7 = _mm512_dpbf16_ps(a7, x, x), a8 = _mm512_dpbf16_ps(a8, x, x);
+            a9 = _mm512_dpbf16_ps(a9, x, x), a10 = _mm512_dpbf16_ps(a10, x, x), a11 = _mm512_dpbf16_ps(a11, x, x);
+            asm volatile("" : IN_REGISTER(a0), IN_REGISTER(a1), IN_REGISTER(a2), IN_REGISTER(a3), IN_REGISTER(a4), IN_REGISTER(a5));
+            asm volatile("" : IN_REGISTER(a6), IN_REGISTER(a7), IN_REGISTER(a8), IN_REGISTER(a9), IN_REGISTER(a10), IN_REGISTER(a11));
         }
-        __m512 total = sums[0];
-        for (int i = 1; i < 12; ++i) total = _mm512_add_ps(total, sums[i]);
-        sink = _mm512_reduce_add_ps(total);
+        sink = _mm512_reduce_add_ps(a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + a8 + a9 + a10 + a11);
     });
     return 2.0 * 12 * kSteps * 32 * n_threads / elapsed / 1e9;
 }

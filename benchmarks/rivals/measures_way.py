@@ -19,7 +19,7 @@ BATCH = 256
 def cca_cca_zoo(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     from cca_zoo.linear import CCA
 
-    fitted = CCA(latent_dimensions=min(X.shape[1], Y.shape[1])).fit([X, Y])
+    fitted = CCA(n_components=min(X.shape[1], Y.shape[1])).fit([X, Y])
     return np.asarray(np.mean(fitted.score([X, Y])))
 
 
@@ -36,12 +36,18 @@ def pwcca_repsim(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def debiased_pytorch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    import torch
-    from cka import CKA
+    from cka import compute_cka
 
     models, loader = _models(X, Y)
-    with CKA(*models, layers=["layer"], device="cpu") as cka, torch.inference_mode():
-        return np.asarray(cka(loader, progress=False))[0, 0]
+    return np.asarray(compute_cka(*models, loader, layers=["layer"], device="cpu", progress=False)[0])[0, 0]
+
+
+def debiased_pytorch_cka_whole(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """All rows at once, by both n x n Gram matrices."""
+    import torch
+    from cka import cka_from_features
+
+    return np.asarray(cka_from_features(torch.from_numpy(X), torch.from_numpy(Y)))[0, 0]
 
 
 def debiased_torch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
@@ -71,7 +77,12 @@ def _models(X: np.ndarray, Y: np.ndarray) -> tuple[list[Any], Any]:
 
 
 WAYS = {name: way for name, way in list(globals().items()) if name.startswith(("cca_", "cka_", "pwcca_", "debiased_"))}
-PACKAGES = {"cca_zoo": "cca-zoo", "pytorch_cka": "pytorch-cka", "torch_cka": "torch-cka"}
+PACKAGES = {
+    "cca_zoo": "cca-zoo",
+    "pytorch_cka": "pytorch-cka",
+    "pytorch_cka_whole": "pytorch-cka",
+    "torch_cka": "torch-cka",
+}
 
 if __name__ == "__main__":
     main(WAYS, PACKAGES)
