@@ -105,7 +105,7 @@ class Clock:
         recipe = Recipe.for_task(probe.task).but(**probe.recipe)
         members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
         updates = recipe.validate_every * recipe.max_validations * len(self._plan.scale.edge.probe_seeds)
-        seconds, n_bytes = self._extraction(sum(self._sentences(probe.task, probe.files, probe.reading)[1]))
+        seconds, n_bytes, _ = self._extraction(sum(self._sentences(probe.task, probe.files, probe.reading)[1]))
         return Cost(seconds + _PROBE_UPDATE * updates * members * self._plan.width / 384, n_bytes, passing=n_bytes)
 
     def structural(self, chosen: Structural) -> Cost:
@@ -113,7 +113,7 @@ class Clock:
         sizes, words = self._sentences("structural", chosen.files, {})
         epochs, seeds = chosen.options.get("epochs", 40), len(chosen.options.get("seeds", (0,)))
         training = _TREE * epochs * seeds * sizes[0] * (self._plan.depth + 1) / 7 * self._plan.width / 384
-        seconds, n_bytes = self._extraction(sum(words))
+        seconds, n_bytes, _ = self._extraction(sum(words))
         return Cost(seconds + training, n_bytes, passing=n_bytes)
 
     def _sentences(
