@@ -13,7 +13,7 @@ On Hopper, sums of many rows over pairs of layers are made by one kernel that ke
 sum of N products carries noise of about 2^-13 / sqrt(N) of its size.
 
 Pairs nearer than a sixteenth of their squared norms are made again from differences, in float64. Results have the same
-bits from run to run on one device. Sums of very large or very small float32 entries are of entries times a power of two.
+bits from run to run on one device. Sums of huge or tiny float32 entries are of entries times a power of two.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Panels:
 def _check_range(half_square: float, *, raw: bool, is_double: bool) -> None:
     """Squares must neither overflow nor, in float32, all vanish: the rule of csrc/pairwise/panels.cpp."""
     if not half_square < (1e300 if is_double else 1e37):
-        raise ValueError(f"rows must be shorter than {'1e150 for float64' if is_double else '4e18 for float32'} products")
+        raise ValueError(f"rows must be shorter than {'1e150' if is_double else '4e18'} for products of their type")
     if raw and not is_double and 0 < half_square <= 1e-28:
         raise ValueError(f"the longest row has length {np.sqrt(2 * half_square):.3g}, whose float32 products vanish")
 
