@@ -24,7 +24,7 @@ struct LayerTile {
     const float* table;
     std::int64_t value_stride;
     double low, bin_scale;
-    Real gamma, origin;
+    Real gamma, unit, origin;  // (v - origin) unit is v unit - this origin
     int n_features, bins;
     RowType value_type;
     MapKind map;
@@ -53,7 +53,8 @@ inline LayerTile<Real> layer_tile(const PairLayer& layer) {
             layer.low,
             layer.bin_scale,
             static_cast<Real>(layer.gamma),
-            static_cast<Real>(layer.origin),
+            static_cast<Real>(layer.unit),
+            static_cast<Real>(layer.origin * layer.unit),
             layer.n_features,
             layer.bins,
             layer.value_type,
@@ -219,7 +220,7 @@ __device__ __forceinline__ void entries_of_patch(const LayerTile<Real>& layer, c
         for (int e = 0; e < kPatch; ++e) v[e] = layer.table[bin_of(v[e], layer.low, layer.bin_scale, layer.bins)];
     }
 #pragma unroll
-    for (int e = 0; e < kPatch; ++e) v[e] -= layer.origin;
+    for (int e = 0; e < kPatch; ++e) v[e] = v[e] * layer.unit - layer.origin;
 }
 
 // Which entries of a patch lie in rows [row_begin, row_end) x columns [col_begin, col_end) of the whole matrix, and,

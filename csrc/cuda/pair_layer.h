@@ -37,6 +37,7 @@ struct PairLayer {
     const float* table = nullptr;
     int bins = 0;
     double origin = 0;       // subtracted after the map
+    double unit = 1;         // a power of two that v is then multiplied by: float32 holds the squares of what results
     double noise_scale = 1;  // a power of two: entries times this are near 1 (pair_fused.h)
     void* tile = nullptr;    // [tile_rows][tile_cols]: where the products go
 };

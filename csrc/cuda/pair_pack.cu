@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kThreads)
         static_cast<double*>(to.scales)[r] = 1;
     } else {
         static_cast<float*>(to.half_squares)[r] = static_cast<float>(squares / 2);
-        static_cast<float*>(to.scales)[r] = static_cast<float>(scale);
+        static_cast<float*>(to.scales)[r] = largest == 0 ? 0.0f : static_cast<float>(scale);
     }
 }
 

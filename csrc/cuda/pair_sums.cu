@@ -35,7 +35,10 @@ __device__ __forceinline__ void sum_window(const SumArgs<Real, kLayers>& args, i
         Real v[kLayers][kPatch];
 #pragma unroll
         for (int l = 0; l < kLayers; ++l) {
-            entries_of_patch(args.layers[l], args.place, r, col, columns[l], wanted, v[l]);
+            // of doubles there is no room for the columns' terms beside two layers' entries
+            const ColumnTerms<Real> terms =
+                sizeof(Real) == 8 ? column_terms(args.layers[l], args.place.first_col + col) : columns[l];
+            entries_of_patch(args.layers[l], args.place, r, col, terms, wanted, v[l]);
             if (kMasked) {
 #pragma unroll
                 for (int e = 0; e < kPatch; ++e) v[l][e] = wanted >> e & 1 ? v[l][e] : Real(0);
@@ -155,13 +158,12 @@ __global__ void __launch_bounds__(kEpilogueThreads, sizeof(Real) == 8 ? 1 : 2)
     const int row = static_cast<int>(blockIdx.y) * kStrip + warp * kWarpRows;
     const int col = static_cast<int>(blockIdx.x) * kStrip + lane * kPatchCols;
     const Window window{0, place.n_left, 0, place.n_right, strip_row == strip_col};
-    const ColumnTerms<Real> columns = column_terms(layer, place.first_col + col);
     double column_sums[kPatchCols] = {};
 #pragma unroll 1
     for (int r = row; r < row + kWarpRows; r += kPatchRows) {
         const unsigned wanted = wanted_of_patch(window, place.first_row + r, place.first_col + col);
         Real v[kPatch];
-        entries_of_patch(layer, place, r, col, columns, wanted, v);
+        entries_of_patch(layer, place, r, col, column_terms(layer, place.first_col + col), wanted, v);
 #pragma unroll
         for (int i = 0; i < kPatchRows; ++i) {
             double row_sum = 0;

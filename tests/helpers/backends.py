@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from pyrepsim.backends import _BACKENDS, available_backends
 
 EMULATED = "cuda-emulated"
 CUDA = [EMULATED] if available_backends()["cuda"] else [EMULATED, "cuda"]
 EVERY = ["cpu", "reference", *CUDA]
+
+
+def runs(cases: Iterable[str], few: Sequence[str]) -> list[tuple[str, str]]:
+    """(case, backend) of every backend: all cases, or the few for which the emulator, 100 times slower, has time."""
+    return [(case, backend) for backend in EVERY for case in (few if backend == EMULATED else cases)]
 
 
 def register_emulated() -> None:

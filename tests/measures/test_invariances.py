@@ -36,6 +36,7 @@ from pyrepsim.measures import (
     all_measures,
     parse_measure,
 )
+from tests.helpers.backends import CUDA
 from tests.helpers.data import correlated_pair, invertible, rotation
 
 MEASURES = [
@@ -95,9 +96,9 @@ MEASURES = [
 ]
 
 
-def compare(X, Y, measure):
+def compare(X, Y, measure, backend="auto"):
     """In float64 throughout: the tolerances below are about declarations, not about tiles."""
-    return pyrepsim.compare(X, Y, measure, precision="fp64")
+    return pyrepsim.compare(X, Y, measure, precision="fp64", backend=backend)
 
 
 def _maps(d: int) -> dict[Invariance, object]:
@@ -139,6 +140,19 @@ def test_declared_invariances_hold_and_the_others_do_not(measure, kind, side, pa
         assert change <= 1e-9
     else:
         assert change > 1e-4
+
+
+@pytest.mark.parametrize("backend", CUDA)
+@pytest.mark.parametrize("measure", {type(m): m for m in MEASURES}.values(), ids=str)
+def test_invariances_on_the_gpu(measure, backend, pair):
+    """One of each kind of measure: what it declares for X, and the most that it does not."""
+    X, Y = (side[:160] for side in pair)
+    before = compare(X, Y, measure, backend).value
+    assert before == pytest.approx(compare(X, Y, measure, "reference").value, rel=1e-9)
+    maps, declared = _maps(X.shape[1]), measure.invariant_x
+    for kind in [*declared][:1] + [k for k in Invariance if k not in declared][-1:]:
+        change = abs(compare(maps[kind](X), Y, measure, backend).value - before) / abs(before)
+        assert change <= 1e-9 if kind in declared else change > 1e-4
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=str)

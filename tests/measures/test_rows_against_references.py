@@ -1,4 +1,4 @@
-"""Every measure that reads pairs of rows, by both backends and precisions, against its definition on n x n matrices."""
+"""Every measure that reads pairs of rows, by every backend and precision, against its definition on n x n matrices."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tests.helpers import references_geometry as geometry
 from tests.helpers import references_neighbours as neighbours
 from tests.helpers import references_pairwise as pairwise
 from tests.helpers.assertions import assert_relative
+from tests.helpers.backends import runs
 from tests.helpers.data_pairwise import PAIRS
 
-BACKENDS = ["cpu", "reference"]
 TOLERANCE = {"fp32": 1e-6, "fp64": 1e-10}
 RSA_COMPARE = ["pearson", "spearman", "rho-a", "kendall", "tau-a", "cosine", "cosine_cov", "corr_cov", "euclidean"]
 SMALL = ["few_rows", "integers_with_ties", "x_is_y"]
@@ -68,10 +68,9 @@ def _refused(name: str, metric: str, precision: str) -> bool:
     return name == "tiny" and precision == "fp32" and metric in ("dot", "sqeuclidean", "euclidean")
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("precision", TOLERANCE)
 @pytest.mark.parametrize("metric", pairwise.METRICS)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(("name", "backend"), runs(PAIRS, ["integers_with_ties", "tiny", "huge"]))
 def test_rsa_by_tiles(name, metric, precision, backend):
     x, y = PAIRS[name]
     measures = [
@@ -159,8 +158,7 @@ def _expected(measure, name: str) -> float:
     return MEASURES[measure](*PAIRS[name])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(("name", "backend"), runs(PAIRS, ["rogue", "duplicated_rows"]))
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
 def test_value(measure, name, backend):
     x, y = PAIRS[name]
@@ -205,8 +203,7 @@ def _expected_of_lists(kind, name: str, metric: str) -> float:
     return NEIGHBOURS[kind](*PAIRS[name], 7, metric)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(("name", "backend"), runs(PAIRS, ["integers_with_ties", "bfloat16"]))
 @pytest.mark.parametrize(("kind", "metric"), CHOICES, ids=str)
 def test_neighbour_measures(kind, metric, name, backend):
     x, y = PAIRS[name]

@@ -1,4 +1,4 @@
-"""Distances, RDMs, comparators and neighbours, by both backends and precisions, against the plain references."""
+"""Distances, RDMs, comparators and neighbours, by every backend and precision, against the plain references."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.helpers import references_comparators as comparators
 from tests.helpers import references_neighbours as neighbours
 from tests.helpers import references_pairwise as pairwise
 from tests.helpers.assertions import assert_relative
+from tests.helpers.backends import CUDA, EVERY, runs
 from tests.helpers.data import cast
 from tests.helpers.data_pairwise import PAIRS, ROWS
 
@@ -45,10 +46,9 @@ def _assert_distances(found, expected, metric, tolerance, scale) -> None:
     assert_relative(found, expected, tolerance, scale=scale)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("precision", TOLERANCE)
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(("name", "backend"), runs(ROWS, ["97x3", "near_duplicates", "tiny"]))
 def test_pdist(name, metric, precision, backend):
     rows = ROWS[name]
     if _undefined(rows, metric):
@@ -99,7 +99,7 @@ def test_cdist_of_rows_with_themselves(metric, precision, backend):
         assert np.all(np.diag(found) == 0)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("precision", TOLERANCE)
 @pytest.mark.parametrize("metric", METRICS)
 def test_equal_rows_are_at_distance_zero_and_equally_far_from_others(metric, precision, backend):
@@ -138,10 +138,12 @@ def test_mahalanobis(metric, name, backend):
 # ---- neighbours ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("precision", TOLERANCE)
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("name", [n for n in ROWS if len(ROWS[n]) >= 19 and ROWS[n].shape[1] > 1])
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    runs([n for n in ROWS if len(ROWS[n]) >= 19 and ROWS[n].shape[1] > 1], ["near_duplicates", "huge"]),
+)
 def test_knn(name, metric, precision, backend):
     rows, k = ROWS[name], 10
     if _out_of_range(name, metric, precision):
@@ -204,7 +206,7 @@ def test_compare_rdms(name, metric, compare):
         assert_relative(float(rs.compare_rdms(*pair, compare=compare)), expected, 1e-10, scale=max(abs(expected), 0.1))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "manhattan", "chebyshev"])
 def test_a_huge_row_does_not_coarsen_the_others(metric, backend):
     rows = ROWS["97x3"].copy()
@@ -221,11 +223,12 @@ def test_a_huge_row_does_not_coarsen_the_others(metric, backend):
 @pytest.mark.parametrize("n_features", [3, 40])
 @pytest.mark.parametrize("row", [0, 700, 701])
 @pytest.mark.parametrize("size", [1e30, 1e200])
-def test_rows_too_large_for_their_squares_are_refused_by_name(metric: str, n_features: int, row: int, size: float):
+@pytest.mark.parametrize("backend", ["cpu", *CUDA])
+def test_rows_too_large_for_their_squares_are_refused_by_name(backend, metric, n_features, row, size):
     """Whichever row it is; few features are multiplied in float64, but entries are float32."""
     rows = np.random.default_rng(0).standard_normal((1164, n_features))
     rows[row] *= size
     with pytest.raises(NonFiniteError, match="those of X"):
-        rs.pdist(rows, metric) if metric != "dot" else rs.knn(rows, 3, metric)
-    if size < 1e150:
+        rs.pdist(rows, metric, backend=backend) if metric != "dot" else rs.knn(rows, 3, metric, backend=backend)
+    if size < 1e150 and backend == "cpu":
         assert np.isfinite(rs.pdist(rows, "euclidean", precision="fp64")).all()

@@ -50,6 +50,7 @@ PairLayer layer_of(const py::dict& fields) {
     layer.n_features = get<int>(fields, "n_features");
     layer.depth = get<int>(fields, "depth");
     layer.origin = get<double>(fields, "origin");
+    layer.unit = get<double>(fields, "unit");
     layer.noise_scale = get<double>(fields, "noise_scale");
     layer.gamma = get<double>(fields, "gamma");
     layer.low = get<double>(fields, "low");

@@ -13,7 +13,7 @@ On Hopper, sums of many rows over pairs of layers are made by one kernel that ke
 sum of N products carries noise of about 2^-13 / sqrt(N) of its size.
 
 Pairs nearer than a sixteenth of their squared norms are made again from differences, in float64. Results have the same
-bits from run to run on one device.
+bits from run to run on one device. Sums of huge or tiny float32 entries are of entries times a power of two.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _L2_BYTES = 36 << 20  # what the tiles of all layers may take together to stay i
 _FEWEST_FUSED = 2048
 _PAYS_FUSED = 20_000  # rows: with fewer, tiles by cuBLAS fill the device better
 _NOT_PRODUCTS = ("manhattan", "chebyshev")
+_SUMMED_AS_THEY_ARE = (1e-9, 1e15)  # bounds on entries whose squares float32 can sum
 _TYPES = {"fp32": (np.float32, np.float16), "fp64": (np.float64, np.float64), "fast": (np.float16, np.float16)}
 
 
@@ -106,6 +107,11 @@ class Panels:
                 *(device.address(a[begin:]) for a in (self.values, self.operand, self.half_squares, self.scales)),
                 device.stream,
             )  # fmt: skip
+        with device.work():
+            longest, scale = float(self.half_squares.max()), float(self.scales.max())
+        self.largest = 4096 * scale
+        """No element of a row is larger; for tiles of float32."""
+        _check_range(longest, raw=transform == "raw", is_double=self.is_double)
 
     @property
     def nbytes(self) -> int:
@@ -116,6 +122,14 @@ class Panels:
         """Addresses, as the kernels' PackedSide takes them."""
         names = ("values", "half_squares", "scales", "operand")
         return {name: self.device.address(getattr(self, name)) for name in names}
+
+
+def _check_range(half_square: float, *, raw: bool, is_double: bool) -> None:
+    """Squares must neither overflow nor, in float32, all vanish: the rule of csrc/pairwise/panels.cpp."""
+    if not half_square < (1e300 if is_double else 1e37):
+        raise ValueError(f"rows must be shorter than {'1e150' if is_double else '4e18'} for products of their type")
+    if raw and not is_double and 0 < half_square <= 1e-28:
+        raise ValueError(f"the longest row has length {np.sqrt(2 * half_square):.3g}, whose float32 products vanish")
 
 
 def layer_fields(x: Panels, y: Panels, tile: Any, **map_fields: Any) -> dict[str, Any]:
@@ -138,6 +152,7 @@ def layer_fields(x: Panels, y: Panels, tile: Any, **map_fields: Any) -> dict[str
         "bins": 0,
         "table": 0,
         "origin": 0.0,
+        "unit": 1.0,
         "noise_scale": 1.0,
         "tile": x.device.address(tile),
     }
@@ -215,7 +230,9 @@ class SumSweep:
         single = np.float64 if first.is_double else np.float32
         # in fp32, two halves for each element, it gains 5 %: not worth its rounding
         wanted = (n >= _PAYS_FUSED and first.precision == "fast") if fused is None else fused
-        self.fused = wanted and not row_sums and _fused(layers, self._pairs, metric)
+        self._units = [_unit(panels, metric, entry_map) for panels, entry_map in zip(layers, maps, strict=True)]
+        as_they_are = all(unit == 1 for unit in self._units)
+        self.fused = wanted and not row_sums and as_they_are and _fused(layers, self._pairs, metric)
         kernels = device.kernels
         row_cut, col_cut = (kernels.fused_row_cut, kernels.fused_cols) if self.fused else (strip, strip)
         names = ("begin", "of_cut", "of_block")
@@ -258,10 +275,11 @@ class SumSweep:
                 panels,
                 held,
                 origin=float(origin),
+                unit=unit,
                 noise_scale=_noise_scale(panels, metric, entry_map) if self.fused else 1.0,
                 **_map_fields(device, entry_map, tables),
             )
-            for panels, held, entry_map, origin in zip(layers, tiles, maps, origins, strict=True)
+            for panels, held, entry_map, origin, unit in zip(layers, tiles, maps, origins, self._units, strict=True)
         ]
         self._kernel = device.kernels.PairSums(
             shape=shape_fields(first, first, metric, (rows, cols), symmetric=True),
@@ -285,7 +303,9 @@ class SumSweep:
         self._device.synchronize()
 
     def result(self) -> dict[str, np.ndarray]:
-        sums, n_layers = self._device.to_host(self._sums), len(self._layers)
+        units, n_layers = np.array(self._units), len(self._layers)
+        squared = [*units**2, *(units[i] * units[j] for i, j in self._pairs)]
+        sums = self._device.to_host(self._sums) / np.array([*units, *squared])[:, None, None]
         sizes = np.diff(self._layers[0].blocks).astype(np.float64)
         entries = np.triu(np.outer(sizes, sizes), 1) + np.diag(sizes * (sizes - 1) / 2)
         result = {
@@ -295,8 +315,24 @@ class SumSweep:
             "cross": sums[2 * n_layers :],
         }
         if self._rows is not None:
-            result["rows"] = self._device.to_host(self._rows)
+            result["rows"] = self._device.to_host(self._rows) / units[:, None]
         return result
+
+
+def _unit(panels: Panels, metric: str, entry_map: tuple | None) -> float:
+    """A power of two that brings entries below 1 where float32 cannot sum the squares of what they are; else 1."""
+    largest, d = panels.largest, panels.n_features
+    bounds = {
+        "dot": d * largest**2,
+        "sqeuclidean": 4 * d * largest**2,
+        "euclidean": 2 * np.sqrt(d) * largest,
+        "manhattan": 2 * d * largest,
+        "chebyshev": 2 * largest,
+    }
+    if panels.is_double or entry_map is not None or metric not in bounds:
+        return 1.0
+    bound, (low, high) = bounds[metric], _SUMMED_AS_THEY_ARE
+    return 1.0 if low <= bound <= high or bound == 0 else float(np.ldexp(1.0, -int(np.frexp(bound)[1])))
 
 
 def _fused(layers: Sequence[Panels], pairs: Sequence[tuple[int, int]], metric: str) -> bool:
