@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import MACHINE_SETTINGS, numpy_rival, pair_of_layers, peak_mb, report, rivals_beside
-from pyrepsim import CCA, PWCCA, RSA, SVCCA, LinearCKA, compare
+from pyrepsim import CCA, RSA, SVCCA, LinearCKA, compare
 
 
 def against_numpy(
@@ -83,7 +83,6 @@ def test_rsa_cosine_pearson(benchmark, layers):
 
 LIBRARIES = {
     "cca": (CCA(), 20_000, [("cca_zoo", {"dtype": "float64"})]),
-    "pwcca": (PWCCA(), 2_000, [("repsim", {"dtype": "float64"})]),
     "cka": (LinearCKA(), 2_000, [("repsim", {"dtype": "float64"})]),
     "debiased": (
         LinearCKA(debiased=True),

@@ -33,7 +33,6 @@ ROWS = {
     "test_libraries[cka]": "`LinearCKA()`, n = 2,000",
     "test_libraries[debiased]": "`LinearCKA(debiased=True)`, n = 5,000",
     "test_libraries[cca]": "`CCA()`, n = 20,000",
-    "test_libraries[pwcca]": "`PWCCA()`, n = 2,000",
     "test_svcca": "`SVCCA()`, n = 20,000",
     "test_rsa_cosine_pearson": "`RSA()`, n = 20,000: the closed form",
     "test_agreement_of_rdms[auto-correlation_pearson]": '`RSA(metric="correlation")`, n = 5,000: the closed form',

@@ -29,12 +29,6 @@ def cka_repsim(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     return np.asarray(repsim.cka([X, Y], kernel_type="linear", estimator="gretton")[0, 1])
 
 
-def pwcca_repsim(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    import repsim
-
-    return np.asarray(repsim.pwcca([X, Y])[0, 1])
-
-
 def debiased_pytorch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     from cka import compute_cka
 
@@ -76,7 +70,7 @@ def _models(X: np.ndarray, Y: np.ndarray) -> tuple[list[Any], Any]:
     return halves, torch.utils.data.DataLoader(both, batch_size=BATCH)
 
 
-WAYS = {name: way for name, way in list(globals().items()) if name.startswith(("cca_", "cka_", "pwcca_", "debiased_"))}
+WAYS = {name: way for name, way in list(globals().items()) if name.startswith(("cca_", "cka_", "debiased_"))}
 PACKAGES = {
     "cca_zoo": "cca-zoo",
     "pytorch_cka": "pytorch-cka",
