@@ -100,11 +100,8 @@ def score_group(
         first = None
         for k in places:
             pair = _LayerPair(moments, *group.index_pairs[k], group, engine, source, mirror=first)
-            scores = [
-                _mirrored(found[0][m]) if first and measure.symmetric else measure.score(pair)
-                for m, measure in enumerate(measures)
-            ]
             layer_x, layer_y = group.pairs[k]
+            scores = (measure.score(pair) for measure in measures)
             found.append([replace(one, layer_x=layer_x, layer_y=layer_y, provenance=about) for one in scores])
             first = first or pair
         return found
@@ -118,10 +115,3 @@ def score_group(
             with ThreadPoolExecutor(moments.n_threads, thread_name_prefix="pyrepsim-finish") as pool:
                 scored = list(pool.map(score, together.values()))
     return [one for found in scored for scores in found for one in scores]
-
-
-def _mirrored(score: Score) -> Score:
-    """A symmetric measure's score the other way round."""
-    other = {"_x": "_y", "_y": "_x"}
-    details = {name[:-2] + other[name[-2:]] if name[-2:] in other else name: v for name, v in score.details.items()}
-    return replace(score, details=details)

@@ -20,7 +20,9 @@ _EXCESS = 1e-6
 
 def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray) -> np.ndarray:
     """Descending: the singular values of W_x^T S_xy W_y, where W^T S W = I on each side."""
-    return checked(measure, np.linalg.svd(whiten_x.T @ pair.cross @ whiten_y, compute_uv=False), pair)
+    if measure not in pair.known:
+        pair.known[measure] = np.linalg.svd(whiten_x.T @ pair.cross @ whiten_y, compute_uv=False)
+    return checked(measure, pair.known[measure], pair)
 
 
 def checked(measure: Measure, correlations: np.ndarray, pair: Pair) -> np.ndarray:
@@ -72,10 +74,8 @@ class CCA(Measure):
         return SIMILARITY if self.ridge else AFFINE
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        if self.ridge:
-            correlations = canonical_correlations(self, pair, self._ridged(pair.x), self._ridged(pair.y))
-        else:
-            correlations = checked(self, np.linalg.svd(pair.whitened, compute_uv=False), pair)
+        whiten = self._ridged if self.ridge else lambda side: side.whitening
+        correlations = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
         correlations = correlations[: min(pair.x.rank, pair.y.rank)]  # a ridge fills up the rank with zeros
         return float(np.mean(correlations)), describe(correlations, pair)
 

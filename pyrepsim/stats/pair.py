@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,14 @@ class Pair:
     @lazy
     def singular_values(self) -> np.ndarray:
         """Singular values of S_xy, descending."""
+        if self.mirror is not None:
+            return self.mirror.singular_values
         return np.linalg.svd(self.cross, compute_uv=False)
+
+    @lazy
+    def known(self) -> dict[Any, np.ndarray]:
+        """Correlations that a measure has found of this pair or its mirror, by measure."""
+        return {} if self.mirror is None else self.mirror.known
 
     @lazy
     def whitened(self) -> np.ndarray:
