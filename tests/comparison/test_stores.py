@@ -92,6 +92,8 @@ def test_moments_between_two_sides_in_either_order():
     forth, back = moments.between(0, 1), moments.between(1, 0)
     np.testing.assert_array_equal(back.cross, forth.cross.T)
     assert (back.x.n_features, back.y.n_features) == (2, 3)
+    np.testing.assert_array_equal(back.weighted_x, forth.weighted_y)
+    np.testing.assert_array_equal(back.weighted_y, forth.weighted_x)
     np.testing.assert_array_equal(moments.between(2, 2).cross, moments.side(2).scatter)
     with pytest.raises(OptionError, match="pairs must hold"):
         moments.between(0, 2)
