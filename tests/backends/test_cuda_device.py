@@ -1,4 +1,4 @@
-"""On a real GPU: the CPU's answers, equal bits for any chunks, from host memory and from where rows are already."""
+"""The CPU's answers, equal bits for any chunks, from host memory and from where rows are: emulated, and on a GPU."""
 
 from __future__ import annotations
 
@@ -8,29 +8,40 @@ import numpy as np
 import pytest
 
 from pyrepsim import compare
-from pyrepsim.backends import available_backends
 from pyrepsim.errors import DegenerateError, NonFiniteError
 from pyrepsim.stats import MomentsSet
+from tests.cuda_emulation import backend as emulation
+from tests.helpers.backends import CUDA, EMULATED
 from tests.helpers.data import cast
 
-REASON = available_backends()["cuda"]
-pytestmark = pytest.mark.skipif(REASON is not None, reason=f"no GPU: {REASON}")
-
-N, D_X, D_Y = 20_011, 96, 61
+N = {"cuda": 20_011, EMULATED: 1301}  # two blocks of rows and a part of one
+CHUNKS = {"cuda": (301, 8192, 10_000), EMULATED: (77, 512, 700)}
+D_X, D_Y = 96, 61
 ROWS = ("raw", "unit", "unit_centred")
 MEASURES = ["LinearCKA(debiased=True)", "CCA", "RSA(metric='cosine')", "RSA(metric='correlation')", "Procrustes"]
 
 
+@pytest.fixture(scope="module", params=CUDA)
+def backend(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def pair():
-    rng = np.random.default_rng(4)
-    X = rng.standard_normal((N, D_X)) + 5 * rng.standard_normal(D_X)
-    Y = X[:, :40] @ rng.standard_normal((40, D_Y)) / 6 + rng.standard_normal((N, D_Y))
+def pair(backend):
+    rng, n = np.random.default_rng(4), N[backend]
+    X = rng.standard_normal((n, D_X)) + 5 * rng.standard_normal(D_X)
+    Y = X[:, :40] @ rng.standard_normal((40, D_Y)) / 6 + rng.standard_normal((n, D_Y))
     return X, Y
 
 
-def summed(x, y, *, backend="cuda", chunk=N, precision="fp64", rows=ROWS) -> MomentsSet:
+@pytest.fixture
+def cupy(backend):
+    return emulation.machine() if backend == EMULATED else pytest.importorskip("cupy")
+
+
+def summed(x, y, backend, *, chunk=None, precision="fp64", rows=ROWS) -> MomentsSet:
     moments = MomentsSet((x.shape[1], y.shape[1]), ((0, 1),), rows=rows, precision=precision, backend=backend)
+    chunk = chunk or len(x)
     for start in range(0, len(x), chunk):
         moments.update([x[start : start + chunk], y[start : start + chunk]])
     return moments
@@ -46,56 +57,55 @@ def bits(moments: MomentsSet) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_sums_are_those_of_the_cpu(pair, dtype):
+def test_sums_are_those_of_the_cpu(pair, dtype, backend):
     x, y = (cast(side, dtype) for side in pair)
     for rows in ROWS:
-        ours, theirs = (sums(summed(x, y, backend=backend), rows) for backend in ("cuda", "cpu"))
+        ours, theirs = (sums(summed(x, y, which), rows) for which in (backend, "cpu"))
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_scores_are_those_of_the_cpu(pair, measure):
+def test_scores_are_those_of_the_cpu(pair, measure, backend):
     x, y = (cast(side, "float16") for side in pair)
-    ours, theirs = (compare(x, y, measure, backend=backend).value for backend in ("cuda", "cpu"))
+    ours, theirs = (compare(x, y, measure, backend=which).value for which in (backend, "cpu"))
     assert ours == pytest.approx(theirs, abs=1e-10)
 
 
 @pytest.mark.parametrize("precision", ["fp64", "fp32"])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_chunks_do_not_change_a_bit(pair, dtype, precision):
+def test_chunks_do_not_change_a_bit(pair, dtype, precision, backend):
     x, y = (cast(side, dtype) for side in pair)
-    once = bits(summed(x, y, precision=precision))
-    for chunk in (301, 8192, 10_000):
-        assert bits(summed(x, y, chunk=chunk, precision=precision)) == once
+    once = bits(summed(x, y, backend, precision=precision))
+    for chunk in CHUNKS[backend]:
+        assert bits(summed(x, y, backend, chunk=chunk, precision=precision)) == once
 
 
-def test_single_precision_is_as_good_as_on_the_cpu(pair):
+def test_single_precision_is_as_good_as_on_the_cpu(pair, backend):
     x, y = (cast(side, "float16") for side in pair)
-    exact = summed(x, y, backend="cpu").state().cross[0]
-    scale = np.sqrt(np.outer(*(np.diagonal(p) for p in summed(x, y, backend="cpu").state().products)))
-    error = [
-        np.abs(summed(x, y, backend=backend, precision="fp32").state().cross[0] - exact).max()
-        for backend in ("cuda", "cpu")
-    ]
+    exact = summed(x, y, "cpu").state().cross[0]
+    scale = np.sqrt(np.outer(*(np.diagonal(p) for p in summed(x, y, "cpu").state().products)))
+    error = [np.abs(summed(x, y, which, precision="fp32").state().cross[0] - exact).max() for which in (backend, "cpu")]
     assert error[0] / scale.max() < 1e-6
     assert error[0] <= 4 * error[1]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-def test_rows_from_a_memory_map(pair, dtype, tmp_path):
+def test_rows_from_a_memory_map(pair, dtype, tmp_path, backend):
     x, y = (cast(side, dtype) for side in pair)
     x.tofile(tmp_path / "x")
     mapped = np.memmap(tmp_path / "x", x.dtype, "r", shape=x.shape)
-    expected = bits(summed(x, y))
-    assert bits(summed(mapped, y, chunk=5000)) == expected
-    wide = np.zeros((N, 2 * D_X), x.dtype)
+    expected = bits(summed(x, y, backend))
+    assert bits(summed(mapped, y, backend, chunk=CHUNKS[backend][0])) == expected
+    wide = np.zeros((len(x), 2 * D_X), x.dtype)
     wide[:, ::2] = x
-    assert bits(summed(wide[:, ::2], np.asfortranarray(y), chunk=7001)) == expected
+    assert bits(summed(wide[:, ::2], np.asfortranarray(y), backend, chunk=CHUNKS[backend][2])) == expected
 
 
 @pytest.fixture
-def torch():
+def torch(backend):
+    if backend == EMULATED:
+        pytest.skip("torch has no emulated device: test_cuda_streams.py has tensors of its own")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a library warns of when it is imported is its own business
         module = pytest.importorskip("torch")
@@ -112,11 +122,11 @@ def test_torch_tensors_stay_on_the_device(pair, dtype, torch, monkeypatch):
     words = [side.view({2: np.int16, 4: np.int32, 8: np.int64}[side.itemsize]) for side in (x, y)]
     on_device = [torch.from_numpy(side).cuda().view(getattr(torch, dtype)) for side in words]
     monkeypatch.setattr(torch.Tensor, "cpu", None)  # whoever copies them to the host fails
-    expected = bits(summed(x, y))
-    assert bits(summed(*on_device, chunk=6000)) == expected
-    wide = torch.zeros((N, 2 * D_X), dtype=on_device[0].dtype, device="cuda")
+    expected = bits(summed(x, y, "cuda"))
+    assert bits(summed(*on_device, "cuda", chunk=6000)) == expected
+    wide = torch.zeros((len(x), 2 * D_X), dtype=on_device[0].dtype, device="cuda")
     wide[:, ::2] = on_device[0]
-    assert bits(summed(wide[:, ::2], on_device[1].requires_grad_(), chunk=6000)) == expected
+    assert bits(summed(wide[:, ::2], on_device[1].requires_grad_(), "cuda", chunk=6000)) == expected
     ours = compare(on_device[0], on_device[1], "LinearCKA", backend="cuda").value
     assert ours == compare(x, y, "LinearCKA", backend="cuda").value
 
@@ -126,83 +136,81 @@ def test_tensors_are_read_after_the_work_that_makes_them(torch):
     made = a
     for _ in range(20):
         made = torch.nn.functional.normalize(made @ a)
-    early = bits(summed(made, made))
+    early = bits(summed(made, made, "cuda"))
     torch.cuda.synchronize()
-    assert early == bits(summed(made, made))
+    assert early == bits(summed(made, made, "cuda"))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_cupy_arrays_stay_on_the_device(pair, dtype):
-    cupy = pytest.importorskip("cupy")
+def test_cupy_arrays_stay_on_the_device(pair, dtype, backend, cupy):
     x, y = (cast(side, dtype) for side in pair)
     with cupy.cuda.Stream(non_blocking=True):
         there = cupy.asarray(x) * 2
-        expected = bits(summed(x * x.dtype.type(2), y))
-        assert bits(summed(there, cupy.asarray(y), chunk=4097)) == expected
-        assert bits(summed(there, y)) == expected  # one side there, one here
+        expected = bits(summed(x * x.dtype.type(2), y, backend))
+        assert bits(summed(there, cupy.asarray(y), backend, chunk=CHUNKS[backend][2])) == expected
+        assert bits(summed(there, y, backend)) == expected  # one side there, one here
 
 
-def test_what_is_changed_after_update_is_not_read_again(pair):
-    cupy = pytest.importorskip("cupy")
+def test_what_is_changed_after_update_is_not_read_again(pair, backend, cupy):
     x, y = (cast(side, "float32") for side in pair)
     x_there, y_there = cupy.asarray(x[:1000]), cupy.asarray(y[:1000])
-    moments = MomentsSet((D_X, D_Y), ((0, 1),), rows=ROWS, backend="cuda")
+    moments = MomentsSet((D_X, D_Y), ((0, 1),), rows=ROWS, backend=backend)
     moments.update([x_there, y_there])
     x_there[...] = 0
-    y_there[...] = cupy.nan
-    assert bits(moments) == bits(summed(x[:1000], y[:1000]))
+    y_there[...] = np.nan
+    assert bits(moments) == bits(summed(x[:1000], y[:1000], backend))
 
 
-def test_many_sides_fed_at_once(pair):
+def test_many_sides_fed_at_once(pair, backend):
     x, y = (cast(side, "float16") for side in pair)
-    together = MomentsSet((D_X, D_Y, D_X), ((0, 1), (2, 1)), backend="cuda")
-    for start in range(0, N, 3000):
-        together.update([side[start : start + 3000] for side in (x, y, x)])
-    alone = summed(x, y, rows=("raw",)).state()
+    together = MomentsSet((D_X, D_Y, D_X), ((0, 1), (2, 1)), backend=backend)
+    for start in range(0, len(x), 1000):
+        together.update([side[start : start + 1000] for side in (x, y, x)])
+    alone = summed(x, y, backend, rows=("raw",)).state()
     for k in (0, 1):
         np.testing.assert_array_equal(together.state().cross[k], alone.cross[0])
 
 
-def test_bad_rows_are_named_and_change_nothing(pair):
-    cupy = pytest.importorskip("cupy")
+def test_bad_rows_are_named_and_change_nothing(pair, backend, cupy):
     x, y = (cast(side, "float32") for side in pair)
-    moments = summed(x[:9000], y[:9000])
+    moments = summed(x[:700], y[:700], backend)
     before = bits(moments)
-    broken = x[9000:].copy()
+    broken = x[700:].copy()
     broken[431, 17] = np.inf
     for there in (broken, cupy.asarray(broken)):
-        with pytest.raises(NonFiniteError, match="array 0 must be finite: got inf at row 9431, feature 17"):
-            moments.update([there, y[9000:]])
-    broken = x[9000:].copy()
+        with pytest.raises(NonFiniteError, match="array 0 must be finite: got inf at row 1131, feature 17"):
+            moments.update([there, y[700:]])
+    broken = x[700:].copy()
     broken[100] = 0
-    with pytest.raises(DegenerateError, match="row 9100 of array 0 is all zero"):
-        moments.update([broken, y[9000:]])
+    with pytest.raises(DegenerateError, match="row 800 of array 0 is all zero"):
+        moments.update([broken, y[700:]])
     assert bits(moments) == before
-    moments.update([x[9000:], y[9000:]])
-    assert bits(moments) == bits(summed(x, y))
+    moments.update([x[700:], y[700:]])
+    assert bits(moments) == bits(summed(x, y, backend))
 
 
-@pytest.mark.parametrize("first", ["cuda", "cpu"])
-def test_a_saved_state_goes_on_elsewhere(pair, first, tmp_path):
+@pytest.mark.parametrize("there_first", [True, False])
+def test_a_saved_state_goes_on_elsewhere(pair, there_first, tmp_path, backend):
     x, y = (cast(side, "float16") for side in pair)
-    moments = summed(x[:15_000], y[:15_000], backend=first)
+    first, cut = backend if there_first else "cpu", 3 * len(x) // 4
+    moments = summed(x[:cut], y[:cut], first)
     moments.save(tmp_path / "moments")
-    for backend in ("cuda", "cpu"):
-        again = MomentsSet((D_X, D_Y), ((0, 1),), rows=ROWS, backend=backend)
+    for which in (backend, "cpu"):
+        again = MomentsSet((D_X, D_Y), ((0, 1),), rows=ROWS, backend=which)
         again.restore(tmp_path / "moments")
-        again.update([x[15_000:], y[15_000:]])
-        whole = summed(x, y, backend=backend)
-        if backend == first:
+        again.update([x[cut:], y[cut:]])
+        whole = summed(x, y, which)
+        if which == first:
             assert bits(again) == bits(whole)
         for a, b in zip(sums(again, "raw"), sums(whole, "raw"), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-def test_sanitize_the_kernels_of_the_moments(dtype):
+def test_sanitize_the_kernels_of_the_moments(dtype, backend):
     """Every kernel over rows of odd sizes: what compute-sanitizer looks at (benchmarks/run_gpu.sh)."""
     rng = np.random.default_rng(5)
     x, y = (cast(rng.standard_normal((301, d)), dtype) for d in (33, 8))
     for precision in ("fp64", "fp32"):
-        moments = summed(x, y, chunk=77, precision=precision)
+        moments = summed(x, y, backend, chunk=77, precision=precision)
         assert all(np.isfinite(part).all() for rows in ROWS for part in sums(moments, rows))

@@ -1,19 +1,19 @@
-"""The backend "cuda-emulated": pyrepsim.backends.cuda over NumPy memory and the kernels as compiled by g++."""
+"""The backend "cuda-emulated": pyrepsim.backends.cuda over NumPy's memory and the kernels as compiled by g++."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
-import numpy as np
-
+from pyrepsim.arrays import checked_rows
 from pyrepsim.arrays import rows_view as host_rows_view
 from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, scan, spearman_sums, steady
+from pyrepsim.backends.cuda.device import Device, Libraries
 from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
 from pyrepsim.backends.cuda.tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
 from tests.cuda_emulation.build import emulated_kernels
+from tests.cuda_emulation.cupy_on_numpy import Machine
+from tests.cuda_emulation.queued_kernels import QueuedKernels
 
 __all__ = [
     "DistanceSweep",
@@ -40,75 +40,32 @@ name = "cuda-emulated"
 tile_precisions = ("fp32", "fp64", "fast")
 
 
-class EmulatedDevice:
-    """What pyrepsim.backends.cuda.device.Device offers, in host memory, all work done at once."""
+class EmulatedDevice(Device):
+    """A device of emulated kernels and memory, whose work is as late as `machine` makes it."""
 
-    name = "emulated"
-    stream = copy_stream = 0
     block_rows = 512  # so that a few rows are several blocks
 
-    def __init__(self) -> None:
-        self.kernels = emulated_kernels()
+    def __init__(self, machine: Machine, index: int = 0) -> None:
+        kernels = QueuedKernels(emulated_kernels(), machine)
+        super().__init__(Libraries(kernels, machine, machine.dgemm, cublas=""), index)
 
-    @contextmanager
-    def work(self):
-        yield np
 
-    def empty(self, shape: Any, dtype: Any) -> np.ndarray:
-        """Filled with NaN, so that what is read before it is written shows; aligned like device memory."""
-        dtype = np.dtype(dtype)
-        n_bytes = int(np.prod(shape)) * dtype.itemsize
-        memory = np.full(n_bytes + 256, 0xFF, np.uint8)
-        begin = -memory.ctypes.data % 256
-        return memory[begin : begin + n_bytes].view(dtype).reshape(shape)
-
-    def zeros(self, shape: Any, dtype: Any) -> np.ndarray:
-        array = self.empty(shape, dtype)
-        array[...] = 0
-        return array
-
-    def to_device(self, array: np.ndarray) -> np.ndarray:
-        copy = self.empty(array.shape, array.dtype)
-        copy[...] = array
-        return copy
-
-    def to_host(self, array: np.ndarray) -> np.ndarray:
-        return array.copy()
-
-    def address(self, array: np.ndarray) -> int:
-        return array.ctypes.data
-
-    def synchronize(self) -> None:
-        pass
-
-    def add_products(self, jobs: Any) -> None:
-        for left, right, out in jobs:
-            out += left.T @ right
-
-    def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        return self.to_device(left.transpose(0, 2, 1) @ right)
-
-    def take(self, views: Any) -> list[DeviceRows]:
-        bits = [view.view(np.uint16) if view.dtype.name == "bfloat16" else view for view in map(np.asarray, views)]
-        return [DeviceRows(self.to_device(b), view.dtype, ours=True) for b, view in zip(bits, views, strict=True)]
-
-    def rows_were_read(self) -> None:
-        pass
-
-    def largest_indices(self, shape: Any) -> np.ndarray:
-        return self.to_device(np.full(shape, np.iinfo(np.uint64).max, np.uint64))
-
-    def read_on_copy_stream(self, array: np.ndarray) -> np.ndarray:
-        return array.copy()
+@cache
+def machine() -> Machine:
+    """What stands for the module ``cupy``."""
+    return Machine()
 
 
 @cache
 def device() -> EmulatedDevice:
-    return EmulatedDevice()
+    return EmulatedDevice(machine())
 
 
 def rows_view(array, label="X"):
-    return array if isinstance(array, DeviceRows) else host_rows_view(array, label)
+    if isinstance(array, DeviceRows):
+        return array
+    there = device().foreign(array, label)
+    return host_rows_view(array, label) if there is None else checked_rows(there, label)
 
 
 def stage(views):

@@ -7,7 +7,6 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.backends.cuda.device import current_device
-from pyrepsim.backends.cuda.rows import DeviceRows
 from pyrepsim.errors import NonFiniteError, OptionError
 from tests.cuda_emulation import backend as emulation
 from tests.helpers.backends import CUDA, EMULATED
@@ -68,18 +67,21 @@ def test_half_precision_is_for_gpus(backend):
 
 @pytest.mark.parametrize("backend", CUDA)
 def test_distances_and_neighbours_of_rows_on_the_device(backend):
-    """As the gate leaves them: rows in device memory are not brought here."""
+    """Arrays of CuPy are read where they are."""
     device = (emulation.device if backend == EMULATED else current_device)()
     big = np.concatenate([X] * 4 + [X + 0.5])  # more than the rows from which ranges are taken
-    rows = DeviceRows(device.to_device(big), big.dtype)
+    rows = device.to_device(big)
+    device.synchronize()
     for metric in ("cosine", "euclidean", "mahalanobis", "dot"):
         found, expected = (rs.pdist(x, metric, backend=b) for x, b in ((rows, backend), (big, "cpu")))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(rs.knn(rows, 3, "dot", backend=backend)[0], rs.knn(big, 3, "dot")[0])
     bad = X.copy()
     bad[33, 4] = np.nan
+    bad_rows = device.to_device(bad)
+    device.synchronize()
     with pytest.raises(NonFiniteError, match="nan at row 33, feature 4"):
-        rs.pdist(DeviceRows(device.to_device(bad), bad.dtype), backend=backend)
+        rs.pdist(bad_rows, backend=backend)
 
 
 @pytest.mark.parametrize("backend", CUDA)

@@ -1,7 +1,7 @@
 """One CUDA device: memory by CuPy, products by cuBLAS, kernels from pyrepsim._cuda, copies that overlap with work.
 
-Everything below it asks only for this class's methods, so the tests can put the emulated kernels over NumPy memory in
-its place (tests/cuda_emulation/backend.py).
+What it computes with is given to it (`Libraries`), so that the tests can give it emulated kernels over NumPy's memory
+(tests/cuda_emulation).
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from ...errors import BackendError, DTypeError
 from .rows import DeviceRows
 from .staging import Staging
 
-__all__ = ["Device", "current_device", "reason_without"]
+__all__ = ["Device", "Libraries", "current_device", "on_device", "reason_without"]
 
 
 def reason_without() -> str | None:
@@ -41,35 +42,92 @@ def reason_without() -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Libraries:
+    """What a device computes with.
+
+    kernels : the compiled module; its functions take addresses (`Device.address`) and a stream (`Device.stream`).
+    cupy : the module of that name.
+    dgemm : cuBLAS's, as CuPy calls it.
+    cublas : file of the cuBLAS that CuPy has loaded, where the kernels look up theirs.
+    """
+
+    kernels: Any
+    cupy: Any
+    dgemm: Any
+    cublas: str
+
+
 @cache
-def current_device() -> Device:
-    """The device this process uses: the first one visible (CUDA_VISIBLE_DEVICES chooses)."""
+def _libraries() -> Libraries:
     if reason := reason_without():
         raise BackendError(f"backend 'cuda' needs a CUDA device, its driver and CuPy: {reason}. Use backend='cpu'.")
-    return Device(importlib.import_module("pyrepsim._cuda"))
+    kernels, cupy = importlib.import_module("pyrepsim._cuda"), importlib.import_module("cupy")
+    dgemm = importlib.import_module("cupy_backends.cuda.libs.cublas").dgemm  # loads cuBLAS
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        found = {line.split(maxsplit=5)[-1].strip() for line in maps if "/libcublas.so" in line}
+    if not found:
+        raise BackendError("cuBLAS must be loaded with CuPy: found no libcublas.so in this process. Reinstall CuPy.")
+    return Libraries(kernels, cupy, dgemm, sorted(found)[0])
+
+
+@cache
+def _device_at(index: int) -> Device:
+    return Device(_libraries(), index)
+
+
+_chosen = threading.local()
+
+
+def current_device() -> Device:
+    """The device this thread uses: that of `on_device`, else the first one visible (CUDA_VISIBLE_DEVICES chooses)."""
+    return _device_at(getattr(_chosen, "index", 0))
+
+
+@contextmanager
+def on_device(index: int) -> Iterator[None]:
+    """Inside, this thread alone uses one of the visible devices, by number; of more than there are, counted round."""
+    device = _device_at(index % _libraries().kernels.device_count())
+    before = getattr(_chosen, "index", 0)
+    with device.alone():
+        _chosen.index = device.index
+        try:
+            yield
+        finally:
+            _chosen.index = before
 
 
 class Device:
     """Arrays of shape (...) in device memory are C-ordered; work is queued on one compute stream, in order.
 
-    kernels : the compiled module; its functions take addresses (`address`) and a stream (`stream`).
     block_rows : rows whose products are made together, a multiple of 256; sums have other bits with another number.
     """
 
     block_rows = 8192
 
-    def __init__(self, kernels: ModuleType) -> None:
-        cupy: Any = importlib.import_module("cupy")
-        self.kernels = kernels
-        self._cupy = cupy
-        self._dgemm: Any = importlib.import_module("cupy_backends.cuda.libs.cublas").dgemm
+    def __init__(self, libraries: Libraries, index: int = 0) -> None:
+        cupy: Any = libraries.cupy
+        self.kernels = _Kernels(libraries.kernels, self)
+        self.cublas, self.index = libraries.cublas, index
+        self._cupy, self._dgemm = cupy, libraries.dgemm
         self._one = np.ones(1)
-        with cupy.cuda.Device(0):
+        self._lock = threading.RLock()
+        with self.here():
             self._compute = cupy.cuda.Stream(non_blocking=True)
             self._rows_read = self._compute.record()
-            self._staging = Staging(cupy)
-        properties = cupy.cuda.runtime.getDeviceProperties(0)
+            self._staging = Staging(cupy, index)
+        properties = cupy.cuda.runtime.getDeviceProperties(index)
         self.name = properties["name"].decode()
+
+    def here(self) -> Any:
+        """Inside, this thread's CUDA calls are this device's."""
+        return self._cupy.cuda.Device(self.index)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Inside, no other thread uses this device so."""
+        with self._lock:
+            yield
 
     # --- memory and streams
 
@@ -81,7 +139,7 @@ class Device:
     @contextmanager
     def work(self) -> Iterator[Any]:
         """Inside, CuPy allocates and computes on this device and the compute stream. Gives CuPy's namespace."""
-        with self._cupy.cuda.Device(0), self._compute:
+        with self.here(), self._compute:
             yield self._cupy
 
     def empty(self, shape: tuple[int, ...] | int, dtype: Any) -> Any:
@@ -141,7 +199,7 @@ class Device:
         kind, index = _dlpack_device(array)
         if kind is None and not hasattr(array, "__cuda_array_interface__"):
             return None
-        if kind is not None and (kind != _KDL_CUDA or index != 0):
+        if kind is not None and (kind != _KDL_CUDA or index != self.index):
             return None
         cp = self._cupy
         detached = array.detach() if hasattr(array, "detach") else array
@@ -150,7 +208,7 @@ class Device:
             detached = detached.view(_int16_like(detached))
         # CuPy's own arrays are complete when the caller's stream has come so far; others say so themselves
         self._staging.stream.wait_event(cp.cuda.get_current_stream().record())
-        with cp.cuda.Device(0), self._staging.stream:
+        with self.here(), self._staging.stream:
             try:
                 values = cp.asarray(detached) if kind is None else cp.from_dlpack(detached)
             except (BufferError, RuntimeError, TypeError, ValueError):
@@ -176,7 +234,7 @@ class Device:
 
     def largest_indices(self, shape: tuple[int, ...]) -> Any:
         """64-bit unsigned numbers, each the largest, on the copy stream."""
-        with self._cupy.cuda.Device(0), self._staging.stream:
+        with self.here(), self._staging.stream:
             return self._cupy.full(shape, np.iinfo(np.uint64).max, np.uint64)
 
     @property
@@ -185,8 +243,26 @@ class Device:
 
     def read_on_copy_stream(self, array: Any) -> np.ndarray:
         """A small array written on the copy stream, when that has come so far."""
-        with self._cupy.cuda.Device(0), self._staging.stream:
+        with self.here(), self._staging.stream:
             return array.get()
+
+
+class _Kernels:
+    """The compiled module, called on one device whichever is current: torch.cuda.set_device may have chosen another."""
+
+    def __init__(self, module: Any, device: Device) -> None:
+        self._module, self._device = module, device
+
+    def __getattr__(self, name: str) -> Any:
+        thing = getattr(self._module, name)
+        if not callable(thing):
+            return thing
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._device.here():
+                return thing(*args, **kwargs)
+
+        return call
 
 
 _KDL_CUDA = 2

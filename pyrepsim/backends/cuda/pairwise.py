@@ -18,7 +18,6 @@ bits from run to run on one device. Sums of huge or tiny float32 entries are of 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -185,19 +184,6 @@ def tile_sides(panels: Panels, n_tiles: int, limit: int = 2048) -> int:
     return min(side, _up(panels.n_rows, panels.device.kernels.strip))
 
 
-def blas_of(device: Any) -> str:
-    """File of the cuBLAS that CuPy has loaded; empty where CuPy is not what computes."""
-    with device.work() as xp:
-        if xp is np:
-            return ""
-    importlib.import_module("cupy_backends.cuda.libs.cublas")  # loads it
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-        found = {line.split(maxsplit=5)[-1].strip() for line in maps if "/libcublas.so" in line}
-    if not found:
-        raise OptionError("cuBLAS must be loaded with CuPy: found no libcublas.so in this process. Reinstall CuPy.")
-    return sorted(found)[0]
-
-
 def _segments(blocks: np.ndarray, n: int, multiple: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows cut at block boundaries and multiples: begins and n, first segment of each multiple, ... of each block."""
     begin = np.union1d(blocks, np.arange(0, n, multiple, dtype=np.int64)).astype(np.int64)
@@ -287,7 +273,7 @@ class SumSweep:
             pairs=self._pairs,
             segments=segments,
             memory={name: 0 if array is None else device.address(array) for name, array in memory.items()},
-            blas=blas_of(device),
+            blas=device.cublas,
             lanes=lanes,
             fused=self.fused,
         )
@@ -298,8 +284,9 @@ class SumSweep:
         return self._kernel.n_tasks
 
     def run(self, begin: int, end: int, _n_threads: int = 1) -> None:
-        for task in range(begin, end):
-            self._kernel.run(task, self._device.stream)
+        with self._device.here():
+            for task in range(begin, end):
+                self._kernel.run(task, self._device.stream)
         self._device.synchronize()
 
     def result(self) -> dict[str, np.ndarray]:

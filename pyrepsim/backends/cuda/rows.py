@@ -12,7 +12,7 @@ __all__ = ["DeviceRows"]
 class DeviceRows:
     """(n_samples, n_features) rows of one floating type on a device.
 
-    values : a 2-D array of the device's library (CuPy; NumPy in emulation). bfloat16, which it may not know, as uint16.
+    values : a 2-D CuPy array. bfloat16, which CuPy may not know, as uint16.
     dtype : the NumPy type of the elements (``ml_dtypes.bfloat16`` for bfloat16).
     ours : whether the memory is a dense copy of our own, which nobody changes.
     bad : for rows that were scanned, ``(first NaN or infinity as row * width + column, first row of zeros, first
@@ -46,5 +46,4 @@ class DeviceRows:
         return host if dtype is None else host.astype(dtype)
 
     def _on_host(self, values: Any) -> np.ndarray:
-        host = values.get() if hasattr(values, "get") else np.array(values)
-        return host.view(self.dtype)
+        return values.get().view(self.dtype)

@@ -25,8 +25,8 @@ _FILLERS = 4
 class Staging:
     """Copies rows to the device, on `stream`."""
 
-    def __init__(self, cupy: Any) -> None:
-        self._cupy = cupy
+    def __init__(self, cupy: Any, device: int) -> None:
+        self._cupy, self._device = cupy, device
         self.stream = cupy.cuda.Stream(non_blocking=True)
         self._slots: deque[_Slot] = deque()
         self._fillers: ThreadPoolExecutor | None = None
@@ -34,7 +34,7 @@ class Staging:
     def take(self, views: Sequence[np.ndarray | DeviceRows], readers: Any) -> list[DeviceRows]:
         """Dense device copies of `views`, written after the event `readers`."""
         cp = self._cupy
-        with cp.cuda.Device(0), self.stream:
+        with cp.cuda.Device(self._device), self.stream:
             self.stream.wait_event(readers)
             taken = []
             for view in views:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import OptionError, ShapeError
-from .pairwise import Panels, blas_of, layer_fields, same_rows, shape_fields, tile_sides
+from .pairwise import Panels, layer_fields, same_rows, shape_fields, tile_sides
 
 __all__ = ["DistanceSweep", "HistogramSweep", "JointHistogramSweep", "NeighbourSweep"]
 
@@ -26,8 +26,9 @@ class _Sweep:
         return self._kernel.n_tasks
 
     def run(self, begin: int, end: int, _n_threads: int = 1) -> None:
-        for task in range(begin, end):
-            self._kernel.run(task, self._device.stream)
+        with self._device.here():
+            for task in range(begin, end):
+                self._kernel.run(task, self._device.stream)
         self._device.synchronize()
 
 
@@ -62,7 +63,7 @@ class DistanceSweep(_Sweep):
         self._panels = (x, other)
         shape = shape_fields(x, other, metric, (self._rows, cols), symmetric=y is None)
         layers = [layer_fields(x, other, self._held)]
-        super().__init__(device, device.kernels.PairDistances(shape, layers, blas_of(device)))
+        super().__init__(device, device.kernels.PairDistances(shape, layers, device.cublas))
 
     def _at(self, row: int) -> int:
         """Where the entries of a row begin in ``out``."""
@@ -73,7 +74,8 @@ class DistanceSweep(_Sweep):
         flat = self._out.reshape(-1)
         for task in range(begin, end):
             first, last = self._at(task * self._rows), self._at((task + 1) * self._rows)
-            self._kernel.run(task, self._device.address(self._staged), self._device.stream)
+            with self._device.here():
+                self._kernel.run(task, self._device.address(self._staged), self._device.stream)
             made = self._staged[: last - first]
             flat[first:last] = self._device.to_host(made) if isinstance(flat, np.ndarray) else made
 
@@ -106,7 +108,7 @@ class _Counts(_Sweep):
         self._kept = (list(layers), tiles)
         shape = shape_fields(layers[0], layers[0], metric, (side, side), symmetric=True)
         counts = device.address(self._counts)
-        super().__init__(device, device.kernels.PairHistograms(shape, fields, list(pairs), blas_of(device), counts))
+        super().__init__(device, device.kernels.PairHistograms(shape, fields, list(pairs), device.cublas, counts))
 
     def result(self) -> np.ndarray:
         return self._device.to_host(self._counts)
@@ -158,7 +160,7 @@ class NeighbourSweep(_Sweep):
         kernel = device.kernels.PairNeighbours(
             shape=shape,
             layer=layer_fields(x, other, tile),
-            blas=blas_of(device),
+            blas=device.cublas,
             without_self=y is None,
             k=k,
             values=device.address(self._values),

@@ -1,0 +1,80 @@
+"""Which backend is taken, what is said of those that are not there, and what scores record."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import pyrepsim as rs
+from pyrepsim import backends
+from pyrepsim.backends.cuda import device
+from pyrepsim.errors import BackendError, OptionError
+
+X, Y = np.random.default_rng(0).standard_normal((2, 50, 4))
+
+
+def raising(message):
+    def count():
+        raise RuntimeError(message)
+
+    return count
+
+
+KERNELS = {
+    "not built": (None, "its kernels are not built .*install nvcc 12 or newer and build pyrepsim again"),
+    "no device": (lambda: 0, "there is no CUDA device"),
+    "no driver": (
+        raising("CUDA driver version is insufficient"),
+        "there is no usable CUDA device: CUDA driver version is insu",
+    ),
+    "no CuPy": (lambda: 1, r"CuPy is not installed: pip install 'pyrepsim\[cuda\]'"),
+}
+
+
+@pytest.mark.parametrize("case", KERNELS)
+def test_why_there_is_no_cuda(case, monkeypatch):
+    count, reason = KERNELS[case]
+    kernels = None if count is None else SimpleNamespace(device_count=count)
+    monkeypatch.setitem(sys.modules, "pyrepsim._cuda", kernels)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None if name == "cupy" else found(name))
+    device._libraries.cache_clear()
+    said = backends.available_backends()["cuda"] or ""
+    for refused in (
+        lambda: rs.compare(X, Y, "CCA", backend="cuda"),
+        lambda: rs.pdist(X, backend="cuda"),
+        lambda: rs.PairedMoments(4, 4, backend="cuda"),
+    ):
+        with pytest.raises(BackendError, match=f"backend 'cuda' must be there to be used: {reason}.*'cpu'") as error:
+            refused()
+        assert said in str(error.value)
+    assert rs.compare(X, Y, "CCA").provenance["backend"] == "cpu"  # nothing else is affected
+
+
+@pytest.mark.skipif("not built" in (backends.available_backends()["cuda"] or ""), reason="built without nvcc")
+def test_the_kernels_import_wherever_they_are_built():
+    """The driver is asked for, if at all, by device_count: importing needs none."""
+    kernels = importlib.import_module("pyrepsim._cuda")
+    assert kernels.strip > 0
+    try:
+        assert kernels.device_count() >= 0
+    except RuntimeError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("measure", ["CCA", "RSA(metric='euclidean')", "MutualKNN"])
+def test_auto_is_recorded(measure, monkeypatch):
+    assert rs.compare(X, Y, measure).provenance["backend"] == "cpu"
+    monkeypatch.setattr(backends, "_reason_without_cpu", lambda: "no compiler")
+    slow = rs.compare(X, Y, measure)
+    assert slow.provenance["backend"] == "reference"
+    assert slow.value == pytest.approx(rs.compare(X, Y, measure, backend="cpu").value, abs=1e-6)
+
+
+def test_unknown_names():
+    with pytest.raises(OptionError, match="backend must be 'auto' or one of cpu, cuda, reference.*: got 'gpu'"):
+        rs.compare(X, Y, "CCA", backend="gpu")
