@@ -5,7 +5,9 @@
 #include <map>
 #include <mutex>
 #include <stdexcept>
-#include <utility>
+#include <tuple>
+
+#include "cuda/launch.h"
 
 namespace repsim::cuda {
 namespace {
@@ -38,9 +40,11 @@ Blas::Blas(const std::string& library) : library_(dlopen(library.c_str(), RTLD_N
 
 Blas& Blas::shared(const std::string& library, int lane) {
     static std::mutex mutex;
-    static std::map<std::pair<std::string, int>, Blas*> handles;
+    static std::map<std::tuple<std::string, int, int>, Blas*> handles;
+    int device = 0;
+    repsim::cuda::check(cudaGetDevice(&device), "cudaGetDevice");
     const std::lock_guard lock(mutex);
-    Blas*& handle = handles[{library, lane}];
+    Blas*& handle = handles[{library, device, lane}];
     if (handle == nullptr) handle = new Blas(library);
     return *handle;
 }

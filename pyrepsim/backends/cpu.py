@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -27,6 +28,7 @@ __all__ = [
     "midranks",
     "name",
     "narrow",
+    "on_device",
     "rows_view",
     "spearman_sums",
     "stage",
@@ -38,6 +40,12 @@ name = "cpu"
 tile_precisions = ("fp32", "fp64", "bf16")
 
 stage = list  # rows stay where they are
+
+
+def on_device(_index: int) -> AbstractContextManager[None]:
+    """There is one."""
+    return nullcontext()
+
 
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row

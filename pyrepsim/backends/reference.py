@@ -7,6 +7,7 @@ multiplies them in float32, block by block, as the engine does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ __all__ = [
     "midranks",
     "name",
     "narrow",
+    "on_device",
     "rows_view",
     "shift_for",
     "spearman_sums",
@@ -60,6 +62,11 @@ tile_precisions = ("fp32", "fp64", "bf16")
 stage = list  # rows stay where they are
 
 BLOCK_ROWS = 256
+
+
+def on_device(_index: int) -> AbstractContextManager[None]:
+    """There is one."""
+    return nullcontext()
 
 
 def first_nonfinite(rows: np.ndarray, _n_threads: int = 1) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from ..results import Score, Scores
 from ..stats import Bootstrap, Jackknife
 from .intervals import scores_with_intervals
 from .pairing import Layers
+from .parts import Executor
 from .passes import kind_of, open_sides, scores_of
 from .scoring import Engine, as_measures
 
@@ -31,6 +32,7 @@ def compare(
     precision: str = "auto",
     interval: Bootstrap | Jackknife | str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
     progress: bool | None = None,
 ) -> Score | Scores:
     """Compare two representations, or every layer of two activation stores, by any number of measures.
@@ -59,6 +61,12 @@ def compare(
         one without an interval up to rounding.
     checkpoint : a folder where the sums of moments are kept while they grow; an interrupted call with the same
         arguments goes on from there and ends with the same bits. For stores.
+    executor : who sums moments of stores: anything with ``submit()`` whose workers see the stores' paths, such as
+        `concurrent.futures.ProcessPoolExecutor`, `dask.distributed.Client` or submitit's. Each takes parts of 65,536
+        rows (of more, so that there are no more than 64 parts) with n_threads threads; with ``backend="cuda"``
+        successive parts go to the machine's GPUs in turn, so that a `ThreadPoolExecutor` of as many threads keeps all
+        of them busy. The bits are the same for any executor and any number of workers, and differ from those without
+        one by rounding. Measures that read rows, and the scores, are computed here.
     progress : show a progress bar; None shows it on a terminal only.
 
     Returns
@@ -76,9 +84,10 @@ def compare(
     kind = kind_of(X)
     shown = progress if kind != "array" or progress else False
     if interval is None:
-        scores = scores_of(source, pairs, wanted, engine, checkpoint=checkpoint, progress=shown)
-    elif checkpoint is not None:
-        raise OptionError("checkpoint keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
+        scores = scores_of(source, pairs, wanted, engine, checkpoint=checkpoint, executor=executor, progress=shown)
+    elif checkpoint is not None or executor is not None:
+        given = "checkpoint" if checkpoint is not None else "executor"
+        raise OptionError(f"{given} keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
     else:
         scores = scores_with_intervals(source, pairs, wanted, engine, interval, progress=shown)
     if kind == "array":

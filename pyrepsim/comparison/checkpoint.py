@@ -30,6 +30,8 @@ class Checkpoint:
         engine: Engine,
         measures: Sequence[Measure],
         pairs: Sequence[tuple[str, str]],
+        *,
+        part_rows: int | None = None,
     ) -> None:
         self._folder = Path(folder)
         self._last = time.monotonic()
@@ -40,6 +42,7 @@ class Checkpoint:
             "backend": get_backend(engine.backend).name,
             "rows": sorted({measure.rows for measure in measures}),
             "pairs": [list(pair) for pair in pairs],
+            "part_rows": part_rows,
         }
         identity = self._folder / "comparison.json"
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..backends import get_backend
@@ -11,10 +11,12 @@ from ..errors import OptionError
 from ..measures import Measure
 from ..progress import progress_bar
 from ..results import Score
+from ..stats import MomentsSet
 from ..store import ActivationStore, Representation
 from .checkpoint import Checkpoint
 from .finishing import score_group
-from .pairing import Layers, layer_groups, layer_pairs
+from .pairing import LayerGroup, Layers, layer_groups, layer_pairs
+from .parts import Executor, add_parts, check_executor, part_rows
 from .rows import score_rows
 from .scoring import Engine, ordered
 from .sources import ArraySource, Source, StoreSource
@@ -57,6 +59,7 @@ def scores_of(
     engine: Engine,
     *,
     checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
     progress: bool | None = None,
 ) -> list[Score]:
     """Every measure on every pair, in the order that they were asked for."""
@@ -66,7 +69,9 @@ def scores_of(
         raise OptionError(
             f"checkpoint keeps sums of moments: {', '.join(map(str, from_rows))} reads rows. Leave it out."
         )
-    scores = _stream(source, pairs, from_moments, engine, checkpoint, progress) if from_moments else []
+    if executor is not None:
+        check_executor(executor, source)
+    scores = _stream(source, pairs, from_moments, engine, checkpoint, executor, progress) if from_moments else []
     if from_rows:
         scores += score_rows(source, layer_groups(pairs), from_rows, engine, progress)
     return ordered(scores, pairs, measures)
@@ -78,6 +83,7 @@ def _stream(
     measures: Sequence[Measure],
     engine: Engine,
     checkpoint: str | os.PathLike[str] | None,
+    executor: Executor | None,
     progress: bool | None,
 ) -> list[Score]:
     """One pass over the rows of each group of connected layers, then its scores; sums kept on disk if asked for."""
@@ -87,7 +93,8 @@ def _stream(
             raise OptionError(
                 "checkpoint is for stores: arrays are gone when the process is. Write them with rs.write_store first."
             )
-        saved = Checkpoint(checkpoint, source, engine, measures, pairs)
+        rows = None if executor is None else part_rows(source.n_rows)
+        saved = Checkpoint(checkpoint, source, engine, measures, pairs, part_rows=rows)
     groups = layer_groups(pairs)
     if isinstance(source, StoreSource) and source.one_store:
         groups = [group.of_one_store() for group in groups]
@@ -98,12 +105,21 @@ def _stream(
             if saved is not None:
                 saved.restore(index, moments)
             bar.update(int(moments.n_samples))
-            for chunk in source.chunks(group, start=int(moments.n_samples)):
-                moments.update(chunk)
-                bar.update(len(chunk[0]))
+            for n_rows in _added(moments, source, group, executor):
+                bar.update(n_rows)
                 if saved is not None:
                     saved.save(index, moments)
             if saved is not None:
                 saved.save(index, moments, finished=True)
             scores += score_group(group, moments, measures, engine, source.provenance, source)
     return scores
+
+
+def _added(moments: MomentsSet, source: Source, group: LayerGroup, executor: Executor | None) -> Iterator[int]:
+    """Add the rows after those that ``moments`` has, here or by an executor; gives how many at a time."""
+    if executor is not None and isinstance(source, StoreSource):
+        yield from add_parts(moments, source, group, executor)
+        return
+    for chunk in source.chunks(group, start=int(moments.n_samples)):
+        moments.update(chunk)
+        yield len(chunk[0])

@@ -77,6 +77,7 @@ class StoreSource:
             )
         self.layers_x, self.layers_y = X.layers, Y.layers
         self.one_store = X.path == Y.path
+        self.addresses = (str(X.path.resolve()), X.digest), (str(Y.path.resolve()), Y.digest)
         self.provenance = {
             "tokens": tokens,
             "store_x": str(X.path),

@@ -173,9 +173,16 @@ class MomentsSet:
             ours, theirs = getattr(self, option), getattr(other, option)
             if ours != theirs:
                 raise OptionError(f"moments merge when they have the same {option}: got {ours} and {theirs}.")
-        new = {kind: other.state(kind) for kind in self.rows}
-        self._merged = {kind: self._merged[kind] + new[kind] if self._merged else new[kind] for kind in self.rows}
-        self._forget()
+        self.add_states({kind: other.state(kind) for kind in self.rows})
+
+    def add_states(self, states: Mapping[str, State]) -> None:
+        """Add the samples whose sums these are, for each row transform: what `state` gave elsewhere."""
+        with self._alone():
+            self._refuse_if_torn()
+            self._merged = {
+                kind: self._merged[kind] + states[kind] if self._merged else states[kind] for kind in self.rows
+            }
+            self._forget()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything, so that `load` or `restore` continues to the same bits."""
@@ -215,6 +222,19 @@ class MomentsSet:
 
     def _options(self) -> dict[str, Any]:
         return {"widths": self.widths, "pairs": self.pairs, "rows": self.rows, "precision": self.precision}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What to call `MomentsSet` with for another one like it."""
+        return {
+            "widths": self.widths,
+            "pairs": self.pairs,
+            "rows": self.rows,
+            "precision": self.precision,
+            "backend": self.backend,
+            "n_threads": self.n_threads,
+            "labels": self.labels,
+        }
 
     def _new_live(self) -> dict[str, Any]:
         make = self._backend.Moments

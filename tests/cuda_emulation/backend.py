@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cache
 
 from pyrepsim.arrays import checked_rows
@@ -29,6 +30,7 @@ __all__ = [
     "mean_row",
     "midranks",
     "name",
+    "on_device",
     "rows_view",
     "spearman_sums",
     "stage",
@@ -59,6 +61,10 @@ def machine() -> Machine:
 @cache
 def device() -> EmulatedDevice:
     return EmulatedDevice(machine())
+
+
+def on_device(_index):
+    return nullcontext()
 
 
 def rows_view(array, label="X"):

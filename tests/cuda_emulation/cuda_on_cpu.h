@@ -55,6 +55,10 @@ enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidConfiguration = 9, cudaError
 inline const char* cudaGetErrorString(cudaError_t error) {
     return error == cudaErrorLaunchFailure ? "emulated: threads wait at different barriers" : "emulated: bad launch";
 }
+inline cudaError_t cudaGetDevice(int* device) {
+    *device = 0;
+    return cudaSuccess;
+}
 
 namespace cuda_on_cpu {
 

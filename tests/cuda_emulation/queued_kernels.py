@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +18,9 @@ class QueuedKernels:
     def __init__(self, module: ModuleType, machine: Machine) -> None:
         self._module, self._machine = module, machine
 
+    def device_count(self) -> int:
+        return self._machine.n_devices
+
     def __getattr__(self, name: str) -> Any:
         thing = getattr(self._module, name)
         if isinstance(thing, type):
@@ -25,7 +30,7 @@ class QueuedKernels:
 
         def launch(*args: Any, **kwargs: Any) -> None:
             stream = kwargs.get("stream", args[-1] if args else None)
-            self._machine.stream_at(stream).queue(lambda: thing(*args, **kwargs))
+            self._machine.stream_at(stream).queue(_alone(lambda: thing(*args, **kwargs)))
 
         return launch
 
@@ -36,4 +41,17 @@ class _QueuedSweep:
         self.n_tasks = sweep.n_tasks
 
     def run(self, *args: Any) -> None:
-        self._machine.stream_at(args[-1]).queue(lambda: self._sweep.run(*args))
+        self._machine.stream_at(args[-1]).queue(_alone(lambda: self._sweep.run(*args)))
+
+
+_emulator = threading.Lock()
+
+
+def _alone(work: Callable[[], None]) -> Callable[[], None]:
+    """Threads of Python take turns: the emulator's fibers are the process's."""
+
+    def run() -> None:
+        with _emulator:
+            work()
+
+    return run

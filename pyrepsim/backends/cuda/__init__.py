@@ -15,7 +15,7 @@ from ...arrays import checked_rows
 from ...arrays import rows_view as host_rows_view
 from .. import get_backend
 from . import moments, pairwise, scan
-from .device import current_device, reason_without
+from .device import current_device, on_device, reason_without
 from .pairwise import SumSweep
 from .rows import DeviceRows
 from .tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
@@ -34,6 +34,7 @@ __all__ = [
     "mean_row",
     "midranks",
     "name",
+    "on_device",
     "reason_without",
     "rows_view",
     "spearman_sums",
