@@ -8,6 +8,7 @@
 #include "cuda/elements.h"
 #include "cuda/launch.h"
 #include "cuda/pair_layer.h"
+#include "pairwise/metric_ends.h"
 
 namespace repsim::cuda {
 
@@ -77,6 +78,18 @@ __device__ __forceinline__ float square_root(float x) {
 }
 __device__ __forceinline__ double square_root(double x) { return sqrt(x); }
 
+// What metric_ends.h asks for. Entries that nobody wants may be below 0.
+struct DeviceMath {
+    template <class Real>
+    static __device__ __forceinline__ Real root(Real x) {
+        return square_root(x > 0 ? x : Real(0));
+    }
+    template <class Real>
+    static __device__ __forceinline__ Real arcsine(Real x) {
+        return asin(x);
+    }
+};
+
 template <class Real>
 __device__ __forceinline__ void load_quad(const Real* from, Real (&to)[4]) {
     struct alignas(4 * sizeof(Real)) Quad {
@@ -120,24 +133,21 @@ REPSIM_BOTH int bin_of(double value, double low, double bin_scale, int bins) {
     return bin < 1 ? 0 : bin < bins ? static_cast<int>(bin) : bins - 1;
 }
 
-// The metric's last function, of half a squared distance h; equations in pairwise/metrics.h.
+// The metric's last function, of half a squared distance.
 template <class Real>
 __device__ __forceinline__ void finish_metric(Metric metric, Real (&v)[kPatch]) {
     if (metric == Metric::euclidean) {
 #pragma unroll
-        for (int e = 0; e < kPatch; ++e) v[e] = square_root(v[e] > 0 ? 2 * v[e] : Real(0));
+        for (int e = 0; e < kPatch; ++e) v[e] = ends::euclidean<DeviceMath>(v[e]);
     } else if (metric == Metric::sqeuclidean) {
 #pragma unroll
-        for (int e = 0; e < kPatch; ++e) v[e] *= 2;
+        for (int e = 0; e < kPatch; ++e) v[e] = ends::sqeuclidean<DeviceMath>(v[e]);
     } else if (metric == Metric::angular) {
 #pragma unroll
-        for (int e = 0; e < kPatch; ++e) {
-            const Real half = v[e] < 2 ? v[e] / 2 : Real(1);
-            v[e] = Real(0.63661977236758134308) * asin(square_root(half > 0 ? half : Real(0)));
-        }
+        for (int e = 0; e < kPatch; ++e) v[e] = ends::angular<DeviceMath>(v[e]);
     } else if (metric == Metric::cosine || metric == Metric::correlation) {
 #pragma unroll
-        for (int e = 0; e < kPatch; ++e) v[e] = v[e] < 2 ? v[e] : Real(2);
+        for (int e = 0; e < kPatch; ++e) v[e] = ends::cosine<DeviceMath>(v[e]);
     }
 }
 
@@ -179,7 +189,7 @@ __device__ __forceinline__ void distances_of_patch(const LayerTile<Real>& layer,
             const int e = kPatchCols * r + c;
             const Real product = v[e] * scale * columns.scales[c];
             const Real terms = half_square + columns.half_squares[c];
-            v[e] = place.metric == Metric::dot ? product : terms - product;
+            v[e] = place.metric == Metric::dot ? product : ends::half_squared_distance(terms, product);
             near |= v[e] < terms * Real(0.0625) ? 1u << e : 0u;
         }
     }

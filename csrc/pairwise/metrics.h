@@ -2,12 +2,13 @@
 //
 // With rows u, v as packed (transformed, shifted, rounded) and row terms from kernels.h:
 //   near(core, u, v)   the distance before its last function, by norms minus core;
-//   finish(x)          the last function.
+//   finish(x)          the last function (metric_ends.h).
 // Where near() is small beside size(u, v) it has cancelled, and is recomputed from the differences u_k - v_k. So equal
 // rows are at distance 0, near rows keep their digits, and far ones cost one product.
 #pragma once
 
 #include "pairwise/kernels.h"
+#include "pairwise/metric_ends.h"
 #include "pairwise/vector_math.h"
 
 namespace repsim {
@@ -66,6 +67,17 @@ struct Magnitudes {
 };
 
 // --- metrics
+struct Math {
+    template <class T>
+    static T root(T x) {
+        return square_root(x);
+    }
+    template <class T>
+    static T arcsine(T x) {
+        return REPSIM_ISA::arcsine(x);
+    }
+};
+
 struct Bare {  // the core is the distance
     static constexpr bool needs_norms = false;
     using Differences = HalfSquares;
@@ -90,7 +102,6 @@ struct Chebyshev : Bare {
     using Core = LargestDifference;
 };
 
-// h = |u - v|^2 / 2 = |u|^2 / 2 + |v|^2 / 2 - <u, v>, whatever point was subtracted from both
 struct HalfSquaredDistance {
     static constexpr bool needs_norms = true;
     using Core = Products;
@@ -98,39 +109,35 @@ struct HalfSquaredDistance {
     static constexpr RowTerm term = half_square, size_term = half_square;
     template <class T>
     static T near(T core, T terms) {
-        return terms - core;
+        return ends::half_squared_distance(terms, core);
     }
 };
 
-// |u - v|^2 = 2 h
 struct SquaredEuclidean : HalfSquaredDistance {
     template <class T>
     static T finish(T h) {
-        return 2 * h;
+        return ends::sqeuclidean<Math>(h);
     }
 };
 
-// |u - v| = sqrt(2 h)
 struct Euclidean : HalfSquaredDistance {
     template <class T>
     static T finish(T h) {
-        return square_root(2 * h);
+        return ends::euclidean<Math>(h);
     }
 };
 
-// 1 - cos(x, y) = |u - v|^2 / 2 of unit rows; the correlation distance, of centred unit rows. In [0, 2].
 struct Cosine : HalfSquaredDistance {
     template <class T>
     static T finish(T h) {
-        return h < 2 ? h : 2;
+        return ends::cosine<Math>(h);
     }
 };
 
-// arccos(cos(x, y)) / pi = 2 arcsin(sqrt(h / 2)) / pi of unit rows: h keeps the digits of small angles. In [0, 1].
 struct Angular : HalfSquaredDistance {
     template <class T>
     static T finish(T h) {
-        return T(0.63661977236758134308) * arcsine(square_root(h < 2 ? h / 2 : 1));
+        return ends::angular<Math>(h);
     }
 };
 
