@@ -8,10 +8,11 @@ import pytest
 import pyrepsim as rs
 from pyrepsim.errors import DegenerateError, LayerError, NonFiniteError, OptionError
 from tests.helpers import references as ref
+from tests.helpers.backends import EVERY
 from tests.helpers.data import CASES, correlated_pair, rogue
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("name", CASES)
 def test_against_references(name, backend):
     X = CASES[name].X

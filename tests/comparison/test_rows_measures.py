@@ -9,6 +9,7 @@ import pyrepsim as rs
 from pyrepsim.comparison.sources import StoreSource
 from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import PairwiseEngine
+from tests.helpers.backends import EVERY
 
 from .conftest import LAYERS
 
@@ -181,7 +182,7 @@ def test_a_checkpoint_is_of_moments(stores, tmp_path):
     assert first == rs.compare(*stores, mixed, checkpoint=tmp_path / "c")
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
 def test_degenerate_rows_are_named(measure, backend, rng):
     X = rng.standard_normal((20, 5))

@@ -24,6 +24,7 @@ from pyrepsim.measures import (
     ShapeMetric,
     parse_measure,
 )
+from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair, known_correlations, rotation
 
 RHO = [0.95, 0.7, 0.4, 0.1]
@@ -54,7 +55,7 @@ def test_two_points_by_hand():
     assert compare(X, Y, RV2()).value == pytest.approx(1 / math.sqrt(1 * 6), rel=1e-14)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("debiased", [False, True])
 @pytest.mark.parametrize("fraction", [1e3, 1e4, 1e8])
 def test_a_wide_kernel_is_linear_cka_in_float32_too(fraction, debiased, backend):

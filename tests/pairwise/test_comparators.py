@@ -9,6 +9,7 @@ import pyrepsim as rs
 from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import COMPARATORS, RANK_COMPARATORS, PairwiseEngine, median_entry, rank_correlations, ranks
 from tests.helpers import references_comparators as reference
+from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
 SAME = {"euclidean": 0.0, "riemannian": 0.0}
@@ -41,7 +42,7 @@ def test_shape_comparators(rdms):
     assert rs.compare_rdms(*rdms, "riemannian") == pytest.approx(expected, rel=1e-8)
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 def test_ranks_with_ties(backend):
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 9, (2, 780)).astype(float)
@@ -86,7 +87,7 @@ def found_by(compare, sides, metric, backend, **options):
     return rank_correlations(engine, engine.packed_layers(sides, metric), [(0, 1)], compare, **options)[0]
 
 
-@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("compare", RANK_COMPARATORS)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot"])
 @pytest.mark.parametrize("rows", ["plain", "duplicated"])

@@ -10,8 +10,8 @@ import pyrepsim as rs
 from pyrepsim.errors import BackendError, DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import METRICS
 from tests.helpers import references_pairwise as reference
+from tests.helpers.backends import EVERY
 
-BACKENDS = ["cpu", "reference"]
 SCIPY = {"cosine", "correlation", "sqeuclidean", "euclidean", "chebyshev", "mahalanobis"}
 
 
@@ -20,7 +20,7 @@ def rows(rng):
     return rng.standard_normal((60, 7)) + 2
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", sorted(SCIPY))
 def test_scipys_order_and_values(metric, backend, rows):
     found = rs.pdist(rows, metric, backend=backend, precision="fp64")
@@ -29,7 +29,7 @@ def test_scipys_order_and_values(metric, backend, rows):
     np.testing.assert_allclose(between, distance.cdist(rows[:11], rows[20:], metric), rtol=1e-10)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
 def test_into_an_array_of_the_callers(dtype, precision, backend, rows, tmp_path):
@@ -82,7 +82,7 @@ def test_bf16_products_of_bf16_rows(rows):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 def test_square_rdm(metric, backend, rows):
     square = rs.rdm(rows, metric, backend=backend, precision="fp64")
     vector = rs.rdm(rows, metric, square=False, backend=backend, precision="fp64")
@@ -158,7 +158,7 @@ def test_equal_rows_are_equally_whitened(rng):
         np.testing.assert_array_equal(square[200:], square[:100])
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "sqeuclidean", "euclidean", "manhattan"])
 @pytest.mark.parametrize("n_features", [3, 8, 24, 40])
 def test_each_distance_of_few_features_is_good_to_its_own_size(n_features, metric, backend):

@@ -10,9 +10,9 @@ from pyrepsim.errors import DegenerateError, OptionError, ShapeError
 from pyrepsim.pairwise import PairwiseEngine, pair_sums
 from pyrepsim.pairwise.engine import equal_blocks
 from tests.helpers import references_dependence as dependence
+from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair, rogue
 
-BACKENDS = ["cpu", "reference"]
 BLOCKS = [0, 1, 40, 97, 150]
 
 
@@ -26,7 +26,7 @@ def sums_of(X, Y, metric="euclidean", *, backend="cpu", precision="fp64", **opti
     return pair_sums(engine, engine.packed_layers([X, Y], metric), [(0, 1)], row_sums=True)[0]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "manhattan"])
 @pytest.mark.parametrize("blocks", [None, BLOCKS])
 def test_agreement_from_sums_is_that_of_the_rdms(blocks, metric, backend, pair):
@@ -49,7 +49,7 @@ def test_large_offsets_and_rogue_features_cost_nothing(pair):
     assert sums_of(X + 1e4, Y, precision="fp32").pearson() == pytest.approx(sums_of(*(X, Y)).pearson(), abs=1e-5)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 def test_blocks_add_up(backend, pair):
     whole, cut = sums_of(*pair, backend=backend), sums_of(*pair, backend=backend, blocks=BLOCKS)
     assert cut.entries.sum() == whole.entries.sum() == 150 * 149 // 2
@@ -81,7 +81,7 @@ def test_a_replicate_of_blocks_is_the_rows_drawn_without_pairs_of_copies(pair):
             replicate.resampled(bad)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", EVERY)
 def test_kernels_are_mapped_entries(backend, pair):
     engine = PairwiseEngine(backend=backend, precision="fp64")
     layers = engine.packed_layers(list(pair), "sqeuclidean")
