@@ -10,6 +10,7 @@ A backend is a module with
   ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums (stats/state.py gives the formulas);
 * ``Panels``, ``mean_row``, the sweeps over pairs of rows and the ranks of what they make: reference_pairwise.py gives
   the formulas; ``tile_precisions`` names the precisions of ``Panels``;
+* ``writable_on_device(array, name)``: an array of another library to write results to, or None;
 * ``on_device(k)``: inside, this thread works on the k-th device, counted round where there are fewer;
 * ``narrow(rows, out, sums, n_summed)``: rows to the type of a store (narrowing.py);
 * ``arborescences(scores, lengths, n_threads)``: trees from arc scores (reference_trees.py); not on the GPU.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ __all__ = [
     "stage",
     "steady",
     "tile_precisions",
+    "writable_on_device",
 ]
 
 name = "cpu"
@@ -45,6 +47,10 @@ stage = list  # rows stay where they are
 def on_device(_index: int) -> AbstractContextManager[None]:
     """There is one."""
     return nullcontext()
+
+
+def writable_on_device(_array: Any, _name: str) -> None:
+    """Results are in host memory."""
 
 
 first_nonfinite = _core.first_nonfinite

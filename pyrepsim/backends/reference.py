@@ -54,6 +54,7 @@ __all__ = [
     "steady",
     "tile_precisions",
     "transformed",
+    "writable_on_device",
 ]
 
 name = "reference"
@@ -67,6 +68,10 @@ BLOCK_ROWS = 256
 def on_device(_index: int) -> AbstractContextManager[None]:
     """There is one."""
     return nullcontext()
+
+
+def writable_on_device(_array: Any, _name: str) -> None:
+    """Results are in host memory."""
 
 
 def first_nonfinite(rows: np.ndarray, _n_threads: int = 1) -> tuple[int, int] | None:

@@ -19,18 +19,19 @@ def pdist(
     X: Any,
     metric: str = "cosine",
     *,
-    out: np.ndarray | None = None,
+    out: Any = None,
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
     progress: bool | None = None,
-) -> np.ndarray:
+) -> Any:
     """Distances of all pairs of rows i < j of X (n, d): condensed, n (n - 1) / 2 entries in scipy's order.
 
     metric : ``"cosine"`` (1 - cos), ``"correlation"`` (1 - Pearson across features), ``"angular"`` (arccos(cos) / pi),
         ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"mahalanobis"`` and ``"sqmahalanobis"``
         (rows whitened by their own covariance, as scipy does), or ``"dot"`` (x_i . x_j, a similarity).
-    out : array to fill, float32 or float64, such as a memory map; otherwise a new one of the type of the tiles.
+    out : array to fill, float32 or float64, such as a memory map; with ``backend="cuda"`` also one on the GPU (torch,
+        CuPy), which is complete when this returns. It is what is returned; without it, a new one of the tiles' type.
     precision : ``"fp32"`` (the default), about 1e-6 relative, products of up to 32 features in float64 for its sake;
         ``"fp64"``; ``"bf16"`` for dot products of bfloat16 rows;
         on a GPU ``"fast"``, rows rounded to half precision after shift and scaling.
@@ -52,30 +53,30 @@ def cdist(
     Y: Any,
     metric: str = "cosine",
     *,
-    out: np.ndarray | None = None,
+    out: Any = None,
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
     progress: bool | None = None,
-) -> np.ndarray:
+) -> Any:
     """Distances (n, m) of the rows of X (n, d) to the rows of Y (m, d). Options as for `pdist`.
 
     Mahalanobis distances take the covariance of the rows of both together, as scipy does.
     """
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
     left, right = engine.panels_of([X, Y], metric, ["X", "Y"])
-    filled = _space(engine, (left.n_rows, right.n_rows), out)
+    filled, given = _space(engine, (left.n_rows, right.n_rows), out)
     sweep = engine.backend.DistanceSweep(left, right, metric=metric_named(metric).kernel, out=filled)
     engine.run(sweep, f"{metric} distances")
-    return filled
+    return given
 
 
-def condensed(engine: PairwiseEngine, panels: Any, metric: str, out: np.ndarray | None = None) -> np.ndarray:
+def condensed(engine: PairwiseEngine, panels: Any, metric: str, out: Any = None) -> Any:
     """`pdist` of packed rows."""
-    filled = _space(engine, (panels.n_rows * (panels.n_rows - 1) // 2,), out)
+    filled, given = _space(engine, (panels.n_rows * (panels.n_rows - 1) // 2,), out)
     sweep = engine.backend.DistanceSweep(panels, None, metric=metric_named(metric).kernel, out=filled)
     engine.run(sweep, f"{metric} distances")
-    return filled
+    return given
 
 
 def rdm(
@@ -145,21 +146,24 @@ def _side(n_pairs: int) -> int:
     return round((1 + (1 + 8 * n_pairs) ** 0.5) / 2)
 
 
-def _space(engine: PairwiseEngine, shape: tuple[int, ...], out: np.ndarray | None) -> np.ndarray:
-    """Where distances go: what the caller gave, if it fits, or a new array."""
+def _space(engine: PairwiseEngine, shape: tuple[int, ...], out: Any) -> tuple[Any, Any]:
+    """Where distances go, what was given if it fits or a new array: for the backend to write, and for the caller."""
     if out is None:
         dtype = np.dtype(engine.entry_type)
         needed = int(np.prod(shape, dtype=np.float64)) * dtype.itemsize
         engine.refuse_what_does_not_fit(
             needed, f"{' x '.join(map(str, shape))} distances", "Pass out=, a memory map, or fewer rows."
         )
-        return np.zeros(shape, dtype)
-    if not isinstance(out, np.ndarray) or out.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-        raise DTypeError(f"out must be a NumPy array of float32 or float64: got {kind}.")
-    if out.shape != shape or not out.flags.writeable or not out.flags.c_contiguous:
+        new = np.zeros(shape, dtype)
+        return new, new
+    array = out if isinstance(out, np.ndarray) else engine.backend.writable_on_device(out, "out")
+    if array is None or array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        kind = type(out).__name__ if array is None else array.dtype
+        raise DTypeError(f"out must be a NumPy array of float32 or float64, or one on the backend's GPU: got {kind}.")
+    read_only, strided = not getattr(array.flags, "writeable", True), not array.flags.c_contiguous
+    if array.shape != shape or read_only or strided:
         raise ShapeError(
-            f"out must be writeable, contiguous and of shape {shape}: got shape {out.shape}"
-            f"{'' if out.flags.writeable else ', read-only'}{'' if out.flags.c_contiguous else ', strided'}."
+            f"out must be writeable, contiguous and of shape {shape}: got shape {array.shape}"
+            f"{', read-only' if read_only else ''}{', strided' if strided else ''}."
         )
-    return out
+    return array, out

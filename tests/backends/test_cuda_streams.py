@@ -8,11 +8,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import pyrepsim as rs
 from pyrepsim.backends.cuda import device as devices
 from pyrepsim.backends.cuda import moments, pairwise, scan, staging
-from pyrepsim.errors import DTypeError
+from pyrepsim.errors import DTypeError, ShapeError
+from tests.cuda_emulation import backend
 from tests.cuda_emulation.backend import EmulatedDevice
 from tests.cuda_emulation.cupy_on_numpy import Array, Event, Machine, Stream
+from tests.helpers.backends import EMULATED
 from tests.helpers.data import cast
 
 SCHEDULES = {
@@ -155,6 +158,36 @@ def test_arrays_of_cupy_wait_for_the_callers_stream(device):
         there = device.foreign(values, "X")
     found, shift = scatter(device, [there])
     np.testing.assert_allclose(found, expected(x, shift), rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["tensor", "exposed", "cupy"])
+def test_distances_into_an_array_on_the_device(device, dtype, kind, monkeypatch):
+    monkeypatch.setattr(backend, "device", lambda: device)
+    x = rows()
+    values, stream = made_late(device, np.full(N * (N - 1) // 2, -1, dtype), dtype)
+    out = {"tensor": Tensor(values, stream, dtype), "exposed": Exposed(values, stream), "cupy": values}[kind]
+    with stream:
+        assert rs.pdist(x, "euclidean", out=out, backend=EMULATED) is out
+    stream.synchronize()  # what the caller had queued before came first
+    np.testing.assert_allclose(values.values, rs.pdist(x, "euclidean"), rtol=1e-5)
+    between, stream = made_late(device, np.zeros((N, 9), dtype), dtype)
+    with stream:
+        rs.cdist(x, x[:9], out=between, backend=EMULATED)
+    np.testing.assert_allclose(between.values, rs.cdist(x, x[:9]), atol=1e-6)  # complete: nobody waited
+
+
+def test_what_out_on_the_device_cannot_be(device, monkeypatch):
+    monkeypatch.setattr(backend, "device", lambda: device)
+    machine, x = device._cupy, rows()
+    with pytest.raises(ShapeError, match=r"of shape \(1000, 2\): got shape \(1000, 2\), strided"):
+        rs.cdist(x, x[:2], out=machine.empty((2, N), np.float32).T, backend=EMULATED)
+    with pytest.raises(ShapeError, match="must be writeable, contiguous and of shape"):
+        rs.pdist(x, out=machine.empty((3,), np.float32), backend=EMULATED)
+    with pytest.raises(DTypeError, match="got float16"):
+        rs.cdist(x, x[:2], out=machine.empty((N, 2), np.float16), backend=EMULATED)
+    with pytest.raises(DTypeError, match="or one on the backend's GPU: got Array"):
+        rs.cdist(x, x[:2], out=machine.empty((N, 2), np.float32), backend="cpu")
 
 
 def test_what_is_on_no_device_is_left_to_the_gate_of_the_host(device):

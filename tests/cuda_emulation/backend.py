@@ -36,6 +36,7 @@ __all__ = [
     "stage",
     "steady",
     "tile_precisions",
+    "writable_on_device",
 ]
 
 name = "cuda-emulated"
@@ -72,6 +73,10 @@ def rows_view(array, label="X"):
         return array
     there = device().foreign(array, label)
     return host_rows_view(array, label) if there is None else checked_rows(there, label)
+
+
+def writable_on_device(array, label):
+    return device().writable(array, label)
 
 
 def stage(views):

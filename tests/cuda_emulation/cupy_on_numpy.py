@@ -221,6 +221,7 @@ class Array:
         self.machine, self.values, self._owner = machine, values, owner
         self.shape, self.strides, self.dtype = values.shape, values.strides, values.dtype
         self.itemsize, self.size, self.nbytes, self.ndim = values.itemsize, values.size, values.nbytes, values.ndim
+        self.flags = SimpleNamespace(c_contiguous=values.flags.c_contiguous)
         self.data = SimpleNamespace(ptr=values.ctypes.data)
 
     def __array__(self, *_: Any, **__: Any) -> Any:

@@ -41,6 +41,7 @@ __all__ = [
     "stage",
     "steady",
     "tile_precisions",
+    "writable_on_device",
 ]
 
 name = "cuda"
@@ -53,6 +54,11 @@ def rows_view(array: Any, label: str = "X") -> np.ndarray | DeviceRows:
         return array
     there = current_device().foreign(array, label)
     return host_rows_view(array, label) if there is None else checked_rows(there, label)
+
+
+def writable_on_device(array: Any, label: str) -> Any:
+    """An array of another library on the device, as CuPy's: the same memory; None for anything else."""
+    return current_device().writable(array, label)
 
 
 def stage(views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:

@@ -224,6 +224,14 @@ class Device:
             )
         return DeviceRows(values, np.dtype(values.dtype))
 
+    def writable(self, array: Any, name: str) -> Any:
+        """The memory of `foreign` rows, which work queued from now on may write; the caller waits for that work."""
+        rows = self.foreign(array, name)
+        if rows is None:
+            return None
+        self._compute.wait_event(self._staging.stream.record())  # for what its library has still to do
+        return rows.values
+
     def take(self, views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
         """Copies of these rows that are ours, dense, on the device; in flight on the copy stream when this returns."""
         return self._staging.take(views, self._rows_read)

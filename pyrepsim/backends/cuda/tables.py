@@ -77,7 +77,12 @@ class DistanceSweep(_Sweep):
             with self._device.here():
                 self._kernel.run(task, self._device.address(self._staged), self._device.stream)
             made = self._staged[: last - first]
-            flat[first:last] = self._device.to_host(made) if isinstance(flat, np.ndarray) else made
+            if isinstance(flat, np.ndarray):
+                flat[first:last] = self._device.to_host(made)
+            else:
+                with self._device.work():
+                    flat[first:last] = made
+        self._device.synchronize()
 
     def result(self) -> Any:
         return self._out
