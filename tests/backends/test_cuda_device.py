@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+import pyrepsim as rs
 from pyrepsim import compare
 from pyrepsim.errors import DegenerateError, NonFiniteError
 from pyrepsim.stats import MomentsSet
@@ -159,6 +160,15 @@ def test_what_is_changed_after_update_is_not_read_again(pair, backend, cupy):
     x_there[...] = 0
     y_there[...] = np.nan
     assert bits(moments) == bits(summed(x[:1000], y[:1000], backend))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_distances_into_an_array_there(pair, dtype, backend, cupy):
+    x = pair[0][:700].astype(np.float32)
+    with cupy.cuda.Stream(non_blocking=True):
+        out = cupy.empty((700 * 699 // 2,), dtype)
+        assert rs.pdist(x, "euclidean", out=out, backend=backend) is out
+        np.testing.assert_allclose(out.get(), rs.pdist(x, "euclidean"), rtol=1e-5)
 
 
 def test_many_sides_fed_at_once(pair, backend):
