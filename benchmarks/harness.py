@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import statistics
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["MACHINE_SETTINGS", "numpy_rival", "pair_of_layers", "peak_mb", "report", "rival", "rivals_beside"]
+__all__ = [
+    "MACHINE_SETTINGS",
+    "numpy_rival",
+    "pair_of_layers",
+    "peak_mb",
+    "report",
+    "rival",
+    "rivals_beside",
+    "side_by_side",
+]
 
 MACHINE_SETTINGS = {"numpy": {}, "numpy SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
 """NumPy as installed, and with the AVX-512 kernels that its OpenBLAS has but may not choose."""
@@ -92,3 +105,45 @@ def report(benchmark: Any, **facts: Any) -> None:
             f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in facts.items()
         )
     )
+
+
+def side_by_side(
+    benchmark: Any,
+    ours: Callable[[], Any],
+    rivals: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int = 7,
+    before: Callable[[], Any] = lambda: None,
+) -> dict[str, float]:
+    """Time all of them in this process, in another order every round. Facts: each rival's median time in multiples of
+    ours, and its spread (half the distance of the quartiles, in medians).
+
+    before : done before each, without its time.
+    """
+    draw = random.Random(0)
+    taken: dict[str, list[float]] = {name: [] for name in rivals}
+    after: list[str] = []  # what this round has still to run when ours is done
+
+    def run(names: list[str]) -> None:
+        for name in names:
+            before()
+            start = time.perf_counter()
+            rivals[name]()
+            taken[name].append(time.perf_counter() - start)
+
+    def setup() -> None:
+        run(after)
+        order = draw.sample(list(rivals), len(rivals))
+        cut = draw.randint(0, len(order))
+        run(order[:cut])
+        after[:] = order[cut:]
+        before()
+
+    benchmark.pedantic(ours, setup=setup, rounds=rounds)
+    run(after)
+    facts = {}
+    for name, seconds in taken.items():
+        low, middle, high = statistics.quantiles(seconds, n=4)
+        facts[f"{name} ratio"] = statistics.median(seconds) / benchmark.stats.stats.median
+        facts[f"{name} spread"] = (high - low) / 2 / middle
+    return facts

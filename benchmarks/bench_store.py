@@ -1,0 +1,166 @@
+"""Writing and reading activations: the store beside .npy files, HDF5 and safetensors, from memory and from the disk.
+
+Every writer ends with its bytes on the disk (fsync); reading copies each chunk of rows into one small array, as packing
+does. "page cache": of a process that has read the file before; "cold": the kernel was told to forget it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import safetensors.numpy
+from safetensors import safe_open
+
+import pyrepsim as rs
+from benchmarks.harness import report, side_by_side
+from benchmarks.memory import peak_mb
+from pyrepsim.store import verify
+
+LAYERS, ROWS, WIDTH, CHUNK = 4, 65_536, 768, 8192
+N_BYTES = LAYERS * ROWS * WIDTH * 2
+
+
+@pytest.fixture(scope="module")
+def layers():
+    rows = np.random.default_rng(0).standard_normal((ROWS, WIDTH), dtype=np.float32)
+    return {f"layer.{i}": np.roll(rows, i, axis=1).astype(np.float16) for i in range(LAYERS)}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, layers):
+    folder = tmp_path_factory.mktemp("written")
+    rs.write_store(folder / "store", layers)
+    npy(folder / "npy", layers)
+    hdf5(folder / "hdf5", layers)
+    tensors(folder / "tensors", layers)
+    return folder
+
+
+def synced(path):
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def npy(folder, layers):
+    folder.mkdir()
+    for name, rows in layers.items():
+        np.save(folder / f"{name}.npy", rows)
+        synced(folder / f"{name}.npy")
+
+
+def hdf5(folder, layers):
+    folder.mkdir()
+    with h5py.File(folder / "all.h5", "w") as file:
+        for name, rows in layers.items():
+            file.create_dataset(name, data=rows, chunks=(1024, WIDTH))
+    synced(folder / "all.h5")
+
+
+def tensors(folder, layers):
+    folder.mkdir()
+    safetensors.numpy.save_file(layers, folder / "all.safetensors")
+    synced(folder / "all.safetensors")
+
+
+def test_writing(benchmark, layers, tmp_path):
+    """Float16 rows into a store, checked, hashed and committed, beside files that are only written."""
+    folder = tmp_path / "x"
+    facts = side_by_side(
+        benchmark,
+        lambda: rs.write_store(folder, layers),
+        {
+            ".npy, fsync": lambda: npy(folder, layers),
+            "HDF5, fsync": lambda: hdf5(folder, layers),
+            "safetensors, fsync": lambda: tensors(folder, layers),
+        },
+        before=lambda: shutil.rmtree(folder, ignore_errors=True),
+    )
+    report(benchmark, gb_per_second=N_BYTES / benchmark.stats.stats.median / 1e9, peak_mb=peak_mb(), **facts)
+
+
+def forget(folder):
+    """Drop the pages of these files from the kernel's cache."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def readers(folder, sums):
+    """Each way to pass over all rows of all layers once; the sum of one column says what was read."""
+    buffer = np.empty((CHUNK, WIDTH), np.float16)
+
+    def take(name, chunk):
+        buffer[: len(chunk)] = chunk
+        sums[name] = sums.get(name, 0.0) + float(buffer[: len(chunk) : 64, 5].sum(dtype=np.float64))
+
+    def store():
+        opened = rs.open_store(folder / "store")
+        for layer in opened.layers:
+            for chunk in opened[layer].chunks(CHUNK):
+                take("store", chunk)
+
+    def mapped():
+        for path in sorted((folder / "npy").iterdir()):
+            rows = np.load(path, mmap_mode="r")
+            for start in range(0, ROWS, CHUNK):
+                take("npy", rows[start : start + CHUNK])
+
+    def h5():
+        with h5py.File(folder / "hdf5" / "all.h5") as file:
+            for rows in file.values():
+                for start in range(0, ROWS, CHUNK):
+                    take("hdf5", rows[start : start + CHUNK])
+
+    def tensors():
+        with safe_open(folder / "tensors" / "all.safetensors", "numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                rows = file.get_slice(name)
+                for start in range(0, ROWS, CHUNK):
+                    take("tensors", rows[start : start + CHUNK])
+
+    return store, {".npy, mapped": mapped, "HDF5": h5, "safetensors": tensors}
+
+
+@pytest.mark.parametrize("where", ["page cache", "cold"])
+def test_reading(benchmark, written, where):
+    sums: dict[str, float] = {}
+    ours, rivals = readers(written, sums)
+    for read in (ours, *rivals.values()):
+        read()
+    assert len(set(sums.values())) == 1, "all must read the same rows"
+    before = (lambda: forget(written)) if where == "cold" else (lambda: None)
+    facts = side_by_side(benchmark, ours, rivals, before=before)
+    report(benchmark, gb_per_second=N_BYTES / benchmark.stats.stats.median / 1e9, peak_mb=peak_mb(), **facts)
+
+
+def test_reading_content_tokens(benchmark, written):
+    """Every tenth row left out, as special tokens are."""
+    mask = np.arange(ROWS) % 10 != 0
+    store, buffer = rs.open_store(written / "store"), np.empty((CHUNK, WIDTH), np.float16)
+    rows = [np.load(path, mmap_mode="r") for path in sorted((written / "npy").iterdir())]
+    chosen = np.flatnonzero(mask)
+
+    def ours():
+        for layer in store.layers:
+            for chunk in store[layer].chunks(CHUNK, mask=mask):
+                buffer[: len(chunk)] = chunk
+
+    def indexed():
+        for layer in rows:
+            for start in range(0, len(chosen), CHUNK):
+                part = chosen[start : start + CHUNK]
+                buffer[: len(part)] = layer[part]
+
+    facts = side_by_side(benchmark, ours, {".npy, mapped and indexed": indexed})
+    report(benchmark, gb_per_second=0.9 * N_BYTES / benchmark.stats.stats.median / 1e9, **facts)
+
+
+def test_verifying(benchmark, written):
+    """Every byte of a store against its checksums."""
+    benchmark.pedantic(lambda: verify(written / "store"), rounds=7)
+    report(benchmark, gb_per_second=N_BYTES / benchmark.stats.stats.median / 1e9)
