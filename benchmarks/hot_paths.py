@@ -1,0 +1,103 @@
+"""Where the time of each hot path goes, by symbol: samples of perf while it runs.
+
+    python -m benchmarks.hot_paths [moments-fp64 ...]      # all of them when none is named; needs perf (linux-tools)
+
+Samples of the clock, so virtual machines without counters do. For the names of our own functions, build with
+CMAKE_ARGS='-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O3 -DNDEBUG -g1"' (the default is
+stripped). csrc/README.md says what was found.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyrepsim as rs
+from benchmarks.harness import pair_of_layers
+from pyrepsim.blas import one_blas_thread
+from pyrepsim.stats import PairedMoments
+
+SECONDS = 8.0
+
+
+def _moments(dtype: str, precision: str) -> Callable[[], object]:
+    X, Y = pair_of_layers(20_000, 768, dtype=dtype)
+    return lambda: PairedMoments(768, 768, precision=precision).update(X, Y)
+
+
+def _compared(measure: rs.Measure, n: int) -> Callable[[], object]:
+    X, Y = pair_of_layers(n, 768)
+    return lambda: rs.compare(X, Y, measure)
+
+
+def _finished(*measures: rs.Measure) -> Callable[[], object]:
+    moments = PairedMoments(768, 768)
+    moments.update(*pair_of_layers(4000, 768))
+    state = moments.state()
+
+    def once() -> None:
+        fresh = PairedMoments(768, 768)
+        fresh.add_states({"raw": state})
+        with one_blas_thread():
+            for measure in measures:
+                measure.score(fresh)
+
+    return once
+
+
+def _written() -> Callable[[], object]:
+    rows = {"layer.0": pair_of_layers(65_536, 768)[0]}
+    folder = Path(tempfile.mkdtemp())
+    return lambda: rs.write_store(folder / "store", rows, overwrite=True)
+
+
+PATHS: dict[str, Callable[[], Callable[[], object]]] = {
+    "moments-fp64": lambda: _moments("float16", "fp64"),
+    "moments-fp32": lambda: _moments("float16", "fp32"),
+    "tiles-pearson": lambda: _compared(rs.RSA(metric="euclidean"), 5000),
+    "tiles-spearman": lambda: _compared(rs.RSA(metric="euclidean", compare="spearman"), 5000),
+    "tiles-manhattan": lambda: _compared(rs.RSA(metric="manhattan"), 3000),
+    "neighbours": lambda: _compared(rs.MutualKNN(k=10), 10_000),
+    "algebra-pwcca": lambda: _finished(rs.PWCCA()),
+    "algebra-others": lambda: _finished(rs.LinearCKA(debiased=True), rs.SVCCA(), rs.Procrustes()),
+    "store-write": _written,
+}
+
+
+def run(name: str) -> None:
+    """Prepare, say so, and repeat the path for some seconds."""
+    once = PATHS[name]()
+    once()
+    print("ready", flush=True)
+    start = time.perf_counter()
+    while time.perf_counter() - start < SECONDS:
+        once()
+
+
+def profile(name: str) -> str:
+    """The symbols with at least a hundredth of the samples, most first."""
+    command = [sys.executable, "-m", "benchmarks.hot_paths", "--run", name]
+    with tempfile.TemporaryDirectory() as folder, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as path:
+        assert path.stdout is not None
+        path.stdout.readline()
+        samples = f"{folder}/perf.data"
+        recorder = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "499", "-o", samples, "-p", str(path.pid)]
+        subprocess.run([*recorder, "--", "sleep", str(SECONDS - 1)], check=True, capture_output=True)
+        path.wait()
+        reporter = ["perf", "report", "-i", samples, "--stdio", "--sort", "dso,symbol", "--percent-limit", "1"]
+        told = subprocess.run(reporter, check=True, capture_output=True, text=True).stdout
+    lines = [line for line in told.splitlines() if re.match(r"\s+\d+\.\d+%", line)]
+    return "\n".join(re.sub(r"\s+-\s+-\s*$|\.cpython\S+|(?<=\S) {2,}", " ", line)[:140].rstrip() for line in lines)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--run"]:
+        run(sys.argv[2])
+    else:
+        for chosen in sys.argv[1:] or PATHS:
+            print(f"## {chosen}\n{profile(chosen)}\n", flush=True)
