@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DegenerateError, OptionError
 from ..stats.pair import Pair, Side
+from ..stats.singular import singular_values
 from .base import AFFINE, SIMILARITY, Invariance, Measure, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]
@@ -21,7 +22,7 @@ _EXCESS = 1e-6
 def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray) -> np.ndarray:
     """Descending: the singular values of W_x^T S_xy W_y, where W^T S W = I on each side."""
     if measure not in pair.known:
-        pair.known[measure] = np.linalg.svd(whiten_x.T @ pair.cross @ whiten_y, compute_uv=False)
+        pair.known[measure] = singular_values(whiten_x.T @ pair.cross @ whiten_y)
     return checked(measure, pair.known[measure], pair)
 
 

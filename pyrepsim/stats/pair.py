@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import NonFiniteError, ShapeError
 from .lazy import lazy
+from .singular import singular_triplets
 from .state import State, sum_of_norm_products
 
 __all__ = ["Pair", "Side", "pair_of", "side_of"]
@@ -171,8 +172,7 @@ class Pair:
         if self.mirror is not None:
             left, rho, right = self.mirror.canonical
             return right, rho, left
-        left, rho, right = np.linalg.svd(self.whitened, full_matrices=False)
-        return left, rho, right.T
+        return singular_triplets(self.whitened)
 
     @classmethod
     def of_side(cls, side: Side) -> Pair:

@@ -1,0 +1,66 @@
+"""Singular values and vectors by way of A A^T: half the time of LAPACK's SVD where squaring costs no digit that counts.
+
+An eigenvalue s^2 of A A^T is known to a few epsilon of the largest, s_1^2, so s itself to that over 2 s. Where the
+least is so small that this would show, LAPACK's SVD is taken after all. With vectors, a few small ones are found again
+from A itself, in the space that the others leave.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["singular_triplets", "singular_values"]
+
+_LEAST = 3e-5
+"""Of the largest: above it an error of 3e-15 s_1^2 in a square is less than 1e-10 s_1 in its root."""
+_LEAST_AGAIN = 1e-7
+"""Of the largest, for what is found again, where parts along the other right vectors are 1e-18 of it."""
+_SMALL = 1e-2
+"""Of the largest: right vectors A^T l / s above it are orthogonal to 1e-11."""
+_MOST_AGAIN = 1 / 4
+"""Part of the directions beyond which an SVD of the whole is no slower."""
+
+
+def singular_values(A: np.ndarray) -> np.ndarray:
+    """Descending, (min(A.shape),), within 1e-10 of the largest."""
+    squares = np.linalg.eigvalsh(A @ A.T if A.shape[0] <= A.shape[1] else A.T @ A)[::-1]
+    if squares[-1] > _LEAST**2 * squares[0]:
+        return np.sqrt(squares)
+    return np.linalg.svd(A, compute_uv=False)
+
+
+def singular_triplets(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """L (m, k), s (k,) and R (n, k) with A = L diag(s) R^T, s descending, k = min(m, n)."""
+    if A.shape[0] > A.shape[1]:
+        right, values, left = singular_triplets(A.T)
+        return left, values, right
+    found = _by_squares(A)
+    if found is None:
+        left, values, right = np.linalg.svd(A, full_matrices=False)
+        return left, values, right.T
+    left, values, right = found
+    order = np.argsort(-values, kind="stable")
+    return left[:, order], values[order], right[:, order]
+
+
+def _by_squares(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The same for m <= n, in nearly descending order; None where too much would have to be found again."""
+    left = np.linalg.eigh(A @ A.T)[1][:, ::-1]
+    right = A.T @ left  # its columns are s r, as A = sum_i l_i (A^T l_i)^T
+    values = np.sqrt(np.sum(right * right, axis=0))
+    large = values > _SMALL * values.max()
+    first = len(values) if large.all() else int(np.argmin(large))
+    if len(values) - first > _MOST_AGAIN * len(values):
+        return None
+    right[:, :first] /= values[:first]
+    if first == len(values):
+        return left, values, right
+    rest = left[:, first:].T @ A
+    for _ in range(2):  # once leaves what rounding does to large parts
+        rest -= (rest @ right[:, :first]) @ right[:, :first].T
+    turn, again, small = np.linalg.svd(rest, full_matrices=False)
+    if again[-1] < _LEAST_AGAIN * values[0]:
+        return None
+    left = np.concatenate([left[:, :first], left[:, first:] @ turn], axis=1)
+    right[:, first:] = small.T
+    return left, np.concatenate([values[:first], again]), right
