@@ -42,7 +42,7 @@ ROWS = {
     "test_agreement_of_rdms[tiles-cosine_spearman]": '`RSA(compare="spearman")`, n = 5,000',
     "test_a_sweep_alone[cosine-fp32]": "sums over two RDMs, n = 20,000",
     "test_a_sweep_alone[cosine-fp64]": 'the same, `precision="fp64"`',
-    "test_a_hundred_thousand_rows": "Euclidean-Spearman RSA, n = 100,000",
+    "test_more_rows_than_fit": "Euclidean-Spearman RSA, n = 50,000",
     "test_a_bank_of_26_layers": "Euclidean RSA of 13 x 13 layers, n = 10,000",
     "test_manhattan": "all Manhattan distances, n = 5,000",
     "test_nearest_neighbours": "10 nearest of n = 20,000, exact",
