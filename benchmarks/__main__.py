@@ -1,16 +1,16 @@
-"""``python -m benchmarks [pytest options]``: every bench_*.py, alone on the machine; JSON into benchmarks/results/.
+"""``python -m benchmarks [bench_x.py ...] [pytest options]``: alone on the machine; JSON into benchmarks/results/.
 
-Prints the table of what ran, and what fell behind the results that were there before by more than a fifth.
+Each bench_*.py in a process of its own, with a result file of its own. Prints the table of what ran, how long it took,
+and what fell behind the results that were there before by more than a fifth.
 """
 
 from __future__ import annotations
 
 import platform
+import subprocess
 import sys
 import time
 from pathlib import Path
-
-import pytest
 
 from benchmarks.roofline import roofline
 from benchmarks.table import markdown, newest, results_of, worse
@@ -19,26 +19,33 @@ from pyrepsim.backends import default_threads
 
 HERE = Path(__file__).parent
 
+
+def run(file: Path, options: list[str]) -> tuple[int, Path]:
+    """The exit status of pytest, and where its results are."""
+    out = HERE / "results" / f"{time.strftime('%Y-%m-%d')}-{file.stem.removeprefix('bench_')}.json"
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-c", str(HERE / "pytest.ini"), f"--benchmark-json={out}"]
+    return subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode, out
+
+
 if __name__ == "__main__":
     print(
         f"{platform.processor() or platform.machine()}, {default_threads()} threads, "
-        f"ISA {_core.available_isas()[-1]}, roofline {roofline()}"
+        f"ISA {_core.available_isas()[-1]}, roofline {roofline()}",
+        flush=True,
     )
-    chosen = sys.argv[1:] or sorted(map(str, HERE.glob("bench_*.py")))
-    named = [Path(name).stem.removeprefix("bench_") for name in sys.argv[1:] if name.endswith(".py")]
-    names = "-".join(named) or "all"
-    out = HERE / "results" / f"{time.strftime('%Y-%m-%d')}-{names}.json"
-    options = [
-        "-q",
-        "-s",
-        "-c",
-        str(HERE / "pytest.ini"),
-        f"--benchmark-json={out}",
-        "--benchmark-columns=median,iqr,rounds",
-    ]
-    before = newest()
-    status = pytest.main([*options, *chosen])
-    now = results_of(out) if out.exists() else {}
+    named = [Path(word) for word in sys.argv[1:] if word.endswith(".py")]
+    others = [word for word in sys.argv[1:] if not word.endswith(".py")]
+    files = named or sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_gpu.py"})  # that one is a program
+    before, now, failed, start = newest(), {}, [], time.monotonic()
+    for file in files:
+        began = time.monotonic()
+        status, out = run(file, others)
+        now |= results_of(out) if status == 0 else {}
+        failed += [file.name] if status else []
+        print(f"{file.name}: {time.monotonic() - began:.0f} s", flush=True)
     print(markdown(now))
+    print(f"{(time.monotonic() - start) / 60:.1f} minutes")
     print("\n".join(worse(before, now, 0.2)) or "Nothing fell behind the earlier results by more than a fifth.")
-    sys.exit(status)
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    sys.exit(bool(failed))

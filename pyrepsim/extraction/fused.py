@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backends import get_backend
 from ..comparison import StreamingComparison
 from ..errors import OptionError, RowMismatchError, TextError
 from ..models import Encoder, load_encoder
@@ -26,11 +27,12 @@ from .sharing import check_positions
 from .text import read_texts
 
 if TYPE_CHECKING:
+    import torch
     from tqdm import tqdm
 
     from ..measures import Measure
 
-Chunk = dict[str, np.ndarray]
+Chunk = dict[str, Any]
 
 
 def compare_models(
@@ -61,7 +63,7 @@ def compare_models(
     model_a, model_b, texts, words, long, max_length, batch_tokens, device, progress
         As in `extract`. Models with different tokenizers need `words`: their rows then match by word.
     measures, layers, tokens, backend, n_threads, precision
-        As in `compare`.
+        As in `compare`. With ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def compare_models(
     )
     with progress_bar(plan.n_tokens, progress, desc="compare", unit=" tokens") as bar:
         if same:
-            chunks = _by_batch(encoders, plan, tokens, bar)
+            chunks = _by_batch(encoders, plan, tokens, get_backend(backend).name, bar)
         else:
             chunks = _by_words(encoders, plan, replace(other, bounds=plan.bounds), bar)
         for chunk_a, chunk_b in chunks:
@@ -127,7 +129,7 @@ def compare_models(
 
 
 def _by_batch(
-    encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str, bar: tqdm
+    encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str, backend: str, bar: tqdm
 ) -> Iterator[tuple[Chunk, Chunk]]:
     """One plan for both: the rows of each batch, as they leave the models."""
     selectors = [Selector(encoder, list(encoder.layers), pooling=plan.policy.words) for encoder in encoders]
@@ -141,9 +143,16 @@ def _by_batch(
                 for encoder, selector in zip(encoders, selectors, strict=True):
                     rows = selector.rows(batch)
                     check_finite(rows, largest(rows), doc_id[batch.rows], plan.corpus, encoder.name)
-                    chunks.append({layer: as_numpy(values.float().cpu()) for layer, values in rows.items()})
+                    chunks.append({layer: _for_moments(values, backend) for layer, values in rows.items()})
                 yield chunks[0], chunks[1]
             bar.update(whole.n_tokens)
+
+
+def _for_moments(values: torch.Tensor, backend: str) -> Any:
+    """float32 rows where the backend sums them: on the GPU they come from, if it is the backend's."""
+    rows = values.float()
+    stays = backend == "cuda" and rows.is_cuda and rows.device.index == 0
+    return rows if stays else as_numpy(rows.cpu())
 
 
 def _by_words(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyrepsim.extraction import buffers, extract
+from pyrepsim.backends import available_backends
+from pyrepsim.extraction import buffers, compare_models, extract
+from pyrepsim.extraction.fused import _for_moments
 from tests.helpers.tiny_models import TEXT, tiny_bert
 
 torch = pytest.importorskip("torch", reason="no torch: extraction needs the extra [torch]")
@@ -25,6 +27,40 @@ def test_rows_of_a_gpu(tmp_path, monkeypatch, dtype):
         rows = {name: np.asarray(store[layer]).astype(np.float32) for name, store in stores.items()}
         np.testing.assert_array_equal(rows["cuda"], rows["staged"])
         assert np.abs(rows["cuda"] - rows["cpu"]).max() < 2e-2 * rows["cpu"].std()
+
+
+@pytest.mark.skipif(available_backends()["cuda"] is not None, reason="no CUDA device for the backend")
+def test_fused_rows_stay_on_the_gpu(tmp_path, monkeypatch):
+    models = [tiny_bert(tmp_path / name, width=64, seed=seed) for seed, name in enumerate("ab")]
+    measures = ["LinearCKA", "RSA", "SVCCA"]
+    expected = compare_models(*models, TEXTS, measures, device="cpu")
+    monkeypatch.setattr("pyrepsim.extraction.fused.as_numpy", None)  # whoever brings rows to the host fails
+    found = compare_models(*models, TEXTS, measures, device="cuda", backend="cuda")
+    np.testing.assert_allclose([s.value for s in found], [s.value for s in expected], atol=1e-3)
+
+
+class OnGPU:
+    is_cuda, device = True, torch.device("cuda", 0)
+
+    def __init__(self, host):
+        self.host = host
+
+    def float(self):
+        return self
+
+    def cpu(self):
+        return self.host
+
+
+def test_who_gets_rows_on_the_device():
+    host = torch.ones(2, 3)
+    rows = OnGPU(host)
+    assert _for_moments(rows, "cuda") is rows
+    for backend in ("cpu", "reference"):
+        np.testing.assert_array_equal(_for_moments(rows, backend), np.ones((2, 3)))
+    rows.device = torch.device("cuda", 1)
+    np.testing.assert_array_equal(_for_moments(rows, "cuda"), np.ones((2, 3)))
+    assert isinstance(_for_moments(host.half(), "cuda"), np.ndarray)
 
 
 def test_buffers_lie_beside_the_model_while_there_is_room(monkeypatch):
