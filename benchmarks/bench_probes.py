@@ -38,7 +38,7 @@ STEPS = SENTENCES // BATCH
 RECIPE = Recipe(batch=BATCH, validate_every=STEPS, max_validations=EPOCHS)
 
 
-@pytest.fixture(scope="module", params=[384, 768], ids=["d384", "d768"])
+@pytest.fixture(scope="module", params=[384], ids=["d384"])
 def encoder(request, tmp_path_factory):
     from transformers import AutoTokenizer, BertConfig, BertModel
 

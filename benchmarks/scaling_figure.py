@@ -52,6 +52,10 @@ def draw(series: Mapping[str, list[Point]], out: Path) -> None:
                 if shown:
                     axis.plot(*zip(*shown, strict=True), "o-", color=colour, label=who)
             axis.set(xscale="log", yscale="log", xlabel=name, ylabel=label if column == 0 else "")
+            low, high = axis.get_ylim()
+            axis.set_ylim(low / 2, high * 2)
+            axis.set_xticks([one["at"] for one in points], [f"{one['at']:,}" for one in points], rotation=30)
+            axis.set_xticks([], minor=True)
             axis.grid(True, which="major", alpha=0.3)
     axes[0][0].legend(frameon=False)
     figure.savefig(out)
