@@ -120,7 +120,7 @@ def test_nearest_neighbours(benchmark, layers):
         return 1 - hits / (K * len(asked))
 
     beside(
-        benchmark, folder, "knn", [(name, SINGLE) for name in ("sklearn", "faiss", "torch", "keops")], ours, error,
+        benchmark, folder, "knn", [(name, SINGLE) for name in ("sklearn", "faiss", "torch")], ours, error,
         n=20_000, sides=1,
     )  # fmt: skip
 

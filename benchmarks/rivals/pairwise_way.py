@@ -122,12 +122,6 @@ def knn_torch(X: np.ndarray, _: np.ndarray) -> np.ndarray:
     return _without_self(torch.cat(blocks).numpy())
 
 
-def knn_keops(X: np.ndarray, _: np.ndarray) -> np.ndarray:
-    from pykeops.numpy import LazyTensor
-
-    return _without_self(((LazyTensor(X[:, None, :]) - LazyTensor(X[None, :, :])) ** 2).sum(-1).argKmin(K + 1, dim=1))
-
-
 def _without_self(found: np.ndarray) -> np.ndarray:
     """Drop the row itself from its K + 1 nearest, or the last where a duplicate displaced it."""
     own = found == np.arange(len(found))[:, None]
