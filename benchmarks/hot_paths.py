@@ -52,8 +52,8 @@ def _finished(*measures: rs.Measure) -> Callable[[], object]:
 
 def _written() -> Callable[[], object]:
     rows = {"layer.0": pair_of_layers(65_536, 768)[0]}
-    folder = Path(tempfile.mkdtemp())
-    return lambda: rs.write_store(folder / "store", rows, overwrite=True)
+    folder = tempfile.TemporaryDirectory()  # it goes with the function that holds it
+    return lambda: rs.write_store(Path(folder.name) / "store", rows, overwrite=True)
 
 
 PATHS: dict[str, Callable[[], Callable[[], object]]] = {

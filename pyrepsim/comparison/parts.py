@@ -75,8 +75,10 @@ def add_parts(moments: MomentsSet, source: StoreSource, group: LayerGroup, execu
         )
         for begin in range(start, n_rows, size)
     ]
-    futures = [executor.submit(_sums_of, part) for part in parts]
+    futures: list[Any] = []
     try:
+        for part in parts:
+            futures.append(executor.submit(_sums_of, part))
         for part in parts:
             moments.add_states(futures.pop(0).result())  # taken off the list: its memory is free when it is added
             yield part.stop - part.start
@@ -87,7 +89,7 @@ def add_parts(moments: MomentsSet, source: StoreSource, group: LayerGroup, execu
 
 
 def part_rows(n_rows: int) -> int:
-    """Rows of a part, a multiple of what one file's pages and one block of products hold."""
+    """Rows of a part: a multiple of the blocks that every backend sums."""
     return _PART_ROWS * max(1, -(-n_rows // (_PART_ROWS * _MOST_PARTS)))
 
 

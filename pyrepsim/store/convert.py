@@ -45,7 +45,8 @@ class Converter:
         narrow = get_backend().narrow
         n_rows, width = self._array.shape
         step = max(1, _BLOCK_VALUES // width)
-        step -= step % PAGE if step > PAGE else 0
+        whole = PAGE // math.gcd(PAGE, width * self._dtype.itemsize)  # rows that end with a page
+        step -= step % whole if step > whole else 0
         room = None if self._array.dtype == self._dtype else np.empty((min(step, n_rows), width), dtype=self._dtype)
         for start in range(0, n_rows, step):
             source = np.ascontiguousarray(self._array[start : start + step])

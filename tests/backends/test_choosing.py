@@ -42,7 +42,6 @@ def test_why_there_is_no_cuda(case, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyrepsim._cuda", kernels)
     found = importlib.util.find_spec
     monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None if name == "cupy" else found(name))
-    device._libraries.cache_clear()
     said = backends.available_backends()["cuda"] or ""
     for refused in (
         lambda: rs.compare(X, Y, "CCA", backend="cuda"),

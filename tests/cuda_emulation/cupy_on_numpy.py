@@ -34,7 +34,7 @@ class Machine:
         self.cuda = SimpleNamespace(
             Device=lambda index: _Within(self, device=index),
             Stream=lambda non_blocking: Stream(self, non_blocking=non_blocking),
-            Event=lambda disable_timing=False: Event(disable_timing=disable_timing),
+            Event=lambda disable_timing=False: Event(self.device, disable_timing=disable_timing),
             get_current_stream=lambda: self.current,
             alloc_pinned_memory=_pinned,
             device=SimpleNamespace(get_cublas_handle=lambda: self.current.ptr),
@@ -90,7 +90,8 @@ class Machine:
     def array(self, source: Any, order: str = "C") -> Array:
         assert order == "C"
         source = self.asarray(source)
-        return self._made(source.shape, source.dtype, lambda out: np.copyto(out, source.values))
+        values = self.read(source)
+        return self._made(source.shape, source.dtype, lambda out: np.copyto(out, values))
 
     def asarray(self, source: Any) -> Array:
         """Arrays as they are; others with ``__cuda_array_interface__`` when their stream is done; NumPy's copied."""
@@ -111,7 +112,14 @@ class Machine:
 
     def matmul(self, left: Array, right: Array) -> Array:
         shape = (len(left), left.shape[1], right.shape[2])
-        return self._made(shape, left.dtype, lambda out: np.matmul(left.values, right.values, out=out))
+        a, b = self.read(left), self.read(right)
+        return self._made(shape, left.dtype, lambda out: np.matmul(a, b, out=out))
+
+    def read(self, array: Array) -> np.ndarray:
+        """The memory of an array that work on the device in use may touch: CuPy refuses any other's."""
+        if array.device != self.device:
+            raise ValueError(f"Array device must be the current one: array of {array.device}, current {self.device}")
+        return array.values
 
     def _made(self, shape: Any, dtype: Any, work: Callable[[np.ndarray], Any]) -> Array:
         made = self.empty(shape, dtype)
@@ -179,7 +187,7 @@ class Stream:
         self.reach(len(self._queue))
 
     def record(self, event: Event | None = None) -> Event:
-        event = event or Event()
+        event = event or Event(self.machine.device)
         event.record(self)
         return event
 
@@ -197,14 +205,17 @@ class Stream:
 
 
 class Event:
-    """A position in a stream."""
+    """A position in a stream of the device that the event was made on: CUDA refuses any other."""
 
-    def __init__(self, disable_timing: bool = False) -> None:
+    def __init__(self, device: int, *, disable_timing: bool = False) -> None:
         assert isinstance(disable_timing, bool)
+        self.device = device
         self.stream: Stream | None = None
         self.position = 0
 
     def record(self, stream: Stream) -> None:
+        if stream.device != self.device:
+            raise RuntimeError(f"invalid resource handle: event of device {self.device}, stream of {stream.device}")
         self.stream, self.position = stream, len(stream._queue)
 
     def synchronize(self) -> None:
@@ -223,6 +234,10 @@ class Array:
         self.itemsize, self.size, self.nbytes, self.ndim = values.itemsize, values.size, values.nbytes, values.ndim
         self.flags = SimpleNamespace(c_contiguous=values.flags.c_contiguous)
         self.data = SimpleNamespace(ptr=values.ctypes.data)
+
+    @property
+    def device(self) -> int:
+        return self._owner.device if isinstance(self._owner, _Memory) else 0
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`.")
@@ -256,26 +271,29 @@ class Array:
     # --- work
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        part, source = self.values[_whole(index)], value
-        if isinstance(value, Array):
-            source = value.values
+        part = self.machine.read(self)[_whole(index)]
+        source = self.machine.read(value) if isinstance(value, Array) else value
         self.machine.current.queue(lambda: np.copyto(part, source))
 
     def copy(self) -> Array:
         return self.machine.array(self)
 
     def astype(self, dtype: Any) -> Array:
-        return self.machine._made(self.shape, dtype, lambda out: np.copyto(out, self.values, casting="unsafe"))
+        values = self.machine.read(self)
+        return self.machine._made(self.shape, dtype, lambda out: np.copyto(out, values, casting="unsafe"))
 
     def sum(self, axis: int | None = None, dtype: Any = None) -> Array:
         shape = () if axis is None else self.shape[:axis] + self.shape[axis + 1 :]
-        return self.machine._made(shape, dtype or self.dtype, lambda out: self.values.sum(axis, out=out, dtype=dtype))
+        values = self.machine.read(self)
+        return self.machine._made(shape, dtype or self.dtype, lambda out: values.sum(axis, out=out, dtype=dtype))
 
     def max(self) -> Array:
-        return self.machine._made((), self.dtype, lambda out: self.values.max(out=out))
+        values = self.machine.read(self)
+        return self.machine._made((), self.dtype, lambda out: values.max(out=out))
 
     def __mul__(self, factor: float) -> Array:
-        return self.machine._made(self.shape, self.dtype, lambda out: np.multiply(self.values, factor, out=out))
+        values = self.machine.read(self)
+        return self.machine._made(self.shape, self.dtype, lambda out: np.multiply(values, factor, out=out))
 
     def get(self) -> np.ndarray:
         """As NumPy, when the current stream has come so far."""
@@ -288,8 +306,7 @@ class Array:
     # --- to other libraries
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        owner = self._owner
-        return (2, owner.device if isinstance(owner, _Memory) else 0)
+        return (2, self.device)
 
     def __dlpack__(self, *, stream: int) -> Array:
         assert stream is not None

@@ -229,7 +229,8 @@ class Device:
         rows = self.foreign(array, name)
         if rows is None:
             return None
-        self._compute.wait_event(self._staging.stream.record())  # for what its library has still to do
+        with self.here():
+            self._compute.wait_event(self._staging.stream.record())  # for what its library has still to do
         return rows.values
 
     def take(self, views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
@@ -238,7 +239,8 @@ class Device:
 
     def rows_were_read(self) -> None:
         """To be called when work that reads taken rows is queued: their memory is written again after it, no sooner."""
-        self._rows_read = self._compute.record()
+        with self.here():
+            self._rows_read = self._compute.record()
 
     def largest_indices(self, shape: tuple[int, ...]) -> Any:
         """64-bit unsigned numbers, each the largest, on the copy stream."""
