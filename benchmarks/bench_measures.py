@@ -5,47 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.harness import MACHINE_SETTINGS, numpy_rival, pair_of_layers, peak_mb, report, rivals_beside
+from benchmarks.harness import beside, found_by, pair_of_layers, peak_mb, report
 from pyrepsim import CCA, RSA, SVCCA, LinearCKA, compare
 
+NUMPY = [
+    ("numpy", {"setting": setting, "dtype": dtype}) for dtype in ("float64", "float32") for setting in ("", "SkylakeX")
+]
 
-def against_numpy(
-    benchmark,
-    folder,
-    measure,
-    name,
-    X,
-    Y,
-    *,
-    precision="fp64",
-    dtypes=("float32", "float64"),
-    repeats=3,
-    rounds=5,
-    exact=None,
-):
-    """Time ours, then NumPy's in its processes; errors against NumPy's float64 value of float64 data, found by the
-    recipe ``exact`` where the usual one does not fit into memory.
-    """
-    score = compare(X, Y, measure, precision=precision)
-    benchmark.pedantic(lambda: compare(X, Y, measure, precision=precision), rounds=rounds, warmup_rounds=1)
-    ours = benchmark.stats.stats.median
-    facts = {"precision": precision, "seconds": ours, "peak_mb": peak_mb(measure, folder)}
-    reference = exact and numpy_rival(exact, folder, dtype="float64", setting="numpy", repeats=1)["value"]
-    if reference:
-        facts["error"] = abs(score.value - reference)
-    for dtype in sorted(dtypes, reverse=True):  # float64 first: it is the reference
-        for setting in MACHINE_SETTINGS:
-            rival = numpy_rival(name, folder, dtype=dtype, setting=setting, repeats=repeats)
-            if reference is None:
-                reference = rival["value"]
-                facts["error"] = abs(score.value - reference)
-            label = f"{setting} {dtype}"
-            facts |= {
-                f"{label} ratio": rival["seconds"] / ours,
-                f"{label} error": abs(rival["value"] - reference),
-            }
-            facts[f"{label} peak_mb"] = rival["peak_mb"]
-    report(benchmark, **facts)
+
+def against(benchmark, folder, measure, module, task, rivals, X, Y, exact, *, precision="fp64"):
+    """Time ours and the rivals in turns; errors against the value ``exact``."""
+
+    def ours():
+        return compare(X, Y, measure, precision=precision)
+
+    def error(found):
+        return float(abs(found - exact))
+
+    facts = beside(benchmark, ours, module, task, rivals, folder, error)
+    ours_too = {"seconds": benchmark.stats.stats.median, "error": error(ours().value)}
+    report(benchmark, precision=precision, **ours_too, peak_mb=peak_mb(measure, folder), **facts)
 
 
 @pytest.fixture(scope="module")
@@ -67,27 +46,31 @@ def layers(tmp_path_factory):
 @pytest.mark.parametrize("precision", ["fp64", "fp32"])
 def test_linear_cka(benchmark, layers, precision):
     folder, X, Y = layers(50_000)
-    against_numpy(benchmark, folder, LinearCKA(), "linear_cka", X, Y, precision=precision)
+    exact, _ = found_by("numpy_way", "linear_cka", "numpy", folder, dtype="float64")
+    against(benchmark, folder, LinearCKA(), "numpy_way", "linear_cka", NUMPY, X, Y, exact, precision=precision)
 
 
 def test_svcca(benchmark, layers):
     folder, X, Y = layers(20_000)
-    against_numpy(benchmark, folder, SVCCA(), "svcca", X, Y, repeats=1)
+    exact, _ = found_by("numpy_way", "svcca", "numpy", folder, dtype="float64")
+    against(benchmark, folder, SVCCA(), "numpy_way", "svcca", NUMPY, X, Y, exact)
 
 
 def test_rsa_cosine_pearson(benchmark, layers):
+    """Both n x n matrices in float64 would not fit: the exact value comes from blocks of rows."""
     folder, X, Y = layers(20_000)
-    alone = {"dtypes": ("float32",), "repeats": 1, "exact": "rsa_cosine_exact"}
-    against_numpy(benchmark, folder, RSA(), "rsa_cosine", X, Y, **alone)
+    exact, _ = found_by("numpy_way", "rsa_cosine", "blocks", folder, dtype="float64")
+    against(benchmark, folder, RSA(), "numpy_way", "rsa_cosine", NUMPY[2:], X, Y, exact)
 
 
+FLOAT64, FLOAT32 = {"dtype": "float64"}, {"dtype": "float32"}
 LIBRARIES = {
-    "cca": (CCA(), 20_000, [("cca_zoo", {"dtype": "float64"})]),
-    "cka": (LinearCKA(), 2_000, [("repsim", {"dtype": "float64"})]),
+    "cca": (CCA(), 20_000, [("cca_zoo", FLOAT64)]),
+    "cka": (LinearCKA(), 2_000, [("repsim", FLOAT64)]),
     "debiased": (
         LinearCKA(debiased=True),
         5_000,
-        [(name, {}) for name in ("pytorch_cka", "pytorch_cka_whole", "torch_cka")],
+        [(name, FLOAT32) for name in ("pytorch_cka", "pytorch_cka_whole", "torch_cka")],
     ),
 }
 
@@ -97,13 +80,5 @@ def test_libraries(benchmark, layers, task):
     """Packages for the same measures. Those that average batches of CKA are off by what that estimates."""
     measure, n, rivals = LIBRARIES[task]
     folder, X, Y = layers(n)
-    benchmark.pedantic(lambda: compare(X, Y, measure), rounds=5, warmup_rounds=1)
-    seconds = benchmark.stats.stats.median
     exact = compare(X.astype(np.float64), Y.astype(np.float64), measure, backend="reference").value
-    value = compare(X, Y, measure).value
-
-    def error(found):
-        return float(abs(found - exact))
-
-    facts = {"seconds": seconds, "error": error(value), "peak_mb": peak_mb(measure, folder)}
-    report(benchmark, **facts, **rivals_beside("measures_way", task, rivals, folder, seconds, error))
+    against(benchmark, folder, measure, "measures_way", task, rivals, X, Y, exact)

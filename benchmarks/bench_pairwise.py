@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import squareform
 
-from benchmarks.harness import pair_of_layers, report, rival, rivals_beside
+from benchmarks.harness import beside, found_by, pair_of_layers, report
 from benchmarks.memory import peak_mb
 from benchmarks.rivals.pairwise_way import FEW, K
 from benchmarks.roofline import roofline
@@ -49,17 +50,18 @@ def gigaflops(n: int, sides: int, seconds: float) -> float:
     return sides * float(n) * (n - 1) * D / seconds / 1e9
 
 
-def beside(benchmark, folder, task, rivals, ours, error, *, n, sides):
-    """Report our time, error and part of the peak (for ``sides`` RDMs by tiles), then each rival's."""
+def against(benchmark, folder, task, rivals, ours, error, *, n, sides):
+    """Report our time, error and part of the peak (for ``sides`` RDMs by tiles) beside the rivals'."""
+    facts = beside(benchmark, ours, "pairwise_way", task, rivals, folder, error)
     seconds = benchmark.stats.stats.median
-    facts = {"seconds": seconds, "error": error(ours)}
+    facts |= {"seconds": seconds, "error": error(ours())}
     if sides:
         facts["gflops"] = gigaflops(n, sides, seconds)
         facts["fraction_of_peak"] = facts["gflops"] / roofline()["fp32_gflops"]
-    report(benchmark, **facts, **rivals_beside("pairwise_way", task, rivals, folder, seconds, error))
+    report(benchmark, **facts)
 
 
-FLOAT64, SINGLE, FAST = {"dtype": "float64"}, {"dtype": "float32"}, {"dtype": "float32", "setting": "numpy SkylakeX"}
+FLOAT64, SINGLE, FAST = {"dtype": "float64"}, {"dtype": "float32"}, {"setting": "SkylakeX", "dtype": "float32"}
 CORRELATIONS = {
     "euclidean_pearson": ("scipy", [("scipy", FLOAT64), ("torch", SINGLE), ("cdist", SINGLE), ("keops", SINGLE)]),
     "cosine_spearman": ("numpy", [("numpy", FLOAT64), ("numpy", SINGLE), ("numpy", FAST)]),
@@ -76,37 +78,34 @@ def test_agreement_of_rdms(benchmark, layers, task, method):
     measure = RSA(metric=metric, compare=comparator, method=method)
     if method == "auto" and task != "correlation_pearson":
         pytest.skip("runs on tiles whatever the method")
-    benchmark.pedantic(lambda: compare(X, Y, measure), rounds=5, warmup_rounds=1)
     referee, rivals = CORRELATIONS[task]
-    exact = rival("pairwise_way", task, referee, folder, dtype="float64")["found"]
-    value = np.asarray(compare(X, Y, measure).value)
-    sides = 2 if method == "tiles" else 0
-    beside(benchmark, folder, task, rivals, value, lambda found: float(abs(found - exact)), n=5000, sides=sides)
+    exact, _ = found_by("pairwise_way", task, referee, folder, dtype="float64")
+    against(
+        benchmark, folder, task, rivals, lambda: np.asarray(compare(X, Y, measure).value),
+        lambda found: float(abs(found - exact)), n=5000, sides=2 if method == "tiles" else 0,
+    )  # fmt: skip
 
 
 def test_manhattan(benchmark, layers):
     """All 12.5 million distances of n = 5,000, kept; one |a - b| summed counts as one multiply-add."""
     folder, X, _ = layers(5000)
-    distances = benchmark.pedantic(lambda: pdist(X, "manhattan"), rounds=3, warmup_rounds=1)
     few = X[:FEW].astype(np.float64)
     exact = np.abs(few[:, None, :] - few[None, :, :]).sum(axis=2)
     above = np.triu_indices(FEW, 1)
 
     def error(found: np.ndarray) -> float:
+        """Of a square of the first rows' distances, or of all distances above the diagonal."""
+        if found.ndim == 1:
+            found = squareform(found)[:FEW, :FEW]
         return float(np.max(np.abs(found[above] - exact[above]) / exact[above]))
 
-    ours = np.zeros((FEW, FEW))
-    ours[above] = np.concatenate([distances[i * 5000 - i * (i + 1) // 2 :][: FEW - 1 - i] for i in range(FEW)])
-    beside(
-        benchmark, folder, "manhattan", [("scipy", FLOAT64), ("sklearn", FLOAT64), ("torch", SINGLE)], ours, error,
-        n=5000, sides=1,
-    )  # fmt: skip
+    rivals = [("scipy", FLOAT64), ("sklearn", FLOAT64), ("torch", SINGLE)]
+    against(benchmark, folder, "manhattan", rivals, lambda: pdist(X, "manhattan"), error, n=5000, sides=1)
 
 
 def test_nearest_neighbours(benchmark, layers):
     """The 10 nearest of each of n = 20,000 rows by Euclidean distance, exactly."""
     folder, X, _ = layers(20_000)
-    ours, _ = benchmark.pedantic(lambda: knn(X, K, "euclidean"), rounds=3, warmup_rounds=1)
     asked = np.arange(0, len(X), 100)
     rows = X.astype(np.float64)
     exact = []
@@ -119,10 +118,8 @@ def test_nearest_neighbours(benchmark, layers):
         hits = sum(len(right & set(found[i].tolist())) for i, right in zip(asked, exact, strict=True))
         return 1 - hits / (K * len(asked))
 
-    beside(
-        benchmark, folder, "knn", [(name, SINGLE) for name in ("sklearn", "faiss", "torch")], ours, error,
-        n=20_000, sides=1,
-    )  # fmt: skip
+    rivals = [(name, SINGLE) for name in ("sklearn", "faiss", "torch")]
+    against(benchmark, folder, "knn", rivals, lambda: knn(X, K, "euclidean")[0], error, n=20_000, sides=1)
 
 
 @pytest.mark.parametrize(

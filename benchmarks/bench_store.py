@@ -153,8 +153,8 @@ def test_reading_content_tokens(benchmark, written):
     def indexed():
         for layer in rows:
             for start in range(0, len(chosen), CHUNK):
-                part = chosen[start : start + CHUNK]
-                buffer[: len(part)] = layer[part]
+                chunk = layer[chosen[start : start + CHUNK]]
+                buffer[: len(chunk)] = chunk
 
     facts = side_by_side(benchmark, ours, {".npy, mapped and indexed": indexed})
     report(benchmark, gb_per_second=0.9 * N_BYTES / benchmark.stats.stats.median / 1e9, **facts)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "MACHINE_SETTINGS",
-    "numpy_rival",
-    "pair_of_layers",
-    "peak_mb",
-    "report",
-    "rival",
-    "rivals_beside",
-    "side_by_side",
-]
+__all__ = ["Rival", "beside", "found_by", "pair_of_layers", "peak_mb", "report", "side_by_side"]
 
-MACHINE_SETTINGS = {"numpy": {}, "numpy SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
+PATIENCE = 4.0
+"""Seconds after which a rival takes no more turns."""
+
+SETTINGS = {"": {}, "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
 """NumPy as installed, and with the AVX-512 kernels that its OpenBLAS has but may not choose."""
 
 
@@ -43,50 +37,80 @@ def pair_of_layers(n: int, d: int, *, dtype: str = "float32", seed: int = 0) -> 
     return X.astype(dtype), Y.astype(dtype)
 
 
-def numpy_rival(name: str, folder: Path, *, dtype: str, setting: str, repeats: int = 3) -> dict[str, float]:
-    """Seconds (median), value and peak memory of benchmarks/rivals/numpy_way.py on folder/x.npy and folder/y.npy."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | MACHINE_SETTINGS[setting]
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.rivals.numpy_way",
-        name,
-        str(folder / "x.npy"),
-        str(folder / "y.npy"),
-    ]
-    command += ["--dtype", dtype, "--repeats", str(repeats)]
-    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    return json.loads(printed.stdout)
-
-
-def rival(module, task, library, folder, *, dtype="float32", setting="numpy", repeats=1) -> dict[str, Any]:
-    """What a module of benchmarks/rivals prints of folder/x.npy and folder/y.npy, and its result as ``found``;
-    {"missing": why} without the library.
+class Rival:
+    """Another way to the same result, in a process of its own that holds folder/x.npy and folder/y.npy and waits for
+    its turns: ``task`` by ``library``, of a module of benchmarks/rivals.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | MACHINE_SETTINGS[setting]
-    out = folder / f"{task}-{library}.npy"
-    command = [sys.executable, "-m", f"benchmarks.rivals.{module}", task, library]
-    command += [str(folder / "x.npy"), str(folder / "y.npy"), "--dtype", dtype, "--repeats", str(repeats)]
-    printed = subprocess.run(
-        [*command, "--out", str(out)], env=environment, check=False, capture_output=True, text=True
-    )
-    if printed.returncode:
-        return {"missing": (printed.stderr.strip().splitlines() or ["no word of why"])[-1]}
-    found = json.loads(printed.stdout.strip().splitlines()[-1])
-    return found if "missing" in found else {**found, "found": np.load(out)}
+
+    def __init__(
+        self, module: str, task: str, library: str, folder: Path, *, setting: str = "", dtype: str = "float32"
+    ) -> None:
+        self.name = " ".join(filter(None, [library, setting, dtype]))
+        self._out = folder / f"{task}-{library}.npy"
+        command = [sys.executable, "-m", f"benchmarks.rivals.{module}", task, library, "--dtype", dtype]
+        command += ["--out", str(self._out), str(folder / "x.npy"), str(folder / "y.npy")]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")} | SETTINGS[setting]
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        self.missing = self._told().get("missing")
+        """Why it can take no turns."""
+        if self.missing:
+            self.close()
+
+    def __call__(self) -> float:
+        """Take a turn: its seconds."""
+        with contextlib.suppress(BrokenPipeError):  # one that is dead tells nothing either
+            self._process.stdin.write(b"go\n")
+        return self._told()["seconds"]
+
+    def end(self) -> tuple[np.ndarray, dict[str, Any]]:
+        """What the last turn found, and the facts of the process: peak memory, version."""
+        self._process.stdin.close()
+        facts = self._told()
+        self.close()
+        return np.load(self._out), facts
+
+    def close(self) -> int:
+        """The status it ended with, once it has."""
+        with self._process as process:
+            return process.wait()
+
+    def _told(self) -> dict[str, Any]:
+        """The next line of JSON; what libraries print themselves is passed over."""
+        for line in self._process.stdout:
+            if line.startswith(b"{"):
+                return json.loads(line)
+        raise RuntimeError(f"{self.name} ended with status {self.close()} before its turn was over.")
 
 
-def rivals_beside(module, task, rivals, folder, seconds, error) -> dict[str, Any]:
-    """Facts of each rival (library, how it is called): its time in multiples of ``seconds``, error, memory, version."""
-    facts: dict[str, Any] = {}
-    for library, how in rivals:
-        label = " ".join([library, *how.values()])
-        theirs = rival(module, task, library, folder, **how)
-        if "missing" in theirs:
-            facts[f"{label} missing"] = theirs["missing"]
-            continue
-        facts |= {f"{label} ratio": theirs["seconds"] / seconds, f"{label} error": error(theirs["found"])}
-        facts |= {f"{label} peak_mb": theirs["peak_mb"], f"{label} version": theirs["version"]}
+def found_by(module: str, task: str, library: str, folder: Path, **how: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """One turn of a rival: what it found, and its facts, seconds among them."""
+    rival = Rival(module, task, library, folder, **how)
+    seconds = rival()
+    found, facts = rival.end()
+    return found, {"seconds": seconds, **facts}
+
+
+def beside(
+    benchmark: Any,
+    ours: Callable[[], Any],
+    module: str,
+    task: str,
+    rivals: Iterable[tuple[str, dict[str, str]]],
+    folder: Path,
+    error: Callable[[np.ndarray], float],
+) -> dict[str, Any]:
+    """Time ours and each rival (library, how it is called) in turns. Facts of each: its time in multiples of ours,
+    error, memory, version, or why it is missing.
+    """
+    started = [Rival(module, task, library, folder, **how) for library, how in rivals]
+    facts: dict[str, Any] = {f"{rival.name} missing": rival.missing for rival in started if rival.missing}
+    there = {rival.name: rival for rival in started if not rival.missing}
+    facts |= side_by_side(benchmark, ours, there)
+    for name, rival in there.items():
+        found, told = rival.end()
+        facts |= {f"{name} error": error(found)} | {f"{name} {key}": value for key, value in told.items()}
     return facts
 
 
@@ -110,40 +134,55 @@ def report(benchmark: Any, **facts: Any) -> None:
 def side_by_side(
     benchmark: Any,
     ours: Callable[[], Any],
-    rivals: Mapping[str, Callable[[], Any]],
+    rivals: Mapping[str, Rival | Callable[[], Any]],
     *,
     rounds: int = 7,
     before: Callable[[], Any] = lambda: None,
 ) -> dict[str, float]:
-    """Time all of them in this process, in another order every round. Facts: each rival's median time in multiples of
-    ours, and its spread (half the distance of the quartiles, in medians).
+    """Time ours and rivals in turns, in another order every round, after a turn of each to warm up. A rival that has
+    taken PATIENCE seconds takes no more turns; if it has in warming up, that turn counts. Facts: each rival's median
+    time in multiples of ours, and its spread (half the distance of the quartiles, in medians).
 
-    before : done before each, without its time.
+    before : done before each turn, without its time.
     """
     draw = random.Random(0)
     taken: dict[str, list[float]] = {name: [] for name in rivals}
-    after: list[str] = []  # what this round has still to run when ours is done
+    after: list[str] = []  # who has still to take a turn this round, when ours is done
 
     def run(names: list[str]) -> None:
         for name in names:
             before()
-            start = time.perf_counter()
-            rivals[name]()
-            taken[name].append(time.perf_counter() - start)
+            taken[name].append(_seconds(rivals[name]))
 
     def setup() -> None:
         run(after)
-        order = draw.sample(list(rivals), len(rivals))
+        due = [name for name in rivals if sum(taken[name]) < PATIENCE]
+        order = draw.sample(due, len(due))
         cut = draw.randint(0, len(order))
         run(order[:cut])
         after[:] = order[cut:]
         before()
 
+    before()
+    ours()
+    for name, rival in rivals.items():
+        before()
+        first = _seconds(rival)
+        if first > PATIENCE:
+            taken[name].append(first)
     benchmark.pedantic(ours, setup=setup, rounds=rounds)
     run(after)
     facts = {}
     for name, seconds in taken.items():
-        low, middle, high = statistics.quantiles(seconds, n=4)
-        facts[f"{name} ratio"] = statistics.median(seconds) / benchmark.stats.stats.median
+        low, middle, high = map(float, np.quantile(seconds, [0.25, 0.5, 0.75]))
+        facts[f"{name} ratio"] = middle / benchmark.stats.stats.median
         facts[f"{name} spread"] = (high - low) / 2 / middle
     return facts
+
+
+def _seconds(turn: Rival | Callable[[], Any]) -> float:
+    if isinstance(turn, Rival):
+        return turn()
+    start = time.perf_counter()
+    turn()
+    return time.perf_counter() - start

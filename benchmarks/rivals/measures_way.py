@@ -1,6 +1,4 @@
-"""What other libraries make of two representations, each in a process of its own; prints one JSON line.
-
-    python -m benchmarks.rivals.measures_way cca cca_zoo x.npy y.npy --dtype float64 --out value.npy
+"""What other libraries make of two representations, each in a process of its own.
 
 Those that compare models batch by batch are given models that hand out the rows.
 """

@@ -1,20 +1,14 @@
 """The same quantities as one writes them in NumPy, run in a process of their own.
 
 A process of its own, because OpenBLAS reads OPENBLAS_CORETYPE once: its wheels take some AMD processors for older ones,
-and SkylakeX makes it use the AVX-512 kernels it has. Both are measured. Prints one JSON line: seconds and value.
-
-    python -m benchmarks.rivals.numpy_way linear_cka x.npy y.npy --dtype float32 --repeats 5
+and SkylakeX makes it use the AVX-512 kernels it has. Both are measured.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-
 import numpy as np
 
-from benchmarks.memory import peak_mb
+from benchmarks.rivals.one import main
 
 
 def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
@@ -52,7 +46,7 @@ def rsa_cosine(X: np.ndarray, Y: np.ndarray) -> float:
     return float(np.corrcoef(rows[0], rows[1])[0, 1])
 
 
-def rsa_cosine_exact(X: np.ndarray, Y: np.ndarray) -> float:
+def rsa_cosine_blocks(X: np.ndarray, Y: np.ndarray) -> float:
     """The same from blocks of rows, whatever their number: the value that the others are held against."""
     units = [A / np.linalg.norm(A, axis=1, keepdims=True) for A in (X, Y)]
     n, block = len(X), 512
@@ -65,23 +59,12 @@ def rsa_cosine_exact(X: np.ndarray, Y: np.ndarray) -> float:
     return float(sums[0, 1] / np.sqrt(sums[0, 0] * sums[1, 1]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=["linear_cka", "svcca", "rsa_cosine", "rsa_cosine_exact"])
-    parser.add_argument("x")
-    parser.add_argument("y")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
-    X, Y = (np.load(path).astype(options.dtype) for path in (options.x, options.y))
-    seconds = []
-    value = 0.0
-    for _ in range(options.repeats):
-        start = time.perf_counter()
-        value = globals()[options.name](X, Y)
-        seconds.append(time.perf_counter() - start)
-    print(json.dumps({"seconds": float(np.median(seconds)), "value": value, "peak_mb": peak_mb()}))
-
+WAYS = {
+    "linear_cka_numpy": linear_cka,
+    "svcca_numpy": svcca,
+    "rsa_cosine_numpy": rsa_cosine,
+    "rsa_cosine_blocks": rsa_cosine_blocks,
+}
 
 if __name__ == "__main__":
-    main()
+    main(WAYS, {"blocks": "numpy"})

@@ -1,6 +1,7 @@
-"""One rival in a process of its own: seconds, version and peak memory as one JSON line, what it found into a file.
+"""One rival in a process of its own, that takes a turn for each line it is sent.
 
-A library that is not installed is no failure: the line then says which it is.
+Prints JSON lines: {} when it has its rows, or which library is missing; the seconds of each turn; version and peak
+memory at the end. What it found goes into a file.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +20,7 @@ from benchmarks.memory import peak_mb
 
 __all__ = ["Way", "main"]
 
-Way = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Way = Callable[[np.ndarray, np.ndarray], Any]
 
 
 def main(ways: Mapping[str, Way], packages: Mapping[str, str]) -> None:
@@ -28,23 +31,25 @@ def main(ways: Mapping[str, Way], packages: Mapping[str, str]) -> None:
     parser.add_argument("x")
     parser.add_argument("y")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", help="keeps what was computed, for its error")
+    parser.add_argument("--out", required=True, help="keeps what was computed, for its error")
     options = parser.parse_args()
     X, Y = (np.load(path).astype(options.dtype) for path in (options.x, options.y))
-    seconds, found = [], np.zeros(0)
+    way = ways[f"{options.task}_{options.library}"]
     try:
         version = importlib.metadata.version(packages.get(options.library, options.library))
-        way = ways[f"{options.task}_{options.library}"]
-        if options.library == "keops":
-            way(X[:100], Y[:100])  # compiles its formulas
-        for _ in range(options.repeats):
-            start = time.perf_counter()
-            found = way(X, Y)
-            seconds.append(time.perf_counter() - start)
+        way(X[:1000], Y[:1000])  # imports, and compiles
     except ImportError as error:
-        print(json.dumps({"missing": str(error)}))
+        tell(missing=str(error))
         return
-    if options.out:
-        np.save(options.out, found)
-    print(json.dumps({"seconds": float(np.median(seconds)), "version": version, "peak_mb": peak_mb()}))
+    tell()
+    found: Any = np.zeros(0)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        found = way(X, Y)
+        tell(seconds=time.perf_counter() - start)
+    np.save(options.out, found)
+    tell(version=version, peak_mb=peak_mb())
+
+
+def tell(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)

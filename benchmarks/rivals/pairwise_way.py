@@ -1,8 +1,6 @@
-"""What others do with all pairs of rows, each in a process of its own; prints one JSON line.
+"""What others do with all pairs of rows, each in a process of its own.
 
-    python -m benchmarks.rivals.pairwise_way euclidean_pearson scipy x.npy y.npy --dtype float64 --out value.npy
-
-``--out`` keeps what was computed, for its error: a correlation, distances among the first rows, or neighbours.
+They return what an error is told by: a correlation, distances among the first rows, or neighbours.
 """
 
 from __future__ import annotations

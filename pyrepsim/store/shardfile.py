@@ -12,6 +12,9 @@ from . import files
 from .header import check_header
 from .layout import PAGE, Parts
 
+NOWAIT = getattr(os, "RWF_NOWAIT", None)
+"""Read what is in memory and nothing else, where the system can."""
+
 GATHER_BYTES = 16 << 20
 """Span of the file that is looked at at once when rows are picked: bounds memory, however few are picked."""
 
@@ -43,8 +46,6 @@ class ShardFile:
                 self._map = mmap.mmap(self._fd, n_bytes, access=mmap.ACCESS_READ)
                 words = np.frombuffer(self._map, np.uint8, offset=PAGE)
                 self._rows = words.view(dtype).reshape(shape)
-                os.close(self._fd)
-                self._fd = -1
         except BaseException:
             self.close()
             raise
@@ -70,13 +71,22 @@ class ShardFile:
     def will_need(self, start: int, stop: int) -> None:
         """Ask the system to fetch these rows of a map while we are busy with others; read() has its read-ahead."""
         offset, stop = PAGE + start * self._stride, PAGE + min(stop, self._shape[0]) * self._stride
-        if self._map is not None and offset < stop:
+        if self._map is not None and offset < stop and not self._is_cached(stop - 1):
             offset -= offset % mmap.PAGESIZE
             self._map.madvise(mmap.MADV_WILLNEED, offset, stop - offset)
 
     def done_before(self, row: int) -> None:
         """Rows below ``row`` have been used: their pages may leave resident memory."""
         self._drop(PAGE + row * self._stride)
+
+    def _is_cached(self, byte: int) -> bool:
+        """Whether the system has this byte in memory: to ask for what is there costs a walk over all its pages."""
+        if NOWAIT is None:
+            return False
+        try:
+            return os.preadv(self._fd, [bytearray(1)], byte, NOWAIT) == 1
+        except OSError:
+            return False
 
     def _drop(self, end: int) -> None:
         if self._map is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import pickle
 import threading
 
@@ -13,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyrepsim.errors import CorruptStoreError, DTypeError, LayerError, OptionError, ShapeError, StoreError
-from pyrepsim.store import open_store, write_store
+from pyrepsim.store import open_store, shardfile, write_store
+from pyrepsim.store.layout import PAGE
 
 IO = pytest.mark.parametrize("io", ["mmap", "pread"])
 
@@ -274,3 +276,30 @@ def test_a_walk_that_is_left_closes_its_file(store):
 def test_sizes_are_in_words(store):
     assert "kB)" in repr(store)
     assert "kB</td>" in store._repr_html_()
+
+
+@pytest.mark.parametrize("answer", [b"x", BlockingIOError(11, "not in memory"), OSError(95, "cannot say"), None])
+def test_the_system_is_asked_to_fetch_what_it_does_not_have(tmp_path, monkeypatch, answer):
+    array = np.zeros((4096, 3), np.float16)
+    file = open_store(write_store(tmp_path / "s", {"a": array}).path)["a"].open_shard(0)
+    real, asked = file._map, []
+
+    class Map:
+        def madvise(self, advice, start, length):
+            asked.append((advice, start, start + length))
+
+    def read_nowait(fd, buffers, offset, flags):
+        assert (fd, offset, flags) == (file._fd, PAGE + 3000 * 6 - 1, 8)
+        if isinstance(answer, OSError):
+            raise answer
+        return len(answer)
+
+    monkeypatch.setattr(shardfile.os, "preadv", read_nowait)
+    monkeypatch.setattr(shardfile, "NOWAIT", None if answer is None else 8)
+    file._map = Map()
+    file.will_need(2000, 3000)
+    file.will_need(4096, 5000)  # there are no such rows
+    first = (PAGE + 2000 * 6) // mmap.PAGESIZE * mmap.PAGESIZE
+    assert asked == ([] if answer == b"x" else [(mmap.MADV_WILLNEED, first, PAGE + 3000 * 6)])
+    file._map = real
+    file.close()
