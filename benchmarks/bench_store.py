@@ -141,17 +141,19 @@ def test_reading(benchmark, written, where):
 def test_reading_content_tokens(benchmark, written):
     """Every tenth row left out, as special tokens are."""
     mask = np.arange(ROWS) % 10 != 0
-    store, buffer = rs.open_store(written / "store"), np.empty((CHUNK, WIDTH), np.float16)
-    rows = [np.load(path, mmap_mode="r") for path in sorted((written / "npy").iterdir())]
+    buffer = np.empty((CHUNK, WIDTH), np.float16)
+    paths = sorted((written / "npy").iterdir())
     chosen = np.flatnonzero(mask)
 
     def ours():
+        store = rs.open_store(written / "store")
         for layer in store.layers:
             for chunk in store[layer].chunks(CHUNK, mask=mask):
                 buffer[: len(chunk)] = chunk
 
     def indexed():
-        for layer in rows:
+        for path in paths:
+            layer = np.load(path, mmap_mode="r")
             for start in range(0, len(chosen), CHUNK):
                 chunk = layer[chosen[start : start + CHUNK]]
                 buffer[: len(chunk)] = chunk

@@ -151,9 +151,8 @@ class LayerPass:
         if self._file is None or shard != self._shard:
             self.__exit__(None, None, None)
             self._file, self._shard = self._layer.open_shard(shard), shard
+            if self._selection.is_dense(shard):
+                self._file.expect_pass()
         rows = self._selection.local(shard, start, stop)
-        first, last = (rows.start, rows.stop) if isinstance(rows, slice) else (int(rows[0]), int(rows[-1]) + 1)
-        self._file.done_before(first)
-        out = self._file.read(rows)
-        self._file.will_need(last, last + min(last - first, 1 << 16))
-        return out
+        self._file.done_before(rows.start if isinstance(rows, slice) else int(rows[0]))
+        return self._file.read(rows)

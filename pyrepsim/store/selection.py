@@ -35,6 +35,11 @@ class Selection:
         """The shard that holds the row of this rank."""
         return int(np.searchsorted(self.bounds, rank, side="right")) - 1
 
+    def is_dense(self, shard: int) -> bool:
+        """Whether so many rows of a shard are wanted (one in 64) that all of it may as well be fetched."""
+        wanted, there = (int(ends[shard + 1] - ends[shard]) for ends in (self.bounds, self._starts))
+        return 64 * wanted >= there
+
     def local(self, shard: int, start: int, stop: int) -> slice | np.ndarray:
         """Ranks ``start`` to ``stop``, all of ``shard``, as rows inside it: a slice if contiguous."""
         first, last = start - int(self.bounds[shard]), stop - int(self.bounds[shard])

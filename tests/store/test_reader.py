@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import mmap
 import pickle
 import threading
 
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 
 from pyrepsim.errors import CorruptStoreError, DTypeError, LayerError, OptionError, ShapeError, StoreError
 from pyrepsim.store import open_store, shardfile, write_store
-from pyrepsim.store.layout import PAGE
 
 IO = pytest.mark.parametrize("io", ["mmap", "pread"])
 
@@ -278,28 +276,19 @@ def test_sizes_are_in_words(store):
     assert "kB</td>" in store._repr_html_()
 
 
-@pytest.mark.parametrize("answer", [b"x", BlockingIOError(11, "not in memory"), OSError(95, "cannot say"), None])
-def test_the_system_is_asked_to_fetch_what_it_does_not_have(tmp_path, monkeypatch, answer):
-    array = np.zeros((4096, 3), np.float16)
-    file = open_store(write_store(tmp_path / "s", {"a": array}).path)["a"].open_shard(0)
-    real, asked = file._map, []
+@pytest.mark.parametrize("advice", [shardfile.HUGEPAGE, -1, None], ids=["huge pages", "unknown advice", "no advice"])
+def test_huge_pages_are_no_condition(tmp_path, monkeypatch, advice):
+    monkeypatch.setattr(shardfile, "HUGEPAGE", advice)
+    array = np.arange(3000, dtype=np.float32).reshape(1000, 3)
+    layer = open_store(write_store(tmp_path / "s", {"a": array}, dtype="float32").path)["a"]
+    np.testing.assert_array_equal(joined(layer.chunks(300), 3), array)
 
-    class Map:
-        def madvise(self, advice, start, length):
-            asked.append((advice, start, start + length))
 
-    def read_nowait(fd, buffers, offset, flags):
-        assert (fd, offset, flags) == (file._fd, PAGE + 3000 * 6 - 1, 8)
-        if isinstance(answer, OSError):
-            raise answer
-        return len(answer)
-
-    monkeypatch.setattr(shardfile.os, "preadv", read_nowait)
-    monkeypatch.setattr(shardfile, "NOWAIT", None if answer is None else 8)
-    file._map = Map()
-    file.will_need(2000, 3000)
-    file.will_need(4096, 5000)  # there are no such rows
-    first = (PAGE + 2000 * 6) // mmap.PAGESIZE * mmap.PAGESIZE
-    assert asked == ([] if answer == b"x" else [(mmap.MADV_WILLNEED, first, PAGE + 3000 * 6)])
-    file._map = real
-    file.close()
+@pytest.mark.parametrize(("every", "whole"), [(None, True), (1, True), (10, True), (64, True), (100, False)])
+def test_all_of_a_shard_is_fetched_if_many_of_its_rows_are_wanted(tmp_path, monkeypatch, every, whole):
+    told = []
+    monkeypatch.setattr(shardfile.ShardFile, "expect_pass", lambda file: told.append(file))
+    layer = open_store(write_store(tmp_path / "s", {"a": np.ones((12_800, 3))}, shard_rows=[6400, 6400]).path)["a"]
+    mask = None if every is None else np.arange(12_800) % every == 0
+    assert sum(len(chunk) for chunk in layer.chunks(500, mask=mask)) == 12_800 // (every or 1)
+    assert len(told) == (2 if whole else 0)
