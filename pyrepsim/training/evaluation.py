@@ -12,9 +12,9 @@ from ..progress import progress_bar
 from ..tasks.base import Feature, Task
 from .batches import collate, token_batches
 
-__all__ = ["predict"]
+__all__ = ["BATCH_TOKENS", "predict"]
 
-_BATCH_TOKENS = 8192
+BATCH_TOKENS = 8192
 
 
 def predict(
@@ -38,7 +38,7 @@ def predict(
             torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
             progress_bar(len(features), progress, desc="predict", unit=" sequences", passing=True) as bar,
         ):
-            for indices in token_batches([len(feature) for feature in features], _BATCH_TOKENS):
+            for indices in token_batches([len(feature) for feature in features], BATCH_TOKENS):
                 batch = collate([features[index] for index in indices], pad_id)
                 outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
                 arrays = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from ..recipes import Ablation, Recipe
 from ..tasks.base import Task
-from .batches import LengthBuckets, collate
+from .batches import LengthBuckets, collate, token_batches
+from .evaluation import BATCH_TOKENS
 from .optimizer import make_optimizer
 from .precision import autocast_type
 from .preparing import Asked, Prepared
@@ -35,10 +37,16 @@ class FinetuningPlan:
         Of the optimiser, all epochs together.
     n_weights
         That are trained.
+    n_scorings
+        Of the dev data, the last one included.
     n_bytes
         On the disk at most: the run, its trajectory, and a point to resume from.
+    training_seconds
+        Of the updates on this machine and device.
+    scoring_seconds
+        Of one run over the dev data.
     estimated_seconds
-        Of the updates on this machine and device; scoring and saving come on top.
+        Of both, as often as dev is scored; reading data, scoring test and saving come on top.
     """
 
     n_examples: int
@@ -47,8 +55,14 @@ class FinetuningPlan:
     n_padded: int
     n_updates: int
     n_weights: int
+    n_scorings: int
     n_bytes: int
-    estimated_seconds: float
+    training_seconds: float
+    scoring_seconds: float
+
+    @property
+    def estimated_seconds(self) -> float:
+        return self.training_seconds + self.n_scorings * self.scoring_seconds
 
 
 def plan_finetuning(
@@ -74,6 +88,9 @@ def plan_finetuning(
     trained = [weight for weight in ready.model.parameters() if weight.requires_grad]
     n_bytes = sum(4 * weight.numel() for weight in ready.model.parameters())
     middle = batches[sorted(range(len(batches)), key=widest.__getitem__)[len(batches) // 2]]
+    update, forward = _seconds(ready, middle)
+    read = [len(feature) for feature in ready.data["dev"].features]
+    n_scored = sum(len(batch) * read[batch[0]] for batch in token_batches(read, BATCH_TOKENS))  # the longest first
     return FinetuningPlan(
         n_examples=len(data.examples),
         n_sequences=len(lengths),
@@ -82,25 +99,42 @@ def plan_finetuning(
         n_updates=n_updates,
         n_weights=sum(weight.numel() for weight in trained),
         n_bytes=n_bytes * (1 + len(recipe.checkpoints) + _POINTS),
-        estimated_seconds=n_updates * _seconds(ready, middle),
+        n_scorings=math.ceil(n_updates / recipe.evaluate_every if recipe.evaluate_every else recipe.epochs),
+        training_seconds=n_updates * update,
+        scoring_seconds=forward * n_scored / (len(middle) * max(lengths[i] for i in middle)),
     )
 
 
-def _seconds(ready: Prepared, batch: list[int], *, updates: int = 3) -> float:
-    """The fastest of a few updates on one batch: a busy machine only ever adds to the time."""
+def _seconds(ready: Prepared, batch: list[int], *, repeats: int = 3) -> tuple[float, float]:
+    """Of an update on a batch and of its forward pass: the fastest of a few, since a busy machine only adds to them."""
     device = ready.encoder.device
-    model, optimizer = ready.model.train(), make_optimizer(ready.model, ready.recipe)
+    model, optimizer = ready.model, make_optimizer(ready.model, ready.recipe)
     inputs = collate([ready.data["train"].features[i] for i in batch], ready.encoder.pad_id)
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     dtype = autocast_type(ready.recipe.precision, device)
-    taken = []
-    for _ in range(updates):
-        started = time.perf_counter()
+
+    def forward() -> dict[str, torch.Tensor]:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            loss = model(**inputs)["loss"]
-        loss.backward()
+            return model(**inputs)
+
+    def update() -> dict[str, torch.Tensor]:
+        outputs = forward()
+        outputs["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
-        loss.item()  # waits for a GPU
-        taken.append(time.perf_counter() - started)
-    return min(taken)
+        return outputs
+
+    def fastest(run: Callable[[], dict[str, torch.Tensor]]) -> float:
+        taken = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            for tensor in run().values():
+                tensor.flatten()[0].item()  # waits for a GPU
+            taken.append(time.perf_counter() - started)
+        return min(taken)
+
+    model.train()
+    updating = fastest(update)
+    model.eval()
+    with torch.inference_mode():
+        return updating, fastest(forward)

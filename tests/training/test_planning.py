@@ -20,7 +20,9 @@ def test_a_plan_counts_what_is_done(encoder: Path, rivers: Any, tmp_path: Path):
     words = sum(len(line.partition("\t")[0].split()) for line in rivers["train"].read_text().splitlines())
     assert plan.n_tokens >= words + 2 * 203  # [CLS] and [SEP], and words in pieces
     assert 0 < plan.n_padded < plan.n_tokens / 4  # batches of like lengths
-    assert plan.estimated_seconds > 0
+    assert 0 < plan.scoring_seconds < plan.training_seconds
+    assert plan.n_scorings == sum("eval_accuracy" in line for line in run.history)
+    assert plan.estimated_seconds == plan.training_seconds + 2 * plan.scoring_seconds
     written = sum(path.stat().st_size for path in run.folder.rglob("*.safetensors"))
     assert written < plan.n_bytes < 20 * written
 

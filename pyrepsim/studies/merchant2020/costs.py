@@ -58,7 +58,7 @@ class Clock:
         """Of a forward pass: a third of an update's."""
         timed = self._task(next(iter(self._plan.scale.tasks)))
         read = (timed.n_tokens + timed.n_padded) * self._epochs(next(iter(self._plan.scale.tasks)))
-        return timed.estimated_seconds / max(read, 1) / 3
+        return timed.training_seconds / max(read, 1) / 3
 
     def _epochs(self, task: str) -> float:
         return self._plan.recipe(task, 0).epochs
@@ -71,12 +71,12 @@ class Clock:
     def training(self, task: str, share: float = 1.0) -> Cost:
         """A fine-tuning, of which some share of the products is done."""
         timed = self._task(task)
-        return Cost(1.1 * share * timed.estimated_seconds + 3, timed.n_bytes)
+        scoring = timed.n_scorings * timed.scoring_seconds
+        return Cost(1.1 * share * timed.training_seconds + scoring + 3, timed.n_bytes)
 
     def scoring(self, task: str, times: int) -> Cost:
-        """Runs over the dev data, taken to be a tenth of the training data."""
-        timed = self._task(task)
-        return Cost(3 + times * 0.1 * timed.estimated_seconds / (3 * self._epochs(task)))
+        """Runs over the dev data."""
+        return Cost(3 + times * self._task(task).scoring_seconds)
 
     def extraction(self, name: str) -> Cost:
         """All layers of a corpus in float16."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 from ...worker import find_worker
 from .cell import Cell, Study
 from .ledger import Ledger
+from .memory import free_memory
 from .publishing import CLAIMS, ROWS, publish
 from .rows import read_lines
 
@@ -173,7 +173,7 @@ class _Worker:
                 self.ledger.fail(cell, error, traceback.format_exc(), time.monotonic() - started)
                 log.debug("%s failed", cell.id, exc_info=True)  # and in full in its record
                 self.say(f"{self._place(cell)} {cell.id} failed: {self.ledger.record(cell)['error']}")
-        gc.collect()  # trainers and models refer to each other in circles: their memory is needed now
+        free_memory()
         self.ledger.drop_scratch(self.cells)
         publish(self.study, self.ledger)
         return True
