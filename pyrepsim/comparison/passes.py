@@ -73,8 +73,16 @@ def scores_of(
         check_executor(executor, source)
     scores = _stream(source, pairs, from_moments, engine, checkpoint, executor, progress) if from_moments else []
     if from_rows:
-        scores += score_rows(source, layer_groups(pairs), from_rows, engine, progress)
+        scores += score_rows(source, _groups(source, pairs), from_rows, engine, progress)
     return ordered(scores, pairs, measures)
+
+
+def _groups(source: Source, pairs: Pairs) -> list[LayerGroup]:
+    """Each layer once, if the store is compared with itself."""
+    groups = layer_groups(pairs)
+    if isinstance(source, StoreSource) and source.one_store:
+        return [group.of_one_store() for group in groups]
+    return groups
 
 
 def _stream(
@@ -95,9 +103,7 @@ def _stream(
             )
         rows = None if executor is None else part_rows(source.n_rows)
         saved = Checkpoint(checkpoint, source, engine, measures, pairs, part_rows=rows)
-    groups = layer_groups(pairs)
-    if isinstance(source, StoreSource) and source.one_store:
-        groups = [group.of_one_store() for group in groups]
+    groups = _groups(source, pairs)
     scores: list[Score] = []
     with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
         for index, group in enumerate(groups):

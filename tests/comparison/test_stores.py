@@ -12,6 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyrepsim as rs
+from pyrepsim.comparison.sources import StoreSource
 from pyrepsim.errors import LayerError, NonFiniteError, OptionError, RowMismatchError, ShapeError, StoreError
 from pyrepsim.measures.base import all_measures
 from pyrepsim.stats import MomentsSet
@@ -83,6 +84,30 @@ def test_a_store_with_itself_scores_as_two_copies_do(stores, tmp_path, layers):
                     )
                 else:
                     assert told == other.details[name], (where, name)
+
+
+def test_measures_of_rows_read_each_layer_of_a_store_with_itself_once(stores, tmp_path, monkeypatch):
+    base = stores[0]
+    copy = rs.open_store(shutil.copytree(base.path, tmp_path / "copy"))
+    measures = [
+        rs.RSA(metric="euclidean"),
+        rs.RSA(metric="manhattan", compare="spearman"),
+        rs.KernelCKA(),
+        rs.MutualKNN(k=3),
+        rs.Magnitude(),
+    ]
+    copies = rs.compare(base, copy, measures, layers="all")
+    gathered, gather = [], StoreSource.gather
+
+    def counted(source, *place_and_rows):
+        gathered.append(place_and_rows[:2])
+        return gather(source, *place_and_rows)
+
+    monkeypatch.setattr(StoreSource, "gather", counted)
+    itself = rs.compare(base, base, measures, layers="all")
+    assert sorted(gathered) == sorted((0, name) for name in base.layers)
+    for one, other in zip(itself, copies, strict=True):
+        assert (one.layer_x, one.layer_y, one.value) == (other.layer_x, other.layer_y, other.value)
 
 
 def test_moments_between_two_sides_in_either_order():
