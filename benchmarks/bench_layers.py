@@ -103,7 +103,7 @@ def test_shape_distances_of_all_pairs(benchmark):
         for score in score_group(group, moments, [rs.Procrustes()], Engine(), {}, None):
             angles[names.index(score.layer_x), names.index(score.layer_y)] = score.details["angle"]
 
-    facts = side_by_side(benchmark, ours, {"loop of pairs": lambda: loop_of_pairs(layers)}, rounds=3)
+    facts = side_by_side(benchmark, ours, {"loop of pairs": lambda: loop_of_pairs(layers)}, rounds=2)
     error = float(np.abs(angles - loop_of_pairs(layers)).max())
     assert error < 1e-6  # angles near 0 hold no more
     report(benchmark, pairs=28, rows=ROWS, error=error, **facts)

@@ -32,7 +32,7 @@ from pyrepsim.extraction import extract  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
 from pyrepsim.probes.edge import Recipe, edge_probe, probe_texts  # noqa: E402
 
-SENTENCES, DEV, BATCH, EPOCHS, ROUNDS = 640, 64, 32, 5, 3
+SENTENCES, DEV, BATCH, EPOCHS, ROUNDS = 640, 64, 32, 5, 2
 ALL, ONE, MIX = ["layers", "mixes"], ["layer.5"], ["mix.12"]
 STEPS = SENTENCES // BATCH
 RECIPE = Recipe(batch=BATCH, validate_every=STEPS, max_validations=EPOCHS)

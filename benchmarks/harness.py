@@ -17,7 +17,7 @@ import numpy as np
 
 __all__ = ["Rival", "beside", "found_by", "pair_of_layers", "peak_mb", "report", "side_by_side"]
 
-PATIENCE = 4.0
+PATIENCE = 3.0
 """Seconds after which a rival takes no more turns."""
 
 SETTINGS = {"": {}, "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
@@ -99,18 +99,24 @@ def beside(
     task: str,
     rivals: Iterable[tuple[str, dict[str, str]]],
     folder: Path,
-    error: Callable[[np.ndarray], float],
+    error: Callable[[Any, Any], float],
+    exact: Any,
 ) -> dict[str, Any]:
-    """Time ours and each rival (library, how it is called) in turns. Facts of each: its time in multiples of ours,
-    error, memory, version, or why it is missing.
+    """Time ours and each rival (library, how it is called) in turns. Facts: our seconds and error; of each rival its
+    time in multiples of ours, error, memory, version, or why it is missing.
+
+    exact : what errors are against, or the name of the rival that finds it.
     """
     started = [Rival(module, task, library, folder, **how) for library, how in rivals]
     facts: dict[str, Any] = {f"{rival.name} missing": rival.missing for rival in started if rival.missing}
     there = {rival.name: rival for rival in started if not rival.missing}
-    facts |= side_by_side(benchmark, ours, there)
-    for name, rival in there.items():
-        found, told = rival.end()
-        facts |= {f"{name} error": error(found)} | {f"{name} {key}": value for key, value in told.items()}
+    ratios = side_by_side(benchmark, ours, there)
+    ends = {name: rival.end() for name, rival in there.items()}
+    if isinstance(exact, str):
+        exact = ends[exact][0]
+    facts |= {"seconds": benchmark.stats.stats.median, "error": error(ours(), exact), **ratios}
+    for name, (found, told) in ends.items():
+        facts |= {f"{name} error": error(found, exact)} | {f"{name} {key}": value for key, value in told.items()}
     return facts
 
 
