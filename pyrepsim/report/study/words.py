@@ -15,7 +15,7 @@ _TASKS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "Parsing", "sst2": "SS
           "cola": "CoLA", "mrpc": "MRPC", "rte": "RTE", "stsb": "STS-B", "pos": "Tagging", "ner": "NER"}  # fmt: skip
 PROBES = {"pos": "Part of speech", "dependencies": "Dependencies", "constituents": "Constituents",
           "entities": "Entities", "ner": "Entities", "srl": "Semantic roles", "coref": "Coreference",
-          "spr1": "Proto-roles (SPR1)", "spr2": "Proto-roles (SPR2)", "dpr": "Winograd (DPR)",
+          "spr": "Proto-roles", "spr1": "Proto-roles (SPR1)", "spr2": "Proto-roles (SPR2)", "dpr": "Winograd (DPR)",
           "semeval": "Relations (SemEval)", "relations": "Relations"}  # fmt: skip
 _SCORES = {
     "accuracy": "accuracy",
