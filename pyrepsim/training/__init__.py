@@ -1,10 +1,10 @@
 """Fine-tuning: a recipe, a task and an encoder make a run."""
 
+from .exits import early_exit
 from .finetuning import finetune
 from .planning import FinetuningPlan, plan_finetuning
 from .run import Run, open_run
 from .sweep import Sweep, ablate
-from .untrained import early_exit
 from .weight_distances import WeightDistances, weight_distance
 
 __all__ = [

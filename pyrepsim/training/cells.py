@@ -106,25 +106,38 @@ def untrained_cells(
         if seed in {cell.seed for cell in cells}:
             raise OptionError(f"Runs of one sweep differ in their seeds: two have seed {seed}. Give one of each seed.")
         whole = run.scores["dev"][run.metric] if dev is None else None
-        for value in _values(kind, wanted, _depth(run.folder)):
+        values = _values(kind, wanted, _depth(run.folder))
+        for value in values:
             folder = out / cell_name(kind, value, seed)
             request = {"kind": kind, "value": value, "run": run.record["request"], "scores": dict(run.scores)}
             request["dev"] = tuned.dev
 
             def score(
-                tuned: TunedRun = tuned, value: int = value, folder: Path = folder, request: Any = request
+                tuned: TunedRun = tuned,
+                values: Sequence[int] = values,
+                value: int = value,
+                folder: Path = folder,
+                request: Any = request,
             ) -> dict[str, dict[str, float]]:
                 if (known := _finished(folder, request)) is not None:
                     return known
                 folder.mkdir(parents=True, exist_ok=True)
-                changed = tuned.exit_at(value) if kind == "exit" else tuned.reverted(value)
-                scores = {"dev": tuned.score(changed, write=folder / f"predictions-dev{tuned.task.suffix}")}
+                predicted = _exit(tuned, values, value) if kind == "exit" else tuned.predict(tuned.reverted(value))
+                scores = {"dev": tuned.score(predicted, write=folder / f"predictions-dev{tuned.task.suffix}")}
                 with replacing(folder / _SCORES) as temporary:
                     temporary.write_text(json.dumps({"request": request, "scores": scores}, indent=1) + "\n")
                 return scores
 
             cells.append(Cell(kind, value, seed, tuned.task, score, whole))
     return cells
+
+
+def _exit(tuned: TunedRun, values: Sequence[int], value: int) -> list[Any]:
+    """Predictions at one exit: the first that is asked for finds those of all, in one pass."""
+    try:
+        return tuned.exits(values)[value]
+    except ModelError:  # of one value, which must not cost the others
+        return tuned.exits([value])[value]
 
 
 def _finished(folder: Path, request: Mapping[str, Any]) -> dict[str, dict[str, float]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from ..progress import progress_bar
 from ..tasks.base import Feature, Task
 from .batches import collate, token_batches
 
-__all__ = ["BATCH_TOKENS", "predict"]
+__all__ = ["BATCH_TOKENS", "predict", "predict_each"]
 
 BATCH_TOKENS = 8192
 
@@ -28,10 +28,26 @@ def predict(
     progress: bool | None = None,
 ) -> list[Any]:
     """One prediction an example, by the model as it is, without dropout. `dtype` below float32 is autocast's."""
-    device = next(model.parameters()).device
-    read_outs: list[Any] = [None] * len(features)
-    training = model.training
-    model.eval()
+    how = {"pad_id": pad_id, "dtype": dtype, "progress": progress}
+    return predict_each(model, lambda batch: {0: model(**batch)}, task, examples, features, **how)[0]
+
+
+def predict_each(
+    module: torch.nn.Module,
+    run: Callable[[dict[str, torch.Tensor]], Mapping[int, dict[str, torch.Tensor]]],
+    task: Task,
+    examples: Sequence[Any],
+    features: Sequence[Feature],
+    *,
+    pad_id: int,
+    dtype: torch.dtype = torch.float32,
+    progress: bool | None = None,
+) -> dict[int, list[Any]]:
+    """The predictions from each of the heads' outputs that `run` gives of a batch; `module` is what it runs."""
+    device = next(module.parameters()).device
+    read_outs: dict[int, list[Any]] = {}
+    training = module.training
+    module.eval()
     try:
         with (
             torch.inference_mode(),
@@ -40,11 +56,13 @@ def predict(
         ):
             for indices in token_batches([len(feature) for feature in features], BATCH_TOKENS):
                 batch = collate([features[index] for index in indices], pad_id)
-                outputs = model(**{name: tensor.to(device) for name, tensor in batch.items()})
-                arrays = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
-                for row, index in enumerate(indices):
-                    read_outs[index] = task.read_out(features[index], {name: a[row] for name, a in arrays.items()})
+                each = run({name: tensor.to(device) for name, tensor in batch.items()})
+                for key, outputs in each.items():
+                    arrays = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
+                    found = read_outs.setdefault(key, [None] * len(features))
+                    for row, index in enumerate(indices):
+                        found[index] = task.read_out(features[index], {name: a[row] for name, a in arrays.items()})
                 bar.update(len(indices))
     finally:
-        model.train(training)
-    return task.predict(examples, features, read_outs)
+        module.train(training)
+    return {key: task.predict(examples, features, found) for key, found in read_outs.items()}

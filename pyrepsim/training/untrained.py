@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,30 +15,15 @@ from ..errors import ModelError, OptionError
 from ..models import load_encoder
 from ..models.reverting import revert
 from ..models.task_model import TaskModel, load_head
-from ..models.truncation import truncate
 from ..tasks import get_task
 from ..tasks.base import Feature, Task
 from ..tasks.registry import all_tasks
-from .evaluation import predict
+from .evaluation import predict, predict_each
+from .exits import Exits
 from .precision import autocast_type
 from .run import Run
 
-__all__ = ["TunedRun", "early_exit", "task_of"]
-
-
-def early_exit(model: TaskModel, layers: int) -> TaskModel:
-    """A copy of a tuned model with its head on block `layers`, the blocks above removed (Phang et al. 2021).
-
-    A final normalisation, where the encoder has one, acts on that block's output.
-
-    Raises
-    ------
-    ModelError
-        If the encoder has fewer blocks, or cannot be cut.
-    """
-    shorter = copy.deepcopy(model)
-    truncate(shorter.encoder, layers)
-    return shorter
+__all__ = ["TunedRun", "task_of"]
 
 
 class TunedRun:
@@ -60,6 +44,7 @@ class TunedRun:
         self.task = task_of(run, task)
         self.dev = run.record["request"]["data"]["dev"] if dev is None else dev
         self.device = device
+        self._exits: dict[int, list[Any]] = {}
 
     @cached_property
     def _encoder(self) -> Any:
@@ -87,24 +72,32 @@ class TunedRun:
         length = self.run.record["request"]["recipe"]["max_length"]
         return examples, self.task.encode(examples, self._encoder.tokenizer, max_length=length)
 
-    def exit_at(self, layers: int) -> TaskModel:
-        """The tuned model with its head on block `layers`."""
-        return early_exit(self.model, layers)
+    def exits(self, layers: Sequence[int]) -> Mapping[int, list[Any]]:
+        """Predictions of the tuned model with its head on each of these blocks, found in one pass and kept."""
+        if due := [k for k in layers if k not in self._exits]:
+            model = Exits(self.model, due)
+            self._exits |= predict_each(model, lambda batch: model(**batch), self.task, *self._data, **self._how)
+        return self._exits
 
     def reverted(self, layer: int) -> TaskModel:
         """The tuned model with block `layer` (from 1; 0: the embeddings) as in the base."""
         name = "embeddings" if layer == 0 else f"layer.{layer - 1}"
         return TaskModel(revert(self.model.encoder, self.base, [name]), self.model.head)
 
-    def score(self, model: TaskModel, *, write: Path | None = None) -> dict[str, float]:
-        """Scores of `model` on the dev data, in percent; predictions go to the file `write`."""
-        examples, features = self._data
-        precision = self.run.record["request"]["recipe"]["precision"]
-        dtype = autocast_type(precision, self._encoder.device)
-        predicted = predict(model, self.task, examples, features, pad_id=self._encoder.pad_id, dtype=dtype)
-        if write is not None:
-            self.task.write(examples, predicted, write)
+    def predict(self, model: TaskModel) -> list[Any]:
+        """What `model` predicts of the dev data."""
+        return predict(model, self.task, *self._data, **self._how)
+
+    def score(self, predicted: Sequence[Any], *, write: Path) -> dict[str, float]:
+        """Scores of predictions of the dev data, in percent; they go to the file `write`."""
+        examples, _ = self._data
+        self.task.write(examples, predicted, write)
         return self.task.score(examples, predicted)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        precision = self.run.record["request"]["recipe"]["precision"]
+        return {"pad_id": self._encoder.pad_id, "dtype": autocast_type(precision, self._encoder.device)}
 
 
 def task_of(run: Run, task: str | Task | None = None) -> Task:

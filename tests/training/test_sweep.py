@@ -15,7 +15,7 @@ from pyrepsim.errors import ModelError, OptionError, TextError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.task_model import TaskModel, load_head
 from pyrepsim.recipes import Ablation, Recipe
-from pyrepsim.training import Run, Sweep, ablate, cells, early_exit, finetune
+from pyrepsim.training import Run, Sweep, ablate, cells, early_exit, exits, finetune, untrained
 from tests.helpers.tiny_models import tiny_bert
 from tests.training.conftest import Rivers
 
@@ -158,6 +158,30 @@ def test_a_head_on_a_lower_layer_is_the_truncated_model(tuned: Run, rivers: Any,
         wanted = model.head(state, batch)["logits"]
         assert torch.equal(early_exit(model, 2)(**batch)["logits"], wanted)
     assert len(encoder.module.encoder.layer) == 4  # a copy was cut
+
+
+def test_exits_take_one_pass_but_for_those_that_cannot_be_cut(
+    tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    passes, truncate = [], exits.truncate
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        passes.append(arguments[0].layers)
+        return predict_each(*arguments, **options)
+
+    def not_two(module: torch.nn.Module, layers: int) -> None:
+        if layers == 2:
+            raise ModelError("this one cannot be cut at 2")
+        truncate(module, layers)
+
+    predict_each = untrained.predict_each
+    monkeypatch.setattr(untrained, "predict_each", counted)
+    whole = ablate("exit", tuned, TASK, out=tmp_path / "whole", device="cpu")
+    assert passes == [[1, 2, 3, 4]]
+    monkeypatch.setattr(exits, "truncate", not_two)
+    sweep = ablate("exit", tuned, TASK, out=tmp_path / "not two", device="cpu")
+    assert [row["error"] is None for row in sweep] == [True, False, True, True]
+    assert [row["score"] for row in sweep if row["value"] != 2] == [row["score"] for row in whole if row["value"] != 2]
 
 
 def test_reverting_layers_of_a_tuned_run(tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
