@@ -67,6 +67,7 @@ def test_each_takes_its_turn_in_every_round_in_changing_order():
 def test_who_takes_long_takes_few_turns(monkeypatch):
     clock = iter(np.cumsum([0, 3] * 20).tolist())  # each turn of the rival takes three seconds
     monkeypatch.setattr(harness.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(harness, "PATIENCE", 4.0)
     turns = []
     facts = side_by_side(Rounds(), lambda: None, {"slow": lambda: turns.append(1)}, rounds=9)
     assert len(turns) == 3
