@@ -49,6 +49,11 @@ def test_linear_cka(benchmark, layers, precision):
     against(benchmark, folder, LinearCKA(), "numpy_way", "linear_cka", NUMPY, X, Y, exact, precision=precision)
 
 
+def test_linear_cka_of_few_rows(benchmark, layers):
+    folder, X, Y = layers(2_000)
+    against(benchmark, folder, LinearCKA(), "numpy_way", "linear_cka", NUMPY, X, Y, "numpy float64")
+
+
 def test_svcca(benchmark, layers):
     folder, X, Y = layers(20_000)
     against(benchmark, folder, SVCCA(), "numpy_way", "svcca", NUMPY, X, Y, "numpy float64")

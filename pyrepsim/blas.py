@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import numpy as np  # noqa: F401 - loads the BLAS that is to be found
 from threadpoolctl import ThreadpoolController
@@ -18,6 +18,8 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """While this context lasts, in all threads of the process."""
-    return _libraries().limit(limits=1, user_api="blas")
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """While this context lasts, in all threads of the process. Of two threads' contexts that overlap the first rules."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield

@@ -47,7 +47,7 @@ Dense read(std::int64_t rows, std::int64_t cols, Read fill) {
     return out;
 }
 
-py::dict get_state(const Moments& self, bool complete) {
+py::dict get_state(const Moments& self, bool complete, int n_threads) {
     const auto& config = self.config();
     const auto sides = static_cast<std::int64_t>(config.widths.size());
     py::list shift, scatter, cross, weighted, pending;
@@ -55,14 +55,14 @@ py::dict get_state(const Moments& self, bool complete) {
         const std::int64_t width = config.widths[side];
         const auto c = self.shift(side);
         shift.append(Dense(static_cast<py::ssize_t>(c.size()), c.data()));
-        scatter.append(read(width, width, [&](double* out) { self.read_self(side, complete, out); }));
+        scatter.append(read(width, width, [&](double* out) { self.read_self(side, complete, out, n_threads); }));
         weighted.append(read(1 + sides, width, [&](double* out) { self.read_weighted(side, complete, out); }));
         const auto& rows = self.pending(side);
         pending.append(Dense({complete ? 0 : self.n_pending(), width}, rows.data()));
     }
     for (int pair = 0; pair < static_cast<int>(config.pairs.size()); ++pair)
         cross.append(read(config.widths[config.pairs[pair].first], config.widths[config.pairs[pair].second],
-                          [&](double* out) { self.read_cross(pair, complete, out); }));
+                          [&](double* out) { self.read_cross(pair, complete, out, n_threads); }));
     py::dict state;
     state["n_samples"] = self.n_samples();
     state["shift"] = shift;
@@ -134,7 +134,7 @@ void bind_moments(py::module_& module) {
              py::arg("widths"), py::arg("pairs"), py::kw_only(), py::arg("rows"), py::arg("precision"),
              py::arg("isa") = "auto")
         .def("update", &update, py::arg("chunk"), py::arg("n_threads"))
-        .def("get_state", &get_state, py::arg("complete"))
+        .def("get_state", &get_state, py::arg("complete"), py::arg("n_threads") = 1)
         .def("set_state", &set_state, py::arg("state"))
         .def_property_readonly("n_samples", &Moments::n_samples)
         .def_property_readonly("isa", [](const Moments& self) { return isa_name(self.isa()); });

@@ -38,9 +38,9 @@ class Moments {
     std::int64_t n_samples() const { return n_blocks_ * kBlockRows + n_pending_; }
 
     // --- reading. `complete` includes the rows that do not yet fill a block; without it, the bare state (for saving).
-    std::vector<double> shift(int side) const;                    // c
-    void read_self(int side, bool complete, double* out) const;   // R, width x width
-    void read_cross(int pair, bool complete, double* out) const;  // width_x x width_y
+    std::vector<double> shift(int side) const;                                   // c
+    void read_self(int side, bool complete, double* out, int n_threads) const;   // R, width x width
+    void read_cross(int pair, bool complete, double* out, int n_threads) const;  // width_x x width_y
     void read_weighted(int side, bool complete,
                        double* out) const;              // (1 + sides) x width: sum u, then sum a_s u per side s
     void read_norms(bool complete, double* out) const;  // (1 + sides) x sides: sum a_t, then sum a_s a_t
@@ -92,7 +92,7 @@ class Moments {
     void stash(const std::vector<MatrixView>& chunk, std::int64_t begin, std::int64_t end);
     // The pending rows packed as a last, short block under the shift in force; made when first asked for.
     const Packed& tail() const;
-    void read_sum(int index, bool complete, double* out) const;
+    void read_sum(int index, bool complete, double* out, int n_threads) const;
     void write_sum(int index, const double* in);
 
     MomentsConfig config_;

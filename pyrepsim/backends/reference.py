@@ -143,7 +143,7 @@ class Moments:
         self._norms = self._norms + np.concatenate([np.sum(norms, axis=1)[None], np.array(norms) @ np.array(norms).T])
         self._n_done += len(u[0])
 
-    def get_state(self, complete: bool) -> dict[str, Any]:
+    def get_state(self, complete: bool, _n_threads: int = 1) -> dict[str, Any]:
         if complete and len(self._pending[0]):
             whole = Moments(self.widths, self.pairs, rows=self.rows, precision=self.precision)
             whole.set_state(self.get_state(complete=False))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..blas import one_blas_thread
 from ..calls import build_called
 from ..errors import DegenerateError, NonFiniteError, OptionError
 from ..results import Score
@@ -161,7 +162,8 @@ class Measure(ABC):
         pair = moments.pair(self.rows)
         for side in (pair.x, pair.y):
             self.check_side(pair.n_samples, side.is_constant, side.label)
-        return self.scored(self.evaluate(pair), int(pair.n_samples))
+        with one_blas_thread():
+            return self.scored(self.evaluate(pair), int(pair.n_samples))
 
     def check_side(self, n_samples: float, constant: bool, label: str) -> None:
         """Raise DegenerateError where no measure is defined: fewer than two rows, or rows that are all equal."""

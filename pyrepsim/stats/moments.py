@@ -140,7 +140,7 @@ class MomentsSet:
         with self._alone():
             self._refuse_if_torn()
             if rows not in self._states:
-                state = self._as_state(self._live[rows].get_state(complete=True), rows)
+                state = self._as_state(self._live[rows].get_state(True, self.n_threads), rows)
                 self._states[rows] = self._merged[rows] + state if self._merged else state
             return self._states[rows]
 

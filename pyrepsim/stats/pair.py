@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..blas import one_blas_thread
 from ..errors import NonFiniteError, ShapeError
 from .lazy import lazy
 from .singular import singular_triplets
@@ -184,6 +185,7 @@ class Pair:
         return Pair(self.y, self.x, self.cross.T, self.norm_products, self.weighted_y, self.weighted_x, mirror=self)
 
 
+@one_blas_thread()
 def side_of(state: State, s: int, label: str, *, copies: float = 0.0) -> Side:
     """Centre the sums of one side at its mean."""
     n = state.n_samples
@@ -217,6 +219,7 @@ def side_of(state: State, s: int, label: str, *, copies: float = 0.0) -> Side:
     )
 
 
+@one_blas_thread()
 def pair_of(state: State, k: int, x: Side, y: Side) -> Pair:
     """Centre the cross sums of pair k, whose sides were centred before."""
     i, j = state.pairs[k]

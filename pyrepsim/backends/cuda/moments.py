@@ -177,7 +177,7 @@ class Moments:
                 stream=device.stream,
             )
 
-    def get_state(self, complete: bool) -> dict[str, Any]:
+    def get_state(self, complete: bool, _n_threads: int = 1) -> dict[str, Any]:
         """The sums as NumPy arrays; with `complete`, including the rows of the unfinished block."""
         device, sums, shift = self._device, self._sums, self._shift
         with device.work():
