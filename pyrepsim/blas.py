@@ -20,6 +20,6 @@ def _libraries() -> ThreadpoolController:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """While this context lasts, in all threads of the process. Of two threads' contexts that overlap the first rules."""
+    """While this context lasts, in all threads of the process. Of contexts that overlap, the first thread's rules."""
     with _libraries().limit(limits=1, user_api="blas"):
         yield
