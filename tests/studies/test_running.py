@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +192,22 @@ def test_scratch_goes_once_nobody_needs_it_and_comes_back_for_a_new_cell(tmp_pat
     assert set(more.ran) == {"source/numbers", "steps/step-4", "total/sum"}
     assert more.complete
     assert not numbers().exists()
+
+
+def test_scratch_is_dropped_by_one_of_several_workers(tmp_path: Path):
+    plain, study = toy_study(), toy_study(scratch=("deep",))
+    assert run_study(plain, out=tmp_path).complete
+    source = Ledger(study, tmp_path).folder(study.cells[0])
+    for _ in range(5):
+        for number in range(300):
+            (source / "deep" / str(number % 7)).mkdir(parents=True, exist_ok=True)
+            (source / "deep" / str(number % 7) / f"{number}.npy").touch()
+        record = json.loads((source / "cell.json").read_text())
+        (source / "cell.json").write_text(json.dumps({**record, "dropped": False}))
+        with ThreadPoolExecutor(4) as workers:
+            dropped = [workers.submit(Ledger(study, tmp_path).drop_scratch, study.cells) for _ in range(4)]
+        assert [one.exception() for one in dropped] == [None] * 4
+        assert not (source / "deep").exists()
 
 
 def test_a_judge_that_fails_costs_no_rows(tmp_path: Path):

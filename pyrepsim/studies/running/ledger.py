@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ...errors import PyrepsimError, StoreError
 from ...version import __version__
 from .cell import Cell, Study
-from .claim import CLAIM, claim, holder
+from .claim import CLAIM, claim, guarded, holder
 from .rows import full_row, read_lines, write_json, write_lines
 
 __all__ = ["Ledger", "State", "read_rows", "versions"]
@@ -90,16 +90,17 @@ class Ledger:
         return self._rows[cell.id]
 
     def drop_scratch(self, cells: Iterable[Cell]) -> None:
-        """Remove what only the cells after it needed, of each cell where all those are done."""
-        for cell in cells:
-            if not cell.scratch or not self.usable(cell):
-                continue
-            if all(self.record(user).get("state") == "done" for user in self._users[cell.id]):
-                record = self.record(cell)
-                write_json(self.folder(cell) / _RECORD, {**record, "dropped": True})
-                for pattern in cell.scratch:
-                    for path in sorted(self.folder(cell).glob(pattern), reverse=True):
-                        _remove(path)
+        """Remove what only the cells after it needed, of each cell where all those are done: by one worker."""
+        with guarded(self.root):
+            for cell in cells:
+                if not cell.scratch or not self.usable(cell):
+                    continue
+                if all(self.record(user).get("state") == "done" for user in self._users[cell.id]):
+                    record = self.record(cell)
+                    write_json(self.folder(cell) / _RECORD, {**record, "dropped": True})
+                    for pattern in cell.scratch:
+                        for path in sorted(self.folder(cell).glob(pattern), reverse=True):
+                            _remove(path)
 
     def _write(self, cell: Cell, **said: Any) -> None:
         record = {"experiment": cell.experiment, "name": cell.name, "key": self.keys[cell.id], "format": cell.format}
