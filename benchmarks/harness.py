@@ -20,6 +20,9 @@ __all__ = ["Rival", "beside", "found_by", "pair_of_layers", "peak_mb", "report",
 PATIENCE = 3.0
 """Seconds after which a rival takes no more turns."""
 
+SETTLING = 0.1
+"""Seconds of rest before each turn: threads of a BLAS go on spinning for a while after its last product."""
+
 SETTINGS = {"": {}, "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
 """NumPy as installed, and with the AVX-512 kernels that its OpenBLAS has but may not choose."""
 
@@ -155,9 +158,13 @@ def side_by_side(
     taken: dict[str, list[float]] = {name: [] for name in rivals}
     after: list[str] = []  # who has still to take a turn this round, when ours is done
 
+    def ready() -> None:
+        time.sleep(SETTLING)
+        before()
+
     def run(names: list[str]) -> None:
         for name in names:
-            before()
+            ready()
             taken[name].append(_seconds(rivals[name]))
 
     def setup() -> None:
@@ -167,7 +174,7 @@ def side_by_side(
         cut = draw.randint(0, len(order))
         run(order[:cut])
         after[:] = order[cut:]
-        before()
+        ready()
 
     before()
     ours()

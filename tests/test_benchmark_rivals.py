@@ -56,6 +56,11 @@ def test_a_rival_that_dies_is_a_failure(folder):
         rival()
 
 
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch):
+    monkeypatch.setattr(harness, "SETTLING", 0.0)
+
+
 def test_each_takes_its_turn_in_every_round_in_changing_order():
     turns = []
     sides = {name: lambda name=name: turns.append(name) for name in ("a", "b")}
