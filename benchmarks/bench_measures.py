@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import beside, found_by, pair_of_layers, peak_mb, report
+from benchmarks.rivals.measures_way import N_DRAWS
 from pyrepsim import CCA, RSA, SVCCA, LinearCKA, compare
 
 NUMPY = [
@@ -49,9 +50,11 @@ def test_linear_cka(benchmark, layers, precision):
     against(benchmark, folder, LinearCKA(), "numpy_way", "linear_cka", NUMPY, X, Y, exact, precision=precision)
 
 
-def test_linear_cka_of_few_rows(benchmark, layers):
+@pytest.mark.parametrize("precision", ["fp64", "fp32"])
+def test_linear_cka_of_few_rows(benchmark, layers, precision):
     folder, X, Y = layers(2_000)
-    against(benchmark, folder, LinearCKA(), "numpy_way", "linear_cka", NUMPY, X, Y, "numpy float64")
+    exact = "numpy float64"
+    against(benchmark, folder, LinearCKA(), "numpy_way", "linear_cka", NUMPY, X, Y, exact, precision=precision)
 
 
 def test_svcca(benchmark, layers):
@@ -76,6 +79,23 @@ LIBRARIES = {
         [(name, FLOAT32) for name in ("pytorch_cka", "pytorch_cka_whole", "torch_cka")],
     ),
 }
+
+
+def test_debiased_cka_of_some_rows(benchmark, layers):
+    """What batches of rows estimate, ours estimates from a few random rows. Errors are root mean squares over draws."""
+    folder, X, Y = layers(5_000)
+    measure = LinearCKA(debiased=True)
+    exact = compare(X, Y, measure).value
+    draws = [np.random.default_rng(seed).permutation(len(X))[:500] for seed in range(N_DRAWS)]
+
+    def ours():
+        return [compare(X[rows], Y[rows], measure).value for rows in draws]
+
+    def error(found, exact):
+        return float(np.sqrt(np.mean(np.square(np.subtract(found, exact)))))
+
+    rivals = [(name, FLOAT32) for name in ("pytorch_cka", "torch_cka")]
+    report(benchmark, **beside(benchmark, ours, "measures_way", "draws", rivals, folder, error, exact))
 
 
 @pytest.mark.parametrize("task", LIBRARIES)

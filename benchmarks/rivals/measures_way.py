@@ -12,6 +12,8 @@ import numpy as np
 from benchmarks.rivals.one import main
 
 BATCH = 256
+N_DRAWS = 8
+"""Estimates of the same value: how far they lie from it says what an estimate is worth."""
 
 
 def cca_cca_zoo(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
@@ -28,10 +30,17 @@ def cka_repsim(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def debiased_pytorch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    return np.asarray(_pytorch_cka(*_models(X, Y)))
+
+
+def draws_pytorch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    return np.asarray([_pytorch_cka(*_models(X, Y, order)) for order in _orders(len(X))])
+
+
+def _pytorch_cka(models: list[Any], loader: Any) -> float:
     from cka import compute_cka
 
-    models, loader = _models(X, Y)
-    return np.asarray(compute_cka(*models, loader, layers=["layer"], device="cpu", progress=False)[0])[0, 0]
+    return float(compute_cka(*models, loader, layers=["layer"], device="cpu", progress=False)[0][0, 0])
 
 
 def debiased_pytorch_cka_whole(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
@@ -43,15 +52,26 @@ def debiased_pytorch_cka_whole(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def debiased_torch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    return np.asarray(_torch_cka(*_models(X, Y)))
+
+
+def draws_torch_cka(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    return np.asarray([_torch_cka(*_models(X, Y, order)) for order in _orders(len(X))])
+
+
+def _torch_cka(models: list[Any], loader: Any) -> float:
     from torch_cka import CKA
 
-    models, loader = _models(X, Y)
     compared = CKA(*models, "x", "y", ["layer"], ["layer"], device="cpu")
     compared.compare(loader)
-    return np.asarray(compared.export()["CKA"])[0, 0]
+    return float(compared.export()["CKA"][0, 0])
 
 
-def _models(X: np.ndarray, Y: np.ndarray) -> tuple[list[Any], Any]:
+def _orders(n_rows: int) -> list[np.ndarray]:
+    return [np.random.default_rng(seed).permutation(n_rows) for seed in range(N_DRAWS)]
+
+
+def _models(X: np.ndarray, Y: np.ndarray, order: np.ndarray | None = None) -> tuple[list[Any], Any]:
     """Two models of one layer that hand out the rows of X and of Y, and the loader of their batches."""
     import torch
 
@@ -65,10 +85,10 @@ def _models(X: np.ndarray, Y: np.ndarray) -> tuple[list[Any], Any]:
 
     both = torch.utils.data.TensorDataset(torch.from_numpy(np.hstack([X, Y])))
     halves = [Half(slice(0, X.shape[1])), Half(slice(X.shape[1], None))]
-    return halves, torch.utils.data.DataLoader(both, batch_size=BATCH)
+    return halves, torch.utils.data.DataLoader(both, batch_size=BATCH, sampler=order)
 
 
-WAYS = {name: way for name, way in list(globals().items()) if name.startswith(("cca_", "cka_", "debiased_"))}
+WAYS = {name: way for name, way in list(globals().items()) if name.startswith(("cca_", "cka_", "debiased_", "draws_"))}
 PACKAGES = {
     "cca_zoo": "cca-zoo",
     "pytorch_cka": "pytorch-cka",

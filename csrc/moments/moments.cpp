@@ -10,7 +10,6 @@ namespace repsim {
 namespace {
 
 constexpr std::int64_t kRowsPerPackTask = 64;
-constexpr std::int64_t kPanelsPerTask = 4;
 // Blocks packed together before the products run: fewer barriers, and fewer passes over the sums, which of many pairs
 // come from memory. Those of a pair, whose tasks follow each other, should fit the last-level cache.
 constexpr std::int64_t kMaxBlocksTogether = 4;
@@ -179,16 +178,17 @@ void Moments::add_norm_products(const std::vector<Block>& blocks, const Packed& 
     }
 }
 
-void Moments::run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out) const {
+void Moments::run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out,
+                       std::int64_t out_stride) const {
     const std::int64_t nr = kernels_.nr;
     MultiplyArgs args{};
+    args.out_stride = out_stride;
     for (std::size_t b = 0; b < blocks.size(); ++b) {
         args.n_rows = blocks[b].n_rows;
         if (task.sum < 0) {
             const int side = -1 - task.sum;
             args.left = packed.weights.data() + b * kBlockRows * n_weights_ * kernels_.element_size;
             args.left_stride = args.left_width = n_weights_;
-            args.out_stride = padded(side);
             for (std::int64_t q = task.q0; q < task.q1; ++q) {
                 args.right = panel(packed, side, b, q);
                 args.out = out + q * nr;
@@ -198,13 +198,12 @@ void Moments::run_task(const Task& task, const std::vector<Block>& blocks, const
         }
         const Sum& sum = sums_[task.sum];
         args.left_stride = args.left_width = nr;
-        args.out_stride = sum.cols;
         for (std::int64_t q = task.q0; q < task.q1; ++q) {
             args.right = panel(packed, sum.right, b, q);
             const std::int64_t last = (task.sum < sides() ? std::min(task.p1, q + 1) : task.p1) - 1;
             for (std::int64_t p = task.p0; p <= last; ++p) {
                 args.left = panel(packed, sum.left, b, p);
-                args.out = out + p * nr * sum.cols + q * nr;
+                args.out = out + (p - task.p0) * nr * out_stride + (q - task.q0) * nr;
                 args.upper = task.sum < sides() && p == q;
                 // Panels come in the order of their first use: the left ones with the first right one.
                 args.ahead = nullptr;
@@ -224,7 +223,14 @@ void Moments::consume(const std::vector<Block>& blocks, int n_threads) {
     pack(blocks, shift_, packed_, n_threads);
     parallel_for(static_cast<std::int64_t>(tasks_.size()), n_threads, [&](std::int64_t index, int) {
         const Task& task = tasks_[index];
-        run_task(task, blocks, packed_, task.sum < 0 ? weighted_[-1 - task.sum].data() : sums_[task.sum].values.data());
+        if (task.sum < 0) {
+            const int side = -1 - task.sum;
+            run_task(task, blocks, packed_, weighted_[side].data(), padded(side));
+        } else {
+            Sum& sum = sums_[task.sum];
+            double* out = sum.values.data() + (task.p0 * sum.cols + task.q0) * kernels_.nr;
+            run_task(task, blocks, packed_, out, sum.cols);
+        }
     });
     add_norm_products(blocks, packed_, norms_.data());
     n_blocks_ += static_cast<std::int64_t>(blocks.size());
@@ -262,7 +268,7 @@ void Moments::stash(const std::vector<MatrixView>& chunk, std::int64_t begin, st
 
 void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
     REPSIM_ASSERT(static_cast<int>(chunk.size()) == sides());
-    tail_is_current_ = false;
+    tail_is_packed_ = false;
     const std::int64_t rows = chunk.front().rows;
     const bool contiguous =
         std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });

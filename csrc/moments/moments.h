@@ -57,6 +57,8 @@ class Moments {
     void write_pending(std::int64_t n_rows, const std::vector<const double*>& rows);
 
   private:
+    static constexpr std::int64_t kPanelsPerTask = 4;  // of each side
+
     struct Sum {  // a padded (rows x cols) float64 accumulator: left representation x right representation
         int left, right;
         std::int64_t rows, cols;
@@ -86,12 +88,14 @@ class Moments {
     void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, Packed& packed,
               int n_threads) const;
     void add_norm_products(const std::vector<Block>& blocks, const Packed& packed, double* norms) const;
-    void run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out) const;
+    // `out`: where the task's part of its sum begins.
+    void run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out,
+                  std::int64_t out_stride) const;
     void consume(const std::vector<Block>& blocks, int n_threads);
     Block pending_block() const;
     void stash(const std::vector<MatrixView>& chunk, std::int64_t begin, std::int64_t end);
-    // The pending rows packed as a last, short block under the shift in force; made when first asked for.
-    const Packed& tail() const;
+    // The pending rows as a last, short block under the shift in force, packed where blocks are; when first asked for.
+    const Packed& tail(int n_threads) const;
     void read_sum(int index, bool complete, double* out, int n_threads) const;
     void write_sum(int index, const double* in);
 
@@ -107,9 +111,8 @@ class Moments {
     std::int64_t n_blocks_ = 0;
     std::vector<std::vector<double>> pending_;
     std::int64_t n_pending_ = 0;
-    Packed packed_;
-    mutable Packed tail_;
-    mutable bool tail_is_current_ = false;
+    mutable Packed packed_;
+    mutable bool tail_is_packed_ = false;
 };
 
 }  // namespace repsim

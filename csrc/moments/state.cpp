@@ -5,26 +5,15 @@
 #include "moments/moments.h"
 
 namespace repsim {
-namespace {
 
-constexpr std::int64_t kRowsPerCopyTask = 32;
-
-}  // namespace
-
-const Moments::Packed& Moments::tail() const {
-    if (!tail_is_current_) {
-        tail_ = make_packed(1);
-        pack(
-            {pending_block()},
-            [&] {
-                std::vector<std::vector<double>> shifts;
-                for (int side = 0; side < sides(); ++side) shifts.push_back(shift(side));
-                return shifts;
-            }(),
-            tail_, 1);
-        tail_is_current_ = true;
+const Moments::Packed& Moments::tail(int n_threads) const {
+    if (!tail_is_packed_) {
+        std::vector<std::vector<double>> shifts;
+        for (int side = 0; side < sides(); ++side) shifts.push_back(shift(side));
+        pack({pending_block()}, shifts, packed_, n_threads);
+        tail_is_packed_ = true;
     }
-    return tail_;
+    return packed_;
 }
 
 std::vector<double> Moments::shift(int side) const {
@@ -33,38 +22,35 @@ std::vector<double> Moments::shift(int side) const {
     return shift_for(pending_block(), side);
 }
 
+// Tile by tile: a task's part of the sum goes to its place by way of a buffer in L2, where the tail is added to it.
 void Moments::read_sum(int index, bool complete, double* out, int n_threads) const {
     const Sum& sum = sums_[index];
-    const std::int64_t rows = config_.widths[sum.left], cols = config_.widths[sum.right];
-    AlignedBuffer<double> with_tail(complete && n_pending_ > 0 ? sum.values.size() : 0);
-    const double* values = sum.values.data();
-    if (with_tail.size() > 0) {
-        const std::int64_t strips = (sum.rows + kRowsPerCopyTask - 1) / kRowsPerCopyTask;
-        parallel_for(strips, n_threads, [&](std::int64_t strip, int) {
-            const std::int64_t begin = strip * kRowsPerCopyTask, end = std::min(sum.rows, begin + kRowsPerCopyTask);
-            std::copy_n(values + begin * sum.cols, (end - begin) * sum.cols, with_tail.data() + begin * sum.cols);
-        });
-        std::vector<const Task*> tasks;
-        for (const Task& task : tasks_)
-            if (task.sum == index) tasks.push_back(&task);
-        const Packed& packed = tail();
-        const std::vector<Block> block{pending_block()};
-        parallel_for(static_cast<std::int64_t>(tasks.size()), n_threads,
-                     [&](std::int64_t task, int) { run_task(*tasks[task], block, packed, with_tail.data()); });
-        values = with_tail.data();
-    }
-    parallel_for((rows + kRowsPerCopyTask - 1) / kRowsPerCopyTask, n_threads, [&](std::int64_t strip, int) {
-        const std::int64_t begin = strip * kRowsPerCopyTask, end = std::min(rows, begin + kRowsPerCopyTask);
-        if (index >= sides()) {
-            for (std::int64_t i = begin; i < end; ++i) std::copy_n(values + i * sum.cols, cols, out + i * cols);
-            return;
+    const std::int64_t rows = config_.widths[sum.left], cols = config_.widths[sum.right], nr = kernels_.nr;
+    const bool with_tail = complete && n_pending_ > 0, mirrored = index < sides();
+    const std::vector<Block> blocks{pending_block()};
+    const Packed& packed = with_tail ? tail(n_threads) : packed_;
+    std::vector<const Task*> tasks;
+    for (const Task& task : tasks_)
+        if (task.sum == index) tasks.push_back(&task);
+    std::vector<AlignedBuffer<double>> tiles(n_threads);
+    parallel_for(static_cast<std::int64_t>(tasks.size()), n_threads, [&](std::int64_t number, int thread) {
+        const Task& task = *tasks[number];
+        const std::int64_t top = task.p0 * nr, height = (task.p1 - task.p0) * nr, bottom = std::min(rows, top + height);
+        const std::int64_t left = task.q0 * nr, width = (task.q1 - task.q0) * nr, right = std::min(cols, left + width);
+        auto& tile = tiles[thread];
+        if (tile.size() == 0) tile = AlignedBuffer<double>::uninitialised(kPanelsPerTask * kPanelsPerTask * nr * nr);
+        for (std::int64_t i = 0; i < height; ++i)
+            std::copy_n(sum.values.data() + (top + i) * sum.cols + left, width, tile.data() + i * width);
+        if (with_tail) run_task(task, blocks, packed, tile.data(), width);
+        for (std::int64_t i = top; i < bottom; ++i) {
+            const std::int64_t first = mirrored ? std::max(i, left) : left;  // only the upper triangle is kept up
+            if (first < right)
+                std::copy_n(tile.data() + (i - top) * width + (first - left), right - first, out + i * cols + first);
         }
-        // Only the upper triangle is kept up. What lies below is read in tiles that both sides of the mirror hold in L1.
-        for (std::int64_t tile = 0; tile < end; tile += kRowsPerCopyTask)
-            for (std::int64_t i = begin; i < end; ++i)
-                for (std::int64_t j = tile; j < std::min(i, tile + kRowsPerCopyTask); ++j)
-                    out[i * cols + j] = values[j * sum.cols + i];
-        for (std::int64_t i = begin; i < end; ++i) std::copy_n(values + i * sum.cols + i, cols - i, out + i * cols + i);
+        if (!mirrored) return;
+        for (std::int64_t j = left; j < right; ++j)
+            for (std::int64_t i = top; i < std::min(bottom, j); ++i)
+                out[j * cols + i] = tile.data()[(i - top) * width + (j - left)];
     });
 }
 
@@ -80,7 +66,8 @@ void Moments::read_weighted(int side, bool complete, double* out) const {
     AlignedBuffer<double> values(weighted_[side].size());
     std::copy_n(weighted_[side].data(), values.size(), values.data());
     if (complete && n_pending_ > 0)
-        run_task({-1 - side, 0, 0, 0, padded(side) / kernels_.nr}, {pending_block()}, tail(), values.data());
+        run_task({-1 - side, 0, 0, 0, padded(side) / kernels_.nr}, {pending_block()}, tail(1), values.data(),
+                 padded(side));
     const std::int64_t width = config_.widths[side];
     for (std::int64_t w = 0; w < 1 + sides(); ++w)
         std::copy_n(values.data() + w * padded(side), width, out + w * width);
@@ -88,13 +75,13 @@ void Moments::read_weighted(int side, bool complete, double* out) const {
 
 void Moments::read_norms(bool complete, double* out) const {
     std::copy(norms_.begin(), norms_.end(), out);
-    if (complete && n_pending_ > 0) add_norm_products({pending_block()}, tail(), out);
+    if (complete && n_pending_ > 0) add_norm_products({pending_block()}, tail(1), out);
 }
 
 void Moments::restore(std::int64_t n_blocks, const std::vector<std::vector<double>>& shifts) {
     n_blocks_ = n_blocks;
     shift_ = shifts;
-    tail_is_current_ = false;
+    tail_is_packed_ = false;
 }
 
 void Moments::write_sum(int index, const double* in) {
@@ -118,7 +105,7 @@ void Moments::write_norms(const double* in) { std::copy_n(in, norms_.size(), nor
 
 void Moments::write_pending(std::int64_t n_rows, const std::vector<const double*>& rows) {
     n_pending_ = n_rows;
-    tail_is_current_ = false;
+    tail_is_packed_ = false;
     for (int side = 0; side < sides(); ++side)
         pending_[side].assign(rows[side], rows[side] + n_rows * config_.widths[side]);
 }

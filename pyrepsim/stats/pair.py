@@ -194,7 +194,7 @@ def side_of(state: State, s: int, label: str, *, copies: float = 0.0) -> Side:
     total = state.weighted[s][0]
     e = total / n
     with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
-        scatter = state.products[s] - n * np.outer(e, e)  # as pairs are centred: equal sides stay equal
+        scatter = _centred(state.products[s], n, e, e)  # as pairs are centred: equal sides stay equal
     low, high = _RANGE[state.precision]
     size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
     lost = size == 0 and bool(total.any())  # rows that vary, of which float64 holds no squares
@@ -227,7 +227,14 @@ def pair_of(state: State, k: int, x: Side, y: Side) -> Pair:
     e, f = state.weighted[i][0] / n, state.weighted[j][0] / n
     norm_products, weighted_y = _norms(state, i, j, uv, e, f)
     _, weighted_x = _norms(state, j, i, uv.T, f, e)
-    return Pair(x, y, uv - n * np.outer(e, f), norm_products, weighted_x, weighted_y)
+    return Pair(x, y, _centred(uv, n, e, f), norm_products, weighted_x, weighted_y)
+
+
+def _centred(products: np.ndarray, n: int, e: np.ndarray, f: np.ndarray) -> np.ndarray:
+    """sum u v^T - n e f^T, by way of one matrix: fresh memory costs as much as the arithmetic."""
+    out = np.outer(e, f)
+    out *= n
+    return np.subtract(products, out, out=out)
 
 
 def _norms(state: State, r: int, s: int, uv: np.ndarray, e: np.ndarray, f: np.ndarray) -> tuple[float, np.ndarray]:

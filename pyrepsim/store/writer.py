@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from ..backends import default_threads
 from ..errors import (
     CorruptStoreError,
     DTypeError,
@@ -40,6 +42,9 @@ from .rows import IDENTITY, RowsDigest, check_rows
 from .tokens import read_columns
 
 log = logging.getLogger("pyrepsim.store")
+
+_AT_ONCE = 4
+"""Layers of a shard that are written at once, at most: each holds a block of eight megabytes."""
 
 _SOURCES = ("float16", "bfloat16", "float32", "float64")
 
@@ -191,10 +196,14 @@ class StoreWriter:
         self._sweep(shard)  # what a dead writer of this shard left
         faults.strike("begin", shard)
         tokens = self._write_tokens(shard, columns)
-        layers = {
-            name: self._write_layer(shard, index, name, activations[name])
-            for index, name in enumerate(self._plan.layers)
-        }
+
+        def write(layer: tuple[int, str]) -> LayerRecord:
+            index, name = layer
+            return self._write_layer(shard, index, name, activations[name])
+
+        with ThreadPoolExecutor(min(_AT_ONCE, default_threads())) as threads:  # one waits for the disk, one hashes
+            written = list(threads.map(write, enumerate(self._plan.layers)))
+        layers = dict(zip(self._plan.layers, written, strict=True))
         record = ShardRecord(shard, self._plan.shard_rows[shard], self._plan.digest, tokens, layers)
         durable.write_durably(self.path, journal_parts(shard), record.to_bytes(), shard=shard, what="journal")
         faults.strike("journal", shard)

@@ -14,6 +14,7 @@ from pyrepsim.errors import (
     CorruptStoreError,
     DTypeError,
     LayerError,
+    NonFiniteError,
     OptionError,
     ShapeError,
     StoreError,
@@ -156,6 +157,25 @@ def test_many_layers(tmp_path):
     assert (store.path / "layers/L129/shard-00000.safetensors").exists()
     assert len(store) == 130
     assert all((np.asarray(store[i]) == i).all() for i in range(130))
+
+
+@pytest.mark.parametrize("threads", ["1", "3", "64"])
+def test_layers_written_at_once_give_the_same_bytes(tmp_path, rng, tree, monkeypatch, threads):
+    layers = {f"layer.{i}": rng.standard_normal((40, 1 + i)) for i in range(9)}
+    write_store(tmp_path / "by default", layers, shard_rows=30)
+    monkeypatch.setenv("PYREPSIM_NUM_THREADS", threads)
+    write_store(tmp_path / "as asked", layers, shard_rows=30)
+    assert tree(tmp_path / "as asked") == tree(tmp_path / "by default")
+
+
+def test_of_several_layers_that_fail_the_first_is_named_and_nothing_is_left(create, rows, arrays, tree):
+    writer = create()
+    before = tree(writer.path)
+    spoiled = {name: np.full_like(array[:30], np.nan) for name, array in arrays.items()}
+    for _ in range(5):
+        with pytest.raises(NonFiniteError, match=r"layer embeddings, shard 0, row 0, feature 0 is nan"):
+            writer.commit(0, {name: column[:30] for name, column in rows.items()}, spoiled)
+        assert tree(writer.path) == before
 
 
 def test_write_store_streams_a_memmap(tmp_path, rng):
