@@ -1,6 +1,8 @@
 // Translates; does not compute. The GIL is released while the engine works.
 #include <pybind11/stl.h>
 
+#include <memory>
+
 #include "bindings/array_view.h"
 #include "bindings/words.h"
 #include "moments/moments.h"
@@ -38,10 +40,14 @@ void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
     self.update(views, n_threads);
 }
 
+// In memory of our own: NumPy's of this size is new at each call and comes in small pages, whose faults cost as much as
+// what is read into them.
 template <class Read>
 Dense read(std::int64_t rows, std::int64_t cols, Read fill) {
-    Dense out({rows, cols});
-    double* data = out.mutable_data();
+    auto memory = std::make_unique<AlignedBuffer<double>>(AlignedBuffer<double>::uninitialised(rows * cols));
+    double* data = memory->data();
+    py::capsule owner(memory.release(), [](void* kept) { delete static_cast<AlignedBuffer<double>*>(kept); });
+    Dense out({rows, cols}, data, owner);
     py::gil_scoped_release released;
     fill(data);
     return out;

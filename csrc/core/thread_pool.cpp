@@ -1,6 +1,9 @@
 #include "core/thread_pool.h"
 
 #include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 #include <algorithm>
 #include <atomic>
@@ -13,6 +16,24 @@
 
 namespace repsim {
 namespace {
+
+#ifdef __linux__
+int this_cpu() { return sched_getcpu(); }
+
+// Linux often wakes a thread on the core of its waker, here the caller, who is busy, and leaves both there for many
+// milliseconds though other cores are idle (seen: a call after a rest took 1.3 to 1.7 times as long).
+void leave_cpu(int cpu) {
+    cpu_set_t allowed, others;
+    if (sched_getcpu() != cpu || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    others = allowed;
+    CPU_CLR(cpu, &others);
+    if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+    sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+int this_cpu() { return -1; }
+void leave_cpu(int) {}
+#endif
 
 class Pool {
   public:
@@ -28,6 +49,7 @@ class Pool {
             error_ = nullptr;
             helpers_wanted_ = helpers;
             helpers_running_ = helpers;
+            caller_cpu_ = this_cpu();
             ++generation_;
         }
         wake_.notify_all();
@@ -53,12 +75,15 @@ class Pool {
 
     void serve(int worker, std::uint64_t seen) {
         for (;;) {
+            int caller_cpu;
             {
                 std::unique_lock<std::mutex> lock(mutex_);
                 wake_.wait(lock, [&] { return generation_ != seen; });
                 seen = generation_;
                 if (worker > helpers_wanted_) continue;
+                caller_cpu = caller_cpu_;
             }
+            leave_cpu(caller_cpu);
             drain(worker);
             std::lock_guard<std::mutex> lock(mutex_);
             if (--helpers_running_ == 0) done_.notify_one();
@@ -84,7 +109,7 @@ class Pool {
     std::int64_t n_tasks_ = 0;
     std::atomic<std::int64_t> next_{0};
     std::exception_ptr error_;
-    int helpers_wanted_ = 0, helpers_running_ = 0;
+    int helpers_wanted_ = 0, helpers_running_ = 0, caller_cpu_ = -1;
     std::uint64_t generation_ = 0;
 };
 

@@ -1,0 +1,23 @@
+"""The threads of the engine leave no trace of where they ran."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pyrepsim import LinearCKA, compare
+
+TASKS = Path("/proc/self/task")
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="threads are listed by Linux alone")
+def test_threads_may_use_the_cores_they_could_before(rng):
+    X, Y = rng.standard_normal((2, 600, 64))
+    allowed = os.sched_getaffinity(0)
+    for _ in range(50):
+        compare(X, Y, LinearCKA(), n_threads=4)
+    threads = [int(task.name) for task in TASKS.iterdir()]
+    assert len(threads) > 3
+    assert all(os.sched_getaffinity(thread) == allowed for thread in threads)
