@@ -58,20 +58,20 @@ def test_linear_cka_of_few_rows(benchmark, layers, precision):
 
 
 def test_svcca(benchmark, layers):
-    folder, X, Y = layers(20_000)
+    folder, X, Y = layers(5_000)
     against(benchmark, folder, SVCCA(), "numpy_way", "svcca", NUMPY, X, Y, "numpy float64")
 
 
 def test_rsa_cosine_pearson(benchmark, layers):
-    """Both n x n matrices in float64 would not fit: the exact value comes from blocks of rows."""
-    folder, X, Y = layers(20_000)
+    """Both n x n matrices and their triangles in float64 hardly fit: the exact value comes from blocks of rows."""
+    folder, X, Y = layers(10_000)
     exact, _ = found_by("numpy_way", "rsa_cosine", "blocks", folder, dtype="float64")
     against(benchmark, folder, RSA(), "numpy_way", "rsa_cosine", NUMPY[2:], X, Y, exact)
 
 
 FLOAT64, FLOAT32 = {"dtype": "float64"}, {"dtype": "float32"}
 LIBRARIES = {
-    "cca": (CCA(), 20_000, [("cca_zoo", FLOAT64)]),
+    "cca": (CCA(), 5_000, [("cca_zoo", FLOAT64)]),
     "cka": (LinearCKA(), 2_000, [("repsim", FLOAT64)]),
     "debiased": (
         LinearCKA(debiased=True),

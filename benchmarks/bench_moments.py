@@ -11,14 +11,14 @@ from pyrepsim.stats import PairedMoments
 N, D = 50_000, 768
 
 
-@pytest.fixture(scope="module", params=["float16", "float32"])
-def rows(request):
-    return (*pair_of_layers(N, D, dtype=request.param), request.param)
+@pytest.fixture(scope="module")
+def layers():
+    return pair_of_layers(N, D, dtype="float16")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
-def test_moments_of_a_pair(benchmark, rows, precision):
-    X, Y, dtype = rows
+def test_moments_of_a_pair(benchmark, layers, precision):
+    X, Y = layers
 
     def run():
         PairedMoments(D, D, precision=precision).update(X, Y)
@@ -29,7 +29,6 @@ def test_moments_of_a_pair(benchmark, rows, precision):
     peak = roofline()[f"{precision}_gflops"]
     report(
         benchmark,
-        rows=dtype,
         gflops=gflops,
         fraction_of_peak=gflops / peak,
         rows_per_second=N / benchmark.stats.stats.median,

@@ -23,8 +23,8 @@ RESULTS = Path(__file__).parent / "results"
 MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
 
 ROWS = {
-    "test_moments_of_a_pair[float16-fp64]": "moments of a pair, float16 rows, n = 50,000",
-    "test_moments_of_a_pair[float16-fp32]": 'the same, `precision="fp32"`',
+    "test_moments_of_a_pair[fp64]": "moments of a pair, float16 rows, n = 50,000",
+    "test_moments_of_a_pair[fp32]": 'the same, `precision="fp32"`',
     "test_moments_of_all_pairs": "moments of 26 x 26 layers, raw and unit rows",
     "test_finishing_of_all_pairs": "their 676 x 6 scores: CKA (2), SVCCA, PWCCA, Procrustes, RSA",
     "test_shape_distances_of_all_pairs": "Procrustes angles of 8 layers with each other, n = 8,192",
@@ -36,12 +36,13 @@ ROWS = {
     "test_libraries[cka]": "the same, in float64",
     "test_libraries[debiased]": "`LinearCKA(debiased=True)`, n = 5,000",
     "test_debiased_cka_of_some_rows": "8 estimates of it, of 500 random rows each (theirs: all in batches of 256)",
-    "test_libraries[cca]": "`CCA()`, n = 20,000",
-    "test_svcca": "`SVCCA()`, n = 20,000",
-    "test_rsa_cosine_pearson": "`RSA()`, n = 20,000: the closed form",
+    "test_libraries[cca]": "`CCA()`, n = 5,000",
+    "test_svcca": "`SVCCA()`, n = 5,000",
+    "test_rsa_cosine_pearson": "`RSA()`, n = 10,000: the closed form",
     "test_agreement_of_rdms[auto-correlation_pearson]": '`RSA(metric="correlation")`, n = 5,000: the closed form',
     "test_agreement_of_rdms[tiles-correlation_pearson]": "the same on tiles",
     "test_agreement_of_rdms[tiles-euclidean_pearson]": '`RSA(metric="euclidean")`, n = 5,000',
+    "test_euclidean_rdms_of_few_rows": "the same, n = 2,000",
     "test_agreement_of_rdms[tiles-cosine_spearman]": '`RSA(compare="spearman")`, n = 5,000',
     "test_a_sweep_alone[cosine-fp32]": "sums over two RDMs, n = 20,000",
     "test_a_sweep_alone[cosine-fp64]": 'the same, `precision="fp64"`',

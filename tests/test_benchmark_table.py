@@ -42,7 +42,7 @@ def test_the_readme_shows_the_newest_results():
 def test_a_row_says_time_error_memory_and_every_rival():
     row = markdown({"test_svcca": SVCCA, "test_unknown": SVCCA}).splitlines()[2:]
     assert row == [
-        "| `SVCCA()`, n = 20,000 | 0.5 s | 3e-15 | 0.25 GB |  | numpy float64 11, **torch float32 0.8 (1e-07)** |"
+        "| `SVCCA()`, n = 5,000 | 0.5 s | 3e-15 | 0.25 GB |  | numpy float64 11, **torch float32 0.8 (1e-07)** |"
     ]
 
 
