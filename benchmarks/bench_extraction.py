@@ -22,7 +22,7 @@ torch = pytest.importorskip("torch", reason="no torch: extraction needs the extr
 from pyrepsim.extraction import extract, plan_extraction, read_texts  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
 
-TEXTS, NAIVE_TEXTS, ROUNDS = 1200, 300, 3
+TEXTS, NAIVE_TEXTS, ROUNDS = 900, 225, 3
 
 
 def mixed_length_texts(n: int) -> list[str]:

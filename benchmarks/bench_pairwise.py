@@ -132,16 +132,16 @@ def test_nearest_neighbours(benchmark, layers):
     against(benchmark, folder, "knn", rivals, lambda: knn(X, K, "euclidean")[0], error, exact, n=20_000, sides=1)
 
 
-@pytest.mark.parametrize(("metric", "precision"), [("cosine", "fp32"), ("euclidean", "fp32"), ("cosine", "fp64")])
-def test_a_sweep_alone(benchmark, layers, metric, precision):
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_a_sweep_alone(benchmark, layers, precision):
     """The sums of a pair of RDMs, n = 20,000, from packed rows: what part of the multiply-adds is left."""
     _, X, Y = layers(20_000)
     engine = PairwiseEngine(precision=precision, progress=False)
-    panels = [engine.panels(rows, metric) for rows in (X, Y)]
+    panels = [engine.panels(rows, "cosine") for rows in (X, Y)]
 
     def run():
         sweep = engine.backend.SumSweep(
-            panels, [(0, 1)], metric=metric, maps=[None, None], origins=[0.0, 0.0], row_sums=False
+            panels, [(0, 1)], metric="cosine", maps=[None, None], origins=[0.0, 0.0], row_sums=False
         )
         sweep.run(0, sweep.n_tasks, engine.n_threads)
 
