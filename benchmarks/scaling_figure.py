@@ -16,7 +16,11 @@ from benchmarks.table import RESULTS, newest
 
 __all__ = ["draw", "series_of", "slope_mb_per_million_rows"]
 
-_LINES = {"": ("pyrepsim", "C0"), "numpy linear_cka ": ("NumPy, CKA", "C1"), "numpy rsa_cosine ": ("NumPy, RSA", "C3")}
+_LINES = {
+    "": ("pyrepsim, both", "C0"),
+    "numpy linear_cka ": ("NumPy, CKA", "C1"),
+    "numpy rsa_cosine ": ("NumPy, RSA", "C3"),
+}
 
 Point = Mapping[str, Any]
 
