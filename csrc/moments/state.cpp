@@ -32,7 +32,7 @@ void Moments::read_sum(int index, bool complete, double* out, int n_threads) con
     std::vector<const Task*> tasks;
     for (const Task& task : tasks_)
         if (task.sum == index) tasks.push_back(&task);
-    std::vector<AlignedBuffer<double>> tiles(n_threads);
+    std::vector<AlignedBuffer<double>> tiles(std::max(n_threads, 1));
     parallel_for(static_cast<std::int64_t>(tasks.size()), n_threads, [&](std::int64_t number, int thread) {
         const Task& task = *tasks[number];
         const std::int64_t top = task.p0 * nr, height = (task.p1 - task.p0) * nr, bottom = std::min(rows, top + height);
