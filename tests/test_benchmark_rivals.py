@@ -26,6 +26,11 @@ class Rounds:
             ours()
 
 
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch):
+    monkeypatch.setattr(harness, "SETTLING", 0.0)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for name, rows in zip("xy", ROWS, strict=True):
@@ -54,11 +59,6 @@ def test_a_rival_that_dies_is_a_failure(folder):
     rival._process.kill()
     with pytest.raises(RuntimeError, match="numpy float32 ended with status -9 before its turn was over"):
         rival()
-
-
-@pytest.fixture(autouse=True)
-def _no_rest(monkeypatch):
-    monkeypatch.setattr(harness, "SETTLING", 0.0)
 
 
 def test_each_takes_its_turn_in_every_round_in_changing_order():

@@ -72,7 +72,7 @@ def _orders(n_rows: int) -> list[np.ndarray]:
 
 
 def _models(X: np.ndarray, Y: np.ndarray, order: np.ndarray | None = None) -> tuple[list[Any], Any]:
-    """Two models of one layer that hand out the rows of X and of Y, and the loader of their batches."""
+    """Two models of one layer that hand out the rows of X and of Y, and the loader of their batches, in an order."""
     import torch
 
     class Half(torch.nn.Module):
