@@ -6,6 +6,7 @@ and what fell behind the results that were there before by more than a fifth.
 
 from __future__ import annotations
 
+import itertools
 import platform
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks.roofline import roofline
-from benchmarks.table import markdown, newest, results_of, worse
+from benchmarks.table import latest_day, markdown, results_of, worse
 from pyrepsim import _core
 from pyrepsim.backends import default_threads
 
@@ -22,7 +23,9 @@ HERE = Path(__file__).parent
 
 def run(file: Path, options: list[str]) -> tuple[int, Path]:
     """The exit status of pytest, and where its results are."""
-    out = HERE / "results" / f"{time.strftime('%Y-%m-%d')}-{file.stem.removeprefix('bench_')}.json"
+    stem = f"{time.strftime('%Y-%m-%d')}-{file.stem.removeprefix('bench_')}"
+    names = (f"{stem}{again}.json" for again in ("", *(f"-{k}" for k in itertools.count(2))))
+    out = next(path for name in names if not (path := HERE / "results" / name).exists())
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-c", str(HERE / "pytest.ini"), f"--benchmark-json={out}"]
     return subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode, out
 
@@ -36,7 +39,7 @@ if __name__ == "__main__":
     named = [Path(word) for word in sys.argv[1:] if word.endswith(".py")]
     others = [word for word in sys.argv[1:] if not word.endswith(".py")]
     files = named or sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_gpu.py"})  # that one is a program
-    before, now, failed, start = newest(), {}, [], time.monotonic()
+    before, now, failed, start = latest_day(), {}, [], time.monotonic()
     for file in files:
         began = time.monotonic()
         status, out = run(file, others)

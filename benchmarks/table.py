@@ -1,4 +1,4 @@
-"""The README's table of what was measured, from the newest result of each benchmark.
+"""The README's table of what was measured: of each benchmark the latest run, and how far ratios varied on its day.
 
     python -m benchmarks.table                        # print it
     python -m benchmarks.table --readme README.md     # put it between the marks there
@@ -13,11 +13,11 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["markdown", "newest", "ratios", "worse", "written"]
+__all__ = ["Range", "latest_day", "markdown", "newest", "ratios", "results_of", "worse", "written"]
 
 RESULTS = Path(__file__).parent / "results"
 MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
@@ -74,11 +74,31 @@ RIVALS = {
 """Ratios that have names of their own: their time as a multiple of ours."""
 
 Facts = Mapping[str, Any]
+Runs = Sequence[Facts]
+"""Of one benchmark on one day, the latest last."""
 
 
-def results_of(path: Path) -> dict[str, Facts]:
+class Range(NamedTuple):
+    """The lowest and the highest of several runs."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Range:
+        values = list(values)
+        return cls(min(values), max(values))
+
+    def shown(self, form: Callable[[float], str]) -> str:
+        """Both where they differ by more than a tenth, else the middle."""
+        if self.high > 1.1 * self.low:
+            return f"{form(self.low)} to {form(self.high)}"
+        return form((self.low + self.high) / 2)
+
+
+def results_of(path: Path) -> dict[str, Runs]:
     """The facts of each benchmark in a result file of pytest-benchmark; {} for another file."""
-    return _facts(json.loads(path.read_text(encoding="utf-8")))
+    return {name: [facts] for name, facts in _facts(json.loads(path.read_text(encoding="utf-8"))).items()}
 
 
 def _facts(told: Any) -> dict[str, Facts]:
@@ -87,18 +107,34 @@ def _facts(told: Any) -> dict[str, Facts]:
     return {one["name"]: {"seconds": one["stats"]["median"], **one["extra_info"]} for one in told["benchmarks"]}
 
 
-def newest(folder: Path = RESULTS) -> dict[str, Facts]:
-    """Each benchmark's facts from the latest run that has them."""
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
-    dated = [run for run in runs if isinstance(run, dict) and "datetime" in run]
-    found: dict[str, Facts] = {}
+def latest_day(folder: Path = RESULTS) -> dict[str, Runs]:
+    """Each benchmark's runs on the last day that has any."""
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
+    dated = [run for run in files if isinstance(run, dict) and "datetime" in run]
+    found: dict[str, list[Facts]] = {}
+    days: dict[str, str] = {}
     for run in sorted(dated, key=lambda run: run["datetime"]):
-        found.update(_facts(run))
-    return found
+        for name, facts in _facts(run).items():
+            if days.get(name) != run["datetime"][:10]:
+                days[name], found[name] = run["datetime"][:10], []
+            found[name].append(facts)
+    return dict(found)
 
 
-def ratios(facts: Facts) -> dict[str, tuple[float, float | None]]:
+def newest(folder: Path = RESULTS) -> dict[str, Facts]:
+    """Each benchmark's latest run."""
+    return {name: runs[-1] for name, runs in latest_day(folder).items()}
+
+
+def ratios(runs: Runs) -> dict[str, tuple[Range, float | None]]:
     """Of each rival its time as a multiple of ours, and its error. Of NumPy's two settings the faster counts."""
+    found = [_ratios_of(facts) for facts in runs]
+    return {
+        name: (Range.of(one[name][0] for one in found if name in one), error) for name, (_, error) in found[-1].items()
+    }
+
+
+def _ratios_of(facts: Facts) -> dict[str, tuple[float, float | None]]:
     found: dict[str, tuple[float, float | None]] = {}
     for key, value in facts.items():
         name = RIVALS.get(key, key.removesuffix(" ratio") if key.endswith(" ratio") else None)
@@ -111,21 +147,27 @@ def ratios(facts: Facts) -> dict[str, tuple[float, float | None]]:
     return found
 
 
-def markdown(found: Mapping[str, Facts]) -> str:
-    """The table; a rival that is faster is set in bold."""
+def _parts_of_peak(runs: Runs) -> Range | None:
+    known = [facts["fraction_of_peak"] for facts in runs if "fraction_of_peak" in facts]
+    return Range.of(known) if known else None
+
+
+def markdown(found: Mapping[str, Runs]) -> str:
+    """The table; a rival that was faster is set in bold."""
     lines = ["| | time | error | memory | of peak | rivals: their time as a multiple of ours (their error) |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     lines += [f"| {' | '.join(_cells(label, found[name]))} |" for name, label in ROWS.items() if name in found]
     return "\n".join(lines) + "\n"
 
 
-def _cells(label: str, facts: Facts) -> Iterator[str]:
+def _cells(label: str, runs: Runs) -> Iterator[str]:
+    facts, peak = runs[-1], _parts_of_peak(runs)
     yield label
     yield _seconds(facts)
     yield f"{facts['error']:.0e}" if facts.get("error") else ""
     yield f"{facts['peak_mb'] / 1000:.2f} GB" if "peak_mb" in facts else ""
-    yield f"{facts['fraction_of_peak']:.2f}" if "fraction_of_peak" in facts else ""
-    yield ", ".join(_rival(name, *told) for name, told in ratios(facts).items())
+    yield peak.shown("{:.2f}".format) if peak else ""
+    yield ", ".join(_rival(name, *told) for name, told in ratios(runs).items())
 
 
 def _seconds(facts: Facts) -> str:
@@ -137,10 +179,13 @@ def _seconds(facts: Facts) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
-def _rival(name: str, ratio: float, error: float | None) -> str:
-    shown = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
-    told = f" ({error:.0e})" if error else ""
-    return f"**{name} {shown}{told}**" if ratio < 1 else f"{name} {shown}{told}"
+def _rival(name: str, ratio: Range, error: float | None) -> str:
+    told = f"{name} {ratio.shown(_two_digits)}" + (f" ({error:.0e})" if error else "")
+    return f"**{told}**" if ratio.low < 1 else told
+
+
+def _two_digits(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def written(text: str, table: str) -> str:
@@ -149,16 +194,18 @@ def written(text: str, table: str) -> str:
     return text[: start + len(MARKS[0])] + table + text[stop:]
 
 
-def worse(old: Mapping[str, Facts], new: Mapping[str, Facts], within: float) -> list[str]:
-    """What fell behind: ratios to rivals and parts of the peak, lower by more than ``within`` of themselves."""
+def worse(old: Mapping[str, Runs], new: Mapping[str, Runs], within: float) -> list[str]:
+    """What fell behind: ratios to rivals and parts of the peak, lower than ever before by more than ``within``."""
     found = []
     for name in old.keys() & new.keys():
-        before, after = ({k: v for k, (v, _) in ratios(one[name]).items()} for one in (old, new))
-        before["of peak"], after["of peak"] = (one[name].get("fraction_of_peak") for one in (old, new))
-        for rival, ratio in before.items():
-            now = after.get(rival)
-            if ratio is not None and now is not None and now < (1 - within) * ratio:
-                found.append(f"{name}: {rival} {ratio:.3g} before, {now:.3g} now")
+        before, after = ({rival: ratio for rival, (ratio, _) in ratios(one[name]).items()} for one in (old, new))
+        for known, runs in ((before, old[name]), (after, new[name])):
+            if peak := _parts_of_peak(runs):
+                known["of peak"] = peak
+        for rival in before.keys() & after.keys():
+            least, now = before[rival].low, after[rival].low
+            if now < (1 - within) * least:
+                found.append(f"{name}: {rival} {least:.3g} before, {now:.3g} now")
     return sorted(found)
 
 
@@ -172,7 +219,7 @@ def main() -> int:
         fallen = worse(*map(results_of, options.against), options.within)
         print("\n".join(fallen) or f"nothing fell behind by more than {options.within:.0%}")
         return int(bool(fallen))
-    table = markdown(newest())
+    table = markdown(latest_day())
     if options.readme:
         options.readme.write_text(written(options.readme.read_text(encoding="utf-8"), table), encoding="utf-8")
     else:

@@ -78,6 +78,6 @@ def test_who_takes_long_takes_few_turns(monkeypatch):
     assert len(turns) == 3
     assert facts["slow ratio"] == 3.0
     turns.clear()
-    monkeypatch.setattr(harness, "PATIENCE", 2.0)
+    monkeypatch.setattr(harness, "PATIENCE", 1.0)
     assert side_by_side(Rounds(), lambda: None, {"slow": lambda: turns.append(1)})["slow ratio"] == 3.0
     assert len(turns) == 1

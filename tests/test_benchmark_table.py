@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scaling_figure import series_of, slope_mb_per_million_rows
-from benchmarks.table import ROWS, markdown, newest, ratios, worse, written
+from benchmarks.table import ROWS, latest_day, markdown, newest, ratios, worse, written
 
 ROOT = Path(__file__).parents[1]
 SVCCA = {
@@ -36,18 +36,26 @@ def written_file(folder: Path, name: str, date: str, facts: dict) -> Path:
 
 def test_the_readme_shows_the_newest_results():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert written(text, markdown(newest())) == text, "run python -m benchmarks.table --readme README.md"
+    assert written(text, markdown(latest_day())) == text, "run python -m benchmarks.table --readme README.md"
 
 
 def test_a_row_says_time_error_memory_and_every_rival():
-    row = markdown({"test_svcca": SVCCA, "test_unknown": SVCCA}).splitlines()[2:]
+    row = markdown({"test_svcca": [SVCCA], "test_unknown": [SVCCA]}).splitlines()[2:]
     assert row == [
         "| `SVCCA()`, n = 5,000 | 0.5 s | 3e-15 | 0.25 GB |  | numpy float64 11, **torch float32 0.8 (1e-07)** |"
     ]
 
 
 def test_of_two_settings_the_faster_is_the_rival():
-    assert ratios(SVCCA) == {"numpy float64": (11.0, 0.0), "torch float32": (0.8, 1e-7)}
+    assert ratios([SVCCA]) == {"numpy float64": ((11.0, 11.0), 0.0), "torch float32": ((0.8, 0.8), 1e-7)}
+
+
+def test_ratios_that_varied_on_a_day_are_shown_as_a_range(tmp_path: Path):
+    for day, ratio, peak in (("01", 2.0, 0.5), ("02", 9.0, 0.80), ("02", 12.6, 0.83), ("02", 10.4, 0.82)):
+        facts = {"error": 0.0, "numpy ratio": ratio, "fraction_of_peak": peak, "torch ratio": ratio / 10}
+        written_file(tmp_path, f"{ratio}.json", f"2026-02-{day}T{ratio:04.1f}", {"test_svcca": facts})
+    row = markdown(latest_day(tmp_path)).splitlines()[2]
+    assert row == "| `SVCCA()`, n = 5,000 | 2 s |  |  | 0.81 | numpy 9 to 13, **torch 0.9 to 1.3** |"
 
 
 def test_the_latest_run_counts_whatever_its_file_is_called(tmp_path: Path):
@@ -61,7 +69,8 @@ def test_the_latest_run_counts_whatever_its_file_is_called(tmp_path: Path):
 def test_what_falls_behind_by_more_than_a_fifth_is_told(tmp_path: Path, ratio: float, peak: float, fallen: int):
     old = {"test_svcca": {"numpy ratio": 11.0, "fraction_of_peak": 0.8}}
     new = {"test_svcca": {"numpy ratio": ratio, "fraction_of_peak": peak}}
-    assert len(worse(old, new, 0.2)) == fallen
+    before = {"test_svcca": [old["test_svcca"], {"numpy ratio": 14.0, "fraction_of_peak": 0.9}]}
+    assert len(worse(before, {"test_svcca": [new["test_svcca"]]}, 0.2)) == fallen
     files = [written_file(tmp_path, f"{i}.json", "2026-01-01", facts) for i, facts in enumerate((old, new))]
     command = [sys.executable, "-m", "benchmarks.table", "--against", *map(str, files)]
     assert subprocess.run(command, cwd=ROOT, check=False, capture_output=True).returncode == bool(fallen)

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyrepsim as rs
 from pyrepsim.blas import one_blas_thread
-from pyrepsim.stats import pair
+from pyrepsim.stats.norms import Norms
 
 
 def blas_threads() -> set[int]:
@@ -51,19 +51,19 @@ def test_contexts_of_two_threads_that_overlap_leave_it_as_it_was():
     assert blas_threads() == {2}
 
 
-def test_centring_and_scoring_of_moments_take_one_thread(monkeypatch):
+def test_scoring_of_moments_takes_one_thread(monkeypatch):
     """As threads of BLAS would spin on, beside the next sums, and give other bits on another number of cores."""
-    seen, products = [], pair.sum_of_norm_products
+    seen, product = [], Norms.product
 
     def watched(*arguments):
         seen.append(blas_threads())
-        return products(*arguments)
+        return product(*arguments)
 
-    monkeypatch.setattr(pair, "sum_of_norm_products", watched)
+    monkeypatch.setattr(Norms, "product", watched)
     moments = rs.PairedMoments(5, 4)
     moments.update(*(np.random.default_rng(0).standard_normal((50, width)) for width in (5, 4)))
-    rs.LinearCKA().score(moments)
-    rs.compare(*np.random.default_rng(0).standard_normal((2, 50, 5)), rs.LinearCKA())
+    rs.LinearCKA(debiased=True).score(moments)
+    rs.compare(*np.random.default_rng(0).standard_normal((2, 50, 5)), rs.LinearCKA(debiased=True))
     assert seen
     assert all(found == {1} for found in seen)
     assert blas_threads() == {2}

@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import ShapeError
 from ..units import bytes_in_words
 from .blocks import RowBlocks
+from .centred import Centred
 from .moments import MomentsSet
-from .pair import Pair, Side, pair_of, side_of
+from .pair import Pair, Side
 from .state import State
 
 __all__ = ["BlockMoments", "Replicate"]
@@ -130,24 +131,19 @@ class Replicate:
     """Moments of blocks taken several times each; sides are centred once for all pairs and measures."""
 
     def __init__(self, states: dict[str, State], labels: Sequence[str], copies: float) -> None:
-        self._states, self._labels, self._copies = states, labels, copies
-        self._sides: dict[tuple[str, int], Side] = {}
+        self._centred = {kind: Centred(state, labels, copies=copies) for kind, state in states.items()}
 
     @property
     def n_samples(self) -> float:
-        return next(iter(self._states.values())).n_samples
+        return next(iter(self._centred.values())).n_samples
 
     def side(self, index: int, rows: str = "raw") -> Side:
         """Moments of one representation."""
-        if (rows, index) not in self._sides:
-            state = self._states[rows]
-            self._sides[rows, index] = side_of(state, index, self._labels[index], copies=self._copies)
-        return self._sides[rows, index]
+        return self._centred[rows].side(index)
 
     def pair_at(self, k: int, rows: str = "raw") -> Pair:
         """Moments of the k-th pair."""
-        i, j = self._states[rows].pairs[k]
-        return pair_of(self._states[rows], k, self.side(i, rows), self.side(j, rows))
+        return self._centred[rows].pair_at(k)
 
 
 class _Stack:

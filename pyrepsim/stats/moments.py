@@ -12,7 +12,8 @@ from typing import Any
 from ..arrays import check_paired
 from ..backends import default_threads, get_backend
 from ..errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError
-from .pair import Pair, Side, pair_of, side_of
+from .centred import Centred
+from .pair import Pair, Side
 from .saving import read_header, read_sums, write_moments
 from .state import State
 
@@ -71,8 +72,7 @@ class MomentsSet:
         self._merged: dict[str, State] = {}
         self._torn = False
         self._lock = Lock()
-        self._states: dict[str, State] = {}
-        self._sides: dict[tuple[str, int], Side] = {}
+        self._centred: dict[str, Centred] = {}
 
     @property
     def backend(self) -> str:
@@ -130,32 +130,18 @@ class MomentsSet:
 
     def state(self, rows: str = "raw") -> State:
         """The sums over all rows so far: frozen, and their own memory."""
-        if rows not in self._live:
-            raise OptionError(
-                f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
-                f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
-            )
-        if rows in self._states:  # several threads may read what is there
-            return self._states[rows]
         with self._alone():
-            self._refuse_if_torn()
-            if rows not in self._states:
-                state = self._as_state(self._live[rows].get_state(True, self.n_threads), rows)
-                self._states[rows] = self._merged[rows] + state if self._merged else state
-            return self._states[rows]
+            return self._read(rows)
 
     def side(self, index: int, rows: str = "raw") -> Side:
         """Moments of one representation."""
-        if (rows, index) not in self._sides:
-            self._sides[rows, index] = side_of(self.state(rows), index, self.labels[index])
-        return self._sides[rows, index]
+        return self._centred_at(rows).side(index)
 
     def pair_at(self, k: int, rows: str = "raw") -> Pair:
         """Moments of the k-th pair."""
         if not 0 <= k < len(self.pairs):
             raise OptionError(f"k must be one of the {len(self.pairs)} pairs, from 0: got {k!r}.")
-        i, j = self.pairs[k]
-        return pair_of(self.state(rows), k, self.side(i, rows), self.side(j, rows))
+        return self._centred_at(rows).pair_at(k)
 
     def between(self, i: int, j: int, rows: str = "raw") -> Pair:
         """Moments of representations i and j in this order, whichever order their pair was kept in."""
@@ -220,6 +206,25 @@ class MomentsSet:
             self._live, self._merged, self._torn = fresh, merged, False
             self._forget()
 
+    def _centred_at(self, rows: str) -> Centred:
+        if rows not in self._centred:  # several threads may read what is there
+            with self._alone():
+                self._centred[rows] = Centred(self._read(rows), self.labels)
+        return self._centred[rows]
+
+    def _read(self, rows: str) -> State:
+        if rows not in self._live:
+            raise OptionError(
+                f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
+                f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
+            )
+        self._refuse_if_torn()
+        state = self._as_state(self._live[rows].get_state(True, self.n_threads), rows)
+        if not self._merged:
+            return state
+        # an empty state adds nothing and no memory: then the sums are copied
+        return self._merged[rows] + state if state.n_samples else 1.0 * self._merged[rows]
+
     def _options(self) -> dict[str, Any]:
         return {"widths": self.widths, "pairs": self.pairs, "rows": self.rows, "precision": self.precision}
 
@@ -253,8 +258,7 @@ class MomentsSet:
             self._lock.release()
 
     def _forget(self) -> None:
-        self._states.clear()
-        self._sides.clear()
+        self._centred.clear()
 
     def _refuse_if_torn(self) -> None:
         if self._torn:

@@ -7,17 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..blas import one_blas_thread
-from ..errors import NonFiniteError, ShapeError
 from .lazy import lazy
+from .norms import Norms
 from .singular import singular_triplets
-from .state import State, sum_of_norm_products
 
-__all__ = ["Pair", "Side", "pair_of", "side_of"]
+__all__ = ["Pair", "Side"]
 
-_EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
-_RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
-"""Root mean square of |x - m| whose fourth powers the sums of a precision hold, with room for many rows."""
 _LEAST_SCALED = 1e-12
 """At unit diagonal, a direction with less than this share of the largest eigenvalue is rounding of the rows: float32
 leaves about 1e-14 in a direction that a LayerNorm has removed."""
@@ -32,10 +27,7 @@ class Side:
     """m, (d,)."""
     scatter: np.ndarray
     """S = sum (x - m)(x - m)^T, (d, d): unnormalised."""
-    norm_spread: float
-    """sum a^2 - (sum a)^2 / n with a = |x - m|^2: the scatter of squared norms."""
-    norm_weighted: np.ndarray
-    """sum a (x - m), (d,)."""
+    norms: Norms
     epsilon: float
     """Unit round-off of the products that made the sums."""
     label: str = "X"
@@ -54,7 +46,17 @@ class Side:
     @lazy
     def norm_sq(self) -> float:
         """|S|_F^2."""
-        return float(np.sum(self.scatter * self.scatter))
+        return _sum_of_squares(self.scatter)
+
+    @lazy
+    def norm_spread(self) -> float:
+        """sum a^2 - (sum a)^2 / n with a = |x - m|^2: the scatter of squared norms."""
+        return self.norms.product(self.scatter)
+
+    @lazy
+    def norm_weighted(self) -> np.ndarray:
+        """sum a (x - m), (d,)."""
+        return self.norms.weighted_v(self.scatter)
 
     @lazy
     def varying(self) -> np.ndarray:
@@ -128,12 +130,7 @@ class Pair:
     y: Side
     cross: np.ndarray
     """S_xy = sum (x - m_x)(y - m_y)^T, (d_x, d_y)."""
-    norm_products: float
-    """sum a b - (sum a)(sum b) / n with a = |x - m_x|^2, b = |y - m_y|^2: the cross scatter of squared norms."""
-    weighted_x: np.ndarray
-    """sum b (x - m_x), (d_x,)."""
-    weighted_y: np.ndarray
-    """sum a (y - m_y), (d_y,)."""
+    norms: Norms
     mirror: Pair | None = field(default=None, repr=False)
     """The same pair the other way round, whose decompositions serve."""
 
@@ -148,7 +145,30 @@ class Pair:
     @lazy
     def cross_sq(self) -> float:
         """|S_xy|_F^2."""
-        return float(np.sum(self.cross * self.cross))
+        if self.mirror is not None:
+            return self.mirror.cross_sq
+        return _sum_of_squares(self.cross)
+
+    @lazy
+    def norm_products(self) -> float:
+        """sum a b - (sum a)(sum b) / n with a = |x - m_x|^2, b = |y - m_y|^2: the cross scatter of squared norms."""
+        if self.mirror is not None:
+            return self.mirror.norm_products
+        return self.norms.product(self.cross)
+
+    @lazy
+    def weighted_x(self) -> np.ndarray:
+        """sum b (x - m_x), (d_x,)."""
+        if self.mirror is not None:
+            return self.mirror.weighted_y
+        return self.norms.weighted_u(self.cross)
+
+    @lazy
+    def weighted_y(self) -> np.ndarray:
+        """sum a (y - m_y), (d_y,)."""
+        if self.mirror is not None:
+            return self.mirror.weighted_x
+        return self.norms.weighted_v(self.cross)
 
     @lazy
     def singular_values(self) -> np.ndarray:
@@ -178,70 +198,12 @@ class Pair:
     @classmethod
     def of_side(cls, side: Side) -> Pair:
         """A representation paired with itself."""
-        return cls(side, side, side.scatter, side.norm_spread, side.norm_weighted, side.norm_weighted)
+        return cls(side, side, side.scatter, side.norms)
 
     def swapped(self) -> Pair:
         """Y first."""
-        return Pair(self.y, self.x, self.cross.T, self.norm_products, self.weighted_y, self.weighted_x, mirror=self)
+        return Pair(self.y, self.x, self.cross.T, self.norms, mirror=self)
 
 
-@one_blas_thread()
-def side_of(state: State, s: int, label: str, *, copies: float = 0.0) -> Side:
-    """Centre the sums of one side at its mean."""
-    n = state.n_samples
-    if n <= 0:
-        raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
-    total = state.weighted[s][0]
-    e = total / n
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
-        scatter = _centred(state.products[s], n, e, e)  # as pairs are centred: equal sides stay equal
-    low, high = _RANGE[state.precision]
-    size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
-    lost = size == 0 and bool(total.any())  # rows that vary, of which float64 holds no squares
-    if lost or not (low <= size <= high or size == 0):
-        fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
-        fact = "have squares that are 0 in float64" if lost else fact
-        remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
-        raise NonFiniteError(
-            f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in {state.precision}: "
-            f"those of {label} {fact}. {remedy}"
-        )
-    norm_spread, weighted = _norms(state, s, s, state.products[s], e, e)
-    return Side(
-        n_samples=n,
-        mean=state.shift[s] + e,
-        scatter=scatter,
-        norm_spread=norm_spread,
-        norm_weighted=weighted,
-        epsilon=_EPSILON[state.precision],
-        label=label,
-        copies=copies,
-    )
-
-
-@one_blas_thread()
-def pair_of(state: State, k: int, x: Side, y: Side) -> Pair:
-    """Centre the cross sums of pair k, whose sides were centred before."""
-    i, j = state.pairs[k]
-    n, uv = state.n_samples, state.cross[k]
-    e, f = state.weighted[i][0] / n, state.weighted[j][0] / n
-    norm_products, weighted_y = _norms(state, i, j, uv, e, f)
-    _, weighted_x = _norms(state, j, i, uv.T, f, e)
-    return Pair(x, y, _centred(uv, n, e, f), norm_products, weighted_x, weighted_y)
-
-
-def _centred(products: np.ndarray, n: int, e: np.ndarray, f: np.ndarray) -> np.ndarray:
-    """sum u v^T - n e f^T, by way of one matrix: fresh memory costs as much as the arithmetic."""
-    out = np.outer(e, f)
-    out *= n
-    return np.subtract(products, out, out=out)
-
-
-def _norms(state: State, r: int, s: int, uv: np.ndarray, e: np.ndarray, f: np.ndarray) -> tuple[float, np.ndarray]:
-    """With a = |u - e|^2, b = |v - f|^2: the centred sum of a b, and sum a (v - f)."""
-    n = state.n_samples
-    a = state.norms[0, r] - n * float(e @ e)
-    b = state.norms[0, s] - n * float(f @ f)
-    spread = sum_of_norm_products(state, r, s, uv, e, f) - a * b / n
-    weighted = state.weighted[s][1 + r] - 2 * (e @ uv) - f * state.norms[0, r] + 2 * n * float(e @ e) * f
-    return spread, weighted
+def _sum_of_squares(matrix: np.ndarray) -> float:
+    return float(np.einsum("ij,ij->i", matrix, matrix).sum())

@@ -11,7 +11,7 @@ import pytest
 from pyrepsim.errors import OptionError, StoreError
 from pyrepsim.measures import CCA, RSA, LinearCKA, Procrustes
 from pyrepsim.stats import MomentsSet, PairedMoments, State
-from pyrepsim.stats.pair import pair_of, side_of
+from pyrepsim.stats.centred import Centred
 from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
@@ -36,11 +36,10 @@ class Pooled:
     """Scores from bare states."""
 
     def __init__(self, states: dict[str, State]) -> None:
-        self.states = states
+        self.centred = {rows: Centred(state, ("X", "Y")) for rows, state in states.items()}
 
     def pair(self, rows="raw"):
-        state = self.states[rows]
-        return pair_of(state, 0, side_of(state, 0, "X"), side_of(state, 1, "Y"))
+        return self.centred[rows].pair_at(0)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,93 @@
+"""From plain sums to `Side` and `Pair`: each matrix is centred once, where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+
+from ..errors import NonFiniteError, ShapeError
+from .norms import Norms
+from .pair import Pair, Side
+from .state import State
+
+__all__ = ["Centred"]
+
+_EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
+_RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
+"""Root mean square of |x - m| whose fourth powers the sums of a precision hold, with room for many rows."""
+_CACHED = 32_768
+"""Entries of a matrix that are centred at a time: with what they come from they fit a core's cache."""
+
+
+class Centred:
+    """The sides and pairs of a state, whose arrays it takes over and centres in place when they are first asked for.
+
+    Several threads may ask. Pairs are made anew each time: what measures keep in them goes with them.
+    """
+
+    def __init__(self, state: State, labels: Sequence[str], *, copies: float = 0.0) -> None:
+        if state.n_samples <= 0:
+            raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
+        self._state, self._labels, self._copies = state, labels, copies
+        self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # less the shift
+        self._sides: dict[int, Side] = {}
+        self._done: set[tuple[str, int]] = set()
+        self._lock = Lock()
+
+    @property
+    def n_samples(self) -> float:
+        return self._state.n_samples
+
+    def side(self, index: int) -> Side:
+        """Moments of one representation."""
+        with self._lock:
+            if index not in self._sides:
+                self._sides[index] = self._new_side(index)
+            return self._sides[index]
+
+    def pair_at(self, k: int) -> Pair:
+        """Moments of the k-th pair."""
+        i, j = self._state.pairs[k]
+        x, y = self.side(i), self.side(j)
+        with self._lock:
+            self._centre("cross", k, self._state.cross[k], i, j)
+        return Pair(x, y, self._state.cross[k], Norms.of(self._state, i, j))
+
+    def _new_side(self, s: int) -> Side:
+        state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
+            self._centre("products", s, scatter, s, s)
+        low, high = _RANGE[state.precision]
+        size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
+        lost = size == 0 and bool(self._means[s].any())  # rows that vary, of which float64 holds no squares
+        if lost or not (low <= size <= high or size == 0):
+            fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
+            fact = "have squares that are 0 in float64" if lost else fact
+            remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
+            raise NonFiniteError(
+                f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in "
+                f"{state.precision}: those of {self._labels[s]} {fact}. {remedy}"
+            )
+        return Side(
+            n_samples=n,
+            mean=state.shift[s] + self._means[s],
+            scatter=scatter,
+            norms=Norms.of(state, s, s),
+            epsilon=_EPSILON[state.precision],
+            label=self._labels[s],
+            copies=self._copies,
+        )
+
+    def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> None:
+        """sum u v^T - n e f^T, some rows at a time: what is subtracted stays in cache."""
+        if (kind, index) in self._done:
+            return
+        root = np.sqrt(self._state.n_samples)  # on both sides: a scatter stays symmetric to the bit
+        e, f = root * self._means[i], root * self._means[j]
+        step = max(1, _CACHED // len(f))
+        for start in range(0, len(e), step):
+            part = slice(start, start + step)
+            products[part] -= np.multiply.outer(e[part], f)
+        self._done.add((kind, index))

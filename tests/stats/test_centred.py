@@ -1,0 +1,108 @@
+"""Sums are centred once, in memory of their own, however often and by how many they are asked for."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pyrepsim.errors import NonFiniteError
+from pyrepsim.measures import RSA, LinearCKA
+from pyrepsim.stats import MomentsSet, PairedMoments
+from tests.helpers.backends import EVERY
+from tests.helpers.data import correlated_pair
+
+
+@pytest.fixture(scope="module")
+def rows():
+    X, Y = correlated_pair(700, 11, 8)
+    return X + 3.0, Y - 2.0
+
+
+def moments_of(X, Y, backend="cpu") -> PairedMoments:
+    moments = PairedMoments(X.shape[1], Y.shape[1], backend=backend)
+    moments.update(X, Y)
+    return moments
+
+
+def scatter(X, Y):
+    return (X - X.mean(axis=0)).T @ (Y - Y.mean(axis=0))
+
+
+@pytest.mark.parametrize("backend", EVERY)
+def test_asked_twice_or_after_more_rows(rows, backend):
+    X, Y = rows
+    moments = moments_of(X[:500], Y[:500], backend)
+    for _ in range(2):
+        np.testing.assert_allclose(moments.pair().cross, scatter(X[:500], Y[:500]), rtol=0, atol=1e-10)
+        np.testing.assert_allclose(moments.side(0).scatter, scatter(X[:500], X[:500]), rtol=0, atol=1e-10)
+    early = moments.pair()
+    moments.update(X[500:], Y[500:])
+    np.testing.assert_allclose(moments.pair().cross, scatter(X, Y), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(early.cross, scatter(X[:500], Y[:500]), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("backend", EVERY)
+@pytest.mark.parametrize("live", [0, 300])
+def test_sums_that_others_hold_stay_as_they_are(rows, backend, live):
+    X, Y = rows
+    other = moments_of(X[live:], Y[live:], backend)
+    state = other.state()
+    before = [np.array(sums) for sums in (*state.products, *state.cross)]
+    moments = PairedMoments(11, 8, backend=backend)
+    if live:
+        moments.update(X[:live], Y[:live])
+    moments.add_states({"raw": state})
+    for _ in range(2):
+        np.testing.assert_allclose(moments.pair().cross, scatter(X, Y), rtol=0, atol=1e-10)
+        moments.add_states({"raw": 0.0 * state})
+    for now, then in zip((*state.products, *state.cross), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_a_side_that_was_refused_is_refused_again():
+    X = np.random.default_rng(0).standard_normal((50, 3)) * 1e80
+    moments = moments_of(X, X)
+    for _ in range(3):
+        with pytest.raises(NonFiniteError, match="of a size"):
+            moments.side(0)
+
+
+def test_threads_that_ask_at_once_see_the_same(rows):
+    X, Y = (np.random.default_rng(k).standard_normal((300, 200)) + 5.0 for k in (0, 1))
+    expected = moments_of(X, Y).pair().cross
+    for _ in range(20):
+        moments = moments_of(X, Y)
+        moments.side(0)  # read
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _, m=moments: m.pair().cross, range(8)))
+        for one in found:
+            np.testing.assert_array_equal(one, expected)
+
+
+def test_what_measures_keep_goes_with_the_pair(rows):
+    moments = moments_of(*rows)
+    moments.pair().whitened  # noqa: B018 - computed and kept there
+    assert "whitened" not in vars(moments.pair())
+
+
+def test_sums_of_norms_are_made_for_who_asks(rows):
+    moments = moments_of(*rows)
+    pair = moments.pair()
+    LinearCKA().evaluate(pair)
+    assert "norm_products" not in vars(pair)
+    RSA(metric="sqeuclidean").evaluate(pair)
+    assert "norm_products" in vars(pair)
+
+
+def test_memory_that_served_before_is_not_seen():
+    """Large blocks are used again: sums of new moments begin at zero all the same."""
+    found = []
+    for scale in (1.0, 1e3, 1.0):
+        X, Y = (scale * np.random.default_rng(k).standard_normal((300, 700)) for k in (0, 1))
+        moments = MomentsSet((700, 700), ((0, 1),))
+        moments.update([X, Y])
+        found.append([np.array(sums) for sums in (*moments.state().products, *moments.state().cross)])
+    for first, last in zip(found[0], found[2], strict=True):
+        np.testing.assert_array_equal(first, last)
