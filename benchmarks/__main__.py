@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 def run(file: Path, options: list[str]) -> tuple[int, Path]:
     """The exit status of pytest, and where its results are."""
     stem = f"{time.strftime('%Y-%m-%d')}-{file.stem.removeprefix('bench_')}"
-    names = (f"{stem}{again}.json" for again in ("", *(f"-{k}" for k in itertools.count(2))))
+    names = itertools.chain([f"{stem}.json"], (f"{stem}-{run}.json" for run in itertools.count(2)))
     out = next(path for name in names if not (path := HERE / "results" / name).exists())
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-c", str(HERE / "pytest.ini"), f"--benchmark-json={out}"]
     return subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode, out

@@ -41,7 +41,7 @@ def networkx_tree(scores: np.ndarray) -> float:
 def test_decode(benchmark, kind, n_threads):
     scores = arc_scores(kind)
     lengths = np.full(SENTENCES, WORDS)
-    heads = benchmark.pedantic(lambda: decode(scores, lengths, n_threads=n_threads), rounds=5, warmup_rounds=1)
+    heads = benchmark.pedantic(lambda: decode(scores, lengths, n_threads=n_threads), rounds=15, warmup_rounds=1)
     seconds = benchmark.stats.stats.median
     few = min(FEW, SENTENCES)
     totals: list[float] = []
