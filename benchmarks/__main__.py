@@ -21,11 +21,15 @@ from pyrepsim.backends import default_threads
 HERE = Path(__file__).parent
 
 
+def unused(folder: Path, stem: str) -> Path:
+    """``stem.json``, or for a later run of the day ``stem-2.json`` and so on."""
+    names = itertools.chain([stem], (f"{stem}-{run}" for run in itertools.count(2)))
+    return next(path for name in names if not (path := folder / f"{name}.json").exists())
+
+
 def run(file: Path, options: list[str]) -> tuple[int, Path]:
     """The exit status of pytest, and where its results are."""
-    stem = f"{time.strftime('%Y-%m-%d')}-{file.stem.removeprefix('bench_')}"
-    names = itertools.chain([f"{stem}.json"], (f"{stem}-{run}.json" for run in itertools.count(2)))
-    out = next(path for name in names if not (path := HERE / "results" / name).exists())
+    out = unused(HERE / "results", f"{time.strftime('%Y-%m-%d')}-{file.stem.removeprefix('bench_')}")
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-c", str(HERE / "pytest.ini"), f"--benchmark-json={out}"]
     return subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode, out
 

@@ -17,7 +17,7 @@ import numpy as np
 
 __all__ = ["Rival", "beside", "found_by", "pair_of_layers", "peak_mb", "report", "side_by_side"]
 
-PATIENCE = 4.0
+PATIENCE = 3.0
 """Seconds after which a rival takes no more turns."""
 
 SETTLING = 0.1

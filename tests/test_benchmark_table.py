@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import unused
 from benchmarks.scaling_figure import series_of, slope_mb_per_million_rows
 from benchmarks.table import ROWS, latest_day, markdown, newest, ratios, worse, written
 
@@ -63,6 +64,13 @@ def test_the_latest_run_counts_whatever_its_file_is_called(tmp_path: Path):
     written_file(tmp_path, "b.json", "2026-01-01T00:00:00", {"test_svcca": {"error": 2.0}, "test_decode": {}})
     (tmp_path / "other.json").write_text("[]")
     assert newest(tmp_path) == {"test_svcca": {"seconds": 2.0, "error": 1.0}, "test_decode": {"seconds": 2.0}}
+
+
+def test_a_later_run_of_the_day_has_a_file_of_its_own(tmp_path: Path):
+    for name in ("x.json", "x-2.json", "x-3.json"):
+        path = unused(tmp_path, "x")
+        assert path == tmp_path / name
+        path.touch()
 
 
 @pytest.mark.parametrize(("ratio", "peak", "fallen"), [(10.0, 0.8, 0), (9.0, 0.75, 0), (8.0, 0.8, 1), (8.0, 0.5, 2)])
