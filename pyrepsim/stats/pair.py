@@ -54,11 +54,6 @@ class Side:
         return self.norms.product(self.scatter)
 
     @lazy
-    def norm_weighted(self) -> np.ndarray:
-        """sum a (x - m), (d,)."""
-        return self.norms.weighted_v(self.scatter)
-
-    @lazy
     def varying(self) -> np.ndarray:
         """Mask of features that vary by more than the rounding of their mean: the others are constant."""
         sd = np.sqrt(np.maximum(np.diag(self.scatter), 0.0) / self.n_samples)
