@@ -195,7 +195,7 @@ def written(text: str, table: str) -> str:
 
 
 def worse(old: Mapping[str, Runs], new: Mapping[str, Runs], within: float) -> list[str]:
-    """What fell behind: ratios to rivals and parts of the peak, lower than ever before by more than ``within``."""
+    """What fell behind: ratios to rivals and parts of the peak, by more than ``within`` below all old runs."""
     found = []
     for name in old.keys() & new.keys():
         before, after = ({rival: ratio for rival, (ratio, _) in ratios(one[name]).items()} for one in (old, new))

@@ -7,7 +7,7 @@ from threading import Lock
 
 import numpy as np
 
-from ..errors import NonFiniteError, ShapeError
+from ..errors import NonFiniteError, ShapeError, StateError
 from .norms import Norms
 from .pair import Pair, Side
 from .state import State
@@ -35,6 +35,8 @@ class Centred:
         self._sides: dict[int, Side] = {}
         self._done: set[tuple[str, int]] = set()
         self._lock = Lock()
+        self.torn = False
+        """Whether centring was interrupted half way through a matrix: then read the state again."""
 
     @property
     def n_samples(self) -> float:
@@ -84,10 +86,18 @@ class Centred:
         """sum u v^T - n e f^T, some rows at a time: what is subtracted stays in cache."""
         if (kind, index) in self._done:
             return
+        if self.torn:
+            raise StateError(
+                "moments are centred once: an earlier reading of these was interrupted half way. Make them again."
+            )
         root = np.sqrt(self._state.n_samples)  # on both sides: a scatter stays symmetric to the bit
         e, f = root * self._means[i], root * self._means[j]
         step = max(1, _CACHED // len(f))
-        for start in range(0, len(e), step):
-            part = slice(start, start + step)
-            products[part] -= np.multiply.outer(e[part], f)
-        self._done.add((kind, index))
+        try:
+            for start in range(0, len(e), step):
+                part = slice(start, start + step)
+                products[part] -= np.multiply.outer(e[part], f)
+            self._done.add((kind, index))
+        except BaseException:
+            self.torn = True
+            raise

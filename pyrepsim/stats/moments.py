@@ -207,7 +207,7 @@ class MomentsSet:
             self._forget()
 
     def _centred_at(self, rows: str) -> Centred:
-        if rows not in self._centred:  # several threads may read what is there
+        if rows not in self._centred or self._centred[rows].torn:  # several threads may read what is there
             with self._alone():
                 self._centred[rows] = Centred(self._read(rows), self.labels)
         return self._centred[rows]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pyrepsim.errors import NonFiniteError
+from pyrepsim.errors import NonFiniteError, StateError
 from pyrepsim.measures import RSA, LinearCKA
 from pyrepsim.stats import MomentsSet, PairedMoments
+from pyrepsim.stats.centred import Centred
 from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
@@ -67,6 +69,37 @@ def test_a_side_that_was_refused_is_refused_again():
     for _ in range(3):
         with pytest.raises(NonFiniteError, match="of a size"):
             moments.side(0)
+
+
+class Interrupted(np.ndarray):
+    """Ctrl-C at the second part that is written."""
+
+    written = 0
+
+    def __setitem__(self, key, value):
+        type(self).written += 1
+        if self.written == 2:
+            raise KeyboardInterrupt
+        super().__setitem__(key, value)
+
+
+def test_centring_that_was_interrupted_is_begun_again(monkeypatch):
+    X, Y = (np.random.default_rng(k).standard_normal((300, 300)) + 5.0 for k in (0, 1))
+    expected = moments_of(X, Y).pair().cross
+    moments = moments_of(X, Y)
+    state = moments.state()
+    broken = replace(state, products=tuple(sums.view(Interrupted) for sums in state.products))
+    with monkeypatch.context() as patch:
+        patch.setattr(moments, "_read", lambda rows: broken)
+        with pytest.raises(KeyboardInterrupt):
+            moments.pair()
+    np.testing.assert_array_equal(moments.pair().cross, expected)
+
+    centred, Interrupted.written = Centred(broken, ("X", "Y")), 0
+    with pytest.raises(KeyboardInterrupt):
+        centred.side(1)
+    with pytest.raises(StateError, match="interrupted half way"):
+        centred.side(1)
 
 
 def test_threads_that_ask_at_once_see_the_same(rows):
