@@ -24,6 +24,8 @@ struct Spare {
     std::vector<Block> blocks;  // the longest unused first
     std::size_t bytes = 0;
 
+    Spare() { blocks.reserve(kMostSpare / kLargeBlock + 1); }  // giving back never needs memory
+
     void* take(std::size_t wanted) {
         const auto found =
             std::find_if(blocks.rbegin(), blocks.rend(), [&](const Block& block) { return block.bytes == wanted; });

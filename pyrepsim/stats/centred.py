@@ -7,7 +7,7 @@ from threading import Lock
 
 import numpy as np
 
-from ..errors import NonFiniteError, ShapeError, StateError
+from ..errors import NonFiniteError, OptionError, ShapeError, StateError
 from .norms import Norms
 from .pair import Pair, Side
 from .state import State
@@ -44,6 +44,10 @@ class Centred:
 
     def side(self, index: int) -> Side:
         """Moments of one representation."""
+        if not 0 <= index < len(self._labels):
+            raise OptionError(
+                f"index must be one of the {len(self._labels)} representations, counted from 0: got {index!r}."
+            )
         with self._lock:
             if index not in self._sides:
                 self._sides[index] = self._new_side(index)

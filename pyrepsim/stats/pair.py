@@ -140,6 +140,8 @@ class Pair:
     @lazy
     def cross_sq(self) -> float:
         """|S_xy|_F^2."""
+        if self.x is self.y:
+            return self.x.norm_sq
         if self.mirror is not None:
             return self.mirror.cross_sq
         return _sum_of_squares(self.cross)
@@ -147,6 +149,8 @@ class Pair:
     @lazy
     def norm_products(self) -> float:
         """sum a b - (sum a)(sum b) / n with a = |x - m_x|^2, b = |y - m_y|^2: the cross scatter of squared norms."""
+        if self.x is self.y:
+            return self.x.norm_spread
         if self.mirror is not None:
             return self.mirror.norm_products
         return self.norms.product(self.cross)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pyrepsim.errors import NonFiniteError, StateError
+from pyrepsim.errors import NonFiniteError, OptionError, StateError
 from pyrepsim.measures import RSA, LinearCKA
 from pyrepsim.stats import MomentsSet, PairedMoments
 from pyrepsim.stats.centred import Centred
@@ -69,6 +69,17 @@ def test_a_side_that_was_refused_is_refused_again():
     for _ in range(3):
         with pytest.raises(NonFiniteError, match="of a size"):
             moments.side(0)
+
+
+@pytest.mark.parametrize("index", [-1, 2])
+def test_sides_are_counted_from_0(rows, index):
+    """A side under two names would be centred twice."""
+    moments = moments_of(*rows)
+    with pytest.raises(OptionError, match="one of the 2 representations"):
+        moments.side(index)
+    with pytest.raises(OptionError, match="one of the 2 representations"):
+        moments.between(index, index)
+    np.testing.assert_allclose(moments.side(1).scatter, scatter(rows[1], rows[1]), rtol=0, atol=1e-10)
 
 
 class Interrupted(np.ndarray):
