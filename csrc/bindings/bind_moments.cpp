@@ -5,6 +5,7 @@
 
 #include "bindings/array_view.h"
 #include "bindings/words.h"
+#include "moments/centre.h"
 #include "moments/moments.h"
 #include "moments/scan.h"
 
@@ -42,40 +43,45 @@ void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
 
 // In memory of our own: NumPy's of this size is new at each call and comes in small pages, whose faults cost as much as
 // what is read into them.
-template <class Read>
-Dense read(std::int64_t rows, std::int64_t cols, Read fill) {
+Dense new_dense(std::int64_t rows, std::int64_t cols) {
     auto memory = std::make_unique<AlignedBuffer<double>>(AlignedBuffer<double>::uninitialised(rows * cols));
     double* data = memory->data();
     py::capsule owner(memory.release(), [](void* kept) { delete static_cast<AlignedBuffer<double>*>(kept); });
-    Dense out({rows, cols}, data, owner);
-    py::gil_scoped_release released;
-    fill(data);
-    return out;
+    return Dense({rows, cols}, data, owner);
 }
 
 py::dict get_state(const Moments& self, bool complete, int n_threads) {
     const auto& config = self.config();
     const auto sides = static_cast<std::int64_t>(config.widths.size());
-    py::list shift, scatter, cross, weighted, pending;
+    py::list shift, products, cross, weighted, pending;
+    Moments::Readout out;
+    const auto place = [](py::list& list, std::vector<double*>& data, std::int64_t rows, std::int64_t cols) {
+        Dense array = new_dense(rows, cols);
+        data.push_back(array.mutable_data());
+        list.append(array);
+    };
     for (int side = 0; side < sides; ++side) {
         const std::int64_t width = config.widths[side];
         const auto c = self.shift(side);
         shift.append(Dense(static_cast<py::ssize_t>(c.size()), c.data()));
-        scatter.append(read(width, width, [&](double* out) { self.read_self(side, complete, out, n_threads); }));
-        weighted.append(read(1 + sides, width, [&](double* out) { self.read_weighted(side, complete, out); }));
-        const auto& rows = self.pending(side);
-        pending.append(Dense({complete ? 0 : self.n_pending(), width}, rows.data()));
+        pending.append(Dense({complete ? 0 : self.n_pending(), width}, self.pending(side).data()));
+        place(products, out.products, width, width);
+        place(weighted, out.weighted, 1 + sides, width);
     }
-    for (int pair = 0; pair < static_cast<int>(config.pairs.size()); ++pair)
-        cross.append(read(config.widths[config.pairs[pair].first], config.widths[config.pairs[pair].second],
-                          [&](double* out) { self.read_cross(pair, complete, out, n_threads); }));
+    for (auto [left, right] : config.pairs) place(cross, out.cross, config.widths[left], config.widths[right]);
+    Dense norms = new_dense(1 + sides, sides);
+    out.norms = norms.mutable_data();
+    {
+        py::gil_scoped_release released;
+        self.read(complete, out, n_threads);
+    }
     py::dict state;
     state["n_samples"] = self.n_samples();
     state["shift"] = shift;
-    state["products"] = scatter;
+    state["products"] = products;
     state["cross"] = cross;
     state["weighted"] = weighted;
-    state["norms"] = read(1 + sides, sides, [&](double* out) { self.read_norms(complete, out); });
+    state["norms"] = norms;
     state["pending"] = pending;
     return state;
 }
@@ -130,6 +136,16 @@ void bind_moments(py::module_& module) {
         }
         return entry(bad);
     });
+    module.def(
+        "subtract_outer",
+        [](Dense& matrix, const Dense& e, const Dense& f, int n_threads) {
+            REPSIM_CHECK(matrix.ndim() == 2 && e.size() == matrix.shape(0) && f.size() == matrix.shape(1),
+                         "an outer product must have the shape of what it is taken from");
+            double* data = matrix.mutable_data();
+            py::gil_scoped_release released;
+            subtract_outer(data, e.size(), f.size(), e.data(), f.data(), n_threads);
+        },
+        py::arg("matrix").noconvert(), py::arg("e"), py::arg("f"), py::arg("n_threads"));
     py::class_<Moments>(module, "Moments")
         .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs,
                          const std::string& rows, const std::string& precision, const std::string& isa) {

@@ -10,9 +10,9 @@ namespace repsim {
 namespace {
 
 constexpr std::int64_t kRowsPerPackTask = 64;
-// Blocks packed together before the products run: fewer barriers, and fewer passes over the sums, which of many pairs
-// come from memory. Those of a pair, whose tasks follow each other, should fit the last-level cache.
-constexpr std::int64_t kMaxBlocksTogether = 4;
+// Blocks multiplied together: fewer barriers, and fewer passes over the sums, which of many pairs come from memory.
+// Those of a pair, whose tasks follow each other, should fit the last-level cache.
+constexpr std::int64_t kMaxBlocksTogether = 8;
 constexpr std::int64_t kPairBytes = 16 << 20;
 
 }  // namespace
@@ -29,7 +29,7 @@ Moments::Moments(MomentsConfig config, Isa isa)
     n_weights_ = (1 + sides() + kernels_.mr - 1) / kernels_.mr * kernels_.mr;
     auto add_sum = [&](int left, int right) {
         const std::int64_t rows = padded(left), cols = padded(right);
-        sums_.push_back(Sum{left, right, rows, cols, AlignedBuffer<double>(static_cast<std::size_t>(rows * cols))});
+        sums_.push_back(Sum{left, right, rows, cols, {}});
     };
     for (int side = 0; side < sides(); ++side) add_sum(side, side);
     for (auto [left, right] : config_.pairs) add_sum(left, right);
@@ -42,19 +42,18 @@ Moments::Moments(MomentsConfig config, Isa isa)
     shift_.resize(config_.widths.size());
     pending_.resize(config_.widths.size());
     const std::int64_t block_of_pair = 2 * widest * kBlockRows * static_cast<std::int64_t>(kernels_.element_size);
-    packed_ = make_packed(std::clamp<std::int64_t>(kPairBytes / block_of_pair, 1, kMaxBlocksTogether));
+    packed_ = make_packed(1 + std::clamp<std::int64_t>(kPairBytes / block_of_pair, 1, kMaxBlocksTogether));
     plan_tasks();
 }
 
-Moments::Packed Moments::make_packed(std::int64_t n_blocks) const {
+Moments::Packed Moments::make_packed(std::int64_t n_slots) const {
     Packed packed;
-    packed.n_blocks = n_blocks;
+    packed.n_slots = n_slots;
+    const auto rows = static_cast<std::size_t>(n_slots * kBlockRows);
     for (int side = 0; side < sides(); ++side)
-        packed.panels.emplace_back(static_cast<std::size_t>(n_blocks * kBlockRows * padded(side)) *
-                                   kernels_.element_size);
-    packed.squared_norms = AlignedBuffer<double>(static_cast<std::size_t>(sides() * n_blocks * kBlockRows));
-    packed.weights =
-        AlignedBuffer<char>(static_cast<std::size_t>(n_blocks * kBlockRows * n_weights_) * kernels_.element_size);
+        packed.panels.push_back(AlignedBuffer<char>::uninitialised(rows * padded(side) * kernels_.element_size));
+    packed.squared_norms = AlignedBuffer<double>::uninitialised(rows * sides());
+    packed.weights = AlignedBuffer<char>(rows * n_weights_ * kernels_.element_size);
     return packed;
 }
 
@@ -79,13 +78,13 @@ void Moments::plan_tasks() {
     });
 }
 
-const char* Moments::panel(const Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const {
-    const std::int64_t element = (block * padded(side) + panel_index * kernels_.nr) * kBlockRows;
-    return packed.panels[side].data() + element * static_cast<std::int64_t>(kernels_.element_size);
+const char* Moments::panel(int side, std::int64_t slot, std::int64_t panel_index) const {
+    const std::int64_t element = (slot * padded(side) + panel_index * kernels_.nr) * kBlockRows;
+    return packed_.panels[side].data() + element * static_cast<std::int64_t>(kernels_.element_size);
 }
 
-char* Moments::panel(Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const {
-    return const_cast<char*>(panel(static_cast<const Packed&>(packed), side, block, panel_index));
+const double* Moments::squared_norms(int side, std::int64_t slot) const {
+    return packed_.squared_norms.data() + (side * packed_.n_slots + slot) * kBlockRows;
 }
 
 // Near the mean of the block, on a grid of sd / 16 to sd / 32 of each feature (the value itself where it is constant).
@@ -93,19 +92,22 @@ char* Moments::panel(Packed& packed, int side, std::int64_t block, std::int64_t 
 // error in every product, and a sum of 10^6 of those is a bias. On the grid, products of half-precision rows are exact.
 std::vector<double> Moments::shift_for(const Block& block, int side) const {
     const std::int64_t width = config_.widths[side];
-    std::vector<double> row(width), low(width), high(width), mean(width, 0.0), variance(width, 0.0);
+    std::vector<double> row(width), low, high, mean(width, 0.0), variance(width, 0.0);
     auto each_row = [&](auto&& visit) {
         for (std::int64_t r = 0; r < block.n_rows; ++r) {
             kernels_.read_row(block.rows[side].row(r), block.rows[side].dtype, width, config_.rows, row.data());
-            for (std::int64_t j = 0; j < width; ++j) visit(r, j, row[j]);
+            visit();
         }
     };
-    each_row([&](std::int64_t r, std::int64_t j, double x) {
-        low[j] = r == 0 ? x : std::min(low[j], x);
-        high[j] = r == 0 ? x : std::max(high[j], x);
-        mean[j] += x / static_cast<double>(block.n_rows);
+    each_row([&] {
+        if (low.empty()) low = high = row;
+        for (std::int64_t j = 0; j < width; ++j) low[j] = row[j] < low[j] ? row[j] : low[j];
+        for (std::int64_t j = 0; j < width; ++j) high[j] = row[j] > high[j] ? row[j] : high[j];
+        for (std::int64_t j = 0; j < width; ++j) mean[j] += row[j] / static_cast<double>(block.n_rows);
     });
-    each_row([&](std::int64_t, std::int64_t j, double x) { variance[j] += (x - mean[j]) * (x - mean[j]); });
+    each_row([&] {
+        for (std::int64_t j = 0; j < width; ++j) variance[j] += (row[j] - mean[j]) * (row[j] - mean[j]);
+    });
     for (std::int64_t j = 0; j < width; ++j) {
         if (low[j] == high[j]) {
             mean[j] = low[j];
@@ -119,8 +121,8 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
     return mean;
 }
 
-void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, Packed& packed,
-                   int n_threads) const {
+void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts,
+                   std::int64_t first_slot, int n_threads) const {
     const std::int64_t pieces = kBlockRows / kRowsPerPackTask;
     const std::int64_t n_blocks = static_cast<std::int64_t>(blocks.size());
     parallel_for(n_blocks * sides() * pieces, n_threads, [&](std::int64_t task, int) {
@@ -141,56 +143,53 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
         args.transform = config_.rows;
         args.shift = shifts[side].data();
         args.workspace = workspace.data();
-        args.panels = panel(packed, side, b, 0);
+        args.panels = const_cast<char*>(panel(side, first_slot + b, 0));
         args.first_row = begin;
         args.panel_rows = kBlockRows;
-        args.squared_norms = packed.squared_norms.data() + (side * packed.n_blocks + b) * kBlockRows + begin;
+        args.squared_norms = const_cast<double*>(squared_norms(side, first_slot + b)) + begin;
         kernels_.pack(args);
     });
     for (std::int64_t b = 0; b < n_blocks; ++b)
         for (std::int64_t r = 0; r < blocks[b].n_rows; ++r) {
-            const std::int64_t first = (b * kBlockRows + r) * n_weights_;
+            const std::int64_t first = ((first_slot + b) * kBlockRows + r) * n_weights_;
             auto put = [&](std::int64_t weight, double value) {
                 if (config_.precision == Precision::fp32)
-                    reinterpret_cast<float*>(packed.weights.data())[first + weight] = static_cast<float>(value);
+                    reinterpret_cast<float*>(packed_.weights.data())[first + weight] = static_cast<float>(value);
                 else
-                    reinterpret_cast<double*>(packed.weights.data())[first + weight] = value;
+                    reinterpret_cast<double*>(packed_.weights.data())[first + weight] = value;
             };
             put(0, 1.0);
-            for (int side = 0; side < sides(); ++side)
-                put(1 + side, packed.squared_norms.data()[(side * packed.n_blocks + b) * kBlockRows + r]);
+            for (int side = 0; side < sides(); ++side) put(1 + side, squared_norms(side, first_slot + b)[r]);
         }
 }
 
-void Moments::add_norm_products(const std::vector<Block>& blocks, const Packed& packed, double* norms) const {
-    for (std::size_t b = 0; b < blocks.size(); ++b) {
-        auto of = [&](int side) { return packed.squared_norms.data() + (side * packed.n_blocks + b) * kBlockRows; };
-        for (int t = 0; t < sides(); ++t) {
-            double total = 0;
-            for (std::int64_t r = 0; r < blocks[b].n_rows; ++r) total += of(t)[r];
-            norms[t] += total;
-            for (int s = 0; s < sides(); ++s) {
-                double product = 0;
-                for (std::int64_t r = 0; r < blocks[b].n_rows; ++r) product += of(s)[r] * of(t)[r];
-                norms[(1 + s) * sides() + t] += product;
-            }
+void Moments::add_norm_products(std::int64_t slot, std::int64_t n_rows, double* norms) const {
+    for (int t = 0; t < sides(); ++t) {
+        const double* of_t = squared_norms(t, slot);
+        double total = 0;
+        for (std::int64_t r = 0; r < n_rows; ++r) total += of_t[r];
+        norms[t] += total;
+        for (int s = 0; s < sides(); ++s) {
+            const double* of_s = squared_norms(s, slot);
+            double product = 0;
+            for (std::int64_t r = 0; r < n_rows; ++r) product += of_s[r] * of_t[r];
+            norms[(1 + s) * sides() + t] += product;
         }
     }
 }
 
-void Moments::run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out,
-                       std::int64_t out_stride) const {
+void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t out_stride) const {
     const std::int64_t nr = kernels_.nr;
     MultiplyArgs args{};
     args.out_stride = out_stride;
-    for (std::size_t b = 0; b < blocks.size(); ++b) {
-        args.n_rows = blocks[b].n_rows;
+    for (std::int64_t b = 0; b < slots.n; ++b) {
+        args.n_rows = slots.rows(b);
         if (task.sum < 0) {
             const int side = -1 - task.sum;
-            args.left = packed.weights.data() + b * kBlockRows * n_weights_ * kernels_.element_size;
+            args.left = packed_.weights.data() + b * kBlockRows * n_weights_ * kernels_.element_size;
             args.left_stride = args.left_width = n_weights_;
             for (std::int64_t q = task.q0; q < task.q1; ++q) {
-                args.right = panel(packed, side, b, q);
+                args.right = panel(side, b, q);
                 args.out = out + q * nr;
                 kernels_.multiply(args);
             }
@@ -199,41 +198,51 @@ void Moments::run_task(const Task& task, const std::vector<Block>& blocks, const
         const Sum& sum = sums_[task.sum];
         args.left_stride = args.left_width = nr;
         for (std::int64_t q = task.q0; q < task.q1; ++q) {
-            args.right = panel(packed, sum.right, b, q);
+            args.right = panel(sum.right, b, q);
             const std::int64_t last = (task.sum < sides() ? std::min(task.p1, q + 1) : task.p1) - 1;
             for (std::int64_t p = task.p0; p <= last; ++p) {
-                args.left = panel(packed, sum.left, b, p);
+                args.left = panel(sum.left, b, p);
                 args.out = out + (p - task.p0) * nr * out_stride + (q - task.q0) * nr;
                 args.upper = task.sum < sides() && p == q;
                 // Panels come in the order of their first use: the left ones with the first right one.
                 args.ahead = nullptr;
-                if (q == task.q0 && p < last) args.ahead = panel(packed, sum.left, b, p + 1);
-                if (p == last && q + 1 < task.q1) args.ahead = panel(packed, sum.right, b, q + 1);
-                if (p == last && q + 1 == task.q1 && b + 1 < blocks.size())
-                    args.ahead = panel(packed, sum.right, b + 1, task.q0);
+                if (q == task.q0 && p < last) args.ahead = panel(sum.left, b, p + 1);
+                if (p == last && q + 1 < task.q1) args.ahead = panel(sum.right, b, q + 1);
+                if (p == last && q + 1 == task.q1 && b + 1 < slots.n) args.ahead = panel(sum.right, b + 1, task.q0);
                 kernels_.multiply(args);
             }
         }
     }
 }
 
-void Moments::consume(const std::vector<Block>& blocks, int n_threads) {
+// The blocks have room.
+void Moments::take(const std::vector<Block>& blocks, int n_threads) {
     if (n_blocks_ == 0)
-        for (int side = 0; side < sides(); ++side) shift_[side] = shift_for(blocks.front(), side);
-    pack(blocks, shift_, packed_, n_threads);
+        parallel_for(sides(), n_threads, [&](std::int64_t side, int) {
+            shift_[side] = shift_for(blocks.front(), static_cast<int>(side));
+        });
+    pack(blocks, shift_, n_packed_, n_threads);
+    for (std::size_t b = 0; b < blocks.size(); ++b) add_norm_products(n_packed_ + b, kBlockRows, norms_.data());
+    n_packed_ += static_cast<std::int64_t>(blocks.size());
+    n_blocks_ += static_cast<std::int64_t>(blocks.size());
+    if (n_packed_ == room()) add_to_sums(n_threads);
+}
+
+void Moments::add_to_sums(int n_threads) {
+    for (Sum& sum : sums_)
+        if (sum.values.size() == 0) sum.values = AlignedBuffer<double>(static_cast<std::size_t>(sum.rows * sum.cols));
     parallel_for(static_cast<std::int64_t>(tasks_.size()), n_threads, [&](std::int64_t index, int) {
         const Task& task = tasks_[index];
+        const Slots slots{n_packed_, kBlockRows};
         if (task.sum < 0) {
             const int side = -1 - task.sum;
-            run_task(task, blocks, packed_, weighted_[side].data(), padded(side));
+            run_task(task, slots, weighted_[side].data(), padded(side));
         } else {
             Sum& sum = sums_[task.sum];
-            double* out = sum.values.data() + (task.p0 * sum.cols + task.q0) * kernels_.nr;
-            run_task(task, blocks, packed_, out, sum.cols);
+            run_task(task, slots, sum.values.data() + (task.p0 * sum.cols + task.q0) * kernels_.nr, sum.cols);
         }
     });
-    add_norm_products(blocks, packed_, norms_.data());
-    n_blocks_ += static_cast<std::int64_t>(blocks.size());
+    n_packed_ = 0;
 }
 
 Moments::Block Moments::pending_block() const {
@@ -273,35 +282,27 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
     const bool contiguous =
         std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });
     std::int64_t next = 0;
-    std::vector<Block> blocks;
-    auto flush = [&] {
-        if (blocks.empty()) return;
-        consume(blocks, n_threads);
-        blocks.clear();
-    };
     while (next < rows) {
         if (n_pending_ == 0 && contiguous && rows - next >= kBlockRows) {  // straight from the chunk
-            Block block{{}, kBlockRows};
-            for (const MatrixView& view : chunk)
-                block.rows.push_back(
-                    {view.row(next), view.dtype, kBlockRows, view.cols, view.row_stride, view.col_stride});
-            blocks.push_back(std::move(block));
-            next += kBlockRows;
-            if (static_cast<std::int64_t>(blocks.size()) == packed_.n_blocks) flush();
+            std::vector<Block> blocks(std::min((rows - next) / kBlockRows, room() - n_packed_), Block{{}, kBlockRows});
+            for (Block& block : blocks) {
+                for (const MatrixView& view : chunk)
+                    block.rows.push_back(
+                        {view.row(next), view.dtype, kBlockRows, view.cols, view.row_stride, view.col_stride});
+                next += kBlockRows;
+            }
+            take(blocks, n_threads);
             continue;
         }
-        flush();
         const std::int64_t end = std::min(rows, next + kBlockRows - n_pending_);
         stash(chunk, next, end);
         next = end;
         if (n_pending_ == kBlockRows) {
-            blocks.push_back(pending_block());
-            flush();
+            take({pending_block()}, n_threads);
             n_pending_ = 0;
             for (auto& rows_of_side : pending_) rows_of_side.clear();
         }
     }
-    flush();
 }
 
 }  // namespace repsim

@@ -5,6 +5,8 @@
 //     with a = |u|^2, b = |v|^2:  sum a,  sum a b,  sum a v   (what debiased CKA and squared distances need).
 // Rows are cut into blocks at multiples of kBlockRows from the start of the stream. Each sum receives one float64
 // addition per block, in order, whatever the chunks, threads or memory layout were: the bits are the same.
+// Blocks are packed as they come and multiplied when there is room for no more, or when the sums are read: of few rows
+// no sums are kept at all.
 #pragma once
 
 #include <cstdint>
@@ -37,18 +39,21 @@ class Moments {
     Isa isa() const { return isa_; }
     std::int64_t n_samples() const { return n_blocks_ * kBlockRows + n_pending_; }
 
-    // --- reading. `complete` includes the rows that do not yet fill a block; without it, the bare state (for saving).
-    std::vector<double> shift(int side) const;                                   // c
-    void read_self(int side, bool complete, double* out, int n_threads) const;   // R, width x width
-    void read_cross(int pair, bool complete, double* out, int n_threads) const;  // width_x x width_y
-    void read_weighted(int side, bool complete,
-                       double* out) const;              // (1 + sides) x width: sum u, then sum a_s u per side s
-    void read_norms(bool complete, double* out) const;  // (1 + sides) x sides: sum a_t, then sum a_s a_t
+    // Where the sums go when they are read: as State says in pyrepsim/stats/state.py.
+    struct Readout {
+        std::vector<double*> products;  // per side, width x width
+        std::vector<double*> cross;     // per pair, width_x x width_y
+        std::vector<double*> weighted;  // per side, (1 + sides) x width
+        double* norms;                  // (1 + sides) x sides
+    };
+    // `complete` includes the rows that do not yet fill a block; without it, the bare state (for saving).
+    void read(bool complete, const Readout& out, int n_threads) const;
+    std::vector<double> shift(int side) const;                             // c
     const std::vector<double>& pending(int side) const { return pending_[side]; }  // n_pending x width, not transformed
     std::int64_t n_pending() const { return n_pending_; }
     bool has_shift() const { return n_blocks_ > 0; }
 
-    // --- writing back what was read with complete = false.
+    // --- writing back what was read with complete = false, into new moments.
     void restore(std::int64_t n_blocks, const std::vector<std::vector<double>>& shifts);
     void write_self(int side, const double* in);
     void write_cross(int pair, const double* in);
@@ -62,7 +67,7 @@ class Moments {
     struct Sum {  // a padded (rows x cols) float64 accumulator: left representation x right representation
         int left, right;
         std::int64_t rows, cols;
-        AlignedBuffer<double> values;
+        AlignedBuffer<double> values;  // none while all is zero
     };
     struct Task {  // panels [p0, p1) of the left side against [q0, q1) of the right, or the weights of one side
         int sum;   // index in sums_, or -1 - side for the weighted sums
@@ -72,31 +77,37 @@ class Moments {
         std::vector<MatrixView> rows;
         std::int64_t n_rows;
     };
-    struct Packed {  // room for several packed blocks
-        std::int64_t n_blocks = 0;
-        std::vector<AlignedBuffer<char>> panels;  // per side, [block][panel][row][nr]
-        AlignedBuffer<double> squared_norms;      // [side][block][row]
-        AlignedBuffer<char> weights;              // [block][row][weight]: 1, then |u|^2 of each side
+    struct Packed {  // blocks that are not in the sums yet, and room for the pending rows behind them
+        std::int64_t n_slots = 0;
+        std::vector<AlignedBuffer<char>> panels;  // per side, [slot][panel][row][nr]
+        AlignedBuffer<double> squared_norms;      // [side][slot][row]
+        AlignedBuffer<char> weights;              // [slot][row][weight]: 1, then |u|^2 of each side
+    };
+    struct Slots {  // the first n of them, full but for the last
+        std::int64_t n, last_rows;
+        std::int64_t rows(std::int64_t slot) const { return slot + 1 == n ? last_rows : kBlockRows; }
     };
     std::int64_t padded(int side) const { return (config_.widths[side] + kernels_.nr - 1) / kernels_.nr * kernels_.nr; }
+    std::int64_t room() const { return packed_.n_slots - 1; }  // for blocks
     int sides() const { return static_cast<int>(config_.widths.size()); }
-    char* panel(Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const;
-    const char* panel(const Packed& packed, int side, std::int64_t block, std::int64_t panel_index) const;
-    Packed make_packed(std::int64_t n_blocks) const;
+    const char* panel(int side, std::int64_t slot, std::int64_t panel_index) const;
+    const double* squared_norms(int side, std::int64_t slot) const;
+    Packed make_packed(std::int64_t n_slots) const;
     void plan_tasks();
     std::vector<double> shift_for(const Block& block, int side) const;
-    void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, Packed& packed,
+    void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, std::int64_t first_slot,
               int n_threads) const;
-    void add_norm_products(const std::vector<Block>& blocks, const Packed& packed, double* norms) const;
+    void add_norm_products(std::int64_t slot, std::int64_t n_rows, double* norms) const;
     // `out`: where the task's part of its sum begins.
-    void run_task(const Task& task, const std::vector<Block>& blocks, const Packed& packed, double* out,
-                  std::int64_t out_stride) const;
-    void consume(const std::vector<Block>& blocks, int n_threads);
+    void run_task(const Task& task, Slots slots, double* out, std::int64_t out_stride) const;
+    void take(const std::vector<Block>& blocks, int n_threads);
+    void add_to_sums(int n_threads);
     Block pending_block() const;
     void stash(const std::vector<MatrixView>& chunk, std::int64_t begin, std::int64_t end);
-    // The pending rows as a last, short block under the shift in force, packed where blocks are; when first asked for.
-    const Packed& tail(int n_threads) const;
-    void read_sum(int index, bool complete, double* out, int n_threads) const;
+    // The blocks that are packed; the pending rows as a last, short one under the shift in force, if they are wanted.
+    Slots packed_slots(bool with_pending, int n_threads) const;
+    void read_part(const Task& task, Slots slots, double* tile, double* out) const;
+    void read_weighted(const Task& task, Slots slots, double* out) const;
     void write_sum(int index, const double* in);
 
     MomentsConfig config_;
@@ -108,7 +119,8 @@ class Moments {
     std::vector<double> norms_;                    // (1 + sides) x sides
     std::vector<std::vector<double>> shift_;
     std::vector<Task> tasks_;
-    std::int64_t n_blocks_ = 0;
+    std::int64_t n_blocks_ = 0;  // of the stream
+    std::int64_t n_packed_ = 0;  // the last of them, that are not in the sums yet
     std::vector<std::vector<double>> pending_;
     std::int64_t n_pending_ = 0;
     mutable Packed packed_;

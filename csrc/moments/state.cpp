@@ -1,4 +1,5 @@
-// What the sums are so far, with the rows that do not fill a block yet; and sums that were saved, taken over.
+// What the sums are so far, with the blocks that are only packed and the rows that fill none; and sums that were saved,
+// taken over.
 #include <algorithm>
 
 #include "core/thread_pool.h"
@@ -6,14 +7,15 @@
 
 namespace repsim {
 
-const Moments::Packed& Moments::tail(int n_threads) const {
+Moments::Slots Moments::packed_slots(bool with_pending, int n_threads) const {
+    if (!with_pending || n_pending_ == 0) return {n_packed_, kBlockRows};
     if (!tail_is_packed_) {
         std::vector<std::vector<double>> shifts;
         for (int side = 0; side < sides(); ++side) shifts.push_back(shift(side));
-        pack({pending_block()}, shifts, packed_, n_threads);
+        pack({pending_block()}, shifts, n_packed_, n_threads);
         tail_is_packed_ = true;
     }
-    return packed_;
+    return {n_packed_ + 1, n_pending_};
 }
 
 std::vector<double> Moments::shift(int side) const {
@@ -22,64 +24,61 @@ std::vector<double> Moments::shift(int side) const {
     return shift_for(pending_block(), side);
 }
 
-// Tile by tile: a task's part of the sum goes to its place by way of a buffer in L2, where the tail is added to it.
-void Moments::read_sum(int index, bool complete, double* out, int n_threads) const {
-    const Sum& sum = sums_[index];
-    const std::int64_t rows = config_.widths[sum.left], cols = config_.widths[sum.right], nr = kernels_.nr;
-    const bool with_tail = complete && n_pending_ > 0, mirrored = index < sides();
-    const std::vector<Block> blocks{pending_block()};
-    const Packed& packed = with_tail ? tail(n_threads) : packed_;
-    std::vector<const Task*> tasks;
-    for (const Task& task : tasks_)
-        if (task.sum == index) tasks.push_back(&task);
+void Moments::read(bool complete, const Readout& out, int n_threads) const {
+    const Slots slots = packed_slots(complete, n_threads);
+    const std::int64_t tile_size = kPanelsPerTask * kPanelsPerTask * kernels_.nr * kernels_.nr;
     std::vector<AlignedBuffer<double>> tiles(std::max(n_threads, 1));
-    parallel_for(static_cast<std::int64_t>(tasks.size()), n_threads, [&](std::int64_t number, int thread) {
-        const Task& task = *tasks[number];
-        const std::int64_t top = task.p0 * nr, height = (task.p1 - task.p0) * nr, bottom = std::min(rows, top + height);
-        const std::int64_t left = task.q0 * nr, width = (task.q1 - task.q0) * nr, right = std::min(cols, left + width);
+    parallel_for(static_cast<std::int64_t>(tasks_.size()), n_threads, [&](std::int64_t index, int thread) {
+        const Task& task = tasks_[index];
+        if (task.sum < 0) return read_weighted(task, slots, out.weighted[-1 - task.sum]);
         auto& tile = tiles[thread];
-        if (tile.size() == 0) tile = AlignedBuffer<double>::uninitialised(kPanelsPerTask * kPanelsPerTask * nr * nr);
-        for (std::int64_t i = 0; i < height; ++i)
-            std::copy_n(sum.values.data() + (top + i) * sum.cols + left, width, tile.data() + i * width);
-        if (with_tail) run_task(task, blocks, packed, tile.data(), width);
-        for (std::int64_t i = top; i < bottom; ++i) {
-            const std::int64_t first = mirrored ? std::max(i, left) : left;  // only the upper triangle is kept up
-            if (first < right)
-                std::copy_n(tile.data() + (i - top) * width + (first - left), right - first, out + i * cols + first);
-        }
-        if (!mirrored) return;
-        for (std::int64_t j = left; j < right; ++j)
-            for (std::int64_t i = top; i < std::min(bottom, j); ++i)
-                out[j * cols + i] = tile.data()[(i - top) * width + (j - left)];
+        if (tile.size() == 0) tile = AlignedBuffer<double>::uninitialised(static_cast<std::size_t>(tile_size));
+        const bool is_self = task.sum < sides();
+        read_part(task, slots, tile.data(), is_self ? out.products[task.sum] : out.cross[task.sum - sides()]);
     });
+    std::copy(norms_.begin(), norms_.end(), out.norms);
+    if (slots.n > n_packed_) add_norm_products(n_packed_, n_pending_, out.norms);
 }
 
-void Moments::read_self(int side, bool complete, double* out, int n_threads) const {
-    read_sum(side, complete, out, n_threads);
+// A task's part of its sum, by way of a tile in L2 where what is packed is added to it.
+void Moments::read_part(const Task& task, Slots slots, double* tile, double* out) const {
+    const Sum& sum = sums_[task.sum];
+    const std::int64_t rows = config_.widths[sum.left], cols = config_.widths[sum.right], nr = kernels_.nr;
+    const bool mirrored = task.sum < sides();
+    const std::int64_t top = task.p0 * nr, height = (task.p1 - task.p0) * nr, bottom = std::min(rows, top + height);
+    const std::int64_t left = task.q0 * nr, width = (task.q1 - task.q0) * nr, right = std::min(cols, left + width);
+    if (sum.values.size() == 0)
+        std::fill_n(tile, height * width, 0.0);
+    else
+        for (std::int64_t i = 0; i < height; ++i)
+            std::copy_n(sum.values.data() + (top + i) * sum.cols + left, width, tile + i * width);
+    run_task(task, slots, tile, width);
+    for (std::int64_t i = top; i < bottom; ++i) {
+        const std::int64_t first = mirrored ? std::max(i, left) : left;  // only the upper triangle is kept up
+        if (first < right) std::copy_n(tile + (i - top) * width + (first - left), right - first, out + i * cols + first);
+    }
+    if (!mirrored) return;
+    constexpr std::int64_t kStep = 8;  // a cache line each way
+    for (std::int64_t j0 = left; j0 < right; j0 += kStep)
+        for (std::int64_t i0 = top; i0 < std::min(bottom, j0 + kStep); i0 += kStep)
+            for (std::int64_t j = j0; j < std::min(right, j0 + kStep); ++j)
+                for (std::int64_t i = i0; i < std::min({bottom, i0 + kStep, j}); ++i)
+                    out[j * cols + i] = tile[(i - top) * width + (j - left)];
 }
 
-void Moments::read_cross(int pair, bool complete, double* out, int n_threads) const {
-    read_sum(sides() + pair, complete, out, n_threads);
-}
-
-void Moments::read_weighted(int side, bool complete, double* out) const {
-    AlignedBuffer<double> values(weighted_[side].size());
-    std::copy_n(weighted_[side].data(), values.size(), values.data());
-    if (complete && n_pending_ > 0)
-        run_task({-1 - side, 0, 0, 0, padded(side) / kernels_.nr}, {pending_block()}, tail(1), values.data(),
-                 padded(side));
+void Moments::read_weighted(const Task& task, Slots slots, double* out) const {
+    const int side = -1 - task.sum;
     const std::int64_t width = config_.widths[side];
+    auto values = AlignedBuffer<double>::uninitialised(weighted_[side].size());
+    std::copy_n(weighted_[side].data(), values.size(), values.data());
+    run_task(task, slots, values.data(), padded(side));
     for (std::int64_t w = 0; w < 1 + sides(); ++w)
         std::copy_n(values.data() + w * padded(side), width, out + w * width);
 }
 
-void Moments::read_norms(bool complete, double* out) const {
-    std::copy(norms_.begin(), norms_.end(), out);
-    if (complete && n_pending_ > 0) add_norm_products({pending_block()}, tail(1), out);
-}
-
 void Moments::restore(std::int64_t n_blocks, const std::vector<std::vector<double>>& shifts) {
     n_blocks_ = n_blocks;
+    n_packed_ = 0;
     shift_ = shifts;
     tail_is_packed_ = false;
 }
@@ -87,6 +86,7 @@ void Moments::restore(std::int64_t n_blocks, const std::vector<std::vector<doubl
 void Moments::write_sum(int index, const double* in) {
     Sum& sum = sums_[index];
     const std::int64_t cols = config_.widths[sum.right];
+    sum.values = AlignedBuffer<double>(static_cast<std::size_t>(sum.rows * sum.cols));
     for (std::int64_t i = 0; i < config_.widths[sum.left]; ++i)
         std::copy_n(in + i * cols, cols, sum.values.data() + i * sum.cols);
 }

@@ -34,6 +34,7 @@ __all__ = [
     "spearman_sums",
     "stage",
     "steady",
+    "subtract_outer",
     "tile_precisions",
     "writable_on_device",
 ]
@@ -55,6 +56,7 @@ def writable_on_device(_array: Any, _name: str) -> None:
 
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row
+subtract_outer = _core.subtract_outer
 
 SumSweep = _core.SumSweep
 DistanceSweep = _core.DistanceSweep

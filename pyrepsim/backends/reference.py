@@ -52,6 +52,7 @@ __all__ = [
     "spearman_sums",
     "stage",
     "steady",
+    "subtract_outer",
     "tile_precisions",
     "transformed",
     "writable_on_device",
@@ -72,6 +73,11 @@ def on_device(_index: int) -> AbstractContextManager[None]:
 
 def writable_on_device(_array: Any, _name: str) -> None:
     """Results are in host memory."""
+
+
+def subtract_outer(matrix: np.ndarray, e: np.ndarray, f: np.ndarray, _n_threads: int = 1) -> None:
+    """matrix - e f^T, in place: from sums around the shift to sums around the mean."""
+    matrix -= np.multiply.outer(e, f)
 
 
 def first_nonfinite(rows: np.ndarray, _n_threads: int = 1) -> tuple[int, int] | None:

@@ -88,13 +88,13 @@ class BlockMoments:
             )
         if np.ndim(weights) != 2 or np.shape(weights)[1] != self._blocks.n_blocks:
             raise ShapeError(f"weights must have shape (R, {self._blocks.n_blocks}): got {np.shape(weights)}.")
-        labels, counts = self._set.labels, self._blocks.counts
+        how, counts = {"labels": self._set.labels, "n_threads": self.n_threads}, self._blocks.counts
         for start in range(0, len(weights), _AT_ONCE):
             part = np.asarray(weights[start : start + _AT_ONCE], dtype=np.float64)
             states = {kind: stack.combined(part) for kind, stack in self._stacks.items()}
             for r, drawn in enumerate(part):
                 copies = float(np.sum(counts * drawn * (drawn - 1))) / 2
-                yield Replicate({kind: states[kind][r] for kind in states}, labels, copies)
+                yield Replicate({kind: states[kind][r] for kind in states}, copies=copies, **how)
 
     def _add(self, block: int, views: list[Any]) -> None:
         if block not in self._open:
@@ -130,8 +130,8 @@ class BlockMoments:
 class Replicate:
     """Moments of blocks taken several times each; sides are centred once for all pairs and measures."""
 
-    def __init__(self, states: dict[str, State], labels: Sequence[str], copies: float) -> None:
-        self._centred = {kind: Centred(state, labels, copies=copies) for kind, state in states.items()}
+    def __init__(self, states: dict[str, State], **how: Any) -> None:
+        self._centred = {kind: Centred(state, **how) for kind, state in states.items()}
 
     @property
     def n_samples(self) -> float:

@@ -7,6 +7,7 @@ from threading import Lock
 
 import numpy as np
 
+from ..backends import get_backend
 from ..errors import NonFiniteError, OptionError, ShapeError, StateError
 from .norms import Norms
 from .pair import Pair, Side
@@ -17,8 +18,6 @@ __all__ = ["Centred"]
 _EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
 _RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
 """Root mean square of |x - m| whose fourth powers the sums of a precision hold, with room for many rows."""
-_CACHED = 32_768
-"""Entries of a matrix that are centred at a time: with what they come from they fit a core's cache."""
 
 
 class Centred:
@@ -27,10 +26,11 @@ class Centred:
     Several threads may ask. Pairs are made anew each time: what measures keep in them goes with them.
     """
 
-    def __init__(self, state: State, labels: Sequence[str], *, copies: float = 0.0) -> None:
+    def __init__(self, state: State, labels: Sequence[str], *, n_threads: int, copies: float = 0.0) -> None:
         if state.n_samples <= 0:
             raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
-        self._state, self._labels, self._copies = state, labels, copies
+        self._state, self._labels, self._n_threads, self._copies = state, labels, n_threads, copies
+        self._host = get_backend()  # sums are read into host memory
         self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # less the shift
         self._sides: dict[int, Side] = {}
         self._done: set[tuple[str, int]] = set()
@@ -87,7 +87,7 @@ class Centred:
         )
 
     def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> None:
-        """sum u v^T - n e f^T, some rows at a time: what is subtracted stays in cache."""
+        """sum u v^T - n e f^T."""
         if (kind, index) in self._done:
             return
         if self.torn:
@@ -95,12 +95,8 @@ class Centred:
                 "moments are centred once: an earlier reading of these was interrupted half way. Make them again."
             )
         root = np.sqrt(self._state.n_samples)  # on both sides: a scatter stays symmetric to the bit
-        e, f = root * self._means[i], root * self._means[j]
-        step = max(1, _CACHED // len(f))
         try:
-            for start in range(0, len(e), step):
-                part = slice(start, start + step)
-                products[part] -= np.multiply.outer(e[part], f)
+            self._host.subtract_outer(products, root * self._means[i], root * self._means[j], self._n_threads)
             self._done.add((kind, index))
         except BaseException:
             self.torn = True

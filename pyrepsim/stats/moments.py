@@ -209,7 +209,7 @@ class MomentsSet:
     def _centred_at(self, rows: str) -> Centred:
         if rows not in self._centred or self._centred[rows].torn:  # several threads may read what is there
             with self._alone():
-                self._centred[rows] = Centred(self._read(rows), self.labels)
+                self._centred[rows] = Centred(self._read(rows), self.labels, n_threads=self.n_threads)
         return self._centred[rows]
 
     def _read(self, rows: str) -> State:
