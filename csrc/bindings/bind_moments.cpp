@@ -64,7 +64,7 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
         const std::int64_t width = config.widths[side];
         const auto c = self.shift(side);
         shift.append(Dense(static_cast<py::ssize_t>(c.size()), c.data()));
-        pending.append(Dense({complete ? 0 : self.n_pending(), width}, self.pending(side).data()));
+        pending.append(Dense({complete ? 0 : self.n_pending(), width}, self.pending(side)));
         place(products, out.products, width, width);
         place(weighted, out.weighted, 1 + sides, width);
     }
@@ -113,6 +113,17 @@ void set_state(Moments& self, const py::dict& state) {
     self.write_pending(n_pending, pending_rows);
 }
 
+// In place; gives the sums of squares of the rows.
+Dense centred(Dense& matrix, const Dense& e, const Dense& f, int n_threads) {
+    REPSIM_CHECK(matrix.ndim() == 2 && e.size() == matrix.shape(0) && f.size() == matrix.shape(1),
+                 "an outer product must have the shape of what it is taken from");
+    Dense squares(e.size());
+    double *data = matrix.mutable_data(), *sums = squares.mutable_data();
+    py::gil_scoped_release released;
+    centre(data, e.size(), f.size(), e.data(), f.data(), sums, n_threads);
+    return squares;
+}
+
 }  // namespace
 
 void bind_moments(py::module_& module) {
@@ -136,16 +147,7 @@ void bind_moments(py::module_& module) {
         }
         return entry(bad);
     });
-    module.def(
-        "subtract_outer",
-        [](Dense& matrix, const Dense& e, const Dense& f, int n_threads) {
-            REPSIM_CHECK(matrix.ndim() == 2 && e.size() == matrix.shape(0) && f.size() == matrix.shape(1),
-                         "an outer product must have the shape of what it is taken from");
-            double* data = matrix.mutable_data();
-            py::gil_scoped_release released;
-            subtract_outer(data, e.size(), f.size(), e.data(), f.data(), n_threads);
-        },
-        py::arg("matrix").noconvert(), py::arg("e"), py::arg("f"), py::arg("n_threads"));
+    module.def("centre", &centred, py::arg("matrix").noconvert(), py::arg("e"), py::arg("f"), py::arg("n_threads"));
     py::class_<Moments>(module, "Moments")
         .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs,
                          const std::string& rows, const std::string& precision, const std::string& isa) {

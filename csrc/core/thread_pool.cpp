@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -35,6 +36,18 @@ int this_cpu() { return -1; }
 void leave_cpu(int) {}
 #endif
 
+// The next job of a call, and the end of the last task of a job, are often nearer than the 50 us that sleeping and being
+// woken cost.
+template <class Condition>
+void watch_for(Condition there) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+    while (!there() && std::chrono::steady_clock::now() < until) {
+#ifdef PYREPSIM_X86
+        __builtin_ia32_pause();
+#endif
+    }
+}
+
 class Pool {
   public:
     void run(std::int64_t n_tasks, int n_threads, const std::function<void(std::int64_t, int)>& body) {
@@ -54,6 +67,7 @@ class Pool {
         }
         wake_.notify_all();
         drain(0);
+        watch_for([this] { return helpers_running_ == 0; });
         std::unique_lock<std::mutex> lock(mutex_);
         done_.wait(lock, [this] { return helpers_running_ == 0; });
         if (error_) std::rethrow_exception(error_);
@@ -65,7 +79,7 @@ class Pool {
         try {
             while (static_cast<int>(threads_.size()) < wanted) {
                 const int worker = static_cast<int>(threads_.size()) + 1;
-                threads_.emplace_back([this, worker, seen = generation_] { serve(worker, seen); });
+                threads_.emplace_back([this, worker, seen = generation_.load()] { serve(worker, seen); });
             }
             return wanted;
         } catch (const std::system_error&) {
@@ -76,6 +90,7 @@ class Pool {
     void serve(int worker, std::uint64_t seen) {
         for (;;) {
             int caller_cpu;
+            watch_for([&] { return generation_ != seen; });
             {
                 std::unique_lock<std::mutex> lock(mutex_);
                 wake_.wait(lock, [&] { return generation_ != seen; });
@@ -109,8 +124,9 @@ class Pool {
     std::int64_t n_tasks_ = 0;
     std::atomic<std::int64_t> next_{0};
     std::exception_ptr error_;
-    int helpers_wanted_ = 0, helpers_running_ = 0, caller_cpu_ = -1;
-    std::uint64_t generation_ = 0;
+    int helpers_wanted_ = 0, caller_cpu_ = -1;
+    std::atomic<int> helpers_running_{0};
+    std::atomic<std::uint64_t> generation_{0};  // of jobs
 };
 
 // Never destroyed: joining threads at interpreter exit, or after a fork that did not copy them, would hang.

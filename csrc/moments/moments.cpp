@@ -92,6 +92,7 @@ const double* Moments::squared_norms(int side, std::int64_t slot) const {
 // error in every product, and a sum of 10^6 of those is a bias. On the grid, products of half-precision rows are exact.
 std::vector<double> Moments::shift_for(const Block& block, int side) const {
     const std::int64_t width = config_.widths[side];
+    const double share = 1.0 / static_cast<double>(block.n_rows);
     std::vector<double> row(width), low, high, mean(width, 0.0), variance(width, 0.0);
     auto each_row = [&](auto&& visit) {
         for (std::int64_t r = 0; r < block.n_rows; ++r) {
@@ -103,7 +104,7 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
         if (low.empty()) low = high = row;
         for (std::int64_t j = 0; j < width; ++j) low[j] = row[j] < low[j] ? row[j] : low[j];
         for (std::int64_t j = 0; j < width; ++j) high[j] = row[j] > high[j] ? row[j] : high[j];
-        for (std::int64_t j = 0; j < width; ++j) mean[j] += row[j] / static_cast<double>(block.n_rows);
+        for (std::int64_t j = 0; j < width; ++j) mean[j] += row[j] * share;
     });
     each_row([&] {
         for (std::int64_t j = 0; j < width; ++j) variance[j] += (row[j] - mean[j]) * (row[j] - mean[j]);
@@ -113,7 +114,7 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
             mean[j] = low[j];
             continue;
         }
-        const double sd = std::sqrt(variance[j] / static_cast<double>(block.n_rows));
+        const double sd = std::sqrt(variance[j] * share);
         if (!(sd > 0)) continue;  // differences whose squares underflow
         const double grid = std::ldexp(1.0, std::ilogb(sd) - 4);
         if (std::abs(mean[j]) < grid * 0x1p52) mean[j] = std::nearbyint(mean[j] / grid) * grid;
@@ -259,7 +260,7 @@ void Moments::stash(const std::vector<MatrixView>& chunk, std::int64_t begin, st
     for (int side = 0; side < sides(); ++side) {
         const MatrixView& view = chunk[side];
         const std::int64_t width = view.cols, element = static_cast<std::int64_t>(size_of(view.dtype));
-        pending_[side].resize((n_pending_ + end - begin) * width);
+        if (pending_[side].size() == 0) pending_[side] = AlignedBuffer<double>::uninitialised(kBlockRows * width);
         double* out = pending_[side].data() + n_pending_ * width;
         std::vector<char> line(view.rows_are_contiguous() ? 0 : (end - begin) * width * element);
         if (!line.empty())  // gather column by column: in Fortran order these are runs
@@ -300,7 +301,6 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
         if (n_pending_ == kBlockRows) {
             take({pending_block()}, n_threads);
             n_pending_ = 0;
-            for (auto& rows_of_side : pending_) rows_of_side.clear();
         }
     }
 }

@@ -106,8 +106,10 @@ void Moments::write_norms(const double* in) { std::copy_n(in, norms_.size(), nor
 void Moments::write_pending(std::int64_t n_rows, const std::vector<const double*>& rows) {
     n_pending_ = n_rows;
     tail_is_packed_ = false;
-    for (int side = 0; side < sides(); ++side)
-        pending_[side].assign(rows[side], rows[side] + n_rows * config_.widths[side]);
+    for (int side = 0; side < sides(); ++side) {
+        pending_[side] = AlignedBuffer<double>::uninitialised(kBlockRows * config_.widths[side]);
+        std::copy_n(rows[side], n_rows * config_.widths[side], pending_[side].data());
+    }
 }
 
 }  // namespace repsim

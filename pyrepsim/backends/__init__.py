@@ -13,7 +13,7 @@ A backend is a module with
 * ``writable_on_device(array, name)``: an array of another library to write results to, or None;
 * ``on_device(k)``: inside, this thread works on the k-th device, counted round where there are fewer;
 * ``narrow(rows, out, sums, n_summed)``: rows to the type of a store (narrowing.py);
-* ``subtract_outer(matrix, e, f, n_threads)``: matrix - e f^T in place, in host memory; not on the GPU;
+* ``centre(matrix, e, f, n_threads)``: matrix - e f^T in place, and the sums of squares of its rows; not on the GPU;
 * ``arborescences(scores, lengths, n_threads)``: trees from arc scores (reference_trees.py); not on the GPU.
 """
 

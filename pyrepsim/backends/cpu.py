@@ -22,6 +22,7 @@ __all__ = [
     "Panels",
     "SumSweep",
     "arborescences",
+    "centre",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
@@ -34,7 +35,6 @@ __all__ = [
     "spearman_sums",
     "stage",
     "steady",
-    "subtract_outer",
     "tile_precisions",
     "writable_on_device",
 ]
@@ -56,7 +56,7 @@ def writable_on_device(_array: Any, _name: str) -> None:
 
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row
-subtract_outer = _core.subtract_outer
+centre = _core.centre
 
 SumSweep = _core.SumSweep
 DistanceSweep = _core.DistanceSweep

@@ -39,6 +39,7 @@ __all__ = [
     "Panels",
     "SumSweep",
     "arborescences",
+    "centre",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
@@ -52,7 +53,6 @@ __all__ = [
     "spearman_sums",
     "stage",
     "steady",
-    "subtract_outer",
     "tile_precisions",
     "transformed",
     "writable_on_device",
@@ -75,9 +75,10 @@ def writable_on_device(_array: Any, _name: str) -> None:
     """Results are in host memory."""
 
 
-def subtract_outer(matrix: np.ndarray, e: np.ndarray, f: np.ndarray, _n_threads: int = 1) -> None:
-    """matrix - e f^T, in place: from sums around the shift to sums around the mean."""
+def centre(matrix: np.ndarray, e: np.ndarray, f: np.ndarray, _n_threads: int = 1) -> np.ndarray:
+    """matrix - e f^T in place, from sums around the shift to sums around the mean; gives sums of squares of its rows."""
     matrix -= np.multiply.outer(e, f)
+    return np.square(matrix).sum(axis=1)
 
 
 def first_nonfinite(rows: np.ndarray, _n_threads: int = 1) -> tuple[int, int] | None:

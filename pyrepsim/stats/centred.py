@@ -33,7 +33,7 @@ class Centred:
         self._host = get_backend()  # sums are read into host memory
         self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # less the shift
         self._sides: dict[int, Side] = {}
-        self._done: set[tuple[str, int]] = set()
+        self._done: dict[tuple[str, int], float] = {}
         self._lock = Lock()
         self.torn = False
         """Whether centring was interrupted half way through a matrix: then read the state again."""
@@ -58,13 +58,13 @@ class Centred:
         i, j = self._state.pairs[k]
         x, y = self.side(i), self.side(j)
         with self._lock:
-            self._centre("cross", k, self._state.cross[k], i, j)
-        return Pair(x, y, self._state.cross[k], Norms.of(self._state, i, j))
+            cross_sq = self._centre("cross", k, self._state.cross[k], i, j)
+        return Pair(x, y, self._state.cross[k], cross_sq, Norms.of(self._state, i, j))
 
     def _new_side(self, s: int) -> Side:
         state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
         with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
-            self._centre("products", s, scatter, s, s)
+            norm_sq = self._centre("products", s, scatter, s, s)
         low, high = _RANGE[state.precision]
         size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
         lost = size == 0 and bool(self._means[s].any())  # rows that vary, of which float64 holds no squares
@@ -80,24 +80,25 @@ class Centred:
             n_samples=n,
             mean=state.shift[s] + self._means[s],
             scatter=scatter,
+            norm_sq=norm_sq,
             norms=Norms.of(state, s, s),
             epsilon=_EPSILON[state.precision],
             label=self._labels[s],
             copies=self._copies,
         )
 
-    def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> None:
-        """sum u v^T - n e f^T."""
+    def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> float:
+        """sum u v^T - n e f^T in place, once; its squared norm."""
         if (kind, index) in self._done:
-            return
+            return self._done[kind, index]
         if self.torn:
             raise StateError(
                 "moments are centred once: an earlier reading of these was interrupted half way. Make them again."
             )
         root = np.sqrt(self._state.n_samples)  # on both sides: a scatter stays symmetric to the bit
         try:
-            self._host.subtract_outer(products, root * self._means[i], root * self._means[j], self._n_threads)
-            self._done.add((kind, index))
+            squares = self._host.centre(products, root * self._means[i], root * self._means[j], self._n_threads)
+            return self._done.setdefault((kind, index), float(squares.sum()))
         except BaseException:
             self.torn = True
             raise

@@ -27,6 +27,8 @@ class Side:
     """m, (d,)."""
     scatter: np.ndarray
     """S = sum (x - m)(x - m)^T, (d, d): unnormalised."""
+    norm_sq: float
+    """|S|_F^2."""
     norms: Norms
     epsilon: float
     """Unit round-off of the products that made the sums."""
@@ -42,11 +44,6 @@ class Side:
     def total(self) -> float:
         """tr S: n times the total variance."""
         return float(np.trace(self.scatter))
-
-    @lazy
-    def norm_sq(self) -> float:
-        """|S|_F^2."""
-        return _sum_of_squares(self.scatter)
 
     @lazy
     def norm_spread(self) -> float:
@@ -125,6 +122,8 @@ class Pair:
     y: Side
     cross: np.ndarray
     """S_xy = sum (x - m_x)(y - m_y)^T, (d_x, d_y)."""
+    cross_sq: float
+    """|S_xy|_F^2."""
     norms: Norms
     mirror: Pair | None = field(default=None, repr=False)
     """The same pair the other way round, whose decompositions serve."""
@@ -136,15 +135,6 @@ class Pair:
     @property
     def copies(self) -> float:
         return self.x.copies
-
-    @lazy
-    def cross_sq(self) -> float:
-        """|S_xy|_F^2."""
-        if self.x is self.y:
-            return self.x.norm_sq
-        if self.mirror is not None:
-            return self.mirror.cross_sq
-        return _sum_of_squares(self.cross)
 
     @lazy
     def norm_products(self) -> float:
@@ -197,12 +187,8 @@ class Pair:
     @classmethod
     def of_side(cls, side: Side) -> Pair:
         """A representation paired with itself."""
-        return cls(side, side, side.scatter, side.norms)
+        return cls(side, side, side.scatter, side.norm_sq, side.norms)
 
     def swapped(self) -> Pair:
         """Y first."""
-        return Pair(self.y, self.x, self.cross.T, self.norms, mirror=self)
-
-
-def _sum_of_squares(matrix: np.ndarray) -> float:
-    return float(np.einsum("ij,ij->i", matrix, matrix).sum())
+        return Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms, mirror=self)

@@ -27,14 +27,14 @@ def is_remote(folder: Path, mounts: str | None = None) -> bool:
 
 def file_system(folder: Path, mounts: str) -> str:
     """The type of the file system whose mount point is the deepest above ``folder``."""
-    kind, depth = "", -1
+    kind, deepest = "", ""
     for line in mounts.splitlines():
         fields = line.split(" ")
         if len(fields) < 3:
             continue
-        point = Path(_unescaped(fields[1]))
-        if len(point.parts) >= depth and folder.is_relative_to(point):  # a later mount hides an earlier one
-            kind, depth = fields[2], len(point.parts)
+        point = _unescaped(fields[1]).rstrip("/") + "/"
+        if len(point) >= len(deepest) and f"{folder}/".startswith(point):  # a later mount hides an earlier one
+            kind, deepest = fields[2], point
     return kind
 
 

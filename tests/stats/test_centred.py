@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pyrepsim.backends import cpu
 from pyrepsim.errors import NonFiniteError, OptionError, StateError
 from pyrepsim.measures import RSA, LinearCKA
 from pyrepsim.stats import MomentsSet, PairedMoments
@@ -82,33 +82,25 @@ def test_sides_are_counted_from_0(rows, index):
     np.testing.assert_allclose(moments.side(1).scatter, scatter(rows[1], rows[1]), rtol=0, atol=1e-10)
 
 
-class Interrupted(np.ndarray):
-    """Ctrl-C at the second part that is written."""
-
-    written = 0
-
-    def __setitem__(self, key, value):
-        type(self).written += 1
-        if self.written == 2:
-            raise KeyboardInterrupt
-        super().__setitem__(key, value)
-
-
 def test_centring_that_was_interrupted_is_begun_again(monkeypatch):
+    """Ctrl-C when a matrix has been centred and nobody knows yet."""
     X, Y = (np.random.default_rng(k).standard_normal((300, 300)) + 5.0 for k in (0, 1))
     expected = moments_of(X, Y).pair().cross
     moments = moments_of(X, Y)
-    state = moments.state()
-    broken = replace(state, products=tuple(sums.view(Interrupted) for sums in state.products))
-    with monkeypatch.context() as patch:
-        patch.setattr(moments, "_read", lambda rows: broken)
-        with pytest.raises(KeyboardInterrupt):
-            moments.pair()
-    np.testing.assert_array_equal(moments.pair().cross, expected)
+    centred = Centred(moments.state(), ("X", "Y"), n_threads=2)
 
-    centred, Interrupted.written = Centred(broken, ("X", "Y")), 0
-    with pytest.raises(KeyboardInterrupt):
-        centred.side(1)
+    centre = cpu.centre
+
+    def interrupted(*args):
+        centre(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cpu, "centre", interrupted)
+        for reading in (moments.pair, lambda: centred.side(1)):
+            with pytest.raises(KeyboardInterrupt):
+                reading()
+    np.testing.assert_array_equal(moments.pair().cross, expected)
     with pytest.raises(StateError, match="interrupted half way"):
         centred.side(1)
 

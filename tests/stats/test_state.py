@@ -36,7 +36,7 @@ class Pooled:
     """Scores from bare states."""
 
     def __init__(self, states: dict[str, State]) -> None:
-        self.centred = {rows: Centred(state, ("X", "Y")) for rows, state in states.items()}
+        self.centred = {rows: Centred(state, ("X", "Y"), n_threads=1) for rows, state in states.items()}
 
     def pair(self, rows="raw"):
         return self.centred[rows].pair_at(0)
