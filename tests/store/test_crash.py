@@ -132,8 +132,7 @@ def test_a_bit_that_flips_on_its_way_to_the_disk_is_found(tmp_path, monkeypatch,
 
 
 def test_a_system_that_takes_a_few_bytes_at_a_time(tmp_path, undisturbed, tree, monkeypatch):
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:1000]))
+    monkeypatch.setattr(os, "writev", lambda fd, parts: os.write(fd, b"".join(parts)[:1000]))
     worker.main(str(tmp_path / "s"))
     assert tree(tmp_path / "s") == tree(undisturbed)
 

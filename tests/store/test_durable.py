@@ -1,0 +1,39 @@
+"""Bytes come to the file as they were given, however they are cut; writes end where large pages do."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import xxhash
+
+from pyrepsim.store.durable import DurableFile
+
+LARGE = 2 << 20
+SIZES = [0, 1, 4095, LARGE - 4097, LARGE, 1, LARGE - 1, 3 * LARGE + 17, 5, 0, LARGE // 2]
+
+
+@pytest.mark.parametrize("most", [None, 300_001])
+def test_pieces_of_any_size(tmp_path, monkeypatch, most):
+    writev, ends = os.writev, []
+
+    def watched(fd, parts):
+        taken = writev(fd, parts) if most is None else os.write(fd, b"".join(parts)[:most])
+        ends.append(os.lseek(fd, 0, os.SEEK_CUR))
+        return taken
+
+    monkeypatch.setattr(os, "writev", watched)
+    data = np.random.default_rng(0).bytes(sum(SIZES))
+    cuts = np.cumsum([0, *SIZES])
+    with DurableFile(tmp_path, ("x",), checksum="xxh3_128", head=b"h" * 4096) as file:
+        for start, stop in zip(cuts, cuts[1:], strict=False):
+            piece = bytearray(data[start:stop])
+            file.write(piece)
+            piece[:] = b"z" * len(piece)  # the caller's again
+        file.finish()
+    whole = b"h" * 4096 + data
+    assert (tmp_path / "x").read_bytes() == whole
+    assert (file.n_bytes, file.checksum()) == (len(whole), xxhash.xxh3_128_hexdigest(whole))
+    if most is None:
+        assert all(end % LARGE == 0 for end in ends[:-1])
