@@ -61,7 +61,7 @@ class DurableFile:
         self._fd = os.open(temporary(self._path), _NEW, 0o666)
         self.n_bytes = len(head)
         self._n_written = 0
-        self._held = bytearray()  # what is not written yet: ends before the next multiple of _LARGE_PAGE
+        self._held, self._n_held = memoryview(bytearray(_LARGE_PAGE)), 0  # not written yet: ends before a multiple
         try:
             self._write(memoryview(head))
         except BaseException:
@@ -87,21 +87,22 @@ class DurableFile:
         self._write(view)
 
     def _write(self, view: memoryview) -> None:
-        left = min((self._n_written + len(self._held) + len(view)) % _LARGE_PAGE, len(view))
+        left = min((self._n_written + self._n_held + len(view)) % _LARGE_PAGE, len(view))
         if left < len(view):
             self._put(view[: len(view) - left])
-        self._held += view[len(view) - left :]
+        self._held[self._n_held : self._n_held + left] = view[len(view) - left :]
+        self._n_held += left
 
     def _put(self, view: memoryview) -> None:
         """What is held, then this."""
-        parts = [memoryview(self._held), view]
+        parts = [self._held[: self._n_held], view]
         while parts:  # the system may take less than it is given
             taken = os.writev(self._fd, parts)
             self._n_written += taken
             while parts and taken >= len(parts[0]):
                 taken -= len(parts.pop(0))
             parts[:1] = [part[taken:] for part in parts[:1]]
-        self._held = bytearray()
+        self._n_held = 0
 
     def _write_half(self, view: memoryview) -> memoryview:
         """Write half, strike, and return what is left to write, spoiled if that was the wish."""
