@@ -216,17 +216,15 @@ void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t 
     }
 }
 
-// The blocks have room.
+// There must be room for the blocks.
 void Moments::take(const std::vector<Block>& blocks, int n_threads) {
     if (n_blocks_ == 0)
-        parallel_for(sides(), n_threads, [&](std::int64_t side, int) {
-            shift_[side] = shift_for(blocks.front(), static_cast<int>(side));
-        });
+        parallel_for(sides(), n_threads,
+                     [&](std::int64_t side, int) { shift_[side] = shift_for(blocks.front(), static_cast<int>(side)); });
     pack(blocks, shift_, n_packed_, n_threads);
     for (std::size_t b = 0; b < blocks.size(); ++b) add_norm_products(n_packed_ + b, kBlockRows, norms_.data());
     n_packed_ += static_cast<std::int64_t>(blocks.size());
     n_blocks_ += static_cast<std::int64_t>(blocks.size());
-    if (n_packed_ == room()) add_to_sums(n_threads);
 }
 
 void Moments::add_to_sums(int n_threads) {
@@ -284,6 +282,7 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
         std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });
     std::int64_t next = 0;
     while (next < rows) {
+        if (n_packed_ == room()) add_to_sums(n_threads);
         if (n_pending_ == 0 && contiguous && rows - next >= kBlockRows) {  // straight from the chunk
             std::vector<Block> blocks(std::min((rows - next) / kBlockRows, room() - n_packed_), Block{{}, kBlockRows});
             for (Block& block : blocks) {

@@ -48,7 +48,7 @@ class Moments {
     };
     // `complete` includes the rows that do not yet fill a block; without it, the bare state (for saving).
     void read(bool complete, const Readout& out, int n_threads) const;
-    std::vector<double> shift(int side) const;                             // c
+    std::vector<double> shift(int side) const;                               // c
     const double* pending(int side) const { return pending_[side].data(); }  // n_pending x width, not transformed
     std::int64_t n_pending() const { return n_pending_; }
     bool has_shift() const { return n_blocks_ > 0; }
@@ -119,8 +119,8 @@ class Moments {
     std::vector<double> norms_;                    // (1 + sides) x sides
     std::vector<std::vector<double>> shift_;
     std::vector<Task> tasks_;
-    std::int64_t n_blocks_ = 0;  // of the stream
-    std::int64_t n_packed_ = 0;  // the last of them, that are not in the sums yet
+    std::int64_t n_blocks_ = 0;                   // of the stream
+    std::int64_t n_packed_ = 0;                   // the last of them, that are not in the sums yet
     std::vector<AlignedBuffer<double>> pending_;  // room for a block of each side, once there are any
     std::int64_t n_pending_ = 0;
     mutable Packed packed_;

@@ -55,7 +55,8 @@ void Moments::read_part(const Task& task, Slots slots, double* tile, double* out
     run_task(task, slots, tile, width);
     for (std::int64_t i = top; i < bottom; ++i) {
         const std::int64_t first = mirrored ? std::max(i, left) : left;  // only the upper triangle is kept up
-        if (first < right) std::copy_n(tile + (i - top) * width + (first - left), right - first, out + i * cols + first);
+        if (first < right)
+            std::copy_n(tile + (i - top) * width + (first - left), right - first, out + i * cols + first);
     }
     if (!mirrored) return;
     constexpr std::int64_t kStep = 8;  // a cache line each way

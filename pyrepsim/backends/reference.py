@@ -76,7 +76,7 @@ def writable_on_device(_array: Any, _name: str) -> None:
 
 
 def centre(matrix: np.ndarray, e: np.ndarray, f: np.ndarray, _n_threads: int = 1) -> np.ndarray:
-    """matrix - e f^T in place, from sums around the shift to sums around the mean; gives sums of squares of its rows."""
+    """matrix - e f^T in place, from sums around the shift to sums around the mean; and its rows' sums of squares."""
     matrix -= np.multiply.outer(e, f)
     return np.square(matrix).sum(axis=1)
 

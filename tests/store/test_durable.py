@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -27,7 +28,7 @@ def test_pieces_of_any_size(tmp_path, monkeypatch, most):
     data = np.random.default_rng(0).bytes(sum(SIZES))
     cuts = np.cumsum([0, *SIZES])
     with DurableFile(tmp_path, ("x",), checksum="xxh3_128", head=b"h" * 4096) as file:
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in itertools.pairwise(cuts):
             piece = bytearray(data[start:stop])
             file.write(piece)
             piece[:] = b"z" * len(piece)  # the caller's again
