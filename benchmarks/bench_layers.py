@@ -1,6 +1,6 @@
 """Every layer of two models with every layer: 26 x 26 pairs, one pass over the rows, then the algebra of 676 pairs.
 
-PYREPSIM_BENCH_ROWS=100000 asks for more rows than the 7,680 of a quick run; the finishing does not depend on them.
+PYREPSIM_BENCH_ROWS=100000 asks for more rows than the 3,840 of a quick run; the finishing does not depend on them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pyrepsim.comparison.pairing import layer_groups
 from pyrepsim.comparison.scoring import Engine
 
 LAYERS, D = 26, 768
-ROWS = int(os.environ.get("PYREPSIM_BENCH_ROWS", "7680"))
+ROWS = int(os.environ.get("PYREPSIM_BENCH_ROWS", "3840"))
 MEASURES = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.SVCCA(), rs.PWCCA(), rs.Procrustes(), rs.RSA()]
 CHUNK = 8192
 BEFORE = 1280

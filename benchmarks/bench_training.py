@@ -30,7 +30,7 @@ from pyrepsim.training.batches import LengthBuckets, collate  # noqa: E402
 from pyrepsim.training.optimizer import make_optimizer  # noqa: E402
 from pyrepsim.training.trainer import TaskTrainer  # noqa: E402
 
-TEXTS, PADDED, ROUNDS = 1440, 240, 2
+TEXTS, PADDED, ROUNDS = 720, 240, 2
 RECIPE = Recipe(epochs=1, batch_size=32, max_length=128)
 
 

@@ -36,7 +36,7 @@ int this_cpu() { return -1; }
 void leave_cpu(int) {}
 #endif
 
-// The next job of a call, and the end of the last task of a job, are often nearer than the 50 us that sleeping and being
+// The next job of a call, and the end of the last task of a job, are often nearer than the 30 us that sleeping and being
 // woken cost.
 template <class Condition>
 void watch_for(Condition there) {

@@ -78,12 +78,12 @@ void Moments::plan_tasks() {
     });
 }
 
-const char* Moments::panel(int side, std::int64_t slot, std::int64_t panel_index) const {
+char* Moments::panel(int side, std::int64_t slot, std::int64_t panel_index) const {
     const std::int64_t element = (slot * padded(side) + panel_index * kernels_.nr) * kBlockRows;
     return packed_.panels[side].data() + element * static_cast<std::int64_t>(kernels_.element_size);
 }
 
-const double* Moments::squared_norms(int side, std::int64_t slot) const {
+double* Moments::squared_norms(int side, std::int64_t slot) const {
     return packed_.squared_norms.data() + (side * packed_.n_slots + slot) * kBlockRows;
 }
 
@@ -144,10 +144,10 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
         args.transform = config_.rows;
         args.shift = shifts[side].data();
         args.workspace = workspace.data();
-        args.panels = const_cast<char*>(panel(side, first_slot + b, 0));
+        args.panels = panel(side, first_slot + b, 0);
         args.first_row = begin;
         args.panel_rows = kBlockRows;
-        args.squared_norms = const_cast<double*>(squared_norms(side, first_slot + b)) + begin;
+        args.squared_norms = squared_norms(side, first_slot + b) + begin;
         kernels_.pack(args);
     });
     for (std::int64_t b = 0; b < n_blocks; ++b)

@@ -90,8 +90,8 @@ class Moments {
     std::int64_t padded(int side) const { return (config_.widths[side] + kernels_.nr - 1) / kernels_.nr * kernels_.nr; }
     std::int64_t room() const { return packed_.n_slots - 1; }  // for blocks
     int sides() const { return static_cast<int>(config_.widths.size()); }
-    const char* panel(int side, std::int64_t slot, std::int64_t panel_index) const;
-    const double* squared_norms(int side, std::int64_t slot) const;
+    char* panel(int side, std::int64_t slot, std::int64_t panel_index) const;
+    double* squared_norms(int side, std::int64_t slot) const;
     Packed make_packed(std::int64_t n_slots) const;
     void plan_tasks();
     std::vector<double> shift_for(const Block& block, int side) const;

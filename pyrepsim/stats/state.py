@@ -73,8 +73,8 @@ class State:
         return replace(
             self,
             n_samples=weight * self.n_samples,
-            products=tuple(weight * sums for sums in self.products),
-            cross=tuple(weight * sums for sums in self.cross),
+            products=_scaled(weight, self.products),
+            cross=_scaled(weight, self.cross),
             weighted=tuple(weight * sums for sums in self.weighted),
             norms=weight * self.norms,
         )
@@ -135,4 +135,9 @@ def sum_of_norm_products(state: State, r: int, s: int, uv: np.ndarray, e: np.nda
 
 
 def _add(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    return tuple(a + b for a, b in zip(ours, theirs, strict=True))
+    return tuple(np.add(a, b, order="C") for a, b in zip(ours, theirs, strict=True))
+
+
+def _scaled(weight: float, sums: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """In C order, whatever they came in: rows are centred one by one."""
+    return tuple(np.multiply(weight, one, order="C") for one in sums)

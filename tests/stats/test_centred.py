@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,31 @@ def test_sums_that_others_hold_stay_as_they_are(rows, backend, live):
         moments.add_states({"raw": 0.0 * state})
     for now, then in zip((*state.products, *state.cross), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("backend", EVERY)
+def test_sums_in_another_order(rows, backend):
+    X, Y = rows
+    state = moments_of(X, Y, backend).state()
+    fortran = {name: tuple(map(np.asfortranarray, getattr(state, name))) for name in ("products", "cross")}
+    moments = PairedMoments(11, 8, backend=backend)
+    moments.add_states({"raw": replace(state, **fortran)})
+    np.testing.assert_allclose(moments.pair().cross, scatter(X, Y), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("backend", EVERY)
+def test_squared_norms_come_with_centring(backend):
+    X, Y = (np.random.default_rng(k).standard_normal((90, d)) + 50.0 for k, d in ((0, 131), (1, 77)))
+    found = set()
+    for n_threads in (1, 2, 5):
+        moments = PairedMoments(131, 77, backend=backend, n_threads=n_threads)
+        moments.update(X, Y)
+        pair = moments.pair()
+        for one, matrix in ((pair.cross_sq, pair.cross), (pair.x.norm_sq, pair.x.scatter)):
+            np.testing.assert_allclose(one, np.sum(matrix**2), rtol=1e-14)
+        assert (pair.swapped().cross_sq, moments.between(1, 1).cross_sq) == (pair.cross_sq, pair.y.norm_sq)
+        found.add((pair.cross_sq, pair.x.norm_sq, pair.y.norm_sq))
+    assert len(found) == 1
 
 
 def test_a_side_that_was_refused_is_refused_again():
