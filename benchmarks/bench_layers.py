@@ -25,8 +25,8 @@ LAYERS, D = 26, 768
 ROWS = int(os.environ.get("PYREPSIM_BENCH_ROWS", "3840"))
 MEASURES = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.SVCCA(), rs.PWCCA(), rs.Procrustes(), rs.RSA()]
 CHUNK = 8192
-BEFORE = 1280
-"""Rows that are there before the clock starts: as many blocks then wait for the next as when it stops."""
+BEFORE = 2560
+"""Rows that are there before the clock starts: the sums then have memory, and as many blocks wait as when it stops."""
 
 
 def chunks(n: int):

@@ -61,12 +61,15 @@ class Pool {
             next_.store(0);
             error_ = nullptr;
             helpers_wanted_ = helpers;
-            helpers_running_ = helpers;
             caller_cpu_ = this_cpu();
             ++generation_;
         }
         wake_.notify_all();
         drain(0);
+        {  // no task is left: who has not come by now, because others have the cores, is not waited for
+            std::lock_guard<std::mutex> lock(mutex_);
+            helpers_wanted_ = 0;
+        }
         watch_for([this] { return helpers_running_ == 0; });
         std::unique_lock<std::mutex> lock(mutex_);
         done_.wait(lock, [this] { return helpers_running_ == 0; });
@@ -96,6 +99,7 @@ class Pool {
                 wake_.wait(lock, [&] { return generation_ != seen; });
                 seen = generation_;
                 if (worker > helpers_wanted_) continue;
+                ++helpers_running_;
                 caller_cpu = caller_cpu_;
             }
             leave_cpu(caller_cpu);
