@@ -20,6 +20,9 @@ from .scoring import Engine
 
 __all__ = ["Rereadable", "score_group"]
 
+_LARGEST = (32 << 20) - (1 << 16)
+"""Bytes of the largest block, its header left out, that glibc takes into account when it is freed."""
+
 
 class Rereadable(Protocol):
     """A source whose rows can be read a second time."""
@@ -105,6 +108,10 @@ def score_group(
             found.append([replace(one, layer_x=layer_x, layer_y=layer_y, provenance=about) for one in scores])
             first = first or pair
         return found
+
+    # glibc keeps as much free memory at the end of a heap as twice the largest block it has seen freed: having seen
+    # this one, it keeps what the algebra of one pair takes for the next, and no page of that is made anew.
+    np.empty(_LARGEST, np.uint8)
 
     # One BLAS thread a pair: d x d algebra is too small for more, its bits are always the same, and none spins.
     with one_blas_thread():

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DegenerateError, OptionError
 from ..stats.pair import Pair, Side
-from ..stats.singular import singular_values
+from ..stats.singular import column_products, singular_values
 from .base import AFFINE, SIMILARITY, Invariance, Measure, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]
@@ -20,7 +20,9 @@ _EXCESS = 1e-6
 
 
 def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray) -> np.ndarray:
-    """Descending: the singular values of W_x^T S_xy W_y, where W^T S W = I on each side."""
+    """Descending: the singular values of W_x^T S_xy W_y, where W^T S W is diagonal on each side: I without a ridge."""
+    if pair.x is pair.y:
+        return checked(measure, np.sort(column_products(pair.cross @ whiten_x, whiten_x))[::-1], pair)
     if measure not in pair.known:
         pair.known[measure] = singular_values(whiten_x.T @ pair.cross @ whiten_y)
     return checked(measure, pair.known[measure], pair)
@@ -182,7 +184,8 @@ class PWCCA(Measure):
         for side in ("x", "y") if self.weights == "mean" else (self.weights,):
             # <h_i, x_j> = (S a_i)_j with a_i = W l_i, a_i^T S a_i = 1: the scatter suffices
             loadings, directions = (pair.x.loadings, left) if side == "x" else (pair.y.loadings, right)
-            alpha = np.abs(loadings @ directions).sum(axis=0)
+            loaded = loadings @ directions
+            alpha = np.abs(loaded, out=loaded).sum(axis=0)
             alphas[side] = alpha / alpha.sum()
         value = float(np.mean([alpha @ correlations for alpha in alphas.values()]))
         names = {f"weights_{side}" if self.weights == "mean" else "weights": alpha for side, alpha in alphas.items()}

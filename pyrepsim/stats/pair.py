@@ -9,7 +9,7 @@ import numpy as np
 
 from .lazy import lazy
 from .norms import Norms
-from .singular import singular_triplets
+from .singular import column_products, singular_triplets
 
 __all__ = ["Pair", "Side"]
 
@@ -164,6 +164,8 @@ class Pair:
         """Singular values of S_xy, descending."""
         if self.mirror is not None:
             return self.mirror.singular_values
+        if self.x is self.y:
+            return np.sort(np.abs(self.x.spectrum[0]))[::-1]
         return np.linalg.svd(self.cross, compute_uv=False)
 
     @lazy
@@ -182,6 +184,11 @@ class Pair:
         if self.mirror is not None:
             left, rho, right = self.mirror.canonical
             return right, rho, left
+        if self.x is self.y:  # `whitened` is I, up to rounding
+            rho = column_products(self.x.loadings, self.x.whitening)
+            order = np.argsort(-rho)
+            variates = np.eye(len(rho))[:, order]
+            return variates, rho[order], variates
         return singular_triplets(self.whitened)
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["singular_triplets", "singular_values"]
+__all__ = ["column_products", "singular_triplets", "singular_values"]
 
 _LEAST = 3e-5
 """Of the largest: above it an error of 3e-15 s_1^2 in a square is less than 1e-10 s_1 in its root."""
@@ -19,6 +19,11 @@ _SMALL = 1e-2
 """Of the largest: right vectors A^T l / s above it are orthogonal to 1e-11."""
 _MOST_AGAIN = 1 / 4
 """Part of the directions beyond which an SVD of the whole is no slower."""
+
+
+def column_products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """The diagonal of A^T B, with no other matrix made."""
+    return np.einsum("ij,ij->j", A, B)
 
 
 def singular_values(A: np.ndarray) -> np.ndarray:
@@ -44,23 +49,23 @@ def singular_triplets(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def _by_squares(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """The same for m <= n, in nearly descending order; None where too much would have to be found again."""
-    left = np.linalg.eigh(A @ A.T)[1][:, ::-1]
+    """The same for m <= n, in nearly ascending order; None where too much would have to be found again."""
+    left = np.linalg.eigh(A @ A.T)[1]
     right = A.T @ left  # its columns are s r, as A = sum_i l_i (A^T l_i)^T
-    values = np.sqrt(np.sum(right * right, axis=0))
-    large = values > _SMALL * values.max()
-    first = len(values) if large.all() else int(np.argmin(large))
-    if len(values) - first > _MOST_AGAIN * len(values):
+    values = np.sqrt(column_products(right, right))
+    small = int(np.max(np.flatnonzero(values <= _SMALL * values.max()), initial=-1)) + 1
+    if small > _MOST_AGAIN * len(values):
         return None
-    right[:, :first] /= values[:first]
-    if first == len(values):
+    large = right[:, small:]
+    large /= values[small:]
+    if small == 0:
         return left, values, right
-    rest = left[:, first:].T @ A
+    rest = left[:, :small].T @ A
     for _ in range(2):  # once leaves what rounding does to large parts
-        rest -= (rest @ right[:, :first]) @ right[:, :first].T
-    turn, again, small = np.linalg.svd(rest, full_matrices=False)
-    if again[-1] < _LEAST_AGAIN * values[0]:
+        rest -= (rest @ large) @ large.T
+    turn, again, found = np.linalg.svd(rest, full_matrices=False)
+    if again[-1] < _LEAST_AGAIN * values[-1]:
         return None
-    left = np.concatenate([left[:, :first], left[:, first:] @ turn], axis=1)
-    right[:, first:] = small.T
-    return left, np.concatenate([values[:first], again]), right
+    left[:, :small] = left[:, :small] @ turn
+    right[:, :small], values[:small] = found.T, again
+    return left, values, right
