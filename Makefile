@@ -63,6 +63,8 @@ $(VENV)/.lint: $(VENV)/.built
 	$(EDITABLE) '.[lint]'
 	@touch $@
 
+# Of the rivals repsim comes as source and is built with scikit-build-core.
 $(VENV)/.bench: $(VENV)/.built
+	$(INSTALL) scikit-build-core
 	$(EDITABLE) '.[bench]'
 	@touch $@

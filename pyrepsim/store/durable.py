@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -19,6 +20,11 @@ from .layout import CHECKSUMS, Parts
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _LARGE_PAGE = 2 << 20
 """Writes end at multiples of this, so that Linux keeps the file in large pages, which are mapped and read faster."""
+_SYNC_FILE_RANGE = getattr(ctypes.CDLL(None), "sync_file_range", None)
+if _SYNC_FILE_RANGE is not None:
+    _SYNC_FILE_RANGE.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_WRITE_ONLY = 2
+"""SYNC_FILE_RANGE_WRITE: wait for nothing."""
 _NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL)
 
 
@@ -28,6 +34,12 @@ def temporary(path: Path) -> Path:
 
 def sync(fd: int) -> None:
     os.fsync(fd)
+
+
+def start_writing(fd: int, offset: int, n_bytes: int) -> None:
+    """Let the disk begin with these bytes at once, not when ``sync`` asks for all. Only Linux can be told."""
+    if _SYNC_FILE_RANGE is not None:
+        _SYNC_FILE_RANGE(fd, offset, n_bytes, _WRITE_ONLY)  # what goes wrong, ``sync`` says
 
 
 def sync_folder(folder: Path) -> None:
@@ -89,7 +101,9 @@ class DurableFile:
     def _write(self, view: memoryview) -> None:
         left = min((self._n_written + self._n_held + len(view)) % _LARGE_PAGE, len(view))
         if left < len(view):
+            start = self._n_written
             self._put(view[: len(view) - left])
+            start_writing(self._fd, start, self._n_written - start)
         self._held[self._n_held : self._n_held + left] = view[len(view) - left :]
         self._n_held += left
 

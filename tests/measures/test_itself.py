@@ -11,7 +11,6 @@ from pyrepsim.measures import CCA, PWCCA, SVCCA, Procrustes
 from pyrepsim.stats import MomentsSet, Pair
 from tests.helpers.data import CASES
 
-
 MEASURES = [CCA(), CCA(ridge=0.1), SVCCA(), PWCCA(), PWCCA(weights="mean"), Procrustes()]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xxhash
 
+from pyrepsim.store import durable
 from pyrepsim.store.durable import DurableFile
 
 LARGE = 2 << 20
@@ -38,3 +39,16 @@ def test_pieces_of_any_size(tmp_path, monkeypatch, most):
     assert (file.n_bytes, file.checksum()) == (len(whole), xxhash.xxh3_128_hexdigest(whole))
     if most is None:
         assert all(end % LARGE == 0 for end in ends[:-1])
+
+
+@pytest.mark.parametrize("can_start", [True, False])
+def test_the_disk_is_told_of_all_but_the_end_at_once(tmp_path, monkeypatch, can_start):
+    told = []
+    start = (lambda fd, offset, n_bytes, flags: told.append((offset, n_bytes))) if can_start else None
+    monkeypatch.setattr(durable, "_SYNC_FILE_RANGE", start)
+    with DurableFile(tmp_path, ("x",), checksum="xxh3_128", head=b"h" * 4096) as file:
+        for _ in range(3):
+            file.write(b"a" * (LARGE + 5))
+        file.finish()
+    assert (tmp_path / "x").stat().st_size == 4096 + 3 * (LARGE + 5)
+    assert told == ([(0, LARGE), (LARGE, LARGE), (2 * LARGE, LARGE)] if can_start else [])
