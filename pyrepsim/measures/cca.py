@@ -178,15 +178,10 @@ class PWCCA(Measure):
         return AFFINE if self.weights == "x" else _FEATURES
 
     def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        left, correlations, right = pair.canonical
+        weights_x, correlations, weights_y = pair.canonical
         checked(self, correlations, pair)
-        alphas = {}
-        for side in ("x", "y") if self.weights == "mean" else (self.weights,):
-            # <h_i, x_j> = (S a_i)_j with a_i = W l_i, a_i^T S a_i = 1: the scatter suffices
-            loadings, directions = (pair.x.loadings, left) if side == "x" else (pair.y.loadings, right)
-            loaded = loadings @ directions
-            alpha = np.abs(loaded, out=loaded).sum(axis=0)
-            alphas[side] = alpha / alpha.sum()
+        sides = {"x": weights_x, "y": weights_y}
+        alphas = {side: sides[side] / sides[side].sum() for side in sides if self.weights in (side, "mean")}
         value = float(np.mean([alpha @ correlations for alpha in alphas.values()]))
         names = {f"weights_{side}" if self.weights == "mean" else "weights": alpha for side, alpha in alphas.items()}
         return value, {**describe(correlations, pair), **names}

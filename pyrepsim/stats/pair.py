@@ -81,6 +81,15 @@ class Side:
         """S W, (d, rank): the covariances of the features with the whitened ones, times n."""
         return self.scatter @ self.whitening
 
+    def within_rank(self, covariances: np.ndarray) -> np.ndarray:
+        """S W W^T C, of covariances C (d, k) of the features with others: without what lies beyond the rank."""
+        _, vectors, scale = self._scaled_spectrum
+        beyond = vectors[:, self.rank :]
+        if not beyond.size:
+            return covariances
+        part = beyond @ (beyond.T @ (scale[:, None] * covariances))
+        return np.where(self.varying[:, None], covariances - part / np.where(self.varying, scale, 1.0)[:, None], 0.0)
+
     @lazy
     def rank(self) -> int:
         """Numerical rank of S scaled to unit diagonal."""
@@ -174,22 +183,26 @@ class Pair:
         return {} if self.mirror is None else self.mirror.known
 
     @lazy
-    def whitened(self) -> np.ndarray:
-        """W_x^T S_xy W_y, (rank_x, rank_y), whose singular values are the canonical correlations."""
-        return self.x.whitening.T @ self.cross @ self.y.whitening
-
-    @lazy
     def canonical(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """L, rho, R with `whitened` = L diag(rho) R^T, rho descending."""
+        """Canonical correlations rho, descending, between their weights in X and in Y: (k,) each, of k the lower rank.
+
+        The weight of rho_i in X is sum_j |<h_i, x_j>|, h_i = a_i^T (x - m_x) its variate of unit norm: <h_i, x_j> =
+        (S_x a_i)_j.
+        """
         if self.mirror is not None:
-            left, rho, right = self.mirror.canonical
-            return right, rho, left
-        if self.x is self.y:  # `whitened` is I, up to rounding
+            return self.mirror.canonical[::-1]
+        if self.x.rank > self.y.rank:
+            return Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms).canonical[::-1]
+        if self.x is self.y:  # W^T S W is I, up to rounding
             rho = column_products(self.x.loadings, self.x.whitening)
-            order = np.argsort(-rho)
-            variates = np.eye(len(rho))[:, order]
-            return variates, rho[order], variates
-        return singular_triplets(self.whitened)
+            loaded_x = loaded_y = self.x.loadings
+        else:
+            half = self.x.whitening.T @ self.cross
+            images = self.y.loadings, self.y.within_rank(half.T)
+            left, rho, loaded_y = singular_triplets(half @ self.y.whitening, images)
+            loaded_x = self.x.loadings @ left
+        order = np.argsort(-rho, kind="stable")
+        return np.abs(loaded_x).sum(axis=0)[order], rho[order], np.abs(loaded_y).sum(axis=0)[order]
 
     @classmethod
     def of_side(cls, side: Side) -> Pair:

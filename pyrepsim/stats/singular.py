@@ -2,7 +2,7 @@
 
 An eigenvalue s^2 of A A^T is known to a few epsilon of the largest, s_1^2, so s itself to that over 2 s. Where the
 least is so small that this would show, LAPACK's SVD is taken after all. With vectors, a few small ones are found again
-from A itself, in the space that the others leave.
+from A itself, in the space that the others leave. Who only multiplies right vectors can have the products without them.
 """
 
 from __future__ import annotations
@@ -34,23 +34,33 @@ def singular_values(A: np.ndarray) -> np.ndarray:
     return np.linalg.svd(A, compute_uv=False)
 
 
-def singular_triplets(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """L (m, k), s (k,) and R (n, k) with A = L diag(s) R^T, s descending, k = min(m, n)."""
+def singular_triplets(
+    A: np.ndarray, images: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """L (m, k), s (k,) and R (n, k) with A = L diag(s) R^T, k = min(m, n), in no order.
+
+    images : M (p, n) and M A^T (p, m). Then M R (p, k) in place of R: where no s is small a product is saved.
+    """
     if A.shape[0] > A.shape[1]:
         right, values, left = singular_triplets(A.T)
-        return left, values, right
-    found = _by_squares(A)
+        return left, values, right if images is None else images[0] @ right
+    squares, left = np.linalg.eigh(A @ A.T)
+    if images is not None and squares[0] > _SMALL**2 * squares[-1]:
+        values, loaded = np.sqrt(squares), images[1] @ left
+        loaded /= values  # M A^T l = s M r
+        return left, values, loaded
+    found = _with_right(A, left)
     if found is None:
         left, values, right = np.linalg.svd(A, full_matrices=False)
-        return left, values, right.T
+        found = left, values, right.T
     left, values, right = found
-    order = np.argsort(-values, kind="stable")
-    return left[:, order], values[order], right[:, order]
+    return left, values, right if images is None else images[0] @ right
 
 
-def _by_squares(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """The same for m <= n, in nearly ascending order; None where too much would have to be found again."""
-    left = np.linalg.eigh(A @ A.T)[1]
+def _with_right(A: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """The same from the eigenvectors of A A^T, by ascending eigenvalue; None where too much would have to be found
+    again.
+    """
     right = A.T @ left  # its columns are s r, as A = sum_i l_i (A^T l_i)^T
     values = np.sqrt(column_products(right, right))
     small = int(np.max(np.flatnonzero(values <= _SMALL * values.max()), initial=-1)) + 1

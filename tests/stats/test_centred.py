@@ -145,8 +145,8 @@ def test_threads_that_ask_at_once_see_the_same(rows):
 
 def test_what_measures_keep_goes_with_the_pair(rows):
     moments = moments_of(*rows)
-    moments.pair().whitened  # noqa: B018 - computed and kept there
-    assert "whitened" not in vars(moments.pair())
+    moments.pair().canonical  # noqa: B018 - computed and kept there
+    assert "canonical" not in vars(moments.pair())
 
 
 def test_sums_of_norms_are_made_for_who_asks(rows):
