@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Rival", "beside", "found_by", "pair_of_layers", "peak_mb", "report", "side_by_side"]
+__all__ = ["SETTLING", "Rival", "beside", "found_by", "pair_of_layers", "peak_mb", "report", "side_by_side"]
 
 PATIENCE = 3.0
 """Seconds after which a rival takes no more turns."""

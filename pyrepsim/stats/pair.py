@@ -189,10 +189,10 @@ class Pair:
         The weight of rho_i in X is sum_j |<h_i, x_j>|, h_i = a_i^T (x - m_x) its variate of unit norm: <h_i, x_j> =
         (S_x a_i)_j.
         """
-        if self.mirror is not None:
-            return self.mirror.canonical[::-1]
-        if self.x.rank > self.y.rank:
-            return Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms).canonical[::-1]
+        if self.mirror is not None or self.x.rank > self.y.rank:
+            mirror = self.mirror or Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms)
+            weights_y, rho, weights_x = mirror.canonical
+            return weights_x, rho, weights_y
         if self.x is self.y:  # W^T S W is I, up to rounding
             rho = column_products(self.x.loadings, self.x.whitening)
             loaded_x = loaded_y = self.x.loadings
