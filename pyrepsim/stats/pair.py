@@ -184,7 +184,7 @@ class Pair:
 
     @lazy
     def canonical(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Canonical correlations rho, descending, between their weights in X and in Y: (k,) each, of k the lower rank.
+        """Canonical correlations rho, descending, between their weights in X and in Y: (k,) each, k the lower rank.
 
         The weight of rho_i in X is sum_j |<h_i, x_j>|, h_i = a_i^T (x - m_x) its variate of unit norm: <h_i, x_j> =
         (S_x a_i)_j.
