@@ -37,7 +37,7 @@ def layers():
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory, layers):
-    """Copies, read in turn: how fast a file is read depends by a tenth on where the kernel keeps its pages."""
+    """Copies, read in turn: how fast a file is read depends by a tenth or two on where the kernel keeps its pages."""
     folders = [tmp_path_factory.mktemp("written") for _ in range(COPIES)]
     for folder in folders:
         rs.write_store(folder / "store", layers)

@@ -78,8 +78,7 @@ def test_the_quick_way_is_taken_where_it_can_be(monkeypatch):
     svd = np.linalg.svd
     monkeypatch.setattr(np.linalg, "svd", lambda a, **options: shapes.append(a.shape) or svd(a, **options))
     for spectrum in ("canonical", "a few small", "many ones"):
-        A = matrix(SPECTRA[spectrum], (N, N))
-        singular_triplets(A)
+        singular_triplets(matrix(SPECTRA[spectrum], (N, N)))
     assert shapes == [(6, N)]
     for spectrum in ("canonical", "many ones"):
         singular_values(matrix(SPECTRA[spectrum], (N, N)))
