@@ -27,9 +27,10 @@ demo: $(VENV)/.built ## compare two real models, layer by layer: a table, a figu
 test: $(VENV)/.built ## run the tests
 	$(BIN)/python -m pytest -q -n auto
 
-lint: $(VENV)/.lint ## ruff, pyright, clang-format, clang-tidy
+lint: $(VENV)/.lint ## ruff, import-linter, pyright, clang-format, clang-tidy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright --warnings
 	find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run -Werror
 	find csrc -name '*.cpp' ! -path '*/cuda/*' | xargs -n 1 -P 2 $(BIN)/clang-tidy --quiet -p $$(ls -d build/cmake-* | head -1)

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import report
-from pyrepsim.errors import MissingExtraError
+from pyrepsim.core.errors import MissingExtraError
 
 torch = pytest.importorskip("torch", reason="no torch: extraction needs the extra [torch]")
 
-from pyrepsim.extraction import extract, plan_extraction, read_texts  # noqa: E402
+from pyrepsim.data import read_texts  # noqa: E402
+from pyrepsim.extraction import extract, plan_extraction  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
 
 TEXTS, NAIVE_TEXTS, ROUNDS = 900, 225, 3

@@ -17,9 +17,9 @@ import pyrepsim as rs
 from benchmarks.harness import pair_of_layers, report, side_by_side
 from benchmarks.memory import peak_mb
 from benchmarks.roofline import roofline
-from pyrepsim.comparison.finishing import score_group
-from pyrepsim.comparison.pairing import layer_groups
-from pyrepsim.comparison.scoring import Engine
+from pyrepsim.comparison.options import Engine
+from pyrepsim.comparison.passes import score_group
+from pyrepsim.comparison.sources import layer_groups
 
 LAYERS, D = 26, 768
 ROWS = int(os.environ.get("PYREPSIM_BENCH_ROWS", "3840"))

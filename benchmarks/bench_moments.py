@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.harness import pair_of_layers, report
 from benchmarks.roofline import roofline
-from pyrepsim.stats import PairedMoments
+from pyrepsim.moments import PairedMoments
 
 N, D = 50_000, 768
 

@@ -22,15 +22,15 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import report
-from pyrepsim.errors import MissingExtraError
-from pyrepsim.tasks.synthetic import generate
-from pyrepsim.tasks.synthetic.probing import edge_probing
+from pyrepsim.core.errors import MissingExtraError
+from pyrepsim.studies.synthetic import generate
+from pyrepsim.studies.synthetic.probing import edge_probing
 
 torch = pytest.importorskip("torch", reason="no torch: probes need the extra [torch]")
 
 from pyrepsim.extraction import extract  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
-from pyrepsim.probes.edge import Recipe, edge_probe, probe_texts  # noqa: E402
+from pyrepsim.probing.edge import Recipe, edge_probe, probe_texts  # noqa: E402
 
 SENTENCES, DEV, BATCH, EPOCHS, ROUNDS = 640, 64, 32, 5, 2
 ALL, ONE, MIX = ["layers", "mixes"], ["layer.5"], ["mix.12"]

@@ -18,8 +18,8 @@ from benchmarks.harness import report
 
 torch = pytest.importorskip("torch", reason="no torch: probes need the extra [torch]")
 
-from pyrepsim.probes.structural import structural_probe  # noqa: E402
-from pyrepsim.probes.structural_trees import GoldTree  # noqa: E402
+from pyrepsim.probing.structural.api import structural_probe  # noqa: E402
+from pyrepsim.probing.structural.trees import GoldTree  # noqa: E402
 from tests.helpers.structural_data import embedded, random_sentences, store_of  # noqa: E402
 
 LAYERS, WIDTH, RANK, BATCH, EPOCHS, TRAIN, DEV = 13, 384, 64, 20, 3, 400, 40

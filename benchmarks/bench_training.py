@@ -17,18 +17,17 @@ import pytest
 
 from benchmarks.bench_extraction import mixed_length_texts
 from benchmarks.harness import report
-from pyrepsim.errors import MissingExtraError
+from pyrepsim.core.errors import MissingExtraError
 
 torch = pytest.importorskip("torch", reason="no torch: fine-tuning needs the extra [torch]")
 
+from pyrepsim.finetuning.batches import LengthBuckets, collate  # noqa: E402
+from pyrepsim.finetuning.heads import build_head  # noqa: E402
+from pyrepsim.finetuning.recipes import Recipe  # noqa: E402
+from pyrepsim.finetuning.task_model import TaskModel  # noqa: E402
+from pyrepsim.finetuning.tasks import Feature  # noqa: E402
+from pyrepsim.finetuning.trainer import TaskTrainer, make_optimizer  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
-from pyrepsim.models.heads import build_head  # noqa: E402
-from pyrepsim.models.task_model import TaskModel  # noqa: E402
-from pyrepsim.recipes import Recipe  # noqa: E402
-from pyrepsim.tasks import Feature  # noqa: E402
-from pyrepsim.training.batches import LengthBuckets, collate  # noqa: E402
-from pyrepsim.training.optimizer import make_optimizer  # noqa: E402
-from pyrepsim.training.trainer import TaskTrainer  # noqa: E402
 
 TEXTS, PADDED, ROUNDS = 720, 240, 2
 RECIPE = Recipe(epochs=1, batch_size=32, max_length=128)

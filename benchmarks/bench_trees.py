@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.harness import report
-from pyrepsim.tasks.dependency import decode
+from pyrepsim.finetuning.tasks.dependency import decode
 
 SENTENCES, WORDS, FEW = int(os.environ.get("BENCH_TREES_SENTENCES", "10000")), 30, 20
 

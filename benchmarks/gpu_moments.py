@@ -12,7 +12,7 @@ import numpy as np
 
 from pyrepsim.backends.cuda import scan
 from pyrepsim.backends.cuda.device import current_device
-from pyrepsim.stats import MomentsSet
+from pyrepsim.moments import MomentsSet
 
 __all__ = ["block_products", "moments_of_layers"]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pyrepsim as rs
 from benchmarks.harness import pair_of_layers
-from pyrepsim.blas import one_blas_thread
-from pyrepsim.stats import PairedMoments
+from pyrepsim.core.blas import one_blas_thread
+from pyrepsim.moments import PairedMoments
 
 SECONDS = 8.0
 

@@ -39,7 +39,7 @@ class Moments {
     Isa isa() const { return isa_; }
     std::int64_t n_samples() const { return n_blocks_ * kBlockRows + n_pending_; }
 
-    // Where the sums go when they are read: as State says in pyrepsim/stats/state.py.
+    // Where the sums go when they are read: as State says in pyrepsim/moments/state.py.
     struct Readout {
         std::vector<double*> products;  // per side, width x width
         std::vector<double*> cross;     // per pair, width_x x width_y

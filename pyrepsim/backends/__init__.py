@@ -24,7 +24,7 @@ import os
 from collections.abc import Callable
 from types import ModuleType
 
-from ..errors import BackendError, OptionError
+from ..core.errors import BackendError, OptionError
 
 __all__ = ["available_backends", "default_threads", "get_backend"]
 

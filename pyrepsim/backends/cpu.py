@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core
-from ..arrays import rows_view
-from ..errors import OptionError
+from .. import _core  # pyright: ignore[reportAttributeAccessIssue] - compiled
+from ..core.arrays import rows_view
+from ..core.errors import OptionError
 
 __all__ = [
     "DistanceSweep",

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import StoreError
-from ..units import bytes_in_words
+from ..core.errors import StoreError
+from ..core.units import bytes_in_words
 from .options import printable
 
 if TYPE_CHECKING:

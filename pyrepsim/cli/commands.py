@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import OptionError
-from ..studies.reading import ReadingOptions
-from ..units import bytes_in_words
+from ..core.errors import OptionError
+from ..core.units import bytes_in_words
 from .options import check_room, layer_option, model_folder, output_files, split_measures
+from .reading import ReadingOptions
 
 if TYPE_CHECKING:
     from .transcript import Transcript

@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import OptionError
-from ..recipes import Ablation, Recipe, shipped_recipe
+from ..core.errors import OptionError
+from ..finetuning.recipes import Ablation, Recipe, shipped_recipe
 from .options import check_room, model_folder
 from .transcript import Transcript, first_process
 

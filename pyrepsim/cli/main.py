@@ -7,9 +7,9 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from ..errors import PyrepsimError
-from ..studies.demo import Demo
+from ..core.errors import PyrepsimError
 from . import cache, commands, finetuning, probing, reporting, study
+from .demo import Demo
 from .parsing import Commands, Group, parse
 from .transcript import Transcript
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError
-from ..units import bytes_in_words
+from ..core.errors import OptionError
+from ..core.units import bytes_in_words
 
 __all__ = ["check_room", "layer_option", "model_folder", "output_files", "printable", "split_measures"]
 

@@ -13,7 +13,7 @@ from textwrap import dedent
 from typing import Any
 
 from .. import __version__
-from ..errors import OptionError
+from ..core.errors import OptionError
 
 __all__ = ["Commands", "Group", "parse"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import OptionError
-from ..units import bytes_in_words
+from ..core.errors import OptionError
+from ..core.units import bytes_in_words
 from .options import check_room, layer_option, model_folder
 from .transcript import Transcript
 
@@ -63,7 +63,7 @@ class ProbingOptions:
 
     def plan(self, say: Transcript, model: str, task: str, out: str, **data: Any) -> int:
         """The dry run."""
-        planned = say("plan", "studies.probing.plan_probing", model, task, out=out, **data, **self.space())
+        planned = say("plan", "probing.runs.plan_probing", model, task, out=out, **data, **self.space())
         print(planned.table())
         check_room(planned.n_bytes_left, planned.shelf)
         return 0
@@ -152,7 +152,7 @@ class Edge(SpanOptions):
             return self.plan(say, self.model, task, out, **source)
         how = {"members": _names(self.members), "seeds": self.seeds, "recipe": self.changes(), "lexical": self.lexical}
         how |= {"control": self.control, "before": self.before}
-        found = say("probing", "studies.probing.probe_edge", self.model, task, out=out, **source, **how, **self.space())
+        found = say("probing", "probing.runs.probe_edge", self.model, task, out=out, **source, **how, **self.space())
         return _tell(found)
 
 
@@ -172,7 +172,7 @@ class Mdl(SpanOptions):
             return self.plan(say, self.model, task, out, **self.source())
         how = {"members": _names(self.members), "seeds": self.seeds, "recipe": self.changes()}
         how |= {"lexical": self.lexical, **self.source(), **self.space()}
-        return _tell(say("probing", "studies.probing.probe_mdl", self.model, task, out=out, **how))
+        return _tell(say("probing", "probing.runs.probe_mdl", self.model, task, out=out, **how))
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class Structural(ProbingOptions):
         how: dict[str, Any] = {"layers": layer_option(self.layers), "ranks": tuple(self.ranks)}
         how |= {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate", "trees")}
         how["seeds"] = (0,) if self.seeds is None else tuple(self.seeds)
-        found = say("probing", "studies.probing.probe_structural", self.model, out=out, **source, **how, **self.space())
+        found = say("probing", "probing.runs.probe_structural", self.model, out=out, **source, **how, **self.space())
         return _tell(found)
 
 
@@ -220,7 +220,7 @@ class Table:
     """CSV file to write."""
 
     def run(self, say: Transcript) -> int:
-        found = say("table", "studies.probing.probing_table", self.folder, member=self.member)
+        found = say("table", "probing.runs.probing_table", self.folder, member=self.member)
         print(found.table())
         if self.out is not None:
             print(found.to_csv(self.out))

@@ -27,7 +27,7 @@ class Report:
     def run(self, say: Transcript) -> int:
         listed = self.formats.split(",") if isinstance(self.formats, str) else self.formats
         formats = tuple(name.strip() for name in listed if name.strip())
-        made = say("report", "study_report", self.out, formats=formats, title=self.title)
+        made = say("report", "studies.study_report", self.out, formats=formats, title=self.title)
         print(made.page)
         print(f"{len(made.files)} files of figures and tables beside it")
         if made.missing:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import MissingExtraError, OptionError
+from ..core.errors import MissingExtraError, OptionError
 from .options import check_room, model_folder
 from .transcript import Transcript
 
@@ -35,16 +35,16 @@ class StudyOptions:
         if self.only is not None:
             how["only"] = [name.strip() for name in self.only.split(",") if name.strip()]
         if self.dry_run:
-            plan = say("plan", "plan_study", study, **how)
+            plan = say("plan", "studies.plan_study", study, **how)
             print(plan.table())
             check_room(plan.n_bytes, Path(out))
             return 0
-        result = say("result", "run_study", study, **how, worker=self.worker)
-        print(say("status", "study_status", out).table())
+        result = say("result", "studies.run_study", study, **how, worker=self.worker)
+        print(say("status", "studies.study_status", out).table())
         for claim in result.claims():
             print(f"{claim['claim']}  {claim['verdict']}: {claim['why']}")
         try:
-            print(say("report", "study_report", out).page)
+            print(say("report", "studies.study_report", out).page)
         except MissingExtraError as error:  # the results are there all the same
             print(f"no report: {error}", file=sys.stderr)
         return 0 if result.complete else 1
@@ -110,5 +110,5 @@ class Status:
     """Folder of the study."""
 
     def run(self, say: Transcript) -> int:
-        print(say("status", "study_status", self.out).table())
+        print(say("status", "studies.study_status", self.out).table())
         return 0

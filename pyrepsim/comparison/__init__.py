@@ -1,9 +1,8 @@
-"""Where stores, moments and measures meet: what the measures need, one pass over the rows, scores."""
+"""Comparison of two arrays, two layers or two stores: one pass over the rows, then a score per measure and pair."""
 
-from .api import compare
-from .bands import differences, over_seeds
+from .comparing import compare
+from .options import as_measures
 from .permutation import permutation_test
-from .scoring import as_measures
 from .streaming import StreamingComparison
 
-__all__ = ["StreamingComparison", "as_measures", "compare", "differences", "over_seeds", "permutation_test"]
+__all__ = ["StreamingComparison", "as_measures", "compare", "permutation_test"]

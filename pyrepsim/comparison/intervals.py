@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..blas import one_blas_thread
-from ..calls import build_called
-from ..errors import DegenerateError, OptionError
+from ..core.blas import one_blas_thread
+from ..core.calls import build_called
+from ..core.errors import DegenerateError, OptionError
+from ..core.progress import progress_bar
+from ..inference import Bootstrap, Jackknife
+from ..inference.resampling import bootstrap_weights, interval_of, jackknife_weights
 from ..measures import Measure
+from ..moments import BlockMoments, Pair, RowBlocks, row_blocks
+from ..moments.block_moments import Replicate
 from ..pairwise import PairwiseEngine
-from ..progress import progress_bar
 from ..results import Score
-from ..stats import BlockMoments, Bootstrap, Jackknife, Pair, RowBlocks, row_blocks
-from ..stats.block_moments import Replicate
-from ..stats.resampling import bootstrap_weights, interval_of, jackknife_weights
 from ..version import __version__
-from .pairing import LayerGroup, layer_groups
+from .options import Engine, ordered
 from .rows import Gathered, GatheredLayers, announce, score_rows
-from .scoring import Engine, ordered
-from .sources import Source
+from .sources import LayerGroup, Source, layer_groups
 
 __all__ = ["scores_with_intervals"]
 

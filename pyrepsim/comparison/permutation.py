@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
+from ..core.errors import DegenerateError, OptionError
+from ..core.progress import progress_bar
+from ..inference.resampling import max_statistic_p, permutation_p
 from ..measures import Measure
 from ..pairwise import PairwiseEngine
-from ..progress import progress_bar
 from ..results import Score, Scores
-from ..stats.resampling import max_statistic_p, permutation_p
-from .pairing import LayerGroup, Layers, layer_groups
+from .options import Engine, as_measures, ordered
 from .passes import kind_of, open_sides, scores_of
-from .scoring import Engine, as_measures, ordered
-from .sources import Source
+from .sources import LayerGroup, Layers, Source, layer_groups
 
 __all__ = ["permutation_test"]
 

@@ -9,15 +9,14 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..blas import one_blas_thread
+from ..core.blas import one_blas_thread
+from ..core.progress import progress_bar
 from ..measures import Measure
 from ..pairwise import METRICS, PairwiseEngine
-from ..progress import progress_bar
 from ..results import Score
 from ..version import __version__
-from .pairing import LayerGroup
-from .scoring import Engine
-from .sources import ArraySource, Source
+from .options import Engine
+from .sources import ArraySource, LayerGroup, Source
 
 __all__ = ["Gathered", "GatheredLayers", "announce", "score_rows"]
 

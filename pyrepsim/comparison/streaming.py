@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import LayerError, OptionError, ShapeError
+from ..core.errors import LayerError, OptionError, ShapeError
 from ..measures import Measure
 from ..results import Score, Scores
-from .finishing import score_group
-from .pairing import LayerGroup, Layers, layer_groups, layer_pairs
-from .scoring import Engine, as_measures, ordered
+from .options import Engine, as_measures, ordered
+from .passes import score_group
+from .sources import LayerGroup, Layers, layer_groups, layer_pairs
 
 __all__ = ["StreamingComparison"]
 

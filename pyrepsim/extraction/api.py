@@ -7,13 +7,11 @@ import os
 from pathlib import Path
 from typing import Any, Unpack
 
+from ..core.workers import Worker, find_worker
 from ..models import Encoder
 from ..store import ActivationStore, StoreWriter, remove_store
-from ..worker import Worker, find_worker
 from .engine import extract_shards
-from .options import ExtractionOptions, showing
-from .planning import prepare
-from .record import store_record
+from .planning import ExtractionOptions, prepare, showing, store_record
 
 log = logging.getLogger("pyrepsim.extraction")
 

@@ -11,20 +11,17 @@ import numpy as np
 
 from ..backends import get_backend
 from ..comparison import StreamingComparison
-from ..errors import OptionError, RowMismatchError, TextError
+from ..core.errors import OptionError, RowMismatchError, TextError
+from ..core.progress import progress_bar
+from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
-from ..progress import progress_bar
 from ..results import Scores
 from ..store.layout import check_choice
 from ..store.rows import IDENTITY, TOKENS, token_mask
-from .buffers import ShardBuffers, as_numpy
-from .engine import fill
+from .engine import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
 from .layout import ShardLayout
-from .limits import policy_for
-from .plan import ExtractionPlan, freeze_plan
-from .selection import Selector, check_finite, largest
-from .sharing import check_positions
-from .text import read_texts
+from .plan import ExtractionPlan, freeze_plan, policy_for
+from .planning import check_positions
 
 if TYPE_CHECKING:
     import torch

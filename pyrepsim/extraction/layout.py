@@ -3,21 +3,271 @@
 A *row* is a token, or a word made of its subwords. A *sequence* is what the model reads at once: a whole
 document or one window of a long one. Rows stand in the order of the documents; sequences are batched by
 length.
+
+
+FOLDED: The choices that decide which rows a corpus gives: checked once, frozen, written into every plan.
+FOLDED: Overlapping windows over long documents, and which window each token is taken from.
+FOLDED: Sequences: what the model reads, whole documents or windows of long ones, and how they are batched.
+FOLDED: The columns that say who each row is: its document, position, token, word, characters and flags.
+FOLDED: Units: the tokens or words that become rows, and where in which sequence the model sees each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import xxhash
 
-from .columns import row_columns
-from .documents import Corpus
-from .policy import Policy
-from .sequences import Sequences, batch_sequences, cut_sequences
+from ..core.errors import OptionError, TextError
+from ..data.documents import Corpus
+from ..store.rows import RowFlag
 from .tokens import TokenTable
-from .units import Units, find_units
+
+WORDS = (None, "first", "mean")
+LONG = ("error", "window", "truncate")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How documents become sequences and rows."""
+
+    words: str | None = None
+    """None: a row per token; "first", "mean": a row per word, from its first subword or their mean."""
+    long: str = "error"
+    """Documents beyond `max_length`: refuse, read in overlapping windows, or cut off."""
+    max_length: int | None = None
+    """Tokens per sequence, special tokens included."""
+    batch_tokens: int = 4096
+    """Tokens per batch, padding included; a longer sequence is a batch of its own."""
+    shard_tokens: int = 32768
+    """Tokens per shard; a longer document is a shard of its own."""
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (("words", self.words, WORDS), ("long", self.long, LONG)):
+            if value not in choices:
+                allowed = ", ".join(repr(choice) for choice in choices)
+                raise OptionError(f"{name} must be one of {allowed}: got {value!r}.")
+        for name in ("max_length", "batch_tokens", "shard_tokens"):
+            value: Any = getattr(self, name)
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+            if not (whole or (name == "max_length" and value is None)):
+                raise OptionError(f"{name} must be a whole number of tokens, 1 or more: got {value!r}.")
+
+    def is_long(self, lengths: np.ndarray) -> np.ndarray:
+        """Mask of the documents that do not fit into one sequence."""
+        return np.zeros(len(lengths), bool) if self.max_length is None else lengths > self.max_length
+
+
+def window_starts(length: int, capacity: int) -> np.ndarray:
+    """First content token of each window of `capacity` tokens over a document of `length`.
+
+    Neighbours share at least half a window and are spread evenly, so that every token away from the
+    document's ends is at least a quarter of a window from an edge in one of them.
+    """
+    if length <= capacity:
+        return np.zeros(1, np.int64)
+    overlap = capacity // 2
+    count = -(-(length - overlap) // (capacity - overlap))
+    return np.round(np.linspace(0, length - capacity, count)).astype(np.int64)
+
+
+def choose_windows(first: np.ndarray, last: np.ndarray, starts: np.ndarray, capacity: int) -> np.ndarray:
+    """For each run of tokens first..last, the window in which it is farthest from the nearer edge.
+
+    Ties go to the earlier window; -1 where no window holds the run whole. A token is a run of one.
+    """
+    best = np.full(len(first), -1, np.int64)
+    distance = np.full(len(first), -1, np.int64)
+    lowest = np.searchsorted(starts, last - capacity + 1)
+    highest = np.searchsorted(starts, first, side="right") - 1
+    for step in range(int((highest - lowest).max(initial=-1)) + 1):
+        window = np.minimum(lowest + step, len(starts) - 1)
+        start = starts[window]
+        inside = lowest + step <= highest
+        candidate = np.where(inside, np.minimum(first - start, start + capacity - 1 - last), -1)
+        better = candidate > distance
+        best[better], distance[better] = window[better], candidate[better]
+    return best
+
+
+_ALIKE_FRAC = 0.75
+_FULL_ENOUGH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Document, window, and content tokens start..stop (indices into the token table) of each sequence."""
+
+    document: np.ndarray
+    window: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    length: np.ndarray
+
+    def ids(self, table: TokenTable, index: int) -> np.ndarray:
+        low, high = table.ptr[self.document[index]], table.ptr[self.document[index] + 1]
+        head, tail = table.ids[low : low + table.prefix], table.ids[high - table.suffix : high]
+        if self.length[index] == high - low:
+            return table.ids[low:high]
+        return np.concatenate([head, table.ids[self.start[index] : self.stop[index]], tail])
+
+
+def cut_sequences(table: TokenTable, policy: Policy, low: int, high: int) -> tuple[Sequences, np.ndarray]:
+    """All sequences in document order, and the first sequence of each document."""
+    lengths = table.lengths[low:high]
+    special = table.prefix + table.suffix
+    capacity = (policy.max_length or 0) - special
+    cuts: list[np.ndarray] = [np.zeros(1, np.int64)] * (high - low)
+    is_long = policy.is_long(lengths)
+    if policy.long == "window":
+        for index in np.flatnonzero(is_long):
+            cuts[index] = window_starts(int(lengths[index]) - special, capacity)
+    counts = np.array([len(cut) for cut in cuts], np.int64)
+    ptr = np.concatenate([[0], np.cumsum(counts)])
+    document = np.repeat(np.arange(low, high), counts)
+    start = table.ptr[document] + table.prefix + np.concatenate(cuts)
+    size = np.repeat(np.where(is_long, capacity, lengths - special), counts)
+    window = np.arange(len(document)) - np.repeat(ptr[:-1], counts)
+    return Sequences(document, window, start, start + size, size + special), ptr
+
+
+def batch_sequences(length: np.ndarray, used: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences that hold rows, longest first (ties in document order), and where batches are cut.
+
+    A batch ends where its padded tokens would pass `budget`, or, once it has an eighth of that, before a
+    sequence shorter than 3/4 of its first: on mixed text a third less padding than filling every batch.
+    """
+    members = np.unique(used)
+    order = members[np.argsort(-length[members], kind="stable")]
+    falling = -length[order]
+    cuts = [0]
+    while cuts[-1] < len(order):
+        first, longest = cuts[-1], -int(falling[cuts[-1]])
+        most = first + max(1, budget // longest)
+        least = first + max(1, budget // (_FULL_ENOUGH * longest))
+        shorter = int(np.searchsorted(falling, -_ALIKE_FRAC * longest, side="right"))
+        cuts.append(min(len(order), most, max(least, shorter)))
+    return order, np.array(cuts, np.int64)
+
+
+def row_columns(
+    corpus: Corpus, table: TokenTable, policy: Policy, units: Units, window: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Columns as the store names them.
+
+    A token is identified by its position among all tokens of its document (special ones counted) and its id.
+    A word is identified by its index in the document and, in the column ``token_id``, by a hash of its
+    characters: the same for every tokenizer, so stores of words match across tokenizers.
+    """
+    first, last, document = units.first, units.last, units.document
+    word = table.word[first]
+    flags = np.zeros(len(first), np.uint8)
+    flags[policy.is_long(table.lengths[document])] |= np.uint8(RowFlag.TRUNCATED_CONTEXT)
+    if len(first):
+        unknown = table.ids[first[0] : last[-1] + 1] == table.unknown_id
+        before = np.concatenate([[0], np.cumsum(unknown)])
+        flags[before[last + 1 - first[0]] > before[first - first[0]]] |= np.uint8(RowFlag.UNKNOWN)
+    columns = {"doc_id": document, "word_id": word, "window_id": window, "flags": flags}
+    if policy.words is not None:
+        flags |= np.uint8(RowFlag.FIRST_SUBWORD | RowFlag.LAST_SUBWORD)
+        index = table.word_ptr[document] + word
+        start, end = table.word_start[index], table.word_end[index]
+        hashes = _word_hashes(corpus, document, start, end)
+        return columns | {"position": word, "token_id": hashes, "char_start": start, "char_end": end}
+    flags[table.special[first]] |= np.uint8(RowFlag.SPECIAL)
+    edge = np.ones(len(first) + 1, bool)
+    edge[1:-1] = (np.diff(word) != 0) | (np.diff(document) != 0)
+    flags[(word >= 0) & edge[:-1]] |= np.uint8(RowFlag.FIRST_SUBWORD)
+    flags[(word >= 0) & edge[1:]] |= np.uint8(RowFlag.LAST_SUBWORD)
+    return columns | {
+        "position": first - table.ptr[document],
+        "token_id": table.ids[first],
+        "char_start": table.char_start[first],
+        "char_end": table.char_end[first],
+    }
+
+
+def _word_hashes(corpus: Corpus, document: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The low 31 bits of xxh32 over each word's characters in UTF-8."""
+    words = (corpus[d].text[a:b] for d, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True))
+    hashes = (xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for word in words)
+    return np.fromiter(hashes, np.int32, len(document))
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """One entry per row: tokens first..last of a `document`, seen at `position` of a `sequence`."""
+
+    first: np.ndarray
+    last: np.ndarray
+    document: np.ndarray
+    sequence: np.ndarray
+    position: np.ndarray
+
+
+def find_units(corpus: Corpus, table: TokenTable, policy: Policy, low: int, high: int, ptr: np.ndarray) -> Units:
+    """Units of documents low..high-1, in order; `ptr` is the first sequence of each document.
+
+    Raises
+    ------
+    TextError
+        If a word of a long document fits into no window.
+    """
+    first, last = _token_units(table, low, high) if policy.words is None else _word_units(table, low, high)
+    document = np.searchsorted(table.ptr, first, side="right") - 1
+    sequence = ptr[document - low]
+    position = first - table.ptr[document]
+    keep = np.ones(len(first), bool)
+    for long in np.flatnonzero(policy.is_long(table.lengths[low:high])) + low:
+        mine = slice(*np.searchsorted(document, [long, long + 1]))
+        window, position[mine] = _place(corpus, table, policy, long, first[mine], last[mine])
+        sequence[mine] += np.maximum(window, 0)
+        keep[mine] = window >= 0
+    return Units(*(column[keep] for column in (first, last, document, sequence, position)))
+
+
+def _token_units(table: TokenTable, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    tokens = np.arange(table.ptr[low], table.ptr[high])
+    return tokens, tokens.copy()
+
+
+def _word_units(table: TokenTable, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    """First and last token of every word that has tokens; a word's tokens are neighbours."""
+    begin, end = int(table.ptr[low]), int(table.ptr[high])
+    word = table.word[begin:end].astype(np.int64)
+    key = word + table.word_ptr[np.repeat(np.arange(low, high), table.lengths[low:high])]
+    inside = np.flatnonzero(word >= 0)
+    starts = np.ones(len(inside), bool)
+    starts[1:] = np.diff(key[inside]) != 0
+    first = inside[starts]
+    last = inside[np.append(np.flatnonzero(starts)[1:], len(inside)) - 1] if len(inside) else first
+    return first + begin, last + begin
+
+
+def _place(
+    corpus: Corpus, table: TokenTable, policy: Policy, document: int, first: np.ndarray, last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Window (-1: cut off) and position in its sequence of each unit of a long document."""
+    length = int(table.lengths[document]) - table.prefix - table.suffix
+    capacity = policy.max_length - table.prefix - table.suffix  # type: ignore[operator]
+    starts = window_starts(length, capacity) if policy.long == "window" else np.zeros(1, np.int64)
+    first, last = first - table.ptr[document] - table.prefix, last - table.ptr[document] - table.prefix
+    window = choose_windows(first, last, starts, capacity)
+    window[first < 0] = 0
+    window[first >= length] = len(starts) - 1
+    if policy.long == "window" and (window < 0).any():
+        size = int((last - first)[window < 0].max()) + 1
+        raise TextError(
+            f"A word must fit into the overlap of two windows: document {corpus[document].key!r} has a word of "
+            f"{size} tokens for windows of {capacity}. Raise max_length, or extract tokens (words=None)."
+        )
+    position = table.prefix + first - starts[np.maximum(window, 0)]
+    behind = first >= length
+    position[behind] = table.prefix + capacity + first[behind] - length
+    return window, position
 
 
 @dataclass(frozen=True, eq=False)

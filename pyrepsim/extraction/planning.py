@@ -1,31 +1,142 @@
-"""From arguments to a plan, and what the plan would cost: rows, bytes, seconds."""
+"""From arguments to a plan, and what the plan would cost: rows, bytes, seconds.
+
+FOLDED: The options that `extract` and `plan_extraction` share: what decides the rows, bytes and batches of a store.
+FOLDED: What a store writes down about how it was made: plan, model, tokenizer, environment.
+FOLDED: One plan for two models: taken from a store, checked against the texts and the tokenizer at hand.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 
-from ..errors import OptionError, StoreError
+from ..core.errors import OptionError, StoreError, TextError
+from ..core.workers import Worker, find_worker
+from ..data.documents import Corpus
+from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
 from ..store import ActivationStore, files, open_store, store_info
 from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
 from ..store.planning import first_difference
 from ..store.rows import ROW_BYTES
-from ..worker import Worker, find_worker
-from .buffers import torch_dtype
-from .documents import Corpus
-from .layout import Batch
-from .limits import policy_for
-from .options import ExtractionOptions, showing
-from .plan import ExtractionPlan, freeze_plan
-from .record import store_record
-from .selection import Selector, choose_layers, largest
-from .sharing import check_same_plan, check_same_texts, shared_policy
-from .text import read_texts
+from ..version import __version__
+from .engine import Selector, choose_layers, largest, torch_dtype
+from .layout import Batch, Policy
+from .plan import ExtractionPlan, freeze_plan, policy_for
+
+if TYPE_CHECKING:
+    from ..store import ActivationStore
+    from .plan import ExtractionPlan
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class ExtractionOptions(TypedDict, total=False):
+    """Each may be left out; `prepare` has the defaults and `extract` says what they mean."""
+
+    layers: str | Sequence[str | int]
+    dtype: str
+    words: str | None
+    long: str
+    max_length: int | None
+    batch_tokens: int
+    same_plan_as: ActivationStore | ExtractionPlan | str | os.PathLike[str] | None
+    revision: str | None
+    device: str
+
+
+def showing(source: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Let the signature of a function that hands ``**options`` on to `source` name them, with their defaults."""
+    shared = [p for p in inspect.signature(source).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+    def with_signature(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        setattr(function, "__signature__", signature.replace(parameters=[*own, *shared]))  # noqa: B010
+        return function
+
+    return with_signature
+
+
+def store_record(encoder: Encoder, plan: ExtractionPlan) -> dict[str, Any]:
+    """The record of an extraction, as JSON: a store is resumed only under an equal one."""
+    return plan.record() | {
+        "model": encoder.record(),
+        "environment": _environment(encoder),
+        "tokenizer": {"class": type(encoder.tokenizer).__name__, "digest": encoder.tokenizer_digest},
+    }
+
+
+def _environment(encoder: Encoder) -> dict[str, str]:
+    """What may change the last bits of an activation, so that a store is not resumed under another."""
+    found = {"device": encoder.device.type, "pyrepsim": __version__}
+    for package in ("torch", "transformers", "tokenizers"):
+        try:
+            found[package] = installed(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def shared_policy(record: Mapping[str, Any], where: str, **asked: Any) -> Policy:
+    """The policy of the plan in `record`; options asked for beside it must not contradict it."""
+    try:
+        policy = Policy(**record["policy"])
+        record["rows"]["texts"]
+    except (KeyError, TypeError) as error:
+        raise OptionError(
+            f"same_plan_as must be a store made by `extract`, or a plan: {where} has no extraction plan in it."
+        ) from error
+    defaults = Policy()
+    for name, value in asked.items():
+        if value != getattr(defaults, name) and value != getattr(policy, name):
+            raise OptionError(
+                f"same_plan_as={where} has {name}={getattr(policy, name)!r}: got {name}={value!r} beside it. Leave "
+                "it out, or make a plan of its own."
+            )
+    return policy
+
+
+def check_same_texts(corpus: Corpus, record: Mapping[str, Any], where: str) -> None:
+    """Refuse other texts than those of the plan in `record`, before anything is found wrong with them."""
+    expected = record["rows"]
+    if corpus.fingerprint != expected["texts"]:
+        raise TextError(
+            f"same_plan_as={where} was made from other texts: {expected['documents']} documents, fingerprint "
+            f"{expected['texts'][:8]}; these are {len(corpus)}, {corpus.fingerprint[:8]}. Give the same texts."
+        )
+
+
+def check_same_plan(plan: ExtractionPlan, record: Mapping[str, Any], encoder: Encoder, where: str) -> None:
+    """Refuse a tokenizer that cuts the texts in another way, and a model that is too short for them."""
+    if plan.record()["rows"] != record["rows"]:
+        raise OptionError(
+            f"Models that share a plan must cut these texts into the same tokens: {encoder.name!r} does not, by "
+            f"the plan of {where}. To compare models with different tokenizers extract both with words='first' or "
+            "'mean'."
+        )
+    check_positions(plan, encoder)
+
+
+def check_positions(plan: ExtractionPlan, encoder: Encoder) -> None:
+    """Refuse a model that has fewer positions than the longest sequence of a plan made for another."""
+    limit = encoder.position_limit
+    longest = int(plan.table.lengths.max(initial=0))
+    if plan.policy.max_length is not None:
+        longest = min(longest, plan.policy.max_length)
+    if limit is not None and longest > limit:
+        raise OptionError(
+            f"Models that share a plan must have positions for its longest sequence, {longest} tokens: "
+            f"{encoder.name!r} has {limit}. Make the plan with max_length={limit}."
+        )
+
 
 _PROBE_TOKENS = 1024
 _SHORT_SECONDS = 0.25

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from ..errors import ModelError, TextError
-from .documents import Corpus, Document
+from ..core.errors import ModelError, TextError
+from ..data.documents import Corpus, Document
 
 _WORD = re.compile(r"\S+")
 _BATCH = 512  # documents per call of the tokenizer

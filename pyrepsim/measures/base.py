@@ -1,27 +1,86 @@
-"""What a measure is: a frozen set of options, declared properties, and arithmetic on moments or on rows."""
+"""What a measure is: a frozen set of options, declared properties, and arithmetic on moments or on rows.
+
+FOLDED: Which rows a sample takes: the same for every model and layer.
+FOLDED: What is found once for each layer, however many pairs the layer is in.
+"""
 
 from __future__ import annotations
 
 import math
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..blas import one_blas_thread
-from ..calls import build_called
-from ..errors import DegenerateError, NonFiniteError, OptionError
+from ..core.blas import one_blas_thread
+from ..core.calls import build_called
+from ..core.errors import DegenerateError, NonFiniteError, OptionError
+from ..moments.pair import Pair, Side
 from ..results import Score
-from ..stats.pair import Pair, Side
 
 if TYPE_CHECKING:
     from ..pairwise import PairSums, PairwiseEngine
 
-__all__ = ["Invariance", "Measure", "MomentsSource", "Result", "all_measures", "parse_measure"]
+__all__ = [
+    "Invariance",
+    "Measure",
+    "MomentsSource",
+    "Result",
+    "all_measures",
+    "draw_rows",
+    "parse_measure",
+    "per_layer",
+]
+
+
+def draw_rows(
+    n_rows: int, documents: np.ndarray | None, *, sample: int, draws: int, seed: int, per_document: int | None
+) -> list[np.ndarray]:
+    """``draws`` samples of row numbers, ascending, uniform without replacement.
+
+    per_document : the most rows of one document; ``documents`` names each row's. Draw k of a seed is the same whatever
+    the number of draws.
+    """
+    if per_document is not None and documents is None:
+        raise OptionError("per_document needs to know each row's document: arrays do not say. Compare stores.")
+    found = []
+    for draw in range(draws):
+        order = np.random.default_rng([seed, draw]).permutation(n_rows)
+        if per_document is not None and documents is not None:
+            order = order[_place_in_group(documents[order]) < per_document]
+        if len(order) < sample:
+            cap = "" if per_document is None else f" of which at most {per_document} a document make {len(order)}"
+            raise OptionError(
+                f"a sample must be at most the rows there are: sample={sample}, got {n_rows} rows{cap}. "
+                "Take a smaller one, or sample=None for all rows."
+            )
+        found.append(np.sort(order[:sample]))
+    return found
+
+
+def _place_in_group(groups: np.ndarray) -> np.ndarray:
+    """How many earlier entries have the same value, for each."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    place = np.empty(len(groups), np.int64)
+    place[order] = np.arange(len(groups)) - np.searchsorted(ordered, ordered, side="left")
+    return place
+
+
+Found = TypeVar("Found")
+
+
+def per_layer(
+    layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], find: Callable[[np.ndarray, str], Found]
+) -> dict[int, Found]:
+    """``find(rows, label)`` of every layer that is in a pair; each is read once and let go."""
+    labels = getattr(layers, "labels", None) or ["X", "Y", *(f"layer {i}" for i in range(2, len(layers)))]
+    return {i: find(layers[i], labels[i]) for i in sorted({i for pair in pairs for i in pair})}
+
 
 Result = tuple[float, Mapping[str, Any]]
 """A value, and details worth keeping."""

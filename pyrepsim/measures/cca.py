@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
-from ..stats.pair import Pair, Side
-from ..stats.singular import column_products, singular_values
+from ..core.errors import DegenerateError, OptionError
+from ..moments.pair import Pair, Side
+from ..moments.singular import column_products, singular_values
 from .base import AFFINE, SIMILARITY, Invariance, Measure, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import DegenerateError
-from ..stats.pair import Pair
+from ..core.errors import DegenerateError
+from ..moments.pair import Pair
 from .base import SIMILARITY, Invariance, Measure, at_least_rows, geometric_mean
 
 __all__ = ["RV2", "LinearCKA"]

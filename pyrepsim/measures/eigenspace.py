@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..stats.pair import Pair, Side
+from ..moments.pair import Pair, Side
 from .base import AFFINE, Invariance, Measure
 from .cca import checked
 

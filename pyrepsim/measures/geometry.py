@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
+from ..core.errors import DegenerateError, OptionError
+from ..moments.pair import Pair
 from ..pairwise import PairwiseEngine, gaussian_map
-from ..stats.pair import Pair
-from .base import RIGID, Invariance, Measure, Result
+from .base import RIGID, Invariance, Measure, Result, per_layer
 from .entries import chunks, largest, mean_row, mean_square, unit_rows
-from .per_layer import per_layer
 
 __all__ = ["Concentricity", "Magnitude", "Uniformity"]
 

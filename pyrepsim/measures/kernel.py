@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
+from ..core.errors import DegenerateError, OptionError
 from ..pairwise import Packed, PairwiseEngine, gaussian_map, median_entry, pair_sums
 from .base import RIGID, SIMILARITY, Invariance, Measure, Result, one_of
 

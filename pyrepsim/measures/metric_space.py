@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..blas import one_blas_thread
-from ..errors import DegenerateError, OptionError
+from ..core.blas import one_blas_thread
+from ..core.errors import DegenerateError, OptionError
 from ..pairwise import PairwiseEngine
 from ..pairwise.distances import condensed
 from .base import RIGID, SIMILARITY, Invariance

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
+from ..core.errors import DegenerateError, OptionError
 from ..pairwise import METRICS, PairwiseEngine
-from .base import SIMILARITY, Invariance, Measure, Result, one_of
-from .per_layer import per_layer
+from .base import SIMILARITY, Invariance, Measure, Result, one_of, per_layer
 
 __all__ = ["Common", "Lists", "common"]
 

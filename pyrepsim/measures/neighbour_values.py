@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DegenerateError
+from ..core.errors import DegenerateError
 from ..pairwise import PairwiseEngine
 from .base import Result, geometric_mean
 from .entries import entries, mean_square

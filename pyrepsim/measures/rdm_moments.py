@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..errors import DegenerateError
+from ..core.errors import DegenerateError
+from ..moments import MomentsSet
+from ..moments.pair import Pair
 from ..pairwise import PairwiseEngine
-from ..stats import MomentsSet
-from ..stats.pair import Pair
 from .base import Measure, geometric_mean
 from .cka import cosine_of
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
+from ..core.errors import DegenerateError, OptionError
+from ..moments.pair import Pair
 from ..pairwise import METRICS, RANK_COMPARATORS, Packed, PairSums, PairwiseEngine, pair_sums, rank_correlations
-from ..stats.pair import Pair
-from .base import AFFINE, SIMILARITY, Invariance, Measure, Result, at_least_rows, one_of
+from .base import AFFINE, SIMILARITY, Invariance, Measure, Result, at_least_rows, draw_rows, one_of
 from .rdm_moments import corr_cov, dot_products, pairs_of_rows, pearson_or_cosine, squared_distances
 from .rdm_moments import cosine_cov as closed_cosine_cov
-from .sampling import draw_rows
 
 __all__ = ["RSA"]
 

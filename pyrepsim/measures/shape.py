@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError
-from ..stats.pair import Pair, Side
+from ..core.errors import OptionError
+from ..moments.pair import Pair, Side
 from .base import AFFINE, RIGID, SIMILARITY, Invariance, Measure, geometric_mean
 
 __all__ = ["Procrustes", "ShapeMetric"]

@@ -1,6 +1,6 @@
 """Encoders: any Hugging Face model that gives hidden states, loaded by hub id, revision or path."""
 
-from ..errors import MissingExtraError
+from ..core.errors import MissingExtraError
 from .demo import demo_models
 
 try:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 
-from ..errors import LayerError, ModelError
+from ..core.errors import LayerError, ModelError
 from .encoder import first_line
 
 __all__ = ["Blocks", "find_blocks"]

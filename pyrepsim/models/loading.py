@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-from ..errors import BackendError, ModelError
+from ..core.errors import BackendError, ModelError
 from .encoder import Encoder, first_line, wrap_encoder
 from .source import ModelSource, locate_model
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModelError
+from ..core.errors import ModelError
 from .blocks import Blocks, find_blocks
 
 __all__ = ["redraw", "reinitialise"]

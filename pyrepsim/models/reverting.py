@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from ..errors import LayerError, ModelError
+from ..core.errors import LayerError, ModelError
 from .blocks import Blocks, find_blocks
 
 __all__ = ["paired_parameters", "revert"]

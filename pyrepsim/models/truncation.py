@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..errors import ModelError
+from ..core.errors import ModelError
 from .blocks import find_blocks
 from .encoder import first_line
 

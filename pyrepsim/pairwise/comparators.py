@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import as_numpy
-from ..errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from ..core.arrays import as_numpy
+from ..core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
 from .engine import PairwiseEngine
-from .rank_formulas import rho_a, spearman, tau_a, tau_b
+from .ranks import rho_a, spearman, tau_a, tau_b
 from .sums import LEAST_SPREAD, cosine_from
 
 __all__ = ["COMPARATORS", "compare_rdms"]

@@ -13,11 +13,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..backends import default_threads, get_backend
-from ..errors import BackendError, DegenerateError, NonFiniteError, OptionError, ShapeError
-from ..progress import progress_bar
-from ..units import bytes_in_words
-from .metrics import Metric, metric_named
-from .shifts import centre_on_grid
+from ..core.errors import BackendError, DegenerateError, NonFiniteError, OptionError, ShapeError
+from ..core.progress import progress_bar
+from ..core.units import bytes_in_words
+from .metrics import Metric, centre_on_grid, metric_named
 from .whitening import whiten
 
 __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError
+from ..core.errors import OptionError
 from .engine import PairwiseEngine
 from .metrics import metric_named
 

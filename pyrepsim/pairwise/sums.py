@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DegenerateError, OptionError
+from ..core.errors import DegenerateError, OptionError
 from .engine import Packed, PairwiseEngine
 
 __all__ = ["EntrySums", "PairSums", "cosine_from", "gaussian_map", "pair_sums"]

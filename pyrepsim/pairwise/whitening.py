@@ -7,8 +7,8 @@ from types import ModuleType
 
 import numpy as np
 
-from ..blas import one_blas_thread
-from ..errors import DegenerateError, NonFiniteError
+from ..core.blas import one_blas_thread
+from ..core.errors import DegenerateError, NonFiniteError
 
 __all__ = ["whiten"]
 

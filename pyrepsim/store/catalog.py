@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..core.errors import StoreError
 from . import files
 from .layout import DTYPES, MANIFEST, PAGE, PLAN, is_passing, journal_parts
 from .reader import read_plan

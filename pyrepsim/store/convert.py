@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..backends import get_backend
-from ..errors import NonFiniteError
+from ..core.errors import NonFiniteError
 from .layout import PAGE
 
 SHIFT_ROWS = 4096

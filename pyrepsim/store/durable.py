@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
-from ..units import bytes_in_words
+from ..core.errors import StoreError
+from ..core.units import bytes_in_words
 from . import faults
 from .layout import CHECKSUMS, Parts
 

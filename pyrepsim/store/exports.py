@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..errors import MissingExtraError, OptionError, StoreError
+from ..core.errors import MissingExtraError, OptionError, StoreError
 from . import durable
 from .layout import DTYPES, check_choice
 from .reader import ActivationStore, open_store

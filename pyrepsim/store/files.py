@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import CorruptStoreError, StoreError
+from ..core.errors import CorruptStoreError, StoreError
 from . import jsonfile
 from .layout import Parts
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError, StoreError
+from ..core.errors import ShapeError, StoreError
 from . import durable
 from .catalog import remove_store
 from .layout import DTYPES, check_choice, cut_rows, plan_shards

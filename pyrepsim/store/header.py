@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 
-from ..errors import CorruptStoreError
+from ..core.errors import CorruptStoreError
 from . import jsonfile
 from .layout import FORMAT, PAGE, VERSION
 from .rows import COLUMNS

@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from ..errors import CorruptStoreError
+from ..core.errors import CorruptStoreError
 
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 8

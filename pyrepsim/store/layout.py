@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 import xxhash
 
-from ..errors import OptionError
+from ..core.errors import OptionError
 
 FORMAT = "pyrepsim-store"
 VERSION = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CorruptStoreError, OptionError, StoreError
+from ..core.errors import CorruptStoreError, OptionError, StoreError
 from . import jsonfile
 from .layout import CHECKSUMS, DTYPES, FORMAT, PAGE, VERSION, is_layer_name
 from .rows import ROW_BYTES

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ..errors import OptionError, RowMismatchError
+from ..core.errors import OptionError, RowMismatchError
 from .planning import first_difference
 from .reader import ActivationStore
 from .representation import LayerPass, Representation

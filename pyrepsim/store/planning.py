@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..core.errors import StoreError
 from . import durable, files
 from .layout import PLAN, is_passing
 from .manifest import Plan

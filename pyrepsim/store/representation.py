@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OptionError
+from ..core.errors import OptionError
 from .header import layer_header
 from .layout import DTYPES, layer_parts
 from .selection import Selection, cuts

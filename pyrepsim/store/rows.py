@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from ..errors import DTypeError, OptionError, ShapeError
+from ..core.errors import DTypeError, OptionError, ShapeError
 from .layout import check_choice
 
 COLUMNS: dict[str, np.dtype] = {

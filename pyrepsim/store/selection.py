@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..errors import DTypeError, OptionError, ShapeError
+from ..core.errors import DTypeError, OptionError, ShapeError
 
 
 class Selection:

@@ -13,33 +13,16 @@ from typing import Any
 import numpy as np
 
 from ..backends import default_threads
-from ..errors import (
-    CorruptStoreError,
-    DTypeError,
-    LayerError,
-    NonFiniteError,
-    OptionError,
-    ShapeError,
-    StoreError,
-)
+from ..core.errors import CorruptStoreError, DTypeError, LayerError, NonFiniteError, OptionError, ShapeError, StoreError
 from . import durable, faults, files, jsonfile
 from .convert import Converter, DoesNotFit
 from .header import layer_header, tokens_header
-from .layout import (
-    DOCS,
-    DTYPES,
-    MANIFEST,
-    Parts,
-    journal_parts,
-    layer_parts,
-    shard_of,
-    tokens_parts,
-)
+from .layout import DOCS, DTYPES, MANIFEST, Parts, journal_parts, layer_parts, shard_of, tokens_parts
 from .manifest import FileRecord, LayerRecord, Manifest, Plan, ShardRecord
 from .planning import freeze_plan
 from .reader import ActivationStore, open_store
 from .rows import IDENTITY, RowsDigest, check_rows
-from .tokens import read_columns
+from .shardfile import read_columns
 
 log = logging.getLogger("pyrepsim.store")
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..core.errors import StoreError
 from .merchant2020 import attention, data, finetuning, texts
 from .merchant2020.aggregates import aggregate_cell
 from .merchant2020.costs import Clock
@@ -21,8 +21,8 @@ from .merchant2020.plan import Plan
 from .merchant2020.scales import Scale
 from .merchant2020.study import make_plan
 from .merchant2020.subjects import Subject, run_cell, tuned
-from .running import Cell, Cost, Study
-from .running.rows import write_json
+from .runner import Cell, Cost, Study
+from .runner.rows import write_json
 
 __all__ = ["MEASURES", "STEPS", "trajectories"]
 
@@ -131,7 +131,7 @@ def _compared(reference: str, named: str, model: str, chosen: Any, device: str) 
     """Rows of all layers of a model against a reference."""
     import pyrepsim as rs
 
-    from ..extraction.attention import attention_divergence
+    from ..analysis.attention import attention_divergence
     from ..models import load_encoder
 
     before, after = (load_encoder(one, device=device) for one in (reference, model))

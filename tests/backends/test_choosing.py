@@ -12,7 +12,7 @@ import pytest
 import pyrepsim as rs
 from pyrepsim import backends
 from pyrepsim.backends.cuda import device
-from pyrepsim.errors import BackendError, OptionError
+from pyrepsim.core.errors import BackendError, OptionError
 
 X, Y = np.random.default_rng(0).standard_normal((2, 50, 4))
 

@@ -9,8 +9,8 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim import compare
-from pyrepsim.errors import DegenerateError, NonFiniteError
-from pyrepsim.stats import MomentsSet
+from pyrepsim.core.errors import DegenerateError, NonFiniteError
+from pyrepsim.moments import MomentsSet
 from tests.cuda_emulation import backend as emulation
 from tests.helpers.backends import CUDA, EMULATED
 from tests.helpers.data import cast

@@ -10,7 +10,7 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.backends import reference
-from pyrepsim.errors import OptionError, ShapeError
+from pyrepsim.core.errors import OptionError, ShapeError
 from pyrepsim.pairwise.engine import PairwiseEngine
 from tests.helpers.backends import CUDA, register_emulated
 

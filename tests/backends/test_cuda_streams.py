@@ -11,7 +11,7 @@ import pytest
 import pyrepsim as rs
 from pyrepsim.backends.cuda import device as devices
 from pyrepsim.backends.cuda import moments, pairwise, scan, staging
-from pyrepsim.errors import DTypeError, ShapeError
+from pyrepsim.core.errors import DTypeError, ShapeError
 from tests.cuda_emulation import backend
 from tests.cuda_emulation.backend import EmulatedDevice
 from tests.cuda_emulation.cupy_on_numpy import Array, Event, Machine, Stream

@@ -11,6 +11,7 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.cli import main
+from tests.helpers.tiny_models import tiny_bert
 
 
 class Ran(NamedTuple):
@@ -49,3 +50,19 @@ def stores(tmp_path: Path, rng: np.random.Generator) -> tuple[Path, Path]:
         plan = {"rows": {"texts": "t"}, "model": {"name": path.name}}
         rs.write_store(path, layers, rows=rows, plan=plan, dtype="float32")
     return paths
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A BERT, and a descendant whose last layer moved."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("models")
+    base = tiny_bert(folder / "base", positions=512)
+    tuned = tiny_bert(folder / "tuned", positions=512)
+    model = transformers.BertModel.from_pretrained(tuned)
+    with torch.no_grad():
+        for parameter in model.encoder.layer[-1].parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(tuned)
+    return base, tuned

@@ -12,7 +12,7 @@ import pytest
 import pyrepsim as rs
 from pyrepsim.cli import transcript
 from pyrepsim.cli.main import COMMANDS
-from pyrepsim.errors import StoreError
+from pyrepsim.core.errors import StoreError
 
 LAYERS = ("embeddings", "layer.0", "layer.1")
 

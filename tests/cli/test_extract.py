@@ -68,7 +68,7 @@ def test_a_dry_run_says_when_the_disk_is_too_small(run, model: Path, text: Path,
 def test_a_dry_run_of_a_store_that_was_begun_says_what_is_left(
     run, model: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("pyrepsim.extraction.limits.SHARD_TOKENS", 100)
+    monkeypatch.setattr("pyrepsim.extraction.plan.SHARD_TOKENS", 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
     whole = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
     assert (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyrepsim.cli.options import layer_option, model_folder, output_files, printable, split_measures
-from pyrepsim.errors import OptionError
+from pyrepsim.core.errors import OptionError
 
 
 def test_layers():

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyrepsim.tasks.synthetic import write_synthetic
+from pyrepsim.studies.synthetic import write_synthetic
 from tests.helpers.tiny_models import tiny_bert
 
 QUICK = ("--validate-every", "1", "--max-validations", "1", "--projection", "4", "--hidden", "4", "--device", "cpu")

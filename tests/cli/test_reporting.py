@@ -27,7 +27,7 @@ def test_a_report_is_written_and_said(folder: Path, capsys):
     assert "not in these results: similarity_by_layer" in said.out
     assert "<h1>What changed</h1>" in page.read_text(encoding="utf-8")
     assert sorted(path.suffix for path in (folder / "report" / "tables").glob("freezing.*")) == [".csv", ".tex"]
-    assert f"rs.study_report({str(folder)!r}, formats=('csv', 'tex'), title='What changed')" in said.err
+    assert f"study_report({str(folder)!r}, formats=('csv', 'tex'), title='What changed')" in said.err
 
 
 def test_what_can_not_be_reported_is_an_error_with_a_remedy(folder: Path, tmp_path: Path, capsys):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pyrepsim.tasks.synthetic import write_synthetic
+from pyrepsim.studies.synthetic import write_synthetic
 from tests.helpers.mini_study import mini_scale
 from tests.helpers.tiny_synthetic import synthetic_bert
 
@@ -51,7 +51,7 @@ def test_a_study_is_planned_run_and_told(run: Callable[..., Any], encoder: Path,
     ran = run(*words)
     assert ran.status == 0, ran.err
     assert "from pyrepsim.studies.merchant2020 import merchant2020" in ran.err
-    assert "rs.run_study(study, out=" in ran.err
+    assert "run_study(study, out=" in ran.err
     assert "texts/mnli-dev: 0 rows" in ran.err
     out = Path("studies") / f"merchant2020-own-{encoder.parent.name}-tiny"
     assert "merchant2020: 4 of" in ran.out

@@ -15,8 +15,9 @@ import pytest
 import pyrepsim as rs
 from pyrepsim import backends
 from pyrepsim.backends.cuda import device as devices
-from pyrepsim.comparison import checkpoint, parts
-from pyrepsim.errors import CorruptStoreError, DegenerateError, OptionError, StoreError
+from pyrepsim.comparison import parts
+from pyrepsim.comparison import parts as checkpoint
+from pyrepsim.core.errors import CorruptStoreError, DegenerateError, OptionError, StoreError
 from tests.cuda_emulation.build import emulated_kernels
 from tests.cuda_emulation.cupy_on_numpy import Machine
 from tests.cuda_emulation.queued_kernels import QueuedKernels

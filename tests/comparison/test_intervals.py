@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.comparison import differences, over_seeds, permutation_test
-from pyrepsim.errors import DegenerateError, OptionError
+from pyrepsim.comparison import permutation_test
+from pyrepsim.core.errors import DegenerateError, OptionError
+from pyrepsim.inference import Bootstrap, Jackknife, differences, over_seeds
+from pyrepsim.inference.resampling import bootstrap_weights, jackknife_standard_error, percentile_interval
+from pyrepsim.moments import row_blocks
 from pyrepsim.results import Score, Scores
-from pyrepsim.stats import Bootstrap, Jackknife, row_blocks
-from pyrepsim.stats.resampling import bootstrap_weights, jackknife_standard_error, percentile_interval
 from tests.helpers import references as ref
 from tests.helpers.data import correlated_pair, rotation
 

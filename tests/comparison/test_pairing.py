@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pyrepsim.comparison.pairing import layer_groups, layer_pairs
-from pyrepsim.errors import LayerError
+from pyrepsim.comparison.sources import layer_groups, layer_pairs
+from pyrepsim.core.errors import LayerError
 
 
 def test_same_takes_the_layers_both_have():

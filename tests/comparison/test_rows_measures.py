@@ -7,7 +7,7 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.comparison.sources import StoreSource
-from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import PairwiseEngine
 from tests.helpers.backends import EVERY
 

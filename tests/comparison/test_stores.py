@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyrepsim as rs
 from pyrepsim.comparison.sources import StoreSource
-from pyrepsim.errors import LayerError, NonFiniteError, OptionError, RowMismatchError, ShapeError, StoreError
+from pyrepsim.core.errors import LayerError, NonFiniteError, OptionError, RowMismatchError, ShapeError, StoreError
 from pyrepsim.measures.base import all_measures
-from pyrepsim.stats import MomentsSet
+from pyrepsim.moments import MomentsSet
 
 from .conftest import LAYERS
 
@@ -244,9 +244,9 @@ def test_what_does_not_match_is_refused(stores, tmp_path):
 KILLED = """
 import os, signal, sys
 import pyrepsim as rs
-from pyrepsim.comparison import checkpoint
-checkpoint.SAVE_EVERY_SECONDS = 0.0
-from pyrepsim.stats import MomentsSet
+from pyrepsim.comparison import parts
+parts.SAVE_EVERY_SECONDS = 0.0
+from pyrepsim.moments import MomentsSet
 save, calls = MomentsSet.save, 0
 def save_then_die(self, path):
     global calls

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import nullcontext
 from functools import cache
 
-from pyrepsim.arrays import checked_rows
-from pyrepsim.arrays import rows_view as host_rows_view
 from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, scan, spearman_sums, steady
 from pyrepsim.backends.cuda.device import Device, Libraries
 from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
 from pyrepsim.backends.cuda.tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
+from pyrepsim.core.arrays import checked_rows
+from pyrepsim.core.arrays import rows_view as host_rows_view
 from tests.cuda_emulation.build import emulated_kernels
 from tests.cuda_emulation.cupy_on_numpy import Machine
 from tests.cuda_emulation.queued_kernels import QueuedKernels

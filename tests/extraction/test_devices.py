@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pyrepsim.backends import available_backends
-from pyrepsim.extraction import buffers, compare_models, extract
+from pyrepsim.extraction import compare_models, extract
+from pyrepsim.extraction import engine as buffers
 from pyrepsim.extraction.fused import _for_moments
 from tests.helpers.tiny_models import TEXT, tiny_bert
 

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 import pyrepsim
-from pyrepsim.errors import LayerError, NonFiniteError, OptionError, StoreError
-from pyrepsim.extraction import extract, plan_extraction, read_texts
-from pyrepsim.extraction.options import ExtractionOptions
+from pyrepsim.core.errors import LayerError, NonFiniteError, OptionError, StoreError
+from pyrepsim.data import read_texts
+from pyrepsim.extraction import extract, plan_extraction
+from pyrepsim.extraction.planning import ExtractionOptions
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.store import StoreWriter, open_store, verify
 
@@ -28,7 +29,7 @@ TEXTS = [f"the keys {'are here ' * (i % 7)}{i}" for i in range(60)]
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Six shards for TEXTS."""
-    monkeypatch.setattr("pyrepsim.extraction.limits.SHARD_TOKENS", 100)
+    monkeypatch.setattr("pyrepsim.extraction.plan.SHARD_TOKENS", 100)
 
 
 def test_the_store_says_how_it_was_made(folders: dict[str, Path], tmp_path: Path):
@@ -92,7 +93,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(base: Encoder, monkeypatch
 def test_kill_9_in_the_middle(base: Encoder, folders: dict[str, Path], tmp_path: Path):
     code = (
         "import sys\n"
-        "import pyrepsim.extraction.limits as limits; limits.SHARD_TOKENS = 100\n"
+        "import pyrepsim.extraction.plan as limits; limits.SHARD_TOKENS = 100\n"
         "from pyrepsim.extraction import extract\n"
         f"extract({str(folders['base'])!r}, {TEXTS!r}, sys.argv[1], device='cpu')"
     )

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pyrepsim.comparison import compare
-from pyrepsim.errors import NonFiniteError, OptionError, RowMismatchError, TextError
+from pyrepsim.core.errors import NonFiniteError, OptionError, RowMismatchError, TextError
 from pyrepsim.extraction import compare_models, extract
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.results import Score
@@ -58,7 +58,7 @@ def test_models_with_different_tokenizers_meet_at_the_words(
     pair = encoders["base"], encoders["gpt2"]
     stores = [extract(encoder, texts, tmp_path / encoder.weights, words=words, dtype="float32") for encoder in pair]
     wanted = values(compare(*stores, MEASURES))
-    monkeypatch.setattr("pyrepsim.extraction.limits.SHARD_TOKENS", 100)  # many shards, cut by one tokenizer
+    monkeypatch.setattr("pyrepsim.extraction.plan.SHARD_TOKENS", 100)  # many shards, cut by one tokenizer
     scores = compare_models(*pair, texts, MEASURES, words=words)
     found = values(scores)
     assert max(abs(found[key] - wanted[key]) for key in wanted) < 1e-6  # other batches, other padding

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from pyrepsim.errors import LayerError, ModelError, OptionError, TextError
-from pyrepsim.extraction import ExtractionPlan, Policy, plan_extraction, read_texts
+from pyrepsim.core.errors import LayerError, ModelError, OptionError, TextError
+from pyrepsim.core.units import bytes_in_words
+from pyrepsim.data import read_texts
+from pyrepsim.extraction import ExtractionPlan, Policy, plan_extraction
 from pyrepsim.extraction.plan import freeze_plan
 from pyrepsim.models import Encoder
 from pyrepsim.store import RowFlag
-from pyrepsim.units import bytes_in_words
 
 
 def random_texts(n: int, seed: int = 0) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyrepsim.errors import ModelError, TextError
-from pyrepsim.extraction import read_texts
+from pyrepsim.core.errors import ModelError, TextError
+from pyrepsim.data import read_texts
 from pyrepsim.extraction.tokens import TokenTable, tokenise
 from pyrepsim.models import Encoder
 from tests.helpers.tiny_models import byte_level, wordpiece

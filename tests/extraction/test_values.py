@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrepsim.errors import TextError
-from pyrepsim.extraction import extract, read_texts
+from pyrepsim.core.errors import TextError
+from pyrepsim.data import read_texts
+from pyrepsim.extraction import extract
 from pyrepsim.models import Encoder, demo_models, load_encoder
 from pyrepsim.store import ActivationStore, RowFlag
 

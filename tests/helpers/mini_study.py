@@ -8,7 +8,7 @@ from typing import Any
 
 from pyrepsim.studies.merchant2020 import Scale, merchant2020
 from pyrepsim.studies.merchant2020.scales import build_scale
-from pyrepsim.studies.running import Study, run_study
+from pyrepsim.studies.runner import Study, run_study
 
 _RECIPE = {"epochs": 1, "learning_rate": 1e-3, "max_length": 96, "batch_size": 16}
 _PROBE = {

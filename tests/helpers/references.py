@@ -3,16 +3,7 @@
 Inputs are raw arrays X (n, d_x), Y (n, d_y) with matched rows, of any float type. pyrepsim is not imported.
 """
 
-from .references_base import (
-    LONG,
-    RANK_TOL,
-    as_float64,
-    centre,
-    column_space,
-    rank,
-    svd_of_data,
-    unit_frobenius,
-)
+from .references_base import LONG, RANK_TOL, as_float64, centre, column_space, rank, svd_of_data, unit_frobenius
 from .references_cca import (
     cca,
     cca_correlations,
@@ -33,13 +24,7 @@ from .references_profile import (
     rogue_dimensions,
     row_norms,
 )
-from .references_regression import (
-    feature_correlations,
-    gulp,
-    linear_predictivity,
-    max_correlation,
-    ridge_smoother,
-)
+from .references_regression import feature_correlations, gulp, linear_predictivity, max_correlation, ridge_smoother
 from .references_rsa import (
     COMPARATORS,
     anisotropy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pyrepsim.tasks.synthetic import generate
+from pyrepsim.studies.synthetic import generate
 from tests.helpers.tiny_synthetic import synthetic_bert, synthetic_tokenizer
 
 

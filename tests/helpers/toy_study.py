@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pyrepsim.studies.running import Cell, Study, read_rows, run_study
+from pyrepsim.studies.runner import Cell, Study, read_rows, run_study
 
 STEPS = 5
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pyrepsim import compare
-from pyrepsim.errors import DegenerateError
+from pyrepsim.core.errors import DegenerateError
 from pyrepsim.measures import (
     CCA,
     GULP,

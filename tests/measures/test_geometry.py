@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pyrepsim import compare
-from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError
 from pyrepsim.measures import Concentricity, Magnitude, MetricSpaceMagnitude, Uniformity
 from pyrepsim.measures.metric_space import _total_weight
 from pyrepsim.pairwise import PairwiseEngine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pyrepsim.measures import CCA, PWCCA, SVCCA, Procrustes
-from pyrepsim.stats import MomentsSet, Pair
+from pyrepsim.moments import MomentsSet, Pair
 from tests.helpers.data import CASES
 
 MEASURES = [CCA(), CCA(ridge=0.1), SVCCA(), PWCCA(), PWCCA(weights="mean"), Procrustes()]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pyrepsim import compare
-from pyrepsim.errors import DegenerateError, OptionError
+from pyrepsim.core.errors import DegenerateError, OptionError
 from pyrepsim.measures import (
     CCA,
     GULP,

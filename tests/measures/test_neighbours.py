@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyrepsim import compare
-from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError
 from pyrepsim.measures import (
     CKNNA,
     Concentricity,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pyrepsim import compare
-from pyrepsim.errors import DegenerateError, NonFiniteError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError
 from pyrepsim.measures import (
     CKNNA,
     RSA,

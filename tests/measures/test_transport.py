@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment, linprog
 
-from pyrepsim.measures.transport import best_transport
+from pyrepsim.measures.matching import best_transport
 
 
 def best_by_linear_programming(gain, supply, capacity) -> float:

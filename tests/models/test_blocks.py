@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers as hf
 
-from pyrepsim.errors import LayerError, ModelError
+from pyrepsim.core.errors import LayerError, ModelError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.blocks import find_blocks
 from pyrepsim.models.reinitialisation import redraw, reinitialise

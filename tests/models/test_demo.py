@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from pyrepsim.errors import MissingExtraError
+from pyrepsim.core.errors import MissingExtraError
 from pyrepsim.models import demo, demo_models, load_encoder
 
 

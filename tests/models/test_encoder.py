@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from pyrepsim.errors import ModelError
+from pyrepsim.core.errors import ModelError
 from pyrepsim.models import load_encoder, wrap_encoder
 from tests.helpers.tiny_models import save, tiny_bert, wordpiece
 

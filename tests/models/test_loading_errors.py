@@ -14,8 +14,8 @@ import pytest
 import transformers
 from safetensors.torch import load_file, save_file
 
-from pyrepsim.errors import BackendError, ModelError, OptionError
-from pyrepsim.hub import why_unreachable
+from pyrepsim.core.errors import BackendError, ModelError, OptionError
+from pyrepsim.data.hub import why_unreachable
 from pyrepsim.models import load_encoder, wrap_encoder
 from tests.helpers.tiny_models import wordpiece
 
@@ -129,7 +129,7 @@ def test_a_hub_that_keeps_silent_is_not_waited_for(unreachable: Path, monkeypatc
             time.sleep(2)  # as looking up a name may, whatever the timeout
 
     monkeypatch.setattr("huggingface_hub.utils.get_session", Silent)
-    monkeypatch.setattr("pyrepsim.hub._SECONDS", 0.1)
+    monkeypatch.setattr("pyrepsim.data.hub._SECONDS", 0.1)
     with pytest.raises(ModelError, match=r"cannot be reached \(no answer in 0 s"):
         load_encoder("bert-base-uncased")
 

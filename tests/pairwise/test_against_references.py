@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.errors import DegenerateError, NonFiniteError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError
 from tests.helpers import references_comparators as comparators
 from tests.helpers import references_neighbours as neighbours
 from tests.helpers import references_pairwise as pairwise

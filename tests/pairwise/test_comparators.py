@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import COMPARATORS, RANK_COMPARATORS, PairwiseEngine, median_entry, rank_correlations, ranks
 from tests.helpers import references_comparators as reference
 from tests.helpers.backends import EVERY

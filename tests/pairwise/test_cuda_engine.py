@@ -7,7 +7,7 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.backends.cuda.device import current_device
-from pyrepsim.errors import NonFiniteError, OptionError
+from pyrepsim.core.errors import NonFiniteError, OptionError
 from tests.cuda_emulation import backend as emulation
 from tests.helpers.backends import CUDA, EMULATED
 from tests.helpers.data import correlated_pair

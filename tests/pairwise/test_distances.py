@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import distance
 
 import pyrepsim as rs
-from pyrepsim.errors import BackendError, DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.core.errors import BackendError, DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import METRICS
 from tests.helpers import references_pairwise as reference
 from tests.helpers.backends import EVERY

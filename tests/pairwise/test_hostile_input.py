@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import PairwiseEngine
 from tests.helpers.data import correlated_pair
 

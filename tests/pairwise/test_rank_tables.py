@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 import pyrepsim as rs
 from pyrepsim import _core
 from pyrepsim.backends import reference
-from pyrepsim.errors import DegenerateError
+from pyrepsim.core.errors import DegenerateError
 
 FEWEST = 65_536  # values for which there is a table
 

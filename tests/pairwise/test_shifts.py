@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from pyrepsim.pairwise.shifts import centre_on_grid
+from pyrepsim.pairwise.metrics import centre_on_grid
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])

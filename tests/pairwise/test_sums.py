@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.errors import DegenerateError, OptionError, ShapeError
+from pyrepsim.core.errors import DegenerateError, OptionError, ShapeError
 from pyrepsim.pairwise import PairwiseEngine, pair_sums
 from pyrepsim.pairwise.engine import equal_blocks
 from tests.helpers import references_dependence as dependence

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrepsim.errors import OptionError, StoreError
+from pyrepsim.core.errors import OptionError, StoreError
 from pyrepsim.results import Score, Scores
 
 SCORES = Scores(

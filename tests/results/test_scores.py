@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from pyrepsim.errors import LayerError, OptionError
+from pyrepsim.core.errors import LayerError, OptionError
 from pyrepsim.measures import SVCCA, LinearCKA
 from pyrepsim.results import Score, Scores
 

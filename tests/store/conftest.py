@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrepsim.errors import CorruptStoreError
+from pyrepsim.core.errors import CorruptStoreError
 from pyrepsim.store import ActivationStore, RowFlag, StoreWriter, jsonfile, open_store, verify, write_store
 
 N_ROWS = 50

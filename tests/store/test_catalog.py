@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pyrepsim.errors import StoreError
+from pyrepsim.core.errors import StoreError
 from pyrepsim.store import StoreWriter, list_stores, remove_store, store_info
-from pyrepsim.store.location import file_system, is_remote
+from pyrepsim.store.reader import file_system, is_remote
 
 
 def test_listing(make_store, tmp_path):
@@ -98,5 +98,5 @@ def test_network_file_systems_are_recognised(folder, kind, remote):
 
 
 def test_without_a_mount_table_everything_is_local(monkeypatch, tmp_path):
-    monkeypatch.setattr("pyrepsim.store.location._MOUNTS", tmp_path / "none")
+    monkeypatch.setattr("pyrepsim.store.reader._MOUNTS", tmp_path / "none")
     assert not is_remote(tmp_path)

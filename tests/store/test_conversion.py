@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from pyrepsim.errors import NonFiniteError
+from pyrepsim.core.errors import NonFiniteError
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrepsim.errors import StoreError
+from pyrepsim.core.errors import StoreError
 from pyrepsim.store import StoreWriter, durable, open_store, verify
 from pyrepsim.store.durable import claim
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from pyrepsim.errors import MissingExtraError, OptionError, StoreError
+from pyrepsim.core.errors import MissingExtraError, OptionError, StoreError
 from pyrepsim.store import export, exports, write_store
 
 DTYPES = pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])

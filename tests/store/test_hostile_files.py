@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from pyrepsim.errors import CorruptStoreError
+from pyrepsim.core.errors import CorruptStoreError
 from pyrepsim.store import StoreWriter, list_stores, open_store, verify
 
 SHARD = "layers/L01/shard-00002.safetensors"

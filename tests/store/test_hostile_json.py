@@ -12,7 +12,7 @@ import os
 import numpy as np
 import pytest
 
-from pyrepsim.errors import CorruptStoreError, StoreError
+from pyrepsim.core.errors import CorruptStoreError, StoreError
 from pyrepsim.store import StoreWriter, jsonfile, open_store, verify
 
 # ---- plan.json --------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyrepsim.errors import LayerError, OptionError, RowMismatchError
+from pyrepsim.core.errors import LayerError, OptionError, RowMismatchError
 from pyrepsim.store import check_same_rows, paired_chunks, paired_layer_chunks
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrepsim.errors import CorruptStoreError, DTypeError, LayerError, OptionError, ShapeError, StoreError
+from pyrepsim.core.errors import CorruptStoreError, DTypeError, LayerError, OptionError, ShapeError, StoreError
 from pyrepsim.store import open_store, shardfile, write_store
 
 IO = pytest.mark.parametrize("io", ["mmap", "pread"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyrepsim.errors import DTypeError, OptionError, ShapeError
+from pyrepsim.core.errors import DTypeError, OptionError, ShapeError
 from pyrepsim.store import RowFlag, write_store
 from pyrepsim.store.rows import COLUMNS, RowsDigest, check_rows
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pyrepsim.errors import CorruptStoreError, StoreError
+from pyrepsim.core.errors import CorruptStoreError, StoreError
 from pyrepsim.store import StoreWriter, verify
 
 

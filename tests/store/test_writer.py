@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pyrepsim.errors import (
+from pyrepsim.core.errors import (
     CorruptStoreError,
     DTypeError,
     LayerError,

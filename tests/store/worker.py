@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from pyrepsim.errors import StoreError
+from pyrepsim.core.errors import StoreError
 from pyrepsim.store import StoreWriter
 
 LAYERS = {"embeddings": 6, "layer.0": 4}

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from pyrepsim.errors import OptionError
-from pyrepsim.studies.running import run_study
+from pyrepsim.core.errors import OptionError
+from pyrepsim.studies.runner import run_study
 from tests.helpers.mini_study import mini_scale, mini_study
 from tests.helpers.tiny_models import tiny_bert
 

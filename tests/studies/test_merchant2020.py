@@ -20,13 +20,13 @@ import pyrepsim as rs
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from pyrepsim.errors import OptionError  # noqa: E402
+from pyrepsim.core.errors import OptionError  # noqa: E402
 from pyrepsim.studies.merchant2020 import load_scale, merchant2020  # noqa: E402
 from pyrepsim.studies.merchant2020.aggregates import aggregate  # noqa: E402
 from pyrepsim.studies.merchant2020.comparing import compared  # noqa: E402
 from pyrepsim.studies.merchant2020.scales import Similarity, build_scale  # noqa: E402
 from pyrepsim.studies.merchant2020.texts import _drawn, _matched  # noqa: E402
-from pyrepsim.studies.running import COLUMNS, run_study  # noqa: E402
+from pyrepsim.studies.runner import COLUMNS, run_study  # noqa: E402
 from tests.helpers.mini_study import mini_scale, mini_study  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ pytest.importorskip("transformers", reason="no transformers: extraction needs th
 import torch
 
 import pyrepsim as rs
-from pyrepsim.errors import OptionError
+from pyrepsim.core.errors import OptionError
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.studies.merchant2020.claims import judge
 from pyrepsim.studies.merchant2020.claims.depth import (

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrepsim.errors import OptionError, StoreError
-from pyrepsim.studies.running import COLUMNS, Cell, Study, plan_study, run_study, study_status
-from pyrepsim.studies.running.claim import claim, holder
-from pyrepsim.studies.running.ledger import Ledger
+from pyrepsim.core.errors import OptionError, StoreError
+from pyrepsim.studies.runner import COLUMNS, Cell, Study, plan_study, run_study, study_status
+from pyrepsim.studies.runner.claim import claim, holder
+from pyrepsim.studies.runner.ledger import Ledger
 from tests.helpers.toy_study import calls, toy_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,7 +226,7 @@ def test_a_row_that_is_none_fails_its_cell(tmp_path: Path, row: dict[str, object
 
 
 def test_plan_and_status_tell_what_is_left(tmp_path: Path):
-    from pyrepsim.studies.running import Cost
+    from pyrepsim.studies.runner import Cost
 
     plan = plan_study(toy_study(cost=lambda: Cost(120.0, 5_000_000)), out=tmp_path / "none")
     assert plan.seconds == 120
@@ -241,7 +241,7 @@ def test_plan_and_status_tell_what_is_left(tmp_path: Path):
 
 
 def test_of_bytes_that_pass_the_plan_counts_the_most_not_all(tmp_path: Path):
-    from pyrepsim.studies.running import Cost
+    from pyrepsim.studies.runner import Cost
 
     cells = [
         Cell(experiment="a", name=f"cell{i}", request={}, run=lambda *_: [], cost=lambda i=i: Cost(1.0, 100 + i, i))

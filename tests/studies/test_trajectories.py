@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from pyrepsim.cli import main
-from pyrepsim.studies.running import plan_study, run_study
+from pyrepsim.studies.runner import plan_study, run_study
 from pyrepsim.studies.trajectories import trajectories
 from tests.helpers.mini_study import mini_scale
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import checked_rows
-from ...arrays import rows_view as host_rows_view
+from ...core.arrays import checked_rows
+from ...core.arrays import rows_view as host_rows_view
 from .. import get_backend
 from . import moments, pairwise, scan
 from .device import current_device, on_device, reason_without

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import FLOAT_NAMES
-from ...errors import BackendError, DTypeError
+from ...core.arrays import FLOAT_NAMES
+from ...core.errors import BackendError, DTypeError
 from .rows import DeviceRows
 from .staging import Staging
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError, ShapeError
+from ...core.errors import OptionError, ShapeError
 from .rows import DeviceRows
 from .scan import stage
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError, ShapeError
+from ...core.errors import OptionError, ShapeError
 from .pairwise import Panels, layer_fields, same_rows, shape_fields, tile_sides
 
 __all__ = ["DistanceSweep", "HistogramSweep", "JointHistogramSweep", "NeighbourSweep"]

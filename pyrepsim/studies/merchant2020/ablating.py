@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..running import Cell, read_rows
+from ..runner import Cell, read_rows
 from .aggregates import aggregate
 from .costs import Clock
 from .finetuning import score_rows, train

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...stats.resampling import spread_interval
-from ..running import Cell, read_rows
+from ...inference.resampling import spread_interval
+from ..runner import Cell, read_rows
 
 __all__ = ["aggregate", "aggregate_cell"]
 

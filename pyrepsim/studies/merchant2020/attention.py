@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import OptionError
-from ..running import Cell, Cost
+from ...core.errors import OptionError
+from ..runner import Cell, Cost
 from .aggregates import aggregate_cell
 from .costs import Clock
 from .plan import Plan
@@ -15,7 +15,7 @@ from .subjects import BASE, RANDOM, Subject, tuned
 from .texts import corpus_columns, read_chosen, text_cell
 
 if TYPE_CHECKING:
-    from ...extraction.attention import AttentionDivergence
+    from ...analysis.attention import AttentionDivergence
 
 __all__ = ["attention_columns", "cells"]
 
@@ -40,7 +40,7 @@ def cells(plan: Plan, clock: Clock) -> list[Cell]:
 
 def _cell(plan: Plan, clock: Clock, subject: Subject, name: str) -> Cell:
     def run(_folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        from ...extraction.attention import attention_divergence
+        from ...analysis.attention import attention_divergence
 
         base = BASE.encoder(plan, needed)
         longest = min(_LONGEST, base.max_length or _LONGEST)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ...analysis.profiling import profile
 from ...comparison import compare
-from ...errors import DegenerateError
-from ...profiling import profile
+from ...core.errors import DegenerateError
+from ...inference import Jackknife
 from ...results import Scores
-from ...stats import Jackknife
 from ...store import ActivationStore, open_store, write_store
 from .scales import Similarity
 

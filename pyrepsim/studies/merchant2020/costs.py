@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..running import Cost
+from ..runner import Cost
 from .plan import DATA, Plan
 from .scales import Probe, Structural
 
@@ -36,7 +36,7 @@ class Clock:
         """Where data are: generated ones are written once more, since their cell may not have been run."""
         if self._plan.scale.synthetic is None:
             return {}
-        from ...tasks.synthetic import write_synthetic
+        from ..synthetic import write_synthetic
 
         folder = tempfile.mkdtemp(prefix="pyrepsim-plan-")
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
@@ -100,7 +100,7 @@ class Clock:
 
     def edge(self, probe: Probe) -> Cost:
         """All probes of all layers and mixes to the last validation; most stop before."""
-        from ...probes.edge import Recipe
+        from ...probing.edge import Recipe
 
         recipe = Recipe.for_task(probe.task).but(**probe.recipe)
         members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
@@ -122,7 +122,7 @@ class Clock:
         """Of each part of annotated data the sentences and the words."""
         key = f"{task} {sorted(files.items())}"
         if key not in self._timed:
-            from ..probing.corpora import read_parts
+            from ...probing.runs.corpora import read_parts
 
             placed = {part: self._plan.place(source, self._data) for part, source in files.items()}
             parts = list(read_parts(task, **placed, reading=reading).values())

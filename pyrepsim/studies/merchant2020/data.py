@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..running import Cell, Cost
+from ..runner import Cell, Cost
 from .plan import DATA, Plan
 
 __all__ = ["cells"]
@@ -21,7 +21,7 @@ def cells(plan: Plan) -> list[Cell]:
         return []
 
     def run(folder: Path, _needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        from ...tasks.synthetic import write_synthetic
+        from ..synthetic import write_synthetic
 
         write_synthetic(folder, **sizes)
         return []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...results import Scores
-from ..running import Cell, Cost
+from ..runner import Cell, Cost
 from .aggregates import aggregate_cell
 from .plan import Plan
 from .saved import load_scores

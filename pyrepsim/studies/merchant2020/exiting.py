@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..running import Cell
+from ..runner import Cell
 from .aggregates import aggregate_cell
 from .costs import Clock
 from .finetuning import score_rows

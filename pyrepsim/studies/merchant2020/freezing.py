@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...recipes import Ablation
-from ..running import Cell
+from ...finetuning.recipes import Ablation
+from ..runner import Cell
 from .ablating import sweep_cells
 from .costs import Clock
 from .plan import Plan

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 import xxhash
 
+from ...finetuning.batches import collate
+from ...finetuning.tasks.base import Feature, Task
 from ...models import Encoder
 from ...store import ActivationStore, StoreWriter
 from ...store.rows import RowFlag, check_rows
-from ...tasks.base import Feature, Task
-from ...training.batches import collate
 
 __all__ = ["extract_features"]
 

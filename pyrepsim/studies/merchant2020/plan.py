@@ -12,7 +12,7 @@ from typing import Any
 
 import xxhash
 
-from ...errors import ModelError, OptionError
+from ...core.errors import ModelError, OptionError
 from .scales import Scale, Sweep, Tuning
 
 __all__ = ["DATA", "Plan", "short_name"]
@@ -133,7 +133,7 @@ class Plan:
 
     def recipe(self, task: str, seed: int, changes: Mapping[str, Any] | None = None) -> Any:
         """The recipe of a task with the scale's changes, and then these."""
-        from ...recipes import Recipe
+        from ...finetuning.recipes import Recipe
 
         tuning = self.scale.tasks[task]
         return Recipe.for_task(tuning.task, **{**tuning.recipe, **(changes or {}), "seed": seed})

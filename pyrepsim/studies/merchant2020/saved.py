@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ...errors import StoreError
+from ...core.errors import StoreError
 from ...results import Score, Scores
-from ..running.rows import write_json
+from ..runner.rows import write_json
 
 __all__ = ["load_scores", "save_scores"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ...errors import OptionError
+from ...core.errors import OptionError
 
 __all__ = ["Corpus", "Probe", "Scale", "Sweep", "Tuning", "load_scale"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...results import Scores
-from ..running import Cell
+from ..runner import Cell
 from .aggregates import aggregate_cell
 from .claims.depth import curve_statistics
 from .costs import Clock

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..running import Cell
+from ..runner import Cell
 from .costs import Clock
 from .plan import Plan
 from .scales import Structural

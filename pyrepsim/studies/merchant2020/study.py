@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...errors import OptionError
-from ..running import Study
+from ...core.errors import OptionError
+from ..runner import Study
 from . import (
     attention,
     data,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..running import Cell, Cost
+from ..runner import Cell, Cost
 from .costs import Clock
 from .plan import Plan
 from .scales import Corpus
@@ -92,7 +92,7 @@ def read_chosen(folder: Path) -> list[Any]:
 
 
 def _task_of(plan: Plan, corpus: Corpus) -> Any:
-    from ...tasks import get_task
+    from ...finetuning.tasks import get_task
 
     return get_task(plan.scale.tasks[str(corpus.task)].task)
 
@@ -108,7 +108,7 @@ def _sentences(plan: Plan, corpus: Corpus, source: str) -> list[str]:
 
 
 def _plain_texts(source: str) -> list[str]:
-    from ...extraction import read_texts
+    from ...data import read_texts
 
     if source.startswith("hub:"):
         name, config, split = (*source.removeprefix("hub:").split(":"), None, None)[:3]

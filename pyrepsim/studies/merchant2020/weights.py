@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..running import Cell, Cost
+from ..runner import Cell, Cost
 from .aggregates import aggregate_cell
 from .plan import Plan
 from .subjects import Subject, run_cell, tuned

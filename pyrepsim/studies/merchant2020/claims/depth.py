@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ....errors import OptionError
+from ....core.errors import OptionError
+from ....inference.resampling import jackknife_interval
 from ....results import Scores
-from ....stats.resampling import jackknife_interval
 
 __all__ = [
     "LEAST_CHANGE",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....stats.resampling import spread_interval
+from ....inference.resampling import spread_interval
 
 __all__ = [
     "DOES_NOT_HOLD",

@@ -1,0 +1,1 @@
+"""Analyses of single models: geometry of one representation, attention, weight distances."""

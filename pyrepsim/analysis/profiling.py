@@ -1,0 +1,241 @@
+"""One representation by itself: what its geometry looks like, layer by layer."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.arrays import rows_view
+from ..core.errors import DegenerateError, LayerError, OptionError
+from ..core.progress import progress_bar
+from ..moments import MomentsSet, Side
+from ..store import ActivationStore, Representation
+
+__all__ = ["LayerProfile", "Profile", "profile"]
+
+_ROWS = 8192
+_ROGUE_THRESHOLD = 6.0
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """The geometry of one layer over n rows x in R^d, with mean m and scatter S (eigenvalues lambda)."""
+
+    layer: str
+    n_samples: int
+    n_features: int
+    mean_norm: float
+    """Mean of |x|."""
+    sd_norm: float
+    """Standard deviation of |x| (n - 1)."""
+    anisotropy: float
+    """Mean cosine between two different rows, over all pairs; 0 where directions cancel (Ethayarajh 2019)."""
+    effective_rank: float
+    """exp of the entropy of sqrt(lambda) / sum sqrt(lambda), in [1, rank] (Roy & Vetterli 2007)."""
+    participation_ratio: float
+    """(sum lambda)^2 / sum lambda^2, in [1, rank]."""
+    rank: int
+    """Numerical rank of S."""
+    rogue_dimensions: tuple[int, ...]
+    """Features whose |mean| or sd exceeds the median over features by more than 6 robust deviations (1.4826 median
+    absolute deviations, at least 0.01 of the median sd): see Timkey & van Schijndel 2021."""
+    rogue_contribution: float
+    """Contribution to the anisotropy of the three features that contribute most, over the sum of all absolute
+    contributions: near 1 where a few features dominate, near 0 where none does."""
+
+
+class Profile(Sequence[LayerProfile]):
+    """The profiles of the layers of a store, in order. Prints as a table; `to_frame` gives pandas."""
+
+    def __init__(self, layers: Iterable[LayerProfile]) -> None:
+        self._layers = tuple(layers)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, str):
+            for layer in self._layers:
+                if layer.layer == index:
+                    return layer
+            raise LayerError(f"a layer must be one of {', '.join(p.layer for p in self._layers)}: got {index!r}.")
+        return self._layers[index]
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[LayerProfile]:
+        return iter(self._layers)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One flat dictionary a layer."""
+        return [asdict(layer) for layer in self._layers]
+
+    def to_frame(self) -> Any:
+        """A pandas frame, one row a layer."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_records())
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        header = [
+            "layer",
+            "rows",
+            "mean |x|",
+            "sd |x|",
+            "anisotropy",
+            "effective rank",
+            "participation",
+            "rank",
+            "rogue",
+        ]
+        rows = []
+        for p in self._layers:
+            rogue = ", ".join(map(str, p.rogue_dimensions[:4])) + (", ..." if len(p.rogue_dimensions) > 4 else "")
+            numbers = [
+                f"{p.mean_norm:.3f}",
+                f"{p.sd_norm:.3f}",
+                f"{p.anisotropy:.4f}",
+                f"{p.effective_rank:.1f}",
+            ]
+            numbers += [f"{p.participation_ratio:.1f}", f"{p.rank} of {p.n_features}"]
+            rows.append([p.layer, str(p.n_samples), *numbers, rogue or "-"])
+        return header, rows
+
+    def table(self) -> str:
+        """The profile as text."""
+        header, rows = self._cells()
+        widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in [header, *rows]
+        )
+
+    __str__ = table
+
+    def __repr__(self) -> str:
+        return f"Profile({len(self._layers)} layers)"
+
+    def _repr_html_(self) -> str:
+        header, rows = self._cells()
+
+        def line(cells: list[str], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        body = "".join(line(row, "td") for row in rows)
+        return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def profile(
+    store: Any,
+    *,
+    layers: Iterable[str] | None = None,
+    tokens: str = "content",
+    backend: str = "auto",
+    n_threads: int | None = None,
+    progress: bool | None = None,
+) -> Profile:
+    """Profile every layer of an activation store, one layer of it, or an array (n_samples, n_features), in one pass.
+
+    layers : names to profile; all of them by default. tokens : see `compare`. Raises LayerError, NonFiniteError,
+    DegenerateError (fewer than two rows, rows of zeros, no variance).
+    """
+    if isinstance(store, Representation):
+        if layers is not None:
+            raise OptionError("layers chooses from a store: got one layer of it. Leave it out.")
+        store, layers = store.store, [store.name]
+    if isinstance(layers, str):
+        layers = [layers]
+    if isinstance(store, ActivationStore):
+        layers = None if layers is None else list(layers)
+        if layers == []:
+            raise OptionError("layers must name at least one layer: got none. Leave it out for all.")
+        mask = store.rows.mask(tokens)
+        streams = {name: store[name] for name in (store.layers if layers is None else layers)}
+        total = len(streams) * int(np.count_nonzero(mask))
+        sources = ((name, layer.chunks(_ROWS, mask=mask), layer.shape[1]) for name, layer in streams.items())
+    else:
+        if layers is not None or tokens != "content":
+            raise OptionError("layers and tokens choose from a store: an array is profiled as it is. Leave both out.")
+        rows = rows_view(store)
+        total = len(rows)
+        sources = iter([("X", (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)), rows.shape[1])])
+    done = []
+    with progress_bar(total, progress, desc="profile") as bar:
+        for name, chunks, width in sources:
+            moments = MomentsSet((width,), rows=("raw", "unit"), backend=backend, n_threads=n_threads, labels=(name,))
+            norms = _Norms()
+            for chunk in chunks:
+                moments.update([chunk])
+                norms.update(chunk)
+                bar.update(len(chunk))
+            if moments.n_samples < 2:
+                raise DegenerateError(
+                    f"a profile needs at least two rows: got {moments.n_samples:g} of {name}. Select more tokens."
+                )
+            done.append(_layer_profile(name, moments.side(0, "raw"), moments.side(0, "unit"), norms))
+    return Profile(done)
+
+
+class _Norms:
+    """Mean and standard deviation of row norms, around the first norm so that no digits cancel."""
+
+    def __init__(self) -> None:
+        self.n, self.first, self.total, self.squares = 0, 0.0, 0.0, 0.0
+
+    def update(self, chunk: np.ndarray) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused when their sums are read
+            norms = np.linalg.norm(chunk.astype(np.float64), axis=1)
+            if self.n == 0:
+                self.first = float(norms[0])
+            self.n += len(norms)
+            self.total += float(np.sum(norms - self.first))
+            self.squares += float(np.sum((norms - self.first) ** 2))
+
+    @property
+    def mean(self) -> float:
+        return self.first + self.total / self.n
+
+    @property
+    def sd(self) -> float:
+        return math.sqrt(max(self.squares - self.total**2 / self.n, 0.0) / (self.n - 1))
+
+
+def _layer_profile(name: str, raw: Side, unit: Side, norms: _Norms) -> LayerProfile:
+    if raw.is_constant:
+        raise DegenerateError(f"a profile needs features that vary: {name} has the same row {raw.n_samples:g} times.")
+    n = raw.n_samples
+    values = raw.spectrum[0]
+    rank = raw.rank_of(values)
+    values = values[:rank]
+    share = np.sqrt(values) / np.sum(np.sqrt(values))
+    # mean over i != j of the product of feature f of two unit rows
+    contributions = unit.mean**2 - np.diag(unit.scatter) / (n * (n - 1))
+    anisotropy = float(np.sum(contributions))
+    return LayerProfile(
+        layer=name,
+        n_samples=int(n),
+        n_features=raw.n_features,
+        mean_norm=norms.mean,
+        sd_norm=norms.sd,
+        anisotropy=anisotropy,
+        effective_rank=float(np.exp(-np.sum(share * np.log(share)))),
+        participation_ratio=float(np.sum(values)) ** 2 / float(np.sum(values**2)),
+        rank=rank,
+        rogue_dimensions=tuple(int(f) for f in _rogue_dimensions(raw)),
+        rogue_contribution=float(np.sum(np.sort(contributions)[-3:]) / np.sum(np.abs(contributions))),
+    )
+
+
+def _rogue_dimensions(side: Side) -> np.ndarray:
+    sds = np.sqrt(np.maximum(np.diag(side.scatter), 0.0) / (side.n_samples - 1))
+    found = np.zeros(side.n_features, dtype=bool)
+    for values in (np.abs(side.mean), sds):
+        median = np.median(values)
+        spread = max(1.4826 * float(np.median(np.abs(values - median))), 0.01 * float(np.median(sds)))
+        found |= values - median > _ROGUE_THRESHOLD * spread
+    return np.flatnonzero(found)

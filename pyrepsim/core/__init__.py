@@ -1,0 +1,1 @@
+"""What every package uses: errors, input checks, files, progress, workers."""

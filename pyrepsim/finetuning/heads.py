@@ -1,0 +1,264 @@
+"""What every head is: hidden states in, named scores out, and the loss of those scores.
+
+FOLDED: The biaffine parser: every word scores every word, and the root, as its head.
+FOLDED: One label for a whole sequence, or one number.
+FOLDED: The first and the last token of an answer.
+FOLDED: One label a token.
+FOLDED: Task layers over the top hidden state: one class a kind, chosen by the word that a task's `head()` names.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..core.errors import OptionError
+
+__all__ = ["Batch", "BiaffineHead", "Head", "SequenceHead", "SpanHead", "TokenHead", "build_head", "linear"]
+
+Batch = Mapping[str, torch.Tensor]
+
+
+class Head(torch.nn.Module, ABC):
+    """A task layer over hidden states of shape (batch, tokens, width)."""
+
+    @abstractmethod
+    def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        """Scores by name, each with the batch as its first axis."""
+
+    @abstractmethod
+    def loss(self, outputs: Batch, batch: Batch) -> torch.Tensor:
+        """The mean loss of these scores against the targets in `batch`."""
+
+
+def linear(width: int, outputs: int) -> torch.nn.Linear:
+    """A linear layer as BERT begins its own: weights from N(0, 0.02), biases at zero."""
+    layer = torch.nn.Linear(width, outputs)
+    torch.nn.init.normal_(layer.weight, std=0.02)
+    torch.nn.init.zeros_(layer.bias)
+    return layer
+
+
+IGNORED = -100
+
+
+class BiaffineHead(Head):
+    """Arc and relation scores of a graph-based dependency parser (Dozat & Manning 2017, equations 2 to 6).
+
+    With r_i the vector of word i (the mean, or the first, of its subwords) and r_0 that of the root token, four
+    perceptrons (one layer, LeakyReLU, dropout) give arc vectors d_i, h_j and relation vectors e_i, g_j, and ::
+
+        arc score       s_ij  = [d_i; 1]^T U h_j            word j (0: the root) as the head of word i
+        relation score  t_ijr = [e_i; 1]^T V_r [g_j; 1]     relation r on the arc from j to i
+
+    U and V start at zero. The loss is the cross-entropy of the gold heads plus that of the gold relations at the gold
+    heads, each a mean over words. Products of the two biaffines are made in float32, under autocast too.
+
+    Parameters
+    ----------
+    width : size of the encoder's vectors.
+    relations : number of relations R.
+    arc_width, relation_width : sizes of d, h and of e, g.
+    dropout : share of the perceptrons' outputs that is dropped in training.
+    words : ``"mean"`` of the subwords of a word, or its ``"first"``.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        relations: int,
+        arc_width: int = 500,
+        relation_width: int = 100,
+        dropout: float = 0.33,
+        words: Literal["mean", "first"] = "mean",
+    ) -> None:
+        super().__init__()
+        if relations < 1:
+            raise OptionError(f"A parser needs at least one relation: got {relations}. Fit the task to a treebank.")
+        if words not in ("mean", "first"):
+            raise OptionError(f"words must be 'mean' or 'first': got {words!r}.")
+        self.words = words
+        self.arc_dependent = _perceptron(width, arc_width, dropout)
+        self.arc_head = _perceptron(width, arc_width, dropout)
+        self.relation_dependent = _perceptron(width, relation_width, dropout)
+        self.relation_head = _perceptron(width, relation_width, dropout)
+        self.arc = nn.Linear(arc_width, arc_width)  # d -> [d; 1]^T U: the bias is the last row of U
+        nn.init.zeros_(self.arc.weight)
+        nn.init.zeros_(self.arc.bias)
+        self.relation = nn.Parameter(torch.zeros(relations, relation_width + 1, relation_width + 1))
+
+    def forward(self, hidden: Tensor, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Scores from hidden states (B, T, width) and ``batch["word_of_token"]`` (B, T).
+
+        ``word_of_token`` is 0 at the root token, 1 to W at subwords of the words, -100 elsewhere. ``batch["heads"]``
+        (B, W), where it is given, says W and the gold heads, -100 in the padding.
+
+        Returns
+        -------
+        ``"arcs"`` : (B, W, 1 + W) float32, s_ij in row i - 1, column j; -inf in columns beyond the sentence.
+        ``"gold_relations"`` : (B, W, R) float32, t_ijr at the gold heads j, where they are given.
+        ``"relations"`` : (B, W, 1 + W) integers, argmax_r t_ijr; in evaluation mode alone.
+        """
+        word_of_token, heads = batch["word_of_token"], batch.get("heads")
+        n_words = heads.shape[1] if heads is not None else int(word_of_token.max())
+        vectors = self._word_vectors(hidden, word_of_token, n_words)
+        words = vectors[:, 1:]
+        arc = self.arc_dependent(words), self.arc_head(vectors)
+        relation = self.relation_dependent(words), self.relation_head(vectors)
+        with torch.autocast(hidden.device.type, enabled=False):
+            arcs = self.arc(arc[0].float()) @ arc[1].float().transpose(1, 2)
+            columns = torch.arange(n_words + 1, device=arcs.device)
+            beyond = columns > word_of_token.amax(dim=1, keepdim=True)
+            outputs = {"arcs": arcs.masked_fill(beyond[:, None, :], -torch.inf)}
+            dependent, head = (functional.pad(side.float(), (0, 1), value=1.0) for side in relation)
+            if heads is not None:
+                at = heads.clamp(min=0)[:, :, None].expand(-1, -1, head.shape[2])
+                outputs["gold_relations"] = (self._queries(dependent) @ head.gather(1, at)[..., None])[..., 0]
+            if not self.training:
+                outputs["relations"] = self._best_relations(dependent, head)
+        return outputs
+
+    def loss(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        """Mean cross-entropy of the heads plus that of the relations; targets of -100 do not count."""
+        return _cross_entropy(outputs["arcs"], batch["heads"]) + _cross_entropy(
+            outputs["gold_relations"], batch["relations"]
+        )
+
+    def _word_vectors(self, hidden: Tensor, word_of_token: Tensor, n_words: int) -> Tensor:
+        """(B, 1 + W, width): the root, then the words; zeros where a sentence has no such word."""
+        # A product with a sparse matrix of weights, not a scatter: its gradient has the same bits every time on a GPU.
+        places = torch.arange(n_words + 1, device=hidden.device)
+        chosen = word_of_token[:, None, :] == places[:, None]
+        if self.words == "first":
+            first = torch.ones_like(word_of_token, dtype=torch.bool)
+            first[:, 1:] = word_of_token[:, 1:] != word_of_token[:, :-1]
+            chosen = chosen & first[:, None, :]
+        weights = chosen.to(hidden.dtype)
+        return (weights @ hidden) / weights.sum(dim=2, keepdim=True).clamp(min=1)
+
+    def _queries(self, dependent: Tensor) -> Tensor:
+        """[e_i; 1]^T V_r for every word and relation: (B, W, R, relation_width + 1)."""
+        size = self.relation.shape[1]
+        flat = self.relation.permute(1, 0, 2).reshape(size, -1)
+        return (dependent @ flat).unflatten(-1, (-1, size))
+
+    def _best_relations(self, dependent: Tensor, head: Tensor) -> Tensor:
+        """argmax_r t_ijr, a sentence at a time: B x W x (1 + W) x R scores are never held together."""
+        best = []
+        for words, candidates in zip(dependent, head, strict=True):
+            scores = self._queries(words[None])[0] @ candidates.T  # (W, R, 1 + W)
+            best.append(scores.argmax(dim=1))
+        return torch.stack(best)
+
+
+def _cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the targets that are not ignored; 0 where all are."""
+    total = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (targets != IGNORED).sum().clamp(min=1)
+
+
+def _perceptron(width: int, out: int, dropout: float) -> nn.Sequential:
+    linear = nn.Linear(width, out)
+    nn.init.orthogonal_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear, nn.LeakyReLU(0.1), nn.Dropout(dropout))
+
+
+class SequenceHead(Head):
+    """tanh(W h + b) of a pooled state h, dropout, and a linear layer to the labels (Devlin et al. 2019, section 4.1).
+
+    Parameters
+    ----------
+    labels : int
+        Classes; 1 for regression by squared error.
+    pooling : {"cls", "mean"}
+        The first token's state, or the mean over all tokens: what encoders trained for sentence vectors learnt.
+    dropout : float
+        Before each linear layer but the first.
+
+    Outputs ``"logits"`` (batch, labels). Target: ``"label"`` (batch,), class indices or numbers.
+    """
+
+    def __init__(self, width: int, *, labels: int, pooling: Literal["cls", "mean"] = "cls", dropout: float = 0.1):
+        super().__init__()
+        self.pooling = pooling
+        self.pooler = linear(width, width)
+        self.dropout = torch.nn.Dropout(dropout)
+        self.classifier = linear(width, labels)
+
+    def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        if self.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * mask).sum(1) / mask.sum(1)
+        return {"logits": self.classifier(self.dropout(torch.tanh(self.pooler(pooled))))}
+
+    def loss(self, outputs: Batch, batch: Batch) -> torch.Tensor:
+        logits, label = outputs["logits"].float(), batch["label"]
+        if logits.shape[1] == 1:
+            return functional.mse_loss(logits[:, 0], label.float())
+        return functional.cross_entropy(logits, label)
+
+
+class SpanHead(Head):
+    """A start and an end score at every token (Devlin et al. 2019, section 4.2).
+
+    Outputs ``"start"`` and ``"end"`` (batch, tokens), -inf at padding. Targets: ``"start"`` and ``"end"`` (batch,).
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.scores = linear(width, 2)
+
+    def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        scores = self.scores(hidden).float().masked_fill(batch["attention_mask"].unsqueeze(-1) == 0, -torch.inf)
+        return {"start": scores[..., 0], "end": scores[..., 1]}
+
+    def loss(self, outputs: Batch, batch: Batch) -> torch.Tensor:
+        start = functional.cross_entropy(outputs["start"], batch["start"])
+        return (start + functional.cross_entropy(outputs["end"], batch["end"])) / 2
+
+
+class TokenHead(Head):
+    """Dropout and a linear layer at every token (Devlin et al. 2019, section 5.3).
+
+    Outputs ``"logits"`` (batch, tokens, labels). Target: ``"labels"`` (batch, tokens), -100 where there is none.
+    """
+
+    def __init__(self, width: int, *, labels: int, dropout: float = 0.1):
+        super().__init__()
+        self.dropout = torch.nn.Dropout(dropout)
+        self.classifier = linear(width, labels)
+
+    def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        del batch
+        return {"logits": self.classifier(self.dropout(hidden))}
+
+    def loss(self, outputs: Batch, batch: Batch) -> torch.Tensor:
+        return functional.cross_entropy(outputs["logits"].float().flatten(0, 1), batch["labels"].flatten())
+
+
+_KINDS: dict[str, type[Head]] = {
+    "sequence": SequenceHead,
+    "tokens": TokenHead,
+    "span": SpanHead,
+    "biaffine": BiaffineHead,
+}
+
+
+def build_head(width: int, spec: Mapping[str, Any]) -> Head:
+    """The head that ``spec`` asks for: its "kind" and its sizes, over hidden states of `width` features."""
+    sizes = dict(spec)
+    kind = sizes.pop("kind", None)
+    if kind not in _KINDS:
+        raise OptionError(
+            f"A head's kind is one of {', '.join(_KINDS)}: got {kind!r}. Give the kind a task's head() has."
+        )
+    return _KINDS[kind](width, **sizes)

@@ -1,0 +1,80 @@
+"""An encoder with a task's head on its top layer: what is trained, and how it lies on the disk."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ..core.errors import ModelError
+from ..core.outputs import replacing
+from ..models.encoder import Encoder, first_line
+from .heads import Head, build_head
+
+__all__ = ["TaskModel", "load_head", "save_head"]
+
+_ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_SPEC, _WEIGHTS = "head.json", "head.safetensors"
+
+
+class TaskModel(torch.nn.Module):
+    """``head(encoder(batch))``. In training it returns the loss alone, otherwise the head's outputs."""
+
+    def __init__(self, encoder: torch.nn.Module, head: Head):
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        inputs = {name: batch[name] for name in _ENCODER_INPUTS if name in batch}
+        outputs = self.head(self.encoder(**inputs).last_hidden_state, batch)
+        return {"loss": self.head.loss(outputs, batch)} if self.training else outputs
+
+
+def save_head(folder: Path, head: Head, spec: Mapping[str, Any]) -> None:
+    """Write the head's weights and what builds it into a model's folder."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
+    with replacing(folder / _WEIGHTS) as temporary:
+        save_file(weights, temporary)
+    with replacing(folder / _SPEC) as temporary:
+        temporary.write_text(json.dumps(dict(spec), indent=2) + "\n", encoding="utf-8")
+
+
+def load_head(folder: str | os.PathLike[str], encoder: Encoder) -> Head:
+    """The head that `save_head` wrote, over this encoder.
+
+    Raises
+    ------
+    ModelError
+        If there is no head, or its weights don't fit the encoder's width or its own description.
+    """
+    folder = Path(folder)
+    width = list(encoder.layers.values())[-1]
+    try:
+        head = build_head(width, json.loads((folder / _SPEC).read_text(encoding="utf-8")))
+        weights = load_file(folder / _WEIGHTS)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"A fine-tuned run holds {_SPEC} and {_WEIGHTS} beside its encoder: {str(folder)!r} lacks "
+            f"{Path(error.filename or _WEIGHTS).name}. Give the folder that `pyrepsim finetune` wrote."
+        ) from error
+    except (json.JSONDecodeError, SafetensorError, TypeError) as error:
+        raise ModelError(
+            f"The head in {str(folder)!r} cannot be read ({first_line(error)}). Fine-tune again, or copy it anew."
+        ) from error
+    expected = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if expected != found:
+        wrong = sorted(expected.items() ^ found.items())[0][0]
+        raise ModelError(
+            f"A head must fit its encoder: in {str(folder)!r}, {wrong!r} is {found.get(wrong, 'absent')} and an "
+            f"encoder of width {width} needs {expected.get(wrong, 'none')}. Keep a run's files together."
+        )
+    head.load_state_dict(weights)
+    return head.to(encoder.device).eval()

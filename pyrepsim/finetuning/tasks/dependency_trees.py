@@ -1,0 +1,98 @@
+"""Trees from arc scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from ...backends import default_threads, get_backend
+from ...core.arrays import as_numpy
+from ...core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+
+__all__ = ["decode"]
+
+
+def decode(
+    arc_scores: Any, lengths: Sequence[int] | np.ndarray, *, backend: str = "auto", n_threads: int | None = None
+) -> np.ndarray:
+    """The maximum spanning arborescence of each sentence whose root has exactly one child.
+
+    It maximises the sum of ``arc_scores[b, i - 1, head_i]`` over the words i, exactly; `csrc/trees/README.md` says how.
+    Equal scores give equal trees, whatever the batch or the number of threads.
+
+    Parameters
+    ----------
+    arc_scores : (batch, words, 1 + words), NumPy or torch
+        Score of each head (column 0: the root, column j: word j) of each word. float32 and float64 are taken as they
+        are, other floats and integers as float32 or float64. -inf forbids an arc. A word as its own head, and what lies
+        beyond a sentence's length, are not read.
+    lengths : (batch,)
+        Words of each sentence, from 0 to `words`.
+    backend : "auto", "cpu" (the compiled engine) or "reference" (plain NumPy).
+    n_threads : None takes every core this process may use.
+
+    Returns
+    -------
+    (batch, words) int64: the head of each word, counted from 1, 0 for the root; -1 in the padding.
+
+    Raises
+    ------
+    ShapeError
+        Other shapes, or lengths beyond the words there are.
+    NonFiniteError
+        NaN, +inf, or a finite score beyond 1e300.
+    DegenerateError
+        A sentence without a tree: too many arcs are forbidden.
+    """
+    if backend not in ("auto", "cpu", "reference"):
+        raise OptionError(f"Trees are decoded by 'auto', 'cpu' or 'reference': got backend={backend!r}.")
+    if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
+        raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
+    scores, counts = _scores(arc_scores), _lengths(lengths)
+    batch, words, columns = scores.shape
+    if columns != words + 1:
+        raise ShapeError(
+            f"arc_scores must have shape (batch, words, 1 + words): got {scores.shape}. Column 0 is the root's."
+        )
+    if len(counts) != batch:
+        raise ShapeError(f"There must be one length a sentence: got {len(counts)} for {batch} sentences.")
+    if batch and not 0 <= counts.min() <= counts.max() <= words:
+        wrong = int(np.flatnonzero((counts < 0) | (counts > words))[0])
+        raise ShapeError(
+            f"A length must be from 0 to {words}, the words there are: sentence {wrong} has {counts[wrong]}."
+        )
+    heads, fault = get_backend(backend).arborescences(scores, counts, n_threads or default_threads())
+    if fault is None:
+        return heads
+    kind, sentence, word, head = fault
+    if kind == "score":
+        raise NonFiniteError(
+            f"Arc scores must be numbers, or -inf where an arc is forbidden: sentence {sentence} has "
+            f"{scores[sentence, word - 1, head]} for word {word} with head {head}. Check what made them."
+        )
+    raise DegenerateError(
+        f"Each sentence must have a tree whose root has one child: the arcs of sentence {sentence} that are not "
+        "forbidden (-inf) hold none. Allow more arcs."
+    )
+
+
+def _scores(arc_scores: Any) -> np.ndarray:
+    scores = as_numpy(arc_scores, "arc_scores")
+    if scores.ndim != 3:
+        raise ShapeError(f"arc_scores must have shape (batch, words, 1 + words): got {scores.shape}.")
+    if scores.dtype in (np.float32, np.float64) and scores.dtype.isnative:
+        return scores
+    name = scores.dtype.name
+    if name not in ("float16", "bfloat16") and scores.dtype.kind not in "iuf":
+        raise DTypeError(f"arc_scores must be real numbers: got {scores.dtype}. Convert them first.")
+    return scores.astype(np.float32 if name in ("float16", "bfloat16") else np.float64)
+
+
+def _lengths(lengths: Any) -> np.ndarray:
+    counts = as_numpy(lengths, "lengths")
+    if counts.ndim != 1 or (counts.size and counts.dtype.kind not in "iu"):
+        raise ShapeError(f"lengths must be whole numbers, one a sentence: got shape {counts.shape} of {counts.dtype}.")
+    return counts.astype(np.int64)

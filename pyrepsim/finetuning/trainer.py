@@ -1,0 +1,221 @@
+"""transformers' Trainer with our batches, optimiser and evaluation: it keeps the loop, the devices and the way back.
+
+FOLDED: AdamW over the weights that train: which decay, and which have the head's rate.
+FOLDED: The number type of a recipe's products.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
+
+from ..core.errors import NonFiniteError, OptionError
+from .batches import LengthBuckets, collate
+from .recipes import Recipe
+from .task_model import TaskModel
+from .tasks.base import Feature
+
+__all__ = ["TaskTrainer", "autocast_type", "make_optimizer"]
+
+
+def make_optimizer(model: TaskModel, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW with bias correction, betas (0.9, 0.999), eps 1e-8. Vectors (biases, normalisation) have no decay."""
+    rates = {"encoder": recipe.learning_rate, "head": recipe.head_learning_rate or recipe.learning_rate}
+    groups = []
+    for part, rate in rates.items():
+        weights = [weight for weight in getattr(model, part).parameters() if weight.requires_grad]
+        for decay, chosen in (
+            (recipe.weight_decay, [weight for weight in weights if weight.ndim > 1]),
+            (0.0, [weight for weight in weights if weight.ndim <= 1]),
+        ):
+            if chosen:
+                groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def autocast_type(precision: str, device: torch.device) -> torch.dtype:
+    """The type of `Recipe.precision` on this device; "auto" is bfloat16 on a GPU that has it, otherwise float32.
+
+    Raises OptionError for float16 on a CPU, where gradients cannot be scaled.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    if precision == "fp16" and device.type == "cpu":
+        raise OptionError("precision='fp16' needs a GPU: the device is the CPU. Use 'bf16' or 'fp32'.")
+    return _TYPES[precision]
+
+
+class TaskTrainer(transformers.Trainer):
+    """Trains a `TaskModel` by a `Recipe`.
+
+    Parameters
+    ----------
+    folder
+        Where points to resume from are kept while it trains.
+    evaluate_model
+        Scores of the model as it stands, by name.
+    keep_encoder
+        Called with the number of updates at each of the recipe's `checkpoints`.
+    """
+
+    def __init__(
+        self,
+        model: TaskModel,
+        features: Sequence[Feature],
+        recipe: Recipe,
+        *,
+        folder: Path,
+        pad_id: int,
+        device: torch.device,
+        evaluate_model: Callable[[], dict[str, float]] | None,
+        keep_encoder: Callable[[int], None],
+        progress: bool,
+    ):
+        self.recipe = recipe
+        self._features = features
+        self._evaluate_model = evaluate_model
+        args = _arguments(recipe, len(features), folder, device, scored=evaluate_model is not None, progress=progress)
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=features,  # type: ignore[arg-type] - anything with a length and indices
+            eval_dataset=features,  # type: ignore[arg-type] - asked for, not used: `evaluate` is ours
+            data_collator=lambda batch: collate(batch, pad_id),
+            callbacks=[_Trajectory(recipe.checkpoints, keep_encoder)] if recipe.checkpoints else None,
+        )
+        self.remove_callback(PrinterCallback)
+        if progress:
+            self.remove_callback(ProgressCallback)
+            self.add_callback(_OneLine)
+
+    def train_or_resume(self) -> list[dict[str, float]]:
+        """Train from the start or the last point kept, to the end. Returns the log: losses, rates and scores."""
+        self.train(resume_from_checkpoint=_last_whole(Path(str(self.args.output_dir))))
+        return self.state.log_history
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:
+        del train_dataset
+        lengths = [len(feature) for feature in self._features]
+        return LengthBuckets(lengths, self.args.train_batch_size, seed=self.recipe.seed)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        del model
+        if self.optimizer is None:
+            self.optimizer = make_optimizer(self.accelerator.unwrap_model(self.model), self.recipe)
+        return self.optimizer
+
+    def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise NonFiniteError(
+                f"The training loss must stay finite: by update {self.state.global_step} it does not. Lower the "
+                "learning rate (the head's too), warm up longer, or train in fp32; start again with overwrite."
+            )
+        super().log(logs, *args, **options)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # what Trainer calls at the times it was told
+        last = self.state.global_step >= self.state.max_steps  # who called will score the finished model
+        if self._evaluate_model is None or last or not self.is_world_process_zero():
+            return {}
+        metrics = {f"eval_{name}": value for name, value in self._evaluate_model().items()}
+        self.log(metrics)
+        return metrics
+
+
+def _arguments(
+    recipe: Recipe, n_features: int, folder: Path, device: torch.device, *, scored: bool, progress: bool
+) -> transformers.TrainingArguments:
+    dtype = autocast_type(recipe.precision, device)
+    args = transformers.TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        max_grad_norm=recipe.clip,
+        lr_scheduler_type="linear",
+        gradient_accumulation_steps=recipe.accumulation,
+        bf16=dtype == torch.bfloat16,
+        fp16=dtype == torch.float16,
+        use_cpu=device.type == "cpu",
+        seed=recipe.seed,
+        eval_strategy="no" if not scored else "steps" if recipe.evaluate_every else "epoch",
+        eval_steps=recipe.evaluate_every,
+        save_strategy="steps" if recipe.save_every else "epoch",
+        save_steps=recipe.save_every or 500,
+        save_total_limit=1,
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=not progress,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device.type == "cuda",
+        ddp_find_unused_parameters=False,
+        do_eval=scored,
+    )
+    args._n_gpu = min(args.n_gpu, 1)  # one process, one device: several are torchrun's
+    share = args.world_size * recipe.accumulation
+    if recipe.batch_size % share:
+        raise OptionError(
+            f"A batch is shared out in equal parts: batch_size {recipe.batch_size} is no multiple of {args.world_size} "
+            f"processes x {recipe.accumulation} accumulated steps. Change one of them."
+        )
+    args.per_device_train_batch_size = recipe.batch_size // share
+    updates = math.ceil(math.ceil(n_features / recipe.batch_size) * recipe.epochs)
+    args.warmup_steps = math.ceil(updates * recipe.warmup)
+    return args
+
+
+def _last_whole(folder: Path) -> str | None:
+    """The newest point to resume from. Its state is written last: a point without one was cut off, and goes."""
+    points = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for point in points:
+        try:
+            json.loads((point / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(point)
+        else:
+            logging.getLogger("pyrepsim.finetuning").info("resuming from %s", point)
+            return str(point)
+    return None
+
+
+class _Trajectory(TrainerCallback):
+    """Keeps the encoder after the updates it was told, 0 being before the first."""
+
+    def __init__(self, steps: Sequence[int], keep: Callable[[int], None]):
+        self.steps, self.keep = set(steps), keep
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        del args, control
+        if state.global_step == 0 and 0 in self.steps and state.is_world_process_zero:
+            self.keep(0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        del args, control
+        if state.global_step in self.steps and state.is_world_process_zero:
+            self.keep(state.global_step)
+
+
+class _OneLine(ProgressCallback):
+    """The bar without a line for each log: the loss and the last score stand beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: dict[str, str] = {}
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        del args, control
+        if state.is_world_process_zero and self.training_bar is not None:
+            told = {name: value for name, value in (logs or {}).items() if name == "loss" or name.startswith("eval_")}
+            self._shown |= {name.removeprefix("eval_"): f"{value:.4g}" for name, value in told.items()}
+            self.training_bar.set_postfix(self._shown)

@@ -1,0 +1,370 @@
+"""Accumulators: chunks of rows in, `Side` and `Pair` out. One pass, memory independent of the number of rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from numbers import Integral
+from threading import Lock
+from typing import Any
+
+from ..backends import default_threads, get_backend
+from ..core.arrays import check_paired
+from ..core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError
+from .centred import Centred
+from .pair import Pair, Side
+from .saving import read_header, read_sums, write_moments
+from .state import State
+
+__all__ = ["ROWS", "MomentsSet", "PairedMoments"]
+
+ROWS = ("raw", "unit", "unit_centred")
+_PRECISIONS = ("fp64", "fp32")
+_ROWS_PER_CALL = 16_384
+"""Larger updates are cut into calls of this many rows, so that Ctrl-C is heard between them. The sums don't notice."""
+_REMEDY = {
+    "unit": "is all zero and has no direction, so its cosine is undefined",
+    "unit_centred": "is constant across features, so its correlation is undefined",
+}
+
+
+class MomentsSet:
+    """Moments of several representations over the same rows, and of chosen pairs among them.
+
+    widths : features of each representation.
+    pairs : index pairs (i, j) whose cross moments to keep.
+    rows : row transforms to keep moments of: ``"raw"``; ``"unit"`` (x / |x|, for cosine RSA);
+        ``"unit_centred"`` ((x - mean x) / |x - mean x|, for correlation RSA).
+    precision : ``"fp64"``, or ``"fp32"``: products in float32, summed in float32 over 256 rows, then in float64;
+        error of an entry of the scatter about 1e-6 of sqrt(S_ii S_jj), against 1e-14 in float64.
+
+    The result has the same bits for any chunking of the rows, any number of threads and any memory layout.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        pairs: Sequence[tuple[int, int]] = (),
+        *,
+        rows: Sequence[str] = ("raw",),
+        precision: str = "fp64",
+        backend: str = "auto",
+        n_threads: int | None = None,
+        labels: Sequence[str] | None = None,
+    ) -> None:
+        if precision not in _PRECISIONS:
+            raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
+        if not rows or not set(rows) <= set(ROWS):
+            raise OptionError(f"rows must name some of {', '.join(ROWS)}: got {tuple(rows)!r}.")
+        if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
+            raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
+        self.widths, self.pairs = _checked_layout(widths, pairs, len(rows))
+        self._places = {pair: k for k, pair in enumerate(self.pairs)}
+        self.rows = tuple(kind for kind in ROWS if kind in rows)
+        self.precision = precision
+        self.n_threads = int(n_threads or default_threads())
+        self.labels = tuple(labels) if labels is not None else tuple(f"array {i}" for i in range(len(self.widths)))
+        if len(self.labels) != len(self.widths):
+            raise OptionError(f"labels must name each of the {len(self.widths)} sides: got {self.labels}.")
+        self._backend = get_backend(backend)
+        self._live = self._new_live()
+        self._merged: dict[str, State] = {}
+        self._torn = False
+        self._lock = Lock()
+        self._centred: dict[str, Centred] = {}
+
+    @property
+    def backend(self) -> str:
+        return self._backend.name
+
+    @property
+    def n_samples(self) -> float:
+        return self._n_live + (self._merged[self.rows[0]].n_samples if self._merged else 0)
+
+    @property
+    def _n_live(self) -> int:
+        return next(iter(self._live.values())).n_samples
+
+    def update(self, chunk: Sequence[Any]) -> None:
+        """Add one chunk: an array (n, width) for each representation, rows matched by position.
+
+        Raises NonFiniteError, DegenerateError (a row without direction, for unit rows) or ShapeError before anything
+        is added: a refused chunk leaves the sums as they were. One thread at a time.
+        """
+        self.add(self.checked(chunk))
+
+    def checked(self, chunk: Sequence[Any], *, first_row: int | None = None) -> list[Any]:
+        """The arrays of a chunk as rows that `add` may take, or the error that `update` would raise.
+
+        first_row : the number that errors give to the first row; None: as many as there were before.
+        """
+        if len(chunk) != len(self.widths):
+            raise ShapeError(
+                f"a chunk must hold {len(self.widths)} arrays, one for each representation: got {len(chunk)}."
+            )
+        gate = self._backend.rows_view
+        views = [gate(array, label) for array, label in zip(chunk, self.labels, strict=True)]
+        for view, width, label in zip(views, self.widths, self.labels, strict=True):
+            if view.shape != (views[0].shape[0], width):
+                raise ShapeError(
+                    f"{label} must have shape ({views[0].shape[0]}, {width}), the rows of {self.labels[0]} "
+                    f"and the width declared: got {view.shape}."
+                )
+        views = self._backend.stage(views)
+        for view, label in zip(views, self.labels, strict=True):
+            self._refuse_bad_rows(view, label, int(self.n_samples) if first_row is None else first_row)
+        return views
+
+    def add(self, views: Sequence[Any]) -> None:
+        """Add rows that `checked` has passed."""
+        with self._alone():
+            self._refuse_if_torn()
+            self._forget()
+            self._torn = True  # until every row transform has had every row
+            for start in range(0, len(views[0]), _ROWS_PER_CALL):
+                part = [view[start : start + _ROWS_PER_CALL] for view in views]
+                for moments in self._live.values():
+                    moments.update(part, self.n_threads)
+            self._torn = False
+
+    def state(self, rows: str = "raw") -> State:
+        """The sums over all rows so far: frozen, and their own memory."""
+        with self._alone():
+            return self._read(rows)
+
+    def side(self, index: int, rows: str = "raw") -> Side:
+        """Moments of one representation."""
+        return self._centred_at(rows).side(index)
+
+    def pair_at(self, k: int, rows: str = "raw") -> Pair:
+        """Moments of the k-th pair."""
+        if not 0 <= k < len(self.pairs):
+            raise OptionError(f"k must be one of the {len(self.pairs)} pairs, from 0: got {k!r}.")
+        return self._centred_at(rows).pair_at(k)
+
+    def between(self, i: int, j: int, rows: str = "raw") -> Pair:
+        """Moments of representations i and j in this order, whichever order their pair was kept in."""
+        if i == j:
+            return Pair.of_side(self.side(i, rows))
+        if (i, j) in self._places:
+            return self.pair_at(self._places[i, j], rows)
+        if (j, i) in self._places:
+            return self.pair_at(self._places[j, i], rows).swapped()
+        raise OptionError(f"pairs must hold representations {i!r} and {j!r}: got {self.pairs}.")
+
+    def merge(self, other: MomentsSet) -> None:
+        """Add the samples of ``other``, accumulated elsewhere with the same options."""
+        for option in ("rows", "widths", "pairs", "precision"):
+            ours, theirs = getattr(self, option), getattr(other, option)
+            if ours != theirs:
+                raise OptionError(f"moments merge when they have the same {option}: got {ours} and {theirs}.")
+        self.add_states({kind: other.state(kind) for kind in self.rows})
+
+    def add_states(self, states: Mapping[str, State]) -> None:
+        """Add the samples whose sums these are, for each row transform: what `state` gave elsewhere."""
+        with self._alone():
+            self._refuse_if_torn()
+            self._merged = {
+                kind: self._merged[kind] + states[kind] if self._merged else states[kind] for kind in self.rows
+            }
+            self._forget()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything, so that `load` or `restore` continues to the same bits."""
+        with self._alone():
+            self._refuse_if_torn()
+            sums = {f"live/{kind}": live.get_state(complete=False) for kind, live in self._live.items()}
+            sums |= {f"merged/{kind}": vars(state) for kind, state in self._merged.items()}
+            write_moments(path, self._options(), sums)
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Take over what `save` wrote; the options must be those of the accumulator that wrote it.
+
+        Everything is read and checked first: a file that is refused changes nothing.
+        """
+        header = read_header(path)
+        for key, value in self._options().items():
+            if header[key] != value:
+                raise StoreError(f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}.")
+        live = {kind: read_sums(path, header, f"live/{kind}") for kind in self.rows}
+        merged = {}
+        if any(name.startswith("merged/") for name in header["n_samples"]):
+            merged = {kind: self._as_state(read_sums(path, header, f"merged/{kind}"), kind) for kind in self.rows}
+        for parts in ([part["n_samples"] for part in live.values()], [state.n_samples for state in merged.values()]):
+            if len(set(parts)) > 1:
+                raise StoreError(f"{path}: all row transforms must have seen the same rows: got {parts}.")
+        fresh = self._new_live()
+        for kind, sums in live.items():
+            # backends hold back more or fewer rows until they make a block: these go in again as rows
+            pending = sums["pending"]
+            whole = sums["n_samples"] - len(pending[0])
+            fresh[kind].set_state({**sums, "n_samples": whole, "pending": [rows[:0] for rows in pending]})
+            if len(pending[0]):
+                fresh[kind].update(pending, self.n_threads)
+        with self._alone():
+            self._live, self._merged, self._torn = fresh, merged, False
+            self._forget()
+
+    def _centred_at(self, rows: str) -> Centred:
+        if rows not in self._centred or self._centred[rows].torn:  # several threads may read what is there
+            with self._alone():
+                self._centred[rows] = Centred(self._read(rows), self.labels, n_threads=self.n_threads)
+        return self._centred[rows]
+
+    def _read(self, rows: str) -> State:
+        if rows not in self._live:
+            raise OptionError(
+                f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
+                f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
+            )
+        self._refuse_if_torn()
+        state = self._as_state(self._live[rows].get_state(True, self.n_threads), rows)
+        if not self._merged:
+            return state
+        # an empty state adds nothing and no memory: then the sums are copied
+        return self._merged[rows] + state if state.n_samples else 1.0 * self._merged[rows]
+
+    def _options(self) -> dict[str, Any]:
+        return {"widths": self.widths, "pairs": self.pairs, "rows": self.rows, "precision": self.precision}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What to call `MomentsSet` with for another one like it."""
+        return {
+            "widths": self.widths,
+            "pairs": self.pairs,
+            "rows": self.rows,
+            "precision": self.precision,
+            "backend": self.backend,
+            "n_threads": self.n_threads,
+            "labels": self.labels,
+        }
+
+    def _new_live(self) -> dict[str, Any]:
+        make = self._backend.Moments
+        return {kind: make(self.widths, self.pairs, rows=kind, precision=self.precision) for kind in self.rows}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise StateError(
+                "moments are fed and read by one thread at a time: another thread is at work on these. "
+                "Give each thread its own and merge them."
+            )
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _forget(self) -> None:
+        self._centred.clear()
+
+    def _refuse_if_torn(self) -> None:
+        if self._torn:
+            raise StateError(
+                "moments are read and fed only while whole: an earlier update was interrupted half way through its "
+                "rows. Start again, or restore the last file that save(...) wrote."
+            )
+
+    def _refuse_bad_rows(self, view: Any, label: str, first_row: int) -> None:
+        bad = self._backend.first_nonfinite(view, self.n_threads)
+        if bad is not None:
+            raise NonFiniteError(
+                f"{label} must be finite: got {view[bad]} at row {first_row + bad[0]}, feature {bad[1]}. "
+                "Drop or repair such rows in both representations."
+            )
+        for kind in self.rows:
+            bad = self._backend.first_directionless_row(view, kind, self.n_threads)
+            if bad is not None:
+                raise DegenerateError(
+                    f"row {first_row + bad[0]} of {label} {_REMEDY[kind]}. Leave such rows out, "
+                    "or use a metric that does not divide by row norms (sqeuclidean, dot)."
+                )
+
+    def _as_state(self, sums: Mapping[str, Any], rows: str) -> State:
+        return State(
+            rows=rows,
+            precision=self.precision,
+            pairs=self.pairs,
+            n_samples=sums["n_samples"],
+            shift=tuple(sums["shift"]),
+            products=tuple(sums["products"]),
+            cross=tuple(sums["cross"]),
+            weighted=tuple(sums["weighted"]),
+            norms=sums["norms"],
+        )
+
+
+class PairedMoments(MomentsSet):
+    """Moments of two representations over the same rows: streaming, mergeable, saveable.
+
+    >>> moments = PairedMoments(768, 768)
+    >>> for x, y in chunks: moments.update(x, y)
+    >>> LinearCKA().score(moments)
+    """
+
+    def __init__(
+        self,
+        width_x: int,
+        width_y: int,
+        *,
+        rows: Sequence[str] = ("raw",),
+        precision: str = "fp64",
+        backend: str = "auto",
+        n_threads: int | None = None,
+    ) -> None:
+        super().__init__(
+            (width_x, width_y),
+            ((0, 1),),
+            rows=rows,
+            precision=precision,
+            backend=backend,
+            n_threads=n_threads,
+            labels=("X", "Y"),
+        )
+
+    def update(self, x: Any, y: Any) -> None:  # type: ignore[override]
+        """Add rows (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""
+        super().update(check_paired(x, y, self._backend.rows_view))
+
+    def pair(self, rows: str = "raw") -> Pair:
+        """What a measure reads."""
+        return self.pair_at(0, rows)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
+    ) -> PairedMoments:
+        """What `save` wrote, ready for more rows."""
+        header = read_header(path)
+        if len(header["widths"]) != 2 or header["pairs"] != ((0, 1),):
+            raise StoreError(
+                f"{path} must hold the moments of one pair: got {len(header['widths'])} representations. "
+                "Use MomentsSet(...).restore(path)."
+            )
+        options = {"rows": header["rows"], "precision": header["precision"]}
+        moments = cls(*header["widths"], **options, backend=backend, n_threads=n_threads)
+        moments.restore(path)
+        return moments
+
+
+def _checked_layout(
+    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """Whole positive widths, pairs among them, and sums that fit into memory."""
+    if not widths or not all(isinstance(width, Integral) and width > 0 for width in widths):
+        raise ShapeError(f"widths must be positive whole numbers, one for each representation: got {tuple(widths)!r}.")
+    if not all(
+        len(pair) == 2 and all(isinstance(i, Integral) and 0 <= i < len(widths) for i in pair) for pair in pairs
+    ):
+        raise OptionError(f"pairs must be (i, j) with i and j below {len(widths)}: got {tuple(pairs)!r}.")
+    wide, paired = tuple(int(width) for width in widths), tuple((int(i), int(j)) for i, j in pairs)
+    needed = 8 * kinds * (sum(d * d for d in wide) + sum(wide[i] * wide[j] for i, j in paired))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise ShapeError(
+            f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need {needed / 2**30:.1f} GB "
+            f"of {memory / 2**30:.1f} GB. Compare fewer layers at once, or project the features first."
+        )
+    return wide, paired

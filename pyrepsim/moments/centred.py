@@ -1,0 +1,103 @@
+"""From plain sums to `Side` and `Pair`: each matrix is centred once, where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+
+from ..backends import get_backend
+from ..core.errors import NonFiniteError, OptionError, ShapeError, StateError
+from .pair import Norms, Pair, Side
+from .state import State
+
+__all__ = ["Centred"]
+
+_EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
+_RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
+"""Root mean square of |x - m| whose fourth powers the sums of a precision hold, with room for many rows."""
+
+
+class Centred:
+    """The sides and pairs of a state, whose arrays it takes over and centres in place when they are first asked for.
+
+    Several threads may ask. Pairs are made anew each time: what measures keep in them goes with them.
+    """
+
+    def __init__(self, state: State, labels: Sequence[str], *, n_threads: int, copies: float = 0.0) -> None:
+        if state.n_samples <= 0:
+            raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
+        self._state, self._labels, self._n_threads, self._copies = state, labels, n_threads, copies
+        self._host = get_backend()  # sums are read into host memory
+        self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # less the shift
+        self._sides: dict[int, Side] = {}
+        self._done: dict[tuple[str, int], float] = {}
+        self._lock = Lock()
+        self.torn = False
+        """Whether centring was interrupted half way through a matrix: then read the state again."""
+
+    @property
+    def n_samples(self) -> float:
+        return self._state.n_samples
+
+    def side(self, index: int) -> Side:
+        """Moments of one representation."""
+        if not 0 <= index < len(self._labels):
+            raise OptionError(
+                f"index must be one of the {len(self._labels)} representations, counted from 0: got {index!r}."
+            )
+        with self._lock:
+            if index not in self._sides:
+                self._sides[index] = self._new_side(index)
+            return self._sides[index]
+
+    def pair_at(self, k: int) -> Pair:
+        """Moments of the k-th pair."""
+        i, j = self._state.pairs[k]
+        x, y = self.side(i), self.side(j)
+        with self._lock:
+            cross_sq = self._centre("cross", k, self._state.cross[k], i, j)
+        return Pair(x, y, self._state.cross[k], cross_sq, Norms.of(self._state, i, j))
+
+    def _new_side(self, s: int) -> Side:
+        state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
+            norm_sq = self._centre("products", s, scatter, s, s)
+        low, high = _RANGE[state.precision]
+        size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
+        lost = size == 0 and bool(self._means[s].any())  # rows that vary, of which float64 holds no squares
+        if lost or not (low <= size <= high or size == 0):
+            fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
+            fact = "have squares that are 0 in float64" if lost else fact
+            remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
+            raise NonFiniteError(
+                f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in "
+                f"{state.precision}: those of {self._labels[s]} {fact}. {remedy}"
+            )
+        return Side(
+            n_samples=n,
+            mean=state.shift[s] + self._means[s],
+            scatter=scatter,
+            norm_sq=norm_sq,
+            norms=Norms.of(state, s, s),
+            epsilon=_EPSILON[state.precision],
+            label=self._labels[s],
+            copies=self._copies,
+        )
+
+    def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> float:
+        """sum u v^T - n e f^T in place, once; its squared norm."""
+        if (kind, index) in self._done:
+            return self._done[kind, index]
+        if self.torn:
+            raise StateError(
+                "moments are centred once: an earlier reading of these was interrupted half way. Make them again."
+            )
+        root = np.sqrt(self._state.n_samples)  # on both sides: a scatter stays symmetric to the bit
+        try:
+            squares = self._host.centre(products, root * self._means[i], root * self._means[j], self._n_threads)
+            return self._done.setdefault((kind, index), float(squares.sum()))
+        except BaseException:
+            self.torn = True
+            raise

@@ -1,0 +1,114 @@
+"""Moments on disk: a .npz file of named sums, checked against what it must hold before any of it is used."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import StoreError
+
+__all__ = ["read_header", "read_sums", "write_moments"]
+
+_FORMAT = "pyrepsim moments 1"
+_BLOCK_ROWS = 256
+"""The rows of every backend's sums are a multiple of this; those beyond are kept as rows."""
+
+
+def write_moments(
+    path: str | os.PathLike[str], options: Mapping[str, Any], sums: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write ``options`` and, by name, dictionaries of sums. Written aside, synced, then renamed over ``path``."""
+    header = {"format": _FORMAT, **options, "n_samples": {name: part["n_samples"] for name, part in sums.items()}}
+    arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    for name, part in sums.items():
+        arrays[f"{name}/norms"] = part["norms"]
+        for key in ("shift", "products", "cross", "weighted", "pending"):
+            arrays |= {f"{name}/{key}/{i}": array for i, array in enumerate(part.get(key, ()))}
+    aside = Path(f"{os.fspath(path)}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise StoreError(f"moments are saved in a folder that exists and has room: {path}: {error}.") from error
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The options and sample counts of a file, with the types they must have."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            header = json.loads(bytes(arrays["header"]))
+        if header["format"] != _FORMAT:
+            raise ValueError(f"format {header['format']!r} instead of {_FORMAT!r}")
+        header["widths"] = tuple(_whole(w) for w in header["widths"])
+        header["pairs"] = tuple((_whole(i), _whole(j)) for i, j in header["pairs"])
+        header["rows"] = tuple(str(kind) for kind in header["rows"])
+        header["precision"] = str(header["precision"])
+        header["n_samples"] = dict(header["n_samples"].items())
+    except Exception as error:  # on damaged files np.load raises whatever its parsers stumble over
+        raise _damaged(path, error) from error
+    return header
+
+
+def read_sums(path: str | os.PathLike[str], header: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """One dictionary of sums, every array of the shape, type and finiteness that the header implies."""
+    live = name.startswith("live/")
+    widths: Sequence[int] = header["widths"]
+    sides = len(widths)
+    try:
+        n_samples = header["n_samples"][name]
+        n_samples = _whole(n_samples) if live else float(n_samples)
+        shapes = {
+            "shift": [(d,) for d in widths],
+            "products": [(d, d) for d in widths],
+            "cross": [(widths[i], widths[j]) for i, j in header["pairs"]],
+            "weighted": [(1 + sides, d) for d in widths],
+        }
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            pending = len(arrays[f"{name}/pending/0"]) if live else 0
+            if live and (pending > n_samples or (n_samples - pending) % _BLOCK_ROWS):
+                raise ValueError(f"{pending} of {n_samples} rows not yet in the sums")
+            shapes["pending"] = [(pending, d) for d in widths] if live else []
+            # NaN marks sums over sides that are no pair, after a merge; what is needed is a number
+            needed = np.ones((1 + sides, sides), bool)
+            if not live:
+                needed[1:] = np.eye(sides, dtype=bool)
+                for i, j in header["pairs"]:
+                    needed[1 + i, j] = needed[1 + j, i] = True
+            norms = _checked(arrays[f"{name}/norms"], needed.shape, needed)
+            sums = {
+                key: [
+                    _checked(arrays[f"{name}/{key}/{i}"], shape, needed[:, i] if key == "weighted" else ...)
+                    for i, shape in enumerate(wanted)
+                ]
+                for key, wanted in shapes.items()
+            }
+    except Exception as error:  # on damaged files np.load raises whatever its parsers stumble over
+        raise _damaged(path, error) from error
+    return {**sums, "norms": norms, "n_samples": n_samples}
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{value!r} instead of a whole number")
+    return value
+
+
+def _checked(array: np.ndarray, shape: tuple[int, ...], needed: Any) -> np.ndarray:
+    if array.shape != shape or array.dtype != np.float64:
+        raise ValueError(f"{array.dtype} {array.shape} instead of float64 {shape}")
+    if np.isinf(array).any() or np.isnan(array[needed]).any():
+        raise ValueError("a sum that is no number")
+    return array
+
+
+def _damaged(path: str | os.PathLike[str], error: BaseException) -> StoreError:
+    return StoreError(f"{path} must be a whole file written by moments.save(...): {error!r}. Sum the rows again.")

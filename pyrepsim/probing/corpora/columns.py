@@ -1,0 +1,109 @@
+"""Columns of CoNLL-2012 (OntoNotes 5) and of PropBank over EWT: tags, trees, entities, frames, coreference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data.records import numbered_lines
+from . import trees
+from .brackets import flat_spans, mentions
+from .lines import Block, blocks
+from .records import Record, coref_pairs, record, target
+
+__all__ = ["CONLL_2012", "PROPBANK", "read_columns"]
+
+_NUMBER, _WORD, _TAG, _BIT, _LEMMA, _ROLESET = 2, 3, 4, 5, 6, 7
+_WITHHELD = ("[WORD]", "_")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns stand before and after those of the predicates."""
+
+    name: str
+    before: int
+    after: int
+    entities: int | None
+    tasks: tuple[str, ...]
+
+
+CONLL_2012 = Layout("CoNLL-2012", 11, 1, 10, ("pos", "constituents", "entities", "srl", "coref"))
+PROPBANK = Layout("PropBank", 8, 0, None, ("pos", "constituents", "srl"))
+
+
+def read_columns(path: Path, task: str, layout: Layout, counts: Counter[str]) -> Iterator[Record]:
+    for number, block in enumerate(blocks(numbered_lines(path), str(path), comments=True)):
+        counts["sentences"] += 1
+        _check(block, layout)
+        words = block.column(_WORD)
+        info = {"source": layout.name, "where": block.where, "sentence": _name(block, layout, number)}
+        if task == "srl":
+            for targets, frame in _frames(block, layout, counts):
+                yield record(words, targets, **info, **frame)
+            continue
+        if task == "pos":
+            targets = trees.tagged(block.column(_TAG))
+        elif task == "constituents":
+            targets = trees.constituents(trees.from_bits(block.column(_BIT), block.error))
+        elif task == "entities":
+            spans = flat_spans(block.column(layout.entities or 0), block.error)
+            targets = [target(label, (start, end)) for label, start, end in spans]
+        else:
+            targets = coref_pairs(mentions(block.column(-1), block.error))
+        yield record(words, targets, **info)
+
+
+def _check(block: Block, layout: Layout) -> None:
+    """Numbers of words, columns and frames fit together, and the words are there."""
+    n_columns = len(block.rows[0])
+    least = layout.before + layout.after
+    if n_columns < least:
+        raise block.error(
+            f"{layout.name} has {layout.before} columns, one more a predicate{', and coreference' * layout.after}: got "
+            f"{n_columns}. Check the separators."
+        )
+    for i, number in enumerate(block.column(_NUMBER)):
+        if number != str(i):
+            raise block.error(f"Words are counted 0, 1, 2, ... in column 3: got {number!r} for {i}. Correct it.", i)
+    if layout is PROPBANK:
+        n_predicates = sum(roleset != "-" for roleset in block.column(_ROLESET))
+        if n_columns != least + n_predicates:
+            raise block.error(
+                f"PropBank has 8 columns and one more a predicate: got {n_columns} with {n_predicates} rolesets in "
+                "column 8. Correct the sentence."
+            )
+    words = block.column(_WORD)
+    if all(word == words[0] for word in words) and words[0] in _WITHHELD and len(words) > 1:
+        raise block.error(
+            f"The words must be there: this file withholds them ({words[0]}). Fill them in from the treebank with the "
+            "tool that comes with the corpus."
+        )
+
+
+def _name(block: Block, layout: Layout, number: int) -> str:
+    """The name in the comments; or the document, its part or (PropBank) sentence, and the number in the file."""
+    document, part = block.rows[0][:2]
+    name = f"{document}/{part}" if layout is PROPBANK else f"{document}/{part}/{number}"
+    return block.comment("sent_id") or name
+
+
+def _frames(block: Block, layout: Layout, counts: Counter[str]) -> Iterator[tuple[list[Record], dict[str, str]]]:
+    """One predicate each: targets (V, argument) in the order of arguments. Of several V, the last is the predicate."""
+    predicates = [i for i, roleset in enumerate(block.column(_ROLESET)) if roleset != "-"]
+    for index, column in enumerate(range(layout.before, len(block.rows[0]) - layout.after)):
+        spans = flat_spans(block.column(column), block.error)
+        verbs = [(start, end) for label, start, end in spans if label == "V"]
+        arguments = [(label, (start, end)) for label, start, end in spans if label != "V"]
+        counts["frames"] += 1
+        if len(verbs) > 1:
+            counts["frames with several V"] += 1
+        if arguments and not verbs:
+            raise block.error(
+                f"A frame has a predicate V: column {column + 1} has arguments alone. Add it, or remove the column."
+            )
+        targets = [target(label, verbs[-1], span) for label, span in arguments]
+        word = predicates[index] if layout is PROPBANK else verbs[-1][0] if verbs else 0
+        yield targets, {"lemma": block.rows[word][_LEMMA], "roleset": block.rows[word][_ROLESET]}

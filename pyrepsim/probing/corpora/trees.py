@@ -1,0 +1,165 @@
+"""Phrase-structure trees, from bracketed files (Penn Treebank) and from the parse bits of CoNLL-2012 columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ...core.errors import TextError
+from .records import Record, target
+
+__all__ = ["Tree", "bracketed", "constituents", "from_bits", "tagged"]
+
+_BIT = re.compile(r"((?:\([^()*\s]+)*)\*(\)*)")
+_TOKEN = re.compile(r"[()]|[^\s()]+")
+_ESCAPES = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}", "\\/": "/", "\\*": "*"}
+
+
+@dataclass
+class Node:
+    """A non-terminal over words [start, end). Its height is 1 above its highest child; tags have height 1."""
+
+    label: str
+    start: int
+    end: int = -1
+    height: int = 1
+
+
+@dataclass
+class Tree:
+    """Words with their tags, and the non-terminals from the top down."""
+
+    where: str
+    words: list[str]
+    tags: list[str]
+    nodes: list[Node]
+
+
+def constituents(nodes: Iterable[Node]) -> list[Record]:
+    """One target a non-terminal; its label without function tags, which are kept in ``info``. Traces have none."""
+    targets = []
+    for node in nodes:
+        label, functions = strip_label(node.label)
+        if node.start < node.end:
+            targets.append(target(label, (node.start, node.end), height=node.height, functions=functions))
+    return targets
+
+
+def tagged(tags: Iterable[str]) -> list[Record]:
+    return [target(strip_label(tag)[0], (i, i + 1)) for i, tag in enumerate(tags)]
+
+
+def strip_label(label: str) -> tuple[str, list[str]]:
+    """``NP-SBJ-1`` is NP with function SBJ. ``-LRB-`` and the like are whole; so is the old ``PRP-S``."""
+    if label.startswith("-"):
+        return label, []
+    first, *rest = re.split(r"[-=|]", label)
+    if rest and rest[0] == "S" and first in ("PRP", "WP"):
+        first, rest = f"{first}-S", rest[1:]
+    return first, [part for part in rest if part and not part.isdigit()]
+
+
+def from_bits(bits: Sequence[str], fail: Callable[[str, int], TextError]) -> list[Node]:
+    """The non-terminals of one sentence's parse bits, such as ``(S(NP*``, ``*`` and ``*))``."""
+    nodes: list[Node] = []
+    opened: list[Node] = []
+    for word, bit in enumerate(bits):
+        match = _BIT.fullmatch(bit)
+        if not match:
+            raise fail(f"A parse bit is (LABEL...*...): got {bit!r}. Correct it.", word)
+        for label in match[1].split("(")[1:]:
+            opened.append(Node(label, word))
+            nodes.append(opened[-1])
+        for _ in match[2]:
+            if not opened:
+                raise fail(f"Brackets of a tree are balanced: {bit!r} closes one that is not open. Correct it.", word)
+            _close(opened, word + 1)
+    if opened:
+        raise fail(f"Brackets of a tree are balanced: ({opened[-1].label} is not closed. Add a ).", opened[-1].start)
+    return nodes
+
+
+def _close(opened: list[Node], end: int) -> None:
+    node = opened.pop()
+    node.end = end
+    node.height += 1
+    if opened and node.start < end:
+        opened[-1].height = max(opened[-1].height, node.height)
+
+
+def bracketed(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Tree]:
+    r"""The trees of a bracketed file, one after another, over as many lines as they take.
+
+    Traces (``-NONE-``) are no words, and non-terminals over traces alone are left out. Escaped brackets and slashes in
+    words (``-LRB-``, ``\/``) are written as they are in text.
+    """
+    reader = _BracketReader()
+    start = 0
+    for number, line in lines:
+        for token in _TOKEN.findall(line):
+            start = start if reader.depth else number
+            try:
+                reader.take(token)
+            except ValueError as error:
+                raise TextError(f"{file}:{number}: {error} Correct it.") from None
+            if not reader.depth:
+                named = [node for node in reader.nodes if node.label]
+                yield Tree(f"{file}:{start}", reader.words, reader.tags, named)
+                reader = _BracketReader()
+    if reader.depth:
+        raise TextError(f"{file}:{start}: Brackets of a tree are balanced: this one is open at the end of the file.")
+
+
+class _BracketReader:
+    """One tree, token by token: ``(``, ``)``, a label or a word. ValueError where a token does not fit."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.nodes: list[Node] = []
+        self._opened: list[Node] = []
+        # What stands after the bracket that opened last, while it may be a tag's: a label, then perhaps a word.
+        self._pending: list[str] | None = None
+
+    @property
+    def depth(self) -> int:
+        return len(self._opened) + (self._pending is not None)
+
+    def take(self, token: str) -> None:
+        if token == "(":
+            self._enter()
+        elif token != ")":
+            if self._pending is None:
+                raise ValueError(f"A word stands in brackets with its tag: got {token!r} alone.")
+            self._pending.append(token)
+        elif self._pending is not None:
+            self._add_word(self._pending)
+        elif self._opened:
+            _close(self._opened, len(self.words))
+        else:
+            raise ValueError("Brackets of a tree are balanced: got a ) that closes none.")
+
+    def _enter(self) -> None:
+        """What was pending is a non-terminal, as another bracket follows."""
+        if self._pending is not None:
+            if len(self._pending) > 1:
+                raise ValueError(f"A bracket has one label: got {' '.join(self._pending)!r}.")
+            self._opened.append(Node("".join(self._pending), len(self.words)))
+            self.nodes.append(self._opened[-1])
+        self._pending = []
+
+    def _add_word(self, pending: list[str]) -> None:
+        if len(pending) != 2:
+            raise ValueError(f"A word stands in brackets with its tag: got ({' '.join(pending)}).")
+        tag, word = pending
+        if tag != "-NONE-":
+            self.tags.append(tag)
+            self.words.append(unescape(word))
+        self._pending = None
+
+
+def unescape(word: str) -> str:
+    for escaped, plain in _ESCAPES.items():
+        word = word.replace(escaped, plain)
+    return word

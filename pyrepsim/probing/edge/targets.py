@@ -1,0 +1,251 @@
+"""Targets as rows of a store: spans of words become spans of tokens, by characters; what fails is listed."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...core.errors import TextError
+from ...store import ActivationStore
+from .documents import match_documents, word_spans
+from .records import Record
+
+log = logging.getLogger("pyrepsim.probing")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a target or a record, and whether it was probed nevertheless."""
+
+    reason: str
+    where: str
+    kept: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """All targets of a split, sentence after sentence.
+
+    Attributes
+    ----------
+    labels : the closed vocabulary.
+    ptr : (n_sentences + 1,) the targets of each sentence; sentences without targets are left out.
+    record : (n_sentences,) index of the record each sentence came from.
+    spans : (n_targets, n_spans, 2) first row and one past the last row in the store.
+    label_ptr, label_ids : the labels of each target, as indices into `labels`.
+    unseen : names of gold labels that `labels` lacks, by target: they count as missed.
+    findings : what was left out, and what was kept though it looks odd.
+    """
+
+    labels: tuple[str, ...]
+    ptr: np.ndarray
+    record: np.ndarray
+    spans: np.ndarray
+    label_ptr: np.ndarray
+    label_ids: np.ndarray
+    unseen: dict[int, tuple[str, ...]]
+    findings: tuple[Finding, ...] = field(repr=False, default=())
+
+    @property
+    def n_sentences(self) -> int:
+        return len(self.record)
+
+    @property
+    def n_targets(self) -> int:
+        return int(self.ptr[-1])
+
+    @property
+    def n_spans(self) -> int:
+        return self.spans.shape[1]
+
+    def multi_hot(self, targets: np.ndarray) -> np.ndarray:
+        """Float32 (len(targets), len(labels)), 1 where a label holds."""
+        out = np.zeros((len(targets), len(self.labels)), np.float32)
+        counts = np.diff(self.label_ptr)[targets]
+        at = np.repeat(np.arange(len(targets)), counts)
+        out[at, self.label_ids[ranges(self.label_ptr[targets], counts)]] = 1
+        return out
+
+    def first(self, n_sentences: int | None) -> Targets:
+        """The targets of the first sentences only."""
+        if n_sentences is None or n_sentences >= self.n_sentences:
+            return self
+        return self.take(np.arange(n_sentences))
+
+    def take(self, sentences: np.ndarray) -> Targets:
+        """The targets of these sentences, in this order."""
+        counts = np.diff(self.ptr)[sentences]
+        chosen = ranges(self.ptr[sentences], counts)
+        n_labels = np.diff(self.label_ptr)[chosen]
+        return Targets(
+            labels=self.labels,
+            ptr=pointers(counts),
+            record=self.record[sentences],
+            spans=self.spans[chosen],
+            label_ptr=pointers(n_labels),
+            label_ids=self.label_ids[ranges(self.label_ptr[chosen], n_labels)],
+            unseen={new: self.unseen[int(old)] for new, old in enumerate(chosen) if int(old) in self.unseen},
+            findings=self.findings,
+        )
+
+
+def align(
+    store: ActivationStore,
+    records: Sequence[Record],
+    *,
+    name: str,
+    labels: tuple[str, ...] | None = None,
+    held: Sequence[str] | None = None,
+) -> Targets:
+    """Find the rows of every target; `labels` is the vocabulary (None: it is made from these records).
+
+    A span of words becomes the rows from the first to the last token that shares a character with it. Targets that
+    cannot be probed are left out and listed with their reason in `findings`; a warning in the log counts them.
+
+    Raises TextError if no target is left, RowMismatchError if the store holds other texts.
+    """
+    if labels is None:
+        labels = tuple(sorted({label for record in records for target in record.targets for label in target.labels}))
+    findings: list[Finding] = []
+    spans: list[tuple[tuple[int, int], ...]] = []
+    found: list[tuple[str, ...]] = []
+    owner: list[int] = []
+    tokens = _Tokens(store)
+    documents = match_documents(store, [record.text for record in records], held)
+    for index, (record, document) in enumerate(zip(records, documents, strict=True)):
+        for rows, gold in _sentence(tokens, record, int(document), findings):
+            spans.append(rows)
+            found.append(gold)
+            owner.append(index)
+    place = {label: i for i, label in enumerate(labels)}
+    unseen = {}
+    for index, gold in enumerate(found):
+        if missing := tuple(label for label in gold if label not in place):
+            unseen[index] = missing
+            findings.append(Finding("label not seen in training, counted as missed", records[owner[index]].where, True))
+    _report(findings, name)
+    if not spans:
+        reasons = "; ".join(sorted({finding.reason for finding in findings})) or "the records have none"
+        raise TextError(f"There must be targets to probe: {name} has none left ({reasons}). Check records and store.")
+    sentences, counts = np.unique(np.array(owner, np.int64), return_counts=True)
+    known = [[place[label] for label in gold if label in place] for gold in found]
+    return Targets(
+        labels=labels,
+        ptr=pointers(counts),
+        record=sentences,
+        spans=np.array(spans, np.int64),
+        label_ptr=pointers([len(ids) for ids in known]),
+        label_ids=np.array([i for ids in known for i in ids], np.int64),
+        unseen=unseen,
+        findings=tuple(findings),
+    )
+
+
+def _sentence(
+    tokens: _Tokens, record: Record, document: int, findings: list[Finding]
+) -> Iterator[tuple[tuple[tuple[int, int], ...], tuple[str, ...]]]:
+    """Rows and labels of the targets of one record that can be probed."""
+    if not record.targets:
+        findings.append(Finding("record without targets", record.where))
+        return
+    words = word_spans(record.text)
+    problem = tokens.problem(document, record.text, words)
+    for index, target in enumerate(record.targets):
+        where = f"target {index} of {record.where}"
+        reason = problem
+        rows: list[tuple[int, int]] = []
+        for start, end in target.spans if reason is None else ():
+            if not 0 <= start < end <= len(words):
+                reason = "span outside its sentence"
+                break
+            rows.append(tokens.rows(document, words[start][0], words[end - 1][1]))
+            if rows[-1][0] >= rows[-1][1]:
+                reason = "span without its tokens in the store"
+                break
+        if reason is None and not target.labels:
+            findings.append(Finding("target without a label", where, True))
+        if reason is not None:
+            findings.append(Finding(reason, where))
+            continue
+        if _crossing(target.spans):
+            findings.append(Finding("spans of one target overlap", where, True))
+        yield tuple(rows), target.labels
+
+
+class _Tokens:
+    """The text tokens of each document of a store, by characters."""
+
+    def __init__(self, store: ActivationStore) -> None:
+        content = np.flatnonzero(store.rows.mask("content") & (store.rows.char_start >= 0))
+        if not len(content):
+            raise TextError(
+                f"Spans find their tokens by characters: the rows of {store.path} have none. Extract the store, or "
+                "give write_store the columns char_start and char_end."
+            )
+        self._row = content
+        self._start = store.rows.char_start[content].astype(np.int64)
+        self._end = store.rows.char_end[content].astype(np.int64)
+        self._document = store.rows.doc_id[content]
+        listed = {entry["doc_id"]: entry for entry in store.docs()}
+        self._n_words = {document: entry.get("n_words") for document, entry in listed.items()}
+        self._cut = {document for document, entry in listed.items() if entry.get("truncated")}
+
+    def problem(self, document: int, text: str, words: Sequence[tuple[int, int]]) -> str | None:
+        """Why this document of the store can't be that text, or None."""
+        if document < 0:
+            return "sentence not in the store"
+        low, high = self._bounds(document)
+        if low == high or not words:
+            return "sentence without tokens in the store"
+        start, end = self._start[low:high], self._end[low:high]
+        word_start, word_end = np.array(words).reshape(-1, 2).T
+        if end.max() > len(text) or (document not in self._cut and end.max() <= word_start[-1]):
+            return "the store has another text here"
+        following = np.searchsorted(word_end, start, side="right") + 1  # the word after the one a token starts in
+        inside = following < len(words)
+        across = (end[inside] > word_start[following[inside]]).any()
+        counts = len(words), len(text.split())  # an extraction cuts running text at any whitespace
+        if across or self._n_words.get(document, len(words)) not in counts:
+            return "the store has other words here"
+        return None
+
+    def rows(self, document: int, start: int, end: int) -> tuple[int, int]:
+        """First row and one past the last of the tokens that share a character with start..end; (0, 0) for none, or if
+        the store has not all of them.
+        """
+        low, high = self._bounds(document)
+        if document in self._cut and end > self._end[low:high].max():
+            return 0, 0
+        first = low + int(np.searchsorted(self._end[low:high], start, side="right"))
+        stop = low + int(np.searchsorted(self._start[low:high], end, side="left"))
+        return (int(self._row[first]), int(self._row[stop - 1]) + 1) if first < stop else (0, 0)
+
+    def _bounds(self, document: int) -> tuple[int, int]:
+        low, high = np.searchsorted(self._document, [document, document + 1])
+        return int(low), int(high)
+
+
+def _crossing(spans: Sequence[tuple[int, int]]) -> bool:
+    """True for two spans that share words and are not the same."""
+    return len(spans) == 2 and spans[0] != spans[1] and spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]
+
+
+def _report(findings: Sequence[Finding], name: str) -> None:
+    for (reason, kept), count in Counter((finding.reason, finding.kept) for finding in findings).items():
+        first = next(finding.where for finding in findings if finding.reason == reason)
+        log.warning("%s: %d %s: %s (first: %s)", name, count, "kept" if kept else "left out", reason, first)
+
+
+def pointers(counts: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Cumulative counts with a leading zero, int64."""
+    return np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64))]).astype(np.int64)
+
+
+def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """start, start + 1, ..., start + count - 1 for each pair, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)

@@ -1,1 +1,0 @@
-"""Tables, figures and one-file pages. This room reads results only: redrawing never recomputes."""

@@ -1,0 +1,98 @@
+"""One self-contained page of scores: figures, table, details, provenance. No network, no script."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import MissingExtraError, OptionError
+from ..core.outputs import replacing
+from .figures import plot, to_svg
+from .tables import flat, html_table, names, rows_in_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .scores import Scores
+
+__all__ = ["page", "write_page"]
+
+
+def write_page(scores: Scores, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
+    """Write `page(scores)` to `path` and return it."""
+    text = page(scores, title=title)
+    path = Path(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def page(scores: Scores, *, title: str | None = None) -> str:
+    """Return the page as HTML text. Needs `pip install "pyrepsim[plot]"` (jinja2, matplotlib)."""
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise MissingExtraError('Pages need jinja2: pip install "pyrepsim[plot]".') from error
+    if not len(scores):
+        raise OptionError("A page shows scores: got none. Compare first.")
+    x, y = names(scores)
+    pairs = {(score.layer_x, score.layer_y) for score in scores}
+    size = f"{_count(len(pairs), 'layer pair')}, {_count(len(scores.measures), 'measure')}"
+    figure = plot(scores, titled=False) if None not in scores.layers_x else None
+    sides = f"{x} ~ {y}"
+    said = "" if title is None else f"{sides}, "  # once on a page
+    environment = Environment(
+        loader=PackageLoader("pyrepsim.results", "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("page.html").render(
+        title=sides if title is None else title,
+        subtitle=f"{said}{rows_in_words(scores)}; {size}",
+        figure=None if figure is None else Markup(to_svg(figure)),
+        axes=_axes_in_words(figure) if figure is not None else "",
+        curves=len(pairs) == len(scores.layers_x) == len(scores.layers_y),
+        folded=len(scores) > 60 and len(pairs) > len(scores.layers_x),
+        x=x,
+        y=y,
+        table=Markup(html_table(scores, bare=True)),
+        details=_details(scores),
+        provenance=_shared_provenance(scores),
+    )
+
+
+def _axes_in_words(figure: Figure) -> str:
+    """Say of layer curves whose vertical axis leaves zero out that it does; else nothing."""
+    without = [ax.get_ylim()[0] > 0 or ax.get_ylim()[1] < 0 for ax in figure.axes]
+    if not any(without):
+        return ""
+    if len(without) == 1:
+        return "The vertical axis does not start at zero."
+    return f"{'The' if all(without) else 'Some'} vertical axes do not start at zero."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _details(scores: Scores) -> list[dict[str, Any]]:
+    """Return for each measure a table of the scalars that it noted, one row a layer pair."""
+    tables = []
+    for measure in scores.measures:
+        noted = [(score, dict(flat(score.details))) for score in scores.select(measure=measure)]
+        columns = list(dict.fromkeys(key for _, items in noted for key in items))
+        rows = []
+        for score, items in noted:
+            same = score.layer_x == score.layer_y
+            layer = (score.layer_x or "") if same else f"{score.layer_x} ~ {score.layer_y}"
+            rows.append([layer, *(items.get(column, "") for column in columns)])
+        if columns:
+            tables.append({"measure": measure, "columns": columns, "rows": rows})
+    return tables
+
+
+def _shared_provenance(scores: Scores) -> dict[str, str]:
+    """Return what every score says of its origin; what differs between scores is in the saved table."""
+    each = [dict(flat(score.provenance)) for score in scores]
+    return {key: item for key, item in each[0].items() if all(other.get(key) == item for other in each)}

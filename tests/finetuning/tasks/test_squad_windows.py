@@ -1,0 +1,159 @@
+"""Windows: each token of a context is there, in the windows of BERT's own code, and owned once."""
+
+from __future__ import annotations
+
+import types
+
+import numpy as np
+import pytest
+
+from pyrepsim.core.errors import ModelError, TextError
+from pyrepsim.finetuning.tasks.squad import Squad, SquadExample
+from pyrepsim.finetuning.tasks.squad_data import GoldAnswer
+from pyrepsim.finetuning.tasks.squad_windows import context_windows
+from tests.helpers.references_squad import owner, window_ranges
+from tests.helpers.squad_files import BRIDGE, NILE, pair_tokenizer
+from tests.helpers.tiny_models import byte_level
+
+LONG = " ".join([NILE, BRIDGE, NILE])
+
+
+def example(context=LONG, question="How long is it?", answer="Egypt", start=None):
+    start = context.index(answer) if start is None else start
+    return SquadExample("q", question, context, (GoldAnswer(answer, start),), "made.json: data[0]")
+
+
+def windows_of(item, tokenizer, *, max_length=40, doc_stride=7, max_query=64):
+    return context_windows([item], tokenizer, max_length=max_length, doc_stride=doc_stride, max_query=max_query)[0]
+
+
+@pytest.mark.parametrize("make", [pair_tokenizer, byte_level])
+@pytest.mark.parametrize(
+    ("max_length", "doc_stride"), [(40, 7), (40, 20), (40, 500), (64, 1), (33, 16), (300, 128), (999, 128)]
+)
+def test_windows_are_those_of_the_definition(make, max_length, doc_stride):
+    tokenizer, item = make(), example(" ".join([LONG] * (1 + max_length // 100)))
+    found = windows_of(item, tokenizer, max_length=max_length, doc_stride=doc_stride)
+    alone = tokenizer(item.context, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    n_question = len(tokenizer(item.question, add_special_tokens=False)["input_ids"])
+    room = max_length - n_question - tokenizer.num_special_tokens_to_add(pair=True)
+    ranges = window_ranges(len(alone["input_ids"]), room, doc_stride)
+    assert found.offsets.tolist() == [list(pair) for pair in alone["offset_mapping"]]
+    assert [range(window.begin, window.begin + len(window)) for window in found.windows] == ranges
+    for inputs, window, tokens in zip(found.inputs, found.windows, ranges, strict=True):
+        assert len(inputs["input_ids"]) <= max_length
+        inside = inputs["input_ids"][window.position : window.position + len(window)]
+        assert inside == [alone["input_ids"][token] for token in tokens]
+        assert window.offsets.tolist() == [list(alone["offset_mapping"][token]) for token in tokens]
+        assert [int(token) for token in np.array(tokens)[window.owned]] == [
+            token for token in tokens if ranges[owner(token, ranges)] == tokens
+        ]
+
+
+def test_a_much_longer_window_owns_a_token_that_has_a_little_less_context_in_it():
+    found = windows_of(example("the " * 300, "keys?", "the"), pair_tokenizer(), max_length=285, doc_stride=128)
+    ranges = window_ranges(300, 280, 128)
+    assert [len(window) for window in found.windows] == [len(tokens) for tokens in ranges] == [280, 172]
+    assert found.windows[0].owned.sum() == sum(owner(token, ranges) == 0 for token in range(300)) == 128 + 77
+
+
+def test_the_question_stands_first_and_types_tell_them_apart():
+    tokenizer = pair_tokenizer()
+    item = example(question="  the keys ")
+    found = windows_of(item, tokenizer)
+    for inputs, window in zip(found.inputs, found.windows, strict=True):
+        words = tokenizer.convert_ids_to_tokens(inputs["input_ids"])
+        assert words[:4] == ["[CLS]", "the", "keys", "[SEP]"]
+        assert words[-1] == "[SEP]"
+        assert window.position == 4
+        assert inputs["token_type_ids"] == [0] * 4 + [1] * (len(words) - 4)
+
+
+def test_examples_of_several_lengths_keep_their_order():
+    tokenizer = pair_tokenizer()
+    items = [example(question="Why " * n + "?") for n in (5, 1, 3, 1, 5, 2)]
+    found = context_windows(items, tokenizer, max_length=48, doc_stride=9, max_query=64)
+    for item, windows in zip(items, found, strict=True):
+        alone = windows_of(item, tokenizer, max_length=48, doc_stride=9)
+        assert windows.inputs == alone.inputs
+        assert windows.windows[-1].position == alone.windows[-1].position
+
+
+@pytest.mark.parametrize("max_query", [1, 2, 5, 8])
+def test_a_long_question_is_cut(max_query):
+    tokenizer = pair_tokenizer()
+    question = "the unplayable river bank flows unplayed"
+    full = tokenizer.tokenize(question)
+    found = windows_of(example(question=question), tokenizer, max_query=max_query)
+    kept = tokenizer.convert_ids_to_tokens(found.inputs[0]["input_ids"])[1 : found.windows[0].position - 1]
+    assert 1 <= len(kept) <= max_query
+    assert "".join(full).startswith("".join(kept)[: len(kept[0])])
+
+
+def test_a_question_cut_inside_a_word_is_cut_again_if_its_rest_has_more_pieces():
+    tokenizer = pair_tokenizer()
+    question = "keys unplayning"  # keys un ##p ##l ##a ##y ##ning: the first two characters make one piece
+    assert len(tokenizer.tokenize(question)) == 7
+    for max_query in range(1, 8):
+        found = windows_of(example(question=question), tokenizer, max_query=max_query)
+        assert found.windows[0].position - 2 <= max_query
+
+
+def test_a_question_is_not_cut_inside_a_character():
+    tokenizer = byte_level()
+    question = "\N{GREEK SMALL LETTER OMEGA}" * 3  # two tokens each, with the same offsets
+    positions = [
+        windows_of(example(question=question), tokenizer, max_query=max_query).windows[0].position
+        for max_query in range(1, 7)
+    ]
+    assert positions == [0, 2, 2, 4, 4, 6]
+
+
+def test_max_length_must_leave_room_for_the_context():
+    item = example(question="the keys to the cabinet are here")
+    features = Squad().encode(
+        [item], pair_tokenizer(), max_length=11
+    )  # 7 tokens, 3 special ones, and one of the context
+    assert len(features) == len(pair_tokenizer().tokenize(item.context))
+    with pytest.raises(TextError, match=r"max_length must leave room .*: 10 does not .* 7 tokens and 3 .*made\.json"):
+        Squad().encode([item], pair_tokenizer(), max_length=10)
+
+
+def test_a_context_and_an_answer_must_have_tokens():
+    with pytest.raises(TextError, match=r"context must have tokens: .*made\.json"):
+        windows_of(example(context="\x00\x01", answer="\x00"), pair_tokenizer())
+    with pytest.raises(TextError, match=r"answer must have tokens: .*made\.json"):
+        Squad().encode([example(context="red \x01 blue", answer="\x01")], pair_tokenizer(), max_length=40)
+
+
+def test_a_slow_tokenizer_is_refused():
+    with pytest.raises(ModelError, match="fast tokenizer"):
+        windows_of(example(), types.SimpleNamespace(is_fast=False))
+
+
+def test_targets_are_the_answers_tokens_or_cls():
+    tokenizer, item = pair_tokenizer(), example(answer="Café Ünal", question="Who?")
+    features = Squad(doc_stride=1).encode([item], tokenizer, max_length=40)
+    held = 0
+    for feature in features:
+        start, end = feature.inputs["start"], feature.inputs["end"]
+        first, last = feature.extra.offsets[0, 0], feature.extra.offsets[-1, 1]
+        if item.answers[0].start >= first and item.answers[0].start + len("Café Ünal") <= last:
+            held += 1
+            words = tokenizer.convert_ids_to_tokens(feature.inputs["input_ids"][start : end + 1])
+            assert "".join(words).replace("##", "") == "cafeunal"
+        else:
+            assert (start, end) == (0, 0)
+    assert 10 < held < len(features)
+
+
+def test_an_answer_inside_a_word_takes_the_whole_word():
+    item = example(context="in 1848-49 or so, unplayable", answer="play", question="Who?")
+    (feature,) = Squad().encode([item], pair_tokenizer(), max_length=64)
+    window = feature.extra
+    start = window.offsets[feature.inputs["start"] - window.position]
+    end = window.offsets[feature.inputs["end"] - window.position]
+    assert item.context[start[0] : end[1]] == "play"
+    item = example(context="the rivers bank", answer="s", question="Who?")
+    (feature,) = Squad().encode([item], pair_tokenizer(), max_length=64)
+    assert feature.inputs["start"] == feature.inputs["end"]

@@ -1,0 +1,176 @@
+"""Intervals: their formulas against loops and SciPy, their coverage of a known truth, p-values under the null."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pyrepsim.core.errors import DegenerateError, OptionError, ShapeError
+from pyrepsim.inference import Bootstrap, Jackknife
+from pyrepsim.inference.resampling import (
+    bca_interval,
+    bootstrap_weights,
+    interval_of,
+    jackknife_interval,
+    jackknife_standard_error,
+    jackknife_weights,
+    max_statistic_p,
+    percentile_interval,
+    permutation_p,
+    spread_interval,
+)
+from pyrepsim.inference.student import t_central, t_quantile
+
+
+@pytest.mark.parametrize("dof", [1, 2, 3, 4, 5, 30, 31, 63, 400, 4095])
+def test_students_distribution(dof):
+    for level in (0.1, 0.5, 0.9, 0.95, 0.999):
+        assert t_quantile(level, dof) == pytest.approx(stats.t.ppf((1 + level) / 2, dof), rel=1e-10)
+    for t in (0.0, 0.3, 2.0, 9.0):
+        assert t_central(t, dof) == pytest.approx(2 * stats.t.cdf(t, dof) - 1, rel=1e-11, abs=1e-15)
+
+
+def test_draws_are_whole_blocks_and_their_beginning_does_not_depend_on_their_number():
+    weights = bootstrap_weights(16, 500, seed=3)
+    np.testing.assert_array_equal(weights.sum(axis=1), 16)
+    np.testing.assert_array_equal(weights, np.round(weights))
+    np.testing.assert_array_equal(bootstrap_weights(16, 100, seed=3), weights[:100])
+    assert not np.array_equal(bootstrap_weights(16, 500, seed=4), weights)
+    assert weights.mean() == 1
+    assert weights.var() == pytest.approx(15 / 16, abs=0.05)  # multinomial: 1 - 1/S
+    np.testing.assert_array_equal(jackknife_weights(3), [[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+
+
+def test_jackknife_against_a_loop():
+    rows = np.random.default_rng(0).standard_normal(24)
+    without = np.array([np.delete(rows, i).mean() for i in range(24)])
+    # of a mean the jackknife gives the textbook standard error, exactly
+    assert jackknife_standard_error(without) == pytest.approx(rows.std(ddof=1) / math.sqrt(24), rel=1e-12)
+    low, high = jackknife_interval(rows.mean(), without, 0.9)
+    expected = stats.t.interval(0.9, 23, rows.mean(), rows.std(ddof=1) / math.sqrt(24))
+    assert (low, high) == pytest.approx(expected, rel=1e-9)
+
+
+def test_bca_and_percentiles_are_scipys():
+    rows = np.random.default_rng(1).exponential(size=40)
+    found = stats.bootstrap((rows,), np.var, n_resamples=999, method="BCa", rng=np.random.default_rng(2))
+    replicates = found.bootstrap_distribution
+    without = np.array([np.var(np.delete(rows, i)) for i in range(40)])
+    assert bca_interval(np.var(rows), replicates, without) == pytest.approx(tuple(found.confidence_interval), rel=1e-9)
+    theirs = stats.bootstrap(
+        (rows,), np.var, n_resamples=0, bootstrap_result=found, method="percentile", confidence_level=0.8
+    )
+    assert percentile_interval(replicates, 0.8) == pytest.approx(tuple(theirs.confidence_interval), rel=1e-12)
+
+
+def test_where_nothing_varies_the_interval_is_the_value():
+    replicates, without = np.full(100, 1.0), np.full(8, 1.0)
+    for kind in ("bca", "percentile"):
+        (low, high), about = interval_of(Bootstrap(kind=kind), 1.0, without, replicates)
+        assert (low, high, about["kind"]) == (1.0, 1.0, kind)
+    assert jackknife_interval(1.0, without) == (1.0, 1.0)
+
+
+def test_biased_replicates_give_way_to_the_jackknife():
+    rng = np.random.default_rng(0)
+    replicates, without = 0.9 + 0.01 * rng.standard_normal(200), 0.8 + 0.001 * rng.standard_normal(16)
+    with pytest.raises(DegenerateError, match="within the percentile interval"):
+        bca_interval(0.8, replicates, without)
+    interval, about = interval_of(Bootstrap(), 0.8, without, replicates)
+    assert interval == jackknife_interval(0.8, without)
+    assert about["kind"] == "jackknife"
+    assert "percentile interval" in about["why"]
+    assert about["bias"] == pytest.approx(0.1, abs=0.01)
+    one_rules = np.append(np.zeros(400), -1.0)
+    with pytest.raises(DegenerateError, match="acceleration"):
+        bca_interval(0.0, rng.standard_normal(200), one_rules, level=1 - 1e-10)
+
+
+def test_intervals_end_where_the_range_does():
+    without = 1 - 0.01 * np.random.default_rng(0).random(16)
+    (low, high), about = interval_of(Jackknife(), 0.999, without, None, (0.0, 1.0))
+    assert low < 0.999
+    assert high == 1.0
+    assert about["standard_error"] == jackknife_standard_error(without)
+    (_, high), _ = interval_of(Jackknife(), 1.001, without, None, (-1.0, 1.0))
+    assert high == 1.001
+
+
+@pytest.mark.parametrize("kind", ["bca", "percentile", "jackknife"])
+def test_coverage_of_a_known_correlation(kind):
+    """Rows come in documents of a few correlated rows: intervals that took rows as independent would be too narrow."""
+    rng = np.random.default_rng(5)
+    truth, simulations, blocks, each = 0.6, 300, 24, 6
+    covered = narrow = 0
+    weights = np.concatenate([np.ones((1, blocks)), jackknife_weights(blocks), bootstrap_weights(blocks, 400, seed=0)])
+    for _ in range(simulations):
+        z = 0.8 * rng.standard_normal((2, blocks, 1)) + 0.6 * rng.standard_normal((2, blocks, each))
+        x, y = z[0], truth * z[0] + math.sqrt(1 - truth**2) * z[1]
+        sums = np.stack([x.sum(1), y.sum(1), (x * x).sum(1), (y * y).sum(1), (x * y).sum(1)])
+        n, (sx, sy, xx, yy, xy) = each * weights.sum(1), sums @ weights.T
+        r = (xy - sx * sy / n) / np.sqrt((xx - sx * sx / n) * (yy - sy * sy / n))
+        plan = Jackknife() if kind == "jackknife" else Bootstrap(kind=kind)
+        (low, high), _ = interval_of(plan, r[0], r[1 : blocks + 1], r[blocks + 1 :])
+        covered += low <= truth <= high
+        half = 1.96 * (1 - r[0] ** 2) / math.sqrt(blocks * each)
+        narrow += abs(r[0] - truth) <= half
+    # cluster bootstraps of 24 blocks are a little narrow; beyond that, three binomial standard errors
+    error = 3 * math.sqrt(0.95 * 0.05 / simulations)
+    assert 0.92 - error < covered / simulations < 0.95 + error
+    assert narrow / simulations < 0.75
+
+
+def test_p_values_are_uniform_under_the_null():
+    rng = np.random.default_rng(0)
+    draws = rng.standard_normal((2000, 20, 5))
+    single = np.array([permutation_p(draw[0, 0], draw[1:, 0]) for draw in draws])
+    best = np.array([max_statistic_p(draw[0], draw[1:]).min() for draw in draws])
+    for p in (single, best):
+        assert stats.kstest(p - rng.random(2000) / 20, "uniform").pvalue > 0.01
+    # the best of five tested as if it had been the only one is not uniform: that is what the shared maximum mends
+    naive = np.array([min(permutation_p(draw[0, k], draw[1:, k]) for k in range(5)) for draw in draws])
+    assert np.mean(naive <= 0.05) > 0.15
+
+
+def test_p_values_count_the_data_themselves():
+    assert permutation_p(5.0, np.zeros(99)) == 0.01
+    assert permutation_p(0.0, np.zeros(99)) == 1.0
+    np.testing.assert_array_equal(max_statistic_p(np.array([2.0, 0.0]), np.array([[1.0, 0.0], [0.0, 3.0]])), [2 / 3, 1])
+    with pytest.raises(ShapeError, match="a column for each statistic"):
+        max_statistic_p(np.zeros(3), np.zeros((10, 2)))
+
+
+def test_spread_over_seeds():
+    values = np.array([0.8, 0.82, 0.87])
+    assert spread_interval(values, band="range") == (0.8, 0.87)
+    mean, sd = values.mean(), values.std(ddof=1)
+    assert spread_interval(values, band="sd") == pytest.approx((mean - sd, mean + sd))
+    assert spread_interval(values) == pytest.approx(stats.t.interval(0.95, 2, mean, sd / math.sqrt(3)))
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: Bootstrap(replicates=5), "replicates must be"),
+        (lambda: Bootstrap(blocks=1), "blocks must be"),
+        (lambda: Bootstrap(seed=-1), "seed must be"),
+        (lambda: Bootstrap(kind="bc"), "kind must be"),
+        (lambda: Jackknife(blocks=True), "blocks must be"),
+        (lambda: Jackknife(level=95), "level must be"),
+        (lambda: spread_interval(np.ones(3), band="se"), "band must be"),
+        (lambda: percentile_interval(np.ones(3), level=1.0), "level must be"),
+    ],
+)
+def test_options_out_of_their_domain(make, match):
+    with pytest.raises(OptionError, match=match):
+        make()
+
+
+def test_values_that_are_no_numbers():
+    with pytest.raises(ShapeError, match="finite numbers"):
+        jackknife_standard_error(np.array([1.0]))
+    with pytest.raises(ShapeError, match="finite numbers"):
+        percentile_interval(np.array([1.0, np.nan]))

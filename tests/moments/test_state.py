@@ -1,0 +1,203 @@
+"""Sums add, scale and move to another shift: pooling, resampling and resuming are arithmetic."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyrepsim.core.errors import OptionError, StoreError
+from pyrepsim.measures import CCA, RSA, LinearCKA, Procrustes
+from pyrepsim.moments import MomentsSet, PairedMoments, State
+from pyrepsim.moments.centred import Centred
+from tests.helpers.backends import EVERY
+from tests.helpers.data import correlated_pair
+
+ROWS = ("raw", "unit")
+MEASURES = [
+    LinearCKA(debiased=True),
+    CCA(),
+    RSA(),
+    RSA(metric="dot"),
+    RSA(metric="sqeuclidean"),
+    Procrustes(),
+]
+
+
+def moments_of(X, Y, backend="cpu") -> PairedMoments:
+    moments = PairedMoments(X.shape[1], Y.shape[1], rows=ROWS, backend=backend)
+    moments.update(X, Y)
+    return moments
+
+
+class Pooled:
+    """Scores from bare states."""
+
+    def __init__(self, states: dict[str, State]) -> None:
+        self.centred = {rows: Centred(state, ("X", "Y"), n_threads=1) for rows, state in states.items()}
+
+    def pair(self, rows="raw"):
+        return self.centred[rows].pair_at(0)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    X, Y = correlated_pair(900, 11, 8)
+    X[600:] += 30.0  # the parts have shifts of their own
+    return X, Y
+
+
+@pytest.mark.parametrize("backend", EVERY)
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_merge_equals_one_pass(pair, measure, backend):
+    X, Y = pair
+    whole = measure.score(moments_of(X, Y, backend)).value
+    first = moments_of(X[:100], Y[:100], backend)
+    for start, stop in ((100, 600), (600, 900)):
+        first.merge(moments_of(X[start:stop], Y[start:stop], backend))
+    assert first.n_samples == 900
+    assert measure.score(first).value == pytest.approx(whole, rel=1e-11)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=str)
+def test_weights_per_block_equal_resampled_rows(pair, measure):
+    X, Y = pair
+    blocks = np.array_split(np.arange(900), 6)
+    weights = [2, 0, 1, 0, 3, 1]
+    moments = [moments_of(X[rows], Y[rows]) for rows in blocks]
+    states = {}
+    for kind in ROWS:
+        weighted = [w * m.state(kind) for w, m in zip(weights, moments, strict=True)]
+        states[kind] = sum(weighted[1:], start=weighted[0])
+    rows = np.concatenate([np.tile(b, w) for b, w in zip(blocks, weights, strict=True)])
+    resampled = measure.score(moments_of(X[rows], Y[rows])).value
+    assert measure.score(Pooled(states)).value == pytest.approx(resampled, rel=1e-10)
+
+
+def test_more_rows_after_a_merge_and_after_a_load(pair, tmp_path):
+    X, Y = pair
+    moments = moments_of(X[:300], Y[:300])
+    moments.merge(moments_of(X[300:500], Y[300:500]))
+    moments.save(tmp_path / "moments")
+    again = PairedMoments.load(tmp_path / "moments")
+    again.update(X[500:], Y[500:])
+    expected = LinearCKA(debiased=True).score(moments_of(X, Y)).value
+    assert LinearCKA(debiased=True).score(again).value == pytest.approx(expected, rel=1e-11)
+
+
+def test_a_state_is_its_own_memory(pair):
+    X, Y = pair
+    moments = moments_of(X[:400], Y[:400])
+    state = moments.state()
+    before = state.products[0].copy()
+    moments.update(X[400:], Y[400:])
+    np.testing.assert_array_equal(state.products[0], before)
+    assert moments.state().n_samples == 900
+
+
+def test_moments_of_other_kinds_do_not_merge(pair):
+    X, Y = pair
+    with pytest.raises(OptionError, match="same rows"):
+        moments_of(X, Y).merge(PairedMoments(11, 8))
+    with pytest.raises(OptionError, match="same widths"):
+        moments_of(X, Y).merge(moments_of(X[:, :5], Y))
+
+
+def test_moments_ask_for_rows_they_keep(pair):
+    X, Y = pair
+    moments = PairedMoments(11, 8)
+    moments.update(X, Y)
+    with pytest.raises(OptionError, match="'unit' rows were not summed"):
+        RSA().score(moments)
+    with pytest.raises(OptionError, match="whitened"):
+        RSA(metric="sqmahalanobis").score(moments)
+
+
+def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
+    moments_of(*pair).save(tmp_path / "moments")
+    with pytest.raises(StoreError, match="same widths"):
+        MomentsSet((3, 4), ((0, 1),), rows=ROWS).restore(tmp_path / "moments")
+    (tmp_path / "other").write_bytes(b"not moments")
+    with pytest.raises(StoreError, match="written by"):
+        PairedMoments.load(tmp_path / "other")
+    with pytest.raises(StoreError, match="written by"):
+        PairedMoments.load(tmp_path / "absent")
+
+
+def test_no_damage_to_a_saved_file_goes_unnamed(pair, tmp_path):
+    moments_of(*pair).save(tmp_path / "whole")
+    whole = (tmp_path / "whole").read_bytes()
+    expected = LinearCKA().score(moments_of(*pair)).value
+    rng = np.random.default_rng(0)
+    damaged = [whole[:n] for n in rng.integers(0, len(whole), 40)]
+    for at in rng.integers(0, len(whole), 80):
+        damaged.append(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1 :])
+    for content in damaged:
+        (tmp_path / "damaged").write_bytes(content)
+        try:
+            moments = PairedMoments.load(tmp_path / "damaged")
+        except StoreError:
+            continue
+        assert LinearCKA().score(moments).value == expected  # a byte that the archive does not use
+
+
+def test_a_refused_file_changes_nothing(pair, tmp_path):
+    moments = moments_of(*pair)
+    moments.save(tmp_path / "moments")
+    with np.load(tmp_path / "moments") as arrays:
+        content = dict(arrays)
+    content["live/unit/products/1"] = np.zeros((2, 2))
+    np.savez(tmp_path / "wrong.npz", **content)
+    before = moments.state().products[0].copy()
+    with pytest.raises(StoreError, match="instead of float64"):
+        moments.restore(tmp_path / "wrong.npz")
+    np.testing.assert_array_equal(moments.state().products[0], before)
+    with pytest.raises(StoreError, match="one pair"):
+        three = MomentsSet((2, 3, 4), ((0, 1),))
+        three.save(tmp_path / "three")
+        PairedMoments.load(tmp_path / "three")
+    with pytest.raises(StoreError, match="folder that exists"):
+        moments.save(tmp_path / "absent" / "moments")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "refused"),
+    [
+        ("live/raw/cross/0", (1, 2), True),
+        ("live/raw/norms", (1, 2), True),
+        ("merged/raw/products/2", (0, 0), True),
+        ("merged/raw/cross/0", (1, 2), True),
+        ("merged/raw/norms", (0, 2), True),
+        ("merged/raw/norms", (1, 1), True),
+        ("merged/raw/weighted/1", (1, 0), True),
+        ("merged/raw/norms", (1, 2), False),  # sides 0 and 2 are no pair
+        ("merged/raw/weighted/2", (1, 0), False),
+    ],
+)
+def test_nan_stands_only_where_a_merge_leaves_it(tmp_path, rng, name, entry, refused):
+    sides = [rng.standard_normal((300, d)) + 3 for d in (2, 3, 4)]
+    moments, other = MomentsSet((2, 3, 4), ((0, 1),)), MomentsSet((2, 3, 4), ((0, 1),))
+    moments.update(sides)
+    other.update([rows + 5 for rows in sides])
+    moments.merge(other)
+    moments.save(tmp_path / "whole")
+    with np.load(tmp_path / "whole") as arrays:
+        content = {key: np.array(array) for key, array in arrays.items()}
+    content[name][entry] = np.nan
+    np.savez(tmp_path / "spoiled.npz", **content)
+    if refused:
+        with pytest.raises(StoreError, match="no number"):
+            moments.restore(tmp_path / "spoiled.npz")
+    else:
+        moments.restore(tmp_path / "spoiled.npz")
+
+
+def test_what_is_saved_is_on_disk_before_it_has_its_name(pair, tmp_path, monkeypatch):
+    events = []
+    fsync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (events.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
+    monkeypatch.setattr(Path, "replace", lambda a, b: (events.append("rename"), rename(a, b))[1])
+    moments_of(*pair).save(tmp_path / "moments")
+    assert events == [str(tmp_path / "moments.tmp"), "rename"]

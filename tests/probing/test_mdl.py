@@ -1,0 +1,170 @@
+"""Description length on labels whose entropy is known, and the controls beside it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pyrepsim.core.errors import DegenerateError, OptionError, RowMismatchError, ShapeError, TextError
+from pyrepsim.probing.conditional import conditional_probe
+from pyrepsim.probing.controls import control_records, selectivity
+from pyrepsim.probing.edge import edge_probe
+from pyrepsim.probing.mdl import CODE_RECIPE, description_lengths
+from pyrepsim.probing.sentence import SENTENCE_RECIPE, sentence_probe
+from tests.helpers.probe_data import store_of
+
+LABELS = ("A", "B", "C", "D")
+N_SENTENCES, N_WORDS, NOISE = 250, 20, 0.3
+LINEAR = CODE_RECIPE.but(projection=None, family="linear", learning_rate=0.03)
+
+
+def coded(path, rng, n_sentences, *, labels=LABELS, layers=("signal", "noise")):
+    """Layer "signal" has the code of a class, which is the label but for noise; layer "noise" knows nothing."""
+    texts = [["w0"] * N_WORDS for _ in range(n_sentences)]
+    classes = rng.integers(len(labels), size=(n_sentences, N_WORDS))
+    moved = rng.random(classes.shape) < NOISE
+    said = np.where(moved, (classes + rng.integers(1, len(labels), size=classes.shape)) % len(labels), classes)
+    vectors = {"signal": np.eye(len(labels))[classes] * 2, "noise": rng.normal(size=(*classes.shape, len(labels)))}
+    zero = np.zeros(len(labels))
+
+    def states(place, document, word):
+        return vectors[layers[place]][document, word] if word >= 0 else zero
+
+    records = [
+        {"text": " ".join(words), "targets": [{"span1": [i, i + 1], "label": labels[k]} for i, k in enumerate(row)]}
+        for words, row in zip(texts, said, strict=True)
+    ]
+    return store_of(path, texts, states, layers=layers), records
+
+
+def test_the_code_comes_near_the_entropy_and_noise_does_not_compress(tmp_path, rng):
+    """Entropy of a label given its class: of (1 - NOISE, and NOISE shared by the three others)."""
+    train, dev = coded(tmp_path / "train", rng, N_SENTENCES), coded(tmp_path / "dev", rng, 40)
+    found = description_lengths(*train, dev=dev, recipe=LINEAR, texts=None, progress=False)
+    entropy = -(1 - NOISE) * math.log2(1 - NOISE) - NOISE * math.log2(NOISE / 3)
+    n_targets = N_SENTENCES * N_WORDS
+    signal, noise = found.rows
+    assert signal.uniform_bits == n_targets * 2
+    assert signal.bits == pytest.approx(n_targets * entropy, rel=0.05)
+    assert signal.bits > n_targets * entropy * 0.97
+    assert 0.9 < found.compression("noise") <= 1.02
+    assert sum(signal.blocks) == pytest.approx(signal.bits)
+    c = [found.compression("signal"), found.compression("noise")]
+    assert found.centre_of_gravity == pytest.approx(c[1] / sum(c))
+    assert "centre of gravity" in found.table()
+    assert found.to_csv(tmp_path / "codes.csv").read_text().count("\n") == 3
+    assert noise.kbits == noise.bits / 1024
+
+
+def test_cells_are_coded_one_by_one_under_the_sigmoid(tmp_path, rng):
+    train, dev = coded(tmp_path / "train", rng, 12), coded(tmp_path / "dev", rng, 5)
+    recipe = LINEAR.but(loss="sigmoid", max_validations=2)
+    found = description_lengths(*train, dev=dev, recipe=recipe, members="signal", fractions=[0.3, 1], progress=False)
+    assert found.rows[0].uniform_bits == 12 * N_WORDS * len(LABELS)
+    assert len(found.rows[0].blocks) == 2
+    assert found.rows[0].blocks[0] == 4 * N_WORDS * len(LABELS)  # 0.3 of the targets are reached with sentence 4
+    assert math.isnan(found.centre_of_gravity)
+
+
+def test_codes_that_cannot_be_made(tmp_path, rng):
+    train, dev = coded(tmp_path / "train", rng, 6), coded(tmp_path / "dev", rng, 3)
+    for fractions in ([0.5, 0.2, 1.0], [0.5], [0.0, 1.0], []):
+        with pytest.raises(OptionError, match="fractions must rise"):
+            description_lengths(*train, dev=dev, fractions=fractions)
+    one = [{**r, "targets": [{**t, "label": "A"} for t in r["targets"]]} for r in train[1]]
+    with pytest.raises(DegenerateError, match="two labels"):
+        description_lengths(train[0], one, dev=dev)
+    several = [{**r, "targets": [{**t, "label": ["A", "B"]} for t in r["targets"]]} for r in train[1]]
+    with pytest.raises(OptionError, match="one label a target: train"):
+        description_lengths(train[0], several, dev=dev)
+
+
+def test_control_labels_belong_to_types(rng):
+    words = [f"w{i}" for i in range(400)]
+
+    def record(text, *labels):
+        return {"text": text, "targets": [{"span1": [i, i + 1], "label": label} for i, label in enumerate(labels)]}
+
+    pairs = zip(words, reversed(words), strict=True)
+    train = [record(f"{a} {b}", "X" if i % 4 else "Y", "X") for i, (a, b) in enumerate(pairs)]
+    held = [record("w3 new", "X", "X")]
+    control, control_held = control_records(train, held, seed=1)
+    label_of: dict[str, set[str]] = {}
+    for record in control + control_held:
+        for target, word in zip(record["targets"], record["text"].split(), strict=True):
+            label_of.setdefault(word, set()).add(target["label"][0])
+    assert all(len(labels) == 1 for labels in label_of.values())
+    share = np.mean([labels == {"Y"} for labels in label_of.values()])
+    assert 0.06 < share < 0.19  # one in eight in the task
+    assert train[0]["targets"][0]["label"] == "Y", "the task itself is left as it was"
+    assert control_records(train, held, seed=1)[0] == control
+    assert control_records(train, held, seed=2)[0] != control
+    with pytest.raises(TextError, match="no targets"):
+        control_records([])
+
+
+def test_selectivity_is_task_minus_control(tmp_path, rng):
+    train, dev = coded(tmp_path / "train", rng, 20), coded(tmp_path / "dev", rng, 10)
+    recipe = LINEAR.but(validate_every=10, max_validations=4)
+    control_train, control_dev = control_records(train[1], dev[1])
+    task = edge_probe(*train, dev=dev, members="layers", recipe=recipe, progress=False)
+    control = edge_probe(
+        train[0], control_train, dev=(dev[0], control_dev), members="signal", recipe=recipe, progress=False
+    )
+    (found,) = selectivity(task, control)
+    assert found.selectivity == task.f1("signal") - control.f1("signal")
+    assert control.f1("signal") == 1  # there is one type
+
+
+def test_sentence_probes_pool_what_they_say(tmp_path, rng):
+    """Layer "first" has the label in [CLS], layer "words" in the mean of the words; the mean alone, no single word."""
+    splits = []
+    for name, n in (("train", 150), ("dev", 60)):
+        texts = [["w0"] * 4 for _ in range(n)]
+        labels = rng.integers(2, size=n)
+        first, words = rng.normal(size=(n, 5, 6)), rng.normal(size=(n, 5, 6))
+        first[:, 4, 0] = 3 * (2 * labels - 1)  # word -1, the special tokens
+        words[:, :4, 1] += (3 * (2 * labels - 1) - words[:, :4, 1].sum(1))[:, None] / 4
+        vectors = (first, words)
+        store = store_of(
+            tmp_path / name, texts, lambda place, d, w, v=vectors: v[place][d, w], layers=("first", "words")
+        )
+        splits.append((store, [f"label{label}" for label in labels]))
+    recipe = SENTENCE_RECIPE.but(learning_rate=0.05, validate_every=20, max_validations=4)
+    for pooling, best, other in (("cls", "first", "words"), ("mean", "words", "first")):
+        found = sentence_probe(*splits[0], dev=splits[1], pooling=pooling, recipe=recipe, progress=False)
+        assert found.f1(best) > 0.9
+        assert found.f1(other) < 0.75
+        assert found.select(member=best)[0]["f1"] == found.select(member=best)[0]["precision"]
+    with pytest.raises(ShapeError, match="one label a document: train has 3"):
+        sentence_probe(splits[0][0], ["a"] * 3, dev=splits[1])
+    with pytest.raises(OptionError, match="pooling"):
+        sentence_probe(*splits[0], dev=splits[1], pooling="max")
+
+
+def test_conditional_probing_tells_what_was_added_and_removed(tmp_path, rng):
+    """A label of two bits: layer "gain" has the first bit before and both after; layer "loss" the other way round."""
+    splits = []
+    for name, n in (("train", 60), ("dev", 30)):
+        texts = [["w0"] * 10 for _ in range(n)]
+        bits = rng.integers(2, size=(n, 10, 2))
+        both, one = np.zeros((n, 11, 4)), np.zeros((n, 11, 4))
+        both[:, :10, :2] = 4 * bits - 2
+        one[:, :10, 2] = 4 * bits[..., 0] - 2
+        records = [
+            {"text": " ".join(t), "targets": [{"span1": [i, i + 1], "label": str(b)} for i, b in enumerate(row)]}
+            for t, row in zip(texts, bits.tolist(), strict=True)
+        ]
+        stores = [
+            store_of(tmp_path / f"{name}{side}", texts, lambda p, d, w, v=v: v[p][d, w], layers=("gain", "loss"))
+            for side, v in enumerate([(one, both), (both, one)])
+        ]
+        splits.append((*stores, records))
+    recipe = LINEAR.but(family="mlp", hidden=8, dropout=0.0, validate_every=20, max_validations=10)
+    gain, loss = conditional_probe(*splits[0], dev=splits[1], recipe=recipe, progress=False)
+    assert (gain.added, gain.removed) == pytest.approx((1, 0), abs=0.15)
+    assert (loss.added, loss.removed) == pytest.approx((0, 1), abs=0.15)
+    with pytest.raises(RowMismatchError):
+        conditional_probe(splits[0][0], splits[1][1], splits[0][2], dev=splits[1])

@@ -1,0 +1,225 @@
+"""From a model and files to results: probes on a random model and the synthetic tasks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pyrepsim.core.errors import OptionError, RowMismatchError, StoreError, TextError
+from pyrepsim.probing import corpora as spans
+from pyrepsim.probing.edge import EdgeResult
+from pyrepsim.probing.runs import plan_probing, probe_edge, probe_mdl, probe_structural
+from pyrepsim.studies.synthetic import write_synthetic
+from tests.helpers.tiny_synthetic import synthetic_bert
+
+TASKS = ("pos", "constituents", "dependencies", "entities", "srl", "coref", "spr", "relations")
+QUICK = {"projection": 8, "hidden": 8, "validate_every": 2, "max_validations": 2, "batch": 8}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("synthetic")
+    write_synthetic(folder, train=24, dev=8, test=8)
+    return next(path for path in sorted(folder.iterdir()) if path.is_dir())
+
+
+@pytest.fixture(scope="module")
+def model(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    texts = [line for path in (corpus / "text").iterdir() for line in path.read_text().splitlines()]
+    return synthetic_bert(tmp_path_factory.mktemp("models") / "tiny", texts, width=8)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stores that all probings share."""
+    return tmp_path_factory.mktemp("stores")
+
+
+@pytest.fixture
+def probe(corpus: Path, model: Path, shelf: Path, tmp_path: Path) -> Any:
+    def run(task: str = "pos", out: str = "out", **options: Any) -> Any:
+        how = {"recipe": QUICK, "stores": shelf, "device": "cpu", "members": ["top", "mix"], "figures": ()}
+        how |= {"data": corpus / "edge" / task} if "train" not in options else {}
+        return probe_edge(options.pop("model", model), task, out=tmp_path / out, **(how | options))
+
+    return run
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_each_task_runs_from_files_to_scores(probe: Any, corpus: Path, task: str):
+    found = probe(task)
+    assert {row["member"] for row in rows(found.folder / "scores.csv")} == {"layer.1", "mix.2", "lex"}
+    assert found.result.split == "test"
+    gold = list(spans.read(corpus / "edge" / task / "test.jsonl", task))
+    assert found.result.select(member="lex")[0]["n_targets"] == sum(len(record["targets"]) for record in gold)
+    assert all(path.is_file() for path in found.files)
+    assert found.table() in (found.folder / "summary.txt").read_text()
+
+
+def test_all_layers_and_mixes_are_drawn(probe: Any):
+    found = probe(members=None, figures=("svg", "png"), control=True)
+    names = {path.name for path in found.files}
+    assert {"layers.svg", "layers.png", "cumulative.svg", "selectivity.csv"} <= names
+    assert len(found.result.cumulative()) == 3
+    assert {row["member"] for row in rows(found.folder / "selectivity.csv")} == {m.name for m in found.result.members}
+
+
+def test_a_finished_probing_is_read_and_neither_extracted_nor_trained(probe: Any, monkeypatch: pytest.MonkeyPatch):
+    first = probe(control=True)
+    for name in ("extract", "edge_probe"):
+        room = "workspace" if name == "extract" else "edges"
+        monkeypatch.setattr(f"pyrepsim.probing.runs.{room}.{name}", None)
+    again = probe(control=True)
+    assert again.table() == first.table()
+    assert (again.stores, again.n_bytes) == (first.stores, first.n_bytes)
+    assert len(first.stores) == 3
+
+
+def test_an_interrupted_training_goes_on(probe: Any, monkeypatch: pytest.MonkeyPatch):
+    whole = probe(out="whole")
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyrepsim.probing.edge.running.collect", stop)
+        with pytest.raises(KeyboardInterrupt):
+            probe()
+    state = next((Path(whole.folder).parent / "out" / "training").iterdir())
+    saved = torch.load(state, weights_only=True)["training"]["step"]
+    assert saved == 4
+    with monkeypatch.context() as patch:  # nothing is left to learn
+        patch.setattr("pyrepsim.probing.edge.training.JointTraining._learn", stop)
+        assert probe().result.rows == whole.result.rows
+    assert not state.parent.exists()
+
+
+def test_a_folder_holds_one_probing(probe: Any):
+    probe()
+    with pytest.raises(StoreError, match=r"has another \(seeds differ\)"):
+        probe(seeds=[1])
+    assert {row["seed"] for row in probe(seeds=[1], overwrite=True).result.rows} == {1}
+
+
+def test_before_and_after(probe: Any):
+    before = probe(out="before")
+    after = probe(out="after", random_init=True, init_seed=3, before=before.folder)
+    told = {row["member"]: row for row in rows(after.folder / "verdicts.csv")}
+    assert told.keys() == {"layer.1", "mix.2", "lex"}
+    assert float(told["mix.2"]["before"]) == before.result.f1("mix.2")
+    assert float(told["mix.2"]["after"]) == after.result.f1("mix.2")
+    assert "after against before" in after.table()
+    same = probe(out="same", before=before)
+    assert {verdict.verdict for verdict in same.verdicts} == {"unchanged"}
+
+
+def test_random_weights_are_another_model_by_the_seed(probe: Any):
+    drawn = [
+        probe(out=f"random-{i}", random_init=True, init_seed=seed, before=None) for i, seed in enumerate((0, 0, 1))
+    ]
+    stores = [found.stores for found in drawn]
+    assert stores[0] == stores[1]
+    assert not set(stores[0]) & set(stores[2])
+    assert drawn[0].result.rows == drawn[1].result.rows
+    assert probe(out="loaded").result.rows != drawn[0].result.rows != drawn[2].result.rows
+    record = json.loads((drawn[2].folder / "probing.json").read_text())
+    assert record["request"]["model"]["init_seed"] == 1
+
+
+def test_stores_can_go_at_the_end(probe: Any, tmp_path: Path):
+    found = probe(stores=None, keep_stores=False)
+    assert not (found.folder / "stores").exists()
+    assert (found.stores, found.n_bytes) == ((), 0)
+    assert EdgeResult.load(found.folder / "edge.npz").rows == found.result.rows
+    assert probe(stores=None, keep_stores=False).table() == found.table()
+
+
+def test_parts_with_the_same_texts_share_a_store(probe: Any, corpus: Path):
+    path = corpus / "edge" / "pos" / "dev.jsonl"
+    found = probe(train=path, dev=path, test=path)
+    assert len(found.stores) == 1
+
+
+def test_what_is_left_out_is_listed(probe: Any, corpus: Path, tmp_path: Path):
+    lines = (corpus / "edge" / "pos" / "dev.jsonl").read_text().splitlines()
+    record = json.loads(lines[0])
+    record["targets"][0]["label"] = "NEVER-SEEN"
+    (tmp_path / "dev.jsonl").write_text("\n".join([json.dumps(record), *lines[1:]]) + "\n")
+    found = probe(train=corpus / "edge" / "pos" / "train.jsonl", dev=tmp_path / "dev.jsonl")
+    told = [row for row in rows(found.folder / "findings.csv") if "not seen in training" in row["reason"]]
+    assert "record 0 of dev" in told[0]["where"]
+    assert {row["split"] for row in told} == {"dev"}
+
+
+def test_code_lengths(corpus: Path, model: Path, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def run(task: str) -> Any:
+        how = {"recipe": QUICK, "fractions": (0.25, 1.0), "stores": shelf, "device": "cpu"}
+        return probe_mdl(model, task, out=tmp_path / task, data=corpus / "edge" / task, **how)
+
+    found = run("pos")
+    assert {row["member"] for row in rows(tmp_path / "pos" / "codes.csv")} == {
+        "embeddings",
+        "layer.0",
+        "layer.1",
+        "lex",
+    }
+    assert (tmp_path / "pos" / "layers.svg").is_file()
+    several = run("spr").result.rows[0]
+    assert several.uniform_bits == several.n_targets * round(several.uniform_bits / several.n_targets)  # a bit a label
+    monkeypatch.setattr("pyrepsim.probing.runs.codes.description_lengths", None)
+    assert run("pos").result == found.result
+
+
+def test_trees(corpus: Path, model: Path, shelf: Path, tmp_path: Path):
+    parts = {name: corpus / "dependency" / f"{name}.conllu" for name in ("train", "dev", "test")}
+    how = {"ranks": (4,), "epochs": 2, "stores": shelf, "trees": 1, "device": "cpu", "out": tmp_path / "out", **parts}
+    found = probe_structural(model, **how)
+    assert len(found.result.scored) == 8
+    assert {"scores.csv", "layers.svg", "tree-0.svg"} <= {path.name for path in found.files}
+    assert probe_structural(model, **how).result.rows == found.result.rows
+    with pytest.raises(StoreError, match="ranks differ"):
+        probe_structural(model, **(how | {"ranks": (2,)}))
+
+
+def test_a_plan_says_what_extraction_then_does(probe: Any, corpus: Path, model: Path, tmp_path: Path):
+    how = {"data": corpus / "edge" / "srl", "out": tmp_path / "out", "device": "cpu"}
+    planned = plan_probing(model, "srl", **how)
+    assert [part.part for part in planned.parts] == ["train", "dev", "test"]
+    assert not (tmp_path / "out").exists()
+    found = probe("srl", stores=None)
+    assert planned.n_bytes_left == found.n_bytes
+    assert plan_probing(model, "srl", **how).n_bytes_left == 0
+    assert "targets" in planned.table()
+
+
+def test_what_is_wrong_is_said(probe: Any, corpus: Path, tmp_path: Path):
+    pos = corpus / "edge" / "pos"
+    with pytest.raises(OptionError, match="dev missing"):
+        probe(train=pos / "train.jsonl")
+    with pytest.raises(OptionError, match="got both, data and train"):
+        probe(data=pos, train=pos / "train.jsonl")
+    with pytest.raises(OptionError, match="A task of edge probing"):
+        probe("dep", data=pos)
+    with pytest.raises(OptionError, match="setting of the recipe"):
+        probe(recipe={"lr": 1})
+    with pytest.raises(OptionError, match="Figures end in"):
+        probe(figures=("gif",))
+    with pytest.raises(OptionError, match="options of spans"):
+        probe(reading={"tag": "upos"})
+    with pytest.raises(StoreError, match=r"has no edge\.npz"):
+        probe(before=tmp_path)
+    with pytest.raises(TextError, match="has one span"):
+        probe("pos", train=corpus / "edge" / "srl" / "train.jsonl", dev=pos / "dev.jsonl")
+    other = probe(out="other", train=pos / "train.jsonl", dev=pos / "dev.jsonl", test=pos / "dev.jsonl")
+    with pytest.raises(RowMismatchError):
+        probe(before=other)

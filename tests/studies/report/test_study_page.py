@@ -1,0 +1,208 @@
+"""The report's page: whole, by itself, escaped, the same each time, honest about what is not there."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+from pyrepsim.core.errors import OptionError, StoreError
+from pyrepsim.studies.report import FIGURES, study_report
+from pyrepsim.studies.report.reading import read_evidence
+from tests.helpers.study_rows import claims, study, study_rows, write_study
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags close, and keeps names, attributes and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def named(self, tag: str) -> list[dict]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def sparse(**changes) -> list[dict]:
+    """One task, one seed, no intervals: a handful of rows."""
+    kept = ("finetuning", "similarity", "freezing")
+    rows = [row for row in study_rows(("mnli",), layers=2, seeds=1) if row["experiment"] in kept]
+    return [row | {"low": None, "high": None, "band": None, **changes} for row in rows if row["kind"] == "value"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """Everything, of two layers: the page alone."""
+    folder = write_study(tmp_path_factory.mktemp("study"), study_rows(layers=2))
+    return study_report(folder, formats=()).page
+
+
+@pytest.fixture(scope="module")
+def reader(whole: Path) -> Reader:
+    return Reader(whole.read_text(encoding="utf-8"))
+
+
+def test_every_figure_is_on_the_page_with_a_caption_and_a_name(reader: Reader):
+    assert [figure["id"] for figure in reader.named("figure")] == sorted(
+        FIGURES, key=[figure["id"] for figure in reader.named("figure")].index
+    )
+    assert len(reader.named("figcaption")) == len(FIGURES)
+    drawn = [svg for svg in reader.named("svg") if svg.get("role") == "img"]
+    assert len(drawn) >= len(FIGURES)
+    assert all(svg["aria-label"] for svg in drawn)
+    assert all(svg.get("aria-hidden") for svg in reader.named("svg") if svg not in drawn)
+
+
+def test_the_claims_are_first_and_lead_to_their_figures(reader: Reader, whole: Path):
+    for verdict in ("✓ holds", "✗ does not hold", "? undecided", "– not tested"):
+        assert verdict in reader.text
+    ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
+    links = [a["href"] for a in reader.named("a") if a["href"].startswith("#")]
+    assert {link[1:] for link in links} <= ids
+    assert {f"#{claim['figure']}" for claim in claims()} <= set(links)
+    text = whole.read_text(encoding="utf-8")
+    assert text.index('id="claims"') < text.index('id="section-scores"')
+    assert "+0.312 [+0.272, +0.362] RSA" in reader.text
+    assert "−0.62 [−0.66, −0.57] F1 points" in reader.text
+
+
+def test_no_id_is_given_twice(reader: Reader):
+    ids = [attrs["id"] for _, attrs in reader.tags if "id" in attrs]
+    assert sorted(set(ids)) == sorted(ids)
+    used = set(re.findall(r"url\(#([^)]+)\)", " ".join(str(attrs) for _, attrs in reader.tags)))
+    used |= {attrs["xlink:href"][1:] for tag, attrs in reader.tags if tag == "use"}
+    assert used <= set(ids)
+
+
+def test_the_page_fetches_nothing_and_runs_nothing(whole: Path, reader: Reader):
+    text = whole.read_text(encoding="utf-8")
+    assert not re.search(r"<(script|link|img|iframe|object|embed|base)\b|@import|@font-face|url\((?!#)", text)
+    assert not re.search(r'\bsrc="|\bon\w+="', text)
+    outside = [a["href"] for a in reader.named("a") if not a["href"].startswith("#")]
+    assert all(
+        re.match(r"https://(arxiv\.org|doi\.org|aclanthology\.org|ieeexplore\.ieee\.org)/", link) for link in outside
+    )
+    inside = ("#", "data:image/png;base64,")  # the colours beside a heat map
+    assert all(attrs.get("xlink:href", "#").startswith(inside) for _, attrs in reader.tags)
+
+
+def test_tables_are_for_every_reader(reader: Reader):
+    assert all(cell.get("scope") for cell in reader.named("th"))
+    scrolled = [div for div in reader.named("div") if div.get("class") == "wide"]
+    assert scrolled
+    assert all(div["tabindex"] == "0" and div["role"] == "region" and div["aria-label"] for div in scrolled)
+
+
+def test_figures_take_the_colours_of_the_page(whole: Path):
+    text = whole.read_text(encoding="utf-8")
+    assert "prefers-color-scheme: dark" in text
+    for name in ("ink", "paper", "grid", "c0", "c1", "c2"):
+        assert re.search(rf"(fill|stroke): var\(--{name}, #", text), name
+        assert text.count(f"--{name}: #") == 3, "light, dark and print"
+    bare = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", text.replace("#262626", "")))
+    assert not bare & {"#ffffff", "#000000", "#1b1b1b", "#0072b2"}
+
+
+def test_what_was_run_is_said(reader: Reader, whole: Path):
+    digest = read_evidence(whole.parents[1]).digest
+    for needed in (
+        "bert-base-uncased, an encoder of 2 blocks, was fine-tuned on MNLI, SQuAD and parsing (2 seeds each)",
+        "merchant2020 at the scale paper",
+        "Procrustes [Ding et al. 2021]",
+        "Hewitt & Manning 2019",
+        "2.13.0",
+        "77be0a1290cc1f52",
+        "finetuning 2 done 1 h 43 min",
+        "CUDA out of memory",
+        "edge/base-pos blocked",
+        digest,
+    ):
+        assert needed in reader.text, needed
+    assert "Not run" not in reader.text
+
+
+def test_what_is_not_there_is_said(tmp_path: Path):
+    rows = [*sparse(), *sparse(experiment="phrenology")]
+    made = study_report(write_study(tmp_path, rows, study=None, claims=None), formats=())
+    reader = Reader(made.page.read_text(encoding="utf-8"))
+    assert [figure["id"] for figure in reader.named("figure")] == [
+        "scores_by_task", "similarity_by_layer", "similarity_measures", "freezing",
+    ]  # fmt: skip
+    assert set(made.missing) == FIGURES.keys() - {figure["id"] for figure in reader.named("figure")}
+    assert "No rows, and so no section: In and out of domain, Edge probes, Structural probes" in reader.text
+    assert "phrenology (" in reader.text
+    assert "No bands: the rows have no intervals." in reader.text
+    assert "Hewitt" not in reader.text
+    assert not any(section.get("id") == "claims" for section in reader.named("section"))
+
+
+def test_equal_rows_make_equal_pages(tmp_path: Path):
+    rows = [row for row in sparse() if row["experiment"] != "similarity"]
+    texts = []
+    for name in ("a", "b"):
+        made = study_report(write_study(tmp_path / name, rows), formats=("svg", "csv", "tex"))
+        texts.append({path.relative_to(tmp_path / name): path.read_bytes() for path in (made.page, *made.files)})
+    assert texts[0] == texts[1]
+    other = study_report(write_study(tmp_path / "c", [*rows[:-1], rows[-1] | {"value": 0.5}]), formats=()).page
+    assert other.read_bytes() != texts[0][Path("report/index.html")]
+
+
+def test_everything_is_escaped(tmp_path: Path):
+    evil = '"><img src=x onerror=alert(1)>'
+    rows = sparse(task=evil, model=evil, metric=evil, corpus=evil, band=evil, low=0.1, high=0.9)
+    told = study() | {"study": evil, "scale": evil, "versions": {evil: evil}, "digests": [evil]}
+    told["cells"] = [{"experiment": evil, "name": evil, "state": "failed", "error": evil}, evil, 3]
+    judged = [dict.fromkeys(("claim", "statement", "verdict", "why", "rule", "figure", "unit"), evil)]
+    judged[0]["tasks"] = [{"task": evil, "verdict": evil, "why": evil}]
+    made = study_report(write_study(tmp_path, rows, study=told, claims=judged), formats=("csv",), title=evil)
+    reader = Reader(made.page.read_text(encoding="utf-8"))
+    assert not reader.named("img")
+    assert not any(key.startswith("on") for _, attrs in reader.tags for key in attrs)
+    assert evil in reader.text
+
+
+def test_formats_choose_the_files(tmp_path: Path):
+    folder = write_study(tmp_path, [row for row in sparse() if row["experiment"] == "freezing"])
+    made = study_report(folder, formats="png,csv")
+    assert sorted(path.relative_to(folder / "report").as_posix() for path in made.files) == [
+        "figures/freezing.png", "tables/claims.csv", "tables/freezing.csv",
+    ]  # fmt: skip
+    with pytest.raises(OptionError, match=r"formats are of svg, .*: got docx"):
+        study_report(folder, formats=("svg", "docx"))
+    with pytest.raises(StoreError, match="has none"):
+        study_report(tmp_path / "nothing")
+
+
+def test_a_study_of_nothing_is_a_page_that_says_so(tmp_path: Path):
+    reader = Reader(study_report(write_study(tmp_path, []), formats=()).page.read_text(encoding="utf-8"))
+    assert "Not run" in reader.text
+    assert reader.named("figure") == []

@@ -1,0 +1,338 @@
+"""Synthetic sentences, questions and files: the gold is gold, and the same seed gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyrepsim.core.errors import OptionError
+from pyrepsim.studies.synthetic import Sentence, generate, generate_pairs, generate_paragraphs, write_synthetic
+
+N = 400
+ROOT = Path(__file__).resolve().parents[2]
+DOMAIN_NAMES = ("village", "laboratory")
+
+
+@pytest.fixture(scope="module", params=DOMAIN_NAMES)
+def domain(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def sentences(domain: str) -> list[Sentence]:
+    return generate(N, domain=domain)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("synthetic")
+    write_synthetic(folder, train=60, dev=20, test=10)
+    return folder
+
+
+def test_trees_are_projective_with_one_root(sentences: list[Sentence]):
+    for sentence in sentences:
+        heads = [token.head for token in sentence.tokens]
+        assert heads.count(0) == 1
+        assert all((token.relation == "root") == (token.head == 0) for token in sentence.tokens)
+        for child, head in enumerate(heads, 1):
+            low, high = sorted((child, head))
+            between = range(low + 1, high)
+            assert head == 0 or all(low <= heads[word - 1] <= high for word in between), sentence.text
+        for word in range(1, len(heads) + 1):
+            seen = 0
+            while word and seen <= len(heads):
+                word, seen = heads[word - 1], seen + 1
+            assert word == 0, sentence.text
+
+
+def test_a_head_takes_one_subject_and_one_object(sentences: list[Sentence]):
+    for sentence in sentences:
+        for once in (("nsubj", "nsubj:pass"), ("obj", "ccomp", "xcomp"), ("cop",), ("aux:pass",)):
+            found = Counter(token.head for token in sentence.tokens if token.relation in once)
+            assert not found or max(found.values()) == 1, sentence.text
+
+
+def test_verbs_agree_with_their_subjects(sentences: list[Sentence]):
+    checked = 0
+    for sentence in sentences:
+        tokens = sentence.tokens
+        for subject in tokens:
+            if not subject.relation.startswith("nsubj") or subject.xpos not in ("NN", "NNS", "NNP"):
+                continue
+            finite = [i for i, token in enumerate(tokens, 1) if i == subject.head or token.head == subject.head]
+            joined = any(token.relation == "conj" and tokens[token.head - 1] is subject for token in tokens)
+            for token in (tokens[i - 1] for i in finite if tokens[i - 1].upos in ("VERB", "AUX")):
+                if token.xpos in ("VBZ", "VBP") and token.relation not in ("advcl", "conj", "ccomp", "acl:relcl"):
+                    checked += 1
+                    assert (token.xpos == "VBP") == (subject.xpos == "NNS" or joined), sentence.text
+    assert checked > 20
+
+
+def test_spans_lie_within_their_sentence_and_nest(sentences: list[Sentence]):
+    for sentence in sentences:
+        n = len(sentence.tokens)
+        edges = (*sentence.relations, *sentence.proto_roles)
+        spans = [span for edge in edges for span in (edge.span1, edge.span2)]
+        spans += [span for frame in sentence.frames for _, span in frame.arguments]
+        spans += [mention for chain in sentence.chains for mention in chain]
+        spans += [(start, end) for start, end, _ in (*sentence.entities, *sentence.constituents)]
+        assert all(0 <= start < end <= n for start, end in spans)
+        assert sentence.constituents[0][:2] == (0, n)
+        for a, b, _ in sentence.constituents:
+            assert not any(a < c < b < d for c, d, _ in sentence.constituents), sentence.text
+        ends = [0, *(end for _, end, _ in sentence.entities)]
+        assert all(start >= end for (start, _, _), end in zip(sentence.entities, ends, strict=False))
+
+
+def test_brackets_say_words_tags_and_constituents(sentences: list[Sentence]):
+    for sentence in sentences:
+        leaves = re.findall(r"\((\S+) ([^()]+)\)", sentence.brackets)
+        assert leaves == [(token.xpos, token.form) for token in sentence.tokens]
+        assert sentence.brackets.count("(") == 1 + len(leaves) + len(sentence.constituents)
+        assert sentence.brackets.count("(") == sentence.brackets.count(")")
+
+
+KNOWN: dict[str, dict[str, Any]] = {
+    "village": {
+        "text": "Elsie baked a loaf with the tool slowly after she said that Ben forged the fence.",
+        "frames": {
+            "baked": {
+                "ARG0": "Elsie",
+                "ARG1": "a loaf",
+                "ARG2": "with the tool",
+                "ARGM-MNR": "slowly",
+                "ARGM-TMP": "after she said that Ben forged the fence",
+            },
+            "said": {"ARG0": "she", "ARG1": "that Ben forged the fence"},
+            "forged": {"ARG0": "Ben", "ARG1": "the fence"},
+        },
+        "chains": [["Elsie", "she"]],
+        "entities": [("Elsie", "PERSON"), ("Ben", "PERSON")],
+        "relations": [
+            ("Elsie", "loaf", "Product-Producer(e2,e1)"),
+            ("Elsie", "tool", "Instrument-Agency(e2,e1)"),
+            ("Ben", "fence", "Product-Producer(e2,e1)"),
+        ],
+    },
+    "laboratory": {
+        "text": "Omar Larsen fetched the moths from Geneva to Chen Institute beside the observatory before he trains "
+        "Amara Larsen's person.",
+        "frames": {
+            "fetched": {
+                "ARG0": "Omar Larsen",
+                "ARG1": "the moths from Geneva",
+                "ARG4": "to Chen Institute",
+                "ARGM-LOC": "beside the observatory",
+                "ARGM-TMP": "before he trains Amara Larsen 's person",
+            },
+            "trains": {"ARG0": "he", "ARG1": "Amara Larsen 's person"},
+        },
+        "chains": [["Omar Larsen", "he"]],
+        "entities": [
+            ("Omar Larsen", "PERSON"),
+            ("Geneva", "GPE"),
+            ("Chen Institute", "ORG"),
+            ("Amara Larsen", "PERSON"),
+        ],
+        "relations": [("moths", "Geneva", "Entity-Origin(e1,e2)"), ("moths", "Chen", "Entity-Destination(e1,e2)")],
+    },
+}
+
+
+def test_gold_names_what_the_text_says(domain: str):
+    (sentence,) = [s for s in generate(800, domain=domain) if s.text == KNOWN[domain]["text"]]
+    words = sentence.words
+
+    def say(span: tuple[int, int]) -> str:
+        return " ".join(words[slice(*span)])
+
+    frames = {say(frame.predicate): {role: say(span) for role, span in frame.arguments} for frame in sentence.frames}
+    assert frames == KNOWN[domain]["frames"]
+    assert [[say(span) for span in chain] for chain in sentence.chains if len(chain) > 1] == KNOWN[domain]["chains"]
+    assert [(say((a, b)), kind) for a, b, kind in sentence.entities] == KNOWN[domain]["entities"]
+    relations = [(say(edge.span1), say(edge.span2), *edge.labels) for edge in sentence.relations]
+    assert relations == KNOWN[domain]["relations"]
+
+
+def test_every_annotation_occurs(sentences: list[Sentence]):
+    roles = {role for sentence in sentences for frame in sentence.frames for role, _ in frame.arguments}
+    assert roles >= {
+        "ARG0",
+        "ARG1",
+        "ARG2",
+        "ARG4",
+        "R-ARG0",
+        "ARGM-LOC",
+        "ARGM-TMP",
+        "ARGM-NEG",
+        "ARGM-MOD",
+        "ARGM-CAU",
+    }
+    relations = {token.relation for sentence in sentences for token in sentence.tokens}
+    assert relations >= {"acl:relcl", "advcl", "aux:pass", "ccomp", "conj", "cop", "expl", "flat", "iobj", "obl:agent"}
+    kinds = {kind for sentence in sentences for _, _, kind in sentence.entities}
+    assert kinds == {"PERSON", "GPE", "ORG", "DATE", "CARDINAL"}
+    assert sum(any(len(chain) > 1 for chain in sentence.chains) for sentence in sentences) > N / 10
+    assert len({label for sentence in sentences for edge in sentence.relations for label in edge.labels}) >= 6
+
+
+def test_domains_share_function_words_and_little_else():
+    words = {domain: set() for domain in DOMAIN_NAMES}
+    content = {domain: set() for domain in DOMAIN_NAMES}
+    for domain in DOMAIN_NAMES:
+        for sentence in generate(1500, domain=domain):
+            for token in sentence.tokens:
+                open_class = token.upos in ("NOUN", "VERB", "ADJ", "PROPN", "ADV") and token.lemma != "be"
+                (content if open_class else words)[domain].add(token.lemma)
+    here, there = words.values()
+    assert len(here & there) >= 0.95 * len(here | there)
+    here, there = content.values()
+    assert min(len(here), len(there)) > 120
+    assert len(here & there) <= 0.05 * len(here | there)
+
+
+def test_a_prefix_of_more_and_no_repetition(domain: str):
+    assert generate(30, domain=domain, seed=2) == generate(60, domain=domain, seed=2)[:30]
+    assert generate(30, domain=domain, seed=2) != generate(30, domain=domain, seed=3)
+    assert len({sentence.text for sentence in generate(N, domain=domain)}) == N
+    assert generate_pairs(7, domain=domain) == generate_pairs(60, domain=domain)[:7]
+    assert generate_paragraphs(3, domain=domain) == generate_paragraphs(9, domain=domain)[:3]
+
+
+def test_answers_stand_where_they_are_said_to(domain: str):
+    kinds = Counter()
+    for paragraph in generate_paragraphs(150, domain=domain):
+        assert len(paragraph.questions) >= 4
+        assert len({question.text for question in paragraph.questions}) == len(paragraph.questions)
+        for question in paragraph.questions:
+            assert paragraph.text[question.start :].startswith(question.answer)
+            assert question.answer.lower() not in ("he", "she")
+            before, after = (
+                paragraph.text[: question.start][-1:],
+                paragraph.text[question.start + len(question.answer) :][:1],
+            )
+            assert before in ("", " ")
+            assert after in (" ", ".", ",")
+            kinds[question.text.split()[0]] += 1
+    assert set(kinds) == {"Who", "What", "Where", "When"}
+    assert max(kinds.values()) < 4 * min(kinds.values())
+
+
+def test_files_in_the_official_formats(folder: Path):
+    for domain in DOMAIN_NAMES:
+        root = folder / domain
+        pairs = [json.loads(line) for line in (root / "mnli" / "train.jsonl").read_text().splitlines()]
+        assert len(pairs) == 60
+        assert {"gold_label", "sentence1", "sentence2", "pairID", "promptID", "genre"} <= pairs[0].keys()
+        squad = json.loads((root / "squad" / "dev.json").read_text())
+        asked = [qa for article in squad["data"] for p in article["paragraphs"] for qa in p["qas"]]
+        assert len(asked) == len({qa["id"] for qa in asked}) == 20
+        ner = (root / "ner" / "test.conll").read_text().split("\n\n")
+        assert len([block for block in ner if block.strip()]) == 10
+        assert re.search(r"^\S+\tB-PERSON$", "\n".join(ner), re.MULTILINE)
+
+
+def test_conllu_reads_back(folder: Path):
+    conllu = pytest.importorskip("conllu")
+    path = folder / "village" / "dependency" / "train.conllu"
+    expected = generate(90)[:60]
+    read = conllu.parse(path.read_text())
+    assert len(read) == 60
+    for sentence, lines in zip(expected, read, strict=True):
+        words = [line for line in lines if isinstance(line["id"], int)]
+        assert [word["form"] for word in words] == sentence.words
+        assert [word["head"] for word in words] == [token.head for token in sentence.tokens]
+        assert lines.metadata["text"] == sentence.text == _detokenised(lines)
+
+
+def _detokenised(lines: Any) -> str:
+    """The text from the surface tokens and their SpaceAfter."""
+    text, covered = "", 0
+    for line in lines:
+        if isinstance(line["id"], int) and line["id"] <= covered:
+            continue
+        covered = line["id"] if isinstance(line["id"], int) else line["id"][2]
+        text += line["form"] + ("" if (line["misc"] or {}).get("SpaceAfter") == "No" else " ")
+    return text.strip()
+
+
+def test_probing_records(folder: Path):
+    for task in ("pos", "constituents", "dependencies", "entities", "srl", "coref", "spr", "relations"):
+        lines = (folder / "laboratory" / "edge" / task / "train.jsonl").read_text().splitlines()
+        assert lines
+        for record in map(json.loads, lines):
+            n = len(record["text"].split())
+            assert record["targets"]
+            for target in record["targets"]:
+                pair = task not in ("pos", "constituents", "entities")
+                assert target.keys() == ({"span1", "span2", "label"} if pair else {"span1", "label"})
+                spans = [target["span1"], target["span2"]] if pair else [target["span1"]]
+                assert all(0 <= start < end <= n for start, end in spans)
+                assert isinstance(target["label"], list if task == "spr" else str)
+
+
+def test_splits_share_nothing(folder: Path):
+    for domain in DOMAIN_NAMES:
+        texts: dict[str, list[set[str]]] = defaultdict(list)
+        for split in ("train", "dev", "test"):
+            root = folder / domain
+            texts["text"].append(set((root / "text" / f"{split}.txt").read_text().splitlines()))
+            pairs = [json.loads(line) for line in (root / "mnli" / f"{split}.jsonl").read_text().splitlines()]
+            texts["hypotheses"].append({pair["sentence2"] for pair in pairs})
+            (article,) = json.loads((root / "squad" / f"{split}.json").read_text())["data"]
+            texts["contexts"].append({paragraph["context"] for paragraph in article["paragraphs"]})
+        for train, dev, test in texts.values():
+            assert train.isdisjoint(dev)
+            assert (train | dev).isdisjoint(test)
+
+
+# Other bytes for the same seed break what was measured on them: change it only with the grammar.
+DIGEST = "70164978f4927c3a7f8a1886751b33d485612064a923c92b4385af4b8a30d84b"
+
+
+def _digest(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    whole = hashlib.sha256()
+    for path in files:
+        whole.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    return whole.hexdigest()
+
+
+def test_the_bytes_of_a_seed_are_pinned(folder: Path):
+    assert _digest(folder) == DIGEST
+
+
+def test_no_hash_order_and_no_heavy_import():
+    code = (
+        "import sys, hashlib; from pyrepsim.studies.synthetic import generate_pairs, generate;"
+        "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules);"
+        "print(hashlib.sha256(repr((generate(20), generate_pairs(20))).encode()).hexdigest())"
+    )
+    said = []
+    for seed in ("1", "2"):
+        env = os.environ | {"PYTHONHASHSEED": seed}
+        run = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env, cwd=ROOT
+        )
+        said.append(run.stdout)
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("make", [generate, generate_pairs, generate_paragraphs])
+def test_options_are_checked(make: Any, tmp_path: Path):
+    with pytest.raises(OptionError, match="at least 1: got 0"):
+        make(0)
+    with pytest.raises(OptionError, match=r"one of village, laboratory: got 'city'"):
+        make(1, domain="city")
+    with pytest.raises(OptionError, match="got dev=0"):
+        write_synthetic(tmp_path, dev=0)
