@@ -1,4 +1,4 @@
-"""What every test gets: fixed seeds, no network, a home of its own, real data where there is some.
+"""What every test gets: fixed seeds, no network, a hub cache of its own, real data where there is some.
 
 Warnings are errors (pyproject.toml), so NumPy's division by zero, overflow and invalid value fail a test.
 """
@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import random
 import sys
+import tempfile
 from pathlib import Path
 
 # Read when NumPy, torch and the hub's client load, which is after this file.
+# Nothing a test does may land in, or depend on, the caches of whoever runs it.
+_HUB_CACHE = tempfile.TemporaryDirectory(prefix="pyrepsim-tests-")
+os.environ["HF_HUB_CACHE"] = _HUB_CACHE.name
 for name, value in {
     "HF_HUB_OFFLINE": "1",
     "MPLBACKEND": "Agg",
@@ -35,12 +39,6 @@ def _seeds() -> None:
     np.random.seed(0)  # noqa: NPY002 - for libraries that draw from the global state
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing a test does may land in, or depend on, the caches of whoever runs it."""
-    monkeypatch.setenv("PYREPSIM_HOME", str(tmp_path_factory.getbasetemp() / "home"))
 
 
 @pytest.fixture
