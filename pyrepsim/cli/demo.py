@@ -1,7 +1,8 @@
-"""The demo: two real models, every layer, five measures over all tokens, from text to a page. A recipe."""
+"""The demo: two real models, every layer, five measures over all tokens, from text to a page."""
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,9 @@ from pathlib import Path
 from ..core.errors import OptionError
 from .reading import ReadingOptions
 
-__all__ = ["Demo"]
+__all__ = ["Demo", "demo_sentences"]
+
+_SENTENCES = Path(__file__).parent / "demo_sentences.txt.gz"
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,9 @@ class Demo(ReadingOptions):
     model_b: str | None = None
     """Second model. By default a model that was fine-tuned from the first."""
     texts: str | None = None
-    """Text to run through both: a file, or the hub id of a data set. By default generated sentences."""
+    """Text to run through both: a file, or the hub id of a data set. By default sentences that come with pyrepsim."""
     sentences: int = 4000
-    """How many sentences to generate where no texts are given."""
+    """How many of the 4000 sentences to use if no texts are given."""
     out: str = "demo-output"
     """Folder for the stores, the figure and the page."""
     overwrite: bool = False
@@ -45,7 +48,6 @@ class Demo(ReadingOptions):
         import pyrepsim as rs
 
         from ..models.demo import demo_models
-        from .sample_text import sample_sentences
 
         started = time.perf_counter()
         out = Path(self.out)
@@ -54,7 +56,7 @@ class Demo(ReadingOptions):
         print(f"model a: {a}\nmodel b: {b}\n")
 
         if self.texts is None:
-            texts = rs.read_texts(sample_sentences(self.sentences))
+            texts = rs.read_texts(demo_sentences(self.sentences))
         else:
             texts = rs.read_texts(self.texts, **self.choice())
         how = {"overwrite": self.overwrite, **self.manner()}
@@ -88,6 +90,20 @@ class Demo(ReadingOptions):
             print(f"  {out / name}")
         print(f"{time.perf_counter() - started:6.1f} s  in all")
         return 0
+
+
+def demo_sentences(n: int) -> list[str]:
+    """Return the first `n` of the 4000 sentences in demo_sentences.txt.gz, which a small grammar generated.
+
+    They are grammatical, not meaningful, and have 1 to about 60 words. OptionError if `n` is out of range.
+    """
+    sentences = gzip.decompress(_SENTENCES.read_bytes()).decode("utf-8").splitlines()
+    if not 1 <= n <= len(sentences):
+        raise OptionError(
+            f"The demo has {len(sentences)} sentences of its own: got --sentences {n}. Give a number from 1 to "
+            f"{len(sentences)}, or your own text with --texts."
+        )
+    return sentences[:n]
 
 
 @contextmanager

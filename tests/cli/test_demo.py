@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from pyrepsim.cli import main
+from pyrepsim.cli.demo import demo_sentences
+from pyrepsim.core.errors import OptionError
 from pyrepsim.results import Scores
 from pyrepsim.store import open_store
 
@@ -67,3 +70,24 @@ def test_the_demo_takes_the_options_of_reading(tiny_models, tmp_path: Path, caps
     capsys.readouterr()
     assert demo(tiny_models, tmp_path / "out", "--field", "premise") == 2
     assert "choose from --texts" in capsys.readouterr().err
+
+
+def test_the_sentences_of_the_demo_do_not_change():
+    sentences = demo_sentences(4000)
+    assert len(set(sentences)) == 4000
+    text = "".join(f"{sentence}\n" for sentence in sentences)
+    assert (
+        hashlib.sha256(text.encode()).hexdigest() == "9d8b811867e188090d87e8f5ad66f1353bfb5e4bd5fca36fd9a6d9caf1923bf6"
+    )
+    assert demo_sentences(2) == [
+        "Why were the planets so dusty?",
+        "Zofia and Jun doubted that Samuel and Goran were rejected in Osaka.",
+    ]
+    lengths = sorted(len(sentence.split()) for sentence in sentences)
+    assert (lengths[0], lengths[2000], lengths[-1]) == (1, 12, 59)
+
+
+@pytest.mark.parametrize("n", [0, -1, 4001])
+def test_a_number_of_sentences_that_the_demo_does_not_have(n: int):
+    with pytest.raises(OptionError, match=f"4000 sentences of its own: got --sentences {n}.*--texts"):
+        demo_sentences(n)
