@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 from ..core.errors import OptionError, StoreError, TextError
+from ..core.resume import first_difference
 from ..core.workers import Worker, find_worker
 from ..data.documents import Corpus
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
 from ..store import ActivationStore, files, open_store, store_info
 from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
-from ..store.planning import first_difference
 from ..store.rows import ROW_BYTES
 from ..version import __version__
 from .engine import Selector, choose_layers, largest, torch_dtype

@@ -1,10 +1,9 @@
-"""Files that are whole or absent after a crash, and claims that die with the process that made them."""
+"""Files that are whole or absent after a crash."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -25,7 +24,6 @@ if _SYNC_FILE_RANGE is not None:
     _SYNC_FILE_RANGE.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 _WRITE_ONLY = 2
 """SYNC_FILE_RANGE_WRITE: wait for nothing."""
-_NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL)
 
 
 def temporary(path: Path) -> Path:
@@ -156,49 +154,6 @@ def write_durably(root: Path, parts: Parts, data: bytes, *, shard: int | None = 
     with DurableFile(root, parts, checksum="xxh3_128", shard=shard, what=what) as file:
         file.write(data)
         file.finish()
-
-
-@contextmanager
-def claim(folder: Path, name: str, *, wait: bool = False) -> Iterator[str]:
-    """Hold the exclusive right to ``name`` inside ``folder``; yields "held", "busy" or "unlocked".
-
-    The right is an flock on the file ``.claim-<name>``: the system drops it when its holder dies, so no claim
-    is ever stale and the file itself means nothing. "unlocked": this file system has no flock; each writer
-    must then keep to its own shards.
-    """
-    path = folder / f".claim-{name}"
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        state = _lock(fd, wait)
-        if state == "busy" or _is_at(fd, path):
-            break
-        os.close(fd)  # its holder removed the file between our open and our lock: try the new one
-    try:
-        yield state
-    finally:
-        if state != "busy":
-            path.unlink(missing_ok=True)
-        os.close(fd)
-
-
-def _lock(fd: int, wait: bool) -> str:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return "busy"
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            os.close(fd)
-            raise
-        return "unlocked"
-    return "held"
-
-
-def _is_at(fd: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), path.lstat())
-    except FileNotFoundError:
-        return False
 
 
 def make_folder(folder: Path) -> None:

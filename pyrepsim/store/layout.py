@@ -56,6 +56,11 @@ def shard_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def claim_name(subject: str) -> str:
+    """The name of the lock file of a shard, the plan or the manifest."""
+    return f".claim-{subject}"
+
+
 def is_passing(name: str) -> bool:
     """True for names of temporary files and claims, which mean nothing to a reader."""
     return name.startswith(_PASSING)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from ..core.errors import OptionError, RowMismatchError
-from .planning import first_difference
+from ..core.resume import first_difference
 from .reader import ActivationStore
 from .representation import LayerPass, Representation
 from .rows import IDENTITY

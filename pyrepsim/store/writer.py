@@ -14,10 +14,11 @@ import numpy as np
 
 from ..backends import default_threads
 from ..core.errors import CorruptStoreError, DTypeError, LayerError, NonFiniteError, OptionError, ShapeError, StoreError
+from ..core.locks import lock
 from . import durable, faults, files, jsonfile
 from .convert import Converter, DoesNotFit
 from .header import layer_header, tokens_header
-from .layout import DOCS, DTYPES, MANIFEST, Parts, journal_parts, layer_parts, shard_of, tokens_parts
+from .layout import DOCS, DTYPES, MANIFEST, Parts, claim_name, journal_parts, layer_parts, shard_of, tokens_parts
 from .manifest import FileRecord, LayerRecord, Manifest, Plan, ShardRecord
 from .planning import freeze_plan
 from .reader import ActivationStore, open_store
@@ -127,7 +128,7 @@ class StoreWriter:
             raise StoreError(f"A writer must be open to commit: this one of {self.path} was left. Create it again.")
         self._check(shard, activations)
         columns = check_rows(rows, self._plan.shard_rows[shard], f"shard {shard}")
-        with durable.explained(self.path), durable.claim(self.path / "journal", f"{shard:05d}") as state:
+        with durable.explained(self.path), lock(self.path / "journal" / claim_name(f"{shard:05d}")) as state:
             if state == "busy" or files.exists(self.path, journal_parts(shard)):
                 return False
             try:
@@ -144,7 +145,7 @@ class StoreWriter:
         ``docs``: one JSON object per document (its key, its words, what was cut), kept as ``docs.jsonl``.
         """
         if not files.exists(self.path, MANIFEST):
-            with durable.explained(self.path), durable.claim(self.path, "manifest", wait=True):
+            with durable.explained(self.path), lock(self.path / claim_name("manifest"), wait=True):
                 if not files.exists(self.path, MANIFEST):
                     self._seal(docs)
         for folder in (self.path, self.path / "journal"):
@@ -251,7 +252,7 @@ class StoreWriter:
             if files.exists(self.path, journal_parts(shard)):
                 self._recheck(shard, sealed)
             if not files.exists(self.path, journal_parts(shard)):
-                with durable.claim(self.path / "journal", f"{shard:05d}") as state:
+                with lock(self.path / "journal" / claim_name(f"{shard:05d}")) as state:
                     if state == "held" and not files.exists(self.path, journal_parts(shard)):
                         self._sweep(shard)
 

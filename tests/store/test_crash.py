@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pyrepsim.core.errors import StoreError
-from pyrepsim.store import StoreWriter, durable, open_store, verify
-from pyrepsim.store.durable import claim
+from pyrepsim.core.locks import lock
+from pyrepsim.store import StoreWriter, open_store, verify
 
 from . import worker
 
@@ -151,7 +151,7 @@ def test_the_second_writer_of_a_shard_loses_cleanly(tmp_path, tree):
     path = tmp_path / "s"
     options = {"layers": worker.LAYERS, "shard_rows": worker.SHARD_ROWS}
     first = StoreWriter.create(path, {}, **options)
-    with claim(path / "journal", "00000") as state:
+    with lock(path / "journal/.claim-00000") as state:
         assert state == "held"
         (path / "layers/L00/.tmp-shard-00000.safetensors").write_bytes(b"the first writer is at work")
         before = tree(path)
@@ -163,28 +163,11 @@ def test_the_second_writer_of_a_shard_loses_cleanly(tmp_path, tree):
     assert not second.commit(0, *worker.shard_of(0))
 
 
-def test_a_claim_whose_file_is_removed_before_it_is_locked_is_claimed_again(tmp_path, monkeypatch):
-    lock, locked = durable._lock, []
-
-    def late(fd, wait):
-        if not locked:
-            (tmp_path / ".claim-x").unlink()  # as its last holder does
-        locked.append(fd)
-        return lock(fd, wait)
-
-    monkeypatch.setattr(durable, "_lock", late)
-    with claim(tmp_path, "x") as state:
-        assert state == "held"
-        assert len(locked) == 2
-        with claim(tmp_path, "x") as other:
-            assert other == "busy"
-
-
 def test_without_locks_a_lone_writer_still_works(tmp_path, undisturbed, tree, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("pyrepsim.store.durable.fcntl.flock", refuse)
+    monkeypatch.setattr("pyrepsim.core.locks.fcntl.flock", refuse)
     worker.main(str(tmp_path / "s"))
     assert tree(tmp_path / "s") == tree(undisturbed)
 

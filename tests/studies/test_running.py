@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,6 @@ import pytest
 
 from pyrepsim.core.errors import OptionError, StoreError
 from pyrepsim.studies.runner import COLUMNS, Cell, Study, plan_study, run_study, study_status
-from pyrepsim.studies.runner.claim import claim, holder
 from pyrepsim.studies.runner.ledger import Ledger
 from tests.helpers.toy_study import calls, toy_study
 
@@ -128,42 +126,6 @@ def test_only_takes_what_it_needs_along(tmp_path: Path):
         run_study(toy_study(), out=tmp_path, only=["stops"])
 
 
-def test_a_claim_of_a_dead_process_is_taken_over(tmp_path: Path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    folder = tmp_path / "steps" / "x"
-    folder.mkdir(parents=True)
-    claimed = folder / ".claim"
-    claimed.write_text(json.dumps({"host": socket.gethostname(), "pid": dead.pid, "began": "1", "since": 0}))
-    with claim(tmp_path, folder) as ours:
-        assert ours
-        assert (holder(folder) or {})["pid"] == os.getpid()
-        with claim(tmp_path, folder) as again:
-            assert not again
-    assert not claimed.exists()
-
-
-@pytest.mark.parametrize(("silent", "taken"), [(0, False), (10_000, True)])
-def test_a_claim_on_another_host_is_taken_over_once_it_is_silent(tmp_path: Path, silent: float, taken: bool):
-    folder = tmp_path / "steps" / "x"
-    folder.mkdir(parents=True)
-    claimed = folder / ".claim"
-    claimed.write_text(json.dumps({"host": "another-host", "pid": 1, "began": None, "since": 0}))
-    heard = time.time() - silent
-    os.utime(claimed, (heard, heard))
-    with claim(tmp_path, folder) as ours:
-        assert ours == taken
-    assert claimed.exists() == (not taken)
-
-
-def test_a_half_written_claim_is_no_claim(tmp_path: Path):
-    folder = tmp_path / "x"
-    folder.mkdir()
-    (folder / ".claim").write_text('{"host": "')
-    with claim(tmp_path, folder) as ours:
-        assert ours
-
-
 def test_an_interrupt_frees_the_cell_and_leaves_the_rest(tmp_path: Path):
     def interrupted(*_: object) -> list[dict[str, object]]:
         raise KeyboardInterrupt
@@ -173,7 +135,7 @@ def test_an_interrupt_frees_the_cell_and_leaves_the_rest(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         run_study(Study(name="s", cells=[first, second]), out=tmp_path)
     assert [cell["state"] for cell in study_status(tmp_path).cells] == ["done", "begun"]
-    assert not list(tmp_path.rglob(".claim"))
+    assert not list(tmp_path.rglob(".lock"))
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1
 
 

@@ -12,9 +12,9 @@ from platform import python_version
 from typing import Any, Literal
 
 from ...core.errors import PyrepsimError, StoreError
+from ...core.locks import lock, own, owner
 from ...version import __version__
 from .cell import Cell, Study
-from .claim import CLAIM, claim, guarded, holder
 from .rows import full_row, read_lines, write_json, write_lines
 
 __all__ = ["Ledger", "State", "read_rows", "versions"]
@@ -22,6 +22,8 @@ __all__ = ["Ledger", "State", "read_rows", "versions"]
 State = Literal["waiting", "begun", "running", "done", "failed"]
 _RECORD = "cell.json"
 _ROWS = "rows.jsonl"
+LOCK = ".lock"
+"""Name of the lock file of a cell's folder, and of the folder of all cells."""
 
 
 class Ledger:
@@ -49,7 +51,7 @@ class Ledger:
         return state_of(self.folder(cell))
 
     def claim(self, cell: Cell) -> AbstractContextManager[bool]:
-        return claim(self.root, self.folder(cell))
+        return own(self.folder(cell) / LOCK)
 
     def usable(self, cell: Cell) -> bool:
         """Done, with all that the cells after it need."""
@@ -59,7 +61,7 @@ class Ledger:
     def begin(self, cell: Cell) -> Path:
         if self.record(cell).get("dropped"):  # what is left of it is not what a killed call leaves
             for path in self.folder(cell).iterdir():
-                if path.name != CLAIM:
+                if path.name != LOCK:
                     _remove(path)
         self._write(cell, state="begun", attempts=self.attempts(cell))
         return self.folder(cell)
@@ -91,7 +93,7 @@ class Ledger:
 
     def drop_scratch(self, cells: Iterable[Cell]) -> None:
         """Remove what only the cells after it needed, of each cell where all those are done: by one worker."""
-        with guarded(self.root):
+        with lock(self.root / LOCK, wait=True):
             for cell in cells:
                 if not cell.scratch or not self.usable(cell):
                     continue
@@ -132,7 +134,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def state_of(folder: Path) -> State:
     state = read_record(folder).get("state", "waiting")
-    if state in ("waiting", "begun", "failed") and holder(folder) is not None:
+    if state in ("waiting", "begun", "failed") and owner(folder / LOCK) is not None:
         return "running"
     return state
 

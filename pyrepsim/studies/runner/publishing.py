@@ -8,9 +8,9 @@ from typing import Any
 
 import xxhash
 
+from ...core.locks import lock
 from .cell import Study
-from .claim import guarded
-from .ledger import Ledger, versions
+from .ledger import LOCK, Ledger, versions
 from .rows import write_json, write_lines
 
 __all__ = ["CLAIMS", "RECORD", "ROWS", "publish"]
@@ -23,9 +23,10 @@ log = logging.getLogger("pyrepsim.studies")
 def publish(study: Study, ledger: Ledger) -> None:
     """Write the three files from the cells that are done: the same bits whoever ran them, in whatever order.
 
-    The guard makes sure that what a slower worker saw before does not replace what a faster one sees now.
+    The lock makes sure that what a slower worker saw before does not replace what a faster one sees now.
     """
-    with guarded(ledger.root):
+    ledger.root.mkdir(parents=True, exist_ok=True)
+    with lock(ledger.root / LOCK, wait=True):
         records = {cell.id: ledger.record(cell) for cell in study.cells}
         done = [cell for cell in study.cells if records[cell.id].get("state") == "done"]
         rows = [row for cell in done for row in ledger.rows(cell)]

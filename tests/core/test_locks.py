@@ -1,0 +1,149 @@
+"""Locks: one process at a time; the lock of a dead process is free, in whatever way it died."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pyrepsim.core import locks
+from pyrepsim.core.locks import lock, own, owner
+
+OWNER = "import sys, time; from pathlib import Path; from pyrepsim.core.locks import own\n"
+OWNER += "with own(Path(sys.argv[1])) as ours:\n    print(ours, flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def no_flock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without locks."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("pyrepsim.core.locks.fcntl.flock", refuse)
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_a_lock_file_that_is_removed_before_it_is_locked_is_created_again(tmp_path, monkeypatch):
+    flock, locked = locks._flock, []
+
+    def late(fd, operation):
+        if not locked:
+            (tmp_path / "x").unlink()  # as its last owner does
+        locked.append(fd)
+        return flock(fd, operation)
+
+    monkeypatch.setattr(locks, "_flock", late)
+    with lock(tmp_path / "x") as state:
+        assert state == "held"
+        assert len(locked) == 2
+        with lock(tmp_path / "x") as other:
+            assert other == "busy"
+    assert not (tmp_path / "x").exists()
+
+
+def test_without_locks_the_state_is_unlocked(tmp_path, no_flock):
+    with lock(tmp_path / "x") as state:
+        assert state == "unlocked"
+
+
+@pytest.mark.parametrize("record", [{}, {"boot": locks._boot(), "pid_namespace": locks._pid_namespace()}])
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, record: dict):
+    path = tmp_path / "steps" / "x" / ".lock"
+    path.parent.mkdir(parents=True)
+    record = {"host": socket.gethostname(), "pid": dead_pid(), "started": "1", "since": 0} | record
+    path.write_text(json.dumps(record))
+    assert owner(path) is None
+    with own(path) as ours:
+        assert ours
+        assert (owner(path) or {})["pid"] == os.getpid()
+        with own(path) as again:
+            assert not again
+    assert not path.exists()
+
+
+def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path):
+    path = tmp_path / ".lock"
+    process = subprocess.Popen([sys.executable, "-c", OWNER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "True\n"
+    assert (owner(path) or {})["pid"] == process.pid
+    with own(path) as ours:
+        assert not ours
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert path.exists()
+    assert owner(path) is None
+    with own(path) as ours:
+        assert ours
+
+
+@pytest.mark.parametrize(("silent", "taken"), [(0, False), (10_000, True)])
+def test_a_lock_of_another_host_is_taken_over_once_it_is_silent(tmp_path: Path, silent: float, taken: bool):
+    path = tmp_path / ".lock"
+    path.write_text(json.dumps({"host": "another-host", "pid": 1, "started": None, "since": 0}))
+    renewed = time.time() - silent
+    os.utime(path, (renewed, renewed))
+    assert (owner(path) is None) == taken
+    with own(path) as ours:
+        assert ours == taken
+    assert path.exists() == (not taken)
+    assert {entry.name for entry in tmp_path.iterdir()} <= {".lock"}
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_without_locks_a_process_of_this_container_is_looked_up(tmp_path: Path, no_flock: None, taken: bool):
+    path = tmp_path / ".lock"
+    if not taken:
+        with own(path) as ours, own(path) as again:
+            assert ours
+            assert not again
+            assert owner(path)
+        return
+    here = {"host": socket.gethostname(), "boot": locks._boot(), "pid_namespace": locks._pid_namespace()}
+    path.write_text(json.dumps({**here, "pid": os.getpid(), "started": "an earlier time", "since": 0}))
+    assert owner(path) is None
+    with own(path) as ours:
+        assert ours
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("silent", "taken"), [(0, False), (10_000, True)])
+def test_without_locks_the_process_numbers_of_another_container_mean_nothing(
+    tmp_path: Path, no_flock: None, silent: float, taken: bool
+):
+    path = tmp_path / ".lock"
+    record = {"host": "container", "boot": locks._boot(), "pid_namespace": "pid:[1]", "pid": dead_pid(), "since": 0}
+    path.write_text(json.dumps(record))
+    renewed = time.time() - silent
+    os.utime(path, (renewed, renewed))
+    with own(path) as ours:
+        assert ours == taken
+
+
+def test_a_lock_from_before_a_restart_of_the_machine_is_free(tmp_path: Path, no_flock: None):
+    path = tmp_path / ".lock"
+    record = {"host": socket.gethostname(), "boot": "before", "pid": os.getpid(), "started": None, "since": 0}
+    path.write_text(json.dumps({**record, "started": locks._started(os.getpid())}))
+    with own(path) as ours:
+        assert ours
+
+
+def test_a_half_written_lock_file_has_no_owner(tmp_path: Path):
+    (tmp_path / ".lock").write_text('{"host": "')
+    assert owner(tmp_path / ".lock") is None
+    with own(tmp_path / ".lock") as ours:
+        assert ours
