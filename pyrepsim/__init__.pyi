@@ -1,5 +1,6 @@
 from .analysis.profiling import profile as profile
 from .analysis.weights import weight_distance as weight_distance
+from .backends.environment import show_config as show_config
 from .comparison import StreamingComparison as StreamingComparison
 from .comparison import compare as compare
 from .comparison import permutation_test as permutation_test

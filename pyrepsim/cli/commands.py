@@ -45,16 +45,16 @@ class Extract(ReadingOptions):
     """Only say how many tokens there are, how many bytes and seconds this worker's share takes or, once begun, still
     takes, and whether the disk has room."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         out = Path(self.out or Path("acts", model_folder(self.model)))
         plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.manner()}
         plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "worker": self.worker}
-        texts = _texts(self, self.texts, say)
+        texts = _texts(self, self.texts, call)
         if not self.dry_run:
-            store = say("store", "extract", self.model, texts, out=str(out), overwrite=self.overwrite, **plan)
+            store = call("store", "extract", self.model, texts, out=str(out), overwrite=self.overwrite, **plan)
             print(f"{out}: this share is done, other workers are not" if store is None else store)
             return 0
-        planned = say("plan", "plan_extraction", self.model, texts, out=None if self.overwrite else str(out), **plan)
+        planned = call("plan", "plan_extraction", self.model, texts, out=None if self.overwrite else str(out), **plan)
         padding = f"{planned.n_padded - planned.n_tokens:,} of padding"
         print(f"{planned.n_documents:,} texts, {planned.n_tokens:,} tokens and {padding}, {planned.n_rows:,} rows")
         print(f"about {planned.estimated_seconds:.0f} s on this machine")
@@ -92,7 +92,7 @@ class Compare(ReadingOptions):
     precision: Literal["auto", "fp64", "fp32"] = "auto"
     """Precision of the products, auto: fp64 for moments, fp32 for tiles of pairs of rows; sums are always float64."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         measures, files = split_measures(self.measures), output_files(self.out)
         how = {
             "layers": layer_option(self.layers, pairs=True),
@@ -105,17 +105,17 @@ class Compare(ReadingOptions):
                 raise OptionError("A checkpoint is for stores: with --texts nothing is stored. Extract first.")
             if self.interval is not None:
                 raise OptionError("An interval is for stores, whose rows are in documents: extract first.")
-            texts = _texts(self, self.texts, say)
-            scores = say("scores", "compare_models", self.x, self.y, texts, measures, **how, **self.manner())
+            texts = _texts(self, self.texts, call)
+            scores = call("scores", "compare_models", self.x, self.y, texts, measures, **how, **self.manner())
         else:
             if self.given():
                 raise OptionError(
                     f"Options about reading go with --texts: got {', '.join(self.given())} for two stores, whose rows "
                     "were read already. Leave them out, or give --texts and two models."
                 )
-            x, y = say("x", "open_store", self.x), say("y", "open_store", self.y)
+            x, y = call("x", "open_store", self.x), call("y", "open_store", self.y)
             how |= {"interval": self.interval, "checkpoint": self.checkpoint}
-            scores = say("scores", "compare", x, y, measures, **how)
+            scores = call("scores", "compare", x, y, measures, **how)
         print(scores.table())
         for file, writer in files.items():
             getattr(scores, writer)(file)
@@ -138,27 +138,24 @@ class Profile:
     n_threads: int | None = None
     """Threads; by default every core this process may use."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         chosen = layer_option(self.layers)
         how = {"tokens": self.tokens, "backend": self.backend, "n_threads": self.n_threads}
         how |= {"layers": None if chosen == "all" else chosen}
-        print(say("profile", "profile", say("store", "open_store", self.store), **how).table())
+        print(call("profile", "profile", call("store", "open_store", self.store), **how).table())
         return 0
 
 
 @dataclass(frozen=True)
 class Info:
-    """Say what is installed, what this machine can do, and which backends work or why not."""
+    """Print what a bug report needs: processor, BLAS, threads, backends and versions."""
 
-    def run(self, _say: Transcript) -> int:
-        from .environment import describe
-
-        for key, item in describe().items():
-            print(f"{key:<18}{item}")
+    def run(self, call: Transcript) -> int:
+        call("config", "show_config")
         return 0
 
 
-def _texts(options: ReadingOptions, source: str, say: Transcript) -> Any:
+def _texts(options: ReadingOptions, source: str, call: Transcript) -> Any:
     """The source by its name or, where options choose within it, its texts."""
     chosen = options.choice()
-    return say("texts", "read_texts", source, **chosen) if chosen else source
+    return call("texts", "read_texts", source, **chosen) if chosen else source

@@ -34,7 +34,7 @@ class Demo(ReadingOptions):
     overwrite: bool = False
     """Extract again where the folder holds stores of other texts or models."""
 
-    def run(self, _say: object = None) -> int:
+    def run(self, _call: object = None) -> int:
         """Run all steps, one after the other."""
         ours = self.model_a is None
         if ours != (self.model_b is None):

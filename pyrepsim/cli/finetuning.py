@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..core.errors import OptionError
 from ..finetuning.recipes import Ablation, Recipe, shipped_recipe
 from .options import check_room, model_folder
-from .transcript import Transcript, first_process
+from .transcript import Transcript, is_main_process
 
 __all__ = ["Ablate", "Finetune"]
 
@@ -29,7 +29,7 @@ class TrainingOptions(Recipe):
     """auto, cpu or cuda:0. For several, start this command under torchrun."""
 
     @classmethod
-    def shipped_config(cls, words: Sequence[str]) -> list[str]:
+    def default_config(cls, words: Sequence[str]) -> list[str]:
         """The recipe of the task that these words name, as if it had been given by --config before all else."""
         shipped = shipped_recipe(cls.task_named(words))
         return [] if shipped is None else [f"--config={shipped}"]
@@ -39,8 +39,8 @@ class TrainingOptions(Recipe):
         """The task, which is the first word unless a subclass says otherwise."""
         return words[0] if words else ""
 
-    def recipe(self, say: Transcript) -> Any:
-        return say("recipe", "Recipe", **{field.name: getattr(self, field.name) for field in fields(Recipe)})
+    def recipe(self, call: Transcript) -> Any:
+        return call("recipe", "Recipe", **{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
     def data(self) -> dict[str, str | None]:
         return {name: getattr(self, name) for name in ("train", "dev", "test")}
@@ -61,18 +61,18 @@ class Finetune(TrainingOptions, Ablation):
     dry_run: bool = False
     """Only say how many sequences, tokens and updates there are, how long they take, and whether the disk has room."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         task = self.task.partition("(")[0].strip()
         out = self.out or str(Path("runs", task, f"{model_folder(self.model)}-seed{self.seed}"))
-        how = {"recipe": self.recipe(say), "device": self.device}
+        how = {"recipe": self.recipe(call), "device": self.device}
         withheld = {field.name: getattr(self, field.name) for field in fields(Ablation)}
         if withheld != asdict(Ablation()):
-            how["ablation"] = say("ablation", "Ablation", **withheld)
+            how["ablation"] = call("ablation", "Ablation", **withheld)
         if self.dry_run:
-            _show_plan(say("plan", "plan_finetuning", self.model, self.task, **self.data(), **how), Path(out))
+            _show_plan(call("plan", "plan_finetuning", self.model, self.task, **self.data(), **how), Path(out))
             return 0
-        run = say("run", "finetune", self.model, self.task, out=out, overwrite=self.overwrite, **self.data(), **how)
-        if not first_process():
+        run = call("run", "finetune", self.model, self.task, out=out, overwrite=self.overwrite, **self.data(), **how)
+        if not is_main_process():
             return 0
         for data, scores in run.scores.items():
             print(f"{data:<5}" + "".join(f"  {name} {value:.2f}" for name, value in scores.items()))
@@ -111,7 +111,7 @@ class Ablate(TrainingOptions):
         spelled = [part for word in words for part in word.split("=", 1)]
         return dict(pairwise(spelled)).get("--task", "")
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         how: dict[str, Any] = {"values": self.values, "device": self.device}
         if self.kind in ("exit", "revert"):
             model: Any = self.model.split(",") if "," in self.model else self.model
@@ -121,10 +121,10 @@ class Ablate(TrainingOptions):
             if self.task is None:
                 raise OptionError(f"{self.kind} fine-tunes: say on which task, as in --task mnli.")
             model = self.model
-            how |= {"seeds": self.seeds, "recipe": self.recipe(say), **self.data()}
+            how |= {"seeds": self.seeds, "recipe": self.recipe(call), **self.data()}
             out = self.out or str(Path("runs", self.task.partition("(")[0].strip(), f"ablate-{self.kind}"))
-        sweep = say("sweep", "ablate", self.kind, model, self.task, out=out, **how)
-        if first_process():
+        sweep = call("sweep", "ablate", self.kind, model, self.task, out=out, **how)
+        if is_main_process():
             print(sweep.table())
             print(Path(out, f"{self.kind}.svg"))
         return 1 if sweep.failures else 0

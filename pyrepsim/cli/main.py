@@ -1,4 +1,4 @@
-"""Words in, exit status out: 0 done, 1 a check found something, 2 error with remedy, 130 interrupted."""
+"""The command `pyrepsim`. Exit status: 0 done, 1 a check failed, 2 an error, 130 interrupted."""
 
 from __future__ import annotations
 
@@ -6,60 +6,59 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 
-from ..core.errors import PyrepsimError
-from . import cache, commands, finetuning, probing, reporting, study
-from .demo import Demo
-from .parsing import Commands, Group, parse
+from ..core.errors import OptionError, PyrepsimError
+from .parsing import Commands, Group, command_class, parse
 from .transcript import Transcript
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "check_command", "main"]
+
+# Studies are an optional part of the package: without them the commands `study` and `report` are not there.
+_STUDIES: Commands = {
+    "study": Group(
+        "run a whole study, cell by cell.",
+        {"merchant2020": "study:Merchant2020", "trajectories": "study:Trajectories", "status": "study:Status"},
+    ),
+    "report": "study:Report",
+}
 
 COMMANDS: Commands = {
-    "finetune": finetuning.Finetune,
-    "ablate": finetuning.Ablate,
-    "extract": commands.Extract,
-    "compare": commands.Compare,
+    "finetune": "finetuning:Finetune",
+    "ablate": "finetuning:Ablate",
+    "extract": "commands:Extract",
+    "compare": "commands:Compare",
     "probe": Group(
-        "what can be read off each layer.",
-        edge=probing.Edge,
-        structural=probing.Structural,
-        mdl=probing.Mdl,
-        table=probing.Table,
+        "measure what each layer encodes.",
+        {"edge": "probing:Edge", "structural": "probing:Structural", "mdl": "probing:Mdl", "table": "probing:Table"},
     ),
-    "profile": commands.Profile,
-    "study": Group(
-        "a whole study, cell by cell.",
-        merchant2020=study.Merchant2020,
-        trajectories=study.Trajectories,
-        status=study.Status,
+    "profile": "commands:Profile",
+    **(_STUDIES if find_spec("pyrepsim.studies") is not None else {}),
+    "cache": Group(
+        "manage activation stores.",
+        {"ls": "stores:Ls", "info": "stores:Info", "verify": "stores:Verify", "export": "stores:Export"},
     ),
-    "report": reporting.Report,
-    "cache": Group("look after stores.", ls=cache.Ls, info=cache.Info, verify=cache.Verify, export=cache.Export),
-    "info": commands.Info,
-    "demo": Demo,
+    "info": "commands:Info",
+    "demo": "demo:Demo",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    An error raised on purpose is one message on stderr; set PYREPSIM_DEBUG=1 to see where it came from.
+    Errors that pyrepsim raises are printed as one message on stderr; PYREPSIM_DEBUG=1 shows the traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         command, config = parse(COMMANDS, words)
         return command.run(Transcript(config))
-    except SystemExit as stop:  # the parser has printed its help or its complaint
+    except SystemExit as stop:  # the parser has printed its help or its error
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         again = shlex.join(["pyrepsim", *words])
-        print(
-            f"\ninterrupted. Finished shards and checkpoints are kept; to go on:\n  {again}",
-            file=sys.stderr,
-        )
+        print(f"\nInterrupted. Finished steps are kept. To resume, run\n  {again}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, as head does
+    except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (PyrepsimError, OSError) as error:
@@ -67,3 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"pyrepsim: {error}", file=sys.stderr)
         return 2
+
+
+def check_command(words: Sequence[str]) -> None:
+    """Raise OptionError unless the words name a command and options that it has. Nothing is run."""
+    target: str | Group | None = COMMANDS.get(words[0]) if words else None
+    rest = list(words[1:])
+    if isinstance(target, Group):
+        target, rest = target.commands.get(rest[0] if rest else ""), rest[1:]
+    if target is None:
+        raise OptionError(f"pyrepsim has no such command: {shlex.join(words)}.")
+    known = {"config", "help", "print_config", *command_class(target).__dataclass_fields__}
+    for word in rest:
+        option = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and option not in known:
+            raise OptionError(f"pyrepsim {words[0]} has no option --{option}: {shlex.join(words)}.")

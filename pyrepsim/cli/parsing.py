@@ -1,38 +1,41 @@
-"""From dataclasses to a command line: jsonargparse reads their fields, types, defaults and docstrings."""
+"""Command lines from frozen dataclasses: jsonargparse reads their fields, types, defaults and docstrings.
+
+Only the parser of the chosen command is built, and only its module is imported.
+"""
 
 from __future__ import annotations
 
-import ast
 import difflib
+import importlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from inspect import cleandoc, getdoc, getsource
-from itertools import pairwise
-from textwrap import dedent
+from dataclasses import dataclass, fields
+from inspect import getdoc
 from typing import Any
 
-from .. import __version__
 from ..core.errors import OptionError
+from ..version import __version__
 
-__all__ = ["Commands", "Group", "parse"]
-
-
-class Group(dict[str, type]):
-    """Commands under one word; `about` is what they do together, for the overview."""
-
-    def __init__(self, about: str, **commands: type) -> None:
-        super().__init__(commands)
-        self.about = about
+__all__ = ["Commands", "Group", "command_class", "parse"]
 
 
-Commands = Mapping[str, type] | Mapping[str, type | Group]
+@dataclass(frozen=True)
+class Group:
+    """Commands under one word, such as `pyrepsim probe edge`."""
+
+    summary: str
+    """What they do together, for the list of commands."""
+    commands: Mapping[str, str]
+
+
+Commands = Mapping[str, str | Group]
+"""Each command's word, and the class that runs it as ``"module:Class"`` within `pyrepsim.cli`; or a group of them."""
 
 
 def parse(commands: Commands, words: Sequence[str], program: str = "pyrepsim") -> tuple[Any, str]:
-    """Return the command that the words ask for, filled in, and its configuration as YAML.
+    """Return the command that the words ask for, with its options set, and these options as YAML.
 
-    Exits, as argparse does, once it has printed help, the version, a configuration or a complaint.
+    Exits like argparse after printing help, the version, a configuration or an error.
     """
     name, rest = (words[0], words[1:]) if words else ("--help", [])
     if name in ("-h", "--help"):
@@ -45,69 +48,61 @@ def parse(commands: Commands, words: Sequence[str], program: str = "pyrepsim") -
         near = difflib.get_close_matches(name, commands, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise OptionError(f"A command is one of {', '.join(commands)}: got {name!r}.{hint}")
-    found = commands[name]
-    if isinstance(found, Group):
-        return parse(found, rest, f"{program} {name}")
-    return _fill(found, rest, f"{program} {name}")
+    target = commands[name]
+    if isinstance(target, Group):
+        return parse(target.commands, rest, f"{program} {name}")
+    return _build(command_class(target), rest, f"{program} {name}")
 
 
-def _fill(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
-    # Here, not above: the overview answers without it.
-    from jsonargparse import ArgumentParser
+def command_class(target: str) -> Any:
+    """Import the class named ``"module:Class"``."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(f".{module}", __package__), name)
 
-    parser = ArgumentParser(prog=program, description=getdoc(command))
+
+def _build(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
+    from jsonargparse import ArgumentParser, set_parsing_settings
+
+    class Parser(ArgumentParser):
+        def format_help(self) -> str:
+            # Options are shown with dashes, and switches without the value that the parser itself needs.
+            return re.sub(
+                r"--\w+( \{true,false\})?",
+                lambda option: option[0].partition(" ")[0].replace("_", "-"),
+                super().format_help(),
+            )
+
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = Parser(prog=program, description=getdoc(command))
     parser.add_argument("--config", action="config", help="YAML file with any of the arguments below.")
-    parser.add_class_arguments(command, as_positional=True)
-    if fields(command):
-        parser._action_groups[-1].title = "arguments"
-    docs = _field_docs(command)
-    for action in parser._actions:
-        action.help = docs.get(action.dest, action.help)
-    shown = parser.format_help
-    parser.format_help = lambda formatter=None: _dashed(shown(formatter))
-    shipped = command.shipped_config(words) if hasattr(command, "shipped_config") else []
-    parsed = parser.parse_args([*shipped, *_spelled_out(command, words)])
+    parser.add_class_arguments(command, as_group=False, as_positional=True)
+    defaults = command.default_config(words) if hasattr(command, "default_config") else []
+    parsed = parser.parse_args([*defaults, *_normalized(command, words)])
     values = {field.name: parsed[field.name] for field in fields(command)}
     return command(**values), parser.dump(parsed)
 
 
-def _field_docs(command: type) -> dict[str, str]:
-    """Return the docstring under each field, inherited ones too, read from the source: Python itself forgets them."""
-    docs = {}
-    for kind in filter(is_dataclass, reversed(command.__mro__)):
-        source: Any = ast.parse(dedent(getsource(kind)))
-        for field, below in pairwise(source.body[0].body):
-            if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
-                docs[ast.unparse(field.target)] = cleandoc(ast.literal_eval(below.value))
-    return docs
-
-
-def _spelled_out(command: Any, words: Sequence[str]) -> list[str]:
-    """Write `--dry-run` as `--dry_run=true`: options may have dashes, and switches no value."""
+def _normalized(command: Any, words: Sequence[str]) -> list[str]:
+    """Write `--dry-run` as `--dry_run=true`: options may have dashes, and switches need no value."""
     switches = {f"--{field.name}" for field in fields(command) if isinstance(field.default, bool)}
-    spelled = []
-    for place, word in enumerate(words):
+    result = []
+    for index, word in enumerate(words):
         option, equals, value = word.partition("=")
         if option.startswith("--"):
             option = "--" + option[2:].replace("-", "_")
-            bare = not equals and [*words, ""][place + 1].lower() not in ("true", "false")
+            bare = not equals and [*words, ""][index + 1].lower() not in ("true", "false")
             word = f"{option}=true" if option in switches and bare else option + equals + value
-        spelled.append(word)
-    return spelled
-
-
-def _dashed(shown: str) -> str:
-    """Show `--dry_run {true,false}` as one writes it, and as the README does: `--dry-run`."""
-    return re.sub(r"--\w+( \{true,false\})?", lambda found: found[0].partition(" ")[0].replace("_", "-"), shown)
+        result.append(word)
+    return result
 
 
 def _overview(commands: Commands, program: str) -> str:
     width = max(map(len, commands))
     lines = [f"usage: {program} COMMAND ...", ""]
-    for name, command in commands.items():
-        if isinstance(command, Group):
-            what = f"{', '.join(command)}: {command.about}"
+    for name, target in commands.items():
+        if isinstance(target, Group):
+            summary = f"{', '.join(target.commands)}: {target.summary}"
         else:
-            what = (getdoc(command) or "").partition("\n")[0]
-        lines.append(f"  {name:<{width}}  {what}")
-    return "\n".join([*lines, "", f"{program} COMMAND --help says more."])
+            summary = (getdoc(command_class(target)) or "").partition("\n")[0]
+        lines.append(f"  {name:<{width}}  {summary}")
+    return "\n".join([*lines, "", f"{program} COMMAND --help lists the options of a command."])

@@ -61,9 +61,9 @@ class ProbingOptions:
         endings = tuple(ending.strip() for ending in self.figures.split(",") if ending.strip())
         return found | {"figures": endings}
 
-    def plan(self, say: Transcript, model: str, task: str, out: str, **data: Any) -> int:
+    def plan(self, call: Transcript, model: str, task: str, out: str, **data: Any) -> int:
         """The dry run."""
-        planned = say("plan", "probing.runs.plan_probing", model, task, out=out, **data, **self.space())
+        planned = call("plan", "probing.runs.plan_probing", model, task, out=out, **data, **self.space())
         print(planned.table())
         check_room(planned.n_bytes_left, planned.shelf)
         return 0
@@ -144,15 +144,15 @@ class Edge(SpanOptions):
     before: str | None = None
     """Folder of the probing to compare with, such as that of the model before fine-tuning."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         task = self.task_or_error()
         out = self.out or str(Path("probes", task, model_folder(self.model)))
         source = {**self.source(), "test": self.test}
         if self.dry_run:
-            return self.plan(say, self.model, task, out, **source)
+            return self.plan(call, self.model, task, out, **source)
         how = {"members": _names(self.members), "seeds": self.seeds, "recipe": self.changes(), "lexical": self.lexical}
         how |= {"control": self.control, "before": self.before}
-        found = say("probing", "probing.runs.probe_edge", self.model, task, out=out, **source, **how, **self.space())
+        found = call("probing", "probing.runs.probe_edge", self.model, task, out=out, **source, **how, **self.space())
         return _tell(found)
 
 
@@ -165,14 +165,14 @@ class Mdl(SpanOptions):
     members: str | None = None
     """What is probed, with commas between, as for edge; by default layers and lex."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         task = self.task_or_error()
         out = self.out or str(Path("probes", f"{task}-mdl", model_folder(self.model)))
         if self.dry_run:
-            return self.plan(say, self.model, task, out, **self.source())
+            return self.plan(call, self.model, task, out, **self.source())
         how = {"members": _names(self.members), "seeds": self.seeds, "recipe": self.changes()}
         how |= {"lexical": self.lexical, **self.source(), **self.space()}
-        return _tell(say("probing", "probing.runs.probe_mdl", self.model, task, out=out, **how))
+        return _tell(call("probing", "probing.runs.probe_mdl", self.model, task, out=out, **how))
 
 
 @dataclass(frozen=True)
@@ -196,15 +196,15 @@ class Structural(ProbingOptions):
     trees: int = 0
     """So many of the scored sentences are drawn, with the trees that the best layer predicts."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         out = self.out or str(Path("probes", "structural", model_folder(self.model)))
         source = {"train": self.train, "dev": self.dev, "test": self.test, "data": self.data}
         if self.dry_run:
-            return self.plan(say, self.model, "structural", out, **source)
+            return self.plan(call, self.model, "structural", out, **source)
         how: dict[str, Any] = {"layers": layer_option(self.layers), "ranks": tuple(self.ranks)}
         how |= {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate", "trees")}
         how["seeds"] = (0,) if self.seeds is None else tuple(self.seeds)
-        found = say("probing", "probing.runs.probe_structural", self.model, out=out, **source, **how, **self.space())
+        found = call("probing", "probing.runs.probe_structural", self.model, out=out, **source, **how, **self.space())
         return _tell(found)
 
 
@@ -219,8 +219,8 @@ class Table:
     out: str | None = None
     """CSV file to write."""
 
-    def run(self, say: Transcript) -> int:
-        found = say("table", "probing.runs.probing_table", self.folder, member=self.member)
+    def run(self, call: Transcript) -> int:
+        found = call("table", "probing.runs.probing_table", self.folder, member=self.member)
         print(found.table())
         if self.out is not None:
             print(found.to_csv(self.out))

@@ -10,7 +10,9 @@ from ..core.errors import MissingExtraError, OptionError
 from .options import check_room, model_folder
 from .transcript import Transcript
 
-__all__ = ["Merchant2020", "Status", "StudyOptions", "Trajectories"]
+__all__ = ["Merchant2020", "Report", "Status", "Trajectories"]
+
+_FORMATS = "svg,png,csv,tex"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +31,22 @@ class StudyOptions:
     dry_run: bool = False
     """Only list the cells, with their state, time and disk."""
 
-    def go(self, say: Transcript, study: Any, out: str) -> int:
+    def go(self, call: Transcript, study: Any, out: str) -> int:
         """Plan the study, or run it and write its report; exit status 1 if a cell failed."""
         how: dict[str, Any] = {"out": out}
         if self.only is not None:
             how["only"] = [name.strip() for name in self.only.split(",") if name.strip()]
         if self.dry_run:
-            plan = say("plan", "studies.plan_study", study, **how)
+            plan = call("plan", "studies.plan_study", study, **how)
             print(plan.table())
             check_room(plan.n_bytes, Path(out))
             return 0
-        result = say("result", "studies.run_study", study, **how, worker=self.worker)
-        print(say("status", "studies.study_status", out).table())
+        result = call("result", "studies.run_study", study, **how, worker=self.worker)
+        print(call("status", "studies.study_status", out).table())
         for claim in result.claims():
             print(f"{claim['claim']}  {claim['verdict']}: {claim['why']}")
         try:
-            print(say("report", "studies.study_report", out).page)
+            print(call("report", "studies.study_report", out).page)
         except MissingExtraError as error:  # the results are there all the same
             print(f"no report: {error}", file=sys.stderr)
         return 0 if result.complete else 1
@@ -66,11 +68,11 @@ class Merchant2020(StudyOptions):
     unrelated: str | None = None
     """Another encoder with the same tokenizer, a floor for similarity; by default the scale's."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         how = {"data_folder": self.data, "unrelated": self.unrelated, "device": self.device}
-        study = say("study", "studies.merchant2020.merchant2020", self.model, self.scale, **how)
+        study = call("study", "studies.merchant2020.merchant2020", self.model, self.scale, **how)
         name = f"{Path(self.scale).stem}-{model_folder(study.settings['model'])}"
-        return self.go(say, study, self.out or str(Path("studies", f"merchant2020-{name}")))
+        return self.go(call, study, self.out or str(Path("studies", f"merchant2020-{name}")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +88,13 @@ class Trajectories(StudyOptions):
     steps: str | None = None
     """Updates after which to look, with commas between; by default 1, 2, 4, 8, ..."""
 
-    def run(self, say: Transcript) -> int:
+    def run(self, call: Transcript) -> int:
         how: dict[str, Any] = {"data_folder": self.data, "device": self.device}
         if self.steps is not None:
             how["steps"] = _numbers(self.steps)
-        study = say("study", "studies.trajectories.trajectories", self.model, self.scale, **how)
+        study = call("study", "studies.trajectories.trajectories", self.model, self.scale, **how)
         name = f"{Path(self.scale).stem}-{model_folder(study.settings['model'])}"
-        return self.go(say, study, self.out or str(Path("studies", f"trajectories-{name}")))
+        return self.go(call, study, self.out or str(Path("studies", f"trajectories-{name}")))
 
 
 def _numbers(words: str) -> list[int]:
@@ -109,6 +111,28 @@ class Status:
     out: str
     """Folder of the study."""
 
-    def run(self, say: Transcript) -> int:
-        print(say("status", "studies.study_status", self.out).table())
+    def run(self, call: Transcript) -> int:
+        print(call("status", "studies.study_status", self.out).table())
+        return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Draw a study's report anew from its result files: one page, every figure, every table. Computes nothing."""
+
+    out: str
+    """The study's folder, as given to `pyrepsim study ... --out`."""
+    formats: list[str] | str = _FORMATS
+    """With commas between, of svg, png, csv, tex (LaTeX with booktabs) and parquet."""
+    title: str | None = None
+    """The page's heading; by default it names the model."""
+
+    def run(self, call: Transcript) -> int:
+        listed = self.formats.split(",") if isinstance(self.formats, str) else self.formats
+        formats = tuple(name.strip() for name in listed if name.strip())
+        made = call("report", "studies.study_report", self.out, formats=formats, title=self.title)
+        print(made.page)
+        print(f"{len(made.files)} files of figures and tables beside it")
+        if made.missing:
+            print(f"not in these results: {', '.join(made.missing)}")
         return 0

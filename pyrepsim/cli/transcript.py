@@ -1,4 +1,4 @@
-"""What a command does, written on stderr as the Python that does the same, and then done."""
+"""Commands call public functions only, and print on stderr the Python that does the same."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["Transcript", "first_process"]
+__all__ = ["Transcript", "is_main_process"]
 
 
-def first_process() -> bool:
-    """Whether this is the process that speaks, of those that torchrun started."""
+def is_main_process() -> bool:
+    """Whether this process prints, of those that torchrun started."""
     return os.environ.get("RANK", "0") == "0"
 
 
 class Transcript:
-    """Calls of public functions, each printed as it is made: what is said can't differ from what is done."""
+    """Call a public function and print the call: what is printed is what is run."""
 
     def __init__(self, config: str = "") -> None:
         self._names: list[tuple[Any, str]] = []
@@ -27,18 +27,18 @@ class Transcript:
                 _write(f"# {line}")
 
     def __call__(self, name: str, function: str, *arguments: Any, **options: Any) -> Any:
-        """Call `function` or `room.function` of pyrepsim, name the value `name`, and return it.
+        """Call `function` or `package.function` of pyrepsim, assign the value to `name`, and return it.
 
-        Options that have their default are neither printed nor passed.
+        Options that have their default value are neither printed nor passed.
         """
-        room, _, last = function.rpartition(".")
-        self._import(f"from pyrepsim.{room} import {last}" if room else "import pyrepsim as rs")
-        target = getattr(importlib.import_module(f"pyrepsim.{room}" if room else "pyrepsim"), last)
+        package, _, last = function.rpartition(".")
+        self._import(f"from pyrepsim.{package} import {last}" if package else "import pyrepsim as rs")
+        target = getattr(importlib.import_module(f"pyrepsim.{package}" if package else "pyrepsim"), last)
         known = inspect.signature(target).parameters
         chosen = {key: item for key, item in options.items() if item != known[key].default}
         written = [self._name(item) for item in arguments]
         written += [f"{key}={self._name(item)}" for key, item in chosen.items()]
-        _write(f"{name} = {'' if room else 'rs.'}{last}({', '.join(written)})")
+        _write(f"{name} = {'' if package else 'rs.'}{last}({', '.join(written)})")
         value = target(*arguments, **chosen)
         self._names.append((value, name))
         return value
@@ -49,12 +49,9 @@ class Transcript:
             _write(line)
 
     def _name(self, value: Any) -> str:
-        for known, name in self._names:
-            if known is value:
-                return name
-        return repr(value)
+        return next((name for known, name in self._names if known is value), None) or repr(value)
 
 
 def _write(text: str) -> None:
-    if first_process():
+    if is_main_process():
         print(text, file=sys.stderr, flush=True)

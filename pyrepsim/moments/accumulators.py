@@ -309,7 +309,7 @@ class PairedMoments(MomentsSet):
     ...     X = rng.standard_normal((1000, 8))
     ...     moments.update(X, X[:, :4])
     >>> round(rs.LinearCKA().score(moments).value, 2)
-    0.71
+    0.7
     """
 
     def __init__(

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.cli import transcript
-from pyrepsim.cli.main import COMMANDS
+from pyrepsim.cli import commands, transcript
 from pyrepsim.core.errors import StoreError
 
 LAYERS = ("embeddings", "layer.0", "layer.1")
@@ -171,10 +170,10 @@ def test_debug_shows_where_an_error_came_from(run, monkeypatch: pytest.MonkeyPat
 
 
 def test_ctrl_c_says_how_to_go_on(run, monkeypatch: pytest.MonkeyPatch):
-    def interrupt(self, say):
+    def interrupt(self, call):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(COMMANDS["info"], "run", interrupt)
+    monkeypatch.setattr(commands.Info, "run", interrupt)
     ran = run("info")
     assert ran.status == 130
     assert ran.err.splitlines()[-1].strip() == "pyrepsim info"

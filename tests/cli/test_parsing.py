@@ -12,9 +12,15 @@ import pytest
 
 import pyrepsim
 from pyrepsim.cli.main import COMMANDS
+from pyrepsim.cli.parsing import Group, command_class
 
-VERBS = {name: kind for name, kind in COMMANDS.items() if isinstance(kind, type)}
-VERBS |= {f"{word} {name}": kind for word in ("cache", "probe") for name, kind in COMMANDS[word].items()}
+VERBS = {name: command_class(target) for name, target in COMMANDS.items() if isinstance(target, str)}
+VERBS |= {
+    f"{word} {name}": command_class(target)
+    for word, group in COMMANDS.items()
+    if isinstance(group, Group)
+    for name, target in group.commands.items()
+}
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
@@ -32,7 +38,7 @@ def test_each_option_of_each_verb_is_explained(run, verb: str):
     assert f"usage: pyrepsim {verb}" in ran.out
     shown = " ".join(ran.out.split())
     for field in fields(VERBS[verb]):
-        option = shown.partition("arguments: ")[2]
+        option = shown.partition("options:")[0] + shown
         assert field.name in option.replace("-", "_"), f"{verb} has no help for {field.name}"
     assert VERBS[verb].__doc__.split(".")[0].partition("\n")[0] in shown
 

@@ -87,5 +87,5 @@ def test_what_is_wrong_is_said(run: Callable[..., Any], words: list[str], said: 
 
 
 def test_the_overview_says_what_probes_do(run: Callable[..., Any]):
-    assert "edge, structural, mdl, table: what can be read off each layer." in run("--help").out
+    assert "edge, structural, mdl, table: measure what each layer encodes." in run("--help").out
     assert "Classify spans" in run("probe", "--help").out

@@ -24,8 +24,8 @@ class Ls:
     folder: str
     """Where to look."""
 
-    def run(self, say: Transcript) -> int:
-        found = say("stores", "store.list_stores", self.folder)
+    def run(self, call: Transcript) -> int:
+        found = call("stores", "store.list_stores", self.folder)
         for store in found:
             size = bytes_in_words(store.n_bytes)
             what = f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
@@ -42,10 +42,10 @@ class Info:
     path: str
     """The store."""
 
-    def run(self, say: Transcript) -> int:
-        info = say("info", "store.store_info", self.path)
+    def run(self, call: Transcript) -> int:
+        info = call("info", "store.store_info", self.path)
         if info.sealed:
-            store = say("store", "open_store", self.path)
+            store = call("store", "open_store", self.path)
             print(f"{self.path}: {store.n_rows:,} rows, {bytes_in_words(store.n_bytes)}, {store.dtype}")
             print(f"root digest {store.digest}\nrow identity {store.rows_digest}")
         else:
@@ -65,14 +65,14 @@ class Verify:
     path: str
     """The store, finished or not."""
 
-    def run(self, say: Transcript) -> int:
-        problems = say("problems", "store.verify", self.path, collect=True)
+    def run(self, call: Transcript) -> int:
+        problems = call("problems", "store.verify", self.path, collect=True)
         if problems:
             for problem in problems:
                 print(problem)
             print(f"{self.path}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
             return 1
-        info = say("info", "store.store_info", self.path)
+        info = call("info", "store.store_info", self.path)
         if info.sealed:
             print(f"{self.path}: every byte is as it was written")
         else:
@@ -91,8 +91,8 @@ class Export:
     format: Literal["npy", "safetensors", "arrow"] = "npy"
     """npy and safetensors: a file a layer; arrow: one file that `datasets` and pandas open."""
 
-    def run(self, say: Transcript) -> int:
-        for file in say("files", "store.export", self.path, self.out, format=self.format):
+    def run(self, call: Transcript) -> int:
+        for file in call("files", "store.export", self.path, self.out, format=self.format):
             print(file)
         return 0
 
