@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.errors import OptionError
 from ..models import load_encoder
 from ..models.blocks import Blocks, find_blocks
 from ..models.reverting import paired_parameters
-from ..results.curves import weight_curves
 from ..results.figures import save
+from ..results.lines import Line, line_figure
 from ..results.rows import Table
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class WeightDistances(Table):
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw the relative distance over the layers, a line for each module of the blocks."""
-        figure = weight_curves(self)
+        figure = _figure(self)
         if path is not None:
             save(figure, path)
         return figure
@@ -64,6 +66,21 @@ def weight_distance(
             modules["all"].add(products)
         rows += [{"layer": layer, "module": kind, **sums.row()} for kind, sums in modules.items() if sums.n]
     return WeightDistances(rows)
+
+
+def _figure(records: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw ``distance`` over ``layer``, a line for each ``module`` that is in more than one layer."""
+    known = [record for record in records if record["distance"] is not None]
+    if not known:
+        raise OptionError("A figure of weight distances needs a distance: no record has one.")
+    layers = list(dict.fromkeys(record["layer"] for record in known))
+    points: dict[str, list[tuple[int, float]]] = {}
+    for record in known:
+        points.setdefault(record["module"], []).append((layers.index(record["layer"]), record["distance"]))
+    lines = [Line(module, *zip(*own, strict=True)) for module, own in points.items() if len(own) > 1 or module == "all"]
+    figure = line_figure(lines, ticks=layers, ylabel="‖W′ − W‖ / ‖W‖")
+    figure.axes[0].set_ylim(bottom=0)
+    return figure
 
 
 class _Sums:

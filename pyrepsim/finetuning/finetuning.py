@@ -13,8 +13,8 @@ from typing import Any
 from ..core.errors import MissingExtraError, OptionError, StoreError
 from ..models import Encoder
 from ..models.loading import quiet_transformers
-from ..results.curves import learning_curve
 from ..results.figures import save as save_figure
+from .figures import learning_curve
 from .preparing import Asked, Prepared
 from .recipes import Ablation, Recipe
 from .run import RECORD, Run, open_run, read_record, write_record

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import MissingExtraError, OptionError, PyrepsimError
-from ..results.curves import sweep_curves
 from ..results.figures import save
 from ..results.rows import Table
 from .cells import TRAINED, UNTRAINED, Cell, trained_cells, untrained_cells
+from .figures import ablation_curves
 from .recipes import Recipe
 from .run import Run
 from .tasks import get_task
@@ -37,7 +37,7 @@ class Sweep(Table):
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw score against value, with a band over seeds."""
-        figure = sweep_curves(self)
+        figure = ablation_curves(self)
         if path is not None:
             save(figure, path)
         return figure

@@ -1,4 +1,7 @@
-"""One self-contained page of scores: figures, table, details, provenance. No network, no script."""
+"""The builder of HTML pages, and the page of a comparison: figures, table, details, provenance.
+
+A page is one file with everything inside: it has no script and loads nothing from the network.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import MissingExtraError, OptionError
 from ..core.outputs import replacing
-from .figures import plot, to_svg
+from .figures import themed_svg
+from .score_figures import plot
 from .tables import flat, html_table, names, rows_in_words
 
 if TYPE_CHECKING:
@@ -16,25 +20,47 @@ if TYPE_CHECKING:
 
     from .scores import Scores
 
-__all__ = ["page", "write_page"]
+__all__ = ["page", "render_html", "write_html"]
 
 
-def write_page(scores: Scores, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
-    """Write `page(scores)` to `path` and return it."""
-    text = page(scores, title=title)
-    path = Path(path)
+def render_html(package: str, template: str, **content: Any) -> str:
+    """Fill a template that lies in a package and return the HTML text.
+
+    Parameters
+    ----------
+    package : str
+        Import name of the package whose folder has the template and what it includes.
+    template : str
+        File name of the Jinja template. Variables are escaped; for HTML or SVG that pyrepsim made, such as the value
+        of `pyrepsim.results.figures.themed_svg`, the template says ``{{ variable | safe }}``.
+    **content
+        Values of the template's variables. A missing variable is an error.
+
+    Raises
+    ------
+    MissingExtraError
+        If jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingExtraError('Pages need jinja2: pip install "pyrepsim[plot]".') from error
+    environment = Environment(
+        loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(**content)
+
+
+def write_html(text: str, path: str | os.PathLike[str]) -> Path:
+    """Write a page to `path`, whole or not at all, and return the path. Folders on the way are made."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return path
+    return Path(path)
 
 
 def page(scores: Scores, *, title: str | None = None) -> str:
-    """Return the page as HTML text. Needs `pip install "pyrepsim[plot]"` (jinja2, matplotlib)."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingExtraError('Pages need jinja2: pip install "pyrepsim[plot]".') from error
+    """Return the page of a comparison as HTML text. Needs ``pip install "pyrepsim[plot]"`` (jinja2, matplotlib)."""
     if not len(scores):
         raise OptionError("A page shows scores: got none. Compare first.")
     x, y = names(scores)
@@ -42,21 +68,20 @@ def page(scores: Scores, *, title: str | None = None) -> str:
     size = f"{_count(len(pairs), 'layer pair')}, {_count(len(scores.measures), 'measure')}"
     figure = plot(scores, titled=False) if None not in scores.layers_x else None
     sides = f"{x} ~ {y}"
-    said = "" if title is None else f"{sides}, "  # once on a page
-    environment = Environment(
-        loader=PackageLoader("pyrepsim.results", "."), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("page.html").render(
+    alt = f"{', '.join(scores.measures)} of the layers of {x} and {y}"
+    prefix = "" if title is None else f"{sides}, "  # without a title, the heading names the sides
+    return render_html(
+        "pyrepsim.results",
+        "page.html",
         title=sides if title is None else title,
-        subtitle=f"{said}{rows_in_words(scores)}; {size}",
-        figure=None if figure is None else Markup(to_svg(figure)),
+        subtitle=f"{prefix}{rows_in_words(scores)}; {size}",
+        figure=None if figure is None else themed_svg(figure, salt="scores", alt=alt),
         axes=_axes_in_words(figure) if figure is not None else "",
         curves=len(pairs) == len(scores.layers_x) == len(scores.layers_y),
         folded=len(scores) > 60 and len(pairs) > len(scores.layers_x),
         x=x,
         y=y,
-        table=Markup(html_table(scores, bare=True)),
+        table=html_table(scores, bare=True),
         details=_details(scores),
         provenance=_shared_provenance(scores),
     )

@@ -206,15 +206,15 @@ class Scores(Sequence[Score]):
 
         The file name's ending (.svg, .png, .pdf) chooses the format. Needs `pip install "pyrepsim[plot]"`.
         """
-        from .figures import plot
+        from .score_figures import plot
 
         return plot(self, path=path, measure=measure)
 
     def html(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
         """Write one self-contained page (tables, figures, provenance) and return its path."""
-        from .page import write_page
+        from .page import page, write_html
 
-        return write_page(self, path, title=title)
+        return write_html(page(self, title=title), path)
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return one flat dict a score: the score's own columns, then every scalar of its provenance.

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from pyrepsim.analysis.weights import weight_distance
-from pyrepsim.core.errors import ModelError
+from pyrepsim.analysis.weights import WeightDistances, weight_distance
+from pyrepsim.core.errors import ModelError, OptionError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.truncation import truncate
 
@@ -82,3 +82,25 @@ def test_the_table_is_text_csv_frame_and_figure(pair, tmp_path: Path):
     assert [float(row["distance"]) for row in rows] == [row["distance"] for row in distances]
     assert distances.to_frame()["module"].tolist() == [row["module"] for row in rows]
     assert len(distances.plot(tmp_path / "weights.svg").axes[0].lines) == 9
+
+
+def test_weights_have_a_line_a_module_over_the_layers():
+    pytest.importorskip("matplotlib")
+    rows = [
+        {"layer": layer, "module": module, "distance": distance}
+        for layer, module, distance in [
+            ("embeddings", "all", 0.1),
+            ("embeddings", "word_embeddings", 0.1),
+            ("layer.0", "all", 0.2),
+            ("layer.0", "output.dense", None),
+            ("layer.1", "all", 0.3),
+            ("layer.1", "output.dense", 0.3),
+            ("layer.2", "output.dense", 0.4),
+        ]
+    ]
+    (ax,) = WeightDistances(rows).plot().axes
+    assert [line.get_label() for line in ax.lines] == ["all", "output.dense"]
+    assert ax.lines[1].get_xdata().tolist() == [2, 3]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["embeddings", "layer.0", "layer.1", "layer.2"]
+    with pytest.raises(OptionError, match="no record has one"):
+        WeightDistances(rows[3:4]).plot()

@@ -115,7 +115,9 @@ def test_what_cannot_be_drawn_is_said(make_scores, tmp_path: Path):
 
 def test_a_curve_has_one_score_a_pair(make_scores):
     twice = make_scores(3) + make_scores(3, model_y="runs/mnli/seed1")
-    with pytest.raises(OptionError, match=r"LinearCKA.* has several for \('embeddings', 'embeddings'\)\. Select first"):
+    with pytest.raises(
+        OptionError, match=r"LinearCKA.* has several for \('embeddings', 'embeddings'\)\. Select the scores"
+    ):
         twice.plot()
 
 
@@ -175,7 +177,7 @@ def test_letters_come_from_the_fonts_that_are_there(make_scores, tmp_path: Path,
     scores = make_scores(2, model_x="模型", model_y="\N{MATHEMATICAL DOUBLE-STRUCK SMALL A}")
     monkeypatch.setattr("pyrepsim.results.style._EAST_ASIAN", ())
     scores.plot(tmp_path / "lacking.png")
-    assert "In .svg, text takes the reader's fonts" in caplog.text
+    assert "SVG files use the reader's fonts" in caplog.text
     caplog.clear()
     scores.plot(tmp_path / "lacking.svg")
     assert not caplog.text

@@ -26,8 +26,8 @@ import numpy as np
 from ...core.errors import LayerError, OptionError
 from ...core.outputs import replacing
 from ...results import Score, Scores
-from ...results.curves import layer_lines
 from ...results.figures import save
+from ...results.lines import Line, line_figure
 from .evaluation import Evaluation, f1_score, rule_of
 from .members import LEXICAL, Member
 from .saving import load_result, save_result
@@ -238,17 +238,18 @@ class EdgeResult:
         """F1 by layer, or by the highest layer of the mix, with its band; the lexical floor where there is one."""
         split = self.split if split is None else split
         found = self.scores(cumulative=cumulative, split=split)
-        points = [
-            (layer, 100 * score.value, *(100 * end for end in score.interval or (score.value, score.value)))
-            for layer, score in zip((str(score.layer_x).removeprefix("0..") for score in found), found, strict=True)
-        ]
+        ends = [score.interval or (score.value, score.value) for score in found]
+        values = [score.value for score in found]
+        line = Line(self.task, range(len(found)), values, [low for low, _ in ends], [high for _, high in ends])
         lexical = any(member.name == LEXICAL for member in self.members)
-        figure = layer_lines(
-            {self.task: points},
+        figure = line_figure(
+            [line],
+            ticks=[str(score.layer_x).removeprefix("0..") for score in found],
             title=f"{self.task} on {split}: {found[0].n_samples:,} targets, 95 % bands",
             xlabel="highest layer of the mix" if cumulative else "layer",
-            ylabel="F1 (%)",
-            floors={"word pieces alone": 100 * self.f1(LEXICAL, split=split)} if lexical else {},
+            ylabel="F1",
+            percent=True,
+            baselines={"lexical baseline": self.f1(LEXICAL, split=split)} if lexical else {},
         )
         if path is not None:
             save(figure, path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...results.figures import save
-from ...results.style import COLOURS, GRID, INK, new_figure, styled
+from ...results.lines import MAX_TICKS, Line, draw_lines
+from ...results.style import COLOURS, INK, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,29 +21,22 @@ __all__ = ["layer_curves", "save", "tree"]
 _RIGHT, _WRONG, *_ = COLOURS
 _FAINT = "#8a8a8a"
 _TITLES = {"uuas": "UUAS (%)", "root": "root accuracy (%)", "dspr": "DSpr", "nspr": "NSpr"}
-_MOST_TICKS = 16
 _CHARACTER, _WIDEST = 0.088, 26.0  # inches, of a letter at 10 points and of a figure
 
 
 @styled()
 def layer_curves(result: StructuralProbeResult) -> Figure:
-    """Four panels, a score each; a line for each rank, with a band of one standard deviation of several seeds."""
-    n_layers = len(result.layers)
-    figure = new_figure(max(7.4, 0.9 * min(n_layers, _MOST_TICKS)), 5.6)
-    places = np.arange(n_layers)
-    named = places[:: math.ceil(n_layers / _MOST_TICKS)]
+    """Draw a panel for each score, with a line for each rank and a band of one standard deviation over seeds."""
+    n_layers, x = len(result.layers), range(len(result.layers))
+    figure = new_figure(max(7.4, 0.9 * min(n_layers, MAX_TICKS)), 5.6)
     for ax, (score, title) in zip(figure.subplots(2, 2, sharex=True).flat, _TITLES.items(), strict=True):
-        for line, rank in enumerate(result.ranks):
+        lines = []
+        for rank in result.ranks:
             values = result.values(score, rank)
-            mean, colour = values.mean(axis=0), COLOURS[line % len(COLOURS)]
-            ax.plot(places, mean, marker="o", markersize=4, linewidth=1.6, color=colour, label=f"rank {rank}")
-            if len(values) > 1:
-                spread = values.std(axis=0, ddof=1)
-                ax.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
-        ax.set_title(title, loc="left", fontsize=10.5)
-        ax.set_xticks(named, [result.layers[i] for i in named], rotation=40, ha="right", rotation_mode="anchor")
-        ax.grid(axis="y", color=GRID, linewidth=0.8)
-        ax.set_axisbelow(True)
+            mean = values.mean(axis=0)
+            sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(n_layers, np.nan)
+            lines.append(Line(f"rank {rank}", x, mean, mean - sd, mean + sd))
+        draw_lines(ax, lines, ticks=result.layers, title=title)
     if len(result.ranks) > 1:
         handles = figure.axes[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside upper right", ncols=min(len(result.ranks), 6), frameon=False, fontsize=8.5)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import OptionError
-from ...core.outputs import replacing
+from ...results.figures import save
+from ...results.page import write_html
 from .catalogue import FIGURES
 from .contents import TABLES, claims_table
 from .drawing import draw
 from .page import page
 from .plots import Plot
 from .reading import Evidence, read_evidence
-from .svg import save_figure
 from .tables import TABLE_FORMATS, Table, numbers, write_table
 
 __all__ = ["FORMATS", "StudyReport", "study_report"]
@@ -57,8 +57,7 @@ def study_report(
     tables = {name: table for name, lay_out in TABLES.items() if (table := lay_out(evidence.rows)) is not None}
     text = page(evidence, plots, tables, title=title)
     folder = Path(out) / "report"
-    with replacing(folder / "index.html") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_html(text, folder / "index.html")
     files = [*_figures(plots, wanted, folder / "figures", evidence)]
     files += _tables(plots, tables, wanted, folder / "tables", evidence)
     return StudyReport(folder / "index.html", tuple(files), tuple(name for name in FIGURES if name not in plots))
@@ -71,7 +70,9 @@ def _figures(plots: dict[str, Plot], wanted: tuple[str, ...], folder: Path, evid
         if formats:
             figure = draw(plot)
             source = f"rows.jsonl SHA-256 {evidence.digest}"
-            written += [save_figure(figure, folder / f"{name}.{suffix}", source=source) for suffix in formats]
+            for suffix in formats:
+                written.append(save(figure, folder / f"{name}.{suffix}", source=source, dpi=160))
+                figure.set_layout_engine("none")  # the layout of the first format serves the second
     return written
 
 

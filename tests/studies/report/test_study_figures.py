@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from pyrepsim.results.figures import save, themed_svg
 from pyrepsim.results.style import COLOURS, INK, QUIET
 from pyrepsim.studies.report import FIGURES, figure
 from pyrepsim.studies.report.drawing import draw_panel, is_cut
 from pyrepsim.studies.report.plots import Plot, looks_of
 from pyrepsim.studies.report.selecting import points
-from pyrepsim.studies.report.svg import inline, save_figure
 from pyrepsim.studies.report.words import bands_in_words
 from tests.helpers.study_rows import COLUMNS, study_rows
 
@@ -176,7 +176,7 @@ def test_what_is_written_keeps_its_digits_on_the_page():
     near = [row(experiment="weights", metric="weight_distance", task="mnli", layer=layer, value=0.985 + 0.0004 * layer)
             for layer in range(4)]  # fmt: skip
     found = plot("weights_by_layer", near)
-    svg = inline(draw_panel(found, 0), salt="a", alt="weights")
+    svg = themed_svg(draw_panel(found, 0), salt="a", alt="weights")
     assert {"0.985", "0.9855", "0.986"} <= set(re.findall(r">([\d.]+)</text>", svg))
     assert not re.search(r'\bd="[^"]*\d\.\d{3}', svg)
 
@@ -184,9 +184,9 @@ def test_what_is_written_keeps_its_digits_on_the_page():
 @pytest.mark.parametrize("name", ["scores_by_task", "layer_by_layer", "edge_table"])
 def test_a_figure_file_names_its_rows_and_repeats_itself(rows, tmp_path: Path, name: str):
     drawn = figure(name, rows)
-    paths = [save_figure(drawn, tmp_path / f"{n}.svg", source="rows.jsonl SHA-256 abc") for n in (1, 2)]
+    paths = [save(drawn, tmp_path / f"{n}.svg", source="rows.jsonl SHA-256 abc") for n in (1, 2)]
     text = paths[0].read_text()
-    again = save_figure(figure(name, rows), tmp_path / "3.svg", source="rows.jsonl SHA-256 abc")
+    again = save(figure(name, rows), tmp_path / "3.svg", source="rows.jsonl SHA-256 abc")
     assert text == again.read_text()
     assert "rows.jsonl SHA-256 abc" in text
     assert "MNLI" in "".join(ET.fromstring(text).itertext())

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ....core.errors import MissingExtraError
+from ....results.figures import THEME, themed_svg
+from ....results.page import render_html
 from .. import provenance
 from ..catalogue import SECTIONS
 from ..drawing import draw_panel, is_cut
 from ..methods import methods, references
 from ..plots import Look, Plot
 from ..reading import Evidence
-from ..svg import THEME, inline
 from ..tables import Table, numbers
 from ..words import bands_in_words, digits_for, interval, number, task_name
 
@@ -31,18 +31,12 @@ def page(
 
     Raises MissingExtraError without jinja2.
     """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtraError('Pages need jinja2: pip install "pyrepsim[plot]".') from error
-    environment = Environment(
-        loader=PackageLoader("pyrepsim.studies.report.page", "."), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     figures = {name: _figure(plot) for name, plot in plots.items()}
     shown = {*figures, *tables}
     sections = [section for section in SECTIONS if shown & {*section.figures, *section.folded, *section.tables}]
-    return environment.get_template("report.html").render(
+    return render_html(
+        "pyrepsim.studies.report.page",
+        "report.html",
         title=title or provenance.default_title(evidence),
         summary=provenance.summary(evidence),
         claims=[_claim(claim, figures) for claim in evidence.claims],
@@ -70,7 +64,7 @@ def _figure(plot: Plot) -> dict[str, Any]:
     svgs: list[Markup] = []
     for place, name in enumerate(names):
         alt = f"{name}. {plot.alt}" if len(names) == 1 else name
-        svgs.append(Markup(inline(draw_panel(plot, place), salt=f"{plot.name}-{place}", alt=alt)))
+        svgs.append(Markup(themed_svg(draw_panel(plot, place), salt=f"{plot.name}-{place}", alt=alt)))
     looks = plot.looks()
     mapped = any(panel.grid for panel in plot.panels)
     caption = plot.caption if mapped else f"{plot.caption} {bands_in_words(plot.points())}"
