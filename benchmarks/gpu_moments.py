@@ -120,7 +120,7 @@ def moments_of_layers(n: int = 98_304, pairs: int = 13) -> dict[str, Any]:
             ("feed", lambda: feed(False)),
             ("feed and scan", lambda: feed(True)),
             ("moments", lambda: moments(views)),
-            ("moments raw and unit", lambda: moments(views, rows=("raw", "unit"))),
+            ("moments raw and unit", lambda: moments(views, transforms=("raw", "unit"))),
             ("moments fp32", lambda: moments(views, precision="fp32")),
             ("moments of resident rows", lambda: moments([_Foreign(rows) for rows in there])),
         ]

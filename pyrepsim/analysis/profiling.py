@@ -167,7 +167,9 @@ def profile(
     done = []
     with progress_bar(total, progress, desc="profile") as bar:
         for name, chunks, width in sources:
-            moments = MomentsSet((width,), rows=("raw", "unit"), backend=backend, n_threads=n_threads, labels=(name,))
+            moments = MomentsSet(
+                (width,), transforms=("raw", "unit"), backend=backend, n_threads=n_threads, labels=(name,)
+            )
             norms = _Norms()
             for chunk in chunks:
                 moments.update([chunk])

@@ -6,7 +6,8 @@ A backend is a module with
 * ``stage(views)``: rows that passed the gate, where they will be read: the next three take these, or NumPy views;
 * ``first_nonfinite(rows, n_threads)`` and ``first_directionless_row(rows, transform, n_threads)``:
   the (row, column) that must not enter a sum, or None;
-* ``Moments(widths, pairs, rows=, precision=)``: ``update(chunk, n_threads)``, ``get_state(complete, n_threads=1)``,
+* ``Moments(widths, pairs, transform=, precision=)``: ``update(chunk, n_threads)``,
+  ``get_state(complete, n_threads=1)``,
   ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums (stats/state.py gives the formulas);
 * ``Panels``, ``mean_row``, the sweeps over pairs of rows and the ranks of what they make: reference_pairwise.py gives
   the formulas; ``tile_precisions`` names the precisions of ``Panels``;

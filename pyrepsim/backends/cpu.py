@@ -75,9 +75,11 @@ def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed:
     return _core.narrow(rows, out, sums, n_summed, isa=_isa())
 
 
-def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> _core.Moments:
+def Moments(
+    widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
+) -> _core.Moments:
     """The engine's accumulator of moments."""
-    return _core.Moments(list(widths), list(pairs), rows=rows, precision=precision, isa=_isa())
+    return _core.Moments(list(widths), list(pairs), rows=transform, precision=precision, isa=_isa())
 
 
 def Panels(

@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
     backends = available_backends()
     lines |= {f"backend {name}": "available" if why is None else f"no: {why}" for name, why in backends.items()}
     if not backends["cpu"]:
-        engine = get_backend("cpu").Moments([1], [(0, 0)], rows="raw", precision="fp64")
+        engine = get_backend("cpu").Moments([1], [(0, 0)], transform="raw", precision="fp64")
         lines["instructions"] = f"{engine.isa} (set PYREPSIM_ISA to use another)"
     lines |= {name: _version(name) or "not installed" for name in _PACKAGES}
     return lines | {name: number for name in _HOSTS if (number := _version(name)) is not None}

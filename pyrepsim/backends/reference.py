@@ -152,8 +152,10 @@ def shift_for(block: np.ndarray) -> np.ndarray:
 class Moments:
     """Sums over rows u = t(x) - c: see stats/state.py for their names and formulas."""
 
-    def __init__(self, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> None:
-        self.widths, self.pairs, self.rows, self.precision = list(widths), list(pairs), rows, precision
+    def __init__(
+        self, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
+    ) -> None:
+        self.widths, self.pairs, self.transform, self.precision = list(widths), list(pairs), transform, precision
         sides = len(self.widths)
         self._n_done = 0
         self._shift: list[np.ndarray] = [np.zeros(w) for w in self.widths]
@@ -176,7 +178,7 @@ class Moments:
             self._pending = [rows[BLOCK_ROWS:] for rows in self._pending]
 
     def _add(self, block: list[np.ndarray]) -> None:
-        block = [transformed(rows, self.rows) for rows in block]
+        block = [transformed(rows, self.transform) for rows in block]
         if self._n_done == 0:
             self._shift = [shift_for(rows) for rows in block]
         single = np.float32 if self.precision == "fp32" else np.float64
@@ -193,7 +195,7 @@ class Moments:
 
     def get_state(self, complete: bool, _n_threads: int = 1) -> dict[str, Any]:
         if complete and len(self._pending[0]):
-            whole = Moments(self.widths, self.pairs, rows=self.rows, precision=self.precision)
+            whole = Moments(self.widths, self.pairs, transform=self.transform, precision=self.precision)
             whole.set_state(self.get_state(complete=False))
             whole._add(whole._pending)
             whole._pending = [rows[:0] for rows in whole._pending]

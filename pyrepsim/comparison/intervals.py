@@ -102,12 +102,12 @@ def _from_moments(
     source: Source, group: LayerGroup, measures: Sequence[Measure], engine: Engine, draws: _Draws, progress: bool | None
 ) -> list[Score]:
     """One pass over the rows, then arithmetic on sums of blocks."""
-    rows = tuple({measure.rows for measure in measures})
+    transforms = tuple({measure.transform for measure in measures})
     moments = BlockMoments(
         source.widths(group),
         group.index_pairs,
         draws.blocks,
-        rows=rows,
+        transforms=transforms,
         precision=engine.moments_precision,
         backend=engine.backend,
         n_threads=engine.n_threads,
@@ -223,8 +223,8 @@ class _PairOf:
     replicate: Replicate
     k: int
 
-    def pair(self, rows: str = "raw") -> Pair:
-        return self.replicate.pair_at(self.k, rows)
+    def pair(self, transform: str = "raw") -> Pair:
+        return self.replicate.pair_at(self.k, transform)
 
 
 class _InBlockOrder(Sequence[np.ndarray]):

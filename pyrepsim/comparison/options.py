@@ -41,8 +41,8 @@ class Engine:
     def moments(self, group: LayerGroup, widths: Sequence[int], measures: Sequence[Measure]) -> MomentsSet:
         """An empty accumulator for the layers of ``group`` with every row transform that ``measures`` read."""
         # whitened rows come in the second pass: the first one finds the whitening from raw rows
-        rows = {"raw" if measure.rows == "whitened" else measure.rows for measure in measures}
-        return self._set(widths, group.crossed, tuple(rows), [*group.layers_x, *group.layers_y])
+        transforms = {"raw" if measure.transform == "whitened" else measure.transform for measure in measures}
+        return self._set(widths, group.crossed, tuple(transforms), [*group.layers_x, *group.layers_y])
 
     def whitened(self, pair: Pair) -> MomentsSet:
         """An empty accumulator for whitened rows of a pair."""
@@ -50,11 +50,11 @@ class Engine:
             (pair.x.rank, pair.y.rank), ((0, 1),), ("raw",), [f"whitened {s.label}" for s in (pair.x, pair.y)]
         )
 
-    def _set(self, widths: Any, pairs: Any, rows: Any, labels: Any) -> MomentsSet:
+    def _set(self, widths: Any, pairs: Any, transforms: Any, labels: Any) -> MomentsSet:
         return MomentsSet(
             widths,
             pairs,
-            rows=rows,
+            transforms=transforms,
             labels=labels,
             precision=self.moments_precision,
             backend=self.backend,

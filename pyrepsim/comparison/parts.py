@@ -50,7 +50,7 @@ class Checkpoint:
             "tokens": source.provenance["tokens"],
             "precision": engine.moments_precision,
             "backend": get_backend(engine.backend).name,
-            "rows": sorted({measure.rows for measure in measures}),
+            "transforms": sorted({measure.transform for measure in measures}),
             "pairs": [list(pair) for pair in pairs],
             "part_rows": part_rows,
         }
@@ -181,4 +181,4 @@ def _sums_of(part: _Part) -> dict[str, State]:
             done += len(rows[0])
             if done == part.stop:
                 break
-        return {kind: moments.state(kind) for kind in moments.rows}
+        return {kind: moments.state(kind) for kind in moments.transforms}

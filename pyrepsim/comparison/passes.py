@@ -52,8 +52,8 @@ class _LayerPair:
     mirror: _LayerPair | None = None
     """The same two layers the other way round."""
 
-    def pair(self, rows: str = "raw") -> Pair:
-        return getattr(self, f"_{rows}")
+    def pair(self, transform: str = "raw") -> Pair:
+        return getattr(self, f"_{transform}")
 
     @lazy
     def _raw(self) -> Pair:
@@ -67,8 +67,12 @@ class _LayerPair:
     def _unit_centred(self) -> Pair:
         return self._of("unit_centred")
 
-    def _of(self, rows: str) -> Pair:
-        return self.moments.between(self.i, self.j, rows) if self.mirror is None else self.mirror.pair(rows).swapped()
+    def _of(self, transform: str) -> Pair:
+        return (
+            self.moments.between(self.i, self.j, transform)
+            if self.mirror is None
+            else self.mirror.pair(transform).swapped()
+        )
 
     @lazy
     def _whitened(self) -> Pair:
@@ -103,9 +107,9 @@ def score_group(
     together: dict[tuple[int, int], list[int]] = {}  # (1, 0) with (0, 1), whose decompositions serve both
     for k, (i, j) in enumerate(group.index_pairs):
         together.setdefault((min(i, j), max(i, j)), []).append(k)
-    for rows in moments.rows:  # centred once, before threads read them
+    for transform in moments.transforms:  # centred once, before threads read them
         for side in range(len(moments.widths)):
-            moments.side(side, rows)
+            moments.side(side, transform)
 
     def score(places: Sequence[int]) -> list[list[Score]]:
         found: list[list[Score]] = []

@@ -110,7 +110,7 @@ AFFINE = SIMILARITY | Invariance.INVERTIBLE
 class MomentsSource(Protocol):
     """Whatever hands out the moments of a pair for a row transform: `PairedMoments`, or one pair of many layers."""
 
-    def pair(self, rows: str = "raw") -> Pair: ...
+    def pair(self, transform: str = "raw") -> Pair: ...
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ class Measure(ABC):
     """A function of two representations. Subclasses are frozen dataclasses whose fields are the options.
 
     ``reads`` says what of: ``"moments"`` (then `evaluate`) or ``"rows"`` (then `evaluate_rows`, or `evaluate_layers`
-    where many layers share work). ``rows`` names the row transform whose moments are read; ``needs_second_pass`` is
-    true when the moments of one pass do not suffice. ``symmetric``, ``range`` and the invariances per side are
+    where many layers share work). ``transform`` names the row transform whose moments are read; ``needs_second_pass``
+    is true when the moments of one pass do not suffice. ``symmetric``, ``range`` and the invariances per side are
     declarations that tests check.
     """
 
@@ -142,7 +142,7 @@ class Measure(ABC):
         return "moments"
 
     @property
-    def rows(self) -> str:
+    def transform(self) -> str:
         return "raw"
 
     @property
@@ -218,7 +218,7 @@ class Measure(ABC):
         """The score of the rows that ``moments`` has seen."""
         if self.reads != "moments":
             raise OptionError(f"{self} is no function of moments: it reads the rows. Use rs.compare.")
-        pair = moments.pair(self.rows)
+        pair = moments.pair(self.transform)
         for side in (pair.x, pair.y):
             self.check_side(pair.n_samples, side.is_constant, side.label)
         with one_blas_thread():

@@ -109,13 +109,13 @@ def pairs_of_rows(
     }
     views = [layers[index] for index in range(len(layers))]
     labels = getattr(layers, "labels", None) or (("X", "Y") if len(views) == 2 else None)
-    rows = "raw" if kind == "whitened" else kind
+    transform = "raw" if kind == "whitened" else kind
     for index, view in enumerate(views):
-        engine.refuse_bad_rows(view, rows, labels[index] if labels else f"layer {index}")
-    moments = MomentsSet([v.shape[1] for v in views], pairs, rows=(rows,), labels=labels, **options)
+        engine.refuse_bad_rows(view, transform, labels[index] if labels else f"layer {index}")
+    moments = MomentsSet([v.shape[1] for v in views], pairs, transforms=(transform,), labels=labels, **options)
     moments.update(views)
     if kind != "whitened":
-        return [moments.pair_at(k, rows) for k in range(len(pairs))]
+        return [moments.pair_at(k, transform) for k in range(len(pairs))]
     found = []
     for i, j in pairs:
         sides = [(views[s].astype(np.float64) - moments.side(s).mean) @ moments.side(s).whitening for s in (i, j)]

@@ -17,7 +17,7 @@ from .rdm_moments import cosine_cov as closed_cosine_cov
 
 __all__ = ["RSA"]
 
-_ROWS = {
+_TRANSFORMS = {
     "dot": "raw",
     "sqeuclidean": "raw",
     "cosine": "unit",
@@ -106,7 +106,7 @@ class RSA(Measure):
             )
         if self.method == "closed" and not self._has_closed_form:
             raise OptionError(
-                f"RSA: a closed form exists for the metrics {', '.join(_ROWS)} with {', '.join(_CLOSED)}: got "
+                f"RSA: a closed form exists for the metrics {', '.join(_TRANSFORMS)} with {', '.join(_CLOSED)}: got "
                 f"metric={self.metric!r}, compare={self.compare!r}. Use method='tiles'."
             )
         for option, least in (("sample", 3), ("draws", 1), ("per_document", 1), ("seed", 0)):
@@ -120,7 +120,7 @@ class RSA(Measure):
 
     @property
     def _has_closed_form(self) -> bool:
-        return self.metric in _ROWS and self.compare in _CLOSED
+        return self.metric in _TRANSFORMS and self.compare in _CLOSED
 
     @property
     def _closed(self) -> bool:
@@ -131,12 +131,12 @@ class RSA(Measure):
         return "moments" if self._closed and self.sample is None else "rows"
 
     @property
-    def rows(self) -> str:
-        return _ROWS[self.metric] if self.reads == "moments" else "raw"
+    def transform(self) -> str:
+        return _TRANSFORMS[self.metric] if self.reads == "moments" else "raw"
 
     @property
     def needs_second_pass(self) -> bool:
-        return self.rows == "whitened"
+        return self.transform == "whitened"
 
     @property
     def copies_bias(self) -> bool:
@@ -179,7 +179,7 @@ class RSA(Measure):
     ) -> list[Result]:
         if self._closed:
             used = {"precision": engine.moments_precision}
-            found = map(self.evaluate, pairs_of_rows(layers, pairs, _ROWS[self.metric], engine))
+            found = map(self.evaluate, pairs_of_rows(layers, pairs, _TRANSFORMS[self.metric], engine))
             return [(value, {**details, **used}) for value, details in found]
         if self.compare not in RANK_COMPARATORS:
             return [self.from_block_sums(each, engine) for each in self.block_sums(layers, pairs, engine)]

@@ -17,9 +17,9 @@ from .pair import Pair, Side
 from .saving import read_header, read_sums, write_moments
 from .state import State
 
-__all__ = ["ROWS", "MomentsSet", "PairedMoments"]
+__all__ = ["TRANSFORMS", "MomentsSet", "PairedMoments"]
 
-ROWS = ("raw", "unit", "unit_centred")
+TRANSFORMS = ("raw", "unit", "unit_centred")
 _PRECISIONS = ("fp64", "fp32")
 _ROWS_PER_CALL = 16_384
 """Larger updates are cut into calls of this many rows, so that Ctrl-C is heard between them. The sums don't notice."""
@@ -34,7 +34,7 @@ class MomentsSet:
 
     widths : features of each representation.
     pairs : index pairs (i, j) whose cross moments to keep.
-    rows : row transforms to keep moments of: ``"raw"``; ``"unit"`` (x / |x|, for cosine RSA);
+    transforms : row transforms to keep moments of: ``"raw"``; ``"unit"`` (x / |x|, for cosine RSA);
         ``"unit_centred"`` ((x - mean x) / |x - mean x|, for correlation RSA).
     precision : ``"fp64"``, or ``"fp32"``: products in float32, summed in float32 over 256 rows, then in float64;
         error of an entry of the scatter about 1e-6 of sqrt(S_ii S_jj), against 1e-14 in float64.
@@ -47,7 +47,7 @@ class MomentsSet:
         widths: Sequence[int],
         pairs: Sequence[tuple[int, int]] = (),
         *,
-        rows: Sequence[str] = ("raw",),
+        transforms: Sequence[str] = ("raw",),
         precision: str = "fp64",
         backend: str = "auto",
         n_threads: int | None = None,
@@ -55,13 +55,13 @@ class MomentsSet:
     ) -> None:
         if precision not in _PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
-        if not rows or not set(rows) <= set(ROWS):
-            raise OptionError(f"rows must name some of {', '.join(ROWS)}: got {tuple(rows)!r}.")
+        if not transforms or not set(transforms) <= set(TRANSFORMS):
+            raise OptionError(f"transforms must name some of {', '.join(TRANSFORMS)}: got {tuple(transforms)!r}.")
         if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
             raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
-        self.widths, self.pairs = _checked_layout(widths, pairs, len(rows))
+        self.widths, self.pairs = _checked_layout(widths, pairs, len(transforms))
         self._places = {pair: k for k, pair in enumerate(self.pairs)}
-        self.rows = tuple(kind for kind in ROWS if kind in rows)
+        self.transforms = tuple(kind for kind in TRANSFORMS if kind in transforms)
         self.precision = precision
         self.n_threads = int(n_threads or default_threads())
         self.labels = tuple(labels) if labels is not None else tuple(f"array {i}" for i in range(len(self.widths)))
@@ -80,7 +80,7 @@ class MomentsSet:
 
     @property
     def n_samples(self) -> float:
-        return self._n_live + (self._merged[self.rows[0]].n_samples if self._merged else 0)
+        return self._n_live + (self._merged[self.transforms[0]].n_samples if self._merged else 0)
 
     @property
     def _n_live(self) -> int:
@@ -128,45 +128,45 @@ class MomentsSet:
                     moments.update(part, self.n_threads)
             self._torn = False
 
-    def state(self, rows: str = "raw") -> State:
+    def state(self, transform: str = "raw") -> State:
         """The sums over all rows so far: frozen, and their own memory."""
         with self._alone():
-            return self._read(rows)
+            return self._read(transform)
 
-    def side(self, index: int, rows: str = "raw") -> Side:
+    def side(self, index: int, transform: str = "raw") -> Side:
         """Moments of one representation."""
-        return self._centred_at(rows).side(index)
+        return self._centred_at(transform).side(index)
 
-    def pair_at(self, k: int, rows: str = "raw") -> Pair:
+    def pair_at(self, k: int, transform: str = "raw") -> Pair:
         """Moments of the k-th pair."""
         if not 0 <= k < len(self.pairs):
             raise OptionError(f"k must be one of the {len(self.pairs)} pairs, from 0: got {k!r}.")
-        return self._centred_at(rows).pair_at(k)
+        return self._centred_at(transform).pair_at(k)
 
-    def between(self, i: int, j: int, rows: str = "raw") -> Pair:
+    def between(self, i: int, j: int, transform: str = "raw") -> Pair:
         """Moments of representations i and j in this order, whichever order their pair was kept in."""
         if i == j:
-            return Pair.of_side(self.side(i, rows))
+            return Pair.of_side(self.side(i, transform))
         if (i, j) in self._places:
-            return self.pair_at(self._places[i, j], rows)
+            return self.pair_at(self._places[i, j], transform)
         if (j, i) in self._places:
-            return self.pair_at(self._places[j, i], rows).swapped()
+            return self.pair_at(self._places[j, i], transform).swapped()
         raise OptionError(f"pairs must hold representations {i!r} and {j!r}: got {self.pairs}.")
 
     def merge(self, other: MomentsSet) -> None:
         """Add the samples of ``other``, accumulated elsewhere with the same options."""
-        for option in ("rows", "widths", "pairs", "precision"):
+        for option in ("transforms", "widths", "pairs", "precision"):
             ours, theirs = getattr(self, option), getattr(other, option)
             if ours != theirs:
                 raise OptionError(f"moments merge when they have the same {option}: got {ours} and {theirs}.")
-        self.add_states({kind: other.state(kind) for kind in self.rows})
+        self.add_states({kind: other.state(kind) for kind in self.transforms})
 
     def add_states(self, states: Mapping[str, State]) -> None:
         """Add the samples whose sums these are, for each row transform: what `state` gave elsewhere."""
         with self._alone():
             self._refuse_if_torn()
             self._merged = {
-                kind: self._merged[kind] + states[kind] if self._merged else states[kind] for kind in self.rows
+                kind: self._merged[kind] + states[kind] if self._merged else states[kind] for kind in self.transforms
             }
             self._forget()
 
@@ -187,10 +187,10 @@ class MomentsSet:
         for key, value in self._options().items():
             if header[key] != value:
                 raise StoreError(f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}.")
-        live = {kind: read_sums(path, header, f"live/{kind}") for kind in self.rows}
+        live = {kind: read_sums(path, header, f"live/{kind}") for kind in self.transforms}
         merged = {}
         if any(name.startswith("merged/") for name in header["n_samples"]):
-            merged = {kind: self._as_state(read_sums(path, header, f"merged/{kind}"), kind) for kind in self.rows}
+            merged = {kind: self._as_state(read_sums(path, header, f"merged/{kind}"), kind) for kind in self.transforms}
         for parts in ([part["n_samples"] for part in live.values()], [state.n_samples for state in merged.values()]):
             if len(set(parts)) > 1:
                 raise StoreError(f"{path}: all row transforms must have seen the same rows: got {parts}.")
@@ -206,27 +206,27 @@ class MomentsSet:
             self._live, self._merged, self._torn = fresh, merged, False
             self._forget()
 
-    def _centred_at(self, rows: str) -> Centred:
-        if rows not in self._centred or self._centred[rows].torn:  # several threads may read what is there
+    def _centred_at(self, transform: str) -> Centred:
+        if transform not in self._centred or self._centred[transform].torn:  # several threads may read what is there
             with self._alone():
-                self._centred[rows] = Centred(self._read(rows), self.labels, n_threads=self.n_threads)
-        return self._centred[rows]
+                self._centred[transform] = Centred(self._read(transform), self.labels, n_threads=self.n_threads)
+        return self._centred[transform]
 
-    def _read(self, rows: str) -> State:
-        if rows not in self._live:
+    def _read(self, transform: str) -> State:
+        if transform not in self._live:
             raise OptionError(
-                f"these moments keep rows={self.rows}: {rows!r} rows were not summed. "
-                f"Make them with rows={(*self.rows, rows)!r}, or let rs.compare choose."
+                f"these moments keep transforms={self.transforms}: {transform!r} rows were not summed. "
+                f"Make them with transforms={(*self.transforms, transform)!r}, or let rs.compare choose."
             )
         self._refuse_if_torn()
-        state = self._as_state(self._live[rows].get_state(True, self.n_threads), rows)
+        state = self._as_state(self._live[transform].get_state(True, self.n_threads), transform)
         if not self._merged:
             return state
         # an empty state adds nothing and no memory: then the sums are copied
-        return self._merged[rows] + state if state.n_samples else 1.0 * self._merged[rows]
+        return self._merged[transform] + state if state.n_samples else 1.0 * self._merged[transform]
 
     def _options(self) -> dict[str, Any]:
-        return {"widths": self.widths, "pairs": self.pairs, "rows": self.rows, "precision": self.precision}
+        return {"widths": self.widths, "pairs": self.pairs, "transforms": self.transforms, "precision": self.precision}
 
     @property
     def options(self) -> dict[str, Any]:
@@ -234,7 +234,7 @@ class MomentsSet:
         return {
             "widths": self.widths,
             "pairs": self.pairs,
-            "rows": self.rows,
+            "transforms": self.transforms,
             "precision": self.precision,
             "backend": self.backend,
             "n_threads": self.n_threads,
@@ -243,7 +243,9 @@ class MomentsSet:
 
     def _new_live(self) -> dict[str, Any]:
         make = self._backend.Moments
-        return {kind: make(self.widths, self.pairs, rows=kind, precision=self.precision) for kind in self.rows}
+        return {
+            kind: make(self.widths, self.pairs, transform=kind, precision=self.precision) for kind in self.transforms
+        }
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -274,7 +276,7 @@ class MomentsSet:
                 f"{label} must be finite: got {view[bad]} at row {first_row + bad[0]}, feature {bad[1]}. "
                 "Drop or repair such rows in both representations."
             )
-        for kind in self.rows:
+        for kind in self.transforms:
             bad = self._backend.first_directionless_row(view, kind, self.n_threads)
             if bad is not None:
                 raise DegenerateError(
@@ -282,9 +284,9 @@ class MomentsSet:
                     "or use a metric that does not divide by row norms (sqeuclidean, dot)."
                 )
 
-    def _as_state(self, sums: Mapping[str, Any], rows: str) -> State:
+    def _as_state(self, sums: Mapping[str, Any], transform: str) -> State:
         return State(
-            rows=rows,
+            transform=transform,
             precision=self.precision,
             pairs=self.pairs,
             n_samples=sums["n_samples"],
@@ -317,7 +319,7 @@ class PairedMoments(MomentsSet):
         width_x: int,
         width_y: int,
         *,
-        rows: Sequence[str] = ("raw",),
+        transforms: Sequence[str] = ("raw",),
         precision: str = "fp64",
         backend: str = "auto",
         n_threads: int | None = None,
@@ -325,7 +327,7 @@ class PairedMoments(MomentsSet):
         super().__init__(
             (width_x, width_y),
             ((0, 1),),
-            rows=rows,
+            transforms=transforms,
             precision=precision,
             backend=backend,
             n_threads=n_threads,
@@ -336,9 +338,9 @@ class PairedMoments(MomentsSet):
         """Add rows (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""
         super().update(check_paired(x, y, self._backend.rows_view))
 
-    def pair(self, rows: str = "raw") -> Pair:
+    def pair(self, transform: str = "raw") -> Pair:
         """What a measure reads."""
-        return self.pair_at(0, rows)
+        return self.pair_at(0, transform)
 
     @classmethod
     def load(
@@ -351,7 +353,7 @@ class PairedMoments(MomentsSet):
                 f"{path} must hold the moments of one pair: got {len(header['widths'])} representations. "
                 "Use MomentsSet(...).restore(path)."
             )
-        options = {"rows": header["rows"], "precision": header["precision"]}
+        options = {"transforms": header["transforms"], "precision": header["precision"]}
         moments = cls(*header["widths"], **options, backend=backend, n_threads=n_threads)
         moments.restore(path)
         return moments

@@ -110,13 +110,13 @@ class BlockMoments:
         pairs: Sequence[tuple[int, int]],
         blocks: RowBlocks,
         *,
-        rows: Sequence[str] = ("raw",),
+        transforms: Sequence[str] = ("raw",),
         precision: str = "fp64",
         backend: str = "auto",
         n_threads: int | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        self._options = {"rows": rows, "precision": precision, "backend": backend, "n_threads": n_threads}
+        self._options = {"transforms": transforms, "precision": precision, "backend": backend, "n_threads": n_threads}
         self._options["labels"] = labels
         self._set = self._new(widths, pairs)
         self._blocks = blocks
@@ -175,7 +175,7 @@ class BlockMoments:
         self._open[block].add(views)
         if self._open[block].n_samples == self._blocks.counts[block]:
             done = self._open.pop(block)
-            for kind in done.rows:
+            for kind in done.transforms:
                 state = done.state(kind)
                 if kind not in self._stacks:
                     self._stacks[kind] = _Stack(state, self._blocks.n_blocks)
@@ -186,7 +186,9 @@ class BlockMoments:
 
     def _refuse_what_does_not_fit(self) -> None:
         widths, pairs = self._set.widths, self._set.pairs
-        one = 8 * len(self._set.rows) * (sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in pairs))
+        one = (
+            8 * len(self._set.transforms) * (sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in pairs))
+        )
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         room, wanted = memory // 2, self._blocks.n_blocks
         # beside the blocks: replicates made at once, and the block that is being summed
@@ -210,13 +212,13 @@ class Replicate:
     def n_samples(self) -> float:
         return next(iter(self._centred.values())).n_samples
 
-    def side(self, index: int, rows: str = "raw") -> Side:
+    def side(self, index: int, transform: str = "raw") -> Side:
         """Moments of one representation."""
-        return self._centred[rows].side(index)
+        return self._centred[transform].side(index)
 
-    def pair_at(self, k: int, rows: str = "raw") -> Pair:
+    def pair_at(self, k: int, transform: str = "raw") -> Pair:
         """Moments of the k-th pair."""
-        return self._centred[rows].pair_at(k)
+        return self._centred[transform].pair_at(k)
 
 
 class _Stack:
@@ -262,7 +264,7 @@ def _arrays(state: State) -> list[np.ndarray]:
 def _with_arrays(like: State, n: float, shift: tuple[np.ndarray, ...], arrays: list[np.ndarray]) -> State:
     sides, pairs = len(like.products), len(like.cross)
     return State(
-        rows=like.rows,
+        transform=like.transform,
         precision=like.precision,
         pairs=like.pairs,
         n_samples=n,

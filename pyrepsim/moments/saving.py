@@ -50,7 +50,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError(f"format {header['format']!r} instead of {_FORMAT!r}")
         header["widths"] = tuple(_whole(w) for w in header["widths"])
         header["pairs"] = tuple((_whole(i), _whole(j)) for i, j in header["pairs"])
-        header["rows"] = tuple(str(kind) for kind in header["rows"])
+        header["transforms"] = tuple(str(kind) for kind in header["transforms"])
         header["precision"] = str(header["precision"])
         header["n_samples"] = dict(header["n_samples"].items())
     except Exception as error:  # on damaged files np.load raises whatever its parsers stumble over

@@ -28,7 +28,7 @@ class State:
     ``w * a`` counts each sample w times (resampling weights).
     """
 
-    rows: str
+    transform: str
     precision: str
     pairs: tuple[tuple[int, int], ...]
     n_samples: float
@@ -44,16 +44,16 @@ class State:
 
     def __add__(self, other: State) -> State:
         """The state of both samples together, around this state's shift."""
-        if (self.rows, self.precision, self.pairs, self.widths) != (
-            other.rows,
+        if (self.transform, self.precision, self.pairs, self.widths) != (
+            other.transform,
             other.precision,
             other.pairs,
             other.widths,
         ):
             raise OptionError(
-                "two states merge when rows, precision, pairs and widths are equal: got "
-                f"({self.rows}, {self.precision}, {self.pairs}, {self.widths}) and "
-                f"({other.rows}, {other.precision}, {other.pairs}, {other.widths})."
+                "two states merge when transform, precision, pairs and widths are equal: got "
+                f"({self.transform}, {self.precision}, {self.pairs}, {self.widths}) and "
+                f"({other.transform}, {other.precision}, {other.pairs}, {other.widths})."
             )
         if other.n_samples == 0:
             return self

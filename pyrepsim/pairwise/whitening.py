@@ -26,7 +26,7 @@ def whiten(sides: Sequence[np.ndarray], backend: ModuleType, n_threads: int, dty
     features and directions of rounding are left out: the same rule as for the closed form. Equal rows stay equal.
     """
     n = sum(len(side) for side in sides)
-    moments = backend.Moments([sides[0].shape[1]], [], rows="raw", precision="fp64")
+    moments = backend.Moments([sides[0].shape[1]], [], transform="raw", precision="fp64")
     for side in sides:
         for start in range(0, len(side), _CHUNK):
             moments.update([side[start : start + _CHUNK]], n_threads)

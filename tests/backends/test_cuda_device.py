@@ -18,7 +18,7 @@ from tests.helpers.data import cast
 N = {"cuda": 20_011, EMULATED: 1301}  # two blocks of rows and a part of one
 CHUNKS = {"cuda": (301, 8192, 10_000), EMULATED: (77, 512, 700)}
 D_X, D_Y = 96, 61
-ROWS = ("raw", "unit", "unit_centred")
+TRANSFORMS = ("raw", "unit", "unit_centred")
 MEASURES = ["LinearCKA(debiased=True)", "CCA", "RSA(metric='cosine')", "RSA(metric='correlation')", "Procrustes"]
 
 
@@ -40,28 +40,32 @@ def cupy(backend):
     return emulation.machine() if backend == EMULATED else pytest.importorskip("cupy")
 
 
-def summed(x, y, backend, *, chunk=None, precision="fp64", rows=ROWS) -> MomentsSet:
-    moments = MomentsSet((x.shape[1], y.shape[1]), ((0, 1),), rows=rows, precision=precision, backend=backend)
+def summed(x, y, backend, *, chunk=None, precision="fp64", transforms=TRANSFORMS) -> MomentsSet:
+    moments = MomentsSet(
+        (x.shape[1], y.shape[1]), ((0, 1),), transforms=transforms, precision=precision, backend=backend
+    )
     chunk = chunk or len(x)
     for start in range(0, len(x), chunk):
         moments.update([x[start : start + chunk], y[start : start + chunk]])
     return moments
 
 
-def sums(moments: MomentsSet, rows: str) -> list[np.ndarray]:
-    state = moments.state(rows)
+def sums(moments: MomentsSet, transform: str) -> list[np.ndarray]:
+    state = moments.state(transform)
     return [*state.shift, *state.products, *state.cross, *state.weighted, state.norms]
 
 
 def bits(moments: MomentsSet) -> bytes:
-    return b"".join(np.ascontiguousarray(part).tobytes() for rows in moments.rows for part in sums(moments, rows))
+    return b"".join(
+        np.ascontiguousarray(part).tobytes() for transform in moments.transforms for part in sums(moments, transform)
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_sums_are_those_of_the_cpu(pair, dtype, backend):
     x, y = (cast(side, dtype) for side in pair)
-    for rows in ROWS:
-        ours, theirs = (sums(summed(x, y, which), rows) for which in (backend, "cpu"))
+    for transform in TRANSFORMS:
+        ours, theirs = (sums(summed(x, y, which), transform) for which in (backend, "cpu"))
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11 * np.abs(b).max())
 
@@ -155,7 +159,7 @@ def test_cupy_arrays_stay_on_the_device(pair, dtype, backend, cupy):
 def test_what_is_changed_after_update_is_not_read_again(pair, backend, cupy):
     x, y = (cast(side, "float32") for side in pair)
     x_there, y_there = cupy.asarray(x[:1000]), cupy.asarray(y[:1000])
-    moments = MomentsSet((D_X, D_Y), ((0, 1),), rows=ROWS, backend=backend)
+    moments = MomentsSet((D_X, D_Y), ((0, 1),), transforms=TRANSFORMS, backend=backend)
     moments.update([x_there, y_there])
     x_there[...] = 0
     y_there[...] = np.nan
@@ -176,7 +180,7 @@ def test_many_sides_fed_at_once(pair, backend):
     together = MomentsSet((D_X, D_Y, D_X), ((0, 1), (2, 1)), backend=backend)
     for start in range(0, len(x), 1000):
         together.update([side[start : start + 1000] for side in (x, y, x)])
-    alone = summed(x, y, backend, rows=("raw",)).state()
+    alone = summed(x, y, backend, transforms=("raw",)).state()
     for k in (0, 1):
         np.testing.assert_array_equal(together.state().cross[k], alone.cross[0])
 
@@ -206,7 +210,7 @@ def test_a_saved_state_goes_on_elsewhere(pair, there_first, tmp_path, backend):
     moments = summed(x[:cut], y[:cut], first)
     moments.save(tmp_path / "moments")
     for which in (backend, "cpu"):
-        again = MomentsSet((D_X, D_Y), ((0, 1),), rows=ROWS, backend=which)
+        again = MomentsSet((D_X, D_Y), ((0, 1),), transforms=TRANSFORMS, backend=which)
         again.restore(tmp_path / "moments")
         again.update([x[cut:], y[cut:]])
         whole = summed(x, y, which)
@@ -223,4 +227,4 @@ def test_sanitize_the_kernels_of_the_moments(dtype, backend):
     x, y = (cast(rng.standard_normal((301, d)), dtype) for d in (33, 8))
     for precision in ("fp64", "fp32"):
         moments = summed(x, y, backend, chunk=77, precision=precision)
-        assert all(np.isfinite(part).all() for rows in ROWS for part in sums(moments, rows))
+        assert all(np.isfinite(part).all() for transform in TRANSFORMS for part in sums(moments, transform))

@@ -45,7 +45,7 @@ def rows(dtype="float32", seed=0):
 
 def scatter(device, chunks, precision="fp64"):
     """Sums of u u^T over the rows of all chunks, and the shift."""
-    made = moments.Moments(device, [D], [], rows="raw", precision=precision)
+    made = moments.Moments(device, [D], [], transform="raw", precision=precision)
     for chunk in chunks:
         made.update(scan.stage(device, [chunk]))
     state = made.get_state(complete=True)

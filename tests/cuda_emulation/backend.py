@@ -91,8 +91,8 @@ def first_directionless_row(rows, transform, _n_threads=1):
     return scan.first_directionless_row(device(), rows, transform)
 
 
-def Moments(widths, pairs, *, rows, precision):
-    return moments.Moments(device(), widths, pairs, rows=rows, precision=precision)
+def Moments(widths, pairs, *, transform, precision):
+    return moments.Moments(device(), widths, pairs, transform=transform, precision=precision)
 
 
 def mean_row(rows, transform, _n_threads=1):

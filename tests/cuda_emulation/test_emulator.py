@@ -66,7 +66,7 @@ def test_the_order_of_threads_changes_nothing(order):
     rows = rng.standard_normal((600, 21)).astype(np.float16)
 
     def sums() -> list[bytes]:
-        moments = Moments([21], [], rows="unit_centred", precision="fp32")
+        moments = Moments([21], [], transform="unit_centred", precision="fp32")
         moments.update([rows])
         state = moments.get_state(complete=True)
         return [state[name][0].tobytes() for name in ("products", "weighted", "norms")]

@@ -28,16 +28,16 @@ def rows_for(backend: str, data):
 
 def bits(moments: MomentsSet) -> bytes:
     parts = []
-    for rows in moments.rows:
-        state = moments.state(rows)
+    for transform in moments.transforms:
+        state = moments.state(transform)
         parts += [*state.shift, *state.products, *state.cross, *state.weighted, state.norms]
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
 def summed(
-    x, y, *, chunk=N, n_threads=1, rows=("raw", "unit", "unit_centred"), precision="fp64", backend="cpu"
+    x, y, *, chunk=N, n_threads=1, transforms=("raw", "unit", "unit_centred"), precision="fp64", backend="cpu"
 ) -> PairedMoments:
-    moments = PairedMoments(D_X, D_Y, rows=rows, n_threads=n_threads, precision=precision, backend=backend)
+    moments = PairedMoments(D_X, D_Y, transforms=transforms, n_threads=n_threads, precision=precision, backend=backend)
     for start in range(0, len(x), chunk):
         moments.update(x[start : start + chunk], y[start : start + chunk])
     return moments
@@ -67,7 +67,7 @@ def test_a_gpu_sums_what_the_cpu_sums(data, backend, sides):
     chunk = [data[side % 2][:700, :width] for side, width in enumerate(widths)]
     states = []
     for name in (backend, "cpu"):
-        moments = MomentsSet(widths, ((0, 1),), rows=("unit",), backend=name)
+        moments = MomentsSet(widths, ((0, 1),), transforms=("unit",), backend=name)
         moments.update(chunk)
         states.append(moments.state("unit"))
     ours, theirs = ([*s.shift, *s.products, *s.cross, *s.weighted, s.norms] for s in states)
@@ -115,7 +115,7 @@ def test_reading_in_the_middle_changes_nothing(data, backend):
     for start in range(0, len(x), 100):
         moments.update(x[start : start + 100], y[start : start + 100])
         moments.pair()
-    assert bits(moments) == bits(summed(x, y, rows=("raw",), backend=backend))
+    assert bits(moments) == bits(summed(x, y, transforms=("raw",), backend=backend))
 
 
 @pytest.mark.parametrize("backend", ["cpu", *CUDA])
@@ -134,7 +134,7 @@ def test_sides_do_not_depend_on_their_company(data):
     x, y = data
     together = MomentsSet((D_X, D_Y, D_X), ((0, 1), (2, 1)), backend="cpu")
     together.update([x, y, x])
-    alone = summed(x, y, rows=("raw",)).pair()
+    alone = summed(x, y, transforms=("raw",)).pair()
     for k in (0, 1):
         np.testing.assert_array_equal(together.pair_at(k).cross, alone.cross)
         assert together.pair_at(k).norm_products == alone.norm_products

@@ -42,23 +42,23 @@ def test_the_largest_finite_numbers_are_finite():
 
 
 @pytest.mark.parametrize("backend", EVERY)
-@pytest.mark.parametrize(("rows", "bad"), [("unit", 0.0), ("unit", -0.0), ("unit_centred", 0.7)])
-def test_rows_without_direction(rng, rows, bad, backend):
+@pytest.mark.parametrize(("transform", "bad"), [("unit", 0.0), ("unit", -0.0), ("unit_centred", 0.7)])
+def test_rows_without_direction(rng, transform, bad, backend):
     X = rng.standard_normal((300, 9)).astype(np.float32)
     X[123] = bad
-    moments = MomentsSet((9,), rows=(rows,), backend=backend)
+    moments = MomentsSet((9,), transforms=(transform,), backend=backend)
     with pytest.raises(DegenerateError, match="row 123"):
         moments.update([X])
     assert moments.n_samples == 0
-    MomentsSet((9,), rows=("raw",), backend=backend).update([X])
+    MomentsSet((9,), transforms=("raw",), backend=backend).update([X])
 
 
 def test_zeros_of_both_signs_are_a_zero_row(rng):
     X = rng.standard_normal((10, 4))
     X[3] = [0.0, -0.0, 0.0, -0.0]
-    for rows in ("unit", "unit_centred"):
+    for transform in ("unit", "unit_centred"):
         with pytest.raises(DegenerateError, match="row 3"):
-            MomentsSet((4,), rows=(rows,)).update([X])
+            MomentsSet((4,), transforms=(transform,)).update([X])
 
 
 def test_overflowing_sums_are_named(rng):
@@ -73,7 +73,7 @@ def test_overflowing_sums_are_named(rng):
 
 def test_an_update_that_was_interrupted_is_noticed(rng, monkeypatch):
     X = rng.standard_normal((40, 4))
-    moments = PairedMoments(4, 4, rows=("raw", "unit"), backend="reference")
+    moments = PairedMoments(4, 4, transforms=("raw", "unit"), backend="reference")
     moments.update(X, X)
 
     def interrupted(*_):
@@ -133,8 +133,8 @@ def test_options_of_the_engine(rng, options):
 
 
 def test_rows_option():
-    with pytest.raises(OptionError, match="rows must name"):
-        MomentsSet((4,), rows=("whitened",))
+    with pytest.raises(OptionError, match="transforms must name"):
+        MomentsSet((4,), transforms=("whitened",))
 
 
 def test_single_precision_is_recorded_and_bounded(rng):

@@ -39,7 +39,7 @@ def documents():
 
 
 def block_moments_of(X, Y, blocks, cuts=(), **options):
-    moments = BlockMoments((X.shape[1], Y.shape[1]), [(0, 1)], blocks, rows=("raw", "unit"), **options)
+    moments = BlockMoments((X.shape[1], Y.shape[1]), [(0, 1)], blocks, transforms=("raw", "unit"), **options)
     start = 0
     for stop in (*cuts, N):
         moments.update([X[start:stop], Y[start:stop]])
@@ -53,8 +53,8 @@ class Drawn:
     def __init__(self, replicate):
         self.replicate = replicate
 
-    def pair(self, rows="raw"):
-        return self.replicate.pair_at(0, rows)
+    def pair(self, transform="raw"):
+        return self.replicate.pair_at(0, transform)
 
 
 def rows_drawn(blocks, weights):

@@ -15,7 +15,7 @@ from pyrepsim.moments.centred import Centred
 from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
-ROWS = ("raw", "unit")
+TRANSFORMS = ("raw", "unit")
 MEASURES = [
     LinearCKA(debiased=True),
     CCA(),
@@ -27,7 +27,7 @@ MEASURES = [
 
 
 def moments_of(X, Y, backend="cpu") -> PairedMoments:
-    moments = PairedMoments(X.shape[1], Y.shape[1], rows=ROWS, backend=backend)
+    moments = PairedMoments(X.shape[1], Y.shape[1], transforms=TRANSFORMS, backend=backend)
     moments.update(X, Y)
     return moments
 
@@ -36,10 +36,10 @@ class Pooled:
     """Scores from bare states."""
 
     def __init__(self, states: dict[str, State]) -> None:
-        self.centred = {rows: Centred(state, ("X", "Y"), n_threads=1) for rows, state in states.items()}
+        self.centred = {kind: Centred(state, ("X", "Y"), n_threads=1) for kind, state in states.items()}
 
-    def pair(self, rows="raw"):
-        return self.centred[rows].pair_at(0)
+    def pair(self, transform="raw"):
+        return self.centred[transform].pair_at(0)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_weights_per_block_equal_resampled_rows(pair, measure):
     weights = [2, 0, 1, 0, 3, 1]
     moments = [moments_of(X[rows], Y[rows]) for rows in blocks]
     states = {}
-    for kind in ROWS:
+    for kind in TRANSFORMS:
         weighted = [w * m.state(kind) for w, m in zip(weights, moments, strict=True)]
         states[kind] = sum(weighted[1:], start=weighted[0])
     rows = np.concatenate([np.tile(b, w) for b, w in zip(blocks, weights, strict=True)])
@@ -99,7 +99,7 @@ def test_a_state_is_its_own_memory(pair):
 
 def test_moments_of_other_kinds_do_not_merge(pair):
     X, Y = pair
-    with pytest.raises(OptionError, match="same rows"):
+    with pytest.raises(OptionError, match="same transforms"):
         moments_of(X, Y).merge(PairedMoments(11, 8))
     with pytest.raises(OptionError, match="same widths"):
         moments_of(X, Y).merge(moments_of(X[:, :5], Y))
@@ -118,7 +118,7 @@ def test_moments_ask_for_rows_they_keep(pair):
 def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
     moments_of(*pair).save(tmp_path / "moments")
     with pytest.raises(StoreError, match="same widths"):
-        MomentsSet((3, 4), ((0, 1),), rows=ROWS).restore(tmp_path / "moments")
+        MomentsSet((3, 4), ((0, 1),), transforms=TRANSFORMS).restore(tmp_path / "moments")
     (tmp_path / "other").write_bytes(b"not moments")
     with pytest.raises(StoreError, match="written by"):
         PairedMoments.load(tmp_path / "other")

@@ -76,9 +76,11 @@ def first_directionless_row(
     return scan.first_directionless_row(current_device(), rows, transform)
 
 
-def Moments(widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str) -> moments.Moments:
+def Moments(
+    widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
+) -> moments.Moments:
     """The accumulator on this process's device."""
-    return moments.Moments(current_device(), widths, pairs, rows=rows, precision=precision)
+    return moments.Moments(current_device(), widths, pairs, transform=transform, precision=precision)
 
 
 def mean_row(rows: np.ndarray | DeviceRows, transform: str, _n_threads: int = 1) -> np.ndarray:

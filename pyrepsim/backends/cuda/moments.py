@@ -41,9 +41,9 @@ class Moments:
     """Sums over rows u = t(x) - c on `device`: see stats/state.py for their names and formulas."""
 
     def __init__(
-        self, device: Any, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, rows: str, precision: str
+        self, device: Any, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
     ) -> None:
-        self.widths, self.pairs, self.rows, self.precision = list(widths), list(pairs), rows, precision
+        self.widths, self.pairs, self.transform, self.precision = list(widths), list(pairs), transform, precision
         self._device, self._block_rows = device, device.block_rows
         sides = len(self.widths)
         self._sums = _Sums(
@@ -99,7 +99,7 @@ class Moments:
                 wanted -= len(parts[-1])
                 if wanted == 0:
                     break
-            shifts.append(reference.shift_for(reference.transformed(np.concatenate(parts), self.rows)))
+            shifts.append(reference.shift_for(reference.transformed(np.concatenate(parts), self.transform)))
         return shifts
 
     def _prepare(self, shift: Sequence[Any]) -> None:
@@ -117,7 +117,7 @@ class Moments:
                         rows=n_rows,
                         cols=width,
                         stride=width,
-                        transform=self.rows,
+                        transform=self.transform,
                         shift=device.address(shift[side]),
                         precision=self.precision,
                         out=device.address(block) + first * width * block.itemsize,
