@@ -19,8 +19,8 @@ from ..extraction.plan import ExtractionPlan, freeze_plan, policy_for
 from ..extraction.planning import check_positions
 from ..models import Encoder, load_encoder
 from ..models.encoder import first_line
+from ..store.columns import TOKENS, token_mask
 from ..store.layout import check_choice
-from ..store.rows import TOKENS, token_mask
 
 __all__ = ["AttentionDivergence", "attention_divergence", "jensen_shannon"]
 

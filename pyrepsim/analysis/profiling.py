@@ -154,7 +154,7 @@ def profile(
         layers = None if layers is None else list(layers)
         if layers == []:
             raise OptionError("layers must name at least one layer: got none. Leave it out for all.")
-        mask = store.rows.mask(tokens)
+        mask = store.columns.mask(tokens)
         streams = {name: store[name] for name in (store.layers if layers is None else layers)}
         total = len(streams) * int(np.count_nonzero(mask))
         sources = ((name, layer.chunks(_ROWS, mask=mask), layer.shape[1]) for name, layer in streams.items())

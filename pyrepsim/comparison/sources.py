@@ -163,7 +163,7 @@ class StoreSource:
         check_same_rows(X, Y)
         self._stores = (X, Y)
         self._tokens = tokens
-        self.n_rows = int(np.count_nonzero(X.rows.mask(tokens)))
+        self.n_rows = int(np.count_nonzero(X.columns.mask(tokens)))
         if self.n_rows == 0:
             raise RowMismatchError(
                 f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'."
@@ -194,17 +194,17 @@ class StoreSource:
     def documents(self) -> np.ndarray:
         """The document of each selected row."""
         x = self._stores[0]
-        return x.rows["doc_id"][x.rows.mask(self._tokens)]
+        return x.columns["doc_id"][x.columns.mask(self._tokens)]
 
     def gather(self, side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
         """The selected rows of a layer, or those numbered among them, in memory; a view of the file where they lie in
         one piece.
         """
         paired_layer_chunks(*self._stores, [], [], tokens=self._tokens)  # refuses selections that differ
-        mask = self._stores[0].rows.mask(self._tokens)
+        mask = self._stores[0].columns.mask(self._tokens)
         if chosen is not None:
             mask = np.zeros(len(mask), bool)
-            mask[np.flatnonzero(self._stores[0].rows.mask(self._tokens))[chosen]] = True
+            mask[np.flatnonzero(self._stores[0].columns.mask(self._tokens))[chosen]] = True
         n_rows, representation = int(np.count_nonzero(mask)), self._stores[side][layer]
         out, done = np.empty((0, 0)), 0
         for chunk in representation.chunks(_GATHERED_ROWS, mask=mask):

@@ -16,8 +16,8 @@ from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
 from ..results import Scores
+from ..store.columns import IDENTITY, TOKENS, token_mask
 from ..store.layout import check_choice
-from ..store.rows import IDENTITY, TOKENS, token_mask
 from .engine import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
 from .layout import ShardLayout
 from .plan import ExtractionPlan, freeze_plan, policy_for

@@ -23,7 +23,7 @@ import xxhash
 
 from ..core.errors import OptionError, TextError
 from ..data.documents import Corpus
-from ..store.rows import RowFlag
+from ..store.columns import TokenFlag
 from .tokens import TokenTable
 
 WORDS = (None, "first", "mean")
@@ -165,23 +165,23 @@ def row_columns(
     first, last, document = units.first, units.last, units.document
     word = table.word[first]
     flags = np.zeros(len(first), np.uint8)
-    flags[policy.is_long(table.lengths[document])] |= np.uint8(RowFlag.TRUNCATED_CONTEXT)
+    flags[policy.is_long(table.lengths[document])] |= np.uint8(TokenFlag.TRUNCATED_CONTEXT)
     if len(first):
         unknown = table.ids[first[0] : last[-1] + 1] == table.unknown_id
         before = np.concatenate([[0], np.cumsum(unknown)])
-        flags[before[last + 1 - first[0]] > before[first - first[0]]] |= np.uint8(RowFlag.UNKNOWN)
+        flags[before[last + 1 - first[0]] > before[first - first[0]]] |= np.uint8(TokenFlag.UNKNOWN)
     columns = {"doc_id": document, "word_id": word, "window_id": window, "flags": flags}
     if policy.words is not None:
-        flags |= np.uint8(RowFlag.FIRST_SUBWORD | RowFlag.LAST_SUBWORD)
+        flags |= np.uint8(TokenFlag.FIRST_SUBWORD | TokenFlag.LAST_SUBWORD)
         index = table.word_ptr[document] + word
         start, end = table.word_start[index], table.word_end[index]
         hashes = _word_hashes(corpus, document, start, end)
         return columns | {"position": word, "token_id": hashes, "char_start": start, "char_end": end}
-    flags[table.special[first]] |= np.uint8(RowFlag.SPECIAL)
+    flags[table.special[first]] |= np.uint8(TokenFlag.SPECIAL)
     edge = np.ones(len(first) + 1, bool)
     edge[1:-1] = (np.diff(word) != 0) | (np.diff(document) != 0)
-    flags[(word >= 0) & edge[:-1]] |= np.uint8(RowFlag.FIRST_SUBWORD)
-    flags[(word >= 0) & edge[1:]] |= np.uint8(RowFlag.LAST_SUBWORD)
+    flags[(word >= 0) & edge[:-1]] |= np.uint8(TokenFlag.FIRST_SUBWORD)
+    flags[(word >= 0) & edge[1:]] |= np.uint8(TokenFlag.LAST_SUBWORD)
     return columns | {
         "position": first - table.ptr[document],
         "token_id": table.ids[first],

@@ -24,8 +24,8 @@ from ..data.documents import Corpus
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
 from ..store import ActivationStore, files, open_store, store_info
+from ..store.columns import ROW_BYTES
 from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
-from ..store.rows import ROW_BYTES
 from ..version import __version__
 from .engine import Selector, choose_layers, largest, torch_dtype
 from .layout import Batch, Policy

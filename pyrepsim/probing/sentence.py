@@ -136,9 +136,9 @@ class PooledRows:
     def __init__(self, store: ActivationStore, rows: StoreRows, pooling: str) -> None:
         self._rows, self.pooling = rows, pooling
         self.names, self.width = rows.names, rows.width
-        self._tokens = np.flatnonzero(store.rows.mask("cls" if pooling == "cls" else "content"))
+        self._tokens = np.flatnonzero(store.columns.mask("cls" if pooling == "cls" else "content"))
         n_documents = count_documents(store)
-        bounds = np.searchsorted(store.rows.doc_id[self._tokens], np.arange(n_documents + 1))
+        bounds = np.searchsorted(store.columns.doc_id[self._tokens], np.arange(n_documents + 1))
         self._first, self.counts = bounds[:-1], np.diff(bounds)
 
     def read(self, rows: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..core.errors import StoreError
 from . import files
+from .columns import ROW_BYTES
 from .layout import DTYPES, MANIFEST, PAGE, PLAN, is_passing, journal_parts
 from .reader import read_plan
-from .rows import ROW_BYTES
 
 
 @dataclass(frozen=True)

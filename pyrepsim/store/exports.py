@@ -23,8 +23,8 @@ _SAFETENSORS = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
 def export(store: ActivationStore | str | Path, out: str | Path, format: str = "npy") -> list[Path]:  # noqa: A002
     """Write ``store`` into the new folder ``out``; returns the files.
 
-    ``"npy"``: ``<layer>.npy`` of shape (n_rows, width) per layer, and ``rows.npz`` with the token columns.
-    ``"safetensors"``: ``<layer>.safetensors`` with the tensor ``activation``, and ``rows.safetensors``.
+    ``"npy"``: ``<layer>.npy`` of shape (n_rows, width) per layer, and ``columns.npz`` with the token columns.
+    ``"safetensors"``: ``<layer>.safetensors`` with the tensor ``activation``, and ``columns.safetensors``.
     ``"arrow"``: ``store.arrow``, an Arrow IPC file with a column per token column and, as fixed-size lists,
     per layer. Needs pyarrow.
 
@@ -57,12 +57,12 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
 def _file_names(store: ActivationStore, format: str) -> list[str]:  # noqa: A002
     if format == "arrow":
         return ["store.arrow"]
-    return [*(f"{name}.{format}" for name in store), "rows.npz" if format == "npy" else "rows.safetensors"]
+    return [*(f"{name}.{format}" for name in store), "columns.npz" if format == "npy" else "columns.safetensors"]
 
 
 def _check_names(store: ActivationStore, format: str, names: list[str]) -> None:  # noqa: A002
     """Refuse a layer whose file would be that of the rows, or whose Arrow column that of a token column."""
-    taken = [name for name in store if format == "arrow" and name in store.rows]
+    taken = [name for name in store if format == "arrow" and name in store.columns]
     taken += [name for name in store if names.count(f"{name}.{format}") > 1]
     if taken:
         raise OptionError(
@@ -83,7 +83,7 @@ def _to_npy(store: ActivationStore, folder: Path) -> list[Path]:
             _write_rows(file, layer, dtype)
 
         written.append(_whole(folder / f"{name}.npy", write))
-    return [*written, _whole(folder / "rows.npz", lambda file: np.savez(file, **dict(store.rows)))]
+    return [*written, _whole(folder / "columns.npz", lambda file: np.savez(file, **dict(store.columns)))]
 
 
 def _to_safetensors(store: ActivationStore, folder: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def _to_safetensors(store: ActivationStore, folder: Path) -> list[Path]:
         written.append(_whole(folder / f"{name}.safetensors", write))
     from safetensors.numpy import save
 
-    return [*written, _whole(folder / "rows.safetensors", lambda file: file.write(save(dict(store.rows))))]
+    return [*written, _whole(folder / "columns.safetensors", lambda file: file.write(save(dict(store.columns))))]
 
 
 def _to_arrow(store: ActivationStore, folder: Path) -> list[Path]:
@@ -117,7 +117,7 @@ def _to_arrow(store: ActivationStore, folder: Path) -> list[Path]:
     layers = [store[name] for name in store]
     kinds = {layer.name: np.dtype(np.float16 if layer.dtype.name == "float16" else np.float32) for layer in layers}
     schema = pa.schema(
-        [(name, pa.from_numpy_dtype(column.dtype)) for name, column in store.rows.items()]
+        [(name, pa.from_numpy_dtype(column.dtype)) for name, column in store.columns.items()]
         + [(layer.name, pa.list_(pa.from_numpy_dtype(kinds[layer.name]), layer.shape[1])) for layer in layers]
     )
 
@@ -126,7 +126,7 @@ def _to_arrow(store: ActivationStore, folder: Path) -> list[Path]:
             start = 0
             for chunks in zip(*(layer.chunks(_CHUNK) for layer in layers), strict=True):
                 stop = start + len(chunks[0])
-                arrays = [pa.array(column[start:stop]) for column in store.rows.values()]
+                arrays = [pa.array(column[start:stop]) for column in store.columns.values()]
                 for layer, chunk in zip(layers, chunks, strict=True):
                     flat = np.ascontiguousarray(chunk, dtype=kinds[layer.name]).reshape(-1)
                     arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), layer.shape[1]))

@@ -11,9 +11,9 @@ import numpy as np
 from ..core.errors import ShapeError, StoreError
 from . import durable
 from .catalog import remove_store
+from .columns import COLUMNS, check_columns
 from .layout import DTYPES, check_choice, cut_rows, plan_shards
 from .reader import ActivationStore
-from .rows import COLUMNS, check_rows
 from .writer import StoreWriter
 
 
@@ -21,7 +21,7 @@ def write_store(
     path: str | Path,
     layers: Mapping[str, np.ndarray],
     *,
-    rows: Mapping[str, np.ndarray] | None = None,
+    columns: Mapping[str, np.ndarray] | None = None,
     plan: dict[str, Any] | None = None,
     dtype: str = "float16",
     shard_rows: int | Sequence[int] | None = None,
@@ -30,7 +30,7 @@ def write_store(
 ) -> ActivationStore:
     """Store arrays (memory maps, nested lists) of shape (n_rows, width), one per layer, and open the store.
 
-    ``rows``: token columns; without them row i is document i. ``shard_rows``: rows per shard, or those of
+    ``columns``: token columns; without them row i is document i. ``shard_rows``: rows per shard, or those of
     each; by default shards of 256 MB. An existing folder is refused unless ``overwrite``, which removes the
     store in it.
     """
@@ -41,7 +41,7 @@ def write_store(
     if any(len(array) != n_rows for array in layers.values()):
         sizes = {name: len(array) for name, array in layers.items()}
         raise ShapeError(f"All layers of a store must have the same number of rows: got {sizes}.")
-    columns = check_rows(_numbered(n_rows) if rows is None else rows, n_rows, "rows")
+    columns = check_columns(_numbered(n_rows) if columns is None else columns, n_rows, "columns")
     if shard_rows is None:
         shard_rows = plan_shards(n_rows, max(widths.values()), dtype)
     elif isinstance(shard_rows, int | np.integer):

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..core.errors import CorruptStoreError
 from . import jsonfile
+from .columns import COLUMNS
 from .layout import FORMAT, PAGE, VERSION
-from .rows import COLUMNS
 
 _NAMES = {
     "float16": "F16",

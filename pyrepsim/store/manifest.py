@@ -16,8 +16,8 @@ import numpy as np
 
 from ..core.errors import CorruptStoreError, OptionError, StoreError
 from . import jsonfile
+from .columns import ROW_BYTES
 from .layout import CHECKSUMS, DTYPES, FORMAT, PAGE, VERSION, is_layer_name
-from .rows import ROW_BYTES
 
 OVERFLOW = ("upgrade", "error")
 MAX_LAYERS, MAX_SHARDS = 4096, 100_000

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..core.errors import OptionError, RowMismatchError
 from ..core.resume import first_difference
+from .columns import IDENTITY
 from .reader import ActivationStore
 from .representation import LayerPass, Representation
-from .rows import IDENTITY
 from .selection import Selection, cuts
 
 _REMEDY = "Extract both with one plan: extract(..., same_plan_as=<the other store>)."
@@ -42,37 +42,37 @@ def _where_rows_differ(x: ActivationStore, y: ActivationStore) -> str:
     n_common = min(x.n_rows, y.n_rows)
     differs = np.zeros(n_common, dtype=bool)
     for name in IDENTITY:
-        differs |= x.rows[name][:n_common] != y.rows[name][:n_common]
+        differs |= x.columns[name][:n_common] != y.columns[name][:n_common]
     if differs.any():
         row = int(np.argmax(differs))
-        return f"first differ in row {row}: {x.rows.identity(row)} against {y.rows.identity(row)}"
+        return f"first differ in row {row}: {x.columns.identity(row)} against {y.columns.identity(row)}"
     longer = x if x.n_rows > y.n_rows else y
     return (
         f"have {x.n_rows} and {y.n_rows} rows; the first row without a partner is {n_common}: "
-        f"{longer.rows.identity(n_common)}"
+        f"{longer.columns.identity(n_common)}"
     )
 
 
 def _shared_mask(x: ActivationStore, y: ActivationStore, tokens: str) -> np.ndarray | None:
     if tokens == "all":
         return None
-    mask, other = x.rows.mask(tokens), y.rows.mask(tokens)
+    mask, other = x.columns.mask(tokens), y.columns.mask(tokens)
     if x is not y and not np.array_equal(mask, other):
         row = int(np.argmax(mask != other))
         raise RowMismatchError(
-            f"tokens={tokens!r} must select the same rows in both stores: row {row} ({x.rows.identity(row)}) "
-            f"has flags {x.rows['flags'][row]} in {x.path} and {y.rows['flags'][row]} in {y.path}. {_REMEDY}"
+            f"tokens={tokens!r} must select the same rows in both stores: row {row} ({x.columns.identity(row)}) "
+            f"has flags {x.columns['flags'][row]} in {x.path} and {y.columns['flags'][row]} in {y.path}. {_REMEDY}"
         )
     return mask
 
 
 def paired_chunks(
-    x: Representation, y: Representation, rows: int = 8192, *, start: int = 0, tokens: str = "content"
+    x: Representation, y: Representation, chunk_size: int = 8192, *, start: int = 0, tokens: str = "content"
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Chunks (x, y) of the same rows of two representations, shapes (n, d_x) and (n, d_y), read-only.
 
-    The rows are those that ``tokens`` names (see ``RowTable.mask``); ``start`` selected rows are skipped. The
-    chunks are at most ``rows`` long and cross no shard of either store, so that dense ones are views.
+    The rows are those that ``tokens`` names (see ``TokenColumns.mask``); ``start`` selected rows are skipped. The
+    chunks are at most ``chunk_size`` rows long and cross no shard of either store, so that dense ones are views.
 
     Raises RowMismatchError, before the first chunk, if the two stores do not hold the same rows.
     """
@@ -82,7 +82,7 @@ def paired_chunks(
                 f"paired_chunks walks two layers: got {type(layer).__name__}. Name one of a store, as in "
                 "store['layer.0']; pyrepsim.store.paired_layer_chunks walks two whole stores."
             )
-    pairs = paired_layer_chunks(x.store, y.store, [x.name], [y.name], rows, start=start, tokens=tokens)
+    pairs = paired_layer_chunks(x.store, y.store, [x.name], [y.name], chunk_size, start=start, tokens=tokens)
     return ((chunk_x[x.name], chunk_y[y.name]) for chunk_x, chunk_y in pairs)
 
 
@@ -91,7 +91,7 @@ def paired_layer_chunks(
     y: ActivationStore,
     layers_x: Sequence[str] | None = None,
     layers_y: Sequence[str] | None = None,
-    rows: int = 8192,
+    chunk_size: int = 8192,
     *,
     start: int = 0,
     tokens: str = "content",
@@ -102,7 +102,7 @@ def paired_layer_chunks(
     check_same_rows(x, y)
     mask = _shared_mask(x, y, tokens)
     selections = x.selection(mask), y.selection(mask)
-    return _walk((parts_x, parts_y), selections, cuts(selections, rows, start))
+    return _walk((parts_x, parts_y), selections, cuts(selections, chunk_size, start))
 
 
 def _walk(

@@ -18,10 +18,10 @@ import numpy as np
 from ..core.errors import CorruptStoreError, LayerError, StoreError
 from ..core.units import bytes_in_words
 from . import files, jsonfile
+from .columns import COLUMNS, TokenColumns
 from .layout import DOCS, MANIFEST, PLAN, check_choice, journal_parts, layer_parts, tokens_parts
 from .manifest import Manifest, Plan, ShardRecord
 from .representation import Representation
-from .rows import COLUMNS, RowTable
 from .selection import Selection
 from .shardfile import read_columns
 
@@ -147,7 +147,7 @@ def _check_sizes(root: Path, plan: Plan, record: ShardRecord) -> None:
 class ActivationStore:
     """A sealed store: layers of equal rows, and who those rows are. Open it with ``open_store``.
 
-    ``store["layer.8"]`` or ``store[-1]`` is a ``Representation``; ``store.rows`` the token columns; iterating
+    ``store["layer.8"]`` or ``store[-1]`` is a ``Representation``; ``store.columns`` the token columns; iterating
     gives the layers' names. It holds no files open and may be pickled: the copy opens the same folder, if it
     still is that.
     """
@@ -165,7 +165,7 @@ class ActivationStore:
         self._plan, self._manifest = plan, manifest
         self.layers = tuple(plan.layers)
         self.widths = dict(plan.layers)
-        self.rows = RowTable(self._column, plan.n_rows)
+        self.columns = TokenColumns(self._column, plan.n_rows)
         self._selections: dict[int, tuple[np.ndarray | None, Selection]] = {}
 
     @property

@@ -68,8 +68,8 @@ class Representation:
                 return record.layers[self.name].shift_vector(width).astype(np.float64)
         return np.zeros(width)
 
-    def chunks(self, rows: int = 8192, *, start: int = 0, mask: np.ndarray | None = None) -> Iterator[np.ndarray]:
-        """Consecutive read-only arrays of shape (at most ``rows``, width); none crosses a shard.
+    def chunks(self, chunk_size: int = 8192, *, start: int = 0, mask: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """Consecutive read-only arrays of shape (at most ``chunk_size``, width); none crosses a shard.
 
         ``mask``: boolean, one entry per row of the store; the rows to keep. Chunks without gaps are views of
         the memory map, others copies. ``start``: how many of the selected rows to skip, for going on after an
@@ -79,7 +79,7 @@ class Representation:
         CorruptStoreError for a damaged file.
         """
         selection = self.store.selection(mask)
-        return self._chunks(selection, cuts([selection], rows, start))
+        return self._chunks(selection, cuts([selection], chunk_size, start))
 
     def _chunks(self, selection: Selection, pieces: Iterator[tuple[int, int]]) -> Iterator[np.ndarray]:
         with LayerPass(self, selection) as layer:

@@ -63,20 +63,20 @@ class Selection:
         return rows
 
 
-def cuts(selections: Sequence[Selection], rows: int, start: int) -> Iterator[tuple[int, int]]:
-    """Pieces (first rank, one past the last) of at most ``rows`` ranks, inside one shard of each."""
+def cuts(selections: Sequence[Selection], chunk_size: int, start: int) -> Iterator[tuple[int, int]]:
+    """Pieces (first rank, one past the last) of at most ``chunk_size`` ranks, inside one shard of each."""
     n_selected = selections[0].n_selected
-    if isinstance(rows, bool) or not isinstance(rows, int | np.integer) or rows < 1:
-        raise OptionError(f"rows must be a whole number of at least 1, the rows of a chunk: got {rows!r}.")
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int | np.integer) or chunk_size < 1:
+        raise OptionError(f"chunk_size must be a whole number of rows, at least 1: got {chunk_size!r}.")
     if isinstance(start, bool) or not isinstance(start, int | np.integer) or not 0 <= start <= n_selected:
         raise OptionError(f"start must lie in 0..{n_selected}, the selected rows to skip: got {start!r}.")
-    return _cuts(np.unique(np.concatenate([selection.bounds for selection in selections])), int(rows), int(start))
+    return _cuts(np.unique(np.concatenate([selection.bounds for selection in selections])), int(chunk_size), int(start))
 
 
-def _cuts(edges: np.ndarray, rows: int, at: int) -> Iterator[tuple[int, int]]:
+def _cuts(edges: np.ndarray, chunk_size: int, at: int) -> Iterator[tuple[int, int]]:
     for edge in map(int, edges):
         while at < edge:
-            stop = min(at + rows, edge)
+            stop = min(at + chunk_size, edge)
             yield at, stop
             at = stop
 
@@ -84,6 +84,6 @@ def _cuts(edges: np.ndarray, rows: int, at: int) -> Iterator[tuple[int, int]]:
 def _check_mask(mask: np.ndarray, n_rows: int) -> None:
     if not isinstance(mask, np.ndarray) or mask.dtype != bool:
         found = f"an array of {mask.dtype}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise DTypeError(f"A mask must be a boolean array: got {found}. Try store.rows.mask('content').")
+        raise DTypeError(f"A mask must be a boolean array: got {found}. Try store.columns.mask('content').")
     if mask.shape != (n_rows,):
         raise ShapeError(f"A mask must have one entry per row, shape ({n_rows},): got {mask.shape}.")

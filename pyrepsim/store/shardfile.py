@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from . import files
+from .columns import COLUMNS, ROW_BYTES
 from .header import check_header, tokens_header
 from .layout import PAGE, Parts, tokens_parts
-from .rows import COLUMNS, ROW_BYTES
 
 
 def read_columns(root: Path, plan_digest: str, shard: int, rows: int, names: Iterable[str]) -> dict[str, np.ndarray]:

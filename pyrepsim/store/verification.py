@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ..core.errors import CorruptStoreError, StoreError
 from . import files
+from .columns import IDENTITY, RowsDigest
 from .header import check_header, layer_header, tokens_header
 from .layout import CHECKSUMS, DOCS, DTYPES, MANIFEST, PAGE, Parts, is_passing, journal_parts, layer_parts, tokens_parts
 from .manifest import FileRecord, LayerRecord, Manifest, Plan, ShardRecord
 from .reader import ActivationStore, read_plan
-from .rows import IDENTITY, RowsDigest
 from .shardfile import read_columns
 
 _READ = 8 << 20

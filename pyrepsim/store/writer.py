@@ -16,13 +16,13 @@ from ..backends import default_threads
 from ..core.errors import CorruptStoreError, DTypeError, LayerError, NonFiniteError, OptionError, ShapeError, StoreError
 from ..core.locks import lock
 from . import durable, faults, files, jsonfile
+from .columns import IDENTITY, RowsDigest, check_columns
 from .convert import Converter, DoesNotFit
 from .header import layer_header, tokens_header
 from .layout import DOCS, DTYPES, MANIFEST, Parts, claim_name, journal_parts, layer_parts, shard_of, tokens_parts
 from .manifest import FileRecord, LayerRecord, Manifest, Plan, ShardRecord
 from .planning import freeze_plan
 from .reader import ActivationStore, open_store
-from .rows import IDENTITY, RowsDigest, check_rows
 from .shardfile import read_columns
 
 log = logging.getLogger("pyrepsim.store")
@@ -113,12 +113,12 @@ class StoreWriter:
         shards = range(len(self._plan.shard_rows))
         return [shard for shard in shards if not files.exists(self.path, journal_parts(shard))]
 
-    def commit(self, shard: int, rows: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray]) -> bool:
+    def commit(self, shard: int, columns: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray]) -> bool:
         """Store one shard: all layers and the token columns, or, if anything fails, nothing.
 
         Parameters
         ----------
-        rows : column name -> array of shape (n,); ``doc_id``, ``position`` and ``token_id`` are required.
+        columns : column name -> array of shape (n,); ``doc_id``, ``position`` and ``token_id`` are required.
         activations : layer name -> array of shape (n, width) of float16, bfloat16, float32 or float64.
 
         Returns True if this call committed the shard, False if another writer has or is just doing so. Raises
@@ -127,12 +127,12 @@ class StoreWriter:
         if self._closed:
             raise StoreError(f"A writer must be open to commit: this one of {self.path} was left. Create it again.")
         self._check(shard, activations)
-        columns = check_rows(rows, self._plan.shard_rows[shard], f"shard {shard}")
+        checked = check_columns(columns, self._plan.shard_rows[shard], f"shard {shard}")
         with durable.explained(self.path), lock(self.path / "journal" / claim_name(f"{shard:05d}")) as state:
             if state == "busy" or files.exists(self.path, journal_parts(shard)):
                 return False
             try:
-                self._commit(shard, columns, activations)
+                self._commit(shard, checked, activations)
             except BaseException:
                 if not files.exists(self.path, journal_parts(shard)):
                     self._sweep(shard)

@@ -48,7 +48,7 @@ def stores(tmp_path: Path, rng: np.random.Generator) -> tuple[Path, Path]:
             for k, name in enumerate(("embeddings", "layer.0", "layer.1"))
         }
         plan = {"rows": {"texts": "t"}, "model": {"name": path.name}}
-        rs.write_store(path, layers, rows=rows, plan=plan, dtype="float32")
+        rs.write_store(path, layers, columns=rows, plan=plan, dtype="float32")
     return paths
 
 

@@ -28,8 +28,8 @@ def stores(tmp_path_factory):
         tuned[name] = (turned + (0.2 + depth) * rng.standard_normal((n, 24))).astype(np.float32)
     plan = {"model": {"id": "base"}}
     return (
-        rs.write_store(folder / "base", base, rows=rows, plan=plan, shard_rows=[1000, 2000]),
+        rs.write_store(folder / "base", base, columns=rows, plan=plan, shard_rows=[1000, 2000]),
         rs.write_store(
-            folder / "tuned", tuned, rows=rows, plan={"model": {"id": "tuned"}}, shard_rows=[700] * 4 + [200]
+            folder / "tuned", tuned, columns=rows, plan={"model": {"id": "tuned"}}, shard_rows=[700] * 4 + [200]
         ),
     )

@@ -26,7 +26,7 @@ def store_of(folder, layers, *, shuffled=False):
     if shuffled:
         names = np.random.default_rng(0).permutation(names)
     rows = {"doc_id": names, "position": np.arange(n), "token_id": np.zeros(n, np.int64)}
-    return rs.write_store(folder, {name: rows_.astype(np.float32) for name, rows_ in layers.items()}, rows=rows)
+    return rs.write_store(folder, {name: rows_.astype(np.float32) for name, rows_ in layers.items()}, columns=rows)
 
 
 def text(seed, n=DOCUMENTS * EACH):
@@ -124,7 +124,7 @@ def test_samples_lose_the_rows_of_a_block_and_draw_no_others(stores):
     base, tuned = stores
     measure = rs.RSA(sample=60, draws=2)
     score = rs.compare(base["layer.2"], tuned["layer.2"], measure, interval=Jackknife(blocks=8))
-    blocks = row_blocks(DOCUMENTS * EACH, 8, base.rows["doc_id"])
+    blocks = row_blocks(DOCUMENTS * EACH, 8, base.columns["doc_id"])
     x, y = (np.asarray(store["layer.2"]) for store in stores)
     chosen = [rows[blocks.of_row[rows] != 0] for rows in measure.chosen_rows(len(x), None)]
     expected = np.mean([rs.compare(x[rows], y[rows], rs.RSA()).value for rows in chosen])
@@ -136,7 +136,7 @@ def test_documents_that_lie_apart_are_still_whole(tmp_path):
     apart = [store_of(tmp_path / name, {"l": rows}, shuffled=True) for name, rows in (("x", x), ("y", y))]
     measures = [rs.LinearCKA(), rs.RSA(metric="euclidean")]
     # documents in order of first appearance, as blocks take them
-    names = apart[0].rows["doc_id"]
+    names = apart[0].columns["doc_id"]
     first = {name: place for place, name in enumerate(dict.fromkeys(names.tolist()))}
     order = np.argsort([first[name] for name in names.tolist()], kind="stable")
     together = [store_of(tmp_path / f"{name}2", {"l": rows[order]}) for name, rows in (("x", x), ("y", y))]

@@ -26,7 +26,7 @@ MEASURES = [
 
 
 def content(store, layer):
-    return np.asarray(store[layer])[store.rows.mask("content")]
+    return np.asarray(store[layer])[store.columns.mask("content")]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_sample_in_closed_form_is_the_closed_form_of_the_sample(options, rng):
 def test_a_cap_on_the_rows_of_a_document(stores):
     base, tuned = stores
     measure = rs.RSA(sample=250, per_document=1)
-    documents = base.rows["doc_id"][base.rows.mask("content")]
+    documents = base.columns["doc_id"][base.columns.mask("content")]
     (rows,) = measure.chosen_rows(2700, documents)
     assert len(rows) == len(set(documents[rows].tolist())) == 250
     assert (np.diff(rows) > 0).all()

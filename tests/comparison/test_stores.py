@@ -30,7 +30,7 @@ MEASURES = [
 
 
 def content(store, layer):
-    return np.asarray(store[layer])[store.rows.mask("content")]
+    return np.asarray(store[layer])[store.columns.mask("content")]
 
 
 def test_same_layers_equal_arrays(stores):
@@ -129,7 +129,7 @@ def test_what_differs_by_side_is_told_of_the_right_side(tmp_path):
     wide = rng.standard_normal((500, 9)).astype(np.float32)
     layers = {"wide": wide, "narrow": wide[:, :4] + rng.standard_normal((500, 4)).astype(np.float32)}
     rows = {"doc_id": np.arange(500), "position": np.zeros(500, int), "token_id": np.zeros(500, int)}
-    store = rs.write_store(tmp_path / "store", layers, rows=rows)
+    store = rs.write_store(tmp_path / "store", layers, columns=rows)
     for measure in (rs.CCA(), rs.PWCCA()):
         for score in rs.compare(store, store, measure, layers="all"):
             ranks = {"wide": 9, "narrow": 4}

@@ -73,5 +73,5 @@ def test_a_family(family: str, tmp_path: Path):
     for document, text in enumerate(TEXTS):
         states = forward_alone(encoder, tokens_alone(encoder, text))
         for layer, wanted in zip(store.layers, states, strict=True):
-            found = np.asarray(store[layer])[store.rows.doc_id == document]
+            found = np.asarray(store[layer])[store.columns.doc_id == document]
             assert relative_error(found, wanted) < 3e-6

@@ -45,7 +45,7 @@ def test_the_scores_are_those_of_stores(
     found = values(scores)
     assert found.keys() == wanted.keys()
     assert max(abs(found[key] - wanted[key]) for key in wanted) < 1e-9  # the order of sums differs
-    assert scores[0].n_samples == int(stores[0].rows.mask(tokens).sum())
+    assert scores[0].n_samples == int(stores[0].columns.mask(tokens).sum())
     assert scores[0].provenance["weights_x"] == pair[0].weights
     policy = stores[0].plan["policy"]
     assert scores[0].provenance["policy"] == {name: policy[name] for name in policy if name != "shard_tokens"}

@@ -16,7 +16,7 @@ from pyrepsim.data import read_texts
 from pyrepsim.extraction import ExtractionPlan, Policy, plan_extraction
 from pyrepsim.extraction.plan import freeze_plan
 from pyrepsim.models import Encoder
-from pyrepsim.store import RowFlag
+from pyrepsim.store import TokenFlag
 
 
 def random_texts(n: int, seed: int = 0) -> list[str]:
@@ -103,11 +103,11 @@ def test_flags_and_positions(base: Encoder):
     assert pieces == ["[CLS]", "the", "run", "##ning", "q", "##e", "[SEP]", "[CLS]", "[SEP]"]
     assert layout.columns["position"].tolist() == [0, 1, 2, 3, 4, 5, 6, 0, 1]
     assert layout.columns["word_id"].tolist() == [-1, 0, 1, 1, 2, 2, -1, -1, -1]
-    special, first, last = RowFlag.SPECIAL, RowFlag.FIRST_SUBWORD, RowFlag.LAST_SUBWORD
+    special, first, last = TokenFlag.SPECIAL, TokenFlag.FIRST_SUBWORD, TokenFlag.LAST_SUBWORD
     expected = [special, first | last, first, last, first, last, special, special, special]
     assert layout.columns["flags"].tolist() == [int(flag) for flag in expected]
     (layout,) = frozen(base, ["the 🙂"]).shards()
-    assert layout.columns["flags"][2] == first | last | RowFlag.UNKNOWN
+    assert layout.columns["flags"][2] == first | last | TokenFlag.UNKNOWN
 
 
 def test_a_long_document_is_refused_with_the_way_out(base: Encoder):

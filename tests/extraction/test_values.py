@@ -11,7 +11,7 @@ from pyrepsim.core.errors import TextError
 from pyrepsim.data import read_texts
 from pyrepsim.extraction import extract
 from pyrepsim.models import Encoder, demo_models, load_encoder
-from pyrepsim.store import ActivationStore, RowFlag
+from pyrepsim.store import ActivationStore, TokenFlag
 
 from .reference import forward_alone, relative_error, tokens_alone
 
@@ -21,7 +21,7 @@ ROUNDING = {"float32": FLOAT32, "float16": 2.0**-11 + FLOAT32, "bfloat16": 2.0**
 
 
 def stored(store: ActivationStore, layer: str, document: int) -> np.ndarray:
-    return np.asarray(store[layer])[store.rows.doc_id == document]
+    return np.asarray(store[layer])[store.columns.doc_id == document]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
@@ -36,9 +36,9 @@ def test_every_row_of_every_layer(
     total = 0
     for document, text in enumerate(sentences):
         ids = tokens_alone(encoder, text)
-        mine = store.rows.doc_id == document
-        assert store.rows.token_id[mine].tolist() == ids, "no padding, nothing missing, in order"
-        assert store.rows.position[mine].tolist() == list(range(len(ids)))
+        mine = store.columns.doc_id == document
+        assert store.columns.token_id[mine].tolist() == ids, "no padding, nothing missing, in order"
+        assert store.columns.position[mine].tolist() == list(range(len(ids)))
         if ids:
             for layer, wanted in zip(store.layers, forward_alone(encoder, ids), strict=True):
                 assert relative_error(stored(store, layer, document), wanted) <= ROUNDING[dtype]
@@ -57,10 +57,10 @@ def test_the_tolerance_would_notice_a_neighbour(base: Encoder, tmp_path: Path):
 
 def test_special_tokens_are_flagged_and_content_is_the_rest(base: Encoder, sentences: list[str], tmp_path: Path):
     store = extract(base, sentences, tmp_path / "store")
-    special = np.isin(store.rows.token_id, [2, 3])  # the text cannot forge these
-    assert np.array_equal(store.rows.mask("special"), special)
-    assert np.array_equal(store.rows.mask("content"), ~special)
-    assert store.rows.mask("cls").sum() == len(sentences)
+    special = np.isin(store.columns.token_id, [2, 3])  # the text cannot forge these
+    assert np.array_equal(store.columns.mask("special"), special)
+    assert np.array_equal(store.columns.mask("content"), ~special)
+    assert store.columns.mask("cls").sum() == len(sentences)
 
 
 @pytest.mark.parametrize("kind", ["base", "gpt2"])
@@ -70,14 +70,14 @@ def test_rows_by_word(encoders: dict[str, Encoder], kind: str, words: str, sente
     texts = [text.split() for text in sentences]
     store = extract(encoder, texts, tmp_path / "store", words=words, dtype="float32", batch_tokens=60)
     assert store.n_rows == sum(map(len, texts))
-    assert not store.rows.has(RowFlag.SPECIAL).any()
+    assert not store.columns.has(TokenFlag.SPECIAL).any()
     for document, given in enumerate(texts):
-        mine = store.rows.doc_id == document
-        assert store.rows.position[mine].tolist() == list(range(len(given)))
+        mine = store.columns.doc_id == document
+        assert store.columns.position[mine].tolist() == list(range(len(given)))
         if not given:
             continue
         text = " ".join(given)
-        spans = zip(store.rows.char_start[mine], store.rows.char_end[mine], strict=True)
+        spans = zip(store.columns.char_start[mine], store.columns.char_end[mine], strict=True)
         assert [text[start:end] for start, end in spans] == given
         encoding = encoder.tokenizer(text, split_special_tokens=True, return_offsets_mapping=True)
         word_of = word_of_tokens(given, encoding["offset_mapping"], encoding.encodings[0].special_tokens_mask)
@@ -110,14 +110,14 @@ def test_windows_store_each_token_once_from_the_middle_of_a_window(
     length = 20
     store = extract(encoder, texts, tmp_path / "s", long="window", max_length=length, dtype="float32")
     ids = tokens_alone(encoder, texts[1])
-    mine = store.rows.doc_id == 1
-    assert store.rows.token_id[mine].tolist() == ids
-    assert store.rows.position[mine].tolist() == list(range(len(ids)))
-    assert store.rows.has(RowFlag.TRUNCATED_CONTEXT)[mine].all()
-    assert not store.rows.has(RowFlag.TRUNCATED_CONTEXT)[~mine].any()
+    mine = store.columns.doc_id == 1
+    assert store.columns.token_id[mine].tolist() == ids
+    assert store.columns.position[mine].tolist() == list(range(len(ids)))
+    assert store.columns.has(TokenFlag.TRUNCATED_CONTEXT)[mine].all()
+    assert not store.columns.has(TokenFlag.TRUNCATED_CONTEXT)[~mine].any()
     edge = 1 if kind == "base" else 0  # [CLS] and [SEP] around every window
     content, capacity = ids[edge : len(ids) - edge], length - 2 * edge
-    windows = store.rows.window_id[mine]
+    windows = store.columns.window_id[mine]
     assert np.diff(windows).min() >= 0
     assert windows.max() >= len(content) / capacity
     activations = stored(store, "layer.1", 1)
@@ -140,20 +140,20 @@ def test_truncation_keeps_the_beginning(base: Encoder, words: str | None, tmp_pa
     ids = tokens_alone(base, text)
     kept = [*ids[:8], ids[-1]]  # [CLS] the run ##ning keys are here the [SEP]
     state = forward_alone(base, kept)[1]
-    mine = store.rows.doc_id == 0
+    mine = store.columns.doc_id == 0
     if words is None:
-        assert store.rows.token_id[mine].tolist() == kept
-        assert store.rows.position[mine].tolist() == [*range(8), len(ids) - 1]
+        assert store.columns.token_id[mine].tolist() == kept
+        assert store.columns.position[mine].tolist() == [*range(8), len(ids) - 1]
         wanted = state
     else:
         wanted = np.stack([state[1], state[2:4].mean(axis=0), *state[4:8]])
     assert relative_error(stored(store, "layer.0", 0), wanted) <= FLOAT32
-    assert store.rows.has(RowFlag.TRUNCATED_CONTEXT).tolist() == mine.tolist()
+    assert store.columns.has(TokenFlag.TRUNCATED_CONTEXT).tolist() == mine.tolist()
 
 
 def test_a_word_cut_by_truncation_has_no_row(base: Encoder, tmp_path: Path):
     store = extract(base, ["keys xyz keys keys"], tmp_path / "s", long="truncate", max_length=5, words="first")
-    assert store.rows.position.tolist() == [0]  # [CLS] keys x ##y [SEP]
+    assert store.columns.position.tolist() == [0]  # [CLS] keys x ##y [SEP]
 
 
 def test_a_word_that_fits_no_window_is_refused(base: Encoder, tmp_path: Path):
@@ -164,16 +164,16 @@ def test_a_word_that_fits_no_window_is_refused(base: Encoder, tmp_path: Path):
 def test_words_stay_whole_in_windows(base: Encoder, tmp_path: Path):
     text = " ".join(["keys", "xyz", "running", "qqqq"] * 12)
     store = extract(base, [text], tmp_path / "s", long="window", max_length=18, words="mean", dtype="float32")
-    assert store.rows.position.tolist() == list(range(48))
-    assert (np.diff(store.rows.window_id) >= 0).all()
+    assert store.columns.position.tolist() == list(range(48))
+    assert (np.diff(store.columns.window_id) >= 0).all()
 
 
 def test_documents_without_tokens_hold_their_place(encoders: dict[str, Encoder], tmp_path: Path):
     texts = ["", "the keys", "", "run", ""]
     store = extract(encoders["gpt2"], texts, tmp_path / "s")
-    assert np.unique(store.rows.doc_id).tolist() == [1, 3]
+    assert np.unique(store.columns.doc_id).tolist() == [1, 3]
     store = extract(encoders["base"], texts, tmp_path / "t")
-    assert np.unique(store.rows.doc_id).tolist() == [0, 1, 2, 3, 4]
+    assert np.unique(store.columns.doc_id).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_one_text_of_one_token(encoders: dict[str, Encoder], tmp_path: Path):

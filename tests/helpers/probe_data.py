@@ -46,7 +46,7 @@ def store_of(
                 rows[layer].append(states(place, document, word))
     arrays = {layer: np.stack(vectors).astype(np.float32) for layer, vectors in rows.items()}
     return write_store(
-        path, arrays, rows={k: np.array(v) for k, v in columns.items()}, **({"dtype": "float32"} | options)
+        path, arrays, columns={k: np.array(v) for k, v in columns.items()}, **({"dtype": "float32"} | options)
     )
 
 

@@ -71,4 +71,4 @@ def store_of(
     path: Path, sentences: Sequence[TreeOfWords], layers: dict[str, np.ndarray], **options: object
 ) -> ActivationStore:
     options = {"dtype": "float32", "plan": {"rows": {"unit": "word"}}} | options
-    return write_store(path, layers, rows=word_rows(sentences), **options)
+    return write_store(path, layers, columns=word_rows(sentences), **options)

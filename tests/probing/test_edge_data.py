@@ -40,9 +40,9 @@ def test_spans_become_all_pieces_of_their_words(store):
     found = aligned(store, record(TEXTS[0], target(0, 1), target(1, 3)), record(TEXTS[1], target(1, 2)))
     for (start, end), (document, words) in zip(found.spans[:, 0], [(0, {0}), (0, {1, 2}), (1, {1})], strict=True):
         rows = np.arange(start, end)
-        assert (store.rows.doc_id[rows] == document).all()
+        assert (store.columns.doc_id[rows] == document).all()
         due = [(s, e) for s, e, word in pieces(TEXTS[document]) if word in words]
-        assert list(zip(store.rows.char_start[rows], store.rows.char_end[rows], strict=True)) == due
+        assert list(zip(store.columns.char_start[rows], store.columns.char_end[rows], strict=True)) == due
     assert found.ptr.tolist() == [0, 2, 3]
     assert not found.findings
 
@@ -109,13 +109,13 @@ def test_a_text_that_several_records_share_is_one_document(store):
         *(record(t, target(0, 1)) for t in TEXTS[1:]),
     ]
     found = aligned(store, *records)
-    assert store.rows.doc_id[found.spans[:, 0, 0]].tolist() == [0, 0, 1, 2]
+    assert store.columns.doc_id[found.spans[:, 0, 0]].tolist() == [0, 0, 1, 2]
     assert probe_texts(records) == [" ".join(words) for words in TEXTS]
 
 
 def test_records_find_their_texts_in_a_larger_store(store):
     found = aligned(store, record(TEXTS[2], target(0, 1)), held=[" ".join(words) for words in TEXTS])
-    assert store.rows.doc_id[found.spans[0, 0, 0]] == 2
+    assert store.columns.doc_id[found.spans[0, 0, 0]] == 2
 
 
 def test_a_store_of_known_texts_is_held_to_them(tmp_path, rng):
@@ -164,13 +164,13 @@ def test_rows_of_a_store_in_any_pieces(rng, tmp_path):
     store = store_of(tmp_path / "s", texts, noise(rng, 5), dtype="float16", shard_rows=17)
     table = rng.normal(size=(12, 5)).astype(np.float32)
     rows = np.sort(rng.choice(store.n_rows, 40, replace=False))
-    content = store.rows.mask("content")
+    content = store.columns.mask("content")
     with StoreRows(store, ["layer.1", "embeddings", "lex"], table) as source:
         found = source.read(rows)
     assert found.dtype == np.float32
     for place, layer in enumerate(("layer.1", "embeddings")):
         assert (found[place] == np.asarray(store[layer])[rows].astype(np.float32)).all()
-    assert (found[2][content[rows]] == table[store.rows.token_id[rows]][content[rows]]).all()
+    assert (found[2][content[rows]] == table[store.columns.token_id[rows]][content[rows]]).all()
 
 
 def test_widths_and_tables_that_do_not_fit(store, tmp_path, rng):

@@ -64,7 +64,7 @@ def test_the_layer_with_the_signal_is_found(result):
 
 def test_norms_stand_beside_the_weights(result, corpus):
     store, _ = corpus[1]
-    inside = store.rows.mask("content")
+    inside = store.columns.mask("content")
     # Every word but the last is in some span; the last one of a sentence is not.
     assert result.norms["layer.0"] > result.norms["layer.1"]
     assert result.norms["layer.1"] == pytest.approx(

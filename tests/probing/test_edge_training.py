@@ -55,7 +55,7 @@ def reference_batches(store, records):
     for step in range(RECIPE.max_validations):
         batch = []
         for index in order.sentences(step):
-            words, rows = records[index]["text"].split(), np.flatnonzero(store.rows.doc_id == index)
+            words, rows = records[index]["text"].split(), np.flatnonzero(store.columns.doc_id == index)
             owner = [word for *_, word in pieces(words)]
             targets = []
             for target in records[index]["targets"]:

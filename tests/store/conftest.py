@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import CorruptStoreError
-from pyrepsim.store import ActivationStore, RowFlag, StoreWriter, jsonfile, open_store, verify, write_store
+from pyrepsim.store import ActivationStore, StoreWriter, TokenFlag, jsonfile, open_store, verify, write_store
 
 N_ROWS = 50
 SHARD_ROWS = [20, 0, 17, 13]
@@ -37,7 +37,7 @@ def arrays(rng: np.random.Generator) -> dict[str, np.ndarray]:
 def rows(rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Documents of seven tokens, the first and the last of each special."""
     position = np.arange(N_ROWS) % 7
-    special = np.where((position == 0) | (position == 6), RowFlag.SPECIAL, 0)
+    special = np.where((position == 0) | (position == 6), TokenFlag.SPECIAL, 0)
     token_id = rng.integers(0, 30_000, N_ROWS)
     return {"doc_id": np.arange(N_ROWS) // 7, "position": position, "token_id": token_id, "flags": special}
 
@@ -47,7 +47,7 @@ def make_store(tmp_path: Path, arrays: dict, rows: dict) -> Callable[..., Activa
     """``write_store`` of the two layers, with any argument replaced."""
 
     def make(name: str = "store", layers: dict | None = None, **options) -> ActivationStore:
-        options = {"rows": rows, "shard_rows": SHARD_ROWS} | options
+        options = {"columns": rows, "shard_rows": SHARD_ROWS} | options
         return write_store(tmp_path / name, layers or arrays, **options)
 
     return make

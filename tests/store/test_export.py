@@ -19,13 +19,13 @@ DTYPES = pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_npy(make_store, tmp_path, dtype):
     store = make_store(dtype=dtype)
     files = export(store, tmp_path / "out")
-    assert [path.name for path in files] == ["embeddings.npy", "layer.0.npy", "rows.npz"]
+    assert [path.name for path in files] == ["embeddings.npy", "layer.0.npy", "columns.npz"]
     for name in store:
         array = np.load(tmp_path / "out" / f"{name}.npy", mmap_mode="r")
         assert array.dtype.name == ("float32" if dtype == "bfloat16" else dtype)
         np.testing.assert_array_equal(array, np.asarray(store[name]).astype(array.dtype))
-    rows = np.load(tmp_path / "out" / "rows.npz")
-    for name, column in store.rows.items():
+    rows = np.load(tmp_path / "out" / "columns.npz")
+    for name, column in store.columns.items():
         np.testing.assert_array_equal(rows[name], column)
 
 
@@ -37,8 +37,8 @@ def test_safetensors(make_store, tmp_path, dtype):
         array = load_file(tmp_path / "out" / f"{name}.safetensors")["activation"]
         assert array.dtype.name == dtype
         np.testing.assert_array_equal(array, np.asarray(store[name]))
-    rows = load_file(tmp_path / "out" / "rows.safetensors")
-    np.testing.assert_array_equal(rows["token_id"], store.rows.token_id)
+    rows = load_file(tmp_path / "out" / "columns.safetensors")
+    np.testing.assert_array_equal(rows["token_id"], store.columns.token_id)
 
 
 @DTYPES
@@ -48,7 +48,7 @@ def test_arrow(make_store, tmp_path, dtype):
     (path,) = export(store, tmp_path / "out", "arrow")
     with pa.memory_map(str(path)) as source:
         table = pa.ipc.open_file(source).read_all()
-    np.testing.assert_array_equal(table["position"].to_numpy(), store.rows.position)
+    np.testing.assert_array_equal(table["position"].to_numpy(), store.columns.position)
     for name, width in store.widths.items():
         flat = np.concatenate([chunk.flatten().to_numpy() for chunk in table[name].chunks])
         np.testing.assert_array_equal(flat.reshape(-1, width), np.asarray(store[name]).astype(flat.dtype))
@@ -117,7 +117,7 @@ def test_a_failed_export_leaves_nothing(store, tmp_path, monkeypatch, error, the
 
 @pytest.mark.parametrize(
     ("layer", "kind"),
-    [("rows", "safetensors"), ("doc_id", "arrow"), ("flags", "arrow")],
+    [("columns", "safetensors"), ("doc_id", "arrow"), ("flags", "arrow")],
 )
 def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_store, arrays, tmp_path, layer, kind):
     store = make_store(layers={"embeddings": arrays["embeddings"], layer: arrays["layer.0"]})
@@ -126,7 +126,7 @@ def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_
     assert not (tmp_path / "out").exists()
     export(store, tmp_path / "npy", "npy")
     np.testing.assert_array_equal(np.load(tmp_path / "npy" / f"{layer}.npy"), np.asarray(store[layer]))
-    np.testing.assert_array_equal(np.load(tmp_path / "npy" / "rows.npz")["doc_id"], store.rows["doc_id"])
+    np.testing.assert_array_equal(np.load(tmp_path / "npy" / "columns.npz")["doc_id"], store.columns["doc_id"])
 
 
 def test_a_file_in_the_way_is_said(store, tmp_path):

@@ -23,7 +23,7 @@ def tiny(tmp_path):
     """Three rows of two layers, one shard of two and one of one."""
     layers = {"a": np.array([[0, 1], [2, -3], [4, 5]], np.float32), "b": np.array([[1], [0.5], [-2]], "f4")}
     rows = {"doc_id": np.array([7, 7, 8]), "position": np.array([0, 1, 0]), "token_id": np.array([3, 1, 2])}
-    return write_store(tmp_path / "tiny", layers, rows=rows, plan=PLAN, shard_rows=2)
+    return write_store(tmp_path / "tiny", layers, columns=rows, plan=PLAN, shard_rows=2)
 
 
 def test_the_files_of_a_store(tiny, tree):

@@ -73,7 +73,7 @@ def test_lies_of_a_token_header(store):
     path = store.path / "tokens/shard-00002.safetensors"
     path.write_bytes(path.read_bytes().replace(b"position", b"positiom"))
     with pytest.raises(CorruptStoreError, match="the entry 'position' is missing"):
-        _ = open_store(store.path).rows.doc_id
+        _ = open_store(store.path).columns.doc_id
     assert [problem.shard for problem in verify(store.path, collect=True)] == [2]
 
 
@@ -189,7 +189,7 @@ def test_nothing_is_unpickled_and_no_name_from_a_file_is_opened(store, monkeypat
     monkeypatch.setattr(os, "open", lambda path, *rest, **kw: (seen.append(str(path)), real(path, *rest, **kw))[1])
     opened = open_store(store.path)
     list(opened["layer.0"].chunks())
-    _ = opened.rows.doc_id
+    _ = opened.columns.doc_id
     names = {"plan.json", "manifest.json", "journal", "tokens", "layers", "L00", "L01", str(store.path)}
     names |= {f"{k:05d}.json" for k in range(4)} | {f"shard-{k:05d}.safetensors" for k in range(4)}
     assert set(seen) <= names

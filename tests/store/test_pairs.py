@@ -21,7 +21,7 @@ def pair(make_store, arrays):
 @pytest.mark.parametrize("start", [0, 3])
 def test_chunks_are_pairs_of_the_same_rows(pair, tokens, size, start):
     x, y = pair
-    mask = x.rows.mask(tokens)
+    mask = x.columns.mask(tokens)
     chunks = list(paired_chunks(x["layer.0"], y["layer.0"], size, start=start, tokens=tokens))
     assert all(1 <= len(a) == len(b) <= size for a, b in chunks)
     for side, store in enumerate(pair):
@@ -31,8 +31,8 @@ def test_chunks_are_pairs_of_the_same_rows(pair, tokens, size, start):
 
 def test_all_layers_in_one_pass(pair):
     x, y = pair
-    chunks = list(paired_layer_chunks(x, y, rows=9))
-    mask = x.rows.mask()
+    chunks = list(paired_layer_chunks(x, y, chunk_size=9))
+    mask = x.columns.mask()
     for side, store in enumerate(pair):
         for name in store:
             got = np.concatenate([chunk[side][name] for chunk in chunks])
@@ -53,14 +53,14 @@ def test_a_store_with_itself(store):
 
 
 def test_nothing_selected_is_no_chunk(make_store, rows):
-    store = make_store(rows={name: rows[name] for name in ("doc_id", "position", "token_id")})
+    store = make_store(columns={name: rows[name] for name in ("doc_id", "position", "token_id")})
     assert list(paired_chunks(store[0], store[1], tokens="special")) == []
 
 
 def test_the_first_differing_row_is_named_with_both_identities(make_store, rows):
     token_id = rows["token_id"].copy()
     token_id[[23, 40]] = 31_000, 32_000
-    x, y = make_store("x"), make_store("y", rows=rows | {"token_id": token_id})
+    x, y = make_store("x"), make_store("y", columns=rows | {"token_id": token_id})
     old = rows["token_id"][23]
     message = (
         rf"first differ in row 23: document 3, position 2, token {old} against document 3, position 2, "
@@ -75,7 +75,7 @@ def test_the_first_differing_row_is_named_with_both_identities(make_store, rows)
 def test_a_longer_store_is_named_by_its_first_row_too_many(make_store, arrays, rows):
     short = {name: array[:44] for name, array in arrays.items()}
     cut = {name: column[:44] for name, column in rows.items()}
-    x, y = make_store("x"), make_store("y", short, rows=cut, shard_rows=[44])
+    x, y = make_store("x"), make_store("y", short, columns=cut, shard_rows=[44])
     for a, b in ((x, y), (y, x)):
         with pytest.raises(RowMismatchError, match=r"without a partner is 44: document 6, position 2"):
             check_same_rows(a, b)
@@ -93,7 +93,7 @@ def test_plans_must_agree_about_rows(make_store):
 def test_flags_must_select_the_same_rows(make_store, rows):
     flags = rows["flags"].copy()
     flags[12] = 1
-    x, y = make_store("x"), make_store("y", rows=rows | {"flags": flags})
+    x, y = make_store("x"), make_store("y", columns=rows | {"flags": flags})
     with pytest.raises(RowMismatchError, match=r"row 12 .*has flags 0 in .* and 1 in"):
         paired_chunks(x[0], y[0])
     assert sum(len(a) for a, _ in paired_chunks(x[0], y[0], tokens="all")) == 50

@@ -102,9 +102,9 @@ def test_sparse_masks_are_gathered_in_pieces(make_store, monkeypatch, io, rng):
 def test_mmap_and_pread_agree(make_store, dtype):
     path = make_store(dtype=dtype).path
     mapped, read = open_store(path, io="mmap"), open_store(path, io="pread")
-    mask = mapped.rows.mask("content")
+    mask = mapped.columns.mask("content")
     for name in mapped:
-        for options in ({}, {"mask": mask}, {"mask": mask, "start": 11}, {"rows": 3}):
+        for options in ({}, {"mask": mask}, {"mask": mask, "start": 11}, {"chunk_size": 3}):
             pairs = zip(mapped[name].chunks(**options), read[name].chunks(**options), strict=True)
             for x, y in pairs:
                 assert x.dtype == y.dtype
@@ -139,11 +139,11 @@ def test_resident_memory_stays_small(tmp_path, io, mask):
 
 
 def test_layers_share_the_work_on_a_mask(store):
-    mask = store.rows.mask("content")
-    assert store.selection(mask) is store.selection(store.rows.mask("content"))
+    mask = store.columns.mask("content")
+    assert store.selection(mask) is store.selection(store.columns.mask("content"))
     own = mask.copy()
     assert store.selection(own) is not store.selection(own)  # its owner may change it
-    chunks = store[0].chunks(rows=4, mask=own)
+    chunks = store[0].chunks(chunk_size=4, mask=own)
     first = next(chunks)
     own[:] = False
     rest = list(chunks)
@@ -157,8 +157,8 @@ def test_layers_share_the_work_on_a_mask(store):
         ({"mask": np.ones((50, 1), bool)}, ShapeError, r"got \(50, 1\)"),
         ({"mask": np.ones(50, int)}, DTypeError, "boolean array: got an array of int64"),
         ({"mask": [True] * 50}, DTypeError, "got list"),
-        ({"rows": 0}, OptionError, "at least 1"),
-        ({"rows": 2.0}, OptionError, "whole number"),
+        ({"chunk_size": 0}, OptionError, "at least 1"),
+        ({"chunk_size": 2.0}, OptionError, "whole number"),
         ({"start": 51}, OptionError, r"0\.\.50"),
         ({"start": -1}, OptionError, r"0\.\.50"),
         ({"start": 3, "mask": np.arange(50) < 2}, OptionError, r"0\.\.2"),
@@ -243,7 +243,7 @@ def test_repr_shortens_many_layers(tmp_path):
 
 
 def test_threads_may_walk_one_store(store):
-    mask = store.rows.mask("content")
+    mask = store.columns.mask("content")
     due = {name: np.asarray(store[name])[mask] for name in store}
     failures = []
 

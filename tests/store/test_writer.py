@@ -146,9 +146,9 @@ def test_zero_rows_and_one_row(tmp_path):
         store = write_store(path, {"a": np.ones((n_rows, 3), "f4")}, shard_rows=shard_rows)
         assert store["a"].shape == (n_rows, 3)
         assert np.asarray(store["a"]).shape == (n_rows, 3)
-        assert sum(len(chunk) for chunk in store["a"].chunks(mask=store.rows.mask())) == n_rows
+        assert sum(len(chunk) for chunk in store["a"].chunks(mask=store.columns.mask())) == n_rows
         assert store["a"].shift.tolist() == [float(n_rows)] * 3
-        assert len(store.rows["doc_id"]) == n_rows
+        assert len(store.columns["doc_id"]) == n_rows
 
 
 def test_many_layers(tmp_path):
@@ -184,7 +184,7 @@ def test_write_store_streams_a_memmap(tmp_path, rng):
     store = write_store(tmp_path / "s", {"x": np.load(tmp_path / "x.npy", mmap_mode="r")}, shard_rows=128)
     assert store.shard_rows == (128, 128, 44)
     np.testing.assert_array_equal(np.asarray(store["x"]), source.astype("f2"))
-    assert store.rows["doc_id"].tolist() == list(range(300))
+    assert store.columns["doc_id"].tolist() == list(range(300))
 
 
 def test_write_store_refuses_what_does_not_fit(tmp_path, make_store, arrays):
@@ -320,7 +320,7 @@ def test_plan_shards():
 
 
 def test_write_store_takes_lists(tmp_path):
-    store = write_store(tmp_path / "s", {"a": [[0.5, 1.5], [2.0, 3.0]]}, rows=None)
+    store = write_store(tmp_path / "s", {"a": [[0.5, 1.5], [2.0, 3.0]]}, columns=None)
     assert np.asarray(store["a"]).tolist() == [[0.5, 1.5], [2.0, 3.0]]
     with pytest.raises(ShapeError, match=r"a has shape \(2,\)"):
         write_store(tmp_path / "t", {"a": [0.5, 1.5]})

@@ -55,7 +55,7 @@ def match_documents(store: ActivationStore, texts: Sequence[str], held: Sequence
 
 def count_documents(store: ActivationStore) -> int:
     """Documents of a store whose rows stand document after document; StoreError for one where they do not."""
-    doc_id = store.rows.doc_id
+    doc_id = store.columns.doc_id
     if len(doc_id) and (np.diff(doc_id) < 0).any():
         row = int(np.argmax(np.diff(doc_id) < 0)) + 1
         raise StoreError(

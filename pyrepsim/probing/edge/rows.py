@@ -46,8 +46,8 @@ class StoreRows:
             if table is None:
                 raise StoreError(f"The source {LEXICAL!r} needs a table of word pieces: got none.")
             widths[LEXICAL] = table.shape[1]
-            top = int(store.rows.token_id.max())
-            if top >= len(table) or (store.rows.token_id[store.rows.mask("content")] < 0).any():
+            top = int(store.columns.token_id.max())
+            if top >= len(table) or (store.columns.token_id[store.columns.mask("content")] < 0).any():
                 raise ShapeError(
                     f"A lexical table must have a row for every token id: it has {len(table)}, {store.path} has ids "
                     f"up to {top}. Give the table of the model that made the store."
@@ -77,7 +77,7 @@ class StoreRows:
             for place in self._layers:
                 out[place, low:high] = self._file(place, shard).read(piece)[local]
         if self._table is not None and LEXICAL in self.names:
-            out[self.names.index(LEXICAL)] = self._table[self._store.rows.token_id[rows]]
+            out[self.names.index(LEXICAL)] = self._table[self._store.columns.token_id[rows]]
         return out
 
     def _runs(self, rows: np.ndarray) -> list[tuple[int, int, int]]:

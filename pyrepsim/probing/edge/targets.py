@@ -180,16 +180,16 @@ class _Tokens:
     """The text tokens of each document of a store, by characters."""
 
     def __init__(self, store: ActivationStore) -> None:
-        content = np.flatnonzero(store.rows.mask("content") & (store.rows.char_start >= 0))
+        content = np.flatnonzero(store.columns.mask("content") & (store.columns.char_start >= 0))
         if not len(content):
             raise TextError(
                 f"Spans find their tokens by characters: the rows of {store.path} have none. Extract the store, or "
                 "give write_store the columns char_start and char_end."
             )
         self._row = content
-        self._start = store.rows.char_start[content].astype(np.int64)
-        self._end = store.rows.char_end[content].astype(np.int64)
-        self._document = store.rows.doc_id[content]
+        self._start = store.columns.char_start[content].astype(np.int64)
+        self._end = store.columns.char_end[content].astype(np.int64)
+        self._document = store.columns.doc_id[content]
         listed = {entry["doc_id"]: entry for entry in store.docs()}
         self._n_words = {document: entry.get("n_words") for document, entry in listed.items()}
         self._cut = {document for document, entry in listed.items() if entry.get("truncated")}

@@ -92,7 +92,7 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
             "others have none. Fill it in, e.g. '.' where UPOS is PUNCT."
         )
     trees = tuple(GoldTree.of(sentence.heads, sentence.xpos, sentence.where) for sentence in sentences)
-    doc_id, identity = store.rows["doc_id"], store.rows["token_id"]
+    doc_id, identity = store.columns["doc_id"], store.columns["token_id"]
     bounds = np.flatnonzero(np.diff(doc_id, prepend=-1, append=-1)) if len(doc_id) else np.zeros(1, np.int64)
     spans = list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))
     starts = {identity[start:stop].tobytes(): start for start, stop in reversed(spans)}

@@ -63,8 +63,8 @@ def without_rogue(x: Path, y: Path, measures: Sequence[str], chosen: Similarity,
         for name, store in (("x", a), ("y", b)):
             out = folder / f"without-rogue-{name}"
             kept = np.delete(np.asarray(store[layer]), dropped, axis=1)
-            columns = {column: store.rows[column] for column in ("doc_id", "position", "token_id", "flags")}
-            sides.append(write_store(out, {layer: kept}, rows=columns, dtype=str(kept.dtype), overwrite=True))
+            columns = {column: store.columns[column] for column in ("doc_id", "position", "token_id", "flags")}
+            sides.append(write_store(out, {layer: kept}, columns=columns, dtype=str(kept.dtype), overwrite=True))
         found += compared(sides[0], sides[1], chosen, measures=measures)
     for name in ("x", "y"):
         shutil.rmtree(folder / f"without-rogue-{name}", ignore_errors=True)

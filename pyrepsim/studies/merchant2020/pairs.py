@@ -15,7 +15,7 @@ from ...finetuning.batches import collate
 from ...finetuning.tasks.base import Feature, Task
 from ...models import Encoder
 from ...store import ActivationStore, StoreWriter
-from ...store.rows import RowFlag, check_rows
+from ...store.columns import TokenFlag, check_columns
 
 __all__ = ["extract_features"]
 
@@ -40,7 +40,7 @@ def extract_features(
     plan = {"rows": {"features": _digest(features)}, "model": encoder.record()}
     with StoreWriter.create(out, plan, layers=encoder.layers, shard_rows=sizes) as writer:
         for k in writer.missing():
-            columns = check_rows(_columns(shards[k], cuts[k], encoder), sizes[k], "rows")
+            columns = check_columns(_columns(shards[k], cuts[k], encoder), sizes[k], "rows")
             batches = [shards[k][begin : begin + _BATCH] for begin in range(0, len(shards[k]), _BATCH)]
             states = zip(*(_states(encoder, batch) for batch in batches), strict=True)
             layers = {name: np.concatenate(rows) for name, rows in zip(encoder.layers, states, strict=True)}
@@ -68,7 +68,7 @@ def _columns(features: Sequence[Feature], begin: int, encoder: Encoder) -> dict[
         "doc_id": np.repeat(begin + np.arange(len(ids)), [len(one) for one in ids]),
         "position": np.concatenate([np.arange(len(one)) for one in ids]),
         "token_id": token,
-        "flags": np.where(special, int(RowFlag.SPECIAL), 0),
+        "flags": np.where(special, int(TokenFlag.SPECIAL), 0),
     }
 
 

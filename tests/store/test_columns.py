@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import DTypeError, OptionError, ShapeError
-from pyrepsim.store import RowFlag, write_store
-from pyrepsim.store.rows import COLUMNS, RowsDigest, check_rows
+from pyrepsim.store import TokenFlag, write_store
+from pyrepsim.store.columns import COLUMNS, RowsDigest, check_columns
 
 
 def test_columns_come_back_in_their_types_and_the_absent_ones_are_marked(store, rows):
     for name, dtype in COLUMNS.items():
-        assert store.rows[name].dtype == dtype
-        assert store.rows[name].shape == (50,)
+        assert store.columns[name].dtype == dtype
+        assert store.columns[name].shape == (50,)
     for name, column in rows.items():
-        np.testing.assert_array_equal(store.rows[name], column)
-    assert set(store.rows.word_id) == set(store.rows.sent_id) == set(store.rows.char_end) == {-1}
-    assert set(store.rows.window_id) == {0}
-    assert store.rows.doc_id is store.rows["doc_id"]
-    assert not store.rows.doc_id.flags.writeable
-    assert list(store.rows) == list(COLUMNS)
+        np.testing.assert_array_equal(store.columns[name], column)
+    assert set(store.columns.word_id) == set(store.columns.sent_id) == set(store.columns.char_end) == {-1}
+    assert set(store.columns.window_id) == {0}
+    assert store.columns.doc_id is store.columns["doc_id"]
+    assert not store.columns.doc_id.flags.writeable
+    assert list(store.columns) == list(COLUMNS)
     with pytest.raises(AttributeError, match="there is no 'speaker'"):
-        _ = store.rows.speaker
+        _ = store.columns.speaker
 
 
 def test_masks(store, rows):
-    special = rows["flags"] == RowFlag.SPECIAL
+    special = rows["flags"] == TokenFlag.SPECIAL
     expected = {
         "all": np.ones(50, bool),
         "content": ~special,
@@ -34,21 +34,21 @@ def test_masks(store, rows):
         "cls": special & (rows["position"] == 0),
     }
     for tokens, mask in expected.items():
-        np.testing.assert_array_equal(store.rows.mask(tokens), mask)
-        assert store.rows.mask(tokens) is store.rows.mask(tokens)
-        assert not store.rows.mask(tokens).flags.writeable
+        np.testing.assert_array_equal(store.columns.mask(tokens), mask)
+        assert store.columns.mask(tokens) is store.columns.mask(tokens)
+        assert not store.columns.mask(tokens).flags.writeable
     assert expected["cls"].sum() == 8
-    np.testing.assert_array_equal(store.rows.mask(), expected["content"])
+    np.testing.assert_array_equal(store.columns.mask(), expected["content"])
     with pytest.raises(OptionError, match="'content', 'all', 'special', 'cls'"):
-        store.rows.mask("words")
+        store.columns.mask("words")
 
 
 def test_flags_are_bits(tmp_path, rows):
     flags = np.array([0, 1, 2, 4, 8, 16, 31, 6], np.uint8)
     rows = {name: column[:8] for name, column in rows.items()} | {"flags": flags}
-    table = write_store(tmp_path / "s", {"a": np.ones((8, 1))}, rows=rows).rows
-    assert table.has(RowFlag.UNKNOWN).tolist() == [False] * 4 + [True, False, True, False]
-    both = table.has(RowFlag.FIRST_SUBWORD | RowFlag.LAST_SUBWORD)
+    table = write_store(tmp_path / "s", {"a": np.ones((8, 1))}, columns=rows).columns
+    assert table.has(TokenFlag.UNKNOWN).tolist() == [False] * 4 + [True, False, True, False]
+    both = table.has(TokenFlag.FIRST_SUBWORD | TokenFlag.LAST_SUBWORD)
     assert both.tolist() == [False] * 6 + [True, True]
     assert table.mask("content").tolist() == [True, False, True, True, True, True, False, True]
 
@@ -69,12 +69,12 @@ def test_flags_are_bits(tmp_path, rows):
 def test_bad_columns_are_refused(rows, change, kind, message):
     rows = {name: column for name, column in (rows | change).items() if column is not None}
     with pytest.raises(kind, match=message):
-        check_rows(rows, 50, "rows")
+        check_columns(rows, 50, "rows")
 
 
 def test_identity_does_not_depend_on_shards_dtype_or_other_columns(make_store, rows):
     store = make_store("a")
-    other = make_store("b", shard_rows=[50], dtype="float32", rows=rows | {"word_id": np.arange(50)})
+    other = make_store("b", shard_rows=[50], dtype="float32", columns=rows | {"word_id": np.arange(50)})
     assert store.rows_digest == other.rows_digest
     assert store.digest != other.digest
 
@@ -83,7 +83,7 @@ def test_identity_does_not_depend_on_shards_dtype_or_other_columns(make_store, r
 def test_identity_notices_one_changed_row(make_store, rows, name):
     changed = rows[name].copy()
     changed[49] += 1
-    assert make_store("a").rows_digest != make_store("b", rows=rows | {name: changed}).rows_digest
+    assert make_store("a").rows_digest != make_store("b", columns=rows | {name: changed}).rows_digest
 
 
 def test_identity_notices_a_value_that_moves_to_the_next_column():
@@ -95,5 +95,5 @@ def test_identity_notices_a_value_that_moves_to_the_next_column():
 
 def test_identity_in_words(store, rows):
     token = rows["token_id"][9]
-    assert store.rows.identity(9) == f"document 1, position 2, token {token}"
-    assert "50 rows" in repr(store.rows)
+    assert store.columns.identity(9) == f"document 1, position 2, token {token}"
+    assert "50 rows" in repr(store.columns)

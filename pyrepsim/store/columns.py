@@ -32,7 +32,7 @@ TOKENS = ("content", "all", "special", "cls")
 _ABSENT = {"window_id": 0, "flags": 0}
 
 
-class RowFlag(enum.IntFlag):
+class TokenFlag(enum.IntFlag):
     """Bits of the column ``flags``."""
 
     SPECIAL = 1
@@ -45,7 +45,7 @@ class RowFlag(enum.IntFlag):
     """The model did not see the whole document when it made this row."""
 
 
-def check_rows(rows: Mapping[str, np.ndarray], n_rows: int, where: str) -> dict[str, np.ndarray]:
+def check_columns(rows: Mapping[str, np.ndarray], n_rows: int, where: str) -> dict[str, np.ndarray]:
     """All columns in file order and type; those not given hold -1 (``window_id`` and ``flags``: 0).
 
     Raises OptionError for unknown or missing columns, ShapeError for other lengths than ``n_rows``,
@@ -80,7 +80,7 @@ def _column(name: str, values: np.ndarray, n_rows: int, where: str) -> np.ndarra
     return np.ascontiguousarray(array, dtype=dtype)
 
 
-class RowTable(Mapping[str, np.ndarray]):
+class TokenColumns(Mapping[str, np.ndarray]):
     """The columns of a store, each read when first asked for: ``rows["doc_id"]`` or ``rows.doc_id``, shape
     (n_rows,).
 
@@ -127,7 +127,7 @@ class RowTable(Mapping[str, np.ndarray]):
             self._masks[tokens] = _frozen(token_mask(self, tokens, self._n_rows))
         return self._masks[tokens]
 
-    def has(self, flag: RowFlag) -> np.ndarray:
+    def has(self, flag: TokenFlag) -> np.ndarray:
         """Boolean array of shape (n_rows,): the rows whose flags include all bits of ``flag``."""
         return (self["flags"] & int(flag)) == int(flag)
 
@@ -137,14 +137,14 @@ class RowTable(Mapping[str, np.ndarray]):
         return f"document {document}, position {position}, token {token}"
 
     def __repr__(self) -> str:
-        return f"RowTable({self._n_rows:,} rows: {', '.join(COLUMNS)})"
+        return f"TokenColumns({self._n_rows:,} rows: {', '.join(COLUMNS)})"
 
 
 def token_mask(columns: Mapping[str, np.ndarray], tokens: str, n_rows: int) -> np.ndarray:
-    """Boolean array of shape (n_rows,): the rows that ``tokens`` names, as in `RowTable.mask`."""
+    """Boolean array of shape (n_rows,): the rows that ``tokens`` names, as in `TokenColumns.mask`."""
     if tokens == "all":
         return np.ones(n_rows, dtype=bool)
-    special = (columns["flags"] & int(RowFlag.SPECIAL)) != 0
+    special = (columns["flags"] & int(TokenFlag.SPECIAL)) != 0
     if tokens == "cls":
         return special & (columns["position"] == 0)
     return special if tokens == "special" else ~special
