@@ -23,8 +23,8 @@ import pytest
 
 from benchmarks.harness import report
 from pyrepsim.core.errors import MissingExtraError
-from pyrepsim.studies.synthetic import generate
-from pyrepsim.studies.synthetic.probing import edge_probing
+from pyrepsim.studies.synthetic import generate_sentences
+from pyrepsim.studies.synthetic.files import edge_probing_records
 
 torch = pytest.importorskip("torch", reason="no torch: probes need the extra [torch]")
 
@@ -56,7 +56,7 @@ def encoder(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records():
-    found = [json.loads(line) for line in edge_probing(generate(SENTENCES + DEV), "dependencies")]
+    found = [json.loads(line) for line in edge_probing_records(generate_sentences(SENTENCES + DEV), "dependencies")]
     return found[:SENTENCES], found[SENTENCES:]
 
 

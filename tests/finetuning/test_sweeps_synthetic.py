@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from pyrepsim.finetuning import ablate
 from pyrepsim.finetuning.recipes import Recipe
 from pyrepsim.studies.synthetic import write_synthetic
-from pyrepsim.studies.synthetic.domains import DOMAINS
+from pyrepsim.studies.synthetic.lexicon import DOMAINS
 from tests.helpers.tiny_synthetic import synthetic_bert
 
 RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=1e-3, max_length=64)

@@ -32,14 +32,14 @@ class Cast:
         terms = [term for statement in statements for term in terms_of(statement)]
         self.statements = statements
         self.common = [term for term in terms if term.det != "name"]
-        self.under = {term.noun: under(term.noun, domain.noun) for term in self.common}
+        self.under = {term.noun: under(term.noun, domain.noun_by_lemma) for term in self.common}
         self.antonym = {word.form: word.antonym for word in domain.adjectives}
         forms = {term.adjective for term in self.common if term.adjective}
         forms |= {form for statement in statements for form in statement.adjectives}
         self.forms = sorted(forms | {self.antonym[form] for form in forms if self.antonym[form]})
         self.names = sorted({name for term in terms if term.det == "name" for name in (term.noun, term.also) if name})
         verbs = [statement.verb for statement in statements if statement.verb]
-        self.verbs = [each for verb in verbs for each in under(verb, domain.verb)]
+        self.verbs = [each for verb in verbs for each in under(verb, domain.verb_by_lemma)]
         self.places = [*sorted({statement.place for statement in statements if statement.place}), "nowhere"]
 
     def model(self, rng: random.Random) -> Model:

@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 
 from pyrepsim.core.errors import OptionError
-from pyrepsim.studies.synthetic import Sentence, generate, generate_pairs, generate_paragraphs, write_synthetic
+from pyrepsim.studies.synthetic import (
+    Sentence,
+    generate_pairs,
+    generate_paragraphs,
+    generate_sentences,
+    write_synthetic,
+)
 
 N = 400
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +35,7 @@ def domain(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def sentences(domain: str) -> list[Sentence]:
-    return generate(N, domain=domain)
+    return generate_sentences(N, domain=domain)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +156,7 @@ KNOWN: dict[str, dict[str, Any]] = {
 
 
 def test_gold_names_what_the_text_says(domain: str):
-    (sentence,) = [s for s in generate(800, domain=domain) if s.text == KNOWN[domain]["text"]]
+    (sentence,) = [s for s in generate_sentences(800, domain=domain) if s.text == KNOWN[domain]["text"]]
     words = sentence.words
 
     def say(span: tuple[int, int]) -> str:
@@ -190,7 +196,7 @@ def test_domains_share_function_words_and_little_else():
     words = {domain: set() for domain in DOMAIN_NAMES}
     content = {domain: set() for domain in DOMAIN_NAMES}
     for domain in DOMAIN_NAMES:
-        for sentence in generate(1500, domain=domain):
+        for sentence in generate_sentences(1500, domain=domain):
             for token in sentence.tokens:
                 open_class = token.upos in ("NOUN", "VERB", "ADJ", "PROPN", "ADV") and token.lemma != "be"
                 (content if open_class else words)[domain].add(token.lemma)
@@ -202,9 +208,9 @@ def test_domains_share_function_words_and_little_else():
 
 
 def test_a_prefix_of_more_and_no_repetition(domain: str):
-    assert generate(30, domain=domain, seed=2) == generate(60, domain=domain, seed=2)[:30]
-    assert generate(30, domain=domain, seed=2) != generate(30, domain=domain, seed=3)
-    assert len({sentence.text for sentence in generate(N, domain=domain)}) == N
+    assert generate_sentences(30, domain=domain, seed=2) == generate_sentences(60, domain=domain, seed=2)[:30]
+    assert generate_sentences(30, domain=domain, seed=2) != generate_sentences(30, domain=domain, seed=3)
+    assert len({sentence.text for sentence in generate_sentences(N, domain=domain)}) == N
     assert generate_pairs(7, domain=domain) == generate_pairs(60, domain=domain)[:7]
     assert generate_paragraphs(3, domain=domain) == generate_paragraphs(9, domain=domain)[:3]
 
@@ -245,7 +251,7 @@ def test_files_in_the_official_formats(folder: Path):
 def test_conllu_reads_back(folder: Path):
     conllu = pytest.importorskip("conllu")
     path = folder / "village" / "dependency" / "train.conllu"
-    expected = generate(90)[:60]
+    expected = generate_sentences(90)[:60]
     read = conllu.parse(path.read_text())
     assert len(read) == 60
     for sentence, lines in zip(expected, read, strict=True):
@@ -314,9 +320,9 @@ def test_the_bytes_of_a_seed_are_pinned(folder: Path):
 
 def test_no_hash_order_and_no_heavy_import():
     code = (
-        "import sys, hashlib; from pyrepsim.studies.synthetic import generate_pairs, generate;"
+        "import sys, hashlib; from pyrepsim.studies.synthetic import generate_pairs, generate_sentences;"
         "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules);"
-        "print(hashlib.sha256(repr((generate(20), generate_pairs(20))).encode()).hexdigest())"
+        "print(hashlib.sha256(repr((generate_sentences(20), generate_pairs(20))).encode()).hexdigest())"
     )
     said = []
     for seed in ("1", "2"):
@@ -328,7 +334,7 @@ def test_no_hash_order_and_no_heavy_import():
     assert said[0] == said[1]
 
 
-@pytest.mark.parametrize("make", [generate, generate_pairs, generate_paragraphs])
+@pytest.mark.parametrize("make", [generate_sentences, generate_pairs, generate_paragraphs])
 def test_options_are_checked(make: Any, tmp_path: Path):
     with pytest.raises(OptionError, match="at least 1: got 0"):
         make(0)

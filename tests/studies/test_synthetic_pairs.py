@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pyrepsim.studies.synthetic import generate_pairs
-from pyrepsim.studies.synthetic.domains import DOMAINS
+from pyrepsim.studies.synthetic.lexicon import DOMAINS
 from tests.helpers.model_checker import judged
 
 LABELS = ("entailment", "neutral", "contradiction")

@@ -1,16 +1,16 @@
-"""Sentences, inference pairs and questions made by a grammar of ours, with gold annotations, in two domains.
+"""Synthetic data with gold annotations: sentences, inference pairs and questions from one grammar in two domains.
 
-English-like, not English: they make tests and demonstrations self-contained, and no result on them is one on language.
-The same seed gives the same bytes on every Python.
+The text resembles English. It makes tests and demonstrations self-contained; results on it are not results about
+language. The same seed gives the same bytes on every Python version.
 """
 
 from __future__ import annotations
 
-from .entailment import Pair, generate_pairs
-from .grammar import generate
+from .annotations import Edge, Frame, Sentence, Token
+from .files import SPLITS, write_synthetic
+from .inference import Pair, generate_pairs
 from .questions import Paragraph, Question, generate_paragraphs
-from .sentence import Edge, Frame, Sentence, Token
-from .write import SPLITS, write_synthetic
+from .sentences import generate_sentences
 
 __all__ = [
     "SPLITS",
@@ -21,8 +21,8 @@ __all__ = [
     "Question",
     "Sentence",
     "Token",
-    "generate",
     "generate_pairs",
     "generate_paragraphs",
+    "generate_sentences",
     "write_synthetic",
 ]

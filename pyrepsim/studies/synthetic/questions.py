@@ -1,16 +1,17 @@
-"""Short paragraphs with questions whose answers stand in them."""
+"""Short paragraphs with extractive questions: each answer is a span of its paragraph."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ...core.errors import OptionError
-from .dice import Dice
-from .domains import domain_named
-from .lexicon import Domain, Noun, Verb
-from .phrases import (
+from .lexicon import Domain, Noun, Verb, domain_named
+from .random_choices import RandomChoices
+from .syntax import (
     Part,
+    Phrase,
     first_auxiliary,
+    flatten,
     name_phrase,
     noun_phrase,
     prepositional,
@@ -19,7 +20,6 @@ from .phrases import (
     verb_phrase,
     word,
 )
-from .tree import Phrase, lay_out
 
 __all__ = ["Paragraph", "Question", "generate_paragraphs"]
 
@@ -29,7 +29,7 @@ _LENGTHS = (4, 5, 6, 7)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question and its answer: the text of the paragraph from character `start` on."""
+    """A question and its answer, which is at character `start` of the paragraph."""
 
     text: str
     answer: str
@@ -38,6 +38,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
+    """A text of a domain with questions about it."""
+
     domain: str
     text: str
     questions: tuple[Question, ...]
@@ -45,135 +47,163 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """Somebody did something to a thing, somewhere, at some time."""
+    """A person did something to an object; place and time are optional."""
 
     name: str
     woman: bool
     verb: Verb
-    thing: Noun
+    obj: Noun
     adjective: str | None
     place: str | None
     time: str | None
 
 
 def generate_paragraphs(n: int, *, seed: int = 0, domain: str = "village") -> list[Paragraph]:
-    """Return `n` paragraphs of 4 to 7 sentences, each with a question or two a sentence: who, what, where, when.
+    """Generate paragraphs of 4 to 7 sentences, with one or two questions (who, what, where, when) about each sentence.
 
-    Verbs, names, things, places and times recur within a paragraph, so that a question is answered by the one
-    sentence that fits all it says; some sentences have a pronoun for the name before. Each question has one answer.
-    The same ones for the same seed; fewer are a prefix. OptionError for another domain, or for fewer than 1.
+    Verbs, names, objects, places and times recur within a paragraph, and some sentences have a pronoun instead of a
+    name. Each question has exactly one answer.
+
+    Parameters
+    ----------
+    n : int
+        Number of paragraphs, at least 1. With the same seed, a smaller `n` gives a prefix.
+    seed : int
+        The same seed gives the same paragraphs on every Python version.
+    domain : {"village", "laboratory"}
+        The domain of the words.
+
+    Returns
+    -------
+    list of Paragraph
+
+    Raises
+    ------
+    OptionError
+        If `n` is smaller than 1 or there is no such domain.
+
+    Examples
+    --------
+    >>> from pyrepsim.studies.synthetic import generate_paragraphs
+    >>> paragraph = generate_paragraphs(1)[0]
+    >>> paragraph.text
+    'On Sunday, Martha pushed a rusty hammer. Peter burned a cart in the meadow on Saturday. Peter repaired ...'
+    >>> paragraph.questions[0]
+    Question(text='When did Martha push the hammer?', answer='Sunday', start=3)
     """
     if n < 1:
         raise OptionError(f"The number of paragraphs must be at least 1: got {n}.")
-    writer = _Writer(domain_named(domain), Dice("questions", domain, seed))
-    found: dict[str, Paragraph] = {}
-    while len(found) < n:
+    writer = _Writer(domain_named(domain), RandomChoices("questions", domain, seed))
+    paragraphs: dict[str, Paragraph] = {}
+    while len(paragraphs) < n:
         paragraph = writer.paragraph()
-        found.setdefault(paragraph.text, paragraph)
-    return list(found.values())
+        paragraphs.setdefault(paragraph.text, paragraph)
+    return list(paragraphs.values())
 
 
 class _Writer:
-    def __init__(self, domain: Domain, dice: Dice) -> None:
-        self.domain, self.dice = domain, dice
+    """Writes random paragraphs of a domain."""
+
+    def __init__(self, domain: Domain, rng: RandomChoices) -> None:
+        self.domain, self.rng = domain, rng
 
     def paragraph(self) -> Paragraph:
-        dice = self.dice
+        rng = self.rng
         events = self._events()
         text, questions = "", []
         for i, event in enumerate(events):
-            repeated = i > 0 and event.name == events[i - 1].name and dice.chance(0.7)
-            sentence, answers = self._told(event, repeated)
+            repeated = i > 0 and event.name == events[i - 1].name and rng.chance(0.7)
+            sentence, answers = self._sentence(event, repeated)
             start = len(text) + 1 if text else 0
             text = f"{text} {sentence}" if text else sentence
-            for kind in dice.sample(tuple(answers), min(2, len(answers))):
+            for kind in rng.sample(tuple(answers), min(2, len(answers))):
                 first, last = answers[kind]
-                questions.append(Question(self._asked(event, kind), text[start + first : start + last], start + first))
+                questions.append(
+                    Question(self._question(event, kind), text[start + first : start + last], start + first)
+                )
         return Paragraph(self.domain.name, text, tuple(questions))
 
     def _events(self) -> list[_Event]:
-        """Events of a few people, no two with the same verb and thing, nor the same name and verb.
+        """Return events of a few people. No two share verb and object, and no two share verb and person.
 
-        Without hypernyms: who painted the lamp would also have painted the object.
+        Words that are a hypernym of another word are left out: who painted the lamp also painted the object.
         """
-        dice, others, general = self.dice, self.domain.others, self.domain.general
-        women, men = dice.sample(others["women"], 2), dice.sample(others["men"], 2)
+        rng, names, hypernyms = self.rng, self.domain.other_words, self.domain.hypernyms
+        women, men = rng.sample(names["women"], 2), rng.sample(names["men"], 2)
         verbs = [verb for verb in self.domain.verbs if verb.group in _GROUPS and "person" in verb.subjects]
-        verbs = [verb for verb in verbs if verb.lemma not in general]
-        verbs = dice.sample(verbs, 5)
-        narrow = {
-            kind: [noun for noun in nouns if noun.lemma not in general] for kind, nouns in self.domain.nouns.items()
+        verbs = [verb for verb in verbs if verb.lemma not in hypernyms]
+        verbs = rng.sample(verbs, 5)
+        specific = {
+            kind: [noun for noun in nouns if noun.lemma not in hypernyms] for kind, nouns in self.domain.nouns.items()
         }
-        things = {kind: dice.sample(nouns, 3) for kind, nouns in narrow.items()}
-        places = [noun.lemma for noun in dice.sample(self.domain.nouns["place"], 4)]
-        times = dice.sample(others["dates"], 4)
+        objects = {kind: rng.sample(nouns, 3) for kind, nouns in specific.items()}
+        places = [noun.lemma for noun in rng.sample(self.domain.nouns["place"], 4)]
+        times = rng.sample(names["dates"], 4)
         events: list[_Event] = []
-        length = dice.pick(_LENGTHS)
+        length = rng.pick(_LENGTHS)
         while len(events) < length:
-            verb = dice.pick(verbs)
-            kind = dice.pick([kind for kind in verb.objects if kind != "person"])
-            thing = dice.pick(things[kind])
-            same = bool(events) and dice.chance(0.35)
-            name = events[-1].name if same else dice.pick(women + men)
-            if any(event.verb is verb and (event.thing is thing or event.name == name) for event in events):
+            verb = rng.pick(verbs)
+            kind = rng.pick([kind for kind in verb.objects if kind != "person"])
+            obj = rng.pick(objects[kind])
+            same = bool(events) and rng.chance(0.35)
+            name = events[-1].name if same else rng.pick(women + men)
+            if any(event.verb is verb and (event.obj is obj or event.name == name) for event in events):
                 continue
-            adjective = dice.pick(self.domain.describing[kind]).form if dice.chance(0.3) else None
-            place = dice.pick(places) if dice.chance(0.7) else None
-            time = dice.pick(times) if dice.chance(0.6) else None
-            events.append(_Event(name, name in women, verb, thing, adjective, place, time))
+            adjective = rng.pick(self.domain.adjectives_by_kind[kind]).form if rng.chance(0.3) else None
+            place = rng.pick(places) if rng.chance(0.7) else None
+            time = rng.pick(times) if rng.chance(0.6) else None
+            events.append(_Event(name, name in women, verb, obj, adjective, place, time))
         return events
 
-    def _told(self, event: _Event, repeated: bool) -> tuple[str, dict[str, tuple[int, int]]]:
-        """The sentence, and the characters of what can be asked for."""
-        dice = self.dice
+    def _sentence(self, event: _Event, repeated: bool) -> tuple[str, dict[str, tuple[int, int]]]:
+        """Return the sentence, and the span of characters of each possible answer."""
+        rng = self.rng
         name = name_phrase(event.name)
-        described = () if event.adjective is None else (event.adjective,)
-        thing = noun_phrase(event.thing, [("det", word(dice.pick(("the", "a"))))], adjectives=described)
-        answers = {"what": thing} if repeated else {"who": name, "what": thing}
+        adjectives = () if event.adjective is None else (event.adjective,)
+        obj = noun_phrase(event.obj, [("det", word(rng.pick(("the", "a"))))], adjectives=adjectives)
+        answers = {"what": obj} if repeated else {"who": name, "what": obj}
         adjuncts: list[Part] = []
         if event.place is not None:
-            answers["where"] = noun_phrase(self.domain.noun[event.place], [("det", word("the"))])
+            answers["where"] = noun_phrase(self.domain.noun_by_lemma[event.place], [("det", word("the"))])
             adjuncts.append(("obl", prepositional("in", answers["where"])))
         if event.time is not None:
             answers["when"] = name_phrase(event.time)
-            adjuncts.append(("obl", prepositional(_before_date(event.time), answers["when"])))
-        passive = not repeated and dice.chance(self.domain.style.passive)
-        early = [adjuncts.pop()] if adjuncts and dice.chance(0.25) else []
+            adjuncts.append(("obl", prepositional(_date_preposition(event.time), answers["when"])))
+        passive = not repeated and rng.chance(self.domain.style.passive)
+        fronted = [adjuncts.pop()] if adjuncts and rng.chance(0.25) else []
         if passive:
             vp = verb_phrase(event.verb, [("obl:agent", prepositional("by", name)), *adjuncts], passive=True)
-            clause = sentence_of(thing, vp, relation="nsubj:pass")
+            clause = sentence_of(obj, vp, relation="nsubj:pass")
         else:
-            vp = verb_phrase(event.verb, [("obj", thing), *adjuncts])
+            vp = verb_phrase(event.verb, [("obj", obj), *adjuncts])
             who = pronoun("she" if event.woman else "he") if repeated else name
             clause = sentence_of(who, vp)
-        if early:
-            clause.parts[:0] = [*early, ("punct", word(","))]
+        if fronted:
+            clause.parts[:0] = [*fronted, ("punct", word(","))]
         clause.parts.append(("punct", word(".")))
-        laid = lay_out(clause)
-        offsets = laid.offsets
-        return laid.text, {
-            kind: (offsets[laid.spans[node][0]][0], offsets[laid.spans[node][1] - 1][1])
+        flat = flatten(clause)
+        offsets = flat.offsets
+        return flat.text, {
+            kind: (offsets[flat.spans[node][0]][0], offsets[flat.spans[node][1] - 1][1])
             for kind, node in answers.items()
         }
 
-    def _asked(self, event: _Event, kind: str) -> str:
-        thing = noun_phrase(event.thing, [("det", word("the"))])
+    def _question(self, event: _Event, kind: str) -> str:
+        obj = noun_phrase(event.obj, [("det", word("the"))])
         name = name_phrase(event.name)
         if kind == "who":
-            vp = verb_phrase(event.verb, [("obj", thing)])
-            return _question([("nsubj", Phrase("WHNP", [("", word("who"))])), ("", vp)])
-        asked = word(kind)
-        wh: Part = (
-            ("obj", Phrase("WHNP", [("", asked)])) if kind == "what" else ("advmod", Phrase("WHADVP", [("", asked)]))
-        )
-        objects: list[Part] = [] if kind == "what" else [("obj", thing)]
-        vp = verb_phrase(event.verb, objects, auxiliary_outside=True)
-        return _question([wh, first_auxiliary("past", plural=False, passive=False), ("nsubj", name), ("", vp)])
+            vp = verb_phrase(event.verb, [("obj", obj)])
+            return _interrogative([("nsubj", Phrase("WHNP", [("", word("who"))])), ("", vp)])
+        relation, label = ("obj", "WHNP") if kind == "what" else ("advmod", "WHADVP")
+        wh: Part = (relation, Phrase(label, [("", word(kind))]))
+        rest: list[Part] = [] if kind == "what" else [("obj", obj)]
+        vp = verb_phrase(event.verb, rest, auxiliary_outside=True)
+        return _interrogative([wh, first_auxiliary("past", plural=False), ("nsubj", name), ("", vp)])
 
 
-def _question(parts: list[Part]) -> str:
-    return lay_out(Phrase("SBARQ", [*parts, ("punct", word("?"))])).text
+def _interrogative(parts: list[Part]) -> str:
+    return flatten(Phrase("SBARQ", [*parts, ("punct", word("?"))])).text
 
 
-def _before_date(date: str) -> str:
+def _date_preposition(date: str) -> str:
     return "on" if date.endswith("day") else "in"

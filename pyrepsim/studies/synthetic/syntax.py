@@ -1,17 +1,27 @@
-"""Phrases of English built from what to say: nothing here is random."""
+"""Syntax trees whose phrases name their heads, and builders of English phrases. Nothing in this file is random.
+
+One tree gives the words, the dependencies and the constituents of a sentence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from .lexicon import Noun, Verb
-from .tree import Leaf, Phrase
 
 __all__ = [
+    "FlatTree",
+    "Leaf",
+    "Part",
+    "Phrase",
     "adverb_phrase",
+    "bracketed",
     "determiner",
     "first_auxiliary",
+    "flatten",
     "name_phrase",
+    "no_space_before",
     "noun_phrase",
     "possessive",
     "prepositional",
@@ -21,10 +31,141 @@ __all__ = [
     "word",
 ]
 
-Part = tuple[str, Leaf | Phrase]
+Part = tuple[str, "Leaf | Phrase"]
+"""A part of a phrase, with its relation to the head."""
+
+_EXTRA_VOWEL = ("hour", "honest")
+_NO_VOWEL = ("uni", "use", "one", "eu")
+_NO_SPACE_BEFORE = (".", ",", "?", "'s")
+
+
+@dataclass(eq=False, slots=True)
+class Leaf:
+    """A word. Leaves and phrases are compared by identity, because a sentence may contain a word twice."""
+
+    form: str
+    lemma: str
+    upos: str
+    xpos: str
+    feats: str = "_"
+
+
+@dataclass(eq=False, slots=True)
+class Phrase:
+    """A constituent. Each part has a dependency relation to the head; the head has the empty relation.
+
+    A phrase without a label groups words that are not a constituent, such as ``and the goat``.
+    """
+
+    label: str
+    parts: list[Part]
+
+    @property
+    def head(self) -> Leaf:
+        (head,) = [part for relation, part in self.parts if not relation]
+        return head if isinstance(head, Leaf) else head.head
+
+
+@dataclass(slots=True)
+class FlatTree:
+    """A tree flattened to its words in order.
+
+    Attributes
+    ----------
+    leaves, forms
+        The words, and their spelling in the sentence: ``an`` before a vowel, a capital letter at the start.
+    heads, relations
+        The 1-based head of each word (0 for the root), and the relation to it.
+    spans
+        The half-open span of words of each leaf and phrase.
+    constituents
+        (start, end, label) of the phrases with a label, outer phrases first.
+    """
+
+    leaves: list[Leaf] = field(default_factory=list)
+    forms: list[str] = field(default_factory=list)
+    heads: list[int] = field(default_factory=list)
+    relations: list[str] = field(default_factory=list)
+    spans: dict[Leaf | Phrase, tuple[int, int]] = field(default_factory=dict)
+    constituents: list[tuple[int, int, str]] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(form if no_space_before(form) or not i else " " + form for i, form in enumerate(self.forms))
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """(start, end) of each word in the text, in characters; the end is exclusive."""
+        offsets: list[tuple[int, int]] = []
+        end = -1
+        for form in self.forms:
+            start = end if no_space_before(form) else end + 1
+            end = start + len(form)
+            offsets.append((start, end))
+        return offsets
+
+
+def no_space_before(form: str) -> bool:
+    """Return whether this form is written without a space before it."""
+    return form in _NO_SPACE_BEFORE
+
+
+def flatten(root: Phrase) -> FlatTree:
+    """Return the words of a tree in order. The dependencies are projective, with one root."""
+    flat = FlatTree()
+    top = _append(root, flat)
+    flat.relations[top] = "root"
+    flat.forms = [leaf.form for leaf in flat.leaves]
+    for i, leaf in enumerate(flat.leaves[:-1]):
+        if leaf.form == "a" and _starts_with_vowel(flat.forms[i + 1]):
+            flat.forms[i] = "an"
+    flat.forms[0] = flat.forms[0][0].upper() + flat.forms[0][1:]
+    return flat
+
+
+def _append(node: Leaf | Phrase, flat: FlatTree) -> int:
+    """Append a node to `flat` and return the index of its head word."""
+    start = len(flat.leaves)
+    if isinstance(node, Leaf):
+        flat.leaves.append(node)
+        flat.heads.append(0)
+        flat.relations.append("")
+        flat.spans[node] = (start, start + 1)
+        return start
+    place = len(flat.constituents)
+    heads = [_append(part, flat) for _, part in node.parts]
+    (top,) = [head for head, (relation, _) in zip(heads, node.parts, strict=True) if not relation]
+    for head, (relation, _) in zip(heads, node.parts, strict=True):
+        if relation:
+            flat.heads[head] = top + 1
+            flat.relations[head] = relation
+    end = len(flat.leaves)
+    flat.spans[node] = (start, end)
+    if node.label:
+        flat.constituents.insert(place, (start, end, node.label))
+    return top
+
+
+def _starts_with_vowel(word: str) -> bool:
+    word = word.lower()
+    return (word[0] in "aeiou" and not word.startswith(_NO_VOWEL)) or word.startswith(_EXTRA_VOWEL)
+
+
+def bracketed(flat: FlatTree) -> str:
+    """Return Penn Treebank brackets: ``(ROOT (S (NP (NNP Anna)) (VP (VBD slept)) (. .)))``."""
+    opening: dict[int, list[str]] = {}
+    closing = [0] * (len(flat.forms) + 1)
+    for start, end, label in flat.constituents:
+        opening.setdefault(start, []).append(f"({label} ")
+        closing[end] += 1
+    words = []
+    for i, (leaf, form) in enumerate(zip(flat.leaves, flat.forms, strict=True)):
+        opened = "".join(opening.get(i, ()))
+        words.append(f"{opened}({leaf.xpos} {form}){')' * closing[i + 1]}")
+    return f"(ROOT {' '.join(words)})"
+
 
 _SINGULAR, _PLURAL = "Number=Sing", "Number=Plur"
-_PRON = "PRON", "PRP"
 # form -> lemma, UPOS, XPOS, features
 _CLOSED = {
     "the": ("the", "DET", "DT", "Definite=Def|PronType=Art"),
@@ -77,16 +218,16 @@ _AUXILIARY = {
     ("do", "present", False): "does",
     ("do", "present", True): "do",
 }
-_PRONOUNS = {  # subject form -> object form, possessive form, gender and number
-    "he": ("him", "his", "Gender=Masc|Number=Sing"),
-    "she": ("her", "her", "Gender=Fem|Number=Sing"),
-    "it": ("it", "its", "Gender=Neut|Number=Sing"),
-    "they": ("them", "their", "Number=Plur"),
+_PRONOUNS = {  # form -> gender and number
+    "he": "Gender=Masc|Number=Sing",
+    "she": "Gender=Fem|Number=Sing",
+    "it": "Gender=Neut|Number=Sing",
+    "they": "Number=Plur",
 }
 
 
 def word(form: str) -> Leaf:
-    """A word of the closed classes."""
+    """Return a function word."""
     return Leaf(form, *_CLOSED[form])
 
 
@@ -100,7 +241,7 @@ def determiner(det: str) -> Part:
 def noun_phrase(
     noun: Noun, before: Sequence[Part] = (), *, plural: bool = False, adjectives: Sequence[str] = ()
 ) -> Phrase:
-    """``[before] [adjectives] noun``."""
+    """Return the noun phrase ``[before] [adjectives] noun``."""
     described: list[Part] = [("amod", Leaf(form, form, "ADJ", "JJ", "Degree=Pos")) for form in adjectives]
     head = Leaf(
         noun.plural if plural else noun.lemma, noun.lemma, "NOUN", *(("NNS", _PLURAL) if plural else ("NN", _SINGULAR))
@@ -109,22 +250,18 @@ def noun_phrase(
 
 
 def name_phrase(name: str) -> Phrase:
-    """A name of one word or more."""
+    """Return a name of one or more words as a noun phrase."""
     first, *rest = (Leaf(part, part, "PROPN", "NNP", _SINGULAR) for part in name.split())
     return Phrase("NP", [("", first), *(("flat", leaf) for leaf in rest)])
 
 
-def pronoun(subject: str, case: str = "subject") -> Phrase:
-    """A personal pronoun by its subject form, in the case ``"subject"``, ``"object"`` or ``"possessive"``."""
-    objective, possessive_form, features = _PRONOUNS[subject]
-    if case == "possessive":
-        return Phrase("NP", [("", Leaf(possessive_form, subject, "PRON", "PRP$", f"{features}|Poss=Yes"))])
-    form = objective if case == "object" else subject
-    return Phrase("NP", [("", Leaf(form, subject, "PRON", "PRP", f"{features}|PronType=Prs"))])
+def pronoun(form: str) -> Phrase:
+    """Return a personal pronoun in its subject form."""
+    return Phrase("NP", [("", Leaf(form, form, "PRON", "PRP", f"{_PRONOUNS[form]}|PronType=Prs"))])
 
 
 def possessive(owner: Phrase) -> Phrase:
-    """``Anna's``; the name in it is then no constituent of its own."""
+    """Return ``Anna's``; the name inside is no longer a constituent."""
     owner.label = ""
     return Phrase("NP", [("", owner), ("case", word("'s"))])
 
@@ -149,18 +286,18 @@ def verb_phrase(
     predicate: Phrase | None = None,
     auxiliary_outside: bool = False,
 ) -> Phrase:
-    """A verb group with its complements, the lexical verb its head.
+    """Return auxiliaries, verb and complements as a phrase whose head is the main verb.
 
     Parameters
     ----------
     verb, predicate
-        A verb; or None and what is said with a copula (an ADJP, NP or PP).
+        A verb; or None and the predicate of a copula (an ADJP, NP or PP).
     tense
         ``"past"``, ``"present"``, ``"perfect"`` or a modal verb.
     infinitive
-        ``to`` and the bare verb; the tense is not used.
+        ``to`` and the bare verb; `tense` is ignored.
     auxiliary_outside
-        Leave out the first auxiliary, for a question that puts it before the subject (see `first_auxiliary`).
+        Leave out the first auxiliary, for a question that has it before the subject (see `first_auxiliary`).
     """
     before: list[Part] = []
     finite = tense in ("past", "present")
@@ -192,7 +329,7 @@ def verb_phrase(
     else:
         core = _main_verb(verb, tense, plural, passive, bare or (finite and (negated or auxiliary_outside)))
     phrase = Phrase("VP", [("", core), *complements])
-    after: list[Part] = []  # a negation stands after the first auxiliary
+    after: list[Part] = []  # "not" follows the first auxiliary
     for relation, leaf in reversed(before):
         if relation == "advmod":
             after = [(relation, leaf)]
@@ -202,10 +339,8 @@ def verb_phrase(
     return Phrase("VP", [*after, *phrase.parts])
 
 
-def first_auxiliary(tense: str, *, plural: bool, passive: bool) -> Part:
-    """What a question with an active or passive verb puts before its subject."""
-    if passive:
-        return "aux:pass", _auxiliary("be", tense, plural)
+def first_auxiliary(tense: str, *, plural: bool) -> Part:
+    """Return the auxiliary that a question in the active voice has before its subject."""
     return "aux", _auxiliary("do", tense, plural)
 
 
