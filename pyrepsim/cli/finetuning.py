@@ -75,7 +75,7 @@ class Finetune(TrainingOptions, Ablation):
         if not is_main_process():
             return 0
         for data, scores in run.scores.items():
-            print(f"{data:<5}" + "".join(f"  {name} {value:.2f}" for name, value in scores.items()))
+            print(f"{data:<5}" + "".join(f"  {name} {value:.4f}" for name, value in scores.items()))
         print(run.folder)
         return 0
 

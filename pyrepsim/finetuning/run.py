@@ -28,7 +28,7 @@ class Run:
     record
         What was asked for: model, task, recipe, ablation, data with digests; and with which versions.
     scores
-        In percent, by data: ``scores["dev"]["accuracy"]``.
+        By data, as fractions in [0, 1] (correlations in [-1, 1]): ``scores["dev"]["accuracy"]``.
     history
         Log entries: ``step``, ``epoch``, and ``loss`` and ``learning_rate``, or scores as ``eval_...``.
     """
@@ -44,7 +44,7 @@ class Run:
         return self.record["request"]["metric"]
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{data} {self.metric} {scores[self.metric]:.2f}" for data, scores in self.scores.items())
+        found = ", ".join(f"{data} {self.metric} {scores[self.metric]:.4f}" for data, scores in self.scores.items())
         return f"Run({str(self.folder)!r}, {found})"
 
 

@@ -147,7 +147,7 @@ class TunedRun:
         return predict(model, self.task, *self._data, **self._how)
 
     def score(self, predicted: Sequence[Any], *, write: Path) -> dict[str, float]:
-        """Scores of predictions of the dev data, in percent; they go to the file `write`."""
+        """Scores of predictions of the dev data, as fractions in [0, 1]; they go to the file `write`."""
         examples, _ = self._data
         self.task.write(examples, predicted, write)
         return self.task.score(examples, predicted)

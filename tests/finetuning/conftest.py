@@ -50,7 +50,7 @@ class Rivers(Task):
 
     def score(self, examples: Sequence[Sentence], predictions: Sequence[str]) -> dict[str, float]:
         right = sum(e.label == p for e, p in zip(examples, predictions, strict=True))
-        return {"accuracy": 100 * right / len(examples)}
+        return {"accuracy": right / len(examples)}
 
     def write(self, examples: Sequence[Sentence], predictions: Sequence[str], path: Any) -> None:
         Path(path).write_text(json.dumps(list(predictions)))

@@ -35,7 +35,7 @@ class Trainer:
         self.asked.append({"out": out, "recipe": recipe, "ablation": ablation, **options})
         if ablation.freeze in self.broken:
             raise TextError("a line is broken")
-        return Run(out, {}, {"dev": {"accuracy": 90.0 - 5 * ablation.freeze + recipe.seed, "f1": 1.0}}, ())
+        return Run(out, {}, {"dev": {"accuracy": (90 - 5 * ablation.freeze + recipe.seed) / 100, "f1": 1.0}}, ())
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
 def test_a_cell_for_each_value_and_seed(trainer: Trainer, encoder: Path, tmp_path: Path):
     sweep = ablate("freeze", encoder, TASK, out=tmp_path, seeds=(0, 3), recipe=RECIPE, train="t", dev="d", device="cpu")
     assert [(row["value"], row["seed"]) for row in sweep] == [(k, seed) for k in range(5) for seed in (0, 3)]
-    assert [row["score"] for row in sweep][:4] == [90.0, 93.0, 85.0, 88.0]
+    assert [row["score"] for row in sweep][:4] == [0.9, 0.93, 0.85, 0.88]
     asked = trainer.asked[3]
     assert asked["out"] == tmp_path / "freeze-1-seed3"
     assert asked["recipe"] == Recipe(**{**RECIPE.record(), "seed": 3})
@@ -81,7 +81,7 @@ def test_rows_and_figure_are_written(trainer: Trainer, encoder: Path, tmp_path: 
         rows = list(csv.DictReader(file))
     columns = ["kind", "value", "seed", "task", "metric", "score", "dev.accuracy", "dev.f1", "folder", "error"]
     assert list(rows[0]) == columns
-    assert [(row["value"], row["score"]) for row in rows] == [("2", "80.0"), ("0", "90.0")]
+    assert [(row["value"], row["score"]) for row in rows] == [("2", "0.8"), ("0", "0.9")]
     lines = (tmp_path / "freeze.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == sweep.to_records()
     assert "accuracy (%)" in (tmp_path / "freeze.svg").read_text()
@@ -93,7 +93,7 @@ def test_a_failed_cell_is_named_and_the_others_go_on(
 ):
     trainer.broken = {1, 3}
     sweep = ablate("freeze", encoder, TASK, out=tmp_path)
-    assert [row["score"] for row in sweep] == [90.0, None, 80.0, None, 70.0]
+    assert [row["score"] for row in sweep] == [0.9, None, 0.8, None, 0.7]
     assert [row["folder"] for row in sweep.failures] == ["freeze-1-seed0", "freeze-3-seed0"]
     assert sweep.failures[0]["error"] == "TextError: a line is broken"
     assert caplog.records[-1].getMessage() == "failed: freeze-3-seed0: TextError: a line is broken"

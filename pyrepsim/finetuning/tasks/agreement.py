@@ -1,4 +1,4 @@
-"""How far predictions agree with the gold labels or grades: what GLUE reports, in percent."""
+"""Accuracy, Matthews correlation and F1 of labels, Pearson and Spearman correlation of grades: the scores of GLUE."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["classification_scores", "regression_scores"]
 
 
 def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
-    """Accuracy, Matthews correlation and F1, in percent, from the (L, L) table of counts of gold x predicted labels.
+    """Accuracy, Matthews correlation and F1 from the (L, L) table of counts of gold x predicted labels.
 
     ``accuracy``
-        Share of equal labels, 0 to 100.
+        Fraction of equal labels, in [0, 1].
     ``mcc``
-        Correlation of the two labellings, -100 to 100 (Gorodkin, 2004, eq. 8: for two labels it is Matthews'
+        Correlation of the two labellings, in [-1, 1] (Gorodkin, 2004, eq. 8: for two labels it is Matthews'
         coefficient). 0 where either of them is constant.
     ``f1`` or ``macro_f1``
-        2 TP / (2 TP + FP + FN), 0 to 100: of the second of two labels; of more labels, the mean over those that
+        2 TP / (2 TP + FP + FN), in [0, 1]: of the second of two labels; of more labels, the mean over those that
         occur in either labelling.
     """
     index = {label: i for i, label in enumerate(labels)}
@@ -35,16 +35,16 @@ def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels:
         scores["f1"] = f1[1]
     else:
         scores["macro_f1"] = f1[occurs].mean()
-    return {name: 100.0 * float(score) for name, score in scores.items()}
+    return {name: float(score) for name, score in scores.items()}
 
 
 def regression_scores(gold: Sequence[float], predicted: Sequence[float]) -> dict[str, float]:
-    """Pearson's r and Spearman's rho (r of ranks, ties sharing their mean), times 100: -100 to 100.
+    """Pearson's r and Spearman's rho (r of ranks, ties sharing their mean), in [-1, 1].
 
     0 where either side is constant: nothing varies together.
     """
     x, y = np.asarray(gold, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    return {"pearson": 100.0 * _correlation(x, y), "spearman": 100.0 * _correlation(_ranks(x), _ranks(y))}
+    return {"pearson": _correlation(x, y), "spearman": _correlation(_ranks(x), _ranks(y))}
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:

@@ -80,7 +80,7 @@ class Task(ABC):
 
     @abstractmethod
     def score(self, examples: Sequence[Any], predictions: Sequence[Any]) -> dict[str, float]:
-        """Scores in percent, `metric` among them."""
+        """Scores as fractions in [0, 1], correlations in [-1, 1]; `metric` is one of them."""
 
     @abstractmethod
     def write(self, examples: Sequence[Any], predictions: Sequence[Any], path: str | os.PathLike[str]) -> None:

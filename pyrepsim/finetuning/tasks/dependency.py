@@ -147,7 +147,7 @@ class Dependency(Task):
         return [parses.get(number) or _flat(len(sentence.words)) for number, sentence in enumerate(examples)]
 
     def score(self, examples: Sequence[Sentence], predictions: Sequence[Parse]) -> dict[str, float]:
-        """Attachment scores in percent of words: unlabelled, labelled by universal relation and, if predicted, by all.
+        """Attachment scores, as fractions of words in [0, 1].
 
         ``uas`` = correct heads / words; ``las`` also asks for the universal relation; ``las_full`` for its subtype.
         """
@@ -166,7 +166,7 @@ class Dependency(Task):
             raise TextError("Scores are shares of words: no word counts here. Score at least one sentence.")
         if self.relations == UNIVERSAL:
             del counts["las_full"]
-        return {name: 100 * count / words for name, count in counts.items()}
+        return {name: count / words for name, count in counts.items()}
 
     def write(self, examples: Sequence[Sentence], predictions: Sequence[Parse], path: str | os.PathLike[str]) -> None:
         """The sentences in CoNLL-U with the predicted trees; all but the trees as it was read."""

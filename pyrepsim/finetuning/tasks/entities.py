@@ -117,10 +117,10 @@ def entities(tags: Iterable[str]) -> set[Entity]:
 
 
 def entity_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Precision, recall and F1 over the entities of all sentences, in percent; right is the same span and type.
+    """Precision, recall and F1 over the entities of all sentences, in [0, 1]; right is the same span and type.
 
-    With c right entities, p predicted and g gold ones: ``precision`` = 100 c / p, ``recall`` = 100 c / g, ``f1`` =
-    200 c / (p + g), each 0 where there is nothing to divide by (Tjong Kim Sang and De Meulder, 2003).
+    With c right entities, p predicted and g gold ones: ``precision`` = c / p, ``recall`` = c / g, ``f1`` =
+    2 c / (p + g), each 0 where there is nothing to divide by (Tjong Kim Sang and De Meulder, 2003).
     """
     right = predicted_n = gold_n = 0
     for its_gold, its_predicted in zip(gold, predicted, strict=True):
@@ -129,7 +129,7 @@ def entity_scores(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[st
         predicted_n += len(found)
         gold_n += len(there)
     return {
-        "precision": 100.0 * right / max(predicted_n, 1),
-        "recall": 100.0 * right / max(gold_n, 1),
-        "f1": 200.0 * right / max(predicted_n + gold_n, 1),
+        "precision": right / max(predicted_n, 1),
+        "recall": right / max(gold_n, 1),
+        "f1": 2 * right / max(predicted_n + gold_n, 1),
     }

@@ -274,5 +274,5 @@ class SequenceRegression(SequenceTask):
         return float(np.asarray(outputs["logits"]).item())
 
     def score(self, examples: Sequence[SequenceExample], predictions: Sequence[float]) -> dict[str, float]:
-        """``pearson`` and ``spearman``, times 100: `agreement`."""
+        """``pearson`` and ``spearman``, in [-1, 1]: `agreement`."""
         return regression_scores([float(example.label) for example in examples], predictions)

@@ -111,7 +111,7 @@ class Squad(Task):
         return [join_spans(example.context, found, n_best=self.n_best) for example, found in pairs]
 
     def score(self, examples: Sequence[SquadExample], predictions: Sequence[tuple[Answer, ...]]) -> dict[str, float]:
-        """``"exact_match"`` and ``"f1"`` of the best answers, in percent, as `evaluate` counts them."""
+        """``"exact_match"`` and ``"f1"`` of the best answers, in [0, 1]; `evaluate` counts alike, in percent."""
         golds = ((example.id, [gold.text for gold in example.answers]) for example in examples)
         return score_answers(golds, self._best(examples, predictions))
 

@@ -53,11 +53,14 @@ def evaluate(dataset_json: str | os.PathLike[str], predictions_json: str | os.Pa
         if not isinstance(text, str):
             raise TextError(f"An answer is a string: {name} has {text!r:.60} for {key!r}. Give one text a question.")
     questions = json_questions(load_json(dataset_json), os.fspath(dataset_json))
-    return score_answers(((item.id, [gold.text for gold in item.answers]) for item in questions), predictions)
+    golds = ((item.id, [gold.text for gold in item.answers]) for item in questions)
+    return score_answers(golds, predictions, unit=100.0)
 
 
-def score_answers(golds: Iterable[tuple[str, Sequence[str]]], predictions: Mapping[str, str]) -> dict[str, float]:
-    """The same from ids with gold answers, and predictions by id."""
+def score_answers(
+    golds: Iterable[tuple[str, Sequence[str]]], predictions: Mapping[str, str], *, unit: float = 1.0
+) -> dict[str, float]:
+    """Exact match and F1 of ids with gold answers and predictions by id: fractions, times `unit`."""
     n, n_exact, total = 0, 0, 0.0
     missing: list[str] = []
     for key, texts in golds:
@@ -72,7 +75,7 @@ def score_answers(golds: Iterable[tuple[str, Sequence[str]]], predictions: Mappi
     if missing:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         log.warning("%d of %d questions have no prediction and score 0: %s.", len(missing), n, some)
-    return {"exact_match": 100.0 * n_exact / n, "f1": 100.0 * total / n}
+    return {"exact_match": unit * n_exact / n, "f1": unit * total / n}
 
 
 def exact_match(prediction: str, gold: str) -> bool:

@@ -181,13 +181,13 @@ class PosTagging(TaggingTask):
         return replace(self, labels=_at_least_two(sorted({tag for sentence in examples for tag in sentence.tags})))
 
     def score(self, examples: Sequence[TaggedSentence], predictions: Sequence[Sequence[str]]) -> dict[str, float]:
-        """``accuracy`` = 100 x words with the right tag / words."""
+        """``accuracy`` = words with the right tag / words, in [0, 1]."""
         right = [
             tag == found
             for sentence, tags in zip(examples, predictions, strict=True)
             for tag, found in zip(sentence.tags, tags, strict=True)
         ]
-        return {"accuracy": 100.0 * sum(right) / len(right)}
+        return {"accuracy": sum(right) / len(right)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,4 +72,4 @@ def _scored(run: Any) -> int:
 def score_rows(plan: Plan, scores: Mapping[str, float], **columns: Any) -> list[dict[str, Any]]:
     """A row a score on the dev data of the task, in percent."""
     shared = plan.row(corpus=f"{columns['task']}-dev", domain="in", **columns)
-    return [{**shared, "metric": metric, "value": value} for metric, value in scores.items()]
+    return [{**shared, "metric": metric, "value": 100 * value} for metric, value in scores.items()]

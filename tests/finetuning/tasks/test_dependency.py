@@ -102,7 +102,7 @@ def test_a_sentence_too_long(sentences, tokenizer):
             assert parses[i] == gold(sentences)[i]
         else:
             assert parses[i].heads == (0,) + (1,) * (len(sentence.words) - 1)
-    assert dropping.score(sentences, parses)["las"] < 100
+    assert dropping.score(sentences, parses)["las"] < 1
 
 
 def test_relations_that_training_lacks_are_said_and_are_no_targets(sentences, tokenizer):
@@ -131,25 +131,25 @@ def test_outputs_become_trees(sentences):
 
 def test_scores_count_words_and_punctuation_as_asked(sentences):
     perfect = gold(sentences)
-    assert Dependency().score(sentences, perfect) == {"uas": 100, "las": 100}
+    assert Dependency().score(sentences, perfect) == {"uas": 1, "las": 1}
     # One head wrong, at the full stop; one relation wrong in its subtype alone.
     wrong = [
         Parse((2, 3, 0, 2), perfect[0].relations),
         Parse(perfect[1].heads, ("nsubj", "aux", "advmod", "root")),
         perfect[2],
     ]
-    assert Dependency().score(sentences, wrong) == pytest.approx({"uas": 100 * 8 / 9, "las": 100 * 8 / 9})
-    assert Dependency(punctuation=False).score(sentences, wrong) == {"uas": 100, "las": 100}
+    assert Dependency().score(sentences, wrong) == pytest.approx({"uas": 8 / 9, "las": 8 / 9})
+    assert Dependency(punctuation=False).score(sentences, wrong) == {"uas": 1, "las": 1}
     full = Dependency(relations="full").score(sentences, wrong)
-    assert full == pytest.approx({"uas": 100 * 8 / 9, "las": 100 * 8 / 9, "las_full": 100 * 7 / 9})
+    assert full == pytest.approx({"uas": 8 / 9, "las": 8 / 9, "las_full": 7 / 9})
 
 
 def test_penn_treebank_punctuation_goes_by_its_tags(tmp_path):
     text = conllu("1 Keys NNS 2 nsubj", "2 run VBP 0 root", "3 . . 2 punct").replace("NNS\t_", "NNS\tNNS")
     sentences = read_conllu(write_treebank(tmp_path, text))
     wrong = [Parse((2, 0, 1), sentences[0].relations)]
-    assert Dependency(punctuation=False).score(sentences, wrong)["uas"] == 100
-    assert Dependency().score(sentences, wrong)["uas"] == pytest.approx(100 * 2 / 3)
+    assert Dependency(punctuation=False).score(sentences, wrong)["uas"] == 1
+    assert Dependency().score(sentences, wrong)["uas"] == pytest.approx(2 / 3)
 
 
 def test_the_file_written_scores_the_same(sentences, tmp_path):
@@ -160,7 +160,8 @@ def test_the_file_written_scores_the_same(sentences, tmp_path):
     ]
     Dependency().write(sentences, parses, tmp_path / "system.conllu")
     found = evaluate(write_treebank(tmp_path), tmp_path / "system.conllu")
-    assert found == pytest.approx(Dependency(relations="full").score(sentences, parses))
+    own = Dependency(relations="full").score(sentences, parses)
+    assert found == pytest.approx({name: 100 * score for name, score in own.items()})
     again = read_conllu(tmp_path / "system.conllu")
     assert [Parse(sentence.heads, sentence.relations) for sentence in again] == parses
 
@@ -196,4 +197,4 @@ def test_a_parser_learns_a_treebank_by_heart(sentences, tokenizer):
         outputs = head.eval()(embedding(batch["input_ids"]), batch)
     arrays = [{name: tensor[i].numpy() for name, tensor in outputs.items()} for i in range(3)]
     parses = task.predict(sentences, features, [task.read_out(f, a) for f, a in zip(features, arrays, strict=True)])
-    assert task.score(sentences, parses) == {"uas": 100, "las": 100, "las_full": 100}
+    assert task.score(sentences, parses) == {"uas": 1, "las": 1, "las_full": 1}

@@ -187,7 +187,7 @@ def test_long_sentences_are_cut_and_their_rest_is_wrong(caplog: pytest.LogCaptur
         logits[position, task.labels.index(word)] = 1
     (prediction,) = task.predict([SENTENCE], [cut], [task.read_out(cut, {"logits": logits})])
     assert prediction == ("DET", "ADJ", "NOUN", "_")
-    assert task.score([SENTENCE], [prediction]) == {"accuracy": 75.0}
+    assert task.score([SENTENCE], [prediction]) == {"accuracy": 0.75}
     with pytest.raises(OptionError, match="at least 3, got 2"):
         task.encode([SENTENCE], tokenizer, max_length=2)
     assert task.encode([SENTENCE], tokenizer, max_length=3)[0].extra == (1,)
@@ -222,14 +222,14 @@ def test_entities_are_those_of_the_definition(rng: np.random.Generator):
 def test_scores_are_those_of_the_definition(rng: np.random.Generator):
     gold = [random_tags(rng, 12) for _ in range(30)]
     predicted = [[tag if rng.random() < 0.8 else "O" for tag in tags] for tags in gold]
-    expected = [100 * score for score in entity_f1_by_definition(gold, predicted)]
+    expected = list(entity_f1_by_definition(gold, predicted))
     assert list(entity_scores(gold, predicted).values()) == pytest.approx(expected)
     assert 0 < expected[0] < expected[2] or 0 < expected[1] < expected[2], "the three differ"
 
 
 def test_scores_without_entities():
     assert entity_scores([["O"]], [["O"]]) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
-    assert entity_scores([["B-x"]], [["I-x"]])["f1"] == 100.0, "conlleval reads a bare I as a beginning"
+    assert entity_scores([["B-x"]], [["I-x"]])["f1"] == 1.0, "conlleval reads a bare I as a beginning"
     assert entity_scores([["B-x", "I-x"]], [["B-x", "O"]])["f1"] == 0.0
     assert entity_scores([["B-x"], ["O"]], [["O"], ["B-x"]])["f1"] == 0.0, "the sentence counts"
 
