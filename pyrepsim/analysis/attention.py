@@ -15,8 +15,8 @@ from ..core.errors import ModelError, NonFiniteError, OptionError, TextError
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..extraction.layout import Batch
-from ..extraction.plan import ExtractionPlan, freeze_plan, policy_for
-from ..extraction.planning import check_positions
+from ..extraction.options import ReadingOptions
+from ..extraction.plan import ExtractionPlan, check_positions, have_same_tokens, plans_of_both
 from ..models import Encoder, load_encoder
 from ..models.encoder import first_line
 from ..store.columns import TOKENS, token_mask
@@ -125,13 +125,9 @@ def jensen_shannon(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     return (total * terms).sum(dim=-1) / (4 * np.log(2))
 
 
-def _shared_plan(first: Encoder, second: Encoder, texts: Any, **asked: Any) -> ExtractionPlan:
-    corpus = read_texts(texts)
-    limits = [encoder.max_length for encoder in (first, second) if encoder.max_length is not None]
-    if asked["max_length"] is None:
-        asked["max_length"] = min(limits, default=None)
-    plan, other = (freeze_plan(encoder, corpus, policy_for(first, words=None, **asked)) for encoder in (first, second))
-    if plan.table.digest != other.table.digest or plan.batches_digest != other.batches_digest:
+def _shared_plan(first: Encoder, second: Encoder, texts: Any, **reading: Any) -> ExtractionPlan:
+    plan, other = plans_of_both((first, second), read_texts(texts), ReadingOptions(**reading))
+    if not have_same_tokens(plan, other):
         raise OptionError(
             f"Attention is compared token by token: {first.name!r} and {second.name!r} cut the texts into other "
             "tokens. Compare models of one tokenizer."

@@ -1,9 +1,5 @@
-"""Texts through a model into a store (`extract`), or straight into a comparison (`compare_models`)."""
+"""Run models over texts: into a store (`extract`), or straight into a comparison (`compare_models`)."""
 
-from .api import extract
-from .fused import compare_models
-from .layout import Policy
-from .plan import ExtractionPlan
-from .planning import plan_extraction
+import lazy_loader
 
-__all__ = ["ExtractionPlan", "Policy", "compare_models", "extract", "plan_extraction"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,71 +1,34 @@
-"""One shard of a plan laid out: its rows, the sequences the model reads, and where each row comes from.
+"""The layout of one shard: its rows, the sequences that the model reads, and where each row comes from.
 
-A *row* is a token, or a word made of its subwords. A *sequence* is what the model reads at once: a whole
-document or one window of a long one. Rows stand in the order of the documents; sequences are batched by
-length.
-
-
-FOLDED: The choices that decide which rows a corpus gives: checked once, frozen, written into every plan.
-FOLDED: Overlapping windows over long documents, and which window each token is taken from.
-FOLDED: Sequences: what the model reads, whole documents or windows of long ones, and how they are batched.
-FOLDED: The columns that say who each row is: its document, position, token, word, characters and flags.
-FOLDED: Units: the tokens or words that become rows, and where in which sequence the model sees each.
+A *row* is a token, or a word made of its subwords. A *sequence* is what the model reads at once: a whole document, or
+one window of a long one. Rows are in document order; batches hold sequences of similar length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xxhash
 
-from ..core.errors import OptionError, TextError
+from ..core.errors import TextError
 from ..data.documents import Corpus
 from ..store.columns import TokenFlag
+from .options import ReadingPolicy
 from .tokens import TokenTable
 
-WORDS = (None, "first", "mean")
-LONG = ("error", "window", "truncate")
 
-
-@dataclass(frozen=True)
-class Policy:
-    """How documents become sequences and rows."""
-
-    words: str | None = None
-    """None: a row per token; "first", "mean": a row per word, from its first subword or their mean."""
-    long: str = "error"
-    """Documents beyond `max_length`: refuse, read in overlapping windows, or cut off."""
-    max_length: int | None = None
-    """Tokens per sequence, special tokens included."""
-    batch_tokens: int = 4096
-    """Tokens per batch, padding included; a longer sequence is a batch of its own."""
-    shard_tokens: int = 32768
-    """Tokens per shard; a longer document is a shard of its own."""
-
-    def __post_init__(self) -> None:
-        for name, value, choices in (("words", self.words, WORDS), ("long", self.long, LONG)):
-            if value not in choices:
-                allowed = ", ".join(repr(choice) for choice in choices)
-                raise OptionError(f"{name} must be one of {allowed}: got {value!r}.")
-        for name in ("max_length", "batch_tokens", "shard_tokens"):
-            value: Any = getattr(self, name)
-            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-            if not (whole or (name == "max_length" and value is None)):
-                raise OptionError(f"{name} must be a whole number of tokens, 1 or more: got {value!r}.")
-
-    def is_long(self, lengths: np.ndarray) -> np.ndarray:
-        """Mask of the documents that do not fit into one sequence."""
-        return np.zeros(len(lengths), bool) if self.max_length is None else lengths > self.max_length
+def is_long(policy: ReadingPolicy, lengths: np.ndarray) -> np.ndarray:
+    """Mask of the documents that do not fit into one sequence."""
+    return np.zeros(len(lengths), bool) if policy.max_length is None else lengths > policy.max_length
 
 
 def window_starts(length: int, capacity: int) -> np.ndarray:
-    """First content token of each window of `capacity` tokens over a document of `length`.
+    """First content token of each window of `capacity` tokens over a document of `length` tokens.
 
-    Neighbours share at least half a window and are spread evenly, so that every token away from the
-    document's ends is at least a quarter of a window from an edge in one of them.
+    Windows are evenly spaced and neighbours share at least half a window. So every token, except near the ends of the
+    document, is at least a quarter of a window away from both edges of some window.
     """
     if length <= capacity:
         return np.zeros(1, np.int64)
@@ -75,9 +38,9 @@ def window_starts(length: int, capacity: int) -> np.ndarray:
 
 
 def choose_windows(first: np.ndarray, last: np.ndarray, starts: np.ndarray, capacity: int) -> np.ndarray:
-    """For each run of tokens first..last, the window in which it is farthest from the nearer edge.
+    """For each run of tokens first..last, the window in which the run is farthest from the nearer edge.
 
-    Ties go to the earlier window; -1 where no window holds the run whole. A token is a run of one.
+    Ties go to the earlier window; -1 if no window holds the whole run. A single token is a run of length one.
     """
     best = np.full(len(first), -1, np.int64)
     distance = np.full(len(first), -1, np.int64)
@@ -93,13 +56,13 @@ def choose_windows(first: np.ndarray, last: np.ndarray, starts: np.ndarray, capa
     return best
 
 
-_ALIKE_FRAC = 0.75
-_FULL_ENOUGH = 8
+_SIMILAR_FRAC = 0.75
+_MIN_BATCH_FRAC = 1 / 8
 
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Document, window, and content tokens start..stop (indices into the token table) of each sequence."""
+    """Document, window number, and content tokens start..stop (indices into the token table) of each sequence."""
 
     document: np.ndarray
     window: np.ndarray
@@ -115,30 +78,30 @@ class Sequences:
         return np.concatenate([head, table.ids[self.start[index] : self.stop[index]], tail])
 
 
-def cut_sequences(table: TokenTable, policy: Policy, low: int, high: int) -> tuple[Sequences, np.ndarray]:
-    """All sequences in document order, and the first sequence of each document."""
+def cut_sequences(table: TokenTable, policy: ReadingPolicy, low: int, high: int) -> tuple[Sequences, np.ndarray]:
+    """Sequences of documents low..high-1, in document order, and the first sequence of each document."""
     lengths = table.lengths[low:high]
     special = table.prefix + table.suffix
     capacity = (policy.max_length or 0) - special
     cuts: list[np.ndarray] = [np.zeros(1, np.int64)] * (high - low)
-    is_long = policy.is_long(lengths)
+    long = is_long(policy, lengths)
     if policy.long == "window":
-        for index in np.flatnonzero(is_long):
+        for index in np.flatnonzero(long):
             cuts[index] = window_starts(int(lengths[index]) - special, capacity)
     counts = np.array([len(cut) for cut in cuts], np.int64)
     ptr = np.concatenate([[0], np.cumsum(counts)])
     document = np.repeat(np.arange(low, high), counts)
     start = table.ptr[document] + table.prefix + np.concatenate(cuts)
-    size = np.repeat(np.where(is_long, capacity, lengths - special), counts)
+    size = np.repeat(np.where(long, capacity, lengths - special), counts)
     window = np.arange(len(document)) - np.repeat(ptr[:-1], counts)
     return Sequences(document, window, start, start + size, size + special), ptr
 
 
 def batch_sequences(length: np.ndarray, used: np.ndarray, budget: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences that hold rows, longest first (ties in document order), and where batches are cut.
+    """Sequences that hold rows, longest first (ties in document order), and the boundaries of the batches.
 
-    A batch ends where its padded tokens would pass `budget`, or, once it has an eighth of that, before a
-    sequence shorter than 3/4 of its first: on mixed text a third less padding than filling every batch.
+    A batch ends where its padded tokens would exceed `budget`. Once it has an eighth of the budget, it also ends before
+    a sequence shorter than 3/4 of its longest: a third less padding on mixed text than with full batches.
     """
     members = np.unique(used)
     order = members[np.argsort(-length[members], kind="stable")]
@@ -147,25 +110,25 @@ def batch_sequences(length: np.ndarray, used: np.ndarray, budget: int) -> tuple[
     while cuts[-1] < len(order):
         first, longest = cuts[-1], -int(falling[cuts[-1]])
         most = first + max(1, budget // longest)
-        least = first + max(1, budget // (_FULL_ENOUGH * longest))
-        shorter = int(np.searchsorted(falling, -_ALIKE_FRAC * longest, side="right"))
+        least = first + max(1, int(_MIN_BATCH_FRAC * budget) // longest)
+        shorter = int(np.searchsorted(falling, -_SIMILAR_FRAC * longest, side="right"))
         cuts.append(min(len(order), most, max(least, shorter)))
     return order, np.array(cuts, np.int64)
 
 
 def row_columns(
-    corpus: Corpus, table: TokenTable, policy: Policy, units: Units, window: np.ndarray
+    corpus: Corpus, table: TokenTable, policy: ReadingPolicy, units: Units, window: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Columns as the store names them.
+    """Columns of the rows, by the names that the store uses.
 
-    A token is identified by its position among all tokens of its document (special ones counted) and its id.
-    A word is identified by its index in the document and, in the column ``token_id``, by a hash of its
-    characters: the same for every tokenizer, so stores of words match across tokenizers.
+    A token is identified by its id and its position among all tokens of the document, special tokens included. A word
+    is identified by its index in the document and a hash of its characters (column ``token_id``). The hash is the same
+    for every tokenizer, so the words of two stores match across tokenizers.
     """
     first, last, document = units.first, units.last, units.document
     word = table.word[first]
     flags = np.zeros(len(first), np.uint8)
-    flags[policy.is_long(table.lengths[document])] |= np.uint8(TokenFlag.TRUNCATED_CONTEXT)
+    flags[is_long(policy, table.lengths[document])] |= np.uint8(TokenFlag.TRUNCATED_CONTEXT)
     if len(first):
         unknown = table.ids[first[0] : last[-1] + 1] == table.unknown_id
         before = np.concatenate([[0], np.cumsum(unknown)])
@@ -199,7 +162,7 @@ def _word_hashes(corpus: Corpus, document: np.ndarray, start: np.ndarray, end: n
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """One entry per row: tokens first..last of a `document`, seen at `position` of a `sequence`."""
+    """One entry per row: tokens first..last of a `document`, read at `position` of a `sequence`."""
 
     first: np.ndarray
     last: np.ndarray
@@ -208,8 +171,8 @@ class Units:
     position: np.ndarray
 
 
-def find_units(corpus: Corpus, table: TokenTable, policy: Policy, low: int, high: int, ptr: np.ndarray) -> Units:
-    """Units of documents low..high-1, in order; `ptr` is the first sequence of each document.
+def find_units(corpus: Corpus, table: TokenTable, policy: ReadingPolicy, low: int, high: int, ptr: np.ndarray) -> Units:
+    """Units (tokens or words) of documents low..high-1, in order; `ptr` is the first sequence of each document.
 
     Raises
     ------
@@ -221,11 +184,11 @@ def find_units(corpus: Corpus, table: TokenTable, policy: Policy, low: int, high
     sequence = ptr[document - low]
     position = first - table.ptr[document]
     keep = np.ones(len(first), bool)
-    for long in np.flatnonzero(policy.is_long(table.lengths[low:high])) + low:
-        mine = slice(*np.searchsorted(document, [long, long + 1]))
-        window, position[mine] = _place(corpus, table, policy, long, first[mine], last[mine])
-        sequence[mine] += np.maximum(window, 0)
-        keep[mine] = window >= 0
+    for long in np.flatnonzero(is_long(policy, table.lengths[low:high])) + low:
+        units = slice(*np.searchsorted(document, [long, long + 1]))
+        window, position[units] = _place_in_windows(corpus, table, policy, long, first[units], last[units])
+        sequence[units] += np.maximum(window, 0)
+        keep[units] = window >= 0
     return Units(*(column[keep] for column in (first, last, document, sequence, position)))
 
 
@@ -235,7 +198,7 @@ def _token_units(table: TokenTable, low: int, high: int) -> tuple[np.ndarray, np
 
 
 def _word_units(table: TokenTable, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and last token of every word that has tokens; a word's tokens are neighbours."""
+    """First and last token of every word that has tokens. The tokens of a word are adjacent."""
     begin, end = int(table.ptr[low]), int(table.ptr[high])
     word = table.word[begin:end].astype(np.int64)
     key = word + table.word_ptr[np.repeat(np.arange(low, high), table.lengths[low:high])]
@@ -247,10 +210,10 @@ def _word_units(table: TokenTable, low: int, high: int) -> tuple[np.ndarray, np.
     return first + begin, last + begin
 
 
-def _place(
-    corpus: Corpus, table: TokenTable, policy: Policy, document: int, first: np.ndarray, last: np.ndarray
+def _place_in_windows(
+    corpus: Corpus, table: TokenTable, policy: ReadingPolicy, document: int, first: np.ndarray, last: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Window (-1: cut off) and position in its sequence of each unit of a long document."""
+    """Window (-1: cut off) of each unit of a long document, and its position in that window's sequence."""
     length = int(table.lengths[document]) - table.prefix - table.suffix
     capacity = policy.max_length - table.prefix - table.suffix  # type: ignore[operator]
     starts = window_starts(length, capacity) if policy.long == "window" else np.zeros(1, np.int64)
@@ -265,17 +228,17 @@ def _place(
             f"{size} tokens for windows of {capacity}. Raise max_length, or extract tokens (words=None)."
         )
     position = table.prefix + first - starts[np.maximum(window, 0)]
-    behind = first >= length
-    position[behind] = table.prefix + capacity + first[behind] - length
+    suffix = first >= length
+    position[suffix] = table.prefix + capacity + first[suffix] - length
     return window, position
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Sequences that enter the model together, and the rows that leave it.
+    """Sequences that enter the model together, and the rows that are computed from them.
 
-    `ids` (sequences, tokens) is padded with -1 at the end; row ``rows[i]`` of the shard is made of
-    ``counts[i]`` tokens from ``picks[i]`` on, an index into the flattened (sequences * tokens) axis.
+    `ids` (sequences, tokens) is padded with -1 at the end. Row ``rows[i]`` of the shard is made of ``counts[i]``
+    consecutive tokens, the first of them at ``picks[i]`` of the flattened (sequences * tokens) axis.
     """
 
     ids: np.ndarray
@@ -289,14 +252,14 @@ class Batch:
         return int((self.ids >= 0).sum())
 
     def select(self, keep: np.ndarray) -> Batch:
-        """The same sequences with the rows that the mask over all rows of the shard keeps."""
+        """The same sequences with the rows where `keep`, a mask over all rows of the shard, is true."""
         kept = keep[self.rows]
         return Batch(self.ids, self.picks[kept], self.counts[kept], self.rows[kept])
 
 
 @dataclass(frozen=True, eq=False)
 class ShardLayout:
-    """The rows of one shard (`columns`, as the store names them) and how to compute them (`batches`)."""
+    """The rows of one shard (`columns`, by the store's names) and the batches that compute them (`batches`)."""
 
     columns: dict[str, np.ndarray]
     sequences: Sequences
@@ -311,19 +274,18 @@ class ShardLayout:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens that the model reads, without padding."""
+        """Number of tokens that the model reads, without padding."""
         return int(self.sequences.length[self.order].sum())
 
     @property
     def n_padded(self) -> int:
-        """Tokens that the model reads, with padding."""
+        """Number of tokens that the model reads, padding included."""
         longest = self.sequences.length[self.order[self.batch_ptr[:-1]]]
         return int((longest * np.diff(self.batch_ptr)).sum())
 
     def fingerprint(self) -> bytes:
-        """Which sequences share a batch: with the token ids, all that decides the numbers a model gives."""
-        chosen = self.sequences
-        columns = (chosen.document, chosen.start, chosen.stop)
+        """Bytes that identify the batches. Together with the token ids they decide the model's output."""
+        columns = (self.sequences.document, self.sequences.start, self.sequences.stop)
         return b"".join(column[self.order].astype("<i8").tobytes() for column in columns) + self.batch_ptr.tobytes()
 
     def batches(self) -> Iterator[Batch]:
@@ -333,18 +295,18 @@ class ShardLayout:
             members = self.order[begin:end]
             width = int(self.sequences.length[members[0]])
             ids = np.full((len(members), width), -1, np.int64)
-            rows, lines = [], []
-            for line, member in enumerate(members):
+            rows, offsets = [], []
+            for index, member in enumerate(members):
                 sequence = self.sequences.ids(self.table, member)
-                ids[line, : len(sequence)] = sequence
+                ids[index, : len(sequence)] = sequence
                 rows.append(by_sequence[ptr[member] : ptr[member + 1]])
-                lines.append(np.full(len(rows[-1]), line * width))
+                offsets.append(np.full(len(rows[-1]), index * width))
             row = np.concatenate(rows)
-            picks = np.concatenate(lines) + self.units.position[row]
+            picks = np.concatenate(offsets) + self.units.position[row]
             yield Batch(ids, picks, self.units.last[row] - self.units.first[row] + 1, row)
 
 
-def lay_out(corpus: Corpus, table: TokenTable, policy: Policy, low: int, high: int) -> ShardLayout:
+def lay_out(corpus: Corpus, table: TokenTable, policy: ReadingPolicy, low: int, high: int) -> ShardLayout:
     """Lay out documents low..high-1 as one shard."""
     sequences, ptr = cut_sequences(table, policy, low, high)
     units = find_units(corpus, table, policy, low, high, ptr)

@@ -1,17 +1,13 @@
-"""The frozen plan of an extraction: rows, shards and batches, decided before the first forward pass.
+"""The plan of an extraction: rows, shards and batches, fixed before the first forward pass.
 
-A plan does not depend on weights, layers or dtype, so two models with one tokenizer share it: their stores
-hold the same rows, computed in the same batches (padding alone changes float32 activations by 2e-7 of their
-size).
-
-
-FOLDED: How long sequences and shards may be: what the model takes, what memory holds.
+A plan does not depend on weights, layers or dtype, so two models with one tokenizer can share it: their stores then
+hold the same rows, computed in the same batches. (Padding alone changes float32 activations by 2e-7 of their size.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,95 +18,42 @@ from ..core.errors import ModelError, OptionError, TextError
 from ..core.units import bytes_in_words
 from ..data.documents import Corpus
 from ..models import Encoder
-from .layout import Policy, ShardLayout, lay_out
+from .layout import ShardLayout, is_long, lay_out
+from .options import ReadingOptions, ReadingPolicy
 from .tokens import TokenTable, tokenise
 
 SHARD_TOKENS = 32768
-"""Most tokens of a shard: long enough to sort by length, short enough for the layers to fit in memory."""
+"""Most tokens of a shard: enough to sort by length, few enough for all layers to fit in memory."""
 SHARD_BYTES = 512 << 20
-"""Most bytes of a shard, all layers in float16: models with many or wide layers get fewer tokens."""
-
-
-def policy_for(
-    encoder: Encoder,
-    *,
-    words: str | None,
-    long: str,
-    max_length: int | None,
-    batch_tokens: int,
-) -> Policy:
-    """The policy of a new plan: the model's own length unless another is asked for; shards fit in memory."""
-    limit = encoder.position_limit
-    if max_length is not None and limit is not None and max_length > limit:
-        raise OptionError(
-            f"max_length must be at most the model's {limit} positions: got {max_length}. Use long='window'."
-        )
-    row_bytes = 2 * sum(encoder.layers.values())
-    tokens = SHARD_TOKENS
-    while tokens > 256 and tokens * row_bytes > SHARD_BYTES:
-        tokens //= 2
-    return Policy(
-        words=words,
-        long=long,
-        max_length=encoder.max_length if max_length is None else max_length,
-        batch_tokens=batch_tokens,
-        shard_tokens=tokens,
-    )
-
-
-def check_lengths(encoder: Encoder, corpus: Corpus, table: TokenTable, policy: Policy) -> None:
-    """Refuse documents beyond the policy, and token ids beyond the model's vocabulary."""
-    special = table.prefix + table.suffix
-    if policy.max_length is not None and policy.max_length <= special:
-        raise OptionError(
-            f"max_length must leave room for text: got {policy.max_length}, of which {special} are special tokens."
-        )
-    table_size = encoder.vocabulary
-    if table_size is not None and len(table.ids) and int(table.ids.max()) >= table_size:
-        raise ModelError(
-            f"Model and tokenizer must belong together: {encoder.name!r} has {table_size} token embeddings, the "
-            f"tokenizer gives id {int(table.ids.max())}. Load both from the same place."
-        )
-    long = policy.is_long(table.lengths)
-    if policy.long == "error" and long.any():
-        worst = int(table.lengths.argmax())
-        raise TextError(
-            f"Documents must fit into max_length={policy.max_length} tokens: {int(long.sum())} of {len(corpus)} do "
-            f"not, the longest is {corpus[worst].key!r} with {int(table.lengths[worst])}. "
-            + _longer(encoder, policy, int(table.lengths[worst]))
-            + "Use long='window' (overlapping windows) or long='truncate'."
-        )
-
-
-def _longer(encoder: Encoder, policy: Policy, needed: int) -> str:
-    limit = encoder.position_limit
-    if policy.max_length is None or (limit is not None and limit <= policy.max_length):
-        return ""
-    return f"The model itself takes {limit if limit is not None else needed} tokens: pass max_length. "
+"""Most bytes of a shard, all layers in float16: models with many or wide layers get fewer tokens per shard."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ExtractionPlan:
-    """Made by `plan_extraction`; pass it on as ``same_plan_as=`` to extract another model in the same way.
+    """What an extraction will compute. Made by `plan_extraction`; ``same_plan_as=`` applies it to another model.
 
     Attributes
     ----------
-    n_documents, n_rows
-        Documents, and rows to store: tokens, or words.
-    n_tokens, n_padded
-        Tokens that the model reads, without and with the padding of batches.
-    n_bytes
-        Size of the store, for the layers and dtype that were asked for (0 if the plan was made without a
-        store in view).
-    n_bytes_left
-        What of `n_bytes` this worker still has to write: less than all if there are others, or the store was begun.
-    estimated_seconds
-        Time for the forward passes that are left to this worker, from one timed batch (None if none was timed).
+    n_documents : int
+        Number of documents.
+    n_rows : int
+        Number of rows to store: tokens, or words.
+    n_shards : int
+        Number of shards, the parts that a store is written in.
+    n_tokens, n_padded : int
+        Number of tokens that the model reads, without and with the padding of batches.
+    n_bytes : int
+        Size of the store for the chosen layers and dtype; 0 if the plan was made for no store.
+    n_bytes_left : int
+        Part of `n_bytes` that this worker still has to write: less if there are other workers, or if some shards
+        exist already.
+    estimated_seconds : float or None
+        Time for this worker's remaining forward passes, from one timed batch; None if none was timed.
     """
 
     corpus: Corpus
     table: TokenTable
-    policy: Policy
+    policy: ReadingPolicy
     bounds: tuple[int, ...]
     shard_rows: tuple[int, ...]
     batches_digest: str
@@ -147,13 +90,15 @@ class ExtractionPlan:
         return self.n_tokens / max(self.n_padded, 1)
 
     def shard(self, index: int) -> ShardLayout:
+        """Lay out one shard."""
         return lay_out(self.corpus, self.table, self.policy, self.bounds[index], self.bounds[index + 1])
 
     def shards(self) -> Iterator[ShardLayout]:
+        """Lay out the shards, one after the other."""
         return map(self.shard, range(self.n_shards))
 
     def record(self) -> dict[str, Any]:
-        """The plan as JSON. ``"rows"`` is what two comparable stores must share."""
+        """Return the plan as JSON. Two comparable stores have equal ``"rows"``."""
         rows: dict[str, Any] = {"texts": self.corpus.fingerprint, "documents": self.n_documents}
         if self.policy.words is None:
             rows |= {"unit": "token", "tokens": self.table.digest, "batches": self.batches_digest}
@@ -162,9 +107,9 @@ class ExtractionPlan:
         return {"rows": rows, "policy": asdict(self.policy), "batches": self.batches_digest}
 
     def documents(self) -> Iterator[dict[str, Any]]:
-        """What became of each document: its key, its size, and what is not whole about it."""
+        """Describe each document: key, number of words and tokens, and whether parts were cut off or left out."""
         lengths, words = self.table.lengths, np.diff(self.table.word_ptr)
-        long = self.policy.is_long(lengths)
+        long = is_long(self.policy, lengths)
         for index, document in enumerate(self.corpus):
             entry = {
                 "doc_id": index,
@@ -179,18 +124,35 @@ class ExtractionPlan:
             yield entry
 
 
-def freeze_plan(encoder: Encoder, corpus: Corpus, policy: Policy) -> ExtractionPlan:
+def policy_for(encoder: Encoder, options: ReadingOptions) -> ReadingPolicy:
+    """Fill in the limits of a new plan: the model's length unless another is given, and shards that fit in memory."""
+    limit = encoder.position_limit
+    if options.max_length is not None and limit is not None and options.max_length > limit:
+        raise OptionError(
+            f"max_length must be at most the model's {limit} positions: got {options.max_length}. Use long='window'."
+        )
+    row_bytes = 2 * sum(encoder.layers.values())
+    tokens = SHARD_TOKENS
+    while tokens > 256 and tokens * row_bytes > SHARD_BYTES:
+        tokens //= 2
+    chosen = options.reading()
+    if options.max_length is None:
+        chosen["max_length"] = encoder.max_length
+    return ReadingPolicy(**chosen, shard_tokens=tokens)
+
+
+def freeze_plan(encoder: Encoder, corpus: Corpus, policy: ReadingPolicy) -> ExtractionPlan:
     """Tokenise the corpus and fix shards and batches.
 
     Raises
     ------
     TextError
-        If a document is too long and the policy is "error", a text is not valid Unicode or cannot be aligned, or
-        nothing is left to store.
+        If a document is too long and ``policy.long`` is "error", if a text is not valid Unicode or cannot be aligned
+        with its tokens, or if there are no rows to store.
     """
-    _ = corpus.fingerprint  # refuses what is not Unicode, by document: a tokenizer would by a TypeError
+    _ = corpus.fingerprint  # raises TextError for invalid Unicode; a tokenizer would raise TypeError
     table = tokenise(corpus, encoder.tokenizer)
-    check_lengths(encoder, corpus, table, policy)
+    _check_lengths(encoder, corpus, table, policy)
     bounds = _shard_bounds(table, policy)
     digest = xxhash.xxh3_128()
     shard_rows, n_tokens, n_padded = [], 0, 0
@@ -201,14 +163,41 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: Policy) -> ExtractionP
         n_tokens, n_padded = n_tokens + layout.n_tokens, n_padded + layout.n_padded
     if not any(shard_rows):
         raise TextError(
-            f"There must be something to store: the {len(corpus)} documents of {corpus.source} have no "
+            f"The texts must have at least one row to store: the {len(corpus)} documents of {corpus.source} have no "
             f"{'tokens' if policy.words is None else 'words'}. Check the source."
         )
     return ExtractionPlan(corpus, table, policy, bounds, tuple(shard_rows), digest.hexdigest(), n_tokens, n_padded)
 
 
-def _shard_bounds(table: TokenTable, policy: Policy) -> tuple[int, ...]:
-    """Whole documents, in order, up to `shard_tokens` stored tokens."""
+def _check_lengths(encoder: Encoder, corpus: Corpus, table: TokenTable, policy: ReadingPolicy) -> None:
+    """Refuse documents that are too long, and token ids beyond the model's vocabulary."""
+    special = table.prefix + table.suffix
+    if policy.max_length is not None and policy.max_length <= special:
+        raise OptionError(
+            f"max_length must be more than the number of special tokens: got {policy.max_length}, of which {special} "
+            "are special tokens. Raise max_length."
+        )
+    table_size = encoder.vocabulary
+    if table_size is not None and len(table.ids) and int(table.ids.max()) >= table_size:
+        raise ModelError(
+            f"Model and tokenizer must belong together: {encoder.name!r} has {table_size} token embeddings, the "
+            f"tokenizer gives id {int(table.ids.max())}. Load both from the same place."
+        )
+    long = is_long(policy, table.lengths)
+    if policy.long == "error" and long.any():
+        longest = int(table.lengths.argmax())
+        n_tokens, limit = int(table.lengths[longest]), encoder.position_limit
+        takes_more = policy.max_length is not None and (limit is None or limit > policy.max_length)
+        raise TextError(
+            f"Documents must fit into max_length={policy.max_length} tokens: {int(long.sum())} of {len(corpus)} do "
+            f"not, the longest is {corpus[longest].key!r} with {n_tokens}. "
+            + (f"The model itself takes {limit or n_tokens} tokens: pass max_length. " if takes_more else "")
+            + "Use long='window' (overlapping windows) or long='truncate'."
+        )
+
+
+def _shard_bounds(table: TokenTable, policy: ReadingPolicy) -> tuple[int, ...]:
+    """First document of each shard, and the end: whole documents, in order, up to `shard_tokens` stored tokens."""
     stored = table.lengths
     if policy.long == "truncate" and policy.max_length is not None:
         stored = np.minimum(stored, policy.max_length)
@@ -218,3 +207,90 @@ def _shard_bounds(table: TokenTable, policy: Policy) -> tuple[int, ...]:
         end = int(np.searchsorted(total, total[bounds[-1]] + policy.shard_tokens, side="right")) - 1
         bounds.append(max(end, bounds[-1] + 1))
     return tuple(bounds)
+
+
+def reuse_plan(
+    encoder: Encoder, corpus: Corpus, record: Mapping[str, Any], source: str, options: ReadingOptions
+) -> ExtractionPlan:
+    """Make the plan of `record` again for this encoder and corpus.
+
+    Parameters
+    ----------
+    record
+        `ExtractionPlan.record` of the plan to share.
+    source
+        The store or plan that the record comes from, for messages.
+    options
+        Reading options given beside it; those that are not defaults must agree with the plan.
+
+    Raises
+    ------
+    OptionError
+        If the record is no extraction plan, the options contradict it, the tokenizer gives other tokens, or the
+        model has too few positions.
+    TextError
+        If the texts differ.
+    """
+    policy = _recorded_policy(record, source, options)
+    expected = record["rows"]
+    if corpus.fingerprint != expected["texts"]:
+        raise TextError(
+            f"same_plan_as={source} was made from other texts: {expected['documents']} documents, fingerprint "
+            f"{expected['texts'][:8]}; these are {len(corpus)}, {corpus.fingerprint[:8]}. Give the same texts."
+        )
+    plan = freeze_plan(encoder, corpus, policy)
+    if plan.record()["rows"] != expected:
+        raise OptionError(
+            f"Models that share a plan must split the texts into the same tokens: {encoder.name!r} does not, by "
+            f"the plan of {source}. To compare models with different tokenizers extract both with words='first' or "
+            "'mean'."
+        )
+    check_positions(plan, encoder)
+    return plan
+
+
+def _recorded_policy(record: Mapping[str, Any], source: str, options: ReadingOptions) -> ReadingPolicy:
+    try:
+        policy = ReadingPolicy(**record["policy"])
+        record["rows"]["texts"]
+    except (KeyError, TypeError) as error:
+        raise OptionError(
+            f"same_plan_as must be a store made by `extract`, or a plan: {source} has no extraction plan in it."
+        ) from error
+    for field in fields(ReadingOptions):
+        value, recorded = getattr(options, field.name), getattr(policy, field.name)
+        if value not in (field.default, recorded):
+            raise OptionError(
+                f"same_plan_as={source} has {field.name}={recorded!r}: got {field.name}={value!r} beside it. Leave "
+                "it out, or make a new plan."
+            )
+    return policy
+
+
+def plans_of_both(
+    encoders: Sequence[Encoder], corpus: Corpus, options: ReadingOptions
+) -> tuple[ExtractionPlan, ExtractionPlan]:
+    """The plans of two models over one corpus, by the policy of the first; the shorter model limits the length."""
+    if options.max_length is None:
+        lengths = [encoder.max_length for encoder in encoders if encoder.max_length is not None]
+        options = replace(options, max_length=min(lengths, default=None))
+    policy = policy_for(encoders[0], options)
+    return freeze_plan(encoders[0], corpus, policy), freeze_plan(encoders[1], corpus, policy)
+
+
+def have_same_tokens(plan: ExtractionPlan, other: ExtractionPlan) -> bool:
+    """Whether two models read the same tokens in the same batches."""
+    return plan.table.digest == other.table.digest and plan.batches_digest == other.batches_digest
+
+
+def check_positions(plan: ExtractionPlan, encoder: Encoder) -> None:
+    """Refuse a model that has fewer positions than the longest sequence of a plan made for another."""
+    limit = encoder.position_limit
+    longest = int(plan.table.lengths.max(initial=0))
+    if plan.policy.max_length is not None:
+        longest = min(longest, plan.policy.max_length)
+    if limit is not None and longest > limit:
+        raise OptionError(
+            f"Models that share a plan must have positions for its longest sequence, {longest} tokens: "
+            f"{encoder.name!r} has {limit}. Make the plan with max_length={limit}."
+        )

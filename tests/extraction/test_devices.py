@@ -7,8 +7,8 @@ import pytest
 
 from pyrepsim.backends import available_backends
 from pyrepsim.extraction import compare_models, extract
-from pyrepsim.extraction import engine as buffers
-from pyrepsim.extraction.fused import _for_moments
+from pyrepsim.extraction import forward as buffers
+from pyrepsim.extraction.streaming import _for_moments
 from tests.helpers.tiny_models import TEXT, tiny_bert
 
 torch = pytest.importorskip("torch", reason="no torch: extraction needs the extra [torch]")
@@ -22,7 +22,7 @@ def test_rows_of_a_gpu(tmp_path, monkeypatch, dtype):
     model = tiny_bert(tmp_path / "model", width=64)
     stores = {"cpu": extract(model, TEXTS, tmp_path / "cpu", dtype=dtype, device="cpu")}
     stores["cuda"] = extract(model, TEXTS, tmp_path / "cuda", dtype=dtype, device="cuda")
-    monkeypatch.setattr(buffers, "_with_room", lambda device, n_bytes: torch.device("cpu"))
+    monkeypatch.setattr(buffers, "_buffer_device", lambda device, n_bytes: torch.device("cpu"))
     stores["staged"] = extract(model, TEXTS, tmp_path / "staged", dtype=dtype, device="cuda")
     for layer in stores["cpu"].layers:
         rows = {name: np.asarray(store[layer]).astype(np.float32) for name, store in stores.items()}
@@ -35,7 +35,7 @@ def test_fused_rows_stay_on_the_gpu(tmp_path, monkeypatch):
     models = [tiny_bert(tmp_path / name, width=64, seed=seed) for seed, name in enumerate("ab")]
     measures = ["LinearCKA", "RSA", "SVCCA"]
     expected = compare_models(*models, TEXTS, measures, device="cpu")
-    monkeypatch.setattr("pyrepsim.extraction.fused.as_numpy", None)  # whoever brings rows to the host fails
+    monkeypatch.setattr("pyrepsim.extraction.streaming.as_numpy", None)  # whoever brings rows to the host fails
     found = compare_models(*models, TEXTS, measures, device="cuda", backend="cuda")
     np.testing.assert_allclose([s.value for s in found], [s.value for s in expected], atol=1e-3)
 
@@ -67,6 +67,6 @@ def test_who_gets_rows_on_the_device():
 def test_buffers_lie_beside_the_model_while_there_is_room(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (800, 1000))
     gpu = torch.device("cuda")
-    assert buffers._with_room(gpu, 99) == gpu
-    assert buffers._with_room(gpu, 100) == torch.device("cpu")
-    assert buffers._with_room(torch.device("cpu"), 1) == torch.device("cpu")
+    assert buffers._buffer_device(gpu, 99) == gpu
+    assert buffers._buffer_device(gpu, 100) == torch.device("cpu")
+    assert buffers._buffer_device(torch.device("cpu"), 1) == torch.device("cpu")

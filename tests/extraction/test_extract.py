@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import logging
 import os
@@ -18,7 +19,7 @@ import pyrepsim
 from pyrepsim.core.errors import LayerError, NonFiniteError, OptionError, StoreError
 from pyrepsim.data import read_texts
 from pyrepsim.extraction import extract, plan_extraction
-from pyrepsim.extraction.planning import ExtractionOptions
+from pyrepsim.extraction.options import ExtractionOptions
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.store import StoreWriter, open_store, verify
 
@@ -185,9 +186,9 @@ def test_overflow_upgrades_the_shard_and_leaves_no_trace_elsewhere(loud: Encoder
 def test_values_that_fit_nowhere_are_an_error_and_no_endless_loop(
     base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr("pyrepsim.extraction.engine.largest", lambda rows: torch.full((len(rows),), float("nan")))
-    monkeypatch.setattr("pyrepsim.extraction.engine.check_finite", lambda *_: None)
-    with pytest.raises(NonFiniteError, match="must fit in float32: layer 'embeddings' goes beyond"):
+    monkeypatch.setattr("pyrepsim.extraction.forward.largest", lambda rows: torch.full((len(rows),), float("nan")))
+    monkeypatch.setattr("pyrepsim.extraction.forward.check_finite", lambda *_: None)
+    with pytest.raises(NonFiniteError, match="must fit in float32: layer 'embeddings' overflows it"):
         extract(base, ["the keys"], tmp_path / "s")
 
 
@@ -259,8 +260,9 @@ def test_options_are_named_in_the_signature_and_no_others_are_taken(base: Encode
     for function in (extract, plan_extraction):
         shown = inspect.signature(function).parameters
         assert shown["dtype"].default == "float16"
-        assert not ExtractionOptions.__annotations__.keys() - shown.keys()
-        assert all(shown[name].kind is inspect.Parameter.KEYWORD_ONLY for name in ExtractionOptions.__annotations__)
+        names = {field.name for field in dataclasses.fields(ExtractionOptions)}
+        assert not names - shown.keys()
+        assert all(shown[name].kind is inspect.Parameter.KEYWORD_ONLY for name in names)
     with pytest.raises(TypeError, match="unexpected keyword argument 'dtyp'"):
         plan_extraction(base, TEXTS, dtyp="float32")  # pyright: ignore[reportCallIssue]
 

@@ -13,7 +13,7 @@ import torch
 from pyrepsim.core.errors import LayerError, ModelError, OptionError, TextError
 from pyrepsim.core.units import bytes_in_words
 from pyrepsim.data import read_texts
-from pyrepsim.extraction import ExtractionPlan, Policy, plan_extraction
+from pyrepsim.extraction import ExtractionPlan, ReadingPolicy, plan_extraction
 from pyrepsim.extraction.plan import freeze_plan
 from pyrepsim.models import Encoder
 from pyrepsim.store import TokenFlag
@@ -26,7 +26,7 @@ def random_texts(n: int, seed: int = 0) -> list[str]:
 
 
 def frozen(encoder: Encoder, texts: list[str], **policy: object) -> ExtractionPlan:
-    return freeze_plan(encoder, read_texts(texts), Policy(**{"max_length": 64, **policy}))  # type: ignore[arg-type]
+    return freeze_plan(encoder, read_texts(texts), ReadingPolicy(**{"max_length": 64, **policy}))  # type: ignore[arg-type]
 
 
 def test_models_of_one_tokenizer_have_one_plan(encoders: dict[str, Encoder], sentences: list[str]):

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 from ...core.errors import StoreError
 from ...core.outputs import replacing
-from ...extraction.planning import showing
+from ...extraction.options import with_keywords_of
 from ...results import Score, Scores
 from ..edge import Recipe, rule_of
 from ..mdl import CODE_RECIPE, FRACTIONS, CodeLength, CodeLengths, description_lengths
@@ -25,7 +25,7 @@ __all__ = ["probe_mdl"]
 _RESULT = "codes.json"
 
 
-@showing(open_workspace)
+@with_keywords_of(open_workspace)
 def probe_mdl(
     model: str | os.PathLike[str],
     task: str,

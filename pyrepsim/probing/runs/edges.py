@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from ...core.errors import OptionError, StoreError
-from ...extraction.planning import showing
+from ...extraction.options import with_keywords_of
 from ...store import ActivationStore
 from ..controls import Selectivity, control_records, selectivity
 from ..edge import EdgeResult, Recipe, edge_probe, rule_of
@@ -25,7 +25,7 @@ _RESULT, _CONTROL = "edge.npz", "control.npz"
 _FINDINGS = ("split", "reason", "where", "kept")
 
 
-@showing(open_workspace)
+@with_keywords_of(open_workspace)
 def probe_edge(
     model: str | os.PathLike[str],
     task: str,

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from ...core.units import bytes_in_words
 from ...data import read_texts
 from ...extraction import plan_extraction
-from ...extraction.planning import showing
+from ...extraction.options import with_keywords_of
 from .corpora import STRUCTURAL, read_parts
 from .workspace import ProbingOptions, open_workspace
 
@@ -62,7 +62,7 @@ class ProbingPlan:
 _COUNTED = ("sentences", "tokens", "targets", "records")
 
 
-@showing(open_workspace)
+@with_keywords_of(open_workspace)
 def plan_probing(
     model: str | os.PathLike[str],
     task: str,

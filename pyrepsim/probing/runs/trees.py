@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from ...core.errors import OptionError
-from ...extraction.planning import showing
+from ...extraction.options import with_keywords_of
 from ..structural.api import structural_probe
 from .corpora import STRUCTURAL, read_parts
 from .outcome import Probing, draw, write_text
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["probe_structural"]
 
 
-@showing(open_workspace)
+@with_keywords_of(open_workspace)
 def probe_structural(
     model: str | os.PathLike[str],
     *,

@@ -1,0 +1,299 @@
+"""`extract` writes a model's hidden states for a corpus to a store; `plan_extraction` says what that would take."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..core.errors import OptionError
+from ..core.progress import progress_bar
+from ..core.resume import check_same_request
+from ..core.workers import Worker, find_worker
+from ..data.texts import read_texts
+from ..models import Encoder, load_encoder
+from ..store import ActivationStore, StoreWriter, files, open_store, remove_store, store_info
+from ..store.columns import ROW_BYTES
+from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
+from ..version import __version__
+from .forward import Selector, ShardBuffers, choose_layers, fill, largest, torch_dtype
+from .layout import Batch
+from .options import ExtractionOptions, with_keywords_of
+from .plan import ExtractionPlan, freeze_plan, policy_for, reuse_plan
+
+log = logging.getLogger("pyrepsim.extraction")
+
+_TIMED_TOKENS = 1024
+_SHORT_SECONDS = 0.25
+
+
+@with_keywords_of(ExtractionOptions)
+def extract(
+    model: str | os.PathLike[str] | Encoder,
+    texts: Any,
+    out: str | os.PathLike[str],
+    *,
+    worker: str | Worker | None = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    **options: Any,
+) -> ActivationStore | None:
+    """Run a model over texts and store its hidden states. Call it again to resume; finished shards are skipped.
+
+    Parameters
+    ----------
+    model : folder, hub id, ``id@revision`` or `Encoder`
+        See `load_encoder`.
+    texts
+        See `read_texts`.
+    out : path
+        Folder of the store. If it holds an unfinished store of the same plan, only the missing shards are computed.
+    worker : "i/n", optional
+        Compute every n-th shard, starting with shard i. Default: from RANK and WORLD_SIZE, or a SLURM array.
+    overwrite : bool, default False
+        Remove an existing store at `out` first.
+    progress : bool, optional
+        Show tokens per second. None shows them on a terminal only.
+    layers : "all" (default), or names and indices
+        ``"embeddings"``, ``"layer.0"``, ..., as in ``Encoder.layers``.
+    dtype : {"float16", "bfloat16", "float32"}, default "float16"
+        Type in the store. A layer that overflows float16 in a shard is stored there in float32.
+    words : {None, "first", "mean"}, default None
+        None stores every token and marks special tokens. Otherwise there is one row per word, its first subword or
+        the float32 mean of its subwords, and no special tokens; such stores match across tokenizers. Words are given
+        by the source, or separated by whitespace. A word without any subword has no row.
+    long : {"error", "window", "truncate"}, default "error"
+        What to do with documents of more than `max_length` tokens. Windows overlap by half, and each token is taken
+        from the window in which it is farthest from the nearer edge.
+    max_length : int, optional
+        Tokens per sequence, special tokens included. Default: the limit of the model and its tokenizer.
+    batch_tokens : int, default 4096
+        Tokens per batch, padding included.
+    same_plan_as : store, path or `ExtractionPlan`, optional
+        Use the rows, shards and batches of that plan. The texts and their tokens must be the same.
+    revision, device : str, optional
+        See `load_encoder`.
+
+    Returns
+    -------
+    ActivationStore or None
+        The finished store, or None if shards of other workers are still missing. The last worker finishes the store.
+
+    Raises
+    ------
+    ModelError, TextError, StoreError, OptionError, LayerError
+        If the model, the texts, the folder or an option cannot be used.
+    NonFiniteError
+        If an activation is NaN or infinite; names layer and document.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pyrepsim as rs
+    >>> folder = tempfile.mkdtemp()
+    >>> store = rs.extract("bert-base-uncased", ["the keys are here", "the river"], f"{folder}/base", device="cpu")
+    >>> store.layers[:2]
+    ('embeddings', 'layer.0')
+    """
+    share = find_worker(worker)
+    encoder, plan, widths, dtype = _prepare(model, texts, ExtractionOptions(**options))
+    out = Path(out)
+    if overwrite and out.exists():
+        remove_store(out)
+    with StoreWriter.create(
+        out, _store_record(encoder, plan), layers=widths, shard_rows=plan.shard_rows, dtype=dtype
+    ) as writer:
+        shards = [shard for shard in writer.missing() if share.takes(shard)]
+        if shards:
+            _extract_shards(encoder, plan, writer, shards, widths, dtype, progress)
+        missing = writer.missing()
+        if missing:
+            log.info("worker %s is done; %d shards of other workers are missing in %s", share, len(missing), out)
+            return None
+        return writer.seal(docs=plan.documents())
+
+
+@with_keywords_of(ExtractionOptions)
+def plan_extraction(
+    model: str | os.PathLike[str] | Encoder,
+    texts: Any,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    worker: str | Worker | None = None,
+    **options: Any,
+) -> ExtractionPlan:
+    """Say what `extract` would do with these arguments: rows, tokens, bytes, and seconds from one timed batch.
+
+    Nothing is written.
+
+    Parameters
+    ----------
+    model, texts, worker, **options
+        As in `extract`.
+    out : path, optional
+        A store that was started: its finished shards are not counted in ``n_bytes_left`` and ``estimated_seconds``.
+
+    Returns
+    -------
+    ExtractionPlan
+        ``n_bytes_left`` and ``estimated_seconds`` are for this worker's share.
+
+    Raises
+    ------
+    PyrepsimError
+        As `extract` does.
+
+    Examples
+    --------
+    >>> import pyrepsim as rs
+    >>> plan = rs.plan_extraction("bert-base-uncased", ["the keys are here", "the river"], device="cpu")
+    >>> plan.n_documents, plan.n_tokens, plan.n_rows
+    (2, 10, 10)
+    """
+    share = find_worker(worker)
+    prepared = _prepare(model, texts, ExtractionOptions(**options))
+    encoder, plan, widths, dtype = prepared
+    row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(widths.values())
+    sizes = [n_rows * row_bytes + PAGE * (len(widths) + 1) for n_rows in plan.shard_rows]
+    missing = range(plan.n_shards) if out is None else _missing_shards(Path(out), prepared)
+    left = [shard for shard in missing if share.takes(shard)]
+    fraction = sum(plan.shard_rows[shard] for shard in left) / plan.n_rows
+    return dataclasses.replace(
+        plan,
+        n_bytes=sum(sizes),
+        n_bytes_left=sum(sizes[shard] for shard in left),
+        estimated_seconds=fraction * _estimated_seconds(encoder, plan, list(widths)) if left else 0.0,
+    )
+
+
+class _Prepared(NamedTuple):
+    """What an extraction starts from."""
+
+    encoder: Encoder
+    plan: ExtractionPlan
+    widths: dict[str, int]
+    dtype: str
+
+
+def _prepare(model: str | os.PathLike[str] | Encoder, texts: Any, options: ExtractionOptions) -> _Prepared:
+    """Load the model, read the texts and make their plan, or take the plan of another extraction."""
+    torch_dtype(options.dtype)
+    if isinstance(model, Encoder):
+        if options.revision is not None:
+            raise OptionError(f"revision selects what is loaded: {model!r} is loaded already. Leave revision out.")
+        encoder = model
+    else:
+        encoder = load_encoder(model, revision=options.revision, device=options.device)
+    corpus, shared = read_texts(texts), options.same_plan_as
+    if shared is None:
+        plan = freeze_plan(encoder, corpus, policy_for(encoder, options))
+    elif isinstance(shared, ExtractionPlan):
+        plan = reuse_plan(encoder, corpus, shared.record(), "the plan", options)
+    else:
+        store = shared if isinstance(shared, ActivationStore) else open_store(shared)
+        plan = reuse_plan(encoder, corpus, store.plan, str(store.path), options)
+    widths = {layer: encoder.layers[layer] for layer in choose_layers(encoder, options.layers)}
+    return _Prepared(encoder, plan, widths, options.dtype)
+
+
+def _store_record(encoder: Encoder, plan: ExtractionPlan) -> dict[str, Any]:
+    """The request that the store records: a store is resumed only with an equal one."""
+    environment = {"device": encoder.device.type, "pyrepsim": __version__}
+    for package in ("torch", "transformers", "tokenizers"):  # these may change the last bits of an activation
+        try:
+            environment[package] = installed(package)
+        except PackageNotFoundError:
+            environment[package] = "not installed"
+    return plan.record() | {
+        "model": encoder.record(),
+        "environment": environment,
+        "tokenizer": {"class": type(encoder.tokenizer).__name__, "digest": encoder.tokenizer_digest},
+    }
+
+
+def _missing_shards(out: Path, prepared: _Prepared) -> Sequence[int]:
+    """The shards that the store at `out` lacks: all if there is no store. StoreError for a store of another plan."""
+    encoder, plan, widths, dtype = prepared
+    shards = range(plan.n_shards)
+    if not out.is_dir() or not files.exists(out, PLAN):
+        return shards
+    info = store_info(out)
+    check_same_request(
+        {"plan": info.plan, "layers": info.widths, "dtype": info.dtype},
+        {"plan": _store_record(encoder, plan), "layers": widths, "dtype": dtype},
+        where=out,
+        remedy="Use the same options, choose another folder, or replace the store that is there: overwrite=True, or "
+        "--overwrite on the command line.",
+    )
+    return [shard for shard in shards if not files.exists(out, journal_parts(shard))]
+
+
+def _extract_shards(
+    encoder: Encoder,
+    plan: ExtractionPlan,
+    writer: StoreWriter,
+    shards: Sequence[int],
+    widths: Mapping[str, int],
+    dtype: str,
+    progress: bool | None,
+) -> None:
+    """Compute and commit shards. A thread writes and syncs one shard while the next is computed."""
+    rows = max(plan.shard_rows[shard] for shard in shards)
+    spare = [ShardBuffers(widths, rows, dtype, encoder.device) for _ in range(min(2, len(shards)))]
+    selector = Selector(encoder, list(widths), pooling=plan.policy.words)
+    started, done = time.perf_counter(), 0
+    n_tokens = plan.n_tokens * len(shards) // plan.n_shards  # approximate where a worker takes a share of the shards
+    with (
+        progress_bar(n_tokens, progress, desc="extract", unit=" tokens") as bar,
+        ThreadPoolExecutor(1) as committer,
+    ):
+        pending: Future[bool] | None = None
+        for shard in shards:
+            layout, buffers = plan.shard(shard), spare[0]
+            fill(selector, layout, buffers, plan.corpus, bar)
+            if pending is not None:
+                pending.result()
+            pending = committer.submit(writer.commit, shard, layout.columns, buffers.arrays(layout.n_rows))
+            spare.reverse()
+            done += layout.n_tokens
+        if pending is not None:
+            pending.result()
+    seconds = time.perf_counter() - started
+    log.info(
+        "%s: %d tokens in %.1f s, %.0f tokens/s; %.0f %% of the model's input was not padding",
+        encoder.name, done, seconds, done / seconds, 100 * plan.useful_frac,
+    )  # fmt: skip
+
+
+def _estimated_seconds(encoder: Encoder, plan: ExtractionPlan, layers: list[str]) -> float:
+    """Seconds for all batches, from the middle one: run once to warm up, then timed.
+
+    About a thousand of its tokens are timed. Where that takes little time (a small model), the cost of a call counts
+    most, so the whole batch is timed instead.
+    """
+    layout = next(layout for layout in plan.shards() if layout.n_rows)
+    batches = list(layout.batches())
+    whole = batches[len(batches) // 2]
+    ids = whole.ids[: max(1, _TIMED_TOKENS // whole.ids.shape[1])]
+    keep = whole.picks < ids.size
+    timed = Batch(ids, whole.picks[keep], whole.counts[keep], whole.rows[keep])
+    selector = Selector(encoder, layers, pooling=plan.policy.words)
+    _forward_seconds(selector, timed)
+    seconds = _forward_seconds(selector, timed)
+    if seconds < _SHORT_SECONDS:
+        timed = whole
+        seconds = min(_forward_seconds(selector, timed) for _ in range(3))  # the first one warms up
+    return seconds * plan.n_padded / timed.ids.size
+
+
+def _forward_seconds(selector: Selector, batch: Batch) -> float:
+    started = time.perf_counter()
+    largest(selector.rows(batch))
+    return time.perf_counter() - started

@@ -1,0 +1,220 @@
+"""Forward passes: the hidden states of a batch, reduced to the planned rows on the device, and buffers for a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import ml_dtypes
+import numpy as np
+import torch
+
+from ..core.errors import LayerError, NonFiniteError, OptionError
+from ..data.documents import Corpus
+from ..models import Encoder
+from ..store.layout import DTYPES, check_choice
+from .layout import Batch, ShardLayout
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+
+def choose_layers(encoder: Encoder, layers: str | Sequence[str | int]) -> list[str]:
+    """Names of the chosen layers in the model's order: "all", names, or indices (negative ones count from the end)."""
+    known = list(encoder.layers)
+    if isinstance(layers, str):
+        if layers == "all":
+            return known
+        layers = [layers]
+    chosen = set()
+    for layer in layers:
+        if isinstance(layer, (int, np.integer)) and -len(known) <= layer < len(known):
+            chosen.add(known[layer])
+        elif layer in known:
+            chosen.add(layer)
+        else:
+            raise LayerError(f"layers must be layers of {encoder.name!r}: it has {', '.join(known)}; got {layer!r}.")
+    if not chosen:
+        raise OptionError("layers must name at least one layer: got none. Use layers='all'.")
+    return [layer for layer in known if layer in chosen]
+
+
+class Selector:
+    """Runs batches through an encoder and keeps the planned rows of the chosen layers.
+
+    Rows are selected on the device, once per layer: (sequences, tokens, width) -> (rows, width). Padding is never
+    copied to the host.
+    """
+
+    def __init__(self, encoder: Encoder, layers: Sequence[str], *, pooling: str | None) -> None:
+        names = list(encoder.layers)
+        self.encoder = encoder
+        self._layers = {layer: names.index(layer) for layer in layers}
+        self._pooling = pooling
+
+    def rows(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The rows of a batch, one (rows, width) tensor per layer on the device, in the order of ``batch.rows``."""
+        device = self.encoder.device
+        ids = torch.from_numpy(batch.ids).to(device)
+        mask = ids >= 0
+        states = self.encoder.hidden_states(ids.masked_fill(~mask, self.encoder.pad_id), mask.long())
+        with torch.inference_mode():
+            pool = (_MeanOfTokens if self._pooling == "mean" else _FirstToken)(batch, device)
+            return {layer: pool(states[index].flatten(0, 1)) for layer, index in self._layers.items()}
+
+
+class _FirstToken:
+    """The first token of each row."""
+
+    def __init__(self, batch: Batch, device: torch.device) -> None:
+        self._picks = torch.from_numpy(batch.picks).to(device)
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.index_select(0, self._picks)
+
+
+class _MeanOfTokens:
+    """The mean of each row's tokens, added in float32 in reading order, so that every run gives the same bits."""
+
+    def __init__(self, batch: Batch, device: torch.device) -> None:
+        self._counts = torch.from_numpy(batch.counts).to(device, torch.float32).unsqueeze(1)
+        self._steps = []
+        for step in range(int(batch.counts.max(initial=1))):
+            rows = np.flatnonzero(batch.counts > step)
+            self._steps.append(
+                (torch.from_numpy(rows).to(device), torch.from_numpy(batch.picks[rows] + step).to(device))
+            )
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        total = tokens.index_select(0, self._steps[0][1]).float()
+        for rows, picks in self._steps[1:]:  # a row appears once per step, so the order of additions is fixed
+            total.index_add_(0, rows, tokens.index_select(0, picks).float())
+        return total.div_(self._counts)
+
+
+def largest(rows: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The largest magnitude of each layer, NaN if it holds one; a single transfer from the device for all layers."""
+    extremes = [torch.stack(torch.aminmax(values)).float() for values in rows.values()]
+    return torch.stack(extremes).abs().amax(dim=1).cpu()
+
+
+def check_finite(
+    rows: Mapping[str, torch.Tensor], magnitudes: torch.Tensor, doc_id: np.ndarray, corpus: Corpus, name: str
+) -> None:
+    """Raise NonFiniteError with layer and document of the first NaN or infinity."""
+    if bool(torch.isfinite(magnitudes).all()):
+        return
+    layer = list(rows)[int((~torch.isfinite(magnitudes)).nonzero()[0, 0])]
+    bad = ~torch.isfinite(rows[layer].float()).all(dim=1).cpu().numpy()  # in float32, as the magnitudes
+    document = corpus[int(doc_id[bad].min())]
+    raise NonFiniteError(
+        f"Activations must be finite: {name!r} gives NaN or infinity in layer {layer!r} for document "
+        f"{document.key!r} ({document.text[:40]!r}). Check its weights, or leave that document out."
+    )
+
+
+class OverflowingLayersError(Exception):
+    """Values of these layers overflow the buffers' type; fill the shard again with float32 buffers."""
+
+    def __init__(self, layers: list[str]) -> None:
+        super().__init__(", ".join(layers))
+        self.layers = layers
+
+
+class ShardBuffers:
+    """One (rows, width) buffer per layer in the store's type, reused from shard to shard.
+
+    If the model is on a CUDA device with enough free memory, so are the buffers, and a finished shard is copied to
+    pinned host memory in one piece per layer.
+
+    A layer that overflowed once keeps a float32 buffer. The store chooses the type of each shard from its values, so
+    its bytes do not depend on whether an earlier shard overflowed.
+    """
+
+    def __init__(self, widths: Mapping[str, int], rows: int, dtype: str, device: torch.device | str = "cpu") -> None:
+        self._dtype = torch_dtype(dtype)
+        device = _buffer_device(torch.device(device), rows * sum(widths.values()) * self._dtype.itemsize)
+        self._data = {
+            layer: torch.empty((rows, width), dtype=self._dtype, device=device) for layer, width in widths.items()
+        }
+        self._pinned: dict[str, torch.Tensor] = {}
+
+    def place(self, positions: np.ndarray, rows: Mapping[str, torch.Tensor], magnitudes: torch.Tensor) -> None:
+        """Convert rows on the model's device and copy them to these positions of the shard.
+
+        Raises
+        ------
+        OverflowingLayersError
+            If a finite value becomes infinite in a buffer's type; `magnitudes` are the largest of each layer.
+        """
+        overflow = [
+            layer
+            for layer, magnitude in zip(rows, magnitudes, strict=True)
+            if not bool(torch.isfinite(magnitude.to(self._data[layer].dtype)))
+        ]
+        if overflow:
+            raise OverflowingLayersError(overflow)
+        index = torch.from_numpy(positions)
+        for layer, values in rows.items():
+            buffer = self._data[layer]
+            index = index.to(buffer.device)
+            buffer.index_copy_(0, index, values.to(buffer.dtype).to(buffer.device))
+
+    def widen(self, layers: list[str]) -> None:
+        """Give these layers float32 buffers; NonFiniteError for a layer that overflows float32."""
+        for layer in layers:
+            if self._data[layer].dtype == torch.float32:
+                raise NonFiniteError(
+                    f"Activations must fit in float32: layer {layer!r} overflows it. Check the model's weights."
+                )
+            self._data[layer] = torch.empty_like(self._data[layer], dtype=torch.float32)
+
+    def arrays(self, n_rows: int) -> dict[str, np.ndarray]:
+        """The first rows of every layer as NumPy arrays, valid until the buffers are filled again."""
+        for layer, buffer in self._data.items():
+            if buffer.device.type == "cuda":
+                host = self._pinned.get(layer)
+                if host is None or host.dtype != buffer.dtype:
+                    host = self._pinned[layer] = torch.empty_like(buffer, device="cpu", pin_memory=True)
+                host[:n_rows].copy_(buffer[:n_rows], non_blocking=True)
+        if self._pinned:
+            torch.cuda.synchronize()
+        return {layer: as_numpy(self._pinned.get(layer, buffer)[:n_rows]) for layer, buffer in self._data.items()}
+
+
+def fill(selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus: Corpus, bar: tqdm) -> None:
+    """Compute all rows of a shard. If a layer overflows, give it a float32 buffer and compute the shard again."""
+    while True:
+        counted = 0
+        try:
+            for batch in layout.batches():
+                rows = selector.rows(batch)
+                magnitudes = largest(rows)
+                check_finite(rows, magnitudes, layout.columns["doc_id"][batch.rows], corpus, selector.encoder.name)
+                buffers.place(batch.rows, rows, magnitudes)
+                bar.update(batch.n_tokens)
+                counted += batch.n_tokens
+            return
+        except OverflowingLayersError as overflow:
+            buffers.widen(overflow.layers)
+            bar.update(-counted)
+
+
+def _buffer_device(device: torch.device, n_bytes: int) -> torch.device:
+    """``device`` if it is a GPU and the buffers take less than an eighth of its free memory, else the CPU."""
+    if device.type == "cuda" and 8 * n_bytes < torch.cuda.mem_get_info(device)[0]:
+        return device
+    return torch.device("cpu")
+
+
+def torch_dtype(dtype: str) -> torch.dtype:
+    """The torch type of a store's type name; OptionError for another name."""
+    check_choice("dtype", dtype, DTYPES)
+    return getattr(torch, dtype)
+
+
+def as_numpy(tensor: torch.Tensor) -> np.ndarray:
+    """A NumPy view of a CPU tensor. torch cannot export bfloat16, so its bits are viewed as uint16 in between."""
+    if tensor.dtype == torch.bfloat16:
+        return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()

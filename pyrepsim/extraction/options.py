@@ -1,0 +1,92 @@
+"""The options of an extraction, declared once for the Python functions and the command line.
+
+This module imports neither NumPy nor torch. A docstring under a field is its help on the command line.
+"""
+
+# Annotations are types, not strings: a subclass in another module could not look the strings up.
+import dataclasses
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Literal, TypeVar
+
+from ..core.errors import OptionError
+
+__all__ = ["ExtractionOptions", "ReadingOptions", "ReadingPolicy", "with_keywords_of"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_CHOICES = {"words": (None, "first", "mean"), "long": ("error", "window", "truncate")}
+_COUNTS = ("max_length", "batch_tokens", "shard_tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """How documents become sequences for a model, and which rows they give.
+
+    Raises
+    ------
+    OptionError
+        If a value is outside its domain.
+    """
+
+    words: Literal["first", "mean"] | None = None
+    """Rows: one per token (default), or one per word, made of its first subword or the mean of all its subwords."""
+    long: Literal["error", "window", "truncate"] = "error"
+    """What to do with a text of more than max_length tokens: refuse it, read overlapping windows, or cut it off."""
+    max_length: int | None = None
+    """Tokens per sequence, special tokens included; by default the limit of the model and its tokenizer."""
+    batch_tokens: int = 4096
+    """Tokens per batch, padding included. A longer sequence is a batch of its own."""
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise OptionError(f"{name} must be one of {', '.join(map(repr, choices))}: got {value!r}.")
+        for name in _COUNTS:
+            value: Any = getattr(self, name, None)
+            count = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+            if not (count or (value is None and name != "batch_tokens")):
+                raise OptionError(f"{name} must be a whole number of tokens, 1 or more: got {value!r}.")
+
+    def reading(self) -> dict[str, Any]:
+        """Return the options of `ReadingOptions` alone, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(ReadingOptions)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingPolicy(ReadingOptions):
+    """Reading options with the model's limits filled in, as a plan records them."""
+
+    shard_tokens: int = 32768
+    """Tokens per shard. A longer document is a shard of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionOptions(ReadingOptions):
+    """What decides the rows, layers and bytes of a store."""
+
+    layers: str | Sequence[str | int] = "all"
+    """Layers to store: all, or names and indices as in Encoder.layers."""
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16"
+    """Type of the stored activations. This conversion is the only lossy step."""
+    same_plan_as: Any = None
+    """A store, its path, or an `ExtractionPlan`: use its rows, shards and batches."""
+    revision: str | None = None
+    """Branch, tag or commit of the model on the hub."""
+    device: str = "auto"
+    """A torch device such as cpu or cuda:0; auto is the GPU of this process if there is one, otherwise the CPU."""
+
+
+def with_keywords_of(source: Callable[..., Any]) -> Callable[[Function], Function]:
+    """Decorate a function that takes ``**options`` for `source`: its signature then lists them with their defaults."""
+    shared = [p for p in inspect.signature(source).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+    def with_signature(function: Function) -> Function:
+        signature = inspect.signature(function)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        setattr(function, "__signature__", signature.replace(parameters=[*own, *shared]))  # noqa: B010
+        return function
+
+    return with_signature

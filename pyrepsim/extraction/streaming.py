@@ -1,0 +1,201 @@
+"""`compare_models`: forward passes of two models, summed into moments without a store in between."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..backends import get_backend
+from ..comparison import StreamingComparison
+from ..core.errors import OptionError, RowMismatchError, TextError
+from ..core.progress import progress_bar
+from ..data.texts import read_texts
+from ..models import Encoder, load_encoder
+from ..results import Scores
+from ..store.columns import IDENTITY, TOKENS, token_mask
+from ..store.layout import check_choice
+from .forward import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
+from .layout import ShardLayout
+from .options import ReadingOptions, with_keywords_of
+from .plan import ExtractionPlan, check_positions, freeze_plan, have_same_tokens, plans_of_both
+
+if TYPE_CHECKING:
+    import torch
+    from tqdm import tqdm
+
+    from ..measures import Measure
+
+Chunk = dict[str, Any]
+
+
+@with_keywords_of(ReadingOptions)
+def compare_models(
+    model_x: str | os.PathLike[str] | Encoder,
+    model_y: str | os.PathLike[str] | Encoder,
+    texts: Any,
+    measures: Measure | str | Sequence[Measure | str],
+    *,
+    layers: Any = "same",
+    tokens: str = "content",
+    device: str = "auto",
+    backend: str = "auto",
+    n_threads: int | None = None,
+    precision: str = "auto",
+    progress: bool | None = None,
+    **reading: Any,
+) -> Scores:
+    """Compare the layers of two models on the same texts without storing activations.
+
+    Both models read each batch, and the float32 rows of all layers go directly into the moments. Use `extract` and
+    `compare` to use the activations again: for measures on pairs of rows, intervals, or probes.
+
+    Parameters
+    ----------
+    model_x, model_y, texts, device, progress
+        As in `extract`.
+    measures, layers, tokens, backend, n_threads, precision
+        As in `compare`. With ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
+    words, long, max_length, batch_tokens
+        As in `extract`. Models with different tokenizers need `words`: their rows are then matched by word.
+
+    Returns
+    -------
+    Scores
+        Each score's ``provenance`` has models, texts and reading options.
+
+    Raises
+    ------
+    OptionError
+        If the tokenizers differ and `words` is None, or an option is outside its domain.
+    RowMismatchError
+        If a word has tokens in one model and none in the other.
+    ModelError, TextError, NonFiniteError
+        As in `extract`.
+
+    Examples
+    --------
+    >>> import pyrepsim as rs
+    >>> scores = rs.compare_models(
+    ...     "bert-base-uncased", "bert-base-uncased", ["the keys are here", "the river"], "LinearCKA", device="cpu"
+    ... )
+    >>> round(scores[0].value, 4)
+    1.0
+    """
+    check_choice("tokens", tokens, TOKENS)
+    options = ReadingOptions(**reading)
+    if options.words is not None and tokens in ("special", "cls"):
+        raise OptionError(
+            f"Rows per word hold no special tokens: got words={options.words!r} and tokens={tokens!r}. Leave one out."
+        )
+    encoders = tuple(
+        model if isinstance(model, Encoder) else load_encoder(model, device=device) for model in (model_x, model_y)
+    )
+    plan, plan_y = plans_of_both(encoders, read_texts(texts), options)
+    same = have_same_tokens(plan, plan_y)
+    if not same and options.words is None:
+        raise OptionError(
+            f"Models are compared by token only if they split the texts into the same tokens: {encoders[0].name!r} and "
+            f"{encoders[1].name!r} do not. Compare by word: words='first' or 'mean'."
+        )
+    if not same:  # one shard of both models is held in float32, so shards are smaller
+        policy = replace(plan.policy, shard_tokens=max(1, plan.policy.shard_tokens // 4))
+        plan = freeze_plan(encoders[0], plan.corpus, policy)
+    for encoder, own_plan in zip(encoders, (plan, plan_y), strict=True):
+        check_positions(own_plan, encoder)
+    comparison = StreamingComparison(
+        encoders[0].layers,
+        encoders[1].layers,
+        measures,
+        layers=layers,
+        backend=backend,
+        n_threads=n_threads,
+        precision=precision,
+        provenance=_provenance(encoders, plan, tokens),
+    )
+    with progress_bar(plan.n_tokens, progress, desc="compare", unit=" tokens") as bar:
+        if same:
+            chunks = _chunks_by_batch(encoders, plan, tokens, get_backend(backend).name, bar)
+        else:
+            chunks = _chunks_by_shard(encoders, plan, replace(plan_y, bounds=plan.bounds), bar)
+        for chunk_x, chunk_y in chunks:
+            comparison.update(chunk_x, chunk_y)
+    if comparison.n_samples == 0:
+        raise TextError(f"tokens={tokens!r} must select at least one row of the texts: got none. Try tokens='all'.")
+    return comparison.scores()
+
+
+def _chunks_by_batch(
+    encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str, backend: str, bar: tqdm
+) -> Iterator[tuple[Chunk, Chunk]]:
+    """Rows of both models batch by batch, for models that share one plan."""
+    selectors = [Selector(encoder, list(encoder.layers), pooling=plan.policy.words) for encoder in encoders]
+    for layout in plan.shards():
+        keep = token_mask(layout.columns, tokens, layout.n_rows)
+        doc_id = layout.columns["doc_id"]
+        for full_batch in layout.batches():
+            batch = full_batch.select(keep)
+            if len(batch.rows):
+                chunks = []
+                for encoder, selector in zip(encoders, selectors, strict=True):
+                    rows = selector.rows(batch)
+                    check_finite(rows, largest(rows), doc_id[batch.rows], plan.corpus, encoder.name)
+                    chunks.append({layer: _for_moments(values, backend) for layer, values in rows.items()})
+                yield chunks[0], chunks[1]
+            bar.update(full_batch.n_tokens)
+
+
+def _for_moments(values: torch.Tensor, backend: str) -> Any:
+    """float32 rows for the backend: left on the GPU if the backend sums there, else as a NumPy array."""
+    rows = values.float()
+    on_backend = backend == "cuda" and rows.is_cuda and rows.device.index == 0
+    return rows if on_backend else as_numpy(rows.cpu())
+
+
+def _chunks_by_shard(
+    encoders: Sequence[Encoder], plan_x: ExtractionPlan, plan_y: ExtractionPlan, bar: tqdm
+) -> Iterator[tuple[Chunk, Chunk]]:
+    """Rows of both models shard by shard, for two tokenizers: their batches differ, their words per shard do not."""
+    selectors = [Selector(encoder, list(encoder.layers), pooling=plan_x.policy.words) for encoder in encoders]
+    buffers = [ShardBuffers(encoder.layers, max(plan_x.shard_rows), "float32") for encoder in encoders]
+    for shard in range(plan_x.n_shards):
+        layouts = [plan.shard(shard) for plan in (plan_x, plan_y)]
+        _check_same_words(layouts, plan_x, encoders)
+        if layouts[0].n_rows:
+            for selector, layout, buffer in zip(selectors, layouts, buffers, strict=True):
+                with progress_bar(0, False, desc="") as hidden:
+                    fill(selector, layout, buffer, plan_x.corpus, hidden)
+            chunks = [buffer.arrays(layouts[0].n_rows) for buffer in buffers]
+            yield chunks[0], chunks[1]
+        bar.update(layouts[0].n_tokens)
+
+
+def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
+    """Raise RowMismatchError with the first word that only one of the two models has a row for."""
+    first, second = (np.stack([layout.columns[name] for name in IDENTITY]) for layout in layouts)
+    if np.array_equal(first, second):
+        return
+    common = min(first.shape[1], second.shape[1])
+    differs = np.append((first[:, :common] != second[:, :common]).any(axis=0), True)
+    row = int(differs.argmax())
+    in_first = row < first.shape[1] and (row >= second.shape[1] or tuple(first[:, row]) < tuple(second[:, row]))
+    side = 0 if in_first else 1
+    columns = layouts[side].columns
+    document = plan.corpus[int(columns["doc_id"][row])]
+    word = document.text[columns["char_start"][row] : columns["char_end"][row]]
+    raise RowMismatchError(
+        f"Both models must have a row for every word: {encoders[1 - side].name!r} has none for {word!r} of "
+        f"document {document.key!r} (no subword, or cut off). Leave that word out, or raise max_length."
+    )
+
+
+def _provenance(encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str) -> dict[str, Any]:
+    record: dict[str, Any] = {"tokens": tokens, "texts": plan.corpus.fingerprint, "policy": plan.policy.reading()}
+    for side, encoder in zip("xy", encoders, strict=True):
+        record |= {f"model_{side}": encoder.name, f"weights_{side}": encoder.weights}
+        if encoder.revision is not None:
+            record[f"revision_{side}"] = encoder.revision
+    return record
