@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import xxhash
 
 from ..core.errors import TextError
 from ..data.documents import Corpus
-from ..store.columns import TokenFlag
+from ..store.columns import TokenFlag, word_hashes
 from .options import ReadingPolicy
 from .tokens import TokenTable
 
@@ -138,7 +137,8 @@ def row_columns(
         flags |= np.uint8(TokenFlag.FIRST_SUBWORD | TokenFlag.LAST_SUBWORD)
         index = table.word_ptr[document] + word
         start, end = table.word_start[index], table.word_end[index]
-        hashes = _word_hashes(corpus, document, start, end)
+        spans = zip(document.tolist(), start.tolist(), end.tolist(), strict=True)
+        hashes = word_hashes(corpus[d].text[first:stop] for d, first, stop in spans)
         return columns | {"position": word, "token_id": hashes, "char_start": start, "char_end": end}
     flags[table.special[first]] |= np.uint8(TokenFlag.SPECIAL)
     edge = np.ones(len(first) + 1, bool)
@@ -151,13 +151,6 @@ def row_columns(
         "char_start": table.char_start[first],
         "char_end": table.char_end[first],
     }
-
-
-def _word_hashes(corpus: Corpus, document: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The low 31 bits of xxh32 over each word's characters in UTF-8."""
-    words = (corpus[d].text[a:b] for d, a, b in zip(document.tolist(), start.tolist(), end.tolist(), strict=True))
-    hashes = (xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for word in words)
-    return np.fromiter(hashes, np.int32, len(document))
 
 
 @dataclass(frozen=True, eq=False)

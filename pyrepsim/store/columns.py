@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
+import xxhash
 
 from ..core.errors import DTypeError, OptionError, ShapeError
 from .layout import check_choice
@@ -78,6 +79,14 @@ def _column(name: str, values: np.ndarray, n_rows: int, where: str) -> np.ndarra
             f"The column {name} of {where} must fit in {dtype.name}: got values from {array.min()} to {array.max()}."
         )
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def word_hashes(words: Iterable[str]) -> np.ndarray:
+    """Return the column ``token_id`` of a store of words: the low 31 bits of xxh32 over each word in UTF-8, int32.
+
+    It is the same for every tokenizer, so stores of words match across tokenizers.
+    """
+    return np.fromiter((xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for word in words), np.dtype("<i4"))
 
 
 class TokenColumns(Mapping[str, np.ndarray]):

@@ -1,15 +1,14 @@
-"""One layer's shard, opened and checked: rows as views of a memory map, or read into buffers of their own.
-
-FOLDED: Reading the token columns of one shard.
-"""
+"""Shard files, opened and checked: the rows of a layer's shard, and the columns of a token shard."""
 
 from __future__ import annotations
 
 import contextlib
 import mmap
 import os
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +16,9 @@ from . import files
 from .columns import COLUMNS, ROW_BYTES
 from .header import check_header, tokens_header
 from .layout import PAGE, Parts, tokens_parts
+
+if TYPE_CHECKING:
+    from .reader import ActivationStore
 
 
 def read_columns(root: Path, plan_digest: str, shard: int, rows: int, names: Iterable[str]) -> dict[str, np.ndarray]:
@@ -139,3 +141,51 @@ class ShardFile:
             self.done_before(last)
             done = stop
         return out.view(self._dtype)
+
+
+class ShardCache:
+    """Shard files of one store that stay open between reads. Use it in a with-block.
+
+    Parameters
+    ----------
+    store : ActivationStore
+        With ``io="pread"`` memory does not grow. With memory maps, the pages that were read stay in memory until
+        their file is closed.
+    max_files : int
+        How many files are open at once; the one that was not used for longest is closed first. The usual limit of a
+        process is 1024.
+    max_bytes : int, optional
+        All files are closed each time that so many bytes were read.
+    """
+
+    def __init__(self, store: ActivationStore, *, max_files: int = 256, max_bytes: int | None = None) -> None:
+        self._store, self._max_files, self._max_bytes = store, max_files, max_bytes
+        self._files: OrderedDict[tuple[str, int], ShardFile] = OrderedDict()
+        self._n_bytes = 0
+
+    def __enter__(self) -> ShardCache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all files. Arrays that were returned stay valid."""
+        while self._files:
+            self._files.popitem()[1].close()
+        self._n_bytes = 0
+
+    def read(self, layer: str, shard: int, rows: slice) -> np.ndarray:
+        """Return rows of one shard of a layer, numbered inside the shard: a read-only array, as stored."""
+        if self._max_bytes is not None and self._n_bytes > self._max_bytes:
+            self.close()
+        key = (layer, shard)
+        if key in self._files:
+            self._files.move_to_end(key)
+        else:
+            while len(self._files) >= self._max_files:
+                self._files.popitem(last=False)[1].close()
+            self._files[key] = self._store[layer].open_shard(shard)
+        found = self._files[key].read(rows)
+        self._n_bytes += found.nbytes
+        return found
