@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import OptionError
 from .reading import ReadingOptions
@@ -21,9 +22,9 @@ _SENTENCES = Path(__file__).parent / "demo_sentences.txt.gz"
 class Demo(ReadingOptions):
     """Compare two real models layer by layer: a table, a figure and a page."""
 
-    model_a: str | None = None
-    """First model: hub id, id@revision or folder. By default all-MiniLM-L6-v2, as pip brings it."""
-    model_b: str | None = None
+    model_x: str | None = None
+    """First model: hub id, id@revision or folder. By default all-MiniLM-L6-v2, from a package on PyPI."""
+    model_y: str | None = None
     """Second model. By default a model that was fine-tuned from the first."""
     texts: str | None = None
     """Text to run through both: a file, or the hub id of a data set. By default sentences that come with pyrepsim."""
@@ -32,14 +33,13 @@ class Demo(ReadingOptions):
     out: str = "demo-output"
     """Folder for the stores, the figure and the page."""
     overwrite: bool = False
-    """Extract again where the folder holds stores of other texts or models."""
+    """Extract again if the folder holds stores of other texts or models."""
 
     def run(self, _call: object = None) -> int:
-        """Run all steps, one after the other."""
-        ours = self.model_a is None
-        if ours != (self.model_b is None):
-            raise OptionError("The demo compares two models: got one. Give both --model-a and --model-b, or neither.")
-
+        """Extract, compare, print the table, draw the figure and write the page."""
+        default_models = self.model_x is None
+        if default_models != (self.model_y is None):
+            raise OptionError("The demo compares two models: got one. Give both --model-x and --model-y, or neither.")
         if self.texts is None and self.choice():
             raise OptionError(
                 "--field, --subset and --split choose from --texts: the demo's own sentences have none. Leave them out."
@@ -51,44 +51,37 @@ class Demo(ReadingOptions):
 
         started = time.perf_counter()
         out = Path(self.out)
+        model_x, model_y = demo_models() if default_models else (self.model_x, self.model_y)
+        print(f"model x: {model_x}\nmodel y: {model_y}\n")
+        source = demo_sentences(self.sentences) if self.texts is None else self.texts
+        texts = rs.read_texts(source, **self.choice())
+        options = {"overwrite": self.overwrite, **self.manner()}
 
-        a, b = demo_models() if ours else (self.model_a, self.model_b)
-        print(f"model a: {a}\nmodel b: {b}\n")
+        with _step("extract all layers of model x"):
+            rs.extract(model_x, texts, out=out / "acts-x", **options)
+        with _step("extract all layers of model y"):
+            rs.extract(model_y, texts, out=out / "acts-y", same_plan_as=out / "acts-x", **options)
+        X, Y = rs.open_store(out / "acts-x"), rs.open_store(out / "acts-y")
 
-        if self.texts is None:
-            texts = rs.read_texts(demo_sentences(self.sentences))
-        else:
-            texts = rs.read_texts(self.texts, **self.choice())
-        how = {"overwrite": self.overwrite, **self.manner()}
-
-        with _step("extract all layers of model a"):
-            rs.extract(a, texts, out=out / "acts-a", **how)
-        with _step("extract all layers of model b"):
-            rs.extract(b, texts, out=out / "acts-b", same_plan_as=out / "acts-a", **how)
-        x, y = rs.open_store(out / "acts-a"), rs.open_store(out / "acts-b")
-
-        measures = [
-            rs.LinearCKA(debiased=True),
-            rs.SVCCA(),
-            rs.PWCCA(),
-            rs.RSA(),
-            rs.Procrustes(),
-        ]
-        with _step(f"compare {len(x.layers)} layers by {len(measures)} measures in one pass"):
-            scores = rs.compare(x, y, measures)
-        assert isinstance(scores, rs.Scores)  # two stores
-
+        with_bands = [rs.LinearCKA(debiased=True), rs.RSA()]
+        measures = [rs.LinearCKA(debiased=True), rs.SVCCA(), rs.PWCCA(), rs.RSA(), rs.Procrustes()]
+        with _step(f"compare {len(X.layers)} layers by {len(measures)} measures in one pass"):
+            scores: Any = rs.compare(X, Y, measures)
         print(f"\n{scores.table()}\n")
 
-        with _step("draw"):
-            scores.plot(out / "layers.svg")
-            scores.plot(out / "layers.png")
-            scores.html(out / "index.html", title="What fine-tuning changed, layer by layer" if ours else None)
+        with _step(f"{len(with_bands)} measures again, with 95 % intervals over sentences"):
+            intervals: Any = rs.compare(X, Y, with_bands, interval=rs.Jackknife(blocks=min(16, len(texts))))
+        with _step("draw the figure and the page"):
+            curves = rs.Scores([*intervals, *(s for s in scores if s.measure not in intervals.measures)])
+            curves.plot(out / "layers.svg")
+            curves.plot(out / "layers.png")
+            title = "What fine-tuning changed, layer by layer" if default_models else None
+            scores.html(out / "index.html", title=title)
             scores.to_jsonl(out / "scores.jsonl")
 
         for name in ("index.html", "layers.svg", "layers.png", "scores.jsonl"):
             print(f"  {out / name}")
-        print(f"{time.perf_counter() - started:6.1f} s  in all")
+        print(f"{time.perf_counter() - started:6.1f} s  in total")
         return 0
 
 

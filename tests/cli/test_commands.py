@@ -153,7 +153,7 @@ def test_info_names_versions_and_backends(run):
         (["cache", "ls", "absent"], "there are none below absent"),
         (["cache", "info", "."], "holds a plan.json"),
         (["cache", "export", "{base}", "{tuned}"], "An export needs a new folder"),
-        (["demo", "--model-a", "only-one"], "The demo compares two models: got one"),
+        (["demo", "--model-x", "only-one"], "The demo compares two models: got one"),
     ],
 )
 def test_an_error_is_one_message_and_status_2(run, stores, words: list[str], message: str):

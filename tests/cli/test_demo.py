@@ -20,7 +20,7 @@ pytest.importorskip("jinja2")
 
 def demo(folders: tuple[Path, Path], out: Path, *more: str) -> int:
     a, b = map(str, folders)
-    return main(["demo", "--model-a", a, "--model-b", b, "--out", str(out), *more])
+    return main(["demo", "--model-x", a, "--model-y", b, "--out", str(out), *more])
 
 
 def test_the_demo_goes_through(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -36,7 +36,7 @@ def test_the_demo_goes_through(tiny_models, tmp_path: Path, capsys: pytest.Captu
     for name in ("index.html", "layers.svg", "layers.png"):
         assert (tmp_path / name).stat().st_size > 1000
         assert str(tmp_path / name) in out
-    assert out.count(" s  ") == 5, "each step says how long it took"
+    assert out.count(" s  ") == 6, "each step says how long it took"
 
 
 def test_the_demo_goes_on_with_the_stores_it_has(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -65,7 +65,7 @@ def test_the_demo_takes_the_options_of_reading(tiny_models, tmp_path: Path, caps
     text.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     options = ["--field", "premise", "--words", "mean", "--long", "truncate", "--max-length", "12"]
     assert demo(tiny_models, tmp_path / "out", "--texts", str(text), *options) == 0
-    policy = open_store(tmp_path / "out" / "acts-b").plan["policy"]
+    policy = open_store(tmp_path / "out" / "acts-y").plan["policy"]
     assert (policy["words"], policy["long"], policy["max_length"]) == ("mean", "truncate", 12)
     capsys.readouterr()
     assert demo(tiny_models, tmp_path / "out", "--field", "premise") == 2
