@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import OptionError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes
 from .options import check_room, layer_option, model_folder, output_files, split_measures
 from .reading import ReadingOptions
 
@@ -58,7 +58,7 @@ class Extract(ReadingOptions):
         padding = f"{planned.n_padded - planned.n_tokens:,} of padding"
         print(f"{planned.n_documents:,} texts, {planned.n_tokens:,} tokens and {padding}, {planned.n_rows:,} rows")
         print(f"about {planned.estimated_seconds:.0f} s on this machine")
-        of = f" of {bytes_in_words(planned.n_bytes)}" if planned.n_bytes_left < planned.n_bytes else ""
+        of = f" of {format_bytes(planned.n_bytes)}" if planned.n_bytes_left < planned.n_bytes else ""
         check_room(planned.n_bytes_left, out, of=of)
         return 0
 

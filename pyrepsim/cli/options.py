@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import OptionError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes
 
 __all__ = ["check_room", "layer_option", "model_folder", "output_files", "printable", "split_measures"]
 
@@ -65,7 +65,7 @@ def check_room(n_bytes: int, out: Path, *, of: str = "") -> None:
     """Say what is to be written and what is free; OptionError where it does not fit."""
     parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(parent).free
-    print(f"{bytes_in_words(n_bytes)}{of} to write, {bytes_in_words(free)} free at {parent}")
+    print(f"{format_bytes(n_bytes)}{of} to write, {format_bytes(free)} free at {parent}")
     if n_bytes > free:
         raise OptionError(f"What is written must fit on the disk: {parent} lacks the room. Choose another --out.")
 

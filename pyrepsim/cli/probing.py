@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import OptionError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes
 from .options import check_room, layer_option, model_folder
 from .transcript import Transcript
 
@@ -240,5 +240,5 @@ def _tell(found: Any) -> int:
     for store in found.stores:
         print(store)
     if found.stores:
-        print(f"stores: {bytes_in_words(found.n_bytes)}; --keep-stores false removes them")
+        print(f"stores: {format_bytes(found.n_bytes)}; --keep-stores false removes them")
     return 0

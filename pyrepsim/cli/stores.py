@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..core.errors import StoreError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes
 from .options import printable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Ls:
     def run(self, call: Transcript) -> int:
         found = call("stores", "store.list_stores", self.folder)
         for store in found:
-            size = bytes_in_words(store.n_bytes)
+            size = format_bytes(store.n_bytes)
             what = f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
             print(f"{printable(store.name):<32}  {store.state:<16}  {size:>12}  {what}")
         if not found:
@@ -46,10 +46,10 @@ class Info:
         info = call("info", "store.store_info", self.path)
         if info.sealed:
             store = call("store", "open_store", self.path)
-            print(f"{self.path}: {store.n_rows:,} rows, {bytes_in_words(store.n_bytes)}, {store.dtype}")
+            print(f"{self.path}: {store.n_rows:,} rows, {format_bytes(store.n_bytes)}, {store.dtype}")
             print(f"root digest {store.digest}\nrow identity {store.rows_digest}")
         else:
-            size = f"{info.n_rows:,} rows, {bytes_in_words(info.n_bytes)}, {info.dtype} once it is whole"
+            size = f"{info.n_rows:,} rows, {format_bytes(info.n_bytes)}, {info.dtype} once it is whole"
             print(f"{self.path}: {size}\n{_progress(info)}")
         for name, width in info.widths.items():
             print(f"  {name:<16}{width:>6} features")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, overload
@@ -10,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from ..core.blas import one_blas_thread
+from ..core.memory import total_memory
 from ..core.progress import progress_bar
 from ..measures import Measure
 from ..pairwise import METRICS, PairwiseEngine
@@ -99,7 +99,7 @@ class Gathered:
         self._source = source
         self.places = [*((0, name) for name in group.layers_x), *((1, name) for name in group.layers_y)]
         self._kept: dict[tuple[int, bytes | None], np.ndarray] = {}
-        self._room = _KEPT_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self._room = _KEPT_SHARE * total_memory()
 
     @property
     def labels(self) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 
 from ..core.errors import ModelError, OptionError, TextError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes
 from ..data.documents import Corpus
 from ..models import Encoder
 from .layout import ShardLayout, is_long, lay_out
@@ -67,7 +67,7 @@ class ExtractionPlan:
         parts = [f"{self.n_documents:,} documents", f"{self.n_tokens:,} tokens", f"{self.n_rows:,} rows"]
         parts.append(f"{self.n_shards:,} shards")
         if self.n_bytes:
-            parts.append(bytes_in_words(self.n_bytes))
+            parts.append(format_bytes(self.n_bytes))
         if self.estimated_seconds is not None:
             parts.append(f"about {self.estimated_seconds:.0f} s")
         return f"ExtractionPlan({', '.join(parts)})"

@@ -12,6 +12,7 @@ from typing import Any
 from ..backends import default_threads, get_backend
 from ..core.arrays import check_paired
 from ..core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError
+from ..core.memory import total_memory
 from .centred import Centred
 from .pair import Pair, Side
 from .saving import read_header, read_sums, write_moments
@@ -371,7 +372,7 @@ def _checked_layout(
         raise OptionError(f"pairs must be (i, j) with i and j below {len(widths)}: got {tuple(pairs)!r}.")
     wide, paired = tuple(int(width) for width in widths), tuple((int(i), int(j)) for i, j in pairs)
     needed = 8 * kinds * (sum(d * d for d in wide) + sum(wide[i] * wide[j] for i, j in paired))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = total_memory()
     if needed > memory:
         raise ShapeError(
             f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need {needed / 2**30:.1f} GB "

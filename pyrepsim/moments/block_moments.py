@@ -5,7 +5,6 @@ FOLDED: Rows cut into blocks of whole documents: the units that are resampled.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ import numpy as np
 import xxhash
 
 from ..core.errors import DegenerateError, ShapeError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes, total_memory
 from .accumulators import MomentsSet
 from .centred import Centred
 from .pair import Pair, Side
@@ -189,7 +188,7 @@ class BlockMoments:
         one = (
             8 * len(self._set.transforms) * (sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in pairs))
         )
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = total_memory()
         room, wanted = memory // 2, self._blocks.n_blocks
         # beside the blocks: replicates made at once, and the block that is being summed
         if (wanted + _AT_ONCE + 2) * one > room:
@@ -197,7 +196,7 @@ class BlockMoments:
             remedy = f"Use blocks={most}, or compare" if most >= 2 else "Compare"
             raise ShapeError(
                 f"the sums of {wanted} blocks must fit into half of memory: widths {widths} with {len(pairs)} pairs "
-                f"need {bytes_in_words((wanted + _AT_ONCE + 2) * one)} of {bytes_in_words(room)}. "
+                f"need {format_bytes((wanted + _AT_ONCE + 2) * one)} of {format_bytes(room)}. "
                 f"{remedy} fewer layers at once."
             )
 

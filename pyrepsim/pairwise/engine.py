@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ import numpy as np
 
 from ..backends import default_threads, get_backend
 from ..core.errors import BackendError, DegenerateError, NonFiniteError, OptionError, ShapeError
+from ..core.memory import format_bytes, total_memory
 from ..core.progress import progress_bar
-from ..core.units import bytes_in_words
 from .metrics import Metric, centre_on_grid, metric_named
 from .whitening import whiten
 
@@ -49,7 +48,7 @@ class Estimate:
     """One sweep over all pairs of rows, at the rate of a small trial on this machine."""
 
     def __str__(self) -> str:
-        return f"about {self.seconds:.2g} s and {bytes_in_words(self.n_bytes)}"
+        return f"about {self.seconds:.2g} s and {format_bytes(self.n_bytes)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,10 +224,10 @@ class PairwiseEngine:
 
     def refuse_what_does_not_fit(self, n_bytes: int, what: str, remedy: str) -> None:
         """Raise ShapeError where something needs more memory than this machine has."""
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = total_memory()
         if n_bytes > memory:
             raise ShapeError(
-                f"{what} must fit into memory: {bytes_in_words(n_bytes)} of {bytes_in_words(memory)}. {remedy}"
+                f"{what} must fit into memory: {format_bytes(n_bytes)} of {format_bytes(memory)}. {remedy}"
             )
 
     def _rate(self, kernel: str) -> float:

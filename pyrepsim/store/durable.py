@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import StoreError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes
 from . import faults
 from .layout import CHECKSUMS, Parts
 
@@ -220,5 +220,5 @@ def _free(folder: Path) -> str:
             found = os.statvfs(path)
         except OSError:
             continue
-        return bytes_in_words(found.f_bavail * found.f_frsize)
+        return format_bytes(found.f_bavail * found.f_frsize)
     return "an unknown amount"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import CorruptStoreError, LayerError, StoreError
-from ..core.units import bytes_in_words
+from ..core.memory import format_bytes
 from . import files, jsonfile
 from .columns import COLUMNS, TokenColumns
 from .layout import DOCS, MANIFEST, PLAN, check_choice, journal_parts, layer_parts, tokens_parts
@@ -255,7 +255,7 @@ class ActivationStore:
     def __repr__(self) -> str:
         return (
             f"ActivationStore({str(self.path)!r}: {self.n_rows:,} rows, {len(self.layers)} layers "
-            f"({_listed(self.layers)}), {self.dtype}, {bytes_in_words(self.n_bytes)})"
+            f"({_listed(self.layers)}), {self.dtype}, {format_bytes(self.n_bytes)})"
         )
 
     def _repr_html_(self) -> str:
@@ -265,7 +265,7 @@ class ActivationStore:
             "shards": len(self.shard_rows),
             "layers": ", ".join(f"{name} ({width})" for name, width in self.widths.items()),
             "type": self.dtype,
-            "size": f"{bytes_in_words(self.n_bytes)}",
+            "size": f"{format_bytes(self.n_bytes)}",
             "plan": json.dumps(self.plan)[:400],
             "root digest": self.digest,
         }

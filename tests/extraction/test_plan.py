@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pyrepsim.core.errors import LayerError, ModelError, OptionError, TextError
-from pyrepsim.core.units import bytes_in_words
+from pyrepsim.core.memory import format_bytes
 from pyrepsim.data import read_texts
 from pyrepsim.extraction import ExtractionPlan, ReadingPolicy, plan_extraction
 from pyrepsim.extraction.plan import freeze_plan
@@ -145,7 +145,7 @@ def test_the_estimate_has_bytes_and_seconds(base: Encoder, sentences: list[str])
     assert plan.estimated_seconds is not None
     assert 0 < plan.estimated_seconds < 60
     assert f"{plan.n_tokens} tokens" in repr(plan)
-    assert f"{bytes_in_words(plan.n_bytes)}, about" in repr(plan)
+    assert f"{format_bytes(plan.n_bytes)}, about" in repr(plan)
     assert plan.n_bytes_left == plan.n_bytes
 
 

@@ -164,7 +164,6 @@ def test_what_block_moments_refuse(pair, documents, monkeypatch):
     with pytest.raises(ShapeError, match="each of 5 rows"):
         row_blocks(5, 4, np.zeros(4))
     one = 8 * (9 * 9 + 6 * 6 + 9 * 6)
-    room = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 2 * 15 * one}
-    monkeypatch.setattr(block_moments.os, "sysconf", room.__getitem__)
+    monkeypatch.setattr(block_moments, "total_memory", lambda: 2 * 15 * one)
     with pytest.raises(ShapeError, match="Use blocks=5, or compare fewer layers"):
         BlockMoments((9, 6), [(0, 1)], blocks)

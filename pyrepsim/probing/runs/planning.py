@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from ...core.units import bytes_in_words
+from ...core.memory import format_bytes
 from ...data import read_texts
 from ...extraction import plan_extraction
 from ...extraction.options import with_keywords_of
@@ -52,7 +52,7 @@ class ProbingPlan:
             left_out = [f"{count:,} {name}" for name, count in part.read.items() if name not in _COUNTED and count]
             lines.append(
                 f"{part.part:<5}  {part.sentences:,} sentences, {part.tokens:,} tokens, {part.targets:,} targets, "
-                f"{bytes_in_words(part.n_bytes)}" + (f"; left out: {', '.join(left_out)}" if left_out else "")
+                f"{format_bytes(part.n_bytes)}" + (f"; left out: {', '.join(left_out)}" if left_out else "")
             )
         seconds = sum(part.seconds for part in self.parts)
         lines.append(f"about {seconds:.0f} s to extract on this machine; the probes are trained after that")

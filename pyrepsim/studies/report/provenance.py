@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.units import bytes_in_words
+from ...core.memory import format_bytes
 from .catalogue import SECTIONS
 from .reading import Evidence
 from .selecting import distinct, pick, tasks_of
@@ -79,7 +79,7 @@ def efforts(evidence: Evidence) -> list[Effort]:
         said = joined((f"{states.count(state):,} {state}" for state in dict.fromkeys(states)), ",")
         seconds = [cell["seconds"] for cell in cells if _is_number(cell.get("seconds"))]
         sizes = [cell["bytes"] for cell in cells if _is_number(cell.get("bytes"))]
-        size = bytes_in_words(int(sum(sizes))) if sizes else ""
+        size = format_bytes(int(sum(sizes))) if sizes else ""
         found.append(Effort(experiment, said, _duration(sum(seconds)) if seconds else "", size))
     return found
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import PyrepsimError
-from ...core.units import bytes_in_words
+from ...core.memory import format_bytes
 from .cell import Cost, Study
 from .ledger import Ledger, State
 
@@ -54,12 +54,12 @@ class StudyPlan:
         width = max((len(cell.id) for cell in self.cells), default=4)
         lines = [f"{'cell':<{width}}  {'state':<8} {'time':>9} {'disk':>8}"]
         for cell in self.cells:
-            disk = "?" if cell.n_bytes is None else bytes_in_words(cell.n_bytes)
+            disk = "?" if cell.n_bytes is None else format_bytes(cell.n_bytes)
             lines.append(f"{cell.id:<{width}}  {cell.state:<8} {in_words(cell.seconds):>9} {disk:>8}")
         left = sum(cell.state != "done" for cell in self.cells)
         unknown = sum(cell.state != "done" and cell.seconds is None for cell in self.cells)
         known = f"; of {unknown} it cannot be told" if unknown else ""
-        total = f"about {in_words(self.seconds)}, {bytes_in_words(self.n_bytes)} on the disk at most"
+        total = f"about {in_words(self.seconds)}, {format_bytes(self.n_bytes)} on the disk at most"
         lines.append(f"{left} of {len(self.cells)} cells are left: {total}{known}")
         return "\n".join(lines)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import StoreError
-from ...core.units import bytes_in_words
+from ...core.memory import format_bytes
 from .ledger import cell_folder, read_record, state_of
 from .planning import in_words
 from .publishing import RECORD
@@ -46,7 +46,7 @@ class StudyStatus:
         lines += [f"  {cell['id']}: {cell.get('error') or cell['state']}" for cell in self.cells if _stands_out(cell)]
         seconds = sum(cell.get("seconds") or 0.0 for cell in self.cells)
         n_bytes = sum(cell.get("n_bytes") or 0 for cell in self.cells)
-        return "\n".join([*lines, f"{in_words(seconds)} of work, {bytes_in_words(n_bytes)} written"])
+        return "\n".join([*lines, f"{in_words(seconds)} of work, {format_bytes(n_bytes)} written"])
 
 
 def _folder(out: Path, cell: Mapping[str, Any]) -> Path:
