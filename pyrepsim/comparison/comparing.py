@@ -56,9 +56,9 @@ def compare(
         each value by resampling blocks of documents (of arrays: of consecutive rows). Measures of moments, and RDMs on
         tiles under Pearson, cosine or Euclidean comparison, need no second pass; memory is that of S + 8 times the
         d x d sums for S blocks. Any other measure is evaluated again without each block, S times, for the jackknife.
-        ``details["interval"]`` says which kind, ``"level"``, ``"blocks"``, ``"replicates"`` and ``"standard_error"``,
-        and rows of the long table say the same. The value itself is that of the blocks' sums together: equal to the
-        one without an interval up to rounding.
+        ``details["interval"]`` says which kind, ``"confidence"``, ``"blocks"``, ``"n_resamples"`` and
+        ``"standard_error"``, and rows of the long table say the same. The value
+        itself is that of the blocks' sums together: equal to the one without an interval up to rounding.
     checkpoint : a folder where the sums of moments are kept while they grow; an interrupted call with the same
         arguments goes on from there and ends with the same bits. For stores.
     executor : who sums moments of stores: anything with ``submit()`` whose workers see the stores' paths, such as

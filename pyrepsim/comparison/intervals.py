@@ -76,7 +76,7 @@ class _Draws:
         n_blocks = blocks.n_blocks
         parts = [np.ones((1, n_blocks)), jackknife_weights(n_blocks)]
         if isinstance(plan, Bootstrap):
-            parts.append(bootstrap_weights(n_blocks, plan.replicates, plan.seed))
+            parts.append(bootstrap_weights(n_blocks, plan.n_resamples, plan.seed))
         return cls(plan, blocks, np.concatenate(parts))
 
     def wanted(self, measure: Measure) -> int:
@@ -89,12 +89,13 @@ class _Draws:
         replicates = others[n_blocks:] if len(others) > n_blocks else None
         interval, about = interval_of(self.plan, score.value, others[:n_blocks], replicates, measure.range)
         about = {**about, "unit": self.blocks.unit, "digest": self.blocks.digest}
-        said = {key: about[key] for key in ("kind", "level", "blocks", "unit", "replicates", "seed") if key in about}
+        recorded = ("kind", "confidence", "blocks", "unit", "n_resamples", "seed")
+        provenance = {key: about[key] for key in recorded if key in about}
         return replace(
             score,
             interval=interval,
             details={**score.details, "interval": about},
-            provenance={**score.provenance, "interval": said},
+            provenance={**score.provenance, "interval": provenance},
         )
 
 

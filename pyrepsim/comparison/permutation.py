@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.errors import DegenerateError, OptionError
 from ..core.progress import progress_bar
-from ..inference.resampling import max_statistic_p, permutation_p
+from ..inference import max_statistic_p, permutation_p
 from ..measures import Measure
 from ..pairwise import PairwiseEngine
 from ..results import Score, Scores
@@ -28,7 +28,7 @@ def permutation_test(
     Y: Any,
     measures: Measure | str | Sequence[Measure | str],
     *,
-    permutations: int = 199,
+    n_resamples: int = 199,
     seed: int = 0,
     unit: str = "auto",
     alternative: str = "greater",
@@ -45,13 +45,13 @@ def permutation_test(
     of layers then has the null distribution that the largest observed value is to be held against, so that a layer
     picked because it scored highest is tested honestly.
 
-    Costs ``permutations`` + 1 comparisons: moments of permuted pairs do not follow from sums. The compared layers, all
+    Costs ``n_resamples`` + 1 comparisons: moments of permuted pairs do not follow from sums. The compared layers, all
     pairs' under layers="all" and one pair's at a time otherwise, are held in memory in the type they are stored in.
 
     Parameters
     ----------
     X, Y, measures, layers, tokens, backend, n_threads, precision, progress : as in `compare`.
-    permutations : how many; the least p-value is 1 / (permutations + 1).
+    n_resamples : number of permutations; the smallest possible p-value is 1 / (n_resamples + 1).
     unit : what is exchangeable if X and Y are unrelated. ``"documents"``: whole documents change places, rows keep
         their order within; ``"rows"``; ``"auto"``: documents where they are known. Rows of one document resemble each
         other, which permuted rows do not show: p-values by rows are then too small.
@@ -61,7 +61,7 @@ def permutation_test(
     -------
     Scores of the rows as they are. ``details["permutation"]``: p (one-sided, of this pair of layers), p_best (against
     the most extreme of all pairs of layers in each permutation: family-wise, Westfall & Young 1993), null_mean,
-    null_sd, null_95 (the 95th percentile; of "less" the 5th), permutations, seed, unit, alternative.
+    null_sd, null_95 (the 95th percentile; of "less" the 5th), n_resamples, seed, unit, alternative.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def permutation_test(
     References: Mantel (1967), Cancer Research 27; Phipson & Smyth (2010), SAGMB 9(1):39.
     """
     wanted = as_measures(measures)
-    _check_options(permutations, seed, unit, alternative)
+    _check_options(n_resamples, seed, unit, alternative)
     engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
     source, pairs = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
     documents = None if unit == "rows" else source.documents
@@ -79,18 +79,18 @@ def permutation_test(
     groups = layer_groups(pairs)
     shown = progress if kind_of(X) != "array" or progress else False
     observed: list[Score] = []
-    null: list[list[float]] = [[] for _ in range(permutations)]
-    with progress_bar(len(groups) * (1 + permutations), shown, desc="permutations", unit=" comparisons") as bar:
+    null: list[list[float]] = [[] for _ in range(n_resamples)]
+    with progress_bar(len(groups) * (1 + n_resamples), shown, desc="permutations", unit=" comparisons") as bar:
         for group in groups:
             gathered = _InMemory(source, group, engine.pairwise(False))
             observed += scores_of(gathered, group.pairs, wanted, engine, progress=False)
             bar.update(1)
-            for index in range(permutations):
+            for index in range(n_resamples):
                 gathered.order = permuted_rows(source.n_rows, documents, seed=seed, index=index)
                 found = scores_of(gathered, group.pairs, wanted, engine, progress=False)
                 null[index] += [score.value for score in found]
                 bar.update(1)
-    about = {"permutations": permutations, "seed": seed, "unit": "rows" if documents is None else "documents"}
+    about = {"n_resamples": n_resamples, "seed": seed, "unit": "rows" if documents is None else "documents"}
     tested = _tested(observed, np.array(null), wanted, {**about, "alternative": alternative})
     if kind_of(X) == "array":
         return Scores([replace(score, layer_x=None, layer_y=None) for score in tested])
@@ -153,7 +153,7 @@ def _places(group: LayerGroup) -> list[tuple[int, str]]:
 def _tested(
     observed: Sequence[Score], null: np.ndarray, measures: Sequence[Measure], about: dict[str, Any]
 ) -> list[Score]:
-    """Scores with their p-values; ``null`` (permutations, scores)."""
+    """Scores with their p-values; ``null`` has shape (n_resamples, n_scores)."""
     sign = 1.0 if about["alternative"] == "greater" else -1.0
     tested = list(observed)
     for measure in measures:
@@ -174,8 +174,8 @@ def _tested(
     return tested
 
 
-def _check_options(permutations: int, seed: int, unit: str, alternative: str) -> None:
-    for name, value, least in (("permutations", permutations, 2), ("seed", seed, 0)):
+def _check_options(n_resamples: int, seed: int, unit: str, alternative: str) -> None:
+    for name, value, least in (("n_resamples", n_resamples, 2), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise OptionError(f"{name} must be a whole number >= {least}: got {value!r}.")
     for name, value, known in (

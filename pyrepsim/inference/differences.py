@@ -1,4 +1,4 @@
-"""Scores of several comparisons together: their differences with intervals, and their spread over seeds."""
+"""Differences between the scores of two comparisons, and the spread of scores over seeds."""
 
 from __future__ import annotations
 
@@ -11,143 +11,195 @@ import numpy as np
 
 from ..core.errors import OptionError
 from ..results import Score, Scores
-from .resampling import jackknife_standard_error, spread_interval
-from .student import t_central, t_quantile
+from .p_values import holm
+from .resampling import jackknife_standard_error, spread_interval, t_quantile
 
 __all__ = ["differences", "over_seeds"]
 
 Key = tuple[str, str | None, str | None]
 
 
-def differences(first: Scores, second: Scores, *, paired: bool, level: float = 0.95) -> Scores:
-    """first - second for each measure and pair of layers that both have, with an interval and a p-value.
+def differences(first: Scores, second: Scores, *, paired: bool, confidence: float = 0.95) -> Scores:
+    """Differences first - second with intervals and p-values, for each measure and pair of layers that both have.
 
-    Both come from comparisons with ``interval=``, whose values without each block of documents give jackknife
-    standard errors.
+    Both must come from comparisons with ``interval=``: the values without each block of documents, which such scores
+    hold, give jackknife standard errors.
 
-    paired : whether both were computed on the same documents, cut into the same blocks (two fine-tuned models against
-        one base, say). Blocks are then left out of both at once. Otherwise (in and out of domain) the documents of the
-        one tell nothing of the other's, and squared standard errors add.
-    level : of the intervals, value -+ t SE, with S - 1 degrees of freedom, or those of Welch & Satterthwaite.
+    Parameters
+    ----------
+    first, second : Scores
+        Results of two comparisons.
+    paired : bool
+        True if both were computed on the same documents, cut into the same blocks (for example two fine-tuned models,
+        each against the same base). Each block is then left out of both at once. False if the documents are
+        independent (for example in-domain and out-of-domain text); the squared standard errors then add.
+    confidence : float, default 0.95
+        Of the intervals, value -+ t SE. The degrees of freedom are n_blocks - 1 for paired differences, and those of
+        Welch & Satterthwaite otherwise.
 
-    ``details``: first, second, standard_error, p (two-sided, of no difference), p_holm (the same over all pairs of
-    layers of the measure at once: Holm 1979), degrees_of_freedom, paired.
+    Returns
+    -------
+    Scores
+        One score for each measure and pair of layers in both. ``details`` has ``first``, ``second``,
+        ``standard_error``, ``degrees_of_freedom``, ``paired``, ``confidence``, ``p`` (two-sided, of no difference) and
+        ``p_holm`` (p adjusted for all pairs of layers of the measure by Holm's method).
 
-    Raises OptionError for scores without such intervals, for ``paired`` scores of other blocks, or when nothing is
-    shared.
+    Raises
+    ------
+    OptionError
+        If the scores have no such intervals, if ``paired`` scores are of different blocks, or if they have no measure
+        and layer in common.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> base = rng.standard_normal((400, 8))
+    >>> little, much = (base + noise * rng.standard_normal((400, 8)) for noise in (0.5, 1.0))
+    >>> scores = [
+    ...     rs.compare(base, tuned, rs.LinearCKA(debiased=True), interval=rs.Jackknife()) for tuned in (little, much)
+    ... ]
+    >>> difference = rs.differences(rs.Scores([scores[0]]), rs.Scores([scores[1]]), paired=True)[0]
+    >>> round(difference.value, 4), tuple(round(end, 4) for end in difference.interval)
+    (0.3043, (0.2733, 0.3352))
     """
-    if not 0 < level < 1:
-        raise OptionError(f"level must be a fraction between 0 and 1, such as 0.95: got {level!r}.")
-    ours, theirs = _by_key(first), _by_key(second)
-    shared = [key for key in ours if key in theirs]
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence must be a fraction between 0 and 1, such as 0.95: got {confidence!r}.")
+    of_first, of_second = _by_key(first), _by_key(second)
+    shared = [key for key in of_first if key in of_second]
     if not shared:
         raise OptionError(
-            f"differences are of measures and layers that both have: {', '.join(first.measures) or 'none'} and "
-            f"{', '.join(second.measures) or 'none'} share none. Compare both by the same measures."
+            "differences need measures and layers that both results have: "
+            f"{', '.join(first.measures) or 'none'} and {', '.join(second.measures) or 'none'} share none. "
+            "Compare both by the same measures."
         )
-    found = [_difference(ours[key], theirs[key], paired, level) for key in shared]
-    for measure in dict.fromkeys(score.measure for score in found):
-        mine = [index for index, score in enumerate(found) if score.measure == measure]
-        adjusted = _holm(np.array([found[index].details["p"] for index in mine]))
-        for index, p in zip(mine, adjusted, strict=True):
-            found[index] = replace(found[index], details={**found[index].details, "p_holm": float(p)})
-    return Scores(found)
+    results = [_difference(of_first[key], of_second[key], paired, confidence) for key in shared]
+    for measure in dict.fromkeys(score.measure for score in results):
+        places = [place for place, score in enumerate(results) if score.measure == measure]
+        for place, p in zip(places, holm([results[place].details["p"] for place in places]), strict=True):
+            results[place] = replace(results[place], details={**results[place].details, "p_holm": float(p)})
+    return Scores(results)
 
 
-def over_seeds(runs: Sequence[Scores], *, band: str = "t", level: float = 0.95) -> Scores:
-    """The mean of each score over runs that differ by their seed, with a band for how far seeds spread.
+def over_seeds(runs: Sequence[Scores], *, band: str = "t", confidence: float = 0.95) -> Scores:
+    """The mean of each score over runs that differ in their seed, with a band that shows how much seeds differ.
 
-    runs : `Scores` of each seed, all of the same measures and layers. band, level : ``"t"``: an interval for the mean
-        over all seeds there could be; ``"sd"``: one standard deviation; ``"range"``: the lowest to the highest.
+    Parameters
+    ----------
+    runs : sequence of Scores
+        The scores of each seed, all of the same measures and layers; at least two.
+    band : {"t", "sd", "range"}, default "t"
+        ``"t"``: an interval for the mean of all possible seeds, by Student's t; ``"sd"``: the mean -+ one standard
+        deviation; ``"range"``: from the smallest to the largest value.
+    confidence : float, default 0.95
+        Of the band ``"t"``.
 
-    ``details``: values (one for each run), standard_deviation, interval = {kind, runs, level}. ``n_samples`` is the
-    first run's. Provenance is what all runs agree in, and the kind of band.
+    Returns
+    -------
+    Scores
+        One score for each measure and pair of layers. ``details`` has ``values`` (one for each run),
+        ``standard_deviation`` and ``interval`` = {kind, runs, confidence}. ``n_samples`` is that of the first run.
+        Provenance holds what all runs have in common, and the kind of band.
 
-    Raises OptionError for fewer than two runs, or for runs of other measures or layers.
+    Raises
+    ------
+    OptionError
+        For fewer than two runs, or for runs of different measures or layers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((400, 8))
+    >>> runs = [rs.Scores([rs.compare(X, X + rng.standard_normal((400, 8)), rs.LinearCKA())]) for _ in range(3)]
+    >>> mean = rs.over_seeds(runs, band="range")[0]
+    >>> round(mean.value, 4), tuple(round(end, 4) for end in mean.interval)
+    (0.5172, (0.5072, 0.5358))
     """
     keyed = [_by_key(run) for run in runs]
     if len(keyed) < 2 or any(set(one) != set(keyed[0]) for one in keyed):
         raise OptionError(
-            f"runs must be the scores of at least two seeds, of the same measures and layers: got {len(keyed)} of "
-            f"{[len(one) for one in keyed]} scores. Select first what all have."
+            f"runs must be the scores of at least two seeds, of the same measures and layers: got {len(keyed)} with "
+            f"{[len(one) for one in keyed]} scores. Select the measures and layers that all runs have."
         )
-    found = []
+    results = []
     for key, score in keyed[0].items():
         values = np.array([one[key].value for one in keyed])
-        details: dict[str, Any] = {"values": values, "standard_deviation": float(np.std(values, ddof=1))}
-        said: dict[str, Any] = {"kind": f"{band} of seeds", "runs": len(values)}
+        interval_details: dict[str, Any] = {"kind": f"{band} of seeds", "runs": len(values)}
         if band == "t":
-            said["level"] = level
-        details["interval"] = said
-        shared = _shared([one[key].provenance for one in keyed]) | {"interval": said}
-        interval = spread_interval(values, band=band, level=level)
-        found.append(
-            replace(score, value=float(np.mean(values)), interval=interval, details=details, provenance=shared)
+            interval_details["confidence"] = confidence
+        provenance = _shared([one[key].provenance for one in keyed]) | {"interval": interval_details}
+        details = {
+            "values": values,
+            "standard_deviation": float(np.std(values, ddof=1)),
+            "interval": interval_details,
+        }
+        interval = spread_interval(values, band=band, confidence=confidence)
+        results.append(
+            replace(score, value=float(np.mean(values)), interval=interval, details=details, provenance=provenance)
         )
-    return Scores(found)
+    return Scores(results)
 
 
-def _difference(ours: Score, theirs: Score, paired: bool, level: float) -> Score:
-    sides = [_resampling_of(score) for score in (ours, theirs)]
-    left = [np.asarray(side["without_block"], dtype=np.float64) for side in sides]
+def _difference(first: Score, second: Score, paired: bool, confidence: float) -> Score:
+    from scipy.special import stdtr
+
+    resampling = [_resampling_of(score) for score in (first, second)]
+    without_block = [np.asarray(one["without_block"], dtype=np.float64) for one in resampling]
     if not paired:
-        variances = [jackknife_standard_error(values) ** 2 for values in left]
-        error, dof = math.sqrt(sum(variances)), _satterthwaite(variances, [len(values) - 1 for values in left])
-    elif sides[0]["digest"] == sides[1]["digest"]:
-        error, dof = jackknife_standard_error(left[0] - left[1]), len(left[0]) - 1
+        variances = [jackknife_standard_error(values) ** 2 for values in without_block]
+        error = math.sqrt(sum(variances))
+        dof = _satterthwaite(variances, [len(values) - 1 for values in without_block])
+    elif resampling[0]["digest"] == resampling[1]["digest"]:
+        error = jackknife_standard_error(without_block[0] - without_block[1])
+        dof = len(without_block[0]) - 1
     else:
         raise OptionError(
-            f"paired differences are of scores on the same blocks of documents: those of {ours.measure} at "
-            f"{ours.layer_x} are of others. Use equal blocks= and the same texts, or paired=False."
+            f"paired differences need scores on the same blocks of documents: those of {first.measure} at "
+            f"{first.layer_x} differ. Use equal blocks= and the same texts, or paired=False."
         )
-    value = ours.value - theirs.value
-    half = t_quantile(level, dof) * error
-    if error > 0:
-        p = 1 - t_central(abs(value) / error, dof)
-    else:
-        p = float(value == 0)
+    value = first.value - second.value
+    half = t_quantile(confidence, dof) * error
+    p = 2 * float(stdtr(dof, -abs(value) / error)) if error > 0 else float(value == 0)
     kind = "jackknife of paired differences" if paired else "jackknife of differences"
-    details = {"first": ours.value, "second": theirs.value, "standard_error": error, "p": p}
-    details |= {"degrees_of_freedom": dof, "paired": paired, "level": level}
+    details = {"first": first.value, "second": second.value, "standard_error": error, "p": p}
+    details |= {"degrees_of_freedom": dof, "paired": paired, "confidence": confidence}
+    provenance = _shared([first.provenance, second.provenance])
     return replace(
-        ours,
+        first,
         value=value,
         interval=(value - half, value + half),
         details=details,
-        provenance=_shared([ours.provenance, theirs.provenance]) | {"interval": {"kind": kind, "level": level}},
+        provenance=provenance | {"interval": {"kind": kind, "confidence": confidence}},
     )
 
 
 def _resampling_of(score: Score) -> Mapping[str, Any]:
-    found = score.details.get("interval")
-    if not isinstance(found, Mapping) or "without_block" not in found:
+    details = score.details.get("interval")
+    if not isinstance(details, Mapping) or "without_block" not in details:
         raise OptionError(
             f"differences need the values of {score.measure} without each block of documents, which this score lacks. "
             "Compare with interval=rs.Jackknife() or rs.Bootstrap()."
         )
-    return found
+    return details
 
 
 def _satterthwaite(variances: Sequence[float], dofs: Sequence[int]) -> int:
-    """Degrees of freedom of a sum of variances, rounded down: the wider interval."""
+    """Degrees of freedom of a sum of variances, rounded down, which makes the interval wider."""
     spread = sum(variance**2 / dof for variance, dof in zip(variances, dofs, strict=True))
     return max(1, int(sum(variances) ** 2 / spread)) if spread > 0 else min(dofs)
 
 
-def _holm(p: np.ndarray) -> np.ndarray:
-    order = np.argsort(p)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
-    return adjusted
-
-
 def _by_key(scores: Scores) -> dict[Key, Score]:
-    found = {(score.measure, score.layer_x, score.layer_y): score for score in scores}
-    if len(found) != len(scores):
+    by_key = {(score.measure, score.layer_x, score.layer_y): score for score in scores}
+    if len(by_key) != len(scores):
         raise OptionError("each measure and pair of layers must have one score: got several. Select first.")
-    return found
+    return by_key
 
 
 def _shared(provenances: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The entries that all provenances have in common."""
     first, *others = provenances
     return {key: item for key, item in first.items() if all(other.get(key) == item for other in others)}

@@ -1,11 +1,12 @@
-"""Intervals from blocks of documents: bootstrap, jackknife, permutation p-values, spread over runs.
+"""Intervals by resampling blocks of documents, and bands over runs.
 
-Rows of one document are not independent; documents are. All functions here take numbers and give numbers: what the
-numbers are statistics of is not their business. ``without`` (S,) always holds the values without each of S blocks.
+The rows of one document depend on each other; documents do not. So whole blocks of documents are left out (jackknife)
+or drawn with replacement (bootstrap). The functions of this module take numbers and return numbers; they do not know
+which measure the numbers came from. ``without_block`` of shape (n_blocks,) always holds the values that result when
+one block is left out.
 
-References: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapters 11 (jackknife), 13 (percentile) and 14
-(BCa); Field & Welsh (2007), JRSS B 69(3) (whole clusters are drawn); Phipson & Smyth (2010), SAGMB 9(1):39 (p-values
-are never 0).
+References: Efron & Tibshirani (1993), An Introduction to the Bootstrap, chapters 11 (jackknife), 13 (percentiles) and
+14 (BCa); Field & Welsh (2007), JRSS B 69(3) (resampling of whole clusters).
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DegenerateError, OptionError, ShapeError
-from .student import t_quantile
 
 __all__ = [
     "Bootstrap",
@@ -30,10 +30,9 @@ __all__ = [
     "jackknife_interval",
     "jackknife_standard_error",
     "jackknife_weights",
-    "max_statistic_p",
     "percentile_interval",
-    "permutation_p",
     "spread_interval",
+    "t_quantile",
 ]
 
 Interval = tuple[float, float]
@@ -44,116 +43,180 @@ _MOST_BLOCKS = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Jackknife:
-    """Delete-one-block jackknife: value -+ t SE, t of Student's distribution with S - 1 degrees of freedom.
+    """Delete-one-block jackknife: value -+ t SE, with Student's t of n_blocks - 1 degrees of freedom.
 
-    SE^2 = (S - 1) / S sum_s (value without block s - their mean)^2. S + 1 evaluations, and right for estimators that
-    repeated rows would bias (debiased CKA).
+    SE^2 = (S - 1) / S sum_s (t_s - mean t)^2, where t_s is the value without block s of S. The measure is evaluated
+    S + 1 times. It is also right for estimators that repeated rows would bias, such as debiased CKA.
 
-    blocks : S, the most blocks of whole documents to cut the rows into; 16 to 64 do. With fewer documents each is one.
-    level : the probability with which such intervals hold the truth.
+    Parameters
+    ----------
+    blocks : int, default 32
+        S, the largest number of blocks of whole documents, from 2 to 4096; 16 to 64 are usual. With fewer documents,
+        each document is a block.
+    confidence : float, default 0.95
+        The probability with which such intervals contain the true value, between 0 and 1.
 
-    Reference: Efron & Tibshirani (1993), equation 11.5.
+    Raises
+    ------
+    OptionError
+        If an option is outside its domain.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), equation 11.5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((400, 8))
+    >>> Y = X + rng.standard_normal((400, 8))
+    >>> score = rs.compare(X, Y, rs.LinearCKA(debiased=True), interval=rs.Jackknife(blocks=20))
+    >>> round(score.value, 4), tuple(round(end, 4) for end in score.interval)
+    (0.4984, (0.4702, 0.5266))
     """
 
     blocks: int = 32
-    level: float = 0.95
+    confidence: float = 0.95
 
     def __post_init__(self) -> None:
         _check_whole(self, "blocks", 2, _MOST_BLOCKS)
-        _check_level(type(self).__name__, self.level)
+        _check_confidence(type(self).__name__, self.confidence)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bootstrap:
-    """Bootstrap of blocks of documents: S blocks drawn with replacement, the value of the rows drawn, many times.
+    """Bootstrap of blocks of documents: blocks are drawn with replacement, and the value is computed for each draw.
 
-    replicates : how many times. blocks, level : see `Jackknife`. seed : of the draws; one seed gives one interval,
-        whatever the threads or chunks, and all layers and measures share the draws.
-    kind : ``"bca"``: percentiles corrected for bias and skewness, accurate to second order; ``"percentile"``: plain
-        quantiles of the replicates.
+    All layers and measures share the draws. The same seed gives the same interval for any number of threads and any
+    chunk size.
 
-    Where repeated rows bias an estimator the jackknife is used instead, and ``details`` says so: debiased estimators
-    by their kind, and under ``"bca"`` any whose value lies outside its own percentile interval (CCA of few rows).
+    Where repeated rows bias an estimator, the jackknife is used instead, and ``details["interval"]["reason"]`` says
+    so. This concerns debiased estimators, and with ``kind="bca"`` every estimator whose value lies outside its own
+    percentile interval (CCA with few rows for each feature).
+
+    Parameters
+    ----------
+    n_resamples : int, default 1000
+        The number of draws, from 20 to 1,000,000.
+    blocks : int, default 32
+        As in `Jackknife`.
+    confidence : float, default 0.95
+        As in `Jackknife`.
+    seed : int, default 0
+        Seed of the draws.
+    kind : {"bca", "percentile"}, default "bca"
+        ``"bca"``: percentiles corrected for bias and skewness, accurate to second order; ``"percentile"``: plain
+        quantiles.
+
+    Raises
+    ------
+    OptionError
+        If an option is outside its domain.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), chapters 13 and 14.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((400, 8))
+    >>> Y = X + rng.standard_normal((400, 8))
+    >>> score = rs.compare(X, Y, rs.LinearCKA(), interval=rs.Bootstrap(n_resamples=200))
+    >>> round(score.value, 4), tuple(round(end, 4) for end in score.interval)
+    (0.5084, (0.4857, 0.5256))
     """
 
-    replicates: int = 1000
+    n_resamples: int = 1000
     blocks: int = 32
-    level: float = 0.95
+    confidence: float = 0.95
     seed: int = 0
     kind: str = "bca"
 
     def __post_init__(self) -> None:
-        _check_whole(self, "replicates", 20, 10**6)
+        _check_whole(self, "n_resamples", 20, 10**6)
         _check_whole(self, "blocks", 2, _MOST_BLOCKS)
         _check_whole(self, "seed", 0, 2**63)
-        _check_level(type(self).__name__, self.level)
+        _check_confidence(type(self).__name__, self.confidence)
         if self.kind not in _KINDS:
             raise OptionError(f"Bootstrap: kind must be one of {', '.join(_KINDS)}: got {self.kind!r}.")
 
 
-def bootstrap_weights(n_blocks: int, replicates: int, seed: int) -> np.ndarray:
-    """How often each replicate draws each block: (replicates, n_blocks), whole numbers, rows of sum n_blocks.
+def bootstrap_weights(n_blocks: int, n_resamples: int, seed: int) -> np.ndarray:
+    """How often each resample draws each block: (n_resamples, n_blocks), whole numbers with row sums n_blocks.
 
-    Replicate k of a seed is the same whatever the number of replicates.
+    Resample k of a seed does not depend on n_resamples.
     """
-    drawn = np.random.default_rng(seed).integers(0, n_blocks, size=(replicates, n_blocks))
-    flat = np.arange(replicates)[:, None] * n_blocks + drawn
-    counts = np.bincount(flat.ravel(), minlength=replicates * n_blocks)
-    return counts.reshape(replicates, n_blocks).astype(np.float64)
+    drawn = np.random.default_rng(seed).integers(0, n_blocks, size=(n_resamples, n_blocks))
+    flat = np.arange(n_resamples)[:, None] * n_blocks + drawn
+    counts = np.bincount(flat.ravel(), minlength=n_resamples * n_blocks)
+    return counts.reshape(n_resamples, n_blocks).astype(np.float64)
 
 
 def jackknife_weights(n_blocks: int) -> np.ndarray:
-    """Every block once but the s-th, for each s: (n_blocks, n_blocks)."""
+    """Row s counts every block once, except block s: (n_blocks, n_blocks)."""
     return 1.0 - np.eye(n_blocks)
 
 
-def jackknife_standard_error(without: np.ndarray) -> float:
+def t_quantile(confidence: float, dof: int) -> float:
+    """The t with P(|T| < t) = confidence for Student's T with ``dof`` degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(dof, (1 - confidence) / 2))
+
+
+def jackknife_standard_error(without_block: np.ndarray) -> float:
     """sqrt((S - 1) / S sum_s (t_s - mean t)^2) of the values t_s without block s."""
-    values = _values(without, "the values without each block")
+    values = finite_values(without_block, "the values without each block")
     return math.sqrt((len(values) - 1) / len(values) * float(np.sum(np.square(values - values.mean()))))
 
 
-def jackknife_interval(value: float, without: np.ndarray, level: float = 0.95) -> Interval:
+def jackknife_interval(value: float, without_block: np.ndarray, confidence: float = 0.95) -> Interval:
     """value -+ t SE: see `Jackknife`."""
-    _check_level("an interval", level)
-    half = t_quantile(level, len(without) - 1) * jackknife_standard_error(without)
+    _check_confidence("an interval", confidence)
+    half = t_quantile(confidence, len(without_block) - 1) * jackknife_standard_error(without_block)
     return value - half, value + half
 
 
-def percentile_interval(replicates: np.ndarray, level: float = 0.95) -> Interval:
-    """The quantiles (1 - level) / 2 and (1 + level) / 2 of the replicates."""
-    _check_level("an interval", level)
-    return _quantiles(_values(replicates, "replicates"), (1 - level) / 2, (1 + level) / 2)
+def percentile_interval(replicates: np.ndarray, confidence: float = 0.95) -> Interval:
+    """The quantiles (1 - confidence) / 2 and (1 + confidence) / 2 of the bootstrap replicates."""
+    _check_confidence("an interval", confidence)
+    return _quantiles(finite_values(replicates, "replicates"), (1 - confidence) / 2, (1 + confidence) / 2)
 
 
-def bca_interval(value: float, replicates: np.ndarray, without: np.ndarray, level: float = 0.95) -> Interval:
+def bca_interval(value: float, replicates: np.ndarray, without_block: np.ndarray, confidence: float = 0.95) -> Interval:
     """Bias-corrected and accelerated percentiles (Efron & Tibshirani 1993, equations 14.9 to 14.15).
 
-    The bias correction is z0 = Phi^-1 of the fraction of replicates below the value (those equal to it count half), the
-    acceleration a = sum d^3 / (6 (sum d^2)^1.5) with d = mean t - t_s of the values t_s without block s.
+    The bias correction is z0 = Phi^-1 of the fraction of replicates below the value (those equal to it count half). The
+    acceleration is a = sum d^3 / (6 (sum d^2)^1.5) with d = mean t - t_s of the values t_s without block s.
 
-    Raises DegenerateError where the value lies outside the percentile interval of its replicates, or the acceleration
-    is too great for percentiles to exist: then copies of blocks have biased the replicates, or one block rules.
+    Raises DegenerateError if the value lies outside the percentile interval of its replicates (repeated blocks bias
+    them), or if the acceleration is so large that the percentiles do not exist (one block dominates).
     """
-    _check_level("an interval", level)
-    values, left = _values(replicates, "replicates"), _values(without, "the values without each block")
+    _check_confidence("an interval", confidence)
+    values = finite_values(replicates, "replicates")
+    left = finite_values(without_block, "the values without each block")
     below = (np.count_nonzero(values < value) + 0.5 * np.count_nonzero(values == value)) / len(values)
-    tail = (1 - level) / 2
+    tail = (1 - confidence) / 2
     if not tail < below < 1 - tail:
         raise DegenerateError(
-            f"a BCa interval needs the value within the percentile interval of its replicates: {below:.3g} of them lie "
-            "below it. Use the jackknife, or more rows for each feature."
+            f"a BCa interval needs the value within the percentile interval of its replicates: a fraction of "
+            f"{below:.3g} of them lies below it. Use the jackknife, or more rows for each feature."
         )
-    apart = left.mean() - left
-    squares = float(np.sum(apart**2))
-    # scaled first: cubes of differences near 1e-110 are 0
-    scaled = apart / math.sqrt(squares) if squares > 0 else apart
+    deviation = left.mean() - left
+    squares = float(np.sum(deviation**2))
+    # scaled first: cubes of differences near 1e-110 would underflow to 0
+    scaled = deviation / math.sqrt(squares) if squares > 0 else deviation
     a, z0 = float(np.sum(scaled**3)) / 6, _NORMAL.inv_cdf(below)
 
     def corrected(z: float) -> float:
         if not a * (z0 + z) < 1:
             raise DegenerateError(
-                f"a BCa interval needs blocks of which none rules the value: the acceleration is {a:.3g}. "
+                f"a BCa interval needs blocks of similar influence: one block dominates (acceleration {a:.3g}). "
                 "Use the jackknife, or more blocks."
             )
         return _NORMAL.cdf(z0 + (z0 + z) / (1 - a * (z0 + z)))
@@ -165,87 +228,68 @@ def bca_interval(value: float, replicates: np.ndarray, without: np.ndarray, leve
 def interval_of(
     plan: Bootstrap | Jackknife,
     value: float,
-    without: np.ndarray,
+    without_block: np.ndarray,
     replicates: np.ndarray | None,
     limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> tuple[Interval, Mapping[str, Any]]:
-    """The interval that ``plan`` asks for, cut to the measure's range, and what to record of it.
+    """The interval that ``plan`` describes, clipped to ``limits``, and its ``details["interval"]``.
 
-    Without ``replicates`` the jackknife gives it.
+    Without ``replicates`` it is a jackknife interval. Where the value itself lies outside the limits (debiased
+    estimates can), the interval is clipped at the value.
     """
-    about: dict[str, Any] = {"kind": "jackknife", "level": plan.level, "blocks": len(without)}
+    details: dict[str, Any] = {"kind": "jackknife", "confidence": plan.confidence, "blocks": len(without_block)}
     if isinstance(plan, Bootstrap) and replicates is not None:
-        about |= {"kind": plan.kind, "replicates": len(replicates), "seed": plan.seed}
-        about["bias"] = float(np.mean(replicates)) - value
-        about["standard_error"] = float(np.std(replicates, ddof=1))
+        details |= {"kind": plan.kind, "n_resamples": len(replicates), "seed": plan.seed}
+        details["bias"] = float(np.mean(replicates)) - value
+        details["standard_error"] = float(np.std(replicates, ddof=1))
         try:
             if plan.kind == "bca":
-                found = bca_interval(value, replicates, without, plan.level)
+                interval = bca_interval(value, replicates, without_block, plan.confidence)
             else:
-                found = percentile_interval(replicates, plan.level)
+                interval = percentile_interval(replicates, plan.confidence)
         except DegenerateError as error:
-            found = jackknife_interval(value, without, plan.level)
-            about |= {"kind": "jackknife", "why": str(error)}
+            interval = jackknife_interval(value, without_block, plan.confidence)
+            details |= {"kind": "jackknife", "reason": str(error)}
     else:
-        found = jackknife_interval(value, without, plan.level)
+        interval = jackknife_interval(value, without_block, plan.confidence)
         if isinstance(plan, Bootstrap):
-            about["why"] = "repeated rows would bias this estimator, or its sums are not kept per block"
-    if about["kind"] == "jackknife":
-        about["standard_error"] = jackknife_standard_error(without)
-    about["without_block"] = np.asarray(without, dtype=np.float64)
-    low, high = limits  # a debiased estimate may pass the end of its range
-    return (max(found[0], min(low, value)), min(found[1], max(high, value))), about
+            details["reason"] = "repeated rows would bias this estimator, or its sums are not kept per block"
+    if details["kind"] == "jackknife":
+        details["standard_error"] = jackknife_standard_error(without_block)
+    details["without_block"] = np.asarray(without_block, dtype=np.float64)
+    low, high = limits
+    return (max(interval[0], min(low, value)), min(interval[1], max(high, value))), details
 
 
-def permutation_p(observed: float, null: np.ndarray) -> float:
-    """(1 + how many of the P null values are at least as large) / (P + 1), one-sided."""
-    values = _values(null, "null values", 1)
-    return (1 + int(np.count_nonzero(values >= observed))) / (len(values) + 1)
+def spread_interval(values: np.ndarray, *, band: str = "t", confidence: float = 0.95) -> Interval:
+    """A band for the values of several seeds or draws.
 
-
-def max_statistic_p(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """p-values (L,) of L statistics against the largest of each permutation's L values, ``null`` (P, L).
-
-    They hold for the best of the L picked after looking, and jointly for all (Westfall & Young 1993, single-step maxT),
-    provided that the permutations are shared.
+    ``"t"``: mean -+ t s / sqrt(k), an interval for the mean of all possible seeds; ``"sd"``: mean -+ s; ``"range"``:
+    the smallest and the largest value.
     """
-    values = np.asarray(null, dtype=np.float64)
-    if values.ndim != 2 or values.shape[1:] != np.shape(observed):
-        raise ShapeError(
-            f"null must have shape (permutations, {len(observed)}), a column for each statistic: got {values.shape}."
-        )
-    largest = values.max(axis=1)
-    return np.array([permutation_p(float(one), largest) for one in observed])
-
-
-def spread_interval(values: np.ndarray, *, band: str = "t", level: float = 0.95) -> Interval:
-    """A band for values of several seeds or draws.
-
-    ``"t"``: mean -+ t s / sqrt(k), for the mean over all seeds there could be; ``"sd"``: mean -+ s; ``"range"``: the
-    lowest and the highest.
-    """
-    found = _values(values, "values of seeds or draws")
+    array = finite_values(values, "values of seeds or draws")
     if band == "range":
-        return float(found.min()), float(found.max())
+        return float(array.min()), float(array.max())
     if band not in ("t", "sd"):
         raise OptionError(f"band must be one of t, sd, range: got {band!r}.")
-    half = float(np.std(found, ddof=1))
+    half = float(np.std(array, ddof=1))
     if band == "t":
-        _check_level("a band", level)
-        half *= t_quantile(level, len(found) - 1) / math.sqrt(len(found))
-    mean = float(np.mean(found))
+        _check_confidence("a band", confidence)
+        half *= t_quantile(confidence, len(array) - 1) / math.sqrt(len(array))
+    mean = float(np.mean(array))
     return mean - half, mean + half
 
 
 def _quantiles(values: np.ndarray, low: float, high: float) -> Interval:
-    found = np.quantile(values, [low, high])
-    return float(found[0]), float(found[1])
+    ends = np.quantile(values, [low, high])
+    return float(ends[0]), float(ends[1])
 
 
-def _values(values: Any, what: str, least: int = 2) -> np.ndarray:
+def finite_values(values: Any, name: str, least: int = 2) -> np.ndarray:
+    """The values as a float64 array, or ShapeError unless they are at least ``least`` finite numbers."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) < least or not np.isfinite(array).all():
-        raise ShapeError(f"{what} must be at least {least} finite numbers in a row: got shape {array.shape}.")
+        raise ShapeError(f"{name} must be a vector of at least {least} finite numbers: got shape {array.shape}.")
     return array
 
 
@@ -257,6 +301,7 @@ def _check_whole(plan: Bootstrap | Jackknife, option: str, least: int, most: int
         )
 
 
-def _check_level(of: str, level: float) -> None:
-    if isinstance(level, bool) or not isinstance(level, int | float | np.floating) or not 0 < level < 1:
-        raise OptionError(f"{of}: level must be a fraction between 0 and 1, such as 0.95: got {level!r}.")
+def _check_confidence(of: str, confidence: float) -> None:
+    is_number = isinstance(confidence, int | float | np.floating) and not isinstance(confidence, bool)
+    if not is_number or not 0 < confidence < 1:
+        raise OptionError(f"{of}: confidence must be a fraction between 0 and 1, such as 0.95: got {confidence!r}.")

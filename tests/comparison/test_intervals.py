@@ -17,7 +17,7 @@ from tests.helpers.data import correlated_pair, rotation
 
 LAYERS = ("layer.0", "layer.1", "layer.2")
 DOCUMENTS, EACH, WIDTH = 40, 6, 4
-PLAN = Bootstrap(replicates=40, blocks=8)
+PLAN = Bootstrap(n_resamples=40, blocks=8)
 
 
 def store_of(folder, layers, *, shuffled=False):
@@ -48,7 +48,7 @@ def stores(tmp_path_factory):
 
 def test_a_changed_layer_is_told_from_those_that_are_not(stores):
     measures = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.RSA(), rs.RSA(metric="euclidean")]
-    for score in rs.compare(*stores, measures, interval=Bootstrap(replicates=100, blocks=16)):
+    for score in rs.compare(*stores, measures, interval=Bootstrap(n_resamples=100, blocks=16)):
         low, high = score.interval
         about = score.details["interval"]
         assert low <= score.value <= high
@@ -80,7 +80,7 @@ def test_values_are_those_without_intervals(stores):
 
 def test_an_interval_is_that_of_the_rows_drawn():
     X, Y = correlated_pair(120, 4, 3, seed=1)
-    blocks, plan = row_blocks(120, 8), Bootstrap(replicates=40, blocks=8, kind="percentile")
+    blocks, plan = row_blocks(120, 8), Bootstrap(n_resamples=40, blocks=8, kind="percentile")
     of_block = [np.flatnonzero(blocks.of_row == s) for s in range(8)]
     drawn = [
         np.concatenate([np.tile(of_block[s], int(w)) for s, w in enumerate(weights)])
@@ -152,7 +152,7 @@ def test_one_seed_one_interval(stores):
 
     once = found(interval=PLAN, n_threads=1)
     assert found(interval=PLAN, n_threads=2) == once
-    assert found(interval=Bootstrap(replicates=40, blocks=8, seed=1))[-1] != once[-1]
+    assert found(interval=Bootstrap(n_resamples=40, blocks=8, seed=1))[-1] != once[-1]
 
 
 def test_the_best_layer_is_tested_honestly(tmp_path):
@@ -160,7 +160,7 @@ def test_the_best_layer_is_tested_honestly(tmp_path):
     shared = text(0)
     x = store_of(tmp_path / "x", {"layer.0": text(1), "layer.1": text(2), "layer.2": shared + text(3)})
     y = store_of(tmp_path / "y", {"layer.0": text(4), "layer.1": text(5), "layer.2": shared + text(6)})
-    scores = permutation_test(x, y, [rs.LinearCKA(), rs.RSA(metric="euclidean")], permutations=39, layers="all")
+    scores = permutation_test(x, y, [rs.LinearCKA(), rs.RSA(metric="euclidean")], n_resamples=39, layers="all")
     for score in scores:
         found = score.details["permutation"]
         assert found["unit"] == "documents"
@@ -171,7 +171,7 @@ def test_the_best_layer_is_tested_honestly(tmp_path):
         else:
             assert found["p_best"] > 0.05
     assert scores[0].value == rs.compare(x, y, rs.LinearCKA(), layers="all")[0].value
-    far = permutation_test(x["layer.2"], y["layer.2"], rs.GULP(), permutations=39, alternative="less")
+    far = permutation_test(x["layer.2"], y["layer.2"], rs.GULP(), n_resamples=39, alternative="less")
     assert far[0].details["permutation"]["p"] == 1 / 40
 
 
@@ -180,7 +180,7 @@ def test_p_values_of_unrelated_rows_are_uniform():
     p = []
     for _ in range(40):
         X, Y = rng.standard_normal((2, 20, 2))
-        p.append(permutation_test(X, Y, rs.LinearCKA(), permutations=9)[0].details["permutation"]["p"])
+        p.append(permutation_test(X, Y, rs.LinearCKA(), n_resamples=9)[0].details["permutation"]["p"])
     # ten equally likely values 0.1 ... 1: mean 0.55, standard deviation 0.287
     assert np.mean(p) == pytest.approx(0.55, abs=3.5 * 0.287 / np.sqrt(40))
     assert np.mean(np.array(p) <= 0.101) < 0.1 + 3.5 * 0.3 / np.sqrt(40)

@@ -28,7 +28,7 @@ def _edge(
     shared |= {"seed": None if task is None else 0, "corpus": f"{probe_task}-test", "metric": "f1"}
     change = CHANGE.get(task or "", 0.0)
     half = 0.3 if probe_task == "pos" else 1.1
-    band = {"band": "normal approximation", "level": 0.95, "n": 25_049}
+    band = {"band": "normal approximation", "confidence": 0.95, "n": 25_049}
 
     def told(value: float) -> dict[str, Any]:
         return {"value": value, "low": value - half, "high": value + half, **band}
@@ -53,7 +53,7 @@ def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
     for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
         top = {"mnli": -8.0, "squad": -6.0, "dependency": 13.0}.get(task or "", 0.0)
         shared = {"experiment": "structural", "probe": "structural", "variant": variant, "task": task, "rank": 64}
-        shared |= {"corpus": "ewt-dev", "band": "bootstrap of sentences", "level": 0.95, "n": 2001}
+        shared |= {"corpus": "ewt-dev", "band": "bootstrap of sentences", "confidence": 0.95, "n": 2001}
         shared |= {"seed": None if task is None else 0}
         for metric, scale, low in (
             ("uuas", 1.0, 35.0),

@@ -15,7 +15,7 @@ __all__ = ["claims", "study", "study_rows", "write_study"]
 
 COLUMNS = (
     "experiment", "cell", "model", "variant", "task", "seed", "corpus", "domain", "form", "layer", "layer_name",
-    "metric", "value", "low", "high", "band", "level", "n", "k", "probe_task", "probe", "member", "rank", "kind",
+    "metric", "value", "low", "high", "band", "confidence", "n", "k", "probe_task", "probe", "member", "rank", "kind",
     "p", "p_holm",
 )  # fmt: skip
 METRICS = {"mnli": ("accuracy",), "squad": ("f1", "em"), "dependency": ("las", "uas")}
@@ -137,7 +137,7 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     mean = sum(values) / len(values)
     half = 3.0 * math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
     ends = {"low": mean - half, "high": mean + half}
-    return {"value": mean, **ends, "band": "t of seeds", "level": 0.95, "n": len(values), "kind": "aggregate"}
+    return {"value": mean, **ends, "band": "t of seeds", "confidence": 0.95, "n": len(values), "kind": "aggregate"}
 
 
 def _similarity(task: str, layers: int, seeds: int, rng: random.Random) -> Iterator[dict[str, Any]]:

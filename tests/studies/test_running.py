@@ -51,7 +51,7 @@ def test_rows_have_the_columns_in_the_order_of_the_study(tmp_path: Path, expecte
     assert rows[-1]["value"] == pytest.approx(5 * 2 * (0 + 1 + 2 + 3) + 4 * 1.0)
     assert rows[0]["kind"] == "value"
     assert rows[-1]["kind"] == "aggregate"
-    assert rows[0]["level"] is None
+    assert rows[0]["confidence"] is None
 
 
 def test_a_second_run_does_nothing(tmp_path: Path, expected: bytes):

@@ -14,7 +14,7 @@ from ..runner import Cell, read_rows
 
 __all__ = ["aggregate", "aggregate_cell"]
 
-_OWN = ("cell", "seed", "value", "low", "high", "band", "level", "n", "kind", "p", "p_holm")
+_OWN = ("cell", "seed", "value", "low", "high", "band", "confidence", "n", "kind", "p", "p_holm")
 
 
 def aggregate(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def aggregate(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if len(values) > 1:
             ends, limits = spread_interval(values), _limits(mean)
             mean["low"], mean["high"] = (min(max(end, limits[0]), limits[1]) for end in ends)
-            mean |= {"band": "t of seeds", "level": 0.95}
+            mean |= {"band": "t of seeds", "confidence": 0.95}
         found.append(mean)
     return found
 

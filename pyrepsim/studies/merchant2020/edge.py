@@ -87,7 +87,7 @@ def _scores(result: Any) -> list[dict[str, Any]]:
     for name in dict.fromkeys(one.name for one in result.members):
         rows = result.select(member=name)
         means = {end: 100 * float(np.mean([row[key] for row in rows])) for end, key in _ENDS.items()}
-        band = {"band": "normal approximation", "level": 0.95, "n": rows[0]["n_targets"]}
+        band = {"band": "normal approximation", "confidence": 0.95, "n": rows[0]["n_targets"]}
         found.append({**_member(name, result.layers), **means, **band})
     return found
 
@@ -100,6 +100,6 @@ def _differences(changes: Any, result: Any) -> list[dict[str, Any]]:
     return [
         {**_member(one.member, result.layers), "kind": "difference", "value": 100 * one.difference,
          "low": 100 * one.low, "high": 100 * one.high, "band": "bootstrap of sentences",
-         "level": changes.confidence, "n": n}
+         "confidence": changes.confidence, "n": n}
         for one in changes
     ]  # fmt: skip

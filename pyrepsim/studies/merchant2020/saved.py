@@ -13,7 +13,7 @@ from ..runner.rows import write_json
 
 __all__ = ["load_scores", "save_scores"]
 
-_INTERVAL = ("kind", "level", "blocks", "unit", "digest", "standard_error", "without_block")
+_INTERVAL = ("kind", "confidence", "blocks", "unit", "digest", "standard_error", "without_block")
 
 
 def save_scores(scores: Iterable[Score], path: Path) -> None:

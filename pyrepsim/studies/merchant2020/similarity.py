@@ -128,7 +128,7 @@ def score_columns(scores: Scores) -> Iterator[dict[str, Any]]:
         if score.interval is not None:
             about = score.details["interval"]
             kind = "jackknife" if about["kind"] == "jackknife" else "bootstrap"
-            columns |= {"low": score.interval[0], "high": score.interval[1], "level": about["level"]}
+            columns |= {"low": score.interval[0], "high": score.interval[1], "confidence": about["confidence"]}
             columns["band"] = f"{kind} of documents"
         yield columns
 

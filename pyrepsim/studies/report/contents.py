@@ -181,7 +181,7 @@ def _mark(change: Point) -> str:
 
 
 def _ends(point: Point) -> dict[str, Any]:
-    names = ("value", "low", "high", "band", "level", "n")
+    names = ("value", "low", "high", "band", "confidence", "n")
     return {name: getattr(point, name) for name in names}
 
 

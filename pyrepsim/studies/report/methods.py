@@ -158,7 +158,7 @@ def _model(rows: Sequence[Row]) -> str:
 
 def _bands(rows: Sequence[Row]) -> str:
     bands = distinct(rows, "band")
-    levels = joined(f"{100 * level:g} %" for level in distinct(rows, "level"))
+    levels = joined(f"{100 * level:g} %" for level in distinct(rows, "confidence"))
     tested = any(row["p_holm"] is not None for row in rows)
     holm = " p-values are two-sided, adjusted by Holm's method." if tested else ""
     return f"Intervals{f' ({levels})' if levels else ''}: {joined(bands)}.{holm}" if bands else ""

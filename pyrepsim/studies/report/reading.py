@@ -18,10 +18,10 @@ __all__ = ["COLUMNS", "Evidence", "Row", "read_evidence"]
 Row = Mapping[str, Any]
 COLUMNS = (
     "experiment", "cell", "model", "variant", "task", "seed", "corpus", "domain", "form", "layer", "layer_name",
-    "metric", "value", "low", "high", "band", "level", "n", "k", "probe_task", "probe", "member", "rank", "kind",
+    "metric", "value", "low", "high", "band", "confidence", "n", "k", "probe_task", "probe", "member", "rank", "kind",
     "p", "p_holm",
 )  # fmt: skip
-_NUMBERS = ("value", "low", "high", "level", "n", "k", "layer", "rank", "seed", "p", "p_holm")
+_NUMBERS = ("value", "low", "high", "confidence", "n", "k", "layer", "rank", "seed", "p", "p_holm")
 _NAMES = tuple(column for column in COLUMNS if column not in _NUMBERS)
 
 

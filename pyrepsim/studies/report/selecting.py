@@ -24,7 +24,7 @@ class Point:
     low: float | None = None
     high: float | None = None
     band: str | None = None
-    level: float | None = None
+    confidence: float | None = None
     n: float | None = None
     p: float | None = None
     """Adjusted for the number of tests, where the row has such a p."""
@@ -68,14 +68,14 @@ def _point(x: float, rows: Sequence[Row]) -> Point:
     if whole:
         row = whole[0]
         ends = (row["low"], row["high"]) if None not in (row["low"], row["high"]) else (None, None)
-        told = (row["band"], row["level"]) if ends[0] is not None else (None, None)
+        told = (row["band"], row["confidence"]) if ends[0] is not None else (None, None)
         return Point(x, row["value"], *ends, *told, row["n"], _p(row), single if len(single) > 1 else ())
     p = max((_p(row) for row in rows if _p(row) is not None), default=None)
     lows, highs = ([row[end] for row in rows if row[end] is not None] for end in ("low", "high"))
     first = rows[0]
     if first["kind"] == "difference" and len(lows) == len(highs) == len(rows):
         band = f"{first['band'] or 'intervals'}{WIDEST}"
-        return Point(x, fmean(single), min(lows), max(highs), band, first["level"], first["n"], p, single)
+        return Point(x, fmean(single), min(lows), max(highs), band, first["confidence"], first["n"], p, single)
     return Point(x, fmean(single), min(single), max(single), "range of seeds", None, len(single), p, single)
 
 

@@ -135,7 +135,7 @@ def numbers(plot: Plot) -> Table:
             at[x, place] = Cell(number(point.value, digits), interval(point.low, point.high, digits))
             records.append({
                 "panel": panel.title, "line": line.look.label or panel.title, "x": x, "value": point.value,
-                "low": point.low, "high": point.high, "band": point.band, "level": point.level, "n": point.n,
+                "low": point.low, "high": point.high, "band": point.band, "confidence": point.confidence, "n": point.n,
                 "p": point.p,
             })  # fmt: skip
     places = list(dict.fromkeys(x for x, _ in at)) if named else sorted({x for x, _ in at})

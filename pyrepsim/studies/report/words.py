@@ -130,7 +130,7 @@ def bands_in_words(found: Iterable[Point]) -> str:
     by_band: dict[tuple[str, float | None], list[float]] = {}
     for point in found:
         if point.band is not None and point.low is not None:
-            by_band.setdefault((point.band, point.level), []).extend([] if point.n is None else [point.n])
+            by_band.setdefault((point.band, point.confidence), []).extend([] if point.n is None else [point.n])
     said = [_band(band, level, counts) for (band, level), counts in by_band.items()]
     return f"Bands: {joined(said)}." if said else "No bands: the rows have no intervals."
 

@@ -16,13 +16,13 @@ __all__ = ["COLUMNS", "full_row", "read_lines", "write_json", "write_lines"]
 
 COLUMNS = (
     *("experiment", "cell", "model", "variant", "task", "seed", "corpus", "domain", "form"),
-    *("layer", "layer_name", "metric", "value", "low", "high", "band", "level", "n"),
+    *("layer", "layer_name", "metric", "value", "low", "high", "band", "confidence", "n"),
     *("k", "probe_task", "probe", "member", "rank", "kind", "p", "p_holm"),
 )
 
 
 def full_row(row: Mapping[str, Any], **given: Any) -> dict[str, Any]:
-    """`row` with every column in order: None where it has none, kind "value", level 0.95 where there is a band.
+    """`row` with every column in order: None where it has none, kind "value", confidence 0.95 where there is a band.
 
     Raises OptionError for another column, or a value that is neither text, nor a finite number, nor None.
     """
@@ -30,7 +30,7 @@ def full_row(row: Mapping[str, Any], **given: Any) -> dict[str, Any]:
     if unknown := values.keys() - set(COLUMNS):
         raise OptionError(f"A row of a study has the columns {', '.join(COLUMNS)}: got {', '.join(sorted(unknown))}.")
     if values.get("band") is not None:
-        values.setdefault("level", 0.95)
+        values.setdefault("confidence", 0.95)
     return {name: _plain(name, values.get(name)) for name in COLUMNS}
 
 

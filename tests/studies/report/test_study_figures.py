@@ -44,7 +44,7 @@ def test_every_figure_is_described_and_none_without_rows(rows):
 
 def test_an_aggregate_stands_for_its_seeds():
     single = [row(seed=seed, value=value) for seed, value in enumerate((1.0, 2.0))]
-    whole = row(kind="aggregate", value=1.5, low=0.5, high=2.5, band="t of seeds", level=0.95, n=2)
+    whole = row(kind="aggregate", value=1.5, low=0.5, high=2.5, band="t of seeds", confidence=0.95, n=2)
     (point,) = points([*single, whole])
     assert (point.value, point.low, point.high, point.band, point.seeds) == (1.5, 0.5, 2.5, "t of seeds", (1.0, 2.0))
     (point,) = points(single)
@@ -54,7 +54,7 @@ def test_an_aggregate_stands_for_its_seeds():
 
 
 def test_differences_of_several_seeds_keep_their_widest_reach():
-    told = {"kind": "difference", "band": "bootstrap of sentences", "level": 0.95, "n": 9}
+    told = {"kind": "difference", "band": "bootstrap of sentences", "confidence": 0.95, "n": 9}
     both = [row(seed=0, value=1.0, low=0.5, high=1.5, p_holm=0.01, **told),
             row(seed=1, value=2.0, low=-0.5, high=2.5, p=0.3, **told)]  # fmt: skip
     (point,) = points(both, kinds=("difference",))
@@ -157,7 +157,7 @@ def test_a_wide_band_does_not_flatten_the_line():
 def test_an_interval_far_wider_than_its_seeds_is_cut_and_said_so():
     told = {"experiment": "finetuning", "metric": "accuracy", "task": "mnli"}
     seeds = [row(**told, seed=seed, value=value) for seed, value in enumerate((80.0, 81.0))]
-    wide = row(**told, kind="aggregate", value=80.5, low=74.1, high=86.9, band="t of seeds", level=0.95, n=2)
+    wide = row(**told, kind="aggregate", value=80.5, low=74.1, high=86.9, band="t of seeds", confidence=0.95, n=2)
     found = plot("scores_by_task", [*seeds, wide])
     low, high = figure("scores_by_task", [*seeds, wide]).axes[0].get_xlim()
     assert 77 < low < 80

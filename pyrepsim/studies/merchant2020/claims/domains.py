@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ....inference import holm
 from .depth import thirds
 from .estimates import HOLDS, NOT_TESTED, UNDECIDED, Estimate, above, joint_verdict, mean, over_seeds
 from .record import Claim, Finding
@@ -77,20 +78,10 @@ def _significant(of_layer: dict[int, Row]) -> dict[int, int]:
     adjusted = {layer: row.get("p_holm") for layer, row in of_layer.items()}
     if any(p is None for p in adjusted.values()):
         known = {layer: row["p"] for layer, row in of_layer.items() if row.get("p") is not None}
-        adjusted = _holm(known)
+        adjusted = dict(zip(known, holm(list(known.values())), strict=True))
     return {
         layer: 1 if of_layer[layer]["value"] > 0 else -1 for layer, p in adjusted.items() if p is not None and p < LEVEL
     }
-
-
-def _holm(p: dict[int, float]) -> dict[int, float | None]:
-    """Holm (1979): the i-th smallest times the number not smaller, made monotone."""
-    adjusted: dict[int, float | None] = {}
-    least = 0.0
-    for place, layer in enumerate(sorted(p, key=lambda one: p[one])):
-        least = max(least, min(1.0, p[layer] * (len(p) - place)))
-        adjusted[layer] = least
-    return adjusted
 
 
 def _joined(task: str, found: Sequence[Finding]) -> Finding:

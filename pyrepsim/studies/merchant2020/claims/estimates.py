@@ -96,7 +96,7 @@ def mean(parts: Sequence[Estimate]) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def over_seeds(seeds: Sequence[Estimate], *, level: float = 0.95) -> Estimate:
+def over_seeds(seeds: Sequence[Estimate], *, confidence: float = 0.95) -> Estimate:
     """One estimate from those of several fine-tuning seeds; of one seed its own.
 
     The half widths of Student's interval over the seeds and of the mean interval of texts add in squares: the seeds
@@ -105,7 +105,7 @@ def over_seeds(seeds: Sequence[Estimate], *, level: float = 0.95) -> Estimate:
     if len(seeds) == 1:
         return seeds[0]
     centre = mean(seeds)
-    low, high = spread_interval(np.array([seed.value for seed in seeds]), level=level)
+    low, high = spread_interval(np.array([seed.value for seed in seeds]), confidence=confidence)
     below, above = centre.value - low, high - centre.value
     if centre.ends is not None:
         below = math.hypot(below, centre.value - centre.ends[0])

@@ -1,0 +1,122 @@
+"""P-values of permutation tests, and their adjustment for several tests at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..core.errors import ShapeError
+from .resampling import finite_values
+
+__all__ = ["holm", "max_statistic_p", "permutation_p"]
+
+
+def permutation_p(observed: float, null: np.ndarray) -> float:
+    """One-sided p-value of a permutation test, (1 + #{null >= observed}) / (P + 1).
+
+    The observed statistic counts as one of the permutations, so the p-value is never 0.
+
+    Parameters
+    ----------
+    observed : float
+        The statistic of the data. Larger values speak against the null hypothesis.
+    null : ndarray of shape (n_resamples,)
+        The statistic of each permutation.
+
+    Returns
+    -------
+    float in (0, 1].
+
+    Raises
+    ------
+    ShapeError
+        If ``null`` is empty or holds a number that is not finite.
+
+    References
+    ----------
+    Phipson & Smyth (2010), Statistical Applications in Genetics and Molecular Biology 9(1):39.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyrepsim.inference import permutation_p
+    >>> permutation_p(5.0, np.zeros(99))
+    0.01
+    """
+    values = finite_values(null, "null values", 1)
+    return (1 + int(np.count_nonzero(values >= observed))) / (len(values) + 1)
+
+
+def max_statistic_p(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """P-values of several statistics against the largest one of each permutation.
+
+    They hold for all statistics together, and so for the best one, chosen after looking. All statistics must have been
+    computed with the same permutations.
+
+    Parameters
+    ----------
+    observed : ndarray of shape (n_statistics,)
+        The statistics of the data.
+    null : ndarray of shape (n_resamples, n_statistics)
+        The statistics of each permutation.
+
+    Returns
+    -------
+    ndarray of shape (n_statistics,), each in (0, 1].
+
+    Raises
+    ------
+    ShapeError
+        If ``null`` does not have one column for each statistic.
+
+    References
+    ----------
+    Westfall & Young (1993), Resampling-Based Multiple Testing (the single-step maxT procedure).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyrepsim.inference import max_statistic_p
+    >>> max_statistic_p(np.array([2.0, 0.0]), np.array([[1.0, 0.0], [0.0, 3.0]])).round(4)
+    array([0.6667, 1.    ])
+    """
+    values = np.asarray(null, dtype=np.float64)
+    if values.ndim != 2 or values.shape[1:] != np.shape(observed):
+        raise ShapeError(
+            f"null must have shape (n_resamples, {len(observed)}), a column for each statistic: got {values.shape}."
+        )
+    largest = values.max(axis=1)
+    return np.array([permutation_p(float(one), largest) for one in observed])
+
+
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """P-values of several tests, adjusted by Holm's step-down method.
+
+    The i-th smallest of m p-values is multiplied by m - i + 1, then made monotone and at most 1. Rejecting where the
+    adjusted value is below alpha keeps the family-wise error rate below alpha, for any dependence between the tests.
+
+    Parameters
+    ----------
+    p : array-like of shape (n_tests,)
+        The p-values of the single tests.
+
+    Returns
+    -------
+    ndarray of shape (n_tests,), in the order of ``p``.
+
+    References
+    ----------
+    Holm (1979), Scandinavian Journal of Statistics 6(2).
+
+    Examples
+    --------
+    >>> from pyrepsim.inference import holm
+    >>> holm([0.01, 0.04, 0.03]).round(4)
+    array([0.03, 0.06, 0.06])
+    """
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
+    return adjusted

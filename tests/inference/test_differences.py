@@ -1,0 +1,41 @@
+"""P-values of differences against SciPy, and Holm's adjustment against its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pyrepsim.inference import differences, holm
+from pyrepsim.results import Score, Scores
+
+
+def score_of(value: float, without_block: np.ndarray, digest: str = "") -> Scores:
+    interval = {"without_block": without_block, "digest": digest}
+    return Scores([Score(value, measure="LinearCKA", n_samples=100, details={"interval": interval})])
+
+
+@pytest.mark.parametrize("n_blocks", [2, 3, 4, 5, 31, 64, 400])
+def test_p_values_are_two_sided_students(n_blocks):
+    rng = np.random.default_rng(n_blocks)
+    values = rng.standard_normal((2, n_blocks))
+    for distance in (0.0, 0.3, 2.0, 9.0):
+        sides = [score_of(distance * side, values[side]) for side in (0, 1)]
+        (paired,) = differences(*sides, paired=True, confidence=0.9)
+        error, dof = paired.details["standard_error"], paired.details["degrees_of_freedom"]
+        assert dof == n_blocks - 1
+        assert paired.details["p"] == pytest.approx(2 * stats.t.sf(distance / error, dof), rel=1e-11, abs=1e-15)
+        half = stats.t.ppf(0.95, dof) * error
+        assert paired.interval == pytest.approx((-distance - half, -distance + half), rel=1e-10)
+
+
+def test_holm_is_its_definition():
+    rng = np.random.default_rng(0)
+    for m in (1, 2, 7, 13):
+        p = np.round(rng.random(m), 1) / 5  # with ties
+        expected, largest = np.empty(m), 0.0
+        for i, place in enumerate(np.argsort(p, kind="stable")):
+            largest = max(largest, min(1.0, (m - i) * p[place]))
+            expected[place] = largest
+        np.testing.assert_allclose(holm(p), expected, rtol=1e-15)
+    assert holm([]).shape == (0,)
