@@ -23,14 +23,14 @@ torch = pytest.importorskip("torch", reason="no torch: fine-tuning needs the ext
 
 from pyrepsim.finetuning.batches import LengthBuckets, collate  # noqa: E402
 from pyrepsim.finetuning.heads import build_head  # noqa: E402
-from pyrepsim.finetuning.recipes import Recipe  # noqa: E402
+from pyrepsim.finetuning.recipes import TrainingRecipe  # noqa: E402
 from pyrepsim.finetuning.task_model import TaskModel  # noqa: E402
 from pyrepsim.finetuning.tasks import Feature  # noqa: E402
 from pyrepsim.finetuning.trainer import TaskTrainer, make_optimizer  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
 
 TEXTS, PADDED, ROUNDS = 720, 240, 2
-RECIPE = Recipe(epochs=1, batch_size=32, max_length=128)
+RECIPE = TrainingRecipe(epochs=1, batch_size=32, max_length=128)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from .finetuning import finetune as finetune
 from .finetuning import open_run as open_run
 from .finetuning import plan_finetuning as plan_finetuning
 from .finetuning.recipes import Ablation as Ablation
-from .finetuning.recipes import Recipe as Recipe
+from .finetuning.recipes import TrainingRecipe as TrainingRecipe
 from .inference import Bootstrap as Bootstrap
 from .inference import Jackknife as Jackknife
 from .inference import differences as differences

@@ -12,8 +12,7 @@ import torch
 
 from ..core.errors import OptionError
 from ..models import load_encoder
-from ..models.blocks import Blocks, find_blocks
-from ..models.reverting import paired_parameters
+from ..models.blocks import Blocks, find_blocks, paired_parameters
 from ..results.figures import save
 from ..results.lines import Line, line_figure
 from ..results.rows import Table

@@ -47,7 +47,7 @@ class Demo(ReadingOptions):
 
         import pyrepsim as rs
 
-        from ..models.demo import demo_models
+        from ..models import demo_models
 
         started = time.perf_counter()
         out = Path(self.out)

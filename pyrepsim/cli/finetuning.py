@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import OptionError
-from ..finetuning.recipes import Ablation, Recipe, shipped_recipe
+from ..finetuning.recipes import Ablation, TrainingRecipe, shipped_recipe
 from .options import check_room, model_folder
 from .transcript import Transcript, is_main_process
 
@@ -16,7 +16,7 @@ __all__ = ["Ablate", "Finetune"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingOptions(Recipe):
+class TrainingOptions(TrainingRecipe):
     """What `finetune` and `ablate` share: data, device and recipe. Defaults are those shipped for the task."""
 
     train: str | None = None
@@ -40,7 +40,9 @@ class TrainingOptions(Recipe):
         return words[0] if words else ""
 
     def recipe(self, call: Transcript) -> Any:
-        return call("recipe", "Recipe", **{field.name: getattr(self, field.name) for field in fields(Recipe)})
+        return call(
+            "recipe", "TrainingRecipe", **{field.name: getattr(self, field.name) for field in fields(TrainingRecipe)}
+        )
 
     def data(self) -> dict[str, str | None]:
         return {name: getattr(self, name) for name in ("train", "dev", "test")}

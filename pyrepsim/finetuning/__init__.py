@@ -1,4 +1,4 @@
-"""Fine-tuning of an encoder on a task, and ablations of its layers. Torch is imported at first use."""
+"""Fine-tuning of an encoder on a task, and ablations of its layers. torch is imported at first use."""
 
 import lazy_loader
 

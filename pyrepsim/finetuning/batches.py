@@ -1,4 +1,4 @@
-"""Batches of like lengths, in an order that (seed, epoch) determine: the plan of an epoch, and how one is padded."""
+"""Batches of sequences of similar length: the order of an epoch, batches for evaluation, and padding."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .tasks.base import Feature
 
 __all__ = ["LengthBuckets", "collate", "token_batches"]
 
-_BATCHES_SORTED = 50  # long enough that neighbours have nearly one length, short enough that epochs differ
+_SORTED_BATCHES = 50  # enough that sequences of a batch have similar lengths, few enough that epochs differ
 
 
 class LengthBuckets(Sampler[int]):
-    """An epoch's order of examples: shuffled, sorted by length within stretches of 50 batches, batches shuffled.
+    """The order of examples in an epoch: shuffled, sorted by length within groups of 50 batches, batches shuffled.
 
-    Each run of `batch_size` indices is one batch; a short one, if any, is the last. Seeded by (seed, epoch) alone: a
-    resumed epoch sees the batches of the one that was interrupted.
+    Each `batch_size` consecutive indices are one batch; an incomplete batch is the last. The order depends only on
+    (seed, epoch), so a resumed epoch has the batches of the interrupted one.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int):
@@ -37,10 +37,10 @@ class LengthBuckets(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng((self.seed, self.epoch))
         order = generator.permutation(len(self.lengths))
-        stretch = self.batch_size * _BATCHES_SORTED
+        group = self.batch_size * _SORTED_BATCHES
         batches: list[np.ndarray] = []
-        for begin in range(0, len(order), stretch):
-            part = order[begin : begin + stretch]
+        for begin in range(0, len(order), group):
+            part = order[begin : begin + group]
             part = part[np.argsort(self.lengths[part], kind="stable")]
             batches += [part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size)]
         short = [batch for batch in batches if len(batch) < self.batch_size]
@@ -52,17 +52,17 @@ class LengthBuckets(Sampler[int]):
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in batches of at most `budget` padded tokens, longest first: what evaluation runs through."""
+    """Indices in batches of at most `budget` padded tokens, longest sequences first."""
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     begin = 0
     while begin < len(order):
-        take = max(1, budget // max(1, lengths[order[begin]]))
-        yield order[begin : begin + take].tolist()
-        begin += take
+        size = max(1, budget // max(1, lengths[order[begin]]))
+        yield order[begin : begin + size].tolist()
+        begin += size
 
 
 def collate(features: Sequence[Feature], pad_id: int) -> dict[str, torch.Tensor]:
-    """One batch: lists padded (token ids with `pad_id`, types with 0, targets with -100), numbers stacked."""
+    """Make a batch: lists are padded (token ids with `pad_id`, types with 0, targets with -100), numbers stacked."""
     fill = {"input_ids": pad_id, "token_type_ids": 0}
     batch: dict[str, torch.Tensor] = {}
     for name, first in features[0].inputs.items():

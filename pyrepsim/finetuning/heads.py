@@ -1,11 +1,4 @@
-"""What every head is: hidden states in, named scores out, and the loss of those scores.
-
-FOLDED: The biaffine parser: every word scores every word, and the root, as its head.
-FOLDED: One label for a whole sequence, or one number.
-FOLDED: The first and the last token of an answer.
-FOLDED: One label a token.
-FOLDED: Task layers over the top hidden state: one class a kind, chosen by the word that a task's `head()` names.
-"""
+"""Task heads: from hidden states to scores by name, and their loss. A task's `head()` names the kind of its head."""
 
 from __future__ import annotations
 
@@ -25,19 +18,19 @@ Batch = Mapping[str, torch.Tensor]
 
 
 class Head(torch.nn.Module, ABC):
-    """A task layer over hidden states of shape (batch, tokens, width)."""
+    """A task head over hidden states of shape (batch, tokens, width)."""
 
     @abstractmethod
     def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-        """Scores by name, each with the batch as its first axis."""
+        """Return scores by name, each with the batch as its first axis."""
 
     @abstractmethod
     def loss(self, outputs: Batch, batch: Batch) -> torch.Tensor:
-        """The mean loss of these scores against the targets in `batch`."""
+        """Return the mean loss of these scores against the targets in `batch`."""
 
 
 def linear(width: int, outputs: int) -> torch.nn.Linear:
-    """A linear layer as BERT begins its own: weights from N(0, 0.02), biases at zero."""
+    """A linear layer initialised as in BERT: weights from N(0, 0.02²), biases zero."""
     layer = torch.nn.Linear(width, outputs)
     torch.nn.init.normal_(layer.weight, std=0.02)
     torch.nn.init.zeros_(layer.bias)
@@ -57,15 +50,20 @@ class BiaffineHead(Head):
         relation score  t_ijr = [e_i; 1]^T V_r [g_j; 1]     relation r on the arc from j to i
 
     U and V start at zero. The loss is the cross-entropy of the gold heads plus that of the gold relations at the gold
-    heads, each a mean over words. Products of the two biaffines are made in float32, under autocast too.
+    heads, each a mean over words. The two biaffine products are computed in float32, also under autocast.
 
     Parameters
     ----------
-    width : size of the encoder's vectors.
-    relations : number of relations R.
-    arc_width, relation_width : sizes of d, h and of e, g.
-    dropout : share of the perceptrons' outputs that is dropped in training.
-    words : ``"mean"`` of the subwords of a word, or its ``"first"``.
+    width : int
+        Width of the hidden states.
+    relations : int
+        Number of relations R.
+    arc_width, relation_width : int
+        Sizes of d and h, and of e and g.
+    dropout : float
+        Fraction of the perceptrons' outputs that is dropped in training.
+    words : {"mean", "first"}
+        Vector of a word: the mean of its subwords, or the first one.
     """
 
     def __init__(
@@ -97,13 +95,13 @@ class BiaffineHead(Head):
         """Scores from hidden states (B, T, width) and ``batch["word_of_token"]`` (B, T).
 
         ``word_of_token`` is 0 at the root token, 1 to W at subwords of the words, -100 elsewhere. ``batch["heads"]``
-        (B, W), where it is given, says W and the gold heads, -100 in the padding.
+        (B, W), if given, holds the gold heads, -100 in the padding, and sets W.
 
         Returns
         -------
         ``"arcs"`` : (B, W, 1 + W) float32, s_ij in row i - 1, column j; -inf in columns beyond the sentence.
-        ``"gold_relations"`` : (B, W, R) float32, t_ijr at the gold heads j, where they are given.
-        ``"relations"`` : (B, W, 1 + W) integers, argmax_r t_ijr; in evaluation mode alone.
+        ``"gold_relations"`` : (B, W, R) float32, t_ijr at the gold heads j, if gold heads are given.
+        ``"relations"`` : (B, W, 1 + W) integers, argmax_r t_ijr; in evaluation mode only.
         """
         word_of_token, heads = batch["word_of_token"], batch.get("heads")
         n_words = heads.shape[1] if heads is not None else int(word_of_token.max())
@@ -118,21 +116,21 @@ class BiaffineHead(Head):
             outputs = {"arcs": arcs.masked_fill(beyond[:, None, :], -torch.inf)}
             dependent, head = (functional.pad(side.float(), (0, 1), value=1.0) for side in relation)
             if heads is not None:
-                at = heads.clamp(min=0)[:, :, None].expand(-1, -1, head.shape[2])
-                outputs["gold_relations"] = (self._queries(dependent) @ head.gather(1, at)[..., None])[..., 0]
+                index = heads.clamp(min=0)[:, :, None].expand(-1, -1, head.shape[2])
+                outputs["gold_relations"] = (self._queries(dependent) @ head.gather(1, index)[..., None])[..., 0]
             if not self.training:
                 outputs["relations"] = self._best_relations(dependent, head)
         return outputs
 
     def loss(self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
-        """Mean cross-entropy of the heads plus that of the relations; targets of -100 do not count."""
+        """Return the mean cross-entropy of heads plus that of relations, without targets of -100."""
         return _cross_entropy(outputs["arcs"], batch["heads"]) + _cross_entropy(
             outputs["gold_relations"], batch["relations"]
         )
 
     def _word_vectors(self, hidden: Tensor, word_of_token: Tensor, n_words: int) -> Tensor:
-        """(B, 1 + W, width): the root, then the words; zeros where a sentence has no such word."""
-        # A product with a sparse matrix of weights, not a scatter: its gradient has the same bits every time on a GPU.
+        """(B, 1 + W, width): the root, then the words; zeros beyond the end of a sentence."""
+        # A matrix product instead of a scatter: its gradient has the same bits in every run on a GPU.
         places = torch.arange(n_words + 1, device=hidden.device)
         chosen = word_of_token[:, None, :] == places[:, None]
         if self.words == "first":
@@ -149,7 +147,7 @@ class BiaffineHead(Head):
         return (dependent @ flat).unflatten(-1, (-1, size))
 
     def _best_relations(self, dependent: Tensor, head: Tensor) -> Tensor:
-        """argmax_r t_ijr, a sentence at a time: B x W x (1 + W) x R scores are never held together."""
+        """argmax_r t_ijr, one sentence at a time, so that B x W x (1 + W) x R scores are never in memory at once."""
         best = []
         for words, candidates in zip(dependent, head, strict=True):
             scores = self._queries(words[None])[0] @ candidates.T  # (W, R, 1 + W)
@@ -158,7 +156,7 @@ class BiaffineHead(Head):
 
 
 def _cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the targets that are not ignored; 0 where all are."""
+    """Mean over the targets that are not ignored; 0 if all are ignored."""
     total = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
     return total / (targets != IGNORED).sum().clamp(min=1)
 
@@ -176,11 +174,11 @@ class SequenceHead(Head):
     Parameters
     ----------
     labels : int
-        Classes; 1 for regression by squared error.
+        Number of classes; 1 for regression with squared error.
     pooling : {"cls", "mean"}
-        The first token's state, or the mean over all tokens: what encoders trained for sentence vectors learnt.
+        The first token's state, or the mean over all tokens, as in encoders trained for sentence embeddings.
     dropout : float
-        Before each linear layer but the first.
+        Dropout before the last linear layer.
 
     Outputs ``"logits"`` (batch, labels). Target: ``"label"`` (batch,), class indices or numbers.
     """
@@ -208,7 +206,7 @@ class SequenceHead(Head):
 
 
 class SpanHead(Head):
-    """A start and an end score at every token (Devlin et al. 2019, section 4.2).
+    """A start and an end score for every token (Devlin et al. 2019, section 4.2).
 
     Outputs ``"start"`` and ``"end"`` (batch, tokens), -inf at padding. Targets: ``"start"`` and ``"end"`` (batch,).
     """
@@ -227,7 +225,7 @@ class SpanHead(Head):
 
 
 class TokenHead(Head):
-    """Dropout and a linear layer at every token (Devlin et al. 2019, section 5.3).
+    """Dropout and a linear layer for every token (Devlin et al. 2019, section 5.3).
 
     Outputs ``"logits"`` (batch, tokens, labels). Target: ``"labels"`` (batch, tokens), -100 where there is none.
     """
@@ -254,11 +252,9 @@ _KINDS: dict[str, type[Head]] = {
 
 
 def build_head(width: int, spec: Mapping[str, Any]) -> Head:
-    """The head that ``spec`` asks for: its "kind" and its sizes, over hidden states of `width` features."""
+    """Build a head over hidden states of `width` features from its "kind" and sizes in `spec`."""
     sizes = dict(spec)
     kind = sizes.pop("kind", None)
     if kind not in _KINDS:
-        raise OptionError(
-            f"A head's kind is one of {', '.join(_KINDS)}: got {kind!r}. Give the kind a task's head() has."
-        )
+        raise OptionError(f"A head's kind is one of {', '.join(_KINDS)}: got {kind!r}. Correct the task's head().")
     return _KINDS[kind](width, **sizes)

@@ -1,8 +1,7 @@
-"""A run: one training with one seed, as a folder that is a Hugging Face model with its head, scores and record."""
+"""A run: one training with one seed, in a folder that is a Hugging Face model with head, scores and record."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,27 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelError
-from ..core.outputs import replacing
+from ..core.resume import read_record
 
-__all__ = ["RECORD", "Run", "open_run", "read_record", "write_record"]
+__all__ = ["RECORD", "Run", "open_run"]
 
 RECORD = "run.json"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished fine-tuning run.
+    """A finished fine-tuning run, made by `finetune` or opened by `open_run`.
 
     Attributes
     ----------
-    folder
-        Loads as an encoder (`extract`, `AutoModel`); holds head, `run.json`, predictions and the learning curve.
-    record
-        What was asked for: model, task, recipe, ablation, data with digests; and with which versions.
-    scores
-        By data, as fractions in [0, 1] (correlations in [-1, 1]): ``scores["dev"]["accuracy"]``.
-    history
-        Log entries: ``step``, ``epoch``, and ``loss`` and ``learning_rate``, or scores as ``eval_...``.
+    folder : Path
+        Loads as an encoder (`extract`, ``AutoModel``). Holds the head, ``run.json``, predictions and learning curve.
+    record : mapping
+        ``"request"``: model, task, recipe, ablation and data sources. ``"inputs"``: what they resolved to, as digests
+        of weights and data, labels, and versions of packages.
+    scores : mapping of mappings
+        Scores by data and name, such as ``scores["dev"]["accuracy"]``: fractions in [0, 1], correlations in [-1, 1].
+    history : tuple of mappings
+        Log entries with ``step`` and ``epoch``, and either ``loss`` and ``learning_rate``, or scores as ``eval_...``.
     """
 
     folder: Path
@@ -40,43 +40,46 @@ class Run:
 
     @property
     def metric(self) -> str:
-        """The score that headlines the task."""
+        """Name of the task's main score."""
         return self.record["request"]["metric"]
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{data} {self.metric} {scores[self.metric]:.4f}" for data, scores in self.scores.items())
-        return f"Run({str(self.folder)!r}, {found})"
+        shown = (f"{data} {self.metric} {100 * scores[self.metric]:.2f} %" for data, scores in self.scores.items())
+        return f"Run({str(self.folder)!r}, {', '.join(shown)})"
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
     """Open a finished run.
 
+    Parameters
+    ----------
+    folder : path
+        The folder that `finetune` wrote.
+
+    Returns
+    -------
+    Run
+
     Raises
     ------
     ModelError
-        If the folder is no run, or one that was not finished.
+        If the folder holds no run, or an unfinished one.
+    CorruptStoreError
+        If the run's record cannot be read.
+
+    Examples
+    --------
+    >>> import pyrepsim as rs
+    >>> rs.open_run("runs/none")
+    Traceback (most recent call last):
+    ...
+    pyrepsim.core.errors.ModelError: A run holds run.json: 'runs/none' has none. Give a folder that `finetune` wrote.
     """
     folder = Path(folder)
-    record = read_record(folder)
+    record = read_record(folder / RECORD)
     if record is None:
-        raise ModelError(f"A run holds {RECORD}: {str(folder)!r} has none. Give the folder of `pyrepsim finetune`.")
+        raise ModelError(f"A run holds {RECORD}: {str(folder)!r} has none. Give a folder that `finetune` wrote.")
     if "scores" not in record:
-        raise ModelError(f"A run must be finished: {str(folder)!r} is not. Start the same command again: it goes on.")
+        raise ModelError(f"A run must be finished: {str(folder)!r} is not. Run the same command again to resume it.")
     scores, history = record.pop("scores"), record.pop("history")
     return Run(folder, record, scores, tuple(history))
-
-
-def read_record(folder: Path) -> dict[str, Any] | None:
-    """What `write_record` wrote, or None."""
-    try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"A run's record must be whole: {folder / RECORD} cannot be read ({error}).") from error
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the record whole. With "scores" in it the run counts as finished."""
-    with replacing(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

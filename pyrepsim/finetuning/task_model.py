@@ -1,4 +1,4 @@
-"""An encoder with a task's head on its top layer: what is trained, and how it lies on the disk."""
+"""An encoder with a task's head on its last hidden state, and the files of the head."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TaskModel(torch.nn.Module):
 
 
 def save_head(folder: Path, head: Head, spec: Mapping[str, Any]) -> None:
-    """Write the head's weights and what builds it into a model's folder."""
+    """Write the head's weights and its description into a model's folder."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
     with replacing(folder / _WEIGHTS) as temporary:
         save_file(weights, temporary)
@@ -47,12 +47,12 @@ def save_head(folder: Path, head: Head, spec: Mapping[str, Any]) -> None:
 
 
 def load_head(folder: str | os.PathLike[str], encoder: Encoder) -> Head:
-    """The head that `save_head` wrote, over this encoder.
+    """Load the head that `save_head` wrote, for this encoder.
 
     Raises
     ------
     ModelError
-        If there is no head, or its weights don't fit the encoder's width or its own description.
+        If there is no head, or its weights do not fit the encoder's width or the head's description.
     """
     folder = Path(folder)
     width = list(encoder.layers.values())[-1]
@@ -62,18 +62,19 @@ def load_head(folder: str | os.PathLike[str], encoder: Encoder) -> Head:
     except FileNotFoundError as error:
         raise ModelError(
             f"A fine-tuned run holds {_SPEC} and {_WEIGHTS} beside its encoder: {str(folder)!r} lacks "
-            f"{Path(error.filename or _WEIGHTS).name}. Give the folder that `pyrepsim finetune` wrote."
+            f"{Path(error.filename or _WEIGHTS).name}. Give a folder that `finetune` wrote."
         ) from error
     except (json.JSONDecodeError, SafetensorError, TypeError) as error:
         raise ModelError(
-            f"The head in {str(folder)!r} cannot be read ({first_line(error)}). Fine-tune again, or copy it anew."
+            f"A head must be readable: that in {str(folder)!r} is not ({first_line(error)}). Fine-tune again, or copy "
+            "the files again."
         ) from error
     expected = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if expected != found:
-        wrong = sorted(expected.items() ^ found.items())[0][0]
+    present = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if expected != present:
+        wrong = sorted(expected.items() ^ present.items())[0][0]
         raise ModelError(
-            f"A head must fit its encoder: in {str(folder)!r}, {wrong!r} is {found.get(wrong, 'absent')} and an "
+            f"A head must fit its encoder: in {str(folder)!r}, {wrong!r} is {present.get(wrong, 'absent')} and an "
             f"encoder of width {width} needs {expected.get(wrong, 'none')}. Keep a run's files together."
         )
     head.load_state_dict(weights)

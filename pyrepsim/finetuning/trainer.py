@@ -1,7 +1,6 @@
-"""transformers' Trainer with our batches, optimiser and evaluation: it keeps the loop, the devices and the way back.
+"""transformers' Trainer with this package's batches, optimiser and evaluation.
 
-FOLDED: AdamW over the weights that train: which decay, and which have the head's rate.
-FOLDED: The number type of a recipe's products.
+The training loop, devices, and saving and loading of checkpoints are those of transformers.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback, Tra
 
 from ..core.errors import NonFiniteError, OptionError
 from .batches import LengthBuckets, collate
-from .recipes import Recipe
+from .recipes import TrainingRecipe
 from .task_model import TaskModel
 from .tasks.base import Feature
 
-__all__ = ["TaskTrainer", "autocast_type", "make_optimizer"]
+__all__ = ["TaskTrainer", "autocast_dtype", "make_optimizer"]
 
 
-def make_optimizer(model: TaskModel, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with bias correction, betas (0.9, 0.999), eps 1e-8. Vectors (biases, normalisation) have no decay."""
+def make_optimizer(model: TaskModel, recipe: TrainingRecipe) -> torch.optim.AdamW:
+    """AdamW with bias correction, betas (0.9, 0.999) and eps 1e-8. Biases and normalisation weights do not decay."""
     rates = {"encoder": recipe.learning_rate, "head": recipe.head_learning_rate or recipe.learning_rate}
     groups = []
     for part, rate in rates.items():
@@ -42,31 +41,32 @@ def make_optimizer(model: TaskModel, recipe: Recipe) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
 
 
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def autocast_type(precision: str, device: torch.device) -> torch.dtype:
-    """The type of `Recipe.precision` on this device; "auto" is bfloat16 on a GPU that has it, otherwise float32.
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The dtype of matrix products for `TrainingRecipe.precision` on this device.
 
-    Raises OptionError for float16 on a CPU, where gradients cannot be scaled.
+    "auto" is bfloat16 on a GPU that supports it, otherwise float32. Raises OptionError for float16 on a CPU, where
+    torch cannot scale gradients.
     """
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     if precision == "fp16" and device.type == "cpu":
         raise OptionError("precision='fp16' needs a GPU: the device is the CPU. Use 'bf16' or 'fp32'.")
-    return _TYPES[precision]
+    return _DTYPES[precision]
 
 
 class TaskTrainer(transformers.Trainer):
-    """Trains a `TaskModel` by a `Recipe`.
+    """Trains a `TaskModel` by a `TrainingRecipe`.
 
     Parameters
     ----------
     folder
-        Where points to resume from are kept while it trains.
+        Folder of the checkpoints to resume from.
     evaluate_model
-        Scores of the model as it stands, by name.
-    keep_encoder
+        Returns the scores of the model in its current state, by name.
+    save_encoder
         Called with the number of updates at each of the recipe's `checkpoints`.
     """
 
@@ -74,13 +74,13 @@ class TaskTrainer(transformers.Trainer):
         self,
         model: TaskModel,
         features: Sequence[Feature],
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         *,
         folder: Path,
         pad_id: int,
         device: torch.device,
         evaluate_model: Callable[[], dict[str, float]] | None,
-        keep_encoder: Callable[[int], None],
+        save_encoder: Callable[[int], None],
         progress: bool,
     ):
         self.recipe = recipe
@@ -91,18 +91,18 @@ class TaskTrainer(transformers.Trainer):
             model=model,
             args=args,
             train_dataset=features,  # type: ignore[arg-type] - anything with a length and indices
-            eval_dataset=features,  # type: ignore[arg-type] - asked for, not used: `evaluate` is ours
+            eval_dataset=features,  # type: ignore[arg-type] - required but not used: `evaluate` is overridden
             data_collator=lambda batch: collate(batch, pad_id),
-            callbacks=[_Trajectory(recipe.checkpoints, keep_encoder)] if recipe.checkpoints else None,
+            callbacks=[_SaveEncoder(recipe.checkpoints, save_encoder)] if recipe.checkpoints else None,
         )
         self.remove_callback(PrinterCallback)
         if progress:
             self.remove_callback(ProgressCallback)
-            self.add_callback(_OneLine)
+            self.add_callback(_OneLineProgress)
 
     def train_or_resume(self) -> list[dict[str, float]]:
-        """Train from the start or the last point kept, to the end. Returns the log: losses, rates and scores."""
-        self.train(resume_from_checkpoint=_last_whole(Path(str(self.args.output_dir))))
+        """Train to the end, from the last complete checkpoint if there is one. Returns losses, rates and scores."""
+        self.train(resume_from_checkpoint=_last_checkpoint(Path(str(self.args.output_dir))))
         return self.state.log_history
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:
@@ -119,13 +119,13 @@ class TaskTrainer(transformers.Trainer):
     def log(self, logs: dict[str, float], *args: Any, **options: Any) -> None:
         if not math.isfinite(logs.get("loss", 0.0)):
             raise NonFiniteError(
-                f"The training loss must stay finite: by update {self.state.global_step} it does not. Lower the "
-                "learning rate (the head's too), warm up longer, or train in fp32; start again with overwrite."
+                f"The training loss must stay finite: it is not at update {self.state.global_step}. Lower the learning "
+                "rates, raise warmup, or train in fp32; then start again with overwrite."
             )
         super().log(logs, *args, **options)
 
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # what Trainer calls at the times it was told
-        last = self.state.global_step >= self.state.max_steps  # who called will score the finished model
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # Trainer calls it by the arguments' eval_strategy
+        last = self.state.global_step >= self.state.max_steps  # `finetune` scores the finished model
         if self._evaluate_model is None or last or not self.is_world_process_zero():
             return {}
         metrics = {f"eval_{name}": value for name, value in self._evaluate_model().items()}
@@ -134,9 +134,9 @@ class TaskTrainer(transformers.Trainer):
 
 
 def _arguments(
-    recipe: Recipe, n_features: int, folder: Path, device: torch.device, *, scored: bool, progress: bool
+    recipe: TrainingRecipe, n_features: int, folder: Path, device: torch.device, *, scored: bool, progress: bool
 ) -> transformers.TrainingArguments:
-    dtype = autocast_type(recipe.precision, device)
+    dtype = autocast_dtype(recipe.precision, device)
     args = transformers.TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.epochs,
@@ -162,12 +162,12 @@ def _arguments(
         ddp_find_unused_parameters=False,
         do_eval=scored,
     )
-    args._n_gpu = min(args.n_gpu, 1)  # one process, one device: several are torchrun's
+    args._n_gpu = min(args.n_gpu, 1)  # one device per process; torchrun starts several processes
     share = args.world_size * recipe.accumulation
     if recipe.batch_size % share:
         raise OptionError(
-            f"A batch is shared out in equal parts: batch_size {recipe.batch_size} is no multiple of {args.world_size} "
-            f"processes x {recipe.accumulation} accumulated steps. Change one of them."
+            f"batch_size must be a multiple of processes x accumulation: {recipe.batch_size} is no multiple of "
+            f"{args.world_size} x {recipe.accumulation}. Change one of them."
         )
     args.per_device_train_batch_size = recipe.batch_size // share
     updates = math.ceil(math.ceil(n_features / recipe.batch_size) * recipe.epochs)
@@ -175,39 +175,39 @@ def _arguments(
     return args
 
 
-def _last_whole(folder: Path) -> str | None:
-    """The newest point to resume from. Its state is written last: a point without one was cut off, and goes."""
-    points = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for point in points:
+def _last_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint. The state file is written last; a checkpoint without it is removed."""
+    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
+    for checkpoint in checkpoints:
         try:
-            json.loads((point / "trainer_state.json").read_text(encoding="utf-8"))
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            shutil.rmtree(point)
+            shutil.rmtree(checkpoint)
         else:
-            logging.getLogger("pyrepsim.finetuning").info("resuming from %s", point)
-            return str(point)
+            logging.getLogger("pyrepsim.finetuning").info("resuming from %s", checkpoint)
+            return str(checkpoint)
     return None
 
 
-class _Trajectory(TrainerCallback):
-    """Keeps the encoder after the updates it was told, 0 being before the first."""
+class _SaveEncoder(TrainerCallback):
+    """Saves the encoder after the given numbers of updates; 0 is before the first."""
 
-    def __init__(self, steps: Sequence[int], keep: Callable[[int], None]):
-        self.steps, self.keep = set(steps), keep
+    def __init__(self, steps: Sequence[int], save: Callable[[int], None]):
+        self.steps, self.save = set(steps), save
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         del args, control
         if state.global_step == 0 and 0 in self.steps and state.is_world_process_zero:
-            self.keep(0)
+            self.save(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         del args, control
         if state.global_step in self.steps and state.is_world_process_zero:
-            self.keep(state.global_step)
+            self.save(state.global_step)
 
 
-class _OneLine(ProgressCallback):
-    """The bar without a line for each log: the loss and the last score stand beside it."""
+class _OneLineProgress(ProgressCallback):
+    """A progress bar with the loss and the last scores beside it, and no line per log entry."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,6 +216,7 @@ class _OneLine(ProgressCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         del args, control
         if state.is_world_process_zero and self.training_bar is not None:
-            told = {name: value for name, value in (logs or {}).items() if name == "loss" or name.startswith("eval_")}
-            self._shown |= {name.removeprefix("eval_"): f"{value:.4g}" for name, value in told.items()}
+            for name, value in (logs or {}).items():
+                if name == "loss" or name.startswith("eval_"):
+                    self._shown[name.removeprefix("eval_")] = f"{value:.4g}"
             self.training_bar.set_postfix(self._shown)

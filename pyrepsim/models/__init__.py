@@ -1,7 +1,6 @@
-"""Encoders: any Hugging Face model that gives hidden states, loaded by hub id, revision or path."""
+"""Encoders: Hugging Face models that return hidden states, loaded by hub id, revision or folder."""
 
 from ..core.errors import MissingExtraError
-from .demo import demo_models
 
 try:
     import torch as _torch  # noqa: F401
@@ -14,5 +13,6 @@ except ImportError as error:
 
 from .encoder import Encoder, wrap_encoder
 from .loading import load_encoder
+from .source import demo_models
 
 __all__ = ["Encoder", "demo_models", "load_encoder", "wrap_encoder"]

@@ -1,4 +1,4 @@
-"""Where a model's embeddings end and its transformer blocks begin, found by looking at it at work."""
+"""The transformer blocks of a model and the parameters of each layer, found with one forward pass."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ import torch
 from ..core.errors import LayerError, ModelError
 from .encoder import first_line
 
-__all__ = ["Blocks", "find_blocks"]
+__all__ = ["Blocks", "find_blocks", "paired_parameters"]
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The transformer blocks of one module, in order, and what stands before and after them.
+    """The transformer blocks of a module, in order, and the parameters below each of them.
 
     Attributes
     ----------
-    module
-        The encoder they belong to; not a copy.
-    path
-        Name of their list inside it: ``"encoder.layer"``.
-    entering
-        For each block, the names of the parameters that its input depends on: hidden state, mask, relative
+    module : torch.nn.Module
+        The encoder that the blocks belong to; not a copy.
+    path : str
+        Name of the list of blocks in the module, such as ``"encoder.layer"``.
+    input_parameters : sequence of frozenset of str
+        For each block, the names of the parameters that its input depends on, by hidden state, mask or relative
         positions.
     """
 
     module: torch.nn.Module
     path: str
-    entering: Sequence[frozenset[str]]
+    input_parameters: Sequence[frozenset[str]]
 
     @property
     def modules(self) -> torch.nn.ModuleList:
         return cast(torch.nn.ModuleList, self.module.get_submodule(self.path))
 
     def __len__(self) -> int:
-        return len(self.entering)
+        return len(self.input_parameters)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """What `parameters_of` takes: ``"embeddings"``, ``"layer.0"`` to ``"layer.N-1"``, ``"rest"``."""
+        """Names for `parameters_of`: ``"embeddings"``, ``"layer.0"`` to ``"layer.N-1"``, ``"rest"``."""
         return ("embeddings", *(f"layer.{index}" for index in range(len(self))), "rest")
 
     def parameters_of(self, layer: str) -> dict[str, torch.nn.Parameter]:
         """Parameters of one layer, by their names in `module`.
 
-        ``"embeddings"`` are those outside all blocks that the input of the first block depends on (tables shared
-        by all blocks, such as relative positions, among them); ``"rest"`` is what remains: a final
-        normalisation, a pooler.
+        ``"embeddings"`` are the parameters outside all blocks that the input of the first block depends on, including
+        tables that all blocks share, such as relative positions. ``"rest"`` are the remaining ones, such as a final
+        normalisation or a pooler.
         """
         if layer not in self.layers:
             raise LayerError(
@@ -61,28 +61,30 @@ class Blocks:
             inside = f"{self.path}.{layer.removeprefix('layer.')}."
             return {name: p for name, p in self.module.named_parameters() if name.startswith(inside)}
         outside = {n: p for n, p in self.module.named_parameters() if not n.startswith(f"{self.path}.")}
-        first = self.entering[0]
+        first = self.input_parameters[0]
         return {name: p for name, p in outside.items() if (name in first) == (layer == "embeddings")}
 
     def below(self, k: int) -> dict[str, torch.nn.Parameter]:
-        """All that decides the output of the embeddings and the bottom `k` blocks; with all blocks, every parameter."""
-        everything = dict(self.module.named_parameters())
+        """Parameters that the output of the embeddings and bottom `k` blocks depends on; all if `k` is every block."""
+        parameters = dict(self.module.named_parameters())
         if k == len(self):
-            return everything
+            return parameters
         inside = tuple(f"{self.path}.{index}." for index in range(k))
-        return {name: p for name, p in everything.items() if name in self.entering[k] or name.startswith(inside)}
+        below = self.input_parameters[k]
+        return {name: p for name, p in parameters.items() if name in below or name.startswith(inside)}
 
 
 def find_blocks(module: torch.nn.Module) -> Blocks:
-    """The blocks of a Hugging Face encoder or decoder (no task head): its list of as many modules as it has layers.
+    """Find the blocks of a Hugging Face encoder or decoder without task head.
 
-    Two tokens are passed through, in evaluation mode: each block must be called once, in order, and the graph of
-    autograd tells which parameters its input depends on. The module is left as it was found.
+    They are the list of modules that is as long as the model has layers. One forward pass over two tokens, in
+    evaluation mode, checks that each block runs once and in order; autograd's graph shows which parameters the input of
+    each block depends on. The module is not changed.
 
     Raises
     ------
     ModelError
-        If there is no such list, as where layers share their weights (ALBERT), or more than one.
+        If there is no such list (in ALBERT, layers share their weights), or more than one.
     """
     name, depth = type(module).__name__, _depth(module)
     lists = {
@@ -91,8 +93,8 @@ def find_blocks(module: torch.nn.Module) -> Blocks:
         if isinstance(child, torch.nn.ModuleList) and len(child) == depth
     }
     calls = _calls(module, lists) if lists else {}
-    in_order = {path for path, found in calls.items() if [index for index, _ in found] == list(range(depth))}
-    # A block may itself hold a list that is as long as the model is deep: the outermost list is meant.
+    in_order = {path for path, seen in calls.items() if [index for index, _ in seen] == list(range(depth))}
+    # A block may itself hold a list of this length: take the outermost list.
     outer = [path for path in in_order if not any(path.startswith(f"{other}.") for other in in_order)]
     if len(outer) != 1:
         fact = "has none" if not outer else f"has {len(outer)}: {', '.join(sorted(outer))}"
@@ -101,7 +103,7 @@ def find_blocks(module: torch.nn.Module) -> Blocks:
             fact = f"shares {groups} group{'s' if groups > 1 else ''} of weights among all its layers"
         raise ModelError(
             f"Work on single layers needs a list of {depth} blocks that run once each, in order: {name} {fact}. Use "
-            "the model as a whole, or one whose layers have weights of their own."
+            "the whole model, or a model whose layers do not share weights."
         )
     return Blocks(module, outer[0], tuple(names for _, names in calls[outer[0]]))
 
@@ -120,15 +122,15 @@ def _depth(module: torch.nn.Module) -> int:
 def _calls(
     module: torch.nn.Module, lists: Mapping[str, torch.nn.ModuleList]
 ) -> dict[str, list[tuple[int, frozenset[str]]]]:
-    """For each list, its members in the order they were called, and what their inputs depended on."""
+    """For each list, its members in the order of their calls, and the parameters that their inputs depended on."""
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     calls: dict[str, list[tuple[int, frozenset[str]]]] = {path: [] for path in lists}
     reached: set[str] = set()
-    seen: set[Any] = set()  # what reached one block has reached those above it: each node is visited once
+    visited: set[Any] = set()  # parameters of lower blocks are in `reached` already, so no node is visited twice
 
     def watch(path: str, index: int) -> Any:
         def hook(_: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            reached.update(names[i] for i in _leaves(_tensors((args, kwargs)), seen) if i in names)
+            reached.update(names[i] for i in _leaves(_tensors((args, kwargs)), visited) if i in names)
             calls[path].append((index, frozenset(reached)))
 
         return hook
@@ -143,9 +145,9 @@ def _calls(
                 stack.callback(handle.remove)
         try:
             module(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
-        except Exception as error:  # a foreign forward may fail in any way
+        except Exception as error:  # another library's forward pass may raise anything
             raise ModelError(
-                f"Blocks are found by passing token ids through: {type(module).__name__} does not take them "
+                f"Blocks are found by a forward pass over token ids: {type(module).__name__} does not take them "
                 f"({first_line(error)}). Use a text encoder or decoder."
             ) from error
     return calls
@@ -153,7 +155,7 @@ def _calls(
 
 @contextmanager
 def _differentiable(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode, with a gradient for each weight; both flags return to what they were."""
+    """Evaluation mode with gradients for all weights; both settings are restored afterwards."""
     parameters = [(p, p.requires_grad) for p in module.parameters() if p.is_floating_point()]
     modes = [(child, child.training) for child in module.modules()]
     try:
@@ -163,8 +165,8 @@ def _differentiable(module: torch.nn.Module) -> Iterator[None]:
         with torch.enable_grad():
             yield
     finally:
-        for parameter, wanted in parameters:
-            parameter.requires_grad_(wanted)
+        for parameter, required in parameters:
+            parameter.requires_grad_(required)
         for child, training in modes:
             child.training = training
 
@@ -179,8 +181,8 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
             yield from _tensors(item)
 
 
-def _leaves(tensors: Iterable[torch.Tensor], seen: set[Any]) -> Iterator[int]:
-    """Identities of the leaves that these tensors were computed from, without the nodes already `seen`."""
+def _leaves(tensors: Iterable[torch.Tensor], visited: set[Any]) -> Iterator[int]:
+    """Ids of the leaf tensors that these tensors were computed from; nodes in `visited` are skipped."""
     waiting: list[Any] = []
     for tensor in tensors:
         if tensor.grad_fn is not None:
@@ -189,9 +191,35 @@ def _leaves(tensors: Iterable[torch.Tensor], seen: set[Any]) -> Iterator[int]:
             yield id(tensor)
     while waiting:
         node = waiting.pop()
-        if node in seen:
+        if node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if hasattr(node, "variable"):  # the node that accumulates a leaf's gradient
             yield id(node.variable)
         waiting += [parent for parent, _ in node.next_functions if parent is not None]
+
+
+def paired_parameters(
+    tuned: Blocks, base: Blocks, layer: str
+) -> Iterator[tuple[str, torch.nn.Parameter, torch.nn.Parameter]]:
+    """Name, weights in `tuned` and weights in `base` of all parameters of one layer.
+
+    Parameters in ``"rest"`` that only one of the models has, such as a pooler, are left out. Raises ModelError if
+    architectures or sizes differ; `base` may have more blocks.
+    """
+    if len(tuned) > len(base):
+        raise ModelError(
+            f"A tuned model is compared with its base: it has {len(tuned)} blocks, the base {len(base)}. Swap the two, "
+            "or give the base that it was tuned from."
+        )
+    parameters, base_parameters = tuned.parameters_of(layer), base.parameters_of(layer)
+    names = [name for name in parameters if name in base_parameters] if layer == "rest" else list(parameters)
+    for name in names:
+        shape = tuple(parameters[name].shape)
+        base_shape = tuple(base_parameters[name].shape) if name in base_parameters else "absent"
+        if shape != base_shape:
+            raise ModelError(
+                f"A tuned model is compared with its base: {name!r} is {shape} in one and {base_shape} in the other. "
+                "Give two models of one architecture, size and vocabulary."
+            )
+        yield name, parameters[name], base_parameters[name]

@@ -1,30 +1,25 @@
-"""An encoder: a Hugging Face model without its task head, as the hidden states it gives for token ids.
-
-FOLDED: How long a sequence a model takes.
-"""
+"""An encoder: a Hugging Face model without task head that returns hidden states for token ids."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+import xxhash
 
 from ..core.errors import ModelError
-from .source import tokenizer_digest, weights_digest
 
-if TYPE_CHECKING:
-    import torch
-
-_UNSET = 1_000_000  # tokenizers say 1e30 when nobody told them a limit
+_UNSET = 1_000_000  # a tokenizer without a limit has a model_max_length of 1e30
 
 
 def position_limit(module: torch.nn.Module) -> int | None:
-    """Tokens for which the model has positions, or None where positions are relative.
+    """Number of tokens that the model has positions for, or None if positions are relative.
 
-    RoBERTa and its kin count positions from ``padding_idx + 1``, so a table of 514 serves 512 tokens.
+    RoBERTa and similar models count positions from ``padding_idx + 1``, so a table of 514 serves 512 tokens.
     """
     limits = []
     for name, child in module.named_modules():
@@ -34,7 +29,7 @@ def position_limit(module: torch.nn.Module) -> int | None:
                 limits.append(int(rows) if padding is None else int(rows) - int(padding) - 1)
     declared = getattr(module.config, "max_position_embeddings", None)
     if declared is not None and declared > 0:
-        limits.append(int(declared))  # OPT and BART have two rows more than they can use
+        limits.append(int(declared))  # the tables of OPT and BART have two extra rows
     return min(limits, default=None)
 
 
@@ -47,23 +42,28 @@ def sequence_limit(module: torch.nn.Module, tokenizer: Any) -> int | None:
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A model ready for extraction; made by `load_encoder` or `wrap_encoder`.
+    """A model ready for extraction, made by `load_encoder` or `wrap_encoder`.
 
     Attributes
     ----------
-    name, revision
-        What was asked for, and the hub commit it resolved to (None for a folder or a module in memory).
-    layers
-        Width of every hidden state, in order: ``"embeddings"`` (the input of the first block), then
-        ``"layer.0"`` to ``"layer.N-1"`` (the output of each block). The last state is as the model returns
-        it: decoders such as GPT-2 apply their final normalisation to it.
-    max_length
-        Tokens per sequence that the model and its tokenizer agree on, special tokens included; None if
-        unlimited.
-    position_limit
-        Tokens per sequence beyond which the model has no positions; None if it has no table of them.
-    weights, tokenizer_digest
-        xxh3-128 of the weights in use, and of all that decides token ids.
+    name : str
+        The hub id or folder that was given.
+    revision : str or None
+        The hub commit; None for a folder or a module in memory.
+    module : torch.nn.Module
+        The model without task head, in evaluation mode.
+    tokenizer
+        Its fast tokenizer.
+    layers : mapping of str to int
+        Width of every hidden state, in order: ``"embeddings"`` (the input of the first block), then ``"layer.0"`` to
+        ``"layer.N-1"`` (the output of each block). The last state is as the model returns it: decoders such as GPT-2
+        apply their final normalisation to it.
+    max_length : int or None
+        Tokens per sequence, special tokens included: the smaller limit of model and tokenizer; None if unlimited.
+    position_limit : int or None
+        Number of positions of the model; None if positions are relative.
+    weights, tokenizer_digest : str
+        xxh3-128 digests of the weights, and of everything that decides token ids.
     """
 
     name: str
@@ -82,23 +82,32 @@ class Encoder:
 
     @property
     def vocabulary(self) -> int | None:
-        """Rows of the token embedding; None if the model does not say."""
-        find: Any = getattr(self.module, "get_input_embeddings", None)
-        return getattr(find(), "num_embeddings", None) if find is not None else None
+        """Number of token embeddings, or None if unknown."""
+        get: Any = getattr(self.module, "get_input_embeddings", None)
+        return getattr(get(), "num_embeddings", None) if get is not None else None
 
     @property
     def pad_id(self) -> int:
-        """The id that fills a batch. Models without one ignore the value: the attention mask hides it."""
+        """The id that pads a batch; 0 if the tokenizer has none. The attention mask hides padding in any case."""
         pad = self.tokenizer.pad_token_id
         return 0 if pad is None else int(pad)
 
     def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """All hidden states, one (batch, tokens, width) tensor per entry of `layers`, without gradients."""
+        """Return all hidden states without gradients.
+
+        Parameters
+        ----------
+        input_ids, attention_mask : Tensor of shape (n_sequences, n_tokens)
+
+        Returns
+        -------
+        tuple of Tensor of shape (n_sequences, n_tokens, width), one per entry of `layers`
+        """
         with torch.inference_mode():
             return _forward(self.module, input_ids, attention_mask)
 
     def record(self) -> dict[str, str | None]:
-        """What a store writes down to say which model made it."""
+        """Name, revision and digest of the weights, as stores and runs record them."""
         return {"id": self.name, "revision": self.revision, "weights": self.weights}
 
     def __repr__(self) -> str:
@@ -106,14 +115,44 @@ class Encoder:
 
 
 def wrap_encoder(module: torch.nn.Module, tokenizer: Any, *, name: str, revision: str | None = None) -> Encoder:
-    """An `Encoder` around a model that is already in memory: its base model, switched to evaluation mode."""
+    """Make an `Encoder` of a model in memory: its base model, set to evaluation mode.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        A transformers model, with or without task head. It is not copied.
+    tokenizer
+        The fast tokenizer that belongs to it.
+    name : str
+        Name for messages and records.
+    revision : str, optional
+        Commit for records.
+
+    Returns
+    -------
+    Encoder
+
+    Raises
+    ------
+    ModelError
+        If the tokenizer is slow or has no vocabulary, or the model gives no hidden states for token ids.
+
+    Examples
+    --------
+    >>> from transformers import AutoModel, AutoTokenizer
+    >>> from pyrepsim.models import wrap_encoder
+    >>> module = AutoModel.from_pretrained("bert-base-uncased")
+    >>> encoder = wrap_encoder(module, AutoTokenizer.from_pretrained("bert-base-uncased"), name="in-memory")
+    >>> encoder.name, list(encoder.layers)[:2]
+    ('in-memory', ['embeddings', 'layer.0'])
+    """
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
             f"Extraction aligns tokens with the text by the offsets of a fast tokenizer: {name!r} has a slow one "
             f"({type(tokenizer).__name__}). Save it in fast form (tokenizer.json) beside the model."
         )
     if len(tokenizer) <= len(tokenizer.all_special_ids):
-        # Without tokenizer files transformers makes up a tokenizer that knows its special tokens only.
+        # Without tokenizer files transformers creates a tokenizer that knows only its special tokens.
         raise ModelError(
             f"A model needs the tokenizer it was trained with: {name!r} has none with a vocabulary. Save the "
             "tokenizer into the model's folder with `tokenizer.save_pretrained(folder)`."
@@ -143,7 +182,7 @@ def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
         with torch.inference_mode():
             states = _forward(module, ids, torch.ones_like(ids))
         shapes = [tuple(state.shape) for state in states]
-    except Exception as error:  # a foreign forward may fail in any way
+    except Exception as error:  # another library's forward pass may raise anything
         raise ModelError(
             f"Extraction needs a model that gives hidden states for token ids: {name!r} ({type(module).__name__}) "
             f"does not ({first_line(error)}). Use a text encoder or decoder."
@@ -167,6 +206,27 @@ def _forward(
 
 
 def first_line(error: BaseException) -> str:
-    """What a foreign error says, in one line."""
+    """Type and first line of another library's error."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no detail'}"
+
+
+def weights_digest(module: torch.nn.Module) -> str:
+    """xxh3-128 over names, dtypes, shapes and bytes of all weights, in order of name."""
+    digest = xxhash.xxh3_128()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """xxh3-128 over everything that decides token ids: vocabulary, merges, normalisation, splitting, special tokens.
+
+    Saved truncation and padding settings are left out: extraction does not use them, and they differ between a model
+    and models fine-tuned from it.
+    """
+    record = json.loads(tokenizer.backend_tokenizer.to_str())
+    for irrelevant in ("version", "truncation", "padding", "decoder"):
+        record.pop(irrelevant, None)
+    return xxhash.xxh3_128(json.dumps(record, sort_keys=True).encode()).hexdigest()

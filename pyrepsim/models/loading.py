@@ -1,4 +1,4 @@
-"""Loading an encoder by hub id, revision or path, with every way it can fail told apart."""
+"""Load an encoder by hub id, revision or folder, with a clear error for each way this can fail."""
 
 from __future__ import annotations
 
@@ -18,22 +18,35 @@ __all__ = ["load_encoder", "quiet_transformers"]
 
 
 def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto") -> Encoder:
-    """Load a model in float32 with the task head and the pooler left off.
+    """Load a model in float32, without task head and pooler.
 
     Parameters
     ----------
     model : folder, hub id, or ``id@revision``
-        Anything that ``AutoModel`` loads and that turns token ids into hidden states: encoders, decoders, and
-        the encoder half of encoder-decoders. Code from a model repository is never run.
+        Any model that ``AutoModel`` loads and that returns hidden states for token ids: encoders, decoders, and the
+        encoder part of encoder-decoders. Code from a model repository is never run.
     revision : str, optional
         Branch, tag or commit on the hub.
-    device : str, default="auto"
+    device : str, default "auto"
         A torch device; "auto" is the GPU of this process (by LOCAL_RANK) if there is one, otherwise the CPU.
+
+    Returns
+    -------
+    Encoder
 
     Raises
     ------
     ModelError
-        If there is no such model, if weights are missing, or if it gives no hidden states for text.
+        If there is no such model, weights are missing, or it returns no hidden states for text.
+    BackendError
+        If torch cannot use the device.
+
+    Examples
+    --------
+    >>> from pyrepsim.models import load_encoder
+    >>> encoder = load_encoder("bert-base-uncased", device="cpu")
+    >>> list(encoder.layers)[:2]
+    ['embeddings', 'layer.0']
     """
     target = _resolve_device(device)
     source = locate_model(model, revision=revision)
@@ -48,7 +61,7 @@ def _load_tokenizer(source: ModelSource) -> Any:
         return transformers.AutoTokenizer.from_pretrained(
             source.location, revision=source.revision or "main", use_fast=True, trust_remote_code=False
         )
-    except Exception as error:  # transformers has no error type of its own: OSError, ValueError, KeyError, ...
+    except Exception as error:  # transformers raises OSError, ValueError, KeyError and others
         raise ModelError(
             f"A model needs a fast tokenizer beside its weights: none could be loaded for {source.name!r} "
             f"({first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`."
@@ -69,14 +82,14 @@ def _load_module(source: ModelSource) -> torch.nn.Module:
             if "add_pooling_layer" not in str(error):
                 raise
             module, info = transformers.AutoModel.from_pretrained(source.location, **options)
-    except Exception as error:  # as above; also errors of safetensors and pickle
+    except Exception as error:  # as above, and errors of safetensors and pickle
         raise ModelError(
             f"{source.name!r} is not a model that transformers {transformers.__version__} loads without running "
             f"code from its repository ({first_line(error)}). Check the folder's config.json and weight files."
         ) from error
     missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
     if missing:
-        # transformers fills what is missing with random numbers and goes on.
+        # transformers fills missing weights with random numbers without an error.
         raise ModelError(
             f"All weights of the encoder must be in the checkpoint: {source.name!r} lacks {len(missing)}, the "
             f"first {missing[0]!r}. Compare the architecture in config.json with the weight files."
@@ -103,7 +116,7 @@ def _resolve_device(device: str) -> torch.device:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Hide its bars of loading and saving and its report of unused head weights: all are expected here."""
+    """Hide transformers' progress bars and its report of unused head weights, which are expected here."""
     log = transformers.utils.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
     log.set_verbosity_error()

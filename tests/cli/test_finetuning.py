@@ -43,7 +43,7 @@ def test_a_run_and_the_python_that_does_the_same(run: Callable[..., Any], encode
     folder = Path("runs/mnli") / f"{encoder.parent.name}-tiny-seed3"
     assert f"dev    accuracy {rs.open_run(folder).scores['dev']['accuracy']:.4f}" in ran.out
     assert "rs.finetune(" in ran.err
-    assert "rs.Recipe(epochs=1.0, batch_size=8, max_length=32, seed=3)" in ran.err
+    assert "rs.TrainingRecipe(epochs=1.0, batch_size=8, max_length=32, seed=3)" in ran.err
     assert "rs.Ablation(freeze=1)" in ran.err
     again = run("finetune", "mnli", encoder, *data(pairs), *QUICK, "--seed", "3", "--freeze", "1")
     assert again.out == ran.out

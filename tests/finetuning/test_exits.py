@@ -10,7 +10,7 @@ import torch
 from pyrepsim.core.errors import ModelError
 from pyrepsim.finetuning.heads import build_head
 from pyrepsim.finetuning.task_model import TaskModel
-from pyrepsim.finetuning.untrained import Exits, early_exit
+from pyrepsim.finetuning.tuned_run import EarlyExits, early_exit
 from pyrepsim.models.blocks import find_blocks
 from tests.models.test_blocks import FAMILIES, build
 
@@ -32,7 +32,7 @@ def outputs(module: torch.nn.Module, ids: torch.Tensor) -> Any:
 @pytest.mark.parametrize("layers", [[1, 2, 3], [3, 1]])
 @pytest.mark.parametrize("model", FAMILIES, indirect=True)
 def test_each_exit_is_the_shorter_model(model: TaskModel, layers: list[int]):
-    exits = Exits(model, layers).eval()
+    exits = EarlyExits(model, layers).eval()
     shorter = {k: early_exit(model, k) for k in layers}
     for ids in BATCHES:  # nothing of one batch reaches the next
         found = outputs(exits, ids)
@@ -43,7 +43,7 @@ def test_each_exit_is_the_shorter_model(model: TaskModel, layers: list[int]):
 
 @pytest.mark.parametrize("model", ["bert"], indirect=True)
 def test_a_block_runs_once_with_the_models_own_weights(model: TaskModel):
-    exits = Exits(model, [1, 2, 3]).eval()
+    exits = EarlyExits(model, [1, 2, 3]).eval()
     ran = []
     for shorter in exits.models:
         for index, block in enumerate(find_blocks(shorter.encoder).modules):
@@ -60,4 +60,4 @@ def test_a_block_runs_once_with_the_models_own_weights(model: TaskModel):
 @pytest.mark.parametrize("model", ["bert"], indirect=True)
 def test_a_block_that_is_not_there_is_refused(model: TaskModel):
     with pytest.raises(ModelError, match="has 3, asked for 4"):
-        Exits(model, [1, 4])
+        EarlyExits(model, [1, 4])

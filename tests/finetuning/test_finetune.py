@@ -12,12 +12,12 @@ from transformers import AutoModel
 
 from pyrepsim.core.errors import ModelError, NonFiniteError, OptionError, StoreError
 from pyrepsim.finetuning import Run, finetune, open_run, trainer
-from pyrepsim.finetuning.recipes import Recipe
+from pyrepsim.finetuning.recipes import TrainingRecipe
 from pyrepsim.finetuning.task_model import load_head
 from pyrepsim.models import load_encoder
 from tests.finetuning.conftest import Rivers
 
-RECIPE = Recipe(epochs=6, batch_size=8, learning_rate=3e-3, max_length=64)
+RECIPE = TrainingRecipe(epochs=6, batch_size=8, learning_rate=3e-3, max_length=64)
 
 
 def run(encoder: Path, rivers: dict[str, Path], out: Path, **options: Any) -> Run:
@@ -54,8 +54,8 @@ def test_a_run_is_a_hugging_face_model_with_its_record(tuned: Run, encoder: Path
     assert {"config.json", "model.safetensors", "tokenizer.json", "head.json", "head.safetensors", "run.json"} <= files
     assert {"curve.svg", "predictions-dev.jsonl"} <= files
     assert "resume" not in files
-    assert tuned.record["found"]["labels"] == ["no", "yes"]
-    assert tuned.record["found"]["data"]["train"]["n_examples"] == 203
+    assert tuned.record["inputs"]["labels"] == ["no", "yes"]
+    assert tuned.record["inputs"]["data"]["train"]["n_examples"] == 203
 
 
 def test_the_history_holds_rates_losses_and_scores(tuned: Run):
@@ -70,7 +70,9 @@ def test_the_history_holds_rates_losses_and_scores(tuned: Run):
 def test_equal_seeds_give_equal_weights_and_others_do_not(tuned: Run, encoder: Path, rivers: Any, tmp_path: Path):
     again = run(encoder, rivers, tmp_path / "again")
     assert same(weights(again.folder), weights(tuned.folder))
-    other = run(encoder, rivers, tmp_path / "other", recipe=Recipe(**{**RECIPE.record(), "seed": 1, "epochs": 1}))
+    other = run(
+        encoder, rivers, tmp_path / "other", recipe=TrainingRecipe(**{**RECIPE.record(), "seed": 1, "epochs": 1})
+    )
     assert not same(weights(other.folder), weights(tuned.folder))
 
 
@@ -92,7 +94,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
             raise Killed
         return step(self, *args, **options)
 
-    recipe = Recipe(**{**RECIPE.record(), "save_every": 10})
+    recipe = TrainingRecipe(**{**RECIPE.record(), "save_every": 10})
     with monkeypatch.context() as patched:
         patched.setattr(torch.optim.AdamW, "step", mortal)
         with pytest.raises(Killed):
@@ -116,7 +118,7 @@ def test_a_finished_run_is_opened_and_another_request_refused(tuned: Run, encode
     monkeypatch.setattr(trainer.TaskTrainer, "train_or_resume", never)
     assert run(encoder, rivers, tuned.folder).scores == tuned.scores
     with pytest.raises(StoreError, match="differs in recipe"):
-        run(encoder, rivers, tuned.folder, recipe=Recipe(**{**RECIPE.record(), "seed": 5}))
+        run(encoder, rivers, tuned.folder, recipe=TrainingRecipe(**{**RECIPE.record(), "seed": 5}))
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -130,19 +132,19 @@ def test_a_folder_with_other_files_is_left_alone(overwrite: bool, encoder: Path,
 
 
 def test_overwriting_replaces_a_run_but_not_for_one_that_cannot_be(encoder: Path, rivers: Any, tmp_path: Path):
-    short = Recipe(**{**RECIPE.record(), "epochs": 1})
+    short = TrainingRecipe(**{**RECIPE.record(), "epochs": 1})
     first = run(encoder, rivers, tmp_path / "run", recipe=short)
     with pytest.raises(OptionError, match="64, got 128"):
-        run(encoder, rivers, first.folder, recipe=Recipe(max_length=128), overwrite=True)
+        run(encoder, rivers, first.folder, recipe=TrainingRecipe(max_length=128), overwrite=True)
     assert same(weights(first.folder), weights(open_run(first.folder).folder))
     (first.folder / "run.json").write_text('{"half')
-    with pytest.raises(ModelError, match="must be whole"):
+    with pytest.raises(StoreError, match="must be whole"):
         run(encoder, rivers, first.folder, recipe=short)
     assert run(encoder, rivers, first.folder, recipe=short, overwrite=True).scores == first.scores
 
 
 def test_encoders_along_the_way_are_kept(encoder: Path, rivers: Any, tmp_path: Path):
-    recipe = Recipe(**{**RECIPE.record(), "epochs": 1, "checkpoints": (0, 5, 26)})
+    recipe = TrainingRecipe(**{**RECIPE.record(), "epochs": 1, "checkpoints": (0, 5, 26)})
     kept = run(encoder, rivers, tmp_path / "run", recipe=recipe)
     folders = sorted((kept.folder / "checkpoints").iterdir())
     assert [folder.name for folder in folders] == ["step-000000", "step-000005", "step-000026"]
@@ -158,7 +160,7 @@ def test_weights_decay_but_for_vectors(encoder: Path):
     from pyrepsim.finetuning.trainer import make_optimizer
 
     model = TaskModel(load_encoder(encoder, device="cpu").module, build_head(16, {"kind": "sequence", "labels": 2}))
-    optimizer = make_optimizer(model, Recipe(head_learning_rate=1e-3, learning_rate=1e-5))
+    optimizer = make_optimizer(model, TrainingRecipe(head_learning_rate=1e-3, learning_rate=1e-5))
     names = {id(weight): name for name, weight in model.named_parameters()}
     seen = {}
     for group in optimizer.param_groups:
@@ -183,33 +185,35 @@ def test_a_head_that_does_not_fit_is_named(tuned: Run, tmp_path: Path):
 def test_a_recipe_outside_its_domain_is_refused(wrong: str):
     option, value = wrong.split("=")
     with pytest.raises(OptionError):
-        Recipe(**{option: int(value)})
+        TrainingRecipe(**{option: int(value)})
 
 
 def test_a_sequence_longer_than_the_positions_is_refused(encoder: Path, rivers: Any, tmp_path: Path):
     with pytest.raises(OptionError, match="64, got 128"):
-        run(encoder, rivers, tmp_path / "run", recipe=Recipe(max_length=128))
+        run(encoder, rivers, tmp_path / "run", recipe=TrainingRecipe(max_length=128))
 
 
 def test_a_loss_that_leaves_the_numbers_stops_the_run(encoder: Path, rivers: Any, tmp_path: Path):
-    recipe = Recipe(**{**RECIPE.record(), "learning_rate": 1e30, "clip": 1e30})
+    recipe = TrainingRecipe(**{**RECIPE.record(), "learning_rate": 1e30, "clip": 1e30})
     with pytest.raises(NonFiniteError, match="must stay finite"):
         run(encoder, rivers, tmp_path / "run", recipe=recipe)
 
 
 def test_half_precision_that_the_device_lacks_is_refused(encoder: Path, rivers: Any, tmp_path: Path):
     with pytest.raises(OptionError, match="needs a GPU"):
-        run(encoder, rivers, tmp_path / "run", recipe=Recipe(max_length=64, precision="fp16"))
+        run(encoder, rivers, tmp_path / "run", recipe=TrainingRecipe(max_length=64, precision="fp16"))
 
 
 def test_bfloat16_learns_too(encoder: Path, rivers: Any, tmp_path: Path):
-    recipe = Recipe(**{**RECIPE.record(), "precision": "bf16"})
+    recipe = TrainingRecipe(**{**RECIPE.record(), "precision": "bf16"})
     assert run(encoder, rivers, tmp_path / "run", recipe=recipe).scores["dev"]["accuracy"] >= 0.95
 
 
 def test_the_shipped_recipes_are_the_papers():
-    assert Recipe.for_task("mnli") == Recipe(epochs=3, batch_size=32, learning_rate=2e-5, max_length=128)
-    assert Recipe.for_task("squad").batch_size == 12
-    assert Recipe.for_task("dependency", seed=3).head_learning_rate == 1e-3
-    assert Recipe.for_task("rte") == Recipe()
-    assert json.loads(json.dumps(Recipe.for_task("squad").record()))["max_length"] == 384
+    assert TrainingRecipe.for_task("mnli") == TrainingRecipe(
+        epochs=3, batch_size=32, learning_rate=2e-5, max_length=128
+    )
+    assert TrainingRecipe.for_task("squad").batch_size == 12
+    assert TrainingRecipe.for_task("dependency", seed=3).head_learning_rate == 1e-3
+    assert TrainingRecipe.for_task("rte") == TrainingRecipe()
+    assert json.loads(json.dumps(TrainingRecipe.for_task("squad").record()))["max_length"] == 384

@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from pyrepsim.finetuning import ablate
-from pyrepsim.finetuning.recipes import Recipe
+from pyrepsim.finetuning.recipes import TrainingRecipe
 from pyrepsim.studies.synthetic import write_synthetic
 from pyrepsim.studies.synthetic.lexicon import DOMAINS
 from tests.helpers.tiny_synthetic import synthetic_bert
 
-RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=1e-3, max_length=64)
+RECIPE = TrainingRecipe(epochs=1, batch_size=16, learning_rate=1e-3, max_length=64)
 FILES = {"dependency": "conllu", "mnli": "jsonl", "squad": "json"}
 
 

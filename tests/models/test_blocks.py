@@ -13,9 +13,7 @@ import transformers as hf
 from pyrepsim.core.errors import LayerError, ModelError
 from pyrepsim.models import load_encoder
 from pyrepsim.models.blocks import find_blocks
-from pyrepsim.models.reinitialisation import redraw, reinitialise
-from pyrepsim.models.reverting import revert
-from pyrepsim.models.truncation import truncate
+from pyrepsim.models.layer_changes import reinitialise, reinitialise_all, revert, truncate
 from tests.helpers.tiny_models import save, wordpiece
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
@@ -212,7 +210,7 @@ def test_a_whole_model_is_drawn_anew_by_its_seed(family: str):
         module = shaken(build(family))
         before = weights(module)
         state = torch.get_rng_state()
-        redraw(module, seed=seed)
+        reinitialise_all(module, seed=seed)
         assert torch.equal(torch.get_rng_state(), state)
         assert not any(torch.equal(p, before[name]) for name, p in module.named_parameters())
         drawn.append(torch.cat([p.detach().ravel() for p in module.parameters()]))
@@ -274,5 +272,5 @@ def test_what_cannot_be_cut_is_refused_whole():
 def test_a_rule_that_passes_over_weights_is_found():
     module = build("bert")
     find_blocks(module).modules[0].extra = torch.nn.Parameter(torch.ones(3))
-    with pytest.raises(ModelError, match="passes over 'extra'"):
+    with pytest.raises(ModelError, match="does not set 'extra'"):
         reinitialise(module, [0], seed=0)

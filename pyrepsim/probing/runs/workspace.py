@@ -17,7 +17,7 @@ from ...core.outputs import replacing
 from ...data import Corpus, read_texts
 from ...extraction import extract
 from ...models import Encoder, load_encoder, wrap_encoder
-from ...models.reinitialisation import redraw
+from ...models.layer_changes import reinitialise_all
 from ...store import ActivationStore, remove_store, store_info
 from ...version import __version__
 from .corpora import Part
@@ -199,7 +199,7 @@ def open_workspace(
     origin: dict[str, Any] = {**encoder.record(), "random_init": random_init}
     if random_init:
         origin["init_seed"] = init_seed
-        redraw(encoder.module, seed=init_seed)
+        reinitialise_all(encoder.module, seed=init_seed)
         name = f"{encoder.name} (random weights, seed {init_seed})"
         encoder = wrap_encoder(encoder.module, encoder.tokenizer, name=name, revision=encoder.revision)
     how = {"dtype": dtype, "long": long, "max_length": max_length, "batch_tokens": batch_tokens}

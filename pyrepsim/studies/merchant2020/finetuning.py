@@ -66,7 +66,7 @@ def _scored(run: Any) -> int:
     trees = run.folder / "predictions-dev.conllu"
     if trees.is_file():
         return sum(line.split("\t")[0].isdigit() for line in trees.read_text(encoding="utf-8").splitlines())
-    return run.record["found"]["data"]["dev"]["n_examples"]
+    return run.record["inputs"]["data"]["dev"]["n_examples"]
 
 
 def score_rows(plan: Plan, scores: Mapping[str, float], **columns: Any) -> list[dict[str, Any]]:

@@ -133,10 +133,10 @@ class Plan:
 
     def recipe(self, task: str, seed: int, changes: Mapping[str, Any] | None = None) -> Any:
         """The recipe of a task with the scale's changes, and then these."""
-        from ...finetuning.recipes import Recipe
+        from ...finetuning.recipes import TrainingRecipe
 
         tuning = self.scale.tasks[task]
-        return Recipe.for_task(tuning.task, **{**tuning.recipe, **(changes or {}), "seed": seed})
+        return TrainingRecipe.for_task(tuning.task, **{**tuning.recipe, **(changes or {}), "seed": seed})
 
     def training(self, task: str, needed: Needed) -> dict[str, str | None]:
         """Training and dev data, as `rs.finetune` takes them."""

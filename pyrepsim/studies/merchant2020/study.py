@@ -118,7 +118,7 @@ def _located(model: str | None, place: int) -> str:
     """``demo`` is a model that pip brings."""
     if model != "demo":
         return str(model)
-    from ...models.demo import demo_models
+    from ...models import demo_models
 
     return str(demo_models()[place])
 

@@ -45,12 +45,12 @@ class Subject:
     def encoder(self, plan: Plan, needed: Needed) -> Encoder:
         """It, loaded."""
         from ...models import load_encoder, wrap_encoder
-        from ...models.reinitialisation import redraw
+        from ...models.layer_changes import reinitialise_all
 
         encoder = load_encoder(self.location(plan, needed), device=plan.device)
         if self.variant != "random":
             return encoder
-        redraw(encoder.module, seed=_RANDOM_SEED)
+        reinitialise_all(encoder.module, seed=_RANDOM_SEED)
         return wrap_encoder(encoder.module, encoder.tokenizer, name=f"{encoder.name} (random weights)")
 
     def columns(self) -> dict[str, Any]:

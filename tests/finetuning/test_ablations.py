@@ -12,15 +12,14 @@ import pytest
 import torch
 
 from pyrepsim.core.errors import ModelError, OptionError, TextError
-from pyrepsim.finetuning import Run, Sweep, ablate, cells, early_exit, finetune, untrained
-from pyrepsim.finetuning import untrained as exits
-from pyrepsim.finetuning.recipes import Ablation, Recipe
+from pyrepsim.finetuning import AblationScores, Run, ablate, ablations, early_exit, finetune, tuned_run
+from pyrepsim.finetuning.recipes import Ablation, TrainingRecipe
 from pyrepsim.finetuning.task_model import TaskModel, load_head
 from pyrepsim.models import load_encoder
 from tests.finetuning.conftest import Rivers
 from tests.helpers.tiny_models import tiny_bert
 
-RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=3e-3, max_length=64)
+RECIPE = TrainingRecipe(epochs=1, batch_size=16, learning_rate=3e-3, max_length=64)
 TASK = Rivers()
 
 
@@ -31,7 +30,9 @@ class Trainer:
         self.asked: list[dict[str, Any]] = []
         self.broken: set[int] = set()
 
-    def __call__(self, model: Any, task: Any, *, out: Path, recipe: Recipe, ablation: Ablation, **options: Any) -> Run:
+    def __call__(
+        self, model: Any, task: Any, *, out: Path, recipe: TrainingRecipe, ablation: Ablation, **options: Any
+    ) -> Run:
         self.asked.append({"out": out, "recipe": recipe, "ablation": ablation, **options})
         if ablation.freeze in self.broken:
             raise TextError("a line is broken")
@@ -40,7 +41,7 @@ class Trainer:
 
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
-    monkeypatch.setattr(cells, "finetune", made := Trainer())
+    monkeypatch.setattr(ablations, "finetune", made := Trainer())
     return made
 
 
@@ -50,7 +51,7 @@ def test_a_cell_for_each_value_and_seed(trainer: Trainer, encoder: Path, tmp_pat
     assert [row["score"] for row in sweep][:4] == [0.9, 0.93, 0.85, 0.88]
     asked = trainer.asked[3]
     assert asked["out"] == tmp_path / "freeze-1-seed3"
-    assert asked["recipe"] == Recipe(**{**RECIPE.record(), "seed": 3})
+    assert asked["recipe"] == TrainingRecipe(**{**RECIPE.record(), "seed": 3})
     assert asked["ablation"] == Ablation(freeze=1)
     assert (asked["train"], asked["dev"], asked["test"], asked["device"]) == ("t", "d", None, "cpu")
 
@@ -68,7 +69,7 @@ def test_a_cell_for_each_value_and_seed(trainer: Trainer, encoder: Path, tmp_pat
 def test_the_kinds(
     kind: str, values: range, ablation: Ablation, trainer: Trainer, encoder: Path, tmp_path: Path, monkeypatch: Any
 ):
-    monkeypatch.setattr(Sweep, "plot", lambda *_: None)
+    monkeypatch.setattr(AblationScores, "plot", lambda *_: None)
     sweep = ablate(kind, encoder, TASK, out=tmp_path)
     assert [row["value"] for row in sweep] == list(values)
     assert trainer.asked[[*values].index(3)]["ablation"] == ablation
@@ -127,7 +128,7 @@ def test_what_cannot_be_meant_is_refused_before_training(
 
 @pytest.fixture(scope="module")
 def tuned(encoder: Path, rivers: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    recipe = Recipe(**{**RECIPE.record(), "epochs": 6})
+    recipe = TrainingRecipe(**{**RECIPE.record(), "epochs": 6})
     out = tmp_path_factory.mktemp("tuned") / "run"
     return finetune(encoder, TASK, train=rivers["train"], dev=rivers["dev"], out=out, recipe=recipe, device="cpu")
 
@@ -139,7 +140,7 @@ def test_finished_cells_are_not_run_again_and_others_are_refused(encoder: Path, 
     both = ablate("layers", encoder, TASK, values=[1, 2], **options)
     assert both[0] == first[0]
     assert (tmp_path / "layers-1-seed0" / "run.json").stat().st_mtime_ns == stamp
-    longer = {**options, "recipe": Recipe(**{**RECIPE.record(), "epochs": 0.5})}
+    longer = {**options, "recipe": TrainingRecipe(**{**RECIPE.record(), "epochs": 0.5})}
     mixed = ablate("layers", encoder, TASK, values=[1, 3], **longer)
     assert "differs in recipe" in mixed.failures[0]["error"]
     assert len(mixed.failures) == 1
@@ -164,7 +165,7 @@ def test_a_head_on_a_lower_layer_is_the_truncated_model(tuned: Run, rivers: Any,
 def test_exits_take_one_pass_but_for_those_that_cannot_be_cut(
     tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    passes, truncate = [], exits.truncate
+    passes, truncate = [], tuned_run.truncate
 
     def counted(*arguments: Any, **options: Any) -> Any:
         passes.append(arguments[0].layers)
@@ -175,11 +176,11 @@ def test_exits_take_one_pass_but_for_those_that_cannot_be_cut(
             raise ModelError("this one cannot be cut at 2")
         truncate(module, layers)
 
-    predict_each = untrained.predict_each
-    monkeypatch.setattr(untrained, "predict_each", counted)
+    predict_each = tuned_run.predict_each
+    monkeypatch.setattr(tuned_run, "predict_each", counted)
     whole = ablate("exit", tuned, TASK, out=tmp_path / "whole", device="cpu")
     assert passes == [[1, 2, 3, 4]]
-    monkeypatch.setattr(exits, "truncate", not_two)
+    monkeypatch.setattr(tuned_run, "truncate", not_two)
     sweep = ablate("exit", tuned, TASK, out=tmp_path / "not two", device="cpu")
     assert [row["error"] is None for row in sweep] == [True, False, True, True]
     assert [row["score"] for row in sweep if row["value"] != 2] == [row["score"] for row in whole if row["value"] != 2]
@@ -191,7 +192,7 @@ def test_reverting_layers_of_a_tuned_run(tuned: Run, tmp_path: Path, monkeypatch
     assert {row["score_whole"] for row in sweep} == {tuned.scores["dev"]["accuracy"]}
     assert any(row["score"] != row["score_whole"] for row in sweep)
     assert (tmp_path / "revert-0-seed0" / "predictions-dev.jsonl").is_file()
-    monkeypatch.setattr(cells.TunedRun, "score", lambda *_: pytest.fail("it scored again"))
+    monkeypatch.setattr(ablations.TunedRun, "score", lambda *_: pytest.fail("it scored again"))
     again = ablate("revert", tuned, TASK, out=tmp_path, device="cpu")
     assert again.to_records() == sweep.to_records()
 
@@ -208,12 +209,12 @@ def test_another_run_is_refused_in_the_same_cells(tuned: Run, tmp_path: Path):
 
 def test_a_base_that_changed_since_is_refused(rivers: Any, tmp_path: Path):
     model = tiny_bert(tmp_path / "model")
-    recipe = Recipe(**{**RECIPE.record(), "epochs": 0.1})
+    recipe = TrainingRecipe(**{**RECIPE.record(), "epochs": 0.1})
     run = finetune(
         model, TASK, train=rivers["train"], dev=rivers["dev"], out=tmp_path / "run", recipe=recipe, device="cpu"
     )
     tiny_bert(model, seed=1)
-    with pytest.raises(ModelError, match="has others than when"):
+    with pytest.raises(ModelError, match="has other weights than when"):
         ablate("revert", run, TASK, out=tmp_path / "sweep", values=[1], device="cpu")
 
 

@@ -1,4 +1,4 @@
-"""A model's predictions and their scores: features run longest first, in batches of a bounded number of tokens."""
+"""Predictions of a task model: features run longest first, in batches of at most `BATCH_TOKENS` tokens."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def predict(
     dtype: torch.dtype = torch.float32,
     progress: bool | None = None,
 ) -> list[Any]:
-    """One prediction an example, by the model as it is, without dropout. `dtype` below float32 is autocast's."""
-    how = {"pad_id": pad_id, "dtype": dtype, "progress": progress}
-    return predict_each(model, lambda batch: {0: model(**batch)}, task, examples, features, **how)[0]
+    """One prediction per example, in evaluation mode. A `dtype` below float32 runs under autocast."""
+    options = {"pad_id": pad_id, "dtype": dtype, "progress": progress}
+    return predict_each(model, lambda batch: {0: model(**batch)}, task, examples, features, **options)[0]
 
 
 def predict_each(
@@ -43,7 +43,7 @@ def predict_each(
     dtype: torch.dtype = torch.float32,
     progress: bool | None = None,
 ) -> dict[int, list[Any]]:
-    """The predictions from each of the heads' outputs that `run` gives of a batch; `module` is what it runs."""
+    """Predictions by key, for a `run` that maps a batch to several outputs by key; `module` holds its weights."""
     device = next(module.parameters()).device
     read_outs: dict[int, list[Any]] = {}
     training = module.training
@@ -56,13 +56,12 @@ def predict_each(
         ):
             for indices in token_batches([len(feature) for feature in features], BATCH_TOKENS):
                 batch = collate([features[index] for index in indices], pad_id)
-                each = run({name: tensor.to(device) for name, tensor in batch.items()})
-                for key, outputs in each.items():
+                for key, outputs in run({name: tensor.to(device) for name, tensor in batch.items()}).items():
                     arrays = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
-                    found = read_outs.setdefault(key, [None] * len(features))
+                    values = read_outs.setdefault(key, [None] * len(features))
                     for row, index in enumerate(indices):
-                        found[index] = task.read_out(features[index], {name: a[row] for name, a in arrays.items()})
+                        values[index] = task.read_out(features[index], {name: a[row] for name, a in arrays.items()})
                 bar.update(len(indices))
     finally:
         module.train(training)
-    return {key: task.predict(examples, features, found) for key, found in read_outs.items()}
+    return {key: task.predict(examples, features, values) for key, values in read_outs.items()}

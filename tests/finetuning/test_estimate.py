@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from pyrepsim.finetuning import finetune, plan_finetuning
-from pyrepsim.finetuning.recipes import Ablation, Recipe
+from pyrepsim.finetuning.recipes import Ablation, TrainingRecipe
 from tests.finetuning.conftest import Rivers
 
 
 @pytest.mark.parametrize(("every", "n_scorings"), [(None, 2), (9, 3)])
 def test_a_plan_counts_what_is_done(encoder: Path, rivers: Any, tmp_path: Path, every: int | None, n_scorings: int):
     data = {"train": rivers["train"], "dev": rivers["dev"], "device": "cpu"}
-    recipe = Recipe(epochs=2, batch_size=16, max_length=64, checkpoints=(5,), evaluate_every=every)
+    recipe = TrainingRecipe(epochs=2, batch_size=16, max_length=64, checkpoints=(5,), evaluate_every=every)
     plan = plan_finetuning(encoder, Rivers(), recipe=recipe, **data)
     run = finetune(encoder, Rivers(), recipe=recipe, out=tmp_path / "run", **data)
     assert plan.n_updates == run.history[-1]["step"]
@@ -31,7 +31,7 @@ def test_a_plan_counts_what_is_done(encoder: Path, rivers: Any, tmp_path: Path, 
 
 
 def test_frozen_weights_are_not_counted(encoder: Path, rivers: Any):
-    data = {"train": rivers["train"], "dev": rivers["dev"], "device": "cpu", "recipe": Recipe(max_length=64)}
+    data = {"train": rivers["train"], "dev": rivers["dev"], "device": "cpu", "recipe": TrainingRecipe(max_length=64)}
     whole = plan_finetuning(encoder, Rivers(), **data)
     frozen = plan_finetuning(encoder, Rivers(), ablation=Ablation(freeze=4), **data)
     assert frozen.n_weights == 16 * 16 + 16 + 2 * 16 + 2  # the head

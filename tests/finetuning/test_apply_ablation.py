@@ -11,15 +11,15 @@ import torch
 
 from pyrepsim.core.errors import ModelError, OptionError, StoreError
 from pyrepsim.finetuning import Run, finetune
-from pyrepsim.finetuning.ablation import apply
-from pyrepsim.finetuning.recipes import Ablation, Recipe
+from pyrepsim.finetuning.preparation import apply_ablation
+from pyrepsim.finetuning.recipes import Ablation, TrainingRecipe
 from pyrepsim.finetuning.task_model import load_head
 from pyrepsim.models import load_encoder
 from pyrepsim.models.blocks import find_blocks
-from pyrepsim.models.reinitialisation import reinitialise
+from pyrepsim.models.layer_changes import reinitialise
 from tests.finetuning.conftest import Rivers
 
-RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=3e-3, max_length=64)
+RECIPE = TrainingRecipe(epochs=1, batch_size=16, learning_rate=3e-3, max_length=64)
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,21 @@ def test_an_ablation_outside_its_domain_is_refused(options: dict[str, Any]):
 def test_a_model_with_too_few_blocks_is_left_alone(ablation: Ablation, encoder: Path):
     module = load_encoder(encoder, device="cpu").module
     with pytest.raises(OptionError, match="4"):
-        apply(module, ablation, seed=0)
+        apply_ablation(module, ablation, seed=0)
     assert all(parameter.requires_grad for parameter in module.parameters())
 
 
 def test_no_ablation_asks_nothing_of_the_model():
-    apply(torch.nn.Linear(2, 2), Ablation(), seed=0)
+    apply_ablation(torch.nn.Linear(2, 2), Ablation(), seed=0)
     with pytest.raises(ModelError, match="num_hidden_layers of Linear"):
-        apply(torch.nn.Linear(2, 2), Ablation(freeze=1), seed=0)
+        apply_ablation(torch.nn.Linear(2, 2), Ablation(freeze=1), seed=0)
 
 
 def test_removed_then_drawn_then_frozen(encoder: Path):
     module = load_encoder(encoder, device="cpu").module
     drawn = copy.deepcopy(module)
     state = torch.get_rng_state()
-    apply(module, Ablation(layers=3, reinit=1, freeze=2), seed=7)
+    apply_ablation(module, Ablation(layers=3, reinit=1, freeze=2), seed=7)
     assert torch.equal(torch.get_rng_state(), state)
     reinitialise(drawn, [2], seed=7)
     assert len(find_blocks(module)) == 3
@@ -71,7 +71,7 @@ def test_removed_then_drawn_then_frozen(encoder: Path):
 def test_the_bottom_is_the_other_end(encoder: Path):
     module = load_encoder(encoder, device="cpu").module
     before = copy.deepcopy(module)
-    apply(module, Ablation(reinit=2, reinit_end="bottom"), seed=0)
+    apply_ablation(module, Ablation(reinit=2, reinit_end="bottom"), seed=0)
     changed = {
         name.split(".")[2] for name, p in module.named_parameters() if not torch.equal(p, before.get_parameter(name))
     }

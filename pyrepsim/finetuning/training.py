@@ -1,0 +1,189 @@
+"""`finetune`: prepare, train, score, and write a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import MissingExtraError, OptionError, StoreError
+from ..core.resume import check_same_request, read_record, write_record
+from ..models import Encoder
+from ..models.loading import quiet_transformers
+from ..results.figures import save
+from .figures import learning_curve
+from .preparation import FinetuningRequest, PreparedTraining
+from .recipes import Ablation, TrainingRecipe
+from .run import RECORD, Run, open_run
+from .task_model import save_head
+from .tasks.base import Task
+from .trainer import TaskTrainer
+
+__all__ = ["finetune"]
+
+log = logging.getLogger("pyrepsim.finetuning")
+
+_REMEDY = "Use the same arguments, choose another folder, or overwrite the run."
+
+
+def finetune(
+    model: str | os.PathLike[str],
+    task: str | Task,
+    *,
+    out: str | os.PathLike[str],
+    train: str | os.PathLike[str] | None = None,
+    dev: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
+    recipe: TrainingRecipe | None = None,
+    ablation: Ablation | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    r"""Fine-tune `model` on `task` and write the run to the folder `out`.
+
+    Call it again to resume an interrupted run from its last checkpoint, to the same weights; a finished run is only
+    opened. Under ``torchrun`` it trains on the devices of all processes.
+
+    Parameters
+    ----------
+    model : folder, hub id, or ``id@revision``
+        Any encoder of `load_encoder`.
+    task : str or Task
+        A name with options, such as ``"mnli"``, ``"squad"`` or ``"dependency(words='first')"``.
+    out : path
+        Folder of the run.
+    train, dev, test : path or ``hub:owner/name[:config[:split]]``, optional
+        Data in the task's own format. Default: the task's training and dev data on the hub, and no test data.
+    recipe : TrainingRecipe, optional
+        Default: the recipe shipped for the task, ``TrainingRecipe.for_task(name)``.
+    ablation : Ablation, optional
+        Layers to freeze, remove or re-initialise before training.
+    device : str, default "auto"
+        A torch device; "auto" is the GPU of this process if there is one.
+    overwrite : bool, default False
+        Replace the run that the folder holds. Other files are never removed.
+    progress : bool, optional
+        Show a progress bar. None shows it on a terminal only.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    TextError
+        If data cannot be read or do not fit the task; names file and line.
+    StoreError
+        If `out` holds a run of another request.
+    OptionError, ModelError
+        If an option is outside its domain, or the model cannot be loaded.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import pyrepsim as rs
+    >>> lines = [f'{{"premise": "the {a} run", "hypothesis": "the {b} run", "label": {int(a != b)}}}'
+    ...          for a in ("keys", "river") for b in ("keys", "river")]
+    >>> _ = Path("pairs.jsonl").write_text("\n".join(lines))
+    >>> recipe = rs.TrainingRecipe(epochs=1, batch_size=2, max_length=16)
+    >>> run = rs.finetune("bert-base-uncased", "mnli", train="pairs.jsonl", dev="pairs.jsonl", out="runs/mnli",
+    ...                   recipe=recipe, device="cpu")
+    >>> sorted(run.scores)
+    ['dev']
+    """
+    folder = Path(out)
+    sources = {"train": train, "dev": dev, "test": test}
+    request = FinetuningRequest.from_arguments(
+        model, task, sources=sources, recipe=recipe, ablation=ablation, device=device
+    )
+    record = request.record()
+    if (finished := _finished_run(folder, record, overwrite=overwrite)) is not None:
+        return finished
+    ready = request.prepare()
+    if overwrite and folder.exists():  # after preparing: a request that cannot be trained must not remove a run
+        shutil.rmtree(folder)
+    inputs = ready.record()
+    _start(folder, record, inputs)
+    encoder = ready.encoder
+    trainer = TaskTrainer(
+        ready.model.train(),
+        ready.data["train"].features,
+        ready.recipe,
+        folder=folder / "resume",
+        pad_id=encoder.pad_id,
+        device=encoder.device,
+        evaluate_model=lambda: ready.score("dev", ready.predictions("dev")),
+        save_encoder=lambda step: _save_encoder(folder / "checkpoints" / f"step-{step:06d}", encoder),
+        progress=sys.stderr.isatty() if progress is None else progress,
+    )
+    with quiet_transformers():
+        history = trainer.train_or_resume()
+    if trainer.is_world_process_zero():
+        _save_encoder(folder, encoder)
+        save_head(folder, ready.model.head, ready.task.head())
+        scores = {name: _score_and_write(ready, name, folder) for name in ("dev", "test") if name in ready.data}
+        last = {"step": trainer.state.global_step, "epoch": trainer.state.epoch}
+        history = [*history, {**last, **{f"eval_{key}": value for key, value in scores["dev"].items()}}]
+        _draw(history, ready.task.metric, folder / "curve.svg")
+        write_record(folder / RECORD, record, inputs=inputs, scores=scores, history=history)
+        shutil.rmtree(folder / "resume", ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    return open_run(folder)
+
+
+def _finished_run(folder: Path, request: Mapping[str, Any], *, overwrite: bool) -> Run | None:
+    """The finished run of this request, or None if there is something to train. Nothing is removed yet."""
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"A run is a folder: {folder} is a file. Choose another path.")
+    if overwrite and (folder / RECORD).is_file():
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise OptionError(
+                f"overwrite needs a single process, not torchrun: remove {folder} before torchrun starts."
+            )
+        return None
+    record = read_record(folder / RECORD)
+    if record is None:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise StoreError(
+                f"A run needs a folder of its own: {folder} holds other files, and overwrite replaces runs only. "
+                "Choose another one."
+            )
+        return None
+    check_same_request(record["request"], request, where=folder, remedy=_REMEDY)
+    return open_run(folder) if "scores" in record else None
+
+
+def _start(folder: Path, request: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    """Write the record of a run that starts, or check that a resumed run still has the same model, labels and data."""
+    started = read_record(folder / RECORD)
+    if started is None:
+        write_record(folder / RECORD, request, inputs=inputs)
+        return
+    compared = ("model", "labels", "data")
+    old, new = ({key: values[key] for key in compared} for values in (started["inputs"], inputs))
+    check_same_request(old, new, where=folder, remedy="Restore what changed, or overwrite the run.")
+
+
+def _save_encoder(folder: Path, encoder: Encoder) -> None:
+    save_module: Any = encoder.module.save_pretrained
+    with quiet_transformers():
+        save_module(folder)
+        encoder.tokenizer.save_pretrained(folder)
+
+
+def _score_and_write(ready: PreparedTraining, name: str, folder: Path) -> dict[str, float]:
+    predictions = ready.predictions(name)
+    ready.task.write(ready.data[name].examples, predictions, folder / f"predictions-{name}{ready.task.suffix}")
+    return ready.score(name, predictions)
+
+
+def _draw(history: Sequence[Mapping[str, float]], metric: str, path: Path) -> None:
+    try:
+        save(learning_curve(history, metric), path)
+    except MissingExtraError as error:
+        log.info("no learning curve: %s", error)
