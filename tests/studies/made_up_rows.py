@@ -1,4 +1,4 @@
-"""Rows of a study of twelve blocks that shows what the paper claims, piece by piece, to be bent by tests."""
+"""Rows of a study of twelve blocks with the results of the paper; tests change some of them."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def similarity(
     return [row | columns for row in rows]
 
 
-def floor(level: float = 0.1) -> list[Row]:
-    return similarity(None, [0.9] + [level] * 12, variant="random", seeds=(None,))
+def random_baseline(value: float = 0.1) -> list[Row]:
+    return similarity(None, [0.9] + [value] * 12, variant="random", seeds=(None,))
 
 
 def similarities() -> list[Row]:
-    return [row for task in TASKS for row in similarity(task, CURVES[task])] + floor()
+    return [row for task in TASKS for row in similarity(task, CURVES[task])] + random_baseline()
 
 
 def domains(task: str, gap: float, *, half: float = 0.01, p: float = 1e-4, **columns: Any) -> list[Row]:
@@ -59,7 +59,7 @@ def domains(task: str, gap: float, *, half: float = 0.01, p: float = 1e-4, **col
 
 
 def freezing(task: str, lost: dict[int, float], *, seeds: tuple[int, ...] = (0, 1, 2), n: int = 9000) -> list[Row]:
-    """Scores by the number of frozen blocks; seeds differ by tenths of a point, differently for each number."""
+    """Scores by the number of frozen blocks; seeds differ by about 0.001, differently for each number."""
     return [
         {
             "experiment": "freezing",
@@ -67,16 +67,16 @@ def freezing(task: str, lost: dict[int, float], *, seeds: tuple[int, ...] = (0, 
             "seed": seed,
             "k": k,
             "metric": "accuracy",
-            "value": 84.0 + 0.1 * seed - points + 0.05 * ((seed + k) % 3),
+            "value": 0.84 + 0.001 * seed - loss + 0.0005 * ((seed + k) % 3),
             "n": n,
         }
         for seed in seeds
-        for k, points in lost.items()
+        for k, loss in lost.items()
     ]
 
 
-def edge(change: float, *, probe: str = "dependencies", task: str = "mnli", half: float = 0.5) -> list[Row]:
-    """Lexical floor 80, random encoder 85, base 95, and a change of the full mix; the top layer loses three times."""
+def edge(change: float, *, probe: str = "dependencies", task: str = "mnli", half: float = 0.005) -> list[Row]:
+    """Lexical baseline 0.80, random encoder 0.85, base 0.95, a change of the full mix, three times that on top."""
 
     def row(value: float, **columns: Any) -> Row:
         ends = {"value": value, "low": value - half, "high": value + half}
@@ -84,13 +84,13 @@ def edge(change: float, *, probe: str = "dependencies", task: str = "mnli", half
 
     changed = {"variant": "tuned", "task": task, "seed": 0}
     return [
-        row(80.0, variant="base", member="lex"),
-        row(93.0, variant="base", member="mix.3"),
-        row(95.0, variant="base", member="mix.12"),
-        row(90.0, variant="base", member="layer.11", layer=12),
-        row(85.0, variant="random", member="mix.12"),
-        row(95.0 + change, member="mix.12", **changed),
-        row(90.0 + 3 * change, member="layer.11", layer=12, **changed),
+        row(0.80, variant="base", member="lex"),
+        row(0.93, variant="base", member="mix.3"),
+        row(0.95, variant="base", member="mix.12"),
+        row(0.90, variant="base", member="layer.11", layer=12),
+        row(0.85, variant="random", member="mix.12"),
+        row(0.95 + change, member="mix.12", **changed),
+        row(0.90 + 3 * change, member="layer.11", layer=12, **changed),
         row(change, member="mix.12", kind="difference", **changed),
         row(3 * change, member="layer.11", layer=12, kind="difference", **changed),
     ]
@@ -101,20 +101,20 @@ def structural(change: float, *, task: str = "mnli", n: int = 20000) -> list[Row
         return {"experiment": "structural", "metric": "uuas", "rank": 128, "value": value, "n": n} | columns
 
     return [
-        row(80.0, variant="base", member="best", layer=8),
-        row(72.0, variant="base", member="top", layer=12),
-        row(60.0, variant="random", member="best", layer=1),
-        row(80.0 + change, variant="tuned", task=task, seed=0, member="best", layer=8),
-        row(72.0 + 2 * change, variant="tuned", task=task, seed=0, member="top", layer=12),
+        row(0.80, variant="base", member="best", layer=8),
+        row(0.72, variant="base", member="top", layer=12),
+        row(0.60, variant="random", member="best", layer=1),
+        row(0.80 + change, variant="tuned", task=task, seed=0, member="best", layer=8),
+        row(0.72 + 2 * change, variant="tuned", task=task, seed=0, member="top", layer=12),
     ]
 
 
 def whole_study() -> list[Row]:
-    """What the paper found."""
+    """The results of the paper."""
     rows = similarities()
     for task in TASKS:
-        rows += domains(task, 0.1) + edge(-1.0, task=task) + structural(-1.0, task=task)
-    cost = {"mnli": 0.3, "squad": 0.4, "dependency": 2.5}
+        rows += domains(task, 0.1) + edge(-0.01, task=task) + structural(-0.01, task=task)
+    cost = {"mnli": 0.003, "squad": 0.004, "dependency": 0.025}
     for task in TASKS:
-        rows += freezing(task, {0: 0.0, 4: cost[task] / 2, 8: cost[task], 12: 25.0})
+        rows += freezing(task, {0: 0.0, 4: cost[task] / 2, 8: cost[task], 12: 0.25})
     return rows

@@ -13,8 +13,8 @@ pytest.importorskip("accelerate")
 
 from pyrepsim.core.errors import OptionError
 from pyrepsim.studies.runner import run_study
-from tests.helpers.mini_study import mini_scale, mini_study
 from tests.helpers.tiny_models import tiny_bert
+from tests.studies.mini_study import mini_scale, mini_study
 
 TASK = {"mnli": vars(mini_scale().tasks["mnli"])}
 TEXT = {"laboratory": {"source": "laboratory/text/dev.txt", "words": 150, "domain": {"mnli": "out"}}}

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import numpy as np, psutil
-from pyrepsim.studies.runner.cell import free_memory
+from pyrepsim.studies.runner.running import free_memory
 pieces = [np.ones(10_000) for _ in range(2000)]  # 160 MB; some of them are kept, all over the heap
 kept = pieces[::500]
 del pieces

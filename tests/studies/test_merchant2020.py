@@ -23,11 +23,11 @@ pytest.importorskip("accelerate")
 from pyrepsim.core.errors import OptionError  # noqa: E402
 from pyrepsim.studies.merchant2020 import load_scale, merchant2020  # noqa: E402
 from pyrepsim.studies.merchant2020.aggregates import aggregate  # noqa: E402
-from pyrepsim.studies.merchant2020.comparing import compared  # noqa: E402
+from pyrepsim.studies.merchant2020.comparison import compare_stores  # noqa: E402
 from pyrepsim.studies.merchant2020.scales import Similarity, build_scale  # noqa: E402
-from pyrepsim.studies.merchant2020.texts import _drawn, _matched  # noqa: E402
+from pyrepsim.studies.merchant2020.texts import draw, match_sizes  # noqa: E402
 from pyrepsim.studies.runner import COLUMNS, run_study  # noqa: E402
-from tests.helpers.mini_study import mini_scale, mini_study  # noqa: E402
+from tests.studies.mini_study import mini_scale, mini_study  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 Rows = list[dict[str, Any]]
@@ -52,7 +52,7 @@ def out(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _worker(model: Path, out: Path, share: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.helpers.mini_study", str(model), str(out), share]
+    command = [sys.executable, "-m", "tests.studies.mini_study", str(model), str(out), share]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
 
 
@@ -233,16 +233,16 @@ def test_a_measure_that_is_not_defined_costs_no_other(tmp_path: Path, caplog: py
         rs.write_store(tmp_path / name, {"a": layer}, dtype="float32")
         for name, layer in (("x", rng.standard_normal((40, 12))), ("y", one_way))
     ]
-    found = compared(sides[0], sides[1], Similarity(measures=("RSA", "LinearCKA(debiased=True)"), blocks=4))
+    found = compare_stores(sides[0], sides[1], Similarity(measures=("RSA", "LinearCKA(debiased=True)"), blocks=4))
     assert found.measures == ("LinearCKA(debiased=True)",)
     assert "RSA is left out" in caplog.text
 
 
 def test_lengths_are_matched_one_text_for_each():
     sizes = [3, 9, 9, 4, 30, 5, 12]
-    assert sorted(sizes[i] for i in _matched(sizes, [9, 10, 4])) == [4, 9, 9]
-    assert _matched(sizes, [1] * 20) == list(range(7))
-    drawn = _drawn([10] * 100, 95)
+    assert sorted(sizes[i] for i in match_sizes(sizes, [9, 10, 4])) == [4, 9, 9]
+    assert match_sizes(sizes, [1] * 20) == list(range(7))
+    drawn = draw([10] * 100, 95)
     assert len(drawn) == 10
     assert drawn == sorted(drawn) != list(range(10))
 

@@ -20,7 +20,7 @@ import pyrepsim as rs
 from pyrepsim.core.errors import OptionError
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.studies.merchant2020.claims import judge
-from pyrepsim.studies.merchant2020.claims.depth import (
+from pyrepsim.studies.merchant2020.claims.curves import (
     STATISTICS,
     centre_of_change,
     curve_statistics,

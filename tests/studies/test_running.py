@@ -1,4 +1,4 @@
-"""The runner on toy cells: once each, whatever is killed, shared, broken or asked for anew."""
+"""The runner on toy cells: each runs once, also after kills, failures, changes, and with several workers."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ import pytest
 
 from pyrepsim.core.errors import OptionError, StoreError
 from pyrepsim.studies.runner import COLUMNS, Cell, Study, plan_study, run_study, study_status
-from pyrepsim.studies.runner.ledger import Ledger
-from tests.helpers.toy_study import calls, toy_study
+from pyrepsim.studies.runner.folder import StudyFolder
+from tests.studies.toy_study import calls, toy_study
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The rows of a study that nothing disturbed."""
+    """The rows of a study that was not interrupted."""
     out = tmp_path_factory.mktemp("undisturbed")
     assert run_study(toy_study(), out=out).complete
     return (out / "rows.jsonl").read_bytes()
 
 
 def worker(out: Path, share: str = "0/1") -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.helpers.toy_study", str(out), share]
+    command = [sys.executable, "-m", "tests.studies.toy_study", str(out), share]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
@@ -66,7 +66,7 @@ def test_a_second_run_does_nothing(tmp_path: Path, expected: bytes):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_killed_again_and_again_it_ends_with_the_same_rows(tmp_path: Path, expected: bytes, seed: int):
+def test_the_rows_are_the_same_after_being_killed_repeatedly(tmp_path: Path, expected: bytes, seed: int):
     rng = np.random.default_rng(seed)
     for _ in range(3):
         before, running = traces(tmp_path), worker(tmp_path)
@@ -80,7 +80,7 @@ def test_killed_again_and_again_it_ends_with_the_same_rows(tmp_path: Path, expec
     assert (tmp_path / "rows.jsonl").read_bytes() == expected
 
 
-def test_two_workers_share_the_cells_and_run_none_twice(tmp_path: Path, expected: bytes):
+def test_two_workers_share_the_cells_and_run_each_once(tmp_path: Path, expected: bytes):
     workers = [worker(tmp_path, "0/2"), worker(tmp_path, "1/2")]
     assert [w.wait(60) for w in workers] == [0, 0]
     assert set(calls(tmp_path).values()) == {1}
@@ -88,7 +88,7 @@ def test_two_workers_share_the_cells_and_run_none_twice(tmp_path: Path, expected
     assert (tmp_path / "rows.jsonl").read_bytes() == expected
 
 
-def test_a_failed_cell_stops_no_other_and_is_tried_again(tmp_path: Path, expected: bytes):
+def test_a_failed_cell_stops_no_other_and_is_run_again(tmp_path: Path, expected: bytes):
     result = run_study(toy_study(broken=("step-1",)), out=tmp_path)
     assert result.states["steps/step-1"] == "failed"
     assert result.states["total/sum"] == "blocked"
@@ -119,7 +119,7 @@ def test_a_new_format_is_a_new_key():
     assert keys[0]["total/sum"] != keys[1]["total/sum"]
 
 
-def test_only_takes_what_it_needs_along(tmp_path: Path):
+def test_only_includes_needed_cells(tmp_path: Path):
     result = run_study(toy_study(), out=tmp_path, only=["steps"])
     assert set(result.states) == {"source/numbers", *(f"steps/step-{k}" for k in range(4))}
     with pytest.raises(OptionError, match="source, steps, total: got stops"):
@@ -139,7 +139,7 @@ def test_an_interrupt_frees_the_cell_and_leaves_the_rest(tmp_path: Path):
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 1
 
 
-def test_scratch_goes_once_nobody_needs_it_and_comes_back_for_a_new_cell(tmp_path: Path):
+def test_scratch_is_removed_when_no_longer_needed_and_made_again_for_a_new_cell(tmp_path: Path):
     def numbers() -> Path:
         return cell_folder(tmp_path, "numbers") / "numbers.txt"
 
@@ -159,7 +159,7 @@ def test_scratch_goes_once_nobody_needs_it_and_comes_back_for_a_new_cell(tmp_pat
 def test_scratch_is_dropped_by_one_of_several_workers(tmp_path: Path):
     plain, study = toy_study(), toy_study(scratch=("deep",))
     assert run_study(plain, out=tmp_path).complete
-    source = Ledger(study, tmp_path).folder(study.cells[0])
+    source = StudyFolder(study, tmp_path).folder(study.cells[0])
     for _ in range(5):
         for number in range(300):
             (source / "deep" / str(number % 7)).mkdir(parents=True, exist_ok=True)
@@ -167,12 +167,12 @@ def test_scratch_is_dropped_by_one_of_several_workers(tmp_path: Path):
         record = json.loads((source / "cell.json").read_text())
         (source / "cell.json").write_text(json.dumps({**record, "dropped": False}))
         with ThreadPoolExecutor(4) as workers:
-            dropped = [workers.submit(Ledger(study, tmp_path).drop_scratch, study.cells) for _ in range(4)]
+            dropped = [workers.submit(StudyFolder(study, tmp_path).drop_scratch, study.cells) for _ in range(4)]
         assert [one.exception() for one in dropped] == [None] * 4
         assert not (source / "deep").exists()
 
 
-def test_a_judge_that_fails_costs_no_rows(tmp_path: Path):
+def test_a_failing_judge_loses_no_rows(tmp_path: Path):
     cell = Cell(experiment="a", name="b", request={}, run=lambda *_: [{"value": 1.0}])
     judged = Study(name="s", cells=[cell], judge=lambda rows: [{"claim": "C", "n": len(rows)}])
     assert run_study(judged, out=tmp_path).claims() == [{"claim": "C", "n": 1}]
@@ -182,19 +182,19 @@ def test_a_judge_that_fails_costs_no_rows(tmp_path: Path):
 
 
 @pytest.mark.parametrize("row", [{"valeu": 1.0}, {"value": float("nan")}, {"value": [1.0]}])
-def test_a_row_that_is_none_fails_its_cell(tmp_path: Path, row: dict[str, object]):
+def test_an_invalid_row_fails_its_cell(tmp_path: Path, row: dict[str, object]):
     cell = Cell(experiment="a", name="b", request={}, run=lambda *_: [row])
     assert run_study(Study(name="s", cells=[cell]), out=tmp_path).states == {"a/b": "failed"}
 
 
-def test_plan_and_status_tell_what_is_left(tmp_path: Path):
+def test_plan_and_status_show_what_is_left(tmp_path: Path):
     from pyrepsim.studies.runner import Cost
 
     plan = plan_study(toy_study(cost=lambda: Cost(120.0, 5_000_000)), out=tmp_path / "none")
     assert plan.seconds == 120
     assert plan.n_bytes == 5_000_000
     assert not (tmp_path / "none").exists()
-    assert "6 of 6 cells are left: about 2 min, 5 MB on the disk at most" in plan.table()
+    assert "6 of 6 cells are left: about 2 min, at most 5 MB on disk" in plan.table()
     run_study(toy_study(), out=tmp_path, only=["source"])
     assert "5 of 6 cells are left" in plan_study(toy_study(), out=tmp_path).table()
     assert "toy: 1 of 6 cells are done" in study_status(tmp_path).table()
@@ -202,7 +202,7 @@ def test_plan_and_status_tell_what_is_left(tmp_path: Path):
         study_status(tmp_path / "elsewhere")
 
 
-def test_of_bytes_that_pass_the_plan_counts_the_most_not_all(tmp_path: Path):
+def test_the_plan_counts_the_largest_temporary_space_once(tmp_path: Path):
     from pyrepsim.studies.runner import Cost
 
     cells = [
@@ -212,24 +212,24 @@ def test_of_bytes_that_pass_the_plan_counts_the_most_not_all(tmp_path: Path):
     assert plan_study(Study(name="s", cells=cells), out=tmp_path).n_bytes == 3 * 100 + 30
 
 
-def test_a_file_on_the_way_is_named(tmp_path: Path):
+def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="a file on the way"):
+    with pytest.raises(StoreError, match="part of the path .* is a file"):
         run_study(toy_study(), out=tmp_path / "file")
 
 
-def test_studies_that_are_none_are_refused():
+def test_invalid_studies_are_refused():
     def cell(**changed: object) -> Cell:
         return Cell(**{"experiment": "a", "name": "b", "request": {}, "run": lambda *_: [], **changed})
 
     for cells, complaint in [
         ([cell(), cell()], "two are 'a/b'"),
         ([cell(needs=("a/c",))], "needs a/c"),
-        ([cell(name="../b")], "name folders"),
+        ([cell(name="../b")], "names of folders"),
     ]:
         with pytest.raises(OptionError, match=complaint):
             Study(name="s", cells=cells)
-    with pytest.raises(OptionError, match="request is JSON"):
+    with pytest.raises(OptionError, match="request of a cell must be JSON"):
         Study(name="s", cells=[cell(request={"x": object()})]).keys()
 
 
@@ -242,7 +242,7 @@ def test_a_broken_record_is_named(tmp_path: Path):
 
 def test_a_live_worker_keeps_its_cell(tmp_path: Path):
     study = toy_study()
-    ledger = Ledger(study, tmp_path)
-    with ledger.claim(study.cells[1]):
-        assert ledger.state(study.cells[1]) == "running"
-    assert ledger.state(study.cells[1]) == "waiting"
+    results = StudyFolder(study, tmp_path)
+    with results.lock(study.cells[1]):
+        assert results.state(study.cells[1]) == "running"
+    assert results.state(study.cells[1]) == "waiting"

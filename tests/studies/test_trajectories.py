@@ -13,7 +13,7 @@ pytest.importorskip("accelerate")
 from pyrepsim.cli import main
 from pyrepsim.studies.runner import plan_study, run_study
 from pyrepsim.studies.trajectories import trajectories
-from tests.helpers.mini_study import mini_scale
+from tests.studies.mini_study import mini_scale
 
 SCALE = mini_scale()
 ONE_TASK: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What Happens To BERT Embeddings During Fine-tuning? (Merchant et al. 2020), as cells: one file an experiment."""
+"""What Happens To BERT Embeddings During Fine-tuning? (Merchant et al. 2020): the paper's experiments as a study."""
 
 from .scales import Scale, load_scale
 from .study import merchant2020

@@ -1,4 +1,4 @@
-"""Rows over fine-tuning seeds: their mean, and how far they spread."""
+"""Means of rows over fine-tuning seeds, with t intervals."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from ..runner import Cell, read_rows
 
 __all__ = ["aggregate", "aggregate_cell"]
 
-_OWN = ("cell", "seed", "value", "low", "high", "band", "confidence", "n", "kind", "p", "p_holm")
+_NOT_SHARED = ("cell", "seed", "value", "low", "high", "band", "confidence", "n", "kind", "p", "p_holm")
 
 
 def aggregate(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each group of rows that agree in all but the seed and what it brings.
+    """Average the rows that agree in everything except the seed and the measured values.
 
-    The band is the t interval for the mean over seeds, cut to the score's range; one seed has none. `n` counts seeds.
+    The interval is the t interval of the mean over seeds, cut to the range of the score; one seed has none. `n` is the
+    number of seeds.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(tuple((k, v) for k, v in row.items() if k not in _OWN), []).append(row)
-    found = []
+        groups.setdefault(tuple((k, v) for k, v in row.items() if k not in _NOT_SHARED), []).append(row)
+    aggregates = []
     for shared, members in groups.items():
         values = np.array([row["value"] for row in members])
         mean: dict[str, Any] = {**dict(shared), "kind": "aggregate", "value": float(values.mean()), "n": len(values)}
         if len(values) > 1:
-            ends, limits = spread_interval(values), _limits(mean)
-            mean["low"], mean["high"] = (min(max(end, limits[0]), limits[1]) for end in ends)
+            lowest, highest = _range(mean)
+            mean["low"], mean["high"] = (min(max(end, lowest), highest) for end in spread_interval(values))
             mean |= {"band": "t of seeds", "confidence": 0.95}
-        found.append(mean)
-    return found
+        aggregates.append(mean)
+    return aggregates
 
 
-def _limits(row: Mapping[str, Any]) -> tuple[float, float]:
-    """Between which a mean of this score lies in any case."""
+def _range(row: Mapping[str, Any]) -> tuple[float, float]:
+    """The range of this score."""
     if row.get("experiment") in ("finetuning", "freezing", "truncation", "exit"):
-        return (-100.0 if row["metric"] == "mcc" else 0.0), 100.0
+        return (-1.0 if row["metric"] == "mcc" else 0.0), 1.0
     if row.get("experiment") == "similarity" and row["layer"] is not None:
         return -1.0, 1.0
     return (0.0 if row.get("experiment") in ("weights", "profiles") else -math.inf), math.inf
@@ -49,7 +50,7 @@ def _limits(row: Mapping[str, Any]) -> tuple[float, float]:
 def aggregate_cell(
     experiment: str, name: str, needs: Sequence[str], *, kind: str = "value", variant: str | None = None
 ) -> Cell:
-    """A cell with the aggregates of the rows of others; of one kind, and of one variant if it is named."""
+    """A cell that aggregates the rows of other cells: those of one kind and, if it is given, of one variant."""
 
     def run(_folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
         rows = [row for need in needs for row in read_rows(needed[need])]

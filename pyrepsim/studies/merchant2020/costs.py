@@ -1,4 +1,4 @@
-"""What cells are expected to take: training by the clock of a few updates, the rest from that and from sizes."""
+"""Expected time and disk space of cells: training from a few timed updates, the rest from that and from sizes."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from typing import Any
 
 from ..runner import Cost
 from .plan import DATA, Plan
-from .scales import Probe, Structural
+from .scales import EdgeProbe, StructuralProbes
 
-__all__ = ["Clock"]
+__all__ = ["CostEstimator"]
 
-# Of two cores at 384 features, by the smoke scale: seconds for a layer and replicate of all measures, for an update of
-# one edge probe, for a sentence and epoch of a structural probe. They say hours from minutes, no more.
-_REPLICATE = 0.04
-_PROBE_UPDATE = 0.008
-_TREE = 0.003
-_TOKENS_A_WORD = 1.3
+# Measured on two cores with 384 features, in seconds. They are rough: enough to tell minutes from hours.
+_REPLICATE = 0.04  # all measures of one layer, once
+_PROBE_UPDATE = 0.008  # one update of one edge probe
+_SENTENCE = 0.003  # one sentence and epoch of a structural probe
+_TOKENS_PER_WORD = 1.3
 
 
-class Clock:
-    """Of one plan; what is timed is timed once, when first asked for."""
+class CostEstimator:
+    """Estimates for the cells of one plan. Each timing is made once, when it is first needed."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._timed: dict[str, Any] = {}
+        self._timings: dict[str, Any] = {}
+        self._sizes: dict[str, tuple[list[int], list[int]]] = {}
 
     @cached_property
     def _data(self) -> Mapping[str, Path]:
-        """Where data are: generated ones are written once more, since their cell may not have been run."""
+        """The folder of generated data, written again because their cell may not have been run."""
         if self._plan.scale.synthetic is None:
             return {}
         from ..synthetic import write_synthetic
@@ -43,89 +43,91 @@ class Clock:
         write_synthetic(folder, **self._plan.scale.synthetic)
         return {DATA: Path(folder)}
 
-    def _task(self, task: str) -> Any:
-        if task not in self._timed:
+    def _timing(self, task: str) -> Any:
+        if task not in self._timings:
             import pyrepsim as rs
 
             plan = self._plan
-            data = plan.training(task, self._data)
+            data = plan.training_data(task, self._data)
             recipe, name = plan.recipe(task, 0), plan.scale.tasks[task].task
-            self._timed[task] = rs.plan_finetuning(plan.model, name, recipe=recipe, device=plan.device, **data)
-        return self._timed[task]
+            self._timings[task] = rs.plan_finetuning(plan.model, name, recipe=recipe, device=plan.device, **data)
+        return self._timings[task]
+
+    @cached_property
+    def _seconds_per_token(self) -> float:
+        """Time of a forward pass: a third of an update's."""
+        task = next(iter(self._plan.scale.tasks))
+        timing = self._timing(task)
+        n_tokens = (timing.n_tokens + timing.n_padded) * self._plan.recipe(task, 0).epochs
+        return timing.training_seconds / max(n_tokens, 1) / 3
 
     @property
-    def _seconds_a_token(self) -> float:
-        """Of a forward pass: a third of an update's."""
-        timed = self._task(next(iter(self._plan.scale.tasks)))
-        read = (timed.n_tokens + timed.n_padded) * self._epochs(next(iter(self._plan.scale.tasks)))
-        return timed.training_seconds / max(read, 1) / 3
-
-    def _epochs(self, task: str) -> float:
-        return self._plan.recipe(task, 0).epochs
-
-    @property
-    def _cube(self) -> float:
-        """Of decompositions, against 384 features."""
+    def _decomposition_factor(self) -> float:
+        """Time of a decomposition relative to 384 features."""
         return (self._plan.width / 384) ** 3
 
     def training(self, task: str, share: float = 1.0) -> Cost:
-        """A fine-tuning, of which some share of the products is done."""
-        timed = self._task(task)
-        scoring = timed.n_scorings * timed.scoring_seconds
-        return Cost(1.1 * share * timed.training_seconds + scoring + 3, timed.n_bytes)
+        """A fine-tuning with this share of the work of a full one."""
+        timing = self._timing(task)
+        scoring = timing.n_scorings * timing.scoring_seconds
+        return Cost(1.1 * share * timing.training_seconds + scoring + 3, timing.n_bytes)
 
     def scoring(self, task: str, times: int) -> Cost:
-        """Runs over the dev data."""
-        return Cost(3 + times * self._task(task).scoring_seconds)
+        """Passes over the dev data."""
+        return Cost(3 + times * self._timing(task).scoring_seconds)
 
-    def extraction(self, name: str) -> Cost:
+    def extraction(self, corpus: str) -> Cost:
         """All layers of a corpus in float16."""
-        return self._extraction(self._words(name))
+        return self._extraction(self._words(corpus))
 
-    def _words(self, name: str) -> int:
-        corpus = self._plan.scale.corpora[name]
-        return corpus.words if corpus.like is None else self._plan.scale.corpora[corpus.like].words
+    def _words(self, corpus: str) -> int:
+        corpora = self._plan.scale.corpora
+        like = corpora[corpus].like
+        return corpora[corpus if like is None else like].words
 
     def _extraction(self, words: int) -> Cost:
-        tokens = int(_TOKENS_A_WORD * words)
-        return Cost(2 + tokens * self._seconds_a_token, 2 * tokens * (self._plan.depth + 1) * self._plan.width)
+        tokens = int(_TOKENS_PER_WORD * words)
+        return Cost(2 + tokens * self._seconds_per_token, 2 * tokens * (self._plan.depth + 1) * self._plan.width)
 
-    def comparison(self, name: str) -> Cost:
-        """All measures of all layers with their replicates, and the pass over the rows."""
-        words = self._words(name)
-        layers, chosen = self._plan.depth + 1, self._plan.scale.similarity
-        replicates = 1 + chosen.blocks * (len(chosen.measures) - len(chosen.values_only)) / len(chosen.measures)
-        reading = 1e-11 * words * layers * self._plan.width**2 * len(chosen.measures)
-        return Cost(1 + _REPLICATE * layers * replicates * self._cube + reading)
+    def comparison(self, corpus: str) -> Cost:
+        """All measures of all layers with their intervals, and the pass over the rows."""
+        words = self._words(corpus)
+        layers, options = self._plan.depth + 1, self._plan.scale.similarity
+        share_with_intervals = (len(options.measures) - len(options.values_only)) / len(options.measures)
+        replicates = 1 + options.blocks * share_with_intervals
+        reading = 1e-11 * words * layers * self._plan.width**2 * len(options.measures)
+        return Cost(1 + _REPLICATE * layers * replicates * self._decomposition_factor + reading)
 
-    def edge(self, probe: Probe) -> Cost:
-        """All probes of all layers and mixes to the last validation; most stop before."""
+    def edge(self, probe: EdgeProbe) -> Cost:
+        """All probes of all layers and mixes up to the last validation; most stop earlier."""
         from ...probing.edge import Recipe
 
         recipe = Recipe.for_task(probe.task).but(**probe.recipe)
         members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
         updates = recipe.validate_every * recipe.max_validations * len(self._plan.scale.edge.probe_seeds)
-        seconds, n_bytes, _ = self._extraction(sum(self._sentences(probe.task, probe.files, probe.reading)[1]))
-        return Cost(seconds + _PROBE_UPDATE * updates * members * self._plan.width / 384, n_bytes, passing=n_bytes)
+        _, words = self._sentences(probe.task, probe.files, probe.reading)
+        extraction = self._extraction(sum(words))
+        training = _PROBE_UPDATE * updates * members * self._plan.width / 384
+        return Cost(extraction.seconds + training, extraction.n_bytes, temporary=extraction.n_bytes)
 
-    def structural(self, chosen: Structural) -> Cost:
-        """Distance and depth probes of all layers to the last epoch; most stop before."""
-        sizes, words = self._sentences("structural", chosen.files, {})
-        epochs, seeds = chosen.options.get("epochs", 40), len(chosen.options.get("seeds", (0,)))
-        training = _TREE * epochs * seeds * sizes[0] * (self._plan.depth + 1) / 7 * self._plan.width / 384
-        seconds, n_bytes, _ = self._extraction(sum(words))
-        return Cost(seconds + training, n_bytes, passing=n_bytes)
+    def structural(self, probes: StructuralProbes) -> Cost:
+        """Distance and depth probes of all layers up to the last epoch; most stop earlier."""
+        sentences, words = self._sentences("structural", probes.files, {})
+        epochs, seeds = probes.options.get("epochs", 40), len(probes.options.get("seeds", (0,)))
+        training = _SENTENCE * epochs * seeds * sentences[0] * (self._plan.depth + 1) / 7 * self._plan.width / 384
+        extraction = self._extraction(sum(words))
+        return Cost(extraction.seconds + training, extraction.n_bytes, temporary=extraction.n_bytes)
 
     def _sentences(
         self, task: str, files: Mapping[str, str], reading: Mapping[str, Any]
     ) -> tuple[list[int], list[int]]:
-        """Of each part of annotated data the sentences and the words."""
+        """The number of sentences and of words in each part of annotated data."""
         key = f"{task} {sorted(files.items())}"
-        if key not in self._timed:
+        if key not in self._sizes:
             from ...probing.runs.corpora import read_parts
 
-            placed = {part: self._plan.place(source, self._data) for part, source in files.items()}
-            parts = list(read_parts(task, **placed, reading=reading).values())
+            paths = {part: self._plan.locate(source, self._data) for part, source in files.items()}
+            parts = list(read_parts(task, **paths, reading=reading).values())
             words = [sum(len(t.split()) if isinstance(t, str) else len(t) for t in part.texts) for part in parts]
-            self._timed[key] = ([len(part.texts) for part in parts], words)
-        return self._timed[key]
+            self._sizes[key] = ([len(part.texts) for part in parts], words)
+        return self._sizes[key]

@@ -1,4 +1,4 @@
-"""One study on one encoder: what its cells share, and how they name models, files and themselves."""
+"""The plan of one study: the encoder, the scale and the data that all its cells share, and the models it compares."""
 
 from __future__ import annotations
 
@@ -8,30 +8,35 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xxhash
 
 from ...core.errors import ModelError, OptionError
-from .scales import Scale, Sweep, Tuning
+from .scales import Scale, Sweep, TaskData
 
-__all__ = ["DATA", "Plan", "short_name"]
+if TYPE_CHECKING:
+    from ...models import Encoder
+
+__all__ = ["BASE", "DATA", "RANDOM", "UNRELATED", "Plan", "StudyModel", "baselines", "run_cell", "tuned_models"]
 
 DATA = "data/synthetic"
-"""The cell that writes generated data."""
+"""The id of the cell that writes generated data."""
 
 Needed = Mapping[str, Path]
+
+_RANDOM_SEED = 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Made by `merchant2020`.
+    """The inputs of one study, made by `merchant2020`.
 
     Attributes
     ----------
-    scale : what is done, on what.
-    model, unrelated : folder or hub id of the encoder, and of the one it is set against.
-    data : folder below which the files of the scale lie; None for generated data and hub data.
+    scale : what is run, and on which data.
+    model, unrelated : folder or hub id of the encoder, and of the encoder it is compared with.
+    data : the folder with the files that the scale names; None for generated data and data from the hub.
     device : where models run.
     """
 
@@ -43,16 +48,16 @@ class Plan:
 
     @cached_property
     def name(self) -> str:
-        """The encoder as rows name it."""
+        """The encoder's name in the rows."""
         return short_name(self.model)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Name and digest of the encoder: part of every request."""
+        """Name and digest of the encoder, part of every request."""
         return _identity(self.model)
 
     @cached_property
-    def other(self) -> dict[str, Any]:
+    def unrelated_identity(self) -> dict[str, Any]:
         """Name and digest of the unrelated encoder."""
         return {} if self.unrelated is None else _identity(self.unrelated)
 
@@ -66,21 +71,21 @@ class Plan:
 
             name, _, revision = self.model.partition("@")
             return AutoConfig.from_pretrained(name, revision=revision or "main").to_dict()
-        except Exception as error:  # transformers and the hub have no error type of their own
-            told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except Exception as error:  # transformers and the hub have no common error type
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ModelError(
-                f"A study needs the encoder's configuration: {self.model!r} does not give it ({told}). Use a folder or "
+                f"A study needs the encoder's configuration: {self.model!r} cannot be read ({reason}). Use a folder or "
                 "hub id that transformers loads."
             ) from error
 
     @property
     def depth(self) -> int:
-        """The number of blocks of the encoder, by its configuration."""
+        """Number of blocks of the encoder."""
         return self._size("num_hidden_layers", "n_layer", "n_layers")
 
     @property
     def width(self) -> int:
-        """The number of features of a layer."""
+        """Number of features of a layer."""
         return self._size("hidden_size", "n_embd", "dim")
 
     def _size(self, *names: str) -> int:
@@ -94,76 +99,149 @@ class Plan:
 
     @property
     def data_needs(self) -> tuple[str, ...]:
+        """The cells that write data."""
         return () if self.scale.synthetic is None else (DATA,)
 
-    def place(self, source: str, needed: Needed) -> str:
-        """Where a source of the scale is: below the data folder, or as it stands on the hub."""
+    def locate(self, source: str, needed: Needed) -> str:
+        """The path of a file that the scale names; a source on the hub is returned as it is."""
         if source.startswith("hub:"):
             return source
         root = needed[DATA] if self.scale.synthetic is not None else self.data
         if root is None:
             raise OptionError(
-                f"The scale {self.scale.name!r} reads files: {source!r}. Say where they are: data_folder=, or --data."
+                f"The scale {self.scale.name!r} reads files such as {source!r}, but no data folder is given. Set "
+                "data_folder=, or --data."
             )
-        found = sorted(root.glob(source)) if "*" in source else [root / source]
-        if len(found) != 1:
+        files = sorted(root.glob(source)) if "*" in source else [root / source]
+        if len(files) != 1:
             raise OptionError(
-                f"The data folder holds what the scale names: {source!r} is {len(found)} files in {root}. Make it one."
+                f"Each name of the scale must match one file of the data folder: {source!r} matches {len(files)} in "
+                f"{root}. Add or remove files."
             )
-        return str(found[0])
+        return str(files[0])
 
-    def has(self, sources: Iterable[str]) -> bool:
-        """Whether the scale's files can be read at all: not where they lie in a folder and none was given."""
+    def can_read(self, sources: Iterable[str]) -> bool:
+        """Whether these sources can be read; files cannot if no data folder is given."""
         return all(name.startswith("hub:") for name in sources) or bool(self.scale.synthetic or self.data)
 
-    def sources(self, names: Iterable[str]) -> dict[str, str | None]:
-        """Digests of sources by their names in the scale; None for what a cell writes or the hub has."""
-        return {name: self._digest(name) for name in names}
+    def digests(self, sources: Iterable[str]) -> dict[str, str | None]:
+        """The digest of each source; None for generated data and for data on the hub."""
+        return {name: self._digest(name) for name in sources}
 
-    def _digest(self, name: str) -> str | None:
-        if self.scale.synthetic is not None or name.startswith("hub:"):
+    def _digest(self, source: str) -> str | None:
+        if self.scale.synthetic is not None or source.startswith("hub:"):
             return None
-        if name not in self._digests:
-            self._digests[name] = _digest(self.place(name, {}))
-        return self._digests[name]
+        if source not in self._digests:
+            self._digests[source] = _digest(self.locate(source, {}))
+        return self._digests[source]
 
     @cached_property
     def _digests(self) -> dict[str, str]:
         return {}
 
     def recipe(self, task: str, seed: int, changes: Mapping[str, Any] | None = None) -> Any:
-        """The recipe of a task with the scale's changes, and then these."""
+        """The default recipe of a task, with the scale's changes and then `changes`."""
         from ...finetuning.recipes import TrainingRecipe
 
-        tuning = self.scale.tasks[task]
-        return TrainingRecipe.for_task(tuning.task, **{**tuning.recipe, **(changes or {}), "seed": seed})
+        data = self.scale.tasks[task]
+        return TrainingRecipe.for_task(data.task, **{**data.recipe, **(changes or {}), "seed": seed})
 
-    def training(self, task: str, needed: Needed) -> dict[str, str | None]:
-        """Training and dev data, as `rs.finetune` takes them."""
-        tuning = self.scale.tasks[task]
-        return {part: None if source is None else self.place(source, needed) for part, source in _data_of(tuning)}
+    def training_data(self, task: str, needed: Needed) -> dict[str, str | None]:
+        """Training and dev data, as arguments of `rs.finetune`."""
+        sources = _sources(self.scale.tasks[task])
+        return {part: None if source is None else self.locate(source, needed) for part, source in sources.items()}
 
     def training_request(self, task: str) -> dict[str, Any]:
-        tuning = self.scale.tasks[task]
-        named = [source for _, source in _data_of(tuning) if source is not None]
-        return {"task": tuning.task, "data": self.sources(named), "model": self.identity}
+        """The task, data and encoder of a fine-tuning, for the request of its cell."""
+        data = self.scale.tasks[task]
+        named = [source for source in _sources(data).values() if source is not None]
+        return {"task": data.task, "data": self.digests(named), "model": self.identity}
 
-    def values(self, sweep: Sweep, *, least: int) -> list[int]:
-        """The numbers of blocks that a sweep names, in order, between `least` and the depth."""
+    def sweep_values(self, sweep: Sweep, *, least: int) -> list[int]:
+        """The numbers of blocks of a sweep, in order, from `least` to the depth."""
         if sweep.values == "all":
             return list(range(least, self.depth + 1))
         if isinstance(sweep.values, str):
             raise OptionError(f"Values of a sweep are 'all', or a list of numbers: got {sweep.values!r}.")
-        counted = {round(v * self.depth) if isinstance(v, float) else v for v in sweep.values}
-        return sorted(k for k in counted if least <= k <= self.depth)
+        numbers = {round(v * self.depth) if isinstance(v, float) else v for v in sweep.values}
+        return sorted(k for k in numbers if least <= k <= self.depth)
 
-    def runs_of(self, sweep: Sweep) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """The tasks of a sweep and the seeds it is run with."""
+    def sweep_runs(self, sweep: Sweep) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The tasks of a sweep, each with its seeds."""
         for task in self.scale.tasks if sweep.tasks is None else sweep.tasks:
             yield task, self.scale.seeds if sweep.seeds is None else sweep.seeds
 
     def row(self, **columns: Any) -> dict[str, Any]:
+        """A row of this encoder."""
         return {"model": self.name, **columns}
+
+
+@dataclass(frozen=True)
+class StudyModel:
+    """A model of the study: the base encoder, a fine-tuned one, random weights, or an unrelated encoder.
+
+    `variant`, `task` and `seed` are columns of the rows.
+    """
+
+    variant: str
+    task: str | None = None
+    seed: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The part of cell names that stands for this model."""
+        return self.variant if self.task is None else f"{self.task}-seed{self.seed}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The cell that trains this model, if any."""
+        return () if self.task is None else (run_cell(self.task, self.seed),)
+
+    def request(self, plan: Plan) -> dict[str, Any]:
+        """What determines the weights. Those of a tuned model are determined by the cell that it needs."""
+        return {
+            "variant": self.variant,
+            "model": plan.unrelated_identity if self.variant == "unrelated" else plan.identity,
+        }
+
+    def location(self, plan: Plan, needed: Needed) -> str:
+        """Folder or hub id; for random weights that of the base encoder."""
+        if self.task is not None:
+            return str(needed[run_cell(self.task, self.seed)] / "run")
+        return str(plan.unrelated) if self.variant == "unrelated" else plan.model
+
+    def load(self, plan: Plan, needed: Needed) -> Encoder:
+        """The encoder, with its weights."""
+        from ...models import load_encoder, wrap_encoder
+        from ...models.layer_changes import reinitialise_all
+
+        encoder = load_encoder(self.location(plan, needed), device=plan.device)
+        if self.variant != "random":
+            return encoder
+        reinitialise_all(encoder.module, seed=_RANDOM_SEED)
+        return wrap_encoder(encoder.module, encoder.tokenizer, name=f"{encoder.name} (random weights)")
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of rows that name this model."""
+        return {"variant": self.variant, "task": self.task, "seed": self.seed}
+
+
+BASE, RANDOM, UNRELATED = StudyModel("base"), StudyModel("random"), StudyModel("unrelated")
+
+
+def tuned_models(plan: Plan, task: str, seeds: tuple[int, ...] | None = None) -> list[StudyModel]:
+    """The models fine-tuned on a task, one for each seed."""
+    return [StudyModel("tuned", task, seed) for seed in (plan.scale.seeds if seeds is None else seeds)]
+
+
+def baselines(plan: Plan) -> list[StudyModel]:
+    """The lower baselines of similarity: random weights and, if there is one, the unrelated encoder."""
+    return [RANDOM] if plan.unrelated is None else [RANDOM, UNRELATED]
+
+
+def run_cell(task: str, seed: int | None) -> str:
+    """The id of the cell whose folder holds the fine-tuned model, as ``run``."""
+    return f"finetuning/{task}-seed{seed}"
 
 
 def short_name(model: str | os.PathLike[str]) -> str:
@@ -172,8 +250,8 @@ def short_name(model: str | os.PathLike[str]) -> str:
     return "/".join(Path(text).resolve().parts[-2:]) if Path(text).exists() else text
 
 
-def _data_of(tuning: Tuning) -> list[tuple[str, str | None]]:
-    return [("train", tuning.train), ("dev", tuning.dev)]
+def _sources(data: TaskData) -> dict[str, str | None]:
+    return {"train": data.train, "dev": data.dev}
 
 
 def _identity(model: str) -> dict[str, Any]:
@@ -181,18 +259,20 @@ def _identity(model: str) -> dict[str, Any]:
     if not folder.is_dir():
         return {"name": model, "digest": None}
     files = [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("*.bin")), *sorted(folder.glob("*.json"))]
-    return {"name": short_name(model), "digest": _digest_of(files, folder)}
+    return {"name": short_name(model), "digest": _digest_files(files, folder)}
 
 
 def _digest(source: str) -> str:
     path = Path(source)
     if not path.exists():
-        raise OptionError(f"The data folder holds what the scale names: {source} is not there. Check --data.")
-    return _digest_of([path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()), path)
+        raise OptionError(
+            f"The data folder must hold the files that the scale names: {source} is missing. Check --data."
+        )
+    return _digest_files([path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file()), path)
 
 
-def _digest_of(files: Iterable[Path], root: Path) -> str:
-    """xxh3-64 over names below the root and contents."""
+def _digest_files(files: Iterable[Path], root: Path) -> str:
+    """xxh3-64 of the names below the root and of the contents."""
     digest = xxhash.xxh3_64()
     for file in files:
         digest.update(f"{file.relative_to(root) if file != root else file.name}\n".encode())

@@ -1,4 +1,4 @@
-"""How much of the study is done, and on what: data of a YAML file (smoke, small, paper, or one of your own)."""
+"""Scales: how much of the study is run, and on which data. Read from a YAML file (smoke, small, paper, or your own)."""
 
 from __future__ import annotations
 
@@ -10,71 +10,72 @@ from typing import Any
 
 from ...core.errors import OptionError
 
-__all__ = ["Corpus", "Probe", "Scale", "Sweep", "Tuning", "load_scale"]
-
-Values = Sequence[int | float] | str
+__all__ = ["Corpus", "EdgeProbe", "Scale", "Similarity", "StructuralProbes", "Sweep", "TaskData", "load_scale"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tuning:
-    """A task to fine-tune on. `train` and `dev`: files below the data folder, or ``hub:owner/name:config:split``."""
+class TaskData:
+    """A task to fine-tune on. `train` and `dev` are files below the data folder, or ``hub:owner/name:config:split``."""
 
     task: str
-    """As `rs.finetune` takes it: ``mnli``, ``squad(doc_stride=64)``."""
+    """As in `rs.finetune`: ``mnli``, ``squad(doc_stride=64)``."""
     train: str | None = None
     dev: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    """Changes of the recipe that is shipped for the task."""
+    """Options that differ from the default recipe of the task."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """An ablation at several values k: numbers of blocks, fractions of the depth (0.5), or ``all``."""
+    """An ablation at several values of k: numbers of blocks, fractions of the depth (0.5), or ``all``."""
 
-    values: Values = "all"
+    values: Sequence[int | float] | str = "all"
     seeds: tuple[int, ...] | None = None
-    """By default the study's."""
+    """Default: the seeds of the study."""
     tasks: tuple[str, ...] | None = None
+    """Default: all tasks of the study."""
     recipe: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Further changes of a task's recipe."""
+    """For each task, further options of the recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
     """A text on which models are compared.
 
-    Of a `task`, its examples are read: in the form ``training`` as the task feeds them to the model (pairs), in the
-    form ``sentences`` one by one. Else `source` is a file or folder of texts.
+    With a `task`, the texts are the examples of that task: in the form ``training`` as the model reads them in
+    fine-tuning (pairs), in the form ``sentences`` one sentence at a time. Without a `task`, `source` is a file or
+    folder of plain texts.
     """
 
     source: str
     task: str | None = None
     form: str = "sentences"
     words: int = 10000
-    """About how many are drawn, whole texts at random."""
+    """Approximate number of words to draw; whole texts are drawn at random."""
     like: str | None = None
-    """Another corpus whose lengths of texts are matched, one text for each of its own."""
+    """Another corpus. For each of its texts, one text of about the same length is drawn."""
     domain: Mapping[str, str | None] = field(default_factory=dict)
-    """For each task whose models are compared here: ``in`` its domain, ``out`` of it, or null for neither."""
+    """The tasks whose models are compared on this corpus: ``in`` their domain, ``out`` of it, or null for neither."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Measures on every corpus. Those of `values_only` have no intervals: they are the costly ones."""
+    """Measures to take on every corpus. Those in `values_only` get no intervals, because these are slow to compute."""
 
     measures: tuple[str, ...] = ("LinearCKA(debiased=True)", "RSA", "SVCCA", "PWCCA", "Procrustes")
     values_only: tuple[str, ...] = ()
     blocks: int = 32
+    """Blocks of documents for the jackknife intervals."""
     pairs: tuple[str, ...] = ("LinearCKA(debiased=True)",)
-    """Measures of every layer with every layer, for the first seed, on its own text as it was trained on."""
+    """Measures of every layer with every layer: for the first seed, on the text that the model was trained to read."""
     rogue: tuple[str, ...] = ()
-    """Corpora on which `rogue_measures` are taken once more without the rogue dimensions of both sides."""
+    """Corpora on which `rogue_measures` are also taken without the rogue dimensions of both models."""
     rogue_measures: tuple[str, ...] = ("LinearCKA(debiased=True)", "RSA")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Probe:
-    """An edge probe: a task of the suite, and either files or, with `data`, a corpus folder."""
+class EdgeProbe:
+    """An edge probe: a task of the suite, with files for each split, or with a corpus folder as `data`."""
 
     task: str
     train: str | None = None
@@ -87,22 +88,23 @@ class Probe:
 
     @property
     def files(self) -> dict[str, str]:
+        """The files or folders that are given, by split."""
         named = {"train": self.train, "dev": self.dev, "test": self.test, "data": self.data}
         return {name: source for name, source in named.items() if source is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edge:
-    """Edge probes on the base, on random weights, and on the models tuned with these seeds."""
+class EdgeProbes:
+    """Edge probes of the base, of random weights, and of the models fine-tuned with these seeds."""
 
-    probes: Mapping[str, Probe] = field(default_factory=dict)
+    probes: Mapping[str, EdgeProbe] = field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
     probe_seeds: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Structural:
-    """Structural probes; `options` go to `rs.probe_structural` (ranks, epochs, ...)."""
+class StructuralProbes:
+    """Structural probes; `options` are arguments of `rs.probe_structural` (ranks, epochs, ...)."""
 
     name: str = "treebank"
     files: Mapping[str, str] = field(default_factory=dict)
@@ -112,16 +114,16 @@ class Structural:
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Everything the study's cells are made from, but for the model."""
+    """Everything that the cells of the study depend on, except the model."""
 
     name: str
     model: str | None = None
-    """The encoder where none is given: a hub id, or ``demo`` for the one that pip brings."""
+    """The encoder if none is given: a hub id, or ``demo`` for the model installed with the demo package."""
     unrelated: str | None = None
-    """Another encoder of the same tokenizer, a floor for similarity; ``demo`` as above."""
+    """Another encoder with the same tokenizer, the lower baseline of similarity; ``demo`` as above."""
     synthetic: Mapping[str, int] | None = None
-    """Sizes of the generated data (train, dev, test); None where data are given."""
-    tasks: Mapping[str, Tuning] = field(default_factory=dict)
+    """Sizes of the generated data (train, dev, test). None if the scale reads files or the hub."""
+    tasks: Mapping[str, TaskData] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
     corpora: Mapping[str, Corpus] = field(default_factory=dict)
     similarity: Similarity = Similarity()
@@ -132,38 +134,51 @@ class Scale:
     freezing: Sweep | None = None
     truncation: Sweep | None = None
     exit: Sweep | None = None
-    edge: Edge = Edge()
-    structural: Structural | None = None
+    edge: EdgeProbes = EdgeProbes()
+    structural: StructuralProbes | None = None
 
     def __post_init__(self) -> None:
         for name, corpus in self.corpora.items():
             if corpus.form not in ("training", "sentences") or (corpus.form == "training" and corpus.task is None):
-                raise OptionError(f"A corpus has the form sentences or, of a task, training: {name} has {corpus.form}.")
+                raise OptionError(
+                    "The form of a corpus is 'sentences', or 'training' for a corpus with a task: "
+                    f"{name} has {corpus.form!r}."
+                )
             if corpus.like is not None and self.corpora.get(corpus.like, corpus).like is not None:
-                raise OptionError(f"like names a corpus that is like no other: {name} has {corpus.like!r}.")
+                raise OptionError(
+                    f"'like' must name another corpus that has no 'like' itself: {name} has {corpus.like!r}."
+                )
             for task, domain in corpus.domain.items():
                 if task not in self.tasks or domain not in ("in", "out", None):
                     raise OptionError(f"domain maps tasks to in, out or null: {name} has {task}: {domain}.")
-        for told in (self.similarity.rogue, self.profiles, self.attention):
-            if unknown := set(told) - self.corpora.keys():
+        for names in (self.similarity.rogue, self.profiles, self.attention):
+            if unknown := set(names) - self.corpora.keys():
                 raise OptionError(f"A corpus is one of {', '.join(self.corpora)}: got {', '.join(sorted(unknown))}.")
 
 
-_NESTED: Mapping[str, Any] = {
-    "similarity": Similarity,
-    "freezing": Sweep,
-    "truncation": Sweep,
-    "exit": Sweep,
-    "edge": Edge,
-    "structural": Structural,
-}
-_MAPPED: Mapping[str, Any] = {"tasks": Tuning, "corpora": Corpus, "probes": Probe}
-
-
 def load_scale(scale: str | os.PathLike[str] | Scale) -> Scale:
-    """The scale of that name (smoke, small, paper), or that of a YAML file.
+    """Load a scale by its name (smoke, small, paper) or from a YAML file.
 
-    Raises OptionError for another name, and for keys or values that a scale does not have.
+    Parameters
+    ----------
+    scale : str, path or Scale
+        The name of a scale, a YAML file, or a scale, which is returned as it is.
+
+    Returns
+    -------
+    Scale
+
+    Raises
+    ------
+    OptionError
+        If there is no such scale, or the file has keys or values that a scale does not have.
+
+    Examples
+    --------
+    >>> from pyrepsim.studies.merchant2020 import load_scale
+    >>> scale = load_scale("smoke")
+    >>> scale.seeds, sorted(scale.tasks)
+    ((0, 1), ['dependency', 'mnli', 'squad'])
     """
     if isinstance(scale, Scale):
         return scale
@@ -180,26 +195,37 @@ def load_scale(scale: str | os.PathLike[str] | Scale) -> Scale:
     import yaml
 
     try:
-        told = yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise OptionError(f"A scale is a YAML file: {path} cannot be read ({error}).") from error
-    return build_scale({"name": path.stem, **told} if isinstance(told, dict) else told, str(path))
+    return build_scale({"name": path.stem, **content} if isinstance(content, dict) else content, str(path))
 
 
-def build_scale(told: Any, where: str) -> Scale:
-    """A scale from what a YAML file says."""
-    return _build(Scale, told, where)
+def build_scale(content: Any, source: str) -> Scale:
+    """Build a scale from the content of a YAML file; `source` is its name in error messages."""
+    return _build(Scale, content, source)
 
 
-def _build(kind: Any, told: Any, where: str) -> Any:
-    if not isinstance(told, Mapping):
-        raise OptionError(f"{where} maps names to values: got {told!r}.")
+_NESTED: Mapping[str, Any] = {
+    "similarity": Similarity,
+    "freezing": Sweep,
+    "truncation": Sweep,
+    "exit": Sweep,
+    "edge": EdgeProbes,
+    "structural": StructuralProbes,
+}
+_MAPPED: Mapping[str, Any] = {"tasks": TaskData, "corpora": Corpus, "probes": EdgeProbe}
+
+
+def _build(kind: Any, content: Any, source: str) -> Any:
+    if not isinstance(content, Mapping):
+        raise OptionError(f"{source} maps names to values: got {content!r}.")
     known = {one.name: one for one in fields(kind)}
-    if unknown := told.keys() - known.keys():
-        raise OptionError(f"{where} has the keys {', '.join(known)}: got {', '.join(sorted(map(str, unknown)))}.")
+    if unknown := content.keys() - known.keys():
+        raise OptionError(f"{source} has the keys {', '.join(known)}: got {', '.join(sorted(map(str, unknown)))}.")
     values = {}
-    for name, value in told.items():
-        inside = f"{where}: {name}"
+    for name, value in content.items():
+        inside = f"{source}: {name}"
         if name in _MAPPED and isinstance(value, Mapping):
             values[name] = {key: _build(_MAPPED[name], one, f"{inside}: {key}") for key, one in value.items()}
         elif name in _NESTED and value is not None:
@@ -209,4 +235,4 @@ def _build(kind: Any, told: Any, where: str) -> Any:
     try:
         return kind(**values)
     except TypeError as error:
-        raise OptionError(f"{where} is not complete: {error}.") from error
+        raise OptionError(f"{source} is not complete: {error}.") from error

@@ -1,148 +1,196 @@
-"""Similarity to the base, layer by layer, of all models on all texts (the paper's figure 2), with floors and noise."""
+"""Similarity to the base, layer by layer (figure 2 of the paper), and out of domain minus in domain (its section 6)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...results import Scores
-from ..runner import Cell
+from ..runner import Cell, Cost
 from .aggregates import aggregate_cell
-from .claims.depth import curve_statistics
-from .costs import Clock
-from .plan import Plan
-from .saved import save_scores
-from .subjects import BASE, Subject, floors, tuned
-from .texts import corpus_columns, store_cell
+from .claims.curves import curve_statistics
+from .costs import CostEstimator
+from .plan import BASE, Plan, StudyModel, baselines, tuned_models
+from .stores import store_cell
+from .texts import corpus_columns
 
-__all__ = ["SCORES", "cells", "score_columns", "similarity_cell"]
+__all__ = ["domain_cells", "similarity_cells"]
 
-SCORES = "scores.json"
-"""What a cell keeps for `domains`: the scores with their values without each block."""
-
+_SCORES = "scores.json"  # read by the cells of domains: scores with their values without each block
 _FORMAT = 1
-Run = Callable[[Path, Mapping[str, Path]], Iterable[dict[str, Any]]]
+_Run = Callable[[Path, Mapping[str, Path]], Iterable[dict[str, Any]]]
 
 
-def similarity_cell(subject: Subject, name: str) -> str:
-    return f"similarity/{subject.label}-{name}"
-
-
-def cells(plan: Plan, clock: Clock) -> list[Cell]:
-    """On each text: floors; each tuned model against the base; seeds against the first; means over seeds."""
-    found = []
+def similarity_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
+    """On each corpus: baselines and tuned models against the base, seeds against the first seed, means over seeds."""
+    cells = []
     for name, corpus in plan.scale.corpora.items():
-        found += [_cell(plan, clock, floor, name) for floor in floors(plan)]
+        cells += [_base_cell(plan, costs, model, name) for model in baselines(plan)]
         for task in corpus.domain:
-            own = tuned(plan, task)
-            found += [_cell(plan, clock, subject, name) for subject in own]
-            found += [_noise(plan, clock, own[0], subject, name) for subject in own[1:]]
-            needs = [similarity_cell(subject, name) for subject in own]
-            found.append(aggregate_cell("similarity", f"{task}-{name}", needs, variant="tuned"))
-    return found
+            models = tuned_models(plan, task)
+            cells += [_base_cell(plan, costs, model, name) for model in models]
+            cells += [_seed_cell(plan, costs, models[0], model, name) for model in models[1:]]
+            needs = [_cell_id(model, name) for model in models]
+            cells.append(aggregate_cell("similarity", f"{task}-{name}", needs, variant="tuned"))
+    return cells
 
 
-def _cell(plan: Plan, clock: Clock, subject: Subject, name: str) -> Cell:
-    """`subject` against the base."""
-    chosen = plan.scale.similarity
-    shared = {**corpus_columns(plan, name, subject.task), **subject.columns()}
-    every_pair = chosen.pairs if _shown(plan, subject, name) else ()
-    rogue = chosen.rogue_measures if name in chosen.rogue and subject.task is not None else ()
+def domain_cells(plan: Plan) -> list[Cell]:
+    """Similarity to the base out of domain minus in domain, on texts of the same form, with a test for each layer."""
+    cells = []
+    for task in plan.scale.tasks:
+        for inside, outside in _domain_pairs(plan, task):
+            own = [_domain_cell(plan, model, inside, outside) for model in tuned_models(plan, task)]
+            needs = [cell.id for cell in own]
+            cells += [*own, aggregate_cell("domains", f"{task}-{outside}-{inside}", needs, kind="difference")]
+    return cells
+
+
+def _cell_id(model: StudyModel, corpus: str) -> str:
+    return f"similarity/{model.label}-{corpus}"
+
+
+def _base_cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str) -> Cell:
+    """A model against the base."""
+    options = plan.scale.similarity
+    shared = {**corpus_columns(plan, name, model.task), **model.columns()}
+    all_layers = options.pairs if _compares_all_layers(plan, model, name) else ()
+    rogue = options.rogue_measures if name in options.rogue and model.task is not None else ()
 
     def run(folder: Path, needed: Mapping[str, Path]) -> Iterable[dict[str, Any]]:
-        from .comparing import compared, without_rogue
+        from .comparison import compare_stores, compare_without_rogue_dimensions, save_scores
 
-        x, y = (needed[store_cell(one, name)] / "store" for one in (BASE, subject))
-        scores = compared(x, y, chosen)
-        save_scores(scores, folder / SCORES)
-        rows = [plan.row(**shared, **columns) for columns in score_columns(scores)]
-        if subject.task is not None:
-            rows += [plan.row(**shared, **columns) for columns in _of_curves(scores)]
-        if every_pair:
-            found = compared(x, y, chosen, measures=every_pair, layers="all")
-            rows += [plan.row(**shared, **columns) for columns in _pairs(found)]
+        x, y = (needed[store_cell(one, name)] / "store" for one in (BASE, model))
+        scores = compare_stores(x, y, options)
+        save_scores(scores, folder / _SCORES)
+        columns = [*_score_columns(scores)]
+        if model.task is not None:
+            columns += _statistic_columns(scores)
+        if all_layers:
+            columns += _pair_columns(compare_stores(x, y, options, measures=all_layers, layers="all"))
         if rogue:
-            found = without_rogue(x, y, rogue, chosen, folder)
-            for columns in score_columns(found):
-                metric = f"{columns.pop('metric')} without rogue dimensions"
-                rows.append(plan.row(**shared, **columns, metric=metric))
-        return rows
+            found = compare_without_rogue_dimensions(x, y, rogue, options, folder)
+            columns += [one | {"metric": f"{one['metric']} without rogue dimensions"} for one in _score_columns(found)]
+        return [plan.row(**shared, **one) for one in columns]
 
-    more = {"pairs": every_pair, "rogue": rogue}
-    return _of_stores(plan, clock, BASE, subject, name, run, f"{subject.label}-{name}", more)
+    request = {"pairs": all_layers, "rogue": rogue}
+    return _store_pair_cell(plan, costs, BASE, model, name, run, f"{model.label}-{name}", request)
 
 
-def _noise(plan: Plan, clock: Clock, first: Subject, subject: Subject, name: str) -> Cell:
-    """Two seeds of one task against each other: what similarity chance alone leaves."""
-    chosen = plan.scale.similarity
+def _seed_cell(plan: Plan, costs: CostEstimator, first: StudyModel, model: StudyModel, name: str) -> Cell:
+    """Two seeds of one task against each other: the similarity of two runs that differ by chance alone."""
+    options = plan.scale.similarity
 
     def run(_folder: Path, needed: Mapping[str, Path]) -> Iterable[dict[str, Any]]:
-        from .comparing import compared
+        from .comparison import compare_stores
 
-        x, y = (needed[store_cell(one, name)] / "store" for one in (first, subject))
-        shared = {**corpus_columns(plan, name, subject.task), **subject.columns(), "variant": "seeds"}
-        return [plan.row(**shared, **columns) for columns in score_columns(compared(x, y, chosen))]
+        x, y = (needed[store_cell(one, name)] / "store" for one in (first, model))
+        shared = {**corpus_columns(plan, name, model.task), **model.columns(), "variant": "seeds"}
+        return [plan.row(**shared, **columns) for columns in _score_columns(compare_stores(x, y, options))]
 
-    return _of_stores(plan, clock, first, subject, name, run, f"seeds-{subject.label}-{name}", {})
+    return _store_pair_cell(plan, costs, first, model, name, run, f"seeds-{model.label}-{name}", {})
 
 
-def _of_stores(
+def _store_pair_cell(
     plan: Plan,
-    clock: Clock,
-    first: Subject,
-    second: Subject,
+    costs: CostEstimator,
+    first: StudyModel,
+    second: StudyModel,
+    corpus: str,
+    run: _Run,
     name: str,
-    run: Run,
-    called: str,
-    more: Mapping[str, Any],
+    request: Mapping[str, Any],
 ) -> Cell:
-    """A cell that compares the stores of two models of the text `name`."""
-    chosen = plan.scale.similarity
+    """A cell that compares the stores of two models on one corpus."""
+    options = plan.scale.similarity
     return Cell(
         experiment="similarity",
-        name=called,
-        request={"measures": chosen.measures, "values_only": chosen.values_only, "blocks": chosen.blocks, **more},
+        name=name,
+        request={"measures": options.measures, "values_only": options.values_only, "blocks": options.blocks, **request},
         run=run,
-        needs=(store_cell(first, name), store_cell(second, name)),
+        needs=(store_cell(first, corpus), store_cell(second, corpus)),
         format=_FORMAT,
-        cost=lambda: clock.comparison(name),
+        cost=lambda: costs.comparison(corpus),
     )
 
 
-def _shown(plan: Plan, subject: Subject, name: str) -> bool:
-    """Whether every layer is compared with every layer: for one seed, on one of the task's own texts."""
-    if subject.task is None or subject.seed != plan.scale.seeds[0]:
+def _compares_all_layers(plan: Plan, model: StudyModel, name: str) -> bool:
+    """Whether every layer is compared with every layer: for the first seed, on one of the task's own texts."""
+    if model.task is None or model.seed != plan.scale.seeds[0]:
         return False
-    own = [key for key, corpus in plan.scale.corpora.items() if corpus.domain.get(subject.task) == "in"]
+    own = [key for key, corpus in plan.scale.corpora.items() if corpus.domain.get(model.task) == "in"]
     trained = [key for key in own if plan.scale.corpora[key].form == "training"]
     return name in (trained or own)[:1]
 
 
-def score_columns(scores: Scores) -> Iterator[dict[str, Any]]:
+def _domain_pairs(plan: Plan, task: str) -> Iterator[tuple[str, str]]:
+    """Pairs of an in-domain and an out-of-domain corpus of the same form."""
+    corpora = plan.scale.corpora
+    for inside, one in corpora.items():
+        for outside, other in corpora.items():
+            if (one.domain.get(task), other.domain.get(task)) == ("in", "out") and one.form == other.form:
+                yield inside, outside
+
+
+def _domain_cell(plan: Plan, model: StudyModel, inside: str, outside: str) -> Cell:
+    needs = [_cell_id(model, name) for name in (outside, inside)]
+
+    def run(_folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
+        import pyrepsim as rs
+
+        from .comparison import load_scores
+
+        out, own = (Scores(s for s in load_scores(needed[need] / _SCORES) if s.interval is not None) for need in needs)
+        shared = {**corpus_columns(plan, outside, model.task), **model.columns(), "kind": "difference"}
+        differences = rs.differences(out, own, paired=False)
+        rows = []
+        without_interval = Scores(replace(score, interval=None) for score in differences)
+        for score, columns in zip(differences, _score_columns(without_interval), strict=True):
+            assert score.interval is not None
+            columns |= {"p": score.details["p"], "p_holm": score.details["p_holm"]}
+            columns |= {"low": score.interval[0], "high": score.interval[1], "band": "jackknife of differences"}
+            rows.append(plan.row(**shared, **columns))
+        return rows
+
+    return Cell(
+        experiment="domains",
+        name=f"{model.label}-{outside}-{inside}",
+        request={},
+        run=run,
+        needs=tuple(needs),
+        format=_FORMAT,
+        cost=lambda: Cost(1.0),
+    )
+
+
+def _score_columns(scores: Scores) -> Iterator[dict[str, Any]]:
     """Columns of the rows of scores of same layers, in the model's order."""
     layers = list(scores.layers_x)
     for score in scores:
         columns: dict[str, Any] = {"layer": layers.index(score.layer_x), "layer_name": score.layer_x}
         columns |= {"metric": score.measure, "value": score.value, "n": score.n_samples}
         if score.interval is not None:
-            about = score.details["interval"]
-            kind = "jackknife" if about["kind"] == "jackknife" else "bootstrap"
-            columns |= {"low": score.interval[0], "high": score.interval[1], "confidence": about["confidence"]}
+            details = score.details["interval"]
+            kind = "jackknife" if details["kind"] == "jackknife" else "bootstrap"
+            columns |= {"low": score.interval[0], "high": score.interval[1], "confidence": details["confidence"]}
             columns["band"] = f"{kind} of documents"
         yield columns
 
 
-def _of_curves(scores: Scores) -> Iterator[dict[str, Any]]:
+def _statistic_columns(scores: Scores) -> Iterator[dict[str, Any]]:
+    """Columns of the rows of curve statistics, such as the centre of change."""
     with_intervals = Scores(score for score in scores if score.interval is not None)
-    for found in curve_statistics(with_intervals):
-        columns = {"metric": f"{found.statistic}: {found.measure}", "value": found.value, "n": found.blocks}
-        yield columns | {"low": found.low, "high": found.high, "band": "jackknife of documents"}
+    for one in curve_statistics(with_intervals):
+        columns = {"metric": f"{one.statistic}: {one.measure}", "value": one.value, "n": one.blocks}
+        yield columns | {"low": one.low, "high": one.high, "band": "jackknife of documents"}
 
 
-def _pairs(scores: Scores) -> Iterator[dict[str, Any]]:
-    layers: Sequence[Any] = list(scores.layers_x)
+def _pair_columns(scores: Scores) -> Iterator[dict[str, Any]]:
+    """Columns of the rows of every layer (`layer`) with every layer (`k`)."""
+    layers = list(scores.layers_x)
     for score in scores:
         columns = {"kind": "pair", "layer": layers.index(score.layer_x), "layer_name": score.layer_x}
-        yield columns | {"k": layers.index(score.layer_y), "metric": score.measure, "value": score.value,
-                         "n": score.n_samples}  # fmt: skip
+        columns |= {"k": layers.index(score.layer_y), "metric": score.measure, "value": score.value}
+        yield columns | {"n": score.n_samples}

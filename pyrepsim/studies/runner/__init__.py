@@ -1,11 +1,10 @@
-"""What any study is: cells that are run once, by any number of workers, into one long table. No science here."""
+"""Studies in general: cells that are run once each, by any number of workers, and one long table of results."""
 
 from .cell import Cell, Cost, Study
-from .ledger import read_rows
-from .planning import PlannedCell, StudyPlan, plan_study
-from .rows import COLUMNS
-from .runner import StudyResult, run_study
-from .status import StudyStatus, study_status
+from .folder import read_rows
+from .running import StudyResult, run_study
+from .status import PlannedCell, StudyPlan, StudyStatus, plan_study, study_status
+from .table import COLUMNS
 
 __all__ = [
     "COLUMNS",

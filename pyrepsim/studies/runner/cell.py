@@ -1,12 +1,7 @@
-"""A cell: one piece of work of a study, keyed by all that decides its result.
-
-FOLDED: Memory between cells.
-"""
+"""Cells: the pieces of work of a study, each with a key that follows from everything that determines its result."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,50 +11,50 @@ from typing import Any, NamedTuple
 import xxhash
 
 from ...core.errors import OptionError
+from .table import TABLE_FORMAT
 
-__all__ = ["Cell", "Cost", "Study", "free_memory"]
-
-
-def free_memory() -> None:
-    """Give back to the system what a cell has used.
-
-    Trainers and models refer to each other in circles, which are collected late; and glibc keeps what was freed for
-    later use, gigabytes after a cell of long texts, which another worker on the machine may need.
-    """
-    gc.collect()
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except (AttributeError, OSError, TypeError):  # another C library
-        return
-    trim(0)
-
+__all__ = ["Cell", "Cost", "Study"]
 
 Run = Callable[[Path, Mapping[str, Path]], Iterable[Mapping[str, Any]]]
 
 
 class Cost(NamedTuple):
-    """What a cell is expected to take. Of its bytes, `passing` ones are gone again when it is done."""
+    """The expected cost of a cell: seconds, bytes written, and how many of these are removed when the cell is done."""
 
     seconds: float
     n_bytes: int = 0
-    passing: int = 0
+    temporary: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One piece of work with a folder of its own.
+    """One piece of work of a study, with its own folder.
 
-    Attributes
+    Parameters
     ----------
-    experiment, name : where it belongs, and what it is called there; `id`, "experiment/name", is unique in a study.
-    request : JSON that decides the result, with digests for files and models rather than their places.
-    run : ``run(folder, needed)`` does the work in `folder`, which may hold what an earlier, killed call left, and
-        gives its rows. `needed` maps the id of each need to its folder.
-    format : of the experiment's code; raise it when its meaning changes, and its cells are run anew.
-    needs : ids of the cells that must be done before.
-    scratch : patterns of files in the folder that go once every cell that needs this one is done. They are made
-        again should another cell need them.
-    cost : what it is expected to take, found out when asked.
+    experiment, name : str
+        Together they are the cell's `id`, "experiment/name", which is unique in the study. Both are names of folders.
+    request : mapping
+        Everything that determines the result, as JSON. Files and models are given by their digests, not their paths.
+    run : callable
+        ``run(folder, needed)`` does the work in `folder` and returns rows. The folder may contain files of an earlier
+        call that was interrupted. `needed` maps the id of each needed cell to its folder.
+    format : int, default 1
+        Version of the experiment's code. Raise it when the meaning of the result changes; the cells are then run again.
+    needs : tuple of str
+        Ids of the cells that must be done before this one.
+    scratch : tuple of str
+        Patterns of files in the folder that are removed once all cells that need this one are done. If another cell
+        needs them later, this cell is run again.
+    cost : callable, optional
+        Returns the expected `Cost`; called only by `plan_study`.
+
+    Examples
+    --------
+    >>> from pyrepsim.studies.runner import Cell
+    >>> cell = Cell(experiment="sums", name="first", request={"n": 3}, run=lambda folder, needed: [{"value": 3.0}])
+    >>> cell.id
+    'sums/first'
     """
 
     experiment: str
@@ -78,14 +73,30 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Cells in the order in which they are run and their rows stand.
+    """Cells in the order in which they are run, which is also the order of their rows.
 
-    Attributes
+    Parameters
     ----------
-    name : of the study.
-    settings : JSON for ``study.json``: what it was asked for (model, scale, ...), and of what.
-    cells : each after those it needs.
-    judge : from all rows to claims; None for a study without claims.
+    name : str
+        The study's name.
+    cells : sequence of Cell
+        Each cell comes after the cells that it needs.
+    settings : mapping
+        JSON for ``study.json``: the arguments of the study and digests of its data.
+    judge : callable, optional
+        From all rows to the records of ``claims.jsonl``.
+
+    Raises
+    ------
+    OptionError
+        If two cells have the same id, a needed cell is missing or comes later, or a name is not the name of a folder.
+
+    Examples
+    --------
+    >>> from pyrepsim.studies.runner import Cell, Study
+    >>> cell = Cell(experiment="sums", name="first", request={"n": 3}, run=lambda folder, needed: [{"value": 3.0}])
+    >>> Study(name="example", cells=[cell]).experiments
+    ('sums',)
     """
 
     name: str
@@ -97,31 +108,35 @@ class Study:
         known: set[str] = set()
         for cell in self.cells:
             if cell.id in known:
-                raise OptionError(f"Cells of a study differ in their names: two are {cell.id!r}. Rename one.")
+                raise OptionError(f"Cells of a study must have different names: two are {cell.id!r}. Rename one.")
             if missing := [need for need in cell.needs if need not in known]:
-                raise OptionError(f"A cell comes after those it needs: {cell.id!r} needs {', '.join(missing)}.")
+                raise OptionError(f"A cell must come after those it needs: {cell.id!r} needs {', '.join(missing)}.")
             if any(part in ("", ".", "..") or "/" in part for part in (cell.experiment, cell.name)):
-                raise OptionError(f"Experiment and name of a cell name folders: got {cell.id!r}.")
+                raise OptionError(f"Experiment and name of a cell must be names of folders: got {cell.id!r}.")
             known.add(cell.id)
 
     @property
     def experiments(self) -> tuple[str, ...]:
+        """The names of the experiments, in order."""
         return tuple(dict.fromkeys(cell.experiment for cell in self.cells))
 
     def keys(self) -> dict[str, str]:
-        """Of each cell the xxh3-64 of its request, its format and the keys of its needs."""
+        """The key of each cell: the xxh3-64 digest of its request, its format and the keys of the cells it needs."""
         keys: dict[str, str] = {}
         for cell in self.cells:
-            decides = [cell.experiment, cell.name, cell.format, cell.request, [keys[need] for need in cell.needs]]
+            needs = [keys[need] for need in cell.needs]
+            content = [TABLE_FORMAT, cell.experiment, cell.name, cell.format, cell.request, needs]
             try:
-                text = json.dumps(decides, sort_keys=True, allow_nan=False)
+                text = json.dumps(content, sort_keys=True, allow_nan=False)
             except (TypeError, ValueError) as error:
-                raise OptionError(f"A cell's request is JSON: that of {cell.id!r} is not ({error}).") from error
+                raise OptionError(
+                    f"The request of a cell must be JSON: that of {cell.id!r} is not ({error})."
+                ) from error
             keys[cell.id] = xxhash.xxh3_64_hexdigest(text.encode())
         return keys
 
-    def chosen(self, only: Iterable[str] | None) -> list[Cell]:
-        """The cells of the experiments `only`, and all that they need."""
+    def select(self, only: Iterable[str] | None) -> list[Cell]:
+        """The cells of the experiments `only`, and all cells that they need; all cells for None."""
         if only is None:
             return list(self.cells)
         wanted = list(only)
@@ -129,8 +144,8 @@ class Study:
             raise OptionError(
                 f"An experiment of {self.name} is one of {', '.join(self.experiments)}: got {', '.join(unknown)}."
             )
-        taken: set[str] = set()
+        selected: set[str] = set()
         for cell in reversed(self.cells):
-            if cell.experiment in wanted or cell.id in taken:
-                taken |= {cell.id, *cell.needs}
-        return [cell for cell in self.cells if cell.id in taken]
+            if cell.experiment in wanted or cell.id in selected:
+                selected |= {cell.id, *cell.needs}
+        return [cell for cell in self.cells if cell.id in selected]

@@ -17,7 +17,7 @@ from pyrepsim.studies.report.drawing import draw_panel, is_cut
 from pyrepsim.studies.report.plots import Plot, looks_of
 from pyrepsim.studies.report.selecting import points
 from pyrepsim.studies.report.words import bands_in_words
-from tests.helpers.study_rows import COLUMNS, study_rows
+from tests.studies.study_rows import COLUMNS, study_rows
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib")
 from pyrepsim.core.errors import OptionError, StoreError
 from pyrepsim.studies.report import FIGURES, study_report
 from pyrepsim.studies.report.reading import read_evidence
-from tests.helpers.study_rows import claims, study, study_rows, write_study
+from tests.studies.study_rows import claims, study, study_rows, write_study
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

@@ -9,7 +9,7 @@ import pytest
 
 from pyrepsim.core.errors import NonFiniteError, OptionError, StoreError
 from pyrepsim.studies.report.reading import COLUMNS, read_evidence
-from tests.helpers.study_rows import claims, study_rows, write_study
+from tests.studies.study_rows import claims, study_rows, write_study
 
 ROW = {"experiment": "weights", "metric": "weight_distance", "value": 0.5, "layer": 1, "task": "mnli"}
 

@@ -12,7 +12,7 @@ from pyrepsim.studies.report.contents import TABLES, claims_table
 from pyrepsim.studies.report.reading import Evidence
 from pyrepsim.studies.report.tables import Cell, Table, latex, numbers, write_table
 from pyrepsim.studies.report.words import interval, number, spread
-from tests.helpers.study_rows import COLUMNS, claims, study_rows
+from tests.studies.study_rows import COLUMNS, claims, study_rows
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
-"""The paper's claims C3 to C8 judged against the rows of a study.
+"""The paper's claims C3 to C8, judged on the rows of a study.
 
-A claim holds, or does not, where the whole interval of an effect lies on that side of a threshold, and is undecided
-where the interval holds the threshold or is not known. Thresholds are named constants of the files, with their source.
+A claim holds, or does not hold, if the whole interval of an effect lies on one side of a threshold. It is undecided if
+the interval contains the threshold, or is not known. Thresholds are named constants of the modules, with their source.
 """
 
 from __future__ import annotations
@@ -9,31 +9,49 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .ablations import top_third_is_enough
-from .depth import centre_of_change, curve_statistics, drops, first_change, top_share
-from .domains import out_of_domain_changes_less
-from .forgetting import no_catastrophic_forgetting
-from .places import at_the_top, deeper_for_parsing
-from .table import Row
+from .ablations import judge_freezing
+from .curves import centre_of_change, curve_statistics, drops, first_change, top_share
+from .domains import judge_domains
+from .forgetting import judge_forgetting
+from .location import judge_depth, judge_top_layers
+from .rows import Row
 
 __all__ = ["centre_of_change", "curve_statistics", "drops", "first_change", "judge", "top_share"]
 
 
 def judge(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Each of the claims C3 to C8 as a row of claims.jsonl.
+    """Judge the claims C3 to C8.
 
-    rows : of the study's long table; what is not there is judged "not tested".
+    Parameters
+    ----------
+    rows : iterable of mappings
+        Rows of the study's table. A claim without rows is "not tested".
 
-    Each has: claim, statement, verdict ("holds", "does not hold", "undecided" or "not tested"), effect, low, high and
-    unit (of the task that speaks most against it), tasks (the same for each), why (with the numbers), rule, figure.
+    Returns
+    -------
+    list of dict
+        A record of claims.jsonl for each claim: claim, statement, verdict ("holds", "does not hold", "undecided" or
+        "not tested"), effect, low, high and unit (of the task that speaks most against the claim), tasks (the same for
+        each task), why (a sentence with the numbers), rule and figure.
+
+    Examples
+    --------
+    >>> from pyrepsim.studies.merchant2020.claims import judge
+    >>> rows = [
+    ...     {"experiment": "freezing", "task": "mnli", "metric": "accuracy", "seed": seed, "k": k, "value": value}
+    ...     for seed in (0, 1, 2) for k, value in ((0, 0.84), (8, 0.838 + 0.001 * seed), (12, 0.60))
+    ... ]
+    >>> claim = next(claim for claim in judge(rows) if claim["claim"] == "C7")
+    >>> claim["verdict"], round(claim["effect"], 4)
+    ('holds', 0.001)
     """
     table = list(rows)
-    deeper, located = deeper_for_parsing(table)
+    deeper, centre = judge_depth(table)
     return [
-        no_catastrophic_forgetting(table),
-        at_the_top(table),
+        judge_forgetting(table),
+        judge_top_layers(table),
         deeper,
-        out_of_domain_changes_less(table),
-        top_third_is_enough(table),
-        located,
+        judge_domains(table),
+        judge_freezing(table),
+        centre,
     ]

@@ -1,4 +1,4 @@
-"""C7: what it costs to leave two thirds of the blocks as they were."""
+"""C7: the cost of freezing two thirds of the blocks."""
 
 from __future__ import annotations
 
@@ -7,97 +7,101 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .depth import thirds
+from .claim import Claim, TaskVerdict
+from .curves import thirds
 from .estimates import HOLDS, UNDECIDED, Estimate, above, below, difference, over_seeds
-from .record import Claim, Finding
-from .table import Row, by_seed, estimate_of, pick, tasks_of
+from .rows import Row, by_seed, estimate_of, select, tasks_of
 
-__all__ = ["NOTABLE_DROP", "SPREAD_OF_RUNS", "top_third_is_enough"]
+__all__ = ["NOTABLE_DROP", "SPREAD_OF_RUNS", "judge_freezing"]
 
-NOTABLE_DROP = 1.0
-"""Points: a "notable drop" (PAPER section 11: score(k = 8) >= score(0) - ~1 point for MNLI and SQuAD)."""
+NOTABLE_DROP = 0.01
+"""A "notable drop" of a score, as a fraction. The paper finds that with 8 of 12 blocks frozen, MNLI and SQuAD lose no
+more than about one point."""
 
-SPREAD_OF_RUNS = 0.3
-"""Points: standard deviation of a score over fine-tuning seeds, supposed where there is one seed alone. Of BERT-base it
-is 0.17 for SQuAD F1, and 0.11 to 0.23 for parsing (PAPER sections 2.2 and 7.2, five seeds each)."""
+SPREAD_OF_RUNS = 0.003
+"""Standard deviation of a score over fine-tuning seeds, as a fraction, assumed if there is only one seed. BERT-base has
+0.0017 for SQuAD F1, and 0.0011 to 0.0023 for parsing (five seeds each)."""
 
 _NORMAL_95 = 1.959964
-_PAPERS = ("mnli", "squad")
+_TASKS = ("mnli", "squad")
 
 _C7 = Claim(
     "C7",
     "MNLI and SQuAD lose little when the bottom two thirds of the blocks are frozen.",
-    "points lost",
-    "The score with nothing frozen less that with two thirds of the blocks frozen is at most "
-    f"{NOTABLE_DROP:g} point for MNLI and SQuAD: its interval over the seeds, paired, lies below. With one seed the "
-    f"interval is that of the evaluation data and of a supposed spread of {SPREAD_OF_RUNS:g} points a run. Undecided "
-    "where freezing all blocks costs no more either: then the task shows nothing of the blocks.",
+    "score lost, as a fraction",
+    "The score with nothing frozen minus that with two thirds of the blocks frozen is at most "
+    f"{100 * NOTABLE_DROP:g} point for MNLI and SQuAD: its interval over the seeds, paired, lies below. With one seed "
+    f"the interval combines that of the evaluation data and an assumed standard deviation of {100 * SPREAD_OF_RUNS:g} "
+    "points for each run. Undecided if freezing all blocks costs no more either: then the task does not depend on the "
+    "blocks.",
     "freezing",
     weakest="high",
 )
 
 
-def top_third_is_enough(rows: Sequence[Row]) -> dict[str, Any]:
+def judge_freezing(rows: Sequence[Row]) -> dict[str, Any]:
     """C7."""
-    freezing = pick(rows, experiment="freezing", kind="value")
-    findings = []
+    freezing = select(rows, experiment="freezing", kind="value")
+    finetuning = select(rows, experiment="finetuning", kind="value")
+    verdicts = []
     for task in tasks_of(freezing):
-        finding = _cost(pick(freezing, task=task), pick(rows, experiment="finetuning", kind="value", task=task), task)
-        if finding is not None:
-            findings.append(finding if task in _PAPERS else finding.beside())
-    return _C7.judged(findings)
+        verdict = _cost(select(freezing, task=task), select(finetuning, task=task), task)
+        if verdict is not None:
+            verdicts.append(verdict if task in _TASKS else verdict.not_counted())
+    return _C7.judge(verdicts)
 
 
-def _cost(frozen: Sequence[Row], whole: Sequence[Row], task: str) -> Finding | None:
-    metric = next((row.get("metric") for row in frozen), None)  # a task's headline comes first
-    mine = [row for row in pick(frozen, metric=metric) if row.get("k") is not None]
+def _cost(frozen: Sequence[Row], full: Sequence[Row], task: str) -> TaskVerdict | None:
+    metric = next((row.get("metric") for row in frozen), None)  # the main score of a task comes first
+    mine = [row for row in select(frozen, metric=metric) if row.get("k") is not None]
     numbers = sorted({row["k"] for row in mine})
     if not numbers or numbers[-1] == 0:
         return None
     deepest = numbers[-1]
     two_thirds = thirds(deepest).top.start - 1
     k = min((n for n in numbers if n >= max(two_thirds, 1)), default=deepest)
-    free = pick(mine, k=0) or pick(whole, metric=metric)
-    lost, n_seeds = _lost(free, pick(mine, k=k))
+    unfrozen = select(mine, k=0) or select(full, metric=metric)
+    lost, n_seeds = _lost(unfrozen, select(mine, k=k))
     if lost is None:
         return None
     verdict = below(lost, NOTABLE_DROP)
-    why = f"freezing {k} of {deepest} blocks costs {lost.words()} points of {metric} ({_seeds(n_seeds, lost)})"
+    why = f"freezing {k} of {deepest} blocks costs {lost.percent()} points of {metric} ({_n_seeds(n_seeds, lost)})"
     if k < deepest:
-        all_lost, _ = _lost(free, pick(mine, k=deepest))
+        all_lost, _ = _lost(unfrozen, select(mine, k=deepest))
         if all_lost is not None:
-            why += f", freezing all {all_lost.words()}"
+            why += f", freezing all {all_lost.percent()}"
             if verdict == HOLDS and above(all_lost, NOTABLE_DROP) != HOLDS:
                 verdict = UNDECIDED
-    return Finding(task, verdict, f"{why}.", lost)
+    return TaskVerdict(task, verdict, f"{why}.", lost)
 
 
-def _lost(free: Sequence[Row], frozen: Sequence[Row]) -> tuple[Estimate | None, int]:
-    """Points lost, paired by seed, and over how many seeds."""
+def _lost(unfrozen: Sequence[Row], frozen: Sequence[Row]) -> tuple[Estimate | None, int]:
+    """The score lost, paired by seed, and the number of seeds."""
     before, after = (
-        {seed: estimate_of(of_seed[0]) for seed, of_seed in by_seed(rows).items()} for rows in (free, frozen)
+        {seed: estimate_of(of_seed[0]) for seed, of_seed in by_seed(rows).items()} for rows in (unfrozen, frozen)
     )
     shared = [seed for seed in before if seed in after]
     if len(shared) > 1:
         shared = [seed for seed in shared if seed is not None]
-    drops = [difference(before[seed], after[seed]) for seed in shared]
-    if len(drops) > 1:
-        # Both scores of a seed are on the same data: the spread over seeds of their difference is all that counts.
-        return over_seeds([Estimate(one.value) for one in drops]), len(drops)
-    if not drops:
+    losses = [difference(before[seed], after[seed]) for seed in shared]
+    if len(losses) > 1:
+        # Both scores of a seed are on the same data, so only the spread of their differences over seeds counts.
+        return over_seeds([Estimate(one.value) for one in losses]), len(losses)
+    if not losses:
         return None, 0
-    return _with_spread_of_runs(drops[0]), 1
+    return _with_spread_of_runs(losses[0]), 1
 
 
-def _with_spread_of_runs(drop: Estimate) -> Estimate:
-    if drop.ends is None:
-        return drop
-    supposed = _NORMAL_95 * math.sqrt(2) * SPREAD_OF_RUNS
-    low, high = (math.hypot(end - drop.value, supposed) for end in drop.ends)
-    return replace(drop, low=drop.value - low, high=drop.value + high)
+def _with_spread_of_runs(lost: Estimate) -> Estimate:
+    """Widen the interval of one seed by the spread of two runs."""
+    if lost.ends is None:
+        return lost
+    spread = _NORMAL_95 * math.sqrt(2) * SPREAD_OF_RUNS
+    low, high = (math.hypot(end - lost.value, spread) for end in lost.ends)
+    return replace(lost, low=lost.value - low, high=lost.value + high)
 
 
-def _seeds(n: int, lost: Estimate) -> str:
+def _n_seeds(n: int, lost: Estimate) -> str:
     if n > 1:
         return f"{n} seeds, paired"
-    return "1 seed" if lost.ends else "1 seed, and no interval known"
+    return "1 seed" if lost.ends else "1 seed, no interval known"

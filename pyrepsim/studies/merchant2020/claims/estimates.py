@@ -1,4 +1,4 @@
-"""A number with its band, what can be done to such numbers, and what can be decided from them."""
+"""Estimates: a value with its interval, the arithmetic of such values, and verdicts from them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNDECIDED, NOT_TESTED = "undecided", "not tested"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and the ends of its interval; both ends are None where no interval is known."""
+    """A value and the ends of its interval; both ends are None if no interval is known."""
 
     value: float
     low: float | None = None
@@ -50,22 +50,26 @@ class Estimate:
         return Estimate(of - self.value, *ends)
 
     def times(self, factor: float) -> Estimate:
-        """For factors above 0."""
+        """factor * self, for a factor above 0."""
         ends = (None, None) if self.ends is None else (factor * self.ends[0], factor * self.ends[1])
         return Estimate(factor * self.value, *ends)
 
-    def words(self, digits: int = 2) -> str:
+    def text(self, digits: int = 2) -> str:
         """``0.52 [0.47, 0.58]``."""
         ends = "" if self.ends is None else f" [{self.ends[0]:.{digits}f}, {self.ends[1]:.{digits}f}]"
         return f"{self.value:.{digits}f}{ends}"
 
+    def percent(self, digits: int = 2) -> str:
+        """A fraction in percent (points), without the sign: ``52.00 [47.00, 58.00]``."""
+        return self.times(100.0).text(digits)
+
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """a - b of two independent estimates, from their intervals alone.
+    """a - b of two independent estimates, from their intervals.
 
     low = (a - b) - sqrt((a - a_low)^2 + (b_high - b)^2), high likewise: the square-and-add method of Zou & Donner
-    (2008), Statistics in Medicine 27(10):1693. For estimates on the same texts, which rise and fall together, it is
-    wider than need be.
+    (2008), Statistics in Medicine 27(10):1693. For estimates on the same texts, which are positively correlated, the
+    interval is wider than necessary.
     """
     value = a.value - b.value
     if a.ends is None or b.ends is None:
@@ -75,9 +79,9 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 
 
 def ratio(a: Estimate, b: Estimate) -> Estimate:
-    """a / b for b > 0, over the box of both intervals: at two of 95 % it holds the truth in at least 90 %.
+    """a / b for b > 0, with the lowest and highest quotient of values in both intervals.
 
-    Without ends where b's interval reaches 0.
+    From two 95 % intervals the result covers the true ratio in at least 90 % of cases. No interval if b's contains 0.
     """
     if a.ends is None or b.ends is None or b.ends[0] <= 0:
         return Estimate(a.value / b.value if b.value > 0 else math.nan)
@@ -86,7 +90,7 @@ def ratio(a: Estimate, b: Estimate) -> Estimate:
 
 
 def mean(parts: Sequence[Estimate]) -> Estimate:
-    """Mean of estimates on the same texts, ends by ends: as wide as if all rose and fell together, or wider."""
+    """Mean of estimates on the same texts, with the means of their ends: exact if all are fully correlated."""
     value = float(np.mean([part.value for part in parts]))
     ends = [part.ends for part in parts]
     known = [pair for pair in ends if pair is not None]
@@ -96,16 +100,16 @@ def mean(parts: Sequence[Estimate]) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
-def over_seeds(seeds: Sequence[Estimate], *, confidence: float = 0.95) -> Estimate:
-    """One estimate from those of several fine-tuning seeds; of one seed its own.
+def over_seeds(seeds: Sequence[Estimate]) -> Estimate:
+    """One estimate from those of several fine-tuning seeds; a single seed's own estimate.
 
-    The half widths of Student's interval over the seeds and of the mean interval of texts add in squares: the seeds
-    read the same texts, so that the spread of the seeds does not hold the chance of the texts.
+    The half width of the t interval over seeds (95 %) and that of the mean interval over texts are added in squares:
+    the seeds read the same texts, so that the spread of the seeds does not include the variation between texts.
     """
     if len(seeds) == 1:
         return seeds[0]
     centre = mean(seeds)
-    low, high = spread_interval(np.array([seed.value for seed in seeds]), confidence=confidence)
+    low, high = spread_interval(np.array([seed.value for seed in seeds]))
     below, above = centre.value - low, high - centre.value
     if centre.ends is not None:
         below = math.hypot(below, centre.value - centre.ends[0])
@@ -114,7 +118,7 @@ def over_seeds(seeds: Sequence[Estimate], *, confidence: float = 0.95) -> Estima
 
 
 def above(estimate: Estimate, threshold: float) -> str:
-    """Whether the estimate lies above the threshold, by its interval; undecided where that is unknown or holds it."""
+    """Whether the whole interval lies above the threshold; undecided if it contains it, or there is no interval."""
     if estimate.ends is None:
         return UNDECIDED
     low, high = estimate.ends
@@ -122,13 +126,13 @@ def above(estimate: Estimate, threshold: float) -> str:
 
 
 def below(estimate: Estimate, threshold: float) -> str:
-    """As `above`, for lying below."""
-    other = {HOLDS: DOES_NOT_HOLD, DOES_NOT_HOLD: HOLDS}
-    found = above(estimate, threshold)
-    return other.get(found, found)
+    """Whether the whole interval lies below the threshold, as in `above`."""
+    opposite = {HOLDS: DOES_NOT_HOLD, DOES_NOT_HOLD: HOLDS}
+    verdict = above(estimate, threshold)
+    return opposite.get(verdict, verdict)
 
 
 def joint_verdict(verdicts: Iterable[str]) -> str:
-    """Of several that must all hold: one that does not decides, one undecided leaves it open; untested ones aside."""
-    found = {verdict for verdict in verdicts if verdict != NOT_TESTED}
-    return next((one for one in (DOES_NOT_HOLD, UNDECIDED, HOLDS) if one in found), NOT_TESTED)
+    """The verdict of several conditions that must all hold; conditions that were not tested are ignored."""
+    tested = {verdict for verdict in verdicts if verdict != NOT_TESTED}
+    return next((one for one in (DOES_NOT_HOLD, UNDECIDED, HOLDS) if one in tested), NOT_TESTED)

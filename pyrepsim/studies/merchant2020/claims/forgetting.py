@@ -1,87 +1,89 @@
-"""C3: what probes read before and after fine-tuning, as a part of what context adds above a floor."""
+"""C3: scores of probes before and after fine-tuning, relative to what context adds above a baseline."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .claim import Claim, TaskVerdict
 from .estimates import HOLDS, UNDECIDED, Estimate, above, joint_verdict, over_seeds, ratio
-from .record import Claim, Finding
-from .table import Row, by_seed, estimate_of, listed, pick, tasks_of
+from .rows import Row, by_seed, estimate_of, join_words, select, tasks_of
 
-__all__ = ["CATASTROPHIC", "no_catastrophic_forgetting"]
+__all__ = ["CATASTROPHIC", "judge_forgetting"]
 
 CATASTROPHIC = 0.5
-"""Part of what context adds whose loss is called catastrophic: the tuned model is then nearer to the floor than to the
-base (PAPER section 11: "no core task closer to Lex than to Base")."""
+"""Losing this fraction of what context adds is called catastrophic: the tuned model is then nearer to the baseline than
+to the base encoder."""
 
 _C3 = Claim(
     "C3",
     "Fine-tuning leads to no catastrophic forgetting of linguistic phenomena.",
-    "share of what context adds above the floor",
-    "After minus before, of the edge probe on a mix of all layers and of the structural probe's best layer, as a part "
-    "of what the base has above the higher of the lexical and the random encoder's score: the interval lies above "
-    f"-{CATASTROPHIC:g} for every probe that reads more than the floor before. The top layer alone stands beside it: "
-    "what leaves it may live on below.",
+    "fraction of what context adds to the baseline",
+    "The score after fine-tuning minus that before, of the edge probe on a mix of all layers and of the structural "
+    "probe's best layer, as a fraction of what the base scores above the baseline. The baseline is the higher of the "
+    "lexical and the random-encoder baseline. The interval lies above "
+    f"-{CATASTROPHIC:g} for every probe that scores above the baseline before. The top layer alone is shown but not "
+    "counted: what it loses may remain in the layers below.",
     "edge_table",
 )
 
 
-def no_catastrophic_forgetting(rows: Sequence[Row]) -> dict[str, Any]:
+def judge_forgetting(rows: Sequence[Row]) -> dict[str, Any]:
     """C3."""
-    edge, structural = (pick(rows, experiment=name) for name in ("edge", "structural"))
-    findings = []
+    edge, structural = (select(rows, experiment=name) for name in ("edge", "structural"))
+    verdicts = []
     for task in tasks_of([row for row in [*edge, *structural] if row.get("variant") == "tuned"]):
-        probes = [_of_edge(edge, task, probe) for probe in dict.fromkeys(row.get("probe_task") for row in edge)]
-        probes.append(_of_structural(structural, task))
-        found = [probe for probe in probes if probe is not None]
-        if found:
-            findings.append(_finding(task, found))
-    return _C3.judged(findings)
+        probes = [_edge_probe(edge, task, name) for name in dict.fromkeys(row.get("probe_task") for row in edge)]
+        probes.append(_structural_probe(structural, task))
+        available = [probe for probe in probes if probe is not None]
+        if available:
+            verdicts.append(_judge_task(task, available))
+    return _C3.judge(verdicts)
 
 
 class _Probe:
-    """One probe before and after, by its main score and at the top layer alone."""
+    """One probe before and after fine-tuning, by its main score and at the top layer alone."""
 
     def __init__(self, name: str, context: Estimate, change: Estimate, at_top: Estimate | None) -> None:
         self.name, self.context = name, context
         self.share = ratio(change, context)
         self.at_top = at_top
-        # A probe that reads no more than the floor can show no forgetting.
-        self.told = above(context, 0.0) == HOLDS
-        self.verdict = above(self.share, -CATASTROPHIC) if self.told else UNDECIDED
+        # A probe that scores no more than the baseline cannot show forgetting.
+        self.informative = above(context, 0.0) == HOLDS
+        self.verdict = above(self.share, -CATASTROPHIC) if self.informative else UNDECIDED
 
 
-def _finding(task: str, probes: Sequence[_Probe]) -> Finding:
-    told = [probe for probe in probes if probe.told]
-    if not told:
+def _judge_task(task: str, probes: Sequence[_Probe]) -> TaskVerdict:
+    informative = [probe for probe in probes if probe.informative]
+    if not informative:
         best = max(probes, key=lambda probe: probe.context.value)
-        why = f"{best.name} reads {best.context.words(1)} points above the floor before, too little to be forgotten"
-        return Finding(task, UNDECIDED, f"{why}.")
-    verdict = joint_verdict(probe.verdict for probe in told)
-    worst = min((probe for probe in told if probe.verdict == verdict), key=lambda probe: probe.share.value)
-    why = f"{worst.name} changes by {worst.share.words()} of what context adds ({worst.context.words(1)} points)"
-    if len(told) > 1:
-        why += f", the least favourable of {len(told)} probes"
-    if aside := [probe.name for probe in probes if not probe.told]:
-        why += f"; at the floor already before, so set aside: {listed(aside)}"
-    at_top = [(probe.at_top.value, probe.name) for probe in told if probe.at_top is not None]
+        why = f"{best.name} scores {best.context.percent(1)} points above the baseline before, too little to judge"
+        return TaskVerdict(task, UNDECIDED, f"{why}.")
+    verdict = joint_verdict(probe.verdict for probe in informative)
+    worst = min((probe for probe in informative if probe.verdict == verdict), key=lambda probe: probe.share.value)
+    why = f"{worst.name} changes by {worst.share.text()} of what context adds ({worst.context.percent(1)} points)"
+    if len(informative) > 1:
+        why += f", the largest loss of {len(informative)} probes"
+    if uninformative := [probe.name for probe in probes if not probe.informative]:
+        why += f"; not counted, because no better than the baseline before: {join_words(uninformative)}"
+    at_top = [(probe.at_top.value, probe.name) for probe in informative if probe.at_top is not None]
     if at_top:
         lowest, name = min(at_top)
-        why += f"; at the top layer alone {name} changes by {lowest:+.1f} points"
-    return Finding(task, verdict, f"{why}.", worst.share)
+        why += f"; at the top layer alone {name} changes by {100 * lowest:+.1f} points"
+    return TaskVerdict(task, verdict, f"{why}.", worst.share)
 
 
-def _of_edge(rows: Sequence[Row], task: str, probe: str | None) -> _Probe | None:
-    mine = [row for row in pick(rows, probe_task=probe) if row.get("metric") in (None, "f1")]
+def _edge_probe(rows: Sequence[Row], task: str, probe: str | None) -> _Probe | None:
+    mine = [row for row in select(rows, probe_task=probe) if row.get("metric") in (None, "f1")]
     mixes = sorted({str(row.get("member")) for row in mine if str(row.get("member")).startswith("mix.")}, key=_depth)
-    base = pick(mine, variant="base", kind="value")
+    base = select(mine, variant="base", kind="value")
     if not mixes or not (before := _score(base, mixes[-1])):
         return None
-    floor = _higher(_score(base, "lex"), _score(pick(mine, variant="random", kind="value"), mixes[-1]))
-    after = pick(mine, task=task, variant="tuned")
+    random = select(mine, variant="random", kind="value")
+    baseline = _higher(_score(base, "lex"), _score(random, mixes[-1]))
+    after = select(mine, task=task, variant="tuned")
     change = _change(after, mixes[-1], before)
-    if floor is None or change is None:
+    if baseline is None or change is None:
         return None
     top = max((row["layer"] for row in base if row.get("layer") is not None and _is_layer(row)), default=None)
     at_top = None
@@ -89,36 +91,35 @@ def _of_edge(rows: Sequence[Row], task: str, probe: str | None) -> _Probe | None
         name = str(next(row["member"] for row in base if row.get("layer") == top and _is_layer(row)))
         before_top = _score(base, name)
         at_top = None if before_top is None else _change(after, name, before_top)
-    return _Probe(f"the edge probe of {probe}", before - floor, change, at_top)
+    return _Probe(f"the edge probe of {probe}", before - baseline, change, at_top)
 
 
-def _of_structural(rows: Sequence[Row], task: str) -> _Probe | None:
-    mine = pick(rows, metric="uuas")
-    base = pick(mine, variant="base", kind="value")
+def _structural_probe(rows: Sequence[Row], task: str) -> _Probe | None:
+    mine = select(rows, metric="uuas")
+    base = select(mine, variant="base", kind="value")
     before = _score(base, "best")
-    floor = _score(pick(mine, variant="random", kind="value"), "best")
-    if floor is None:  # the embeddings know the word and its place, and no context
-        floor = _mean_of(pick(base, layer=0))
-    after = pick(mine, task=task, variant="tuned")
-    if before is None or floor is None or (change := _change(after, "best", before)) is None:
+    baseline = _score(select(mine, variant="random", kind="value"), "best")
+    if baseline is None:  # the embeddings depend on the word and its position, not on context
+        baseline = _mean_of(select(base, layer=0))
+    after = select(mine, task=task, variant="tuned")
+    if before is None or baseline is None or (change := _change(after, "best", before)) is None:
         return None
     before_top = _score(base, "top")
     at_top = None if before_top is None else _change(after, "top", before_top)
-    return _Probe("the structural probe (UUAS)", before - floor, change, at_top)
+    return _Probe("the structural probe (UUAS)", before - baseline, change, at_top)
 
 
 def _change(rows: Sequence[Row], member: str, before: Estimate) -> Estimate | None:
-    """After - before over the seeds: by the paired rows of differences, or else from both sides' intervals."""
-    differences = by_seed(pick(rows, member=member, kind="difference"))
-    values = by_seed(pick(rows, member=member, kind="value"))
-    seeds = [seed for seed in dict.fromkeys([*values, *differences]) if seed is not None] or [None]
-    found = []
-    for seed in seeds:
+    """After minus before over the seeds: from rows of paired differences, or else from both intervals."""
+    differences = by_seed(select(rows, member=member, kind="difference"))
+    values = by_seed(select(rows, member=member, kind="value"))
+    changes = []
+    for seed in [seed for seed in dict.fromkeys([*values, *differences]) if seed is not None] or [None]:
         if seed in differences:
-            found.append(_rank(differences[seed]))
+            changes.append(_highest_rank(differences[seed]))
         elif seed in values:
-            found.append(_rank(values[seed]) - before)
-    return over_seeds(found) if found else None
+            changes.append(_highest_rank(values[seed]) - before)
+    return over_seeds(changes) if changes else None
 
 
 def _score(rows: Iterable[Row], member: str) -> Estimate | None:
@@ -126,16 +127,16 @@ def _score(rows: Iterable[Row], member: str) -> Estimate | None:
 
 
 def _mean_of(rows: Sequence[Row]) -> Estimate | None:
-    return over_seeds([_rank(of_seed) for of_seed in by_seed(rows).values()]) if rows else None
+    return over_seeds([_highest_rank(of_seed) for of_seed in by_seed(rows).values()]) if rows else None
 
 
-def _rank(rows: Sequence[Row]) -> Estimate:
-    """Of several ranks of a structural probe the largest."""
+def _highest_rank(rows: Sequence[Row]) -> Estimate:
+    """Structural probes may have several ranks: the largest one."""
     return estimate_of(max(rows, key=lambda row: row.get("rank") or 0))
 
 
-def _higher(*floors: Estimate | None) -> Estimate | None:
-    return max((floor for floor in floors if floor is not None), key=lambda floor: floor.value, default=None)
+def _higher(*scores: Estimate | None) -> Estimate | None:
+    return max((one for one in scores if one is not None), key=lambda one: one.value, default=None)
 
 
 def _is_layer(row: Row) -> bool:

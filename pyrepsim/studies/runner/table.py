@@ -1,4 +1,4 @@
-"""The long table of a study: its columns, and JSON lines that are whole or absent."""
+"""The long table of a study: its columns, and files of JSON lines that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,21 +12,26 @@ from typing import Any
 from ...core.errors import OptionError, StoreError
 from ...core.outputs import replacing
 
-__all__ = ["COLUMNS", "full_row", "read_lines", "write_json", "write_lines"]
+__all__ = ["COLUMNS", "TABLE_FORMAT", "full_row", "read_lines", "write_json", "write_lines"]
+
+TABLE_FORMAT = 2
+"""Raised when a column changes its name or unit: all cells are then run again."""
 
 COLUMNS = (
     *("experiment", "cell", "model", "variant", "task", "seed", "corpus", "domain", "form"),
     *("layer", "layer_name", "metric", "value", "low", "high", "band", "confidence", "n"),
     *("k", "probe_task", "probe", "member", "rank", "kind", "p", "p_holm"),
 )
+"""The columns of ``rows.jsonl``. Scores that are proportions are fractions in [0, 1], in `value`, `low` and `high`."""
 
 
-def full_row(row: Mapping[str, Any], **given: Any) -> dict[str, Any]:
-    """`row` with every column in order: None where it has none, kind "value", confidence 0.95 where there is a band.
+def full_row(row: Mapping[str, Any], **columns: Any) -> dict[str, Any]:
+    """Return `row` with all columns in order; missing ones are None, except kind ("value") and confidence (0.95).
 
-    Raises OptionError for another column, or a value that is neither text, nor a finite number, nor None.
+    Confidence is set only where there is an interval (`band`). Raises OptionError for an unknown column, or a value
+    that is neither text, nor a finite number, nor None.
     """
-    values = {"kind": "value", **row, **given}
+    values = {"kind": "value", **row, **columns}
     if unknown := values.keys() - set(COLUMNS):
         raise OptionError(f"A row of a study has the columns {', '.join(COLUMNS)}: got {', '.join(sorted(unknown))}.")
     if values.get("band") is not None:
@@ -35,6 +40,7 @@ def full_row(row: Mapping[str, Any], **given: Any) -> dict[str, Any]:
 
 
 def _plain(column: str, value: Any) -> Any:
+    """The value as plain Python: NumPy numbers become int or float."""
     if value is None or isinstance(value, str | bool | int):
         return value
     try:
@@ -43,20 +49,22 @@ def _plain(column: str, value: Any) -> Any:
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
-        raise OptionError(f"A row holds text and finite numbers: {column} is {value!r}. Leave it out.")
+        raise OptionError(f"A row holds text and finite numbers: {column} is {value!r}. Leave the column out.")
     return number
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """One JSON object a line, on the disk before the name is there."""
+    """Write one JSON object per line."""
     _write(path, "".join(json.dumps(row, allow_nan=False, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write one JSON object."""
     _write(path, json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def _write(path: Path, text: str) -> None:
+    """Write a file that is on the disk before it gets its name."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -64,7 +72,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file; StoreError if it is not there or not whole."""
+    """Read the rows of a file; StoreError if it is missing or incomplete."""
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:

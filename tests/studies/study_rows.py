@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.study_probes import edge, structural
+from tests.studies.study_probes import edge, structural
 
 __all__ = ["claims", "study", "study_rows", "write_study"]
 
@@ -19,7 +19,7 @@ COLUMNS = (
     "p", "p_holm",
 )  # fmt: skip
 METRICS = {"mnli": ("accuracy",), "squad": ("f1", "em"), "dependency": ("las", "uas")}
-TOP = {"mnli": 84.4, "squad": 88.4, "dependency": 90.1}
+TOP = {"mnli": 0.844, "squad": 0.884, "dependency": 0.901}
 DEPTH = {"mnli": 0.72, "squad": 0.62, "dependency": 0.25}  # where a task begins to change the encoder
 DROP = {"mnli": 0.35, "squad": 0.45, "dependency": 0.75}
 MEASURES = ("RSA", "LinearCKA(debiased=True)", "SVCCA", "PWCCA", "Procrustes", "RSA without rogue dimensions")
@@ -124,7 +124,7 @@ def curve(task: str, layer: int, layers: int) -> float:
 
 def _finetuning(task: str, seeds: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     for place, metric in enumerate(METRICS[task]):
-        values = [TOP[task] + 4 * place * (1 if metric == "uas" else -2) + rng.gauss(0, 0.3) for _ in range(seeds)]
+        values = [TOP[task] + 0.04 * place * (1 if metric == "uas" else -2) + rng.gauss(0, 0.003) for _ in range(seeds)]
         shared = {"experiment": "finetuning", "variant": "tuned", "task": task, "metric": metric, "domain": "in"}
         for seed, value in enumerate(values):
             yield shared | {"seed": seed, "value": value, "cell": f"{task}-seed{seed}"}
@@ -187,11 +187,11 @@ def _pairs(task: str, layers: int) -> Iterator[dict[str, Any]]:
 
 def _ablations(task: str, layers: int, seeds: int, rng: random.Random) -> Iterator[dict[str, Any]]:
     metric = METRICS[task][0]
-    shapes = {"freezing": lambda k: 30 * (k / layers) ** 6, "truncation": lambda k: 35 * (1 - k / layers) ** 2,
-              "exit": lambda k: 60 * (1 - k / layers) ** 0.7}  # fmt: skip
+    shapes = {"freezing": lambda k: 0.30 * (k / layers) ** 6, "truncation": lambda k: 0.35 * (1 - k / layers) ** 2,
+              "exit": lambda k: 0.60 * (1 - k / layers) ** 0.7}  # fmt: skip
     for experiment, lost in shapes.items():
         for k in range(0 if experiment == "freezing" else 1, layers + 1):
-            values = [TOP[task] - lost(k) + rng.gauss(0, 0.4) for _ in range(seeds)]
+            values = [TOP[task] - lost(k) + rng.gauss(0, 0.004) for _ in range(seeds)]
             shared = {"experiment": experiment, "variant": "tuned", "task": task, "metric": metric, "k": k}
             for seed, value in enumerate(values):
                 yield shared | {"seed": seed, "value": value}

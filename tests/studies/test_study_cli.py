@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from pyrepsim.studies.synthetic import write_synthetic
-from tests.helpers.mini_study import mini_scale
 from tests.helpers.tiny_synthetic import synthetic_bert
+from tests.studies.mini_study import mini_scale
 
 pytest.importorskip("accelerate")
 
@@ -41,7 +41,7 @@ def scale(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_study_is_planned_run_and_told(run: Callable[..., Any], encoder: Path, scale: Path, tmp_path: Path):
+def test_a_study_is_planned_run_and_reported(run: Callable[..., Any], encoder: Path, scale: Path, tmp_path: Path):
     words = ("study", "merchant2020", "--model", encoder, "--scale", scale, "--device", "cpu", "--only", "texts")
     planned = run(*words, "--dry-run")
     assert planned.status == 0, planned.err
@@ -60,10 +60,10 @@ def test_a_study_is_planned_run_and_told(run: Callable[..., Any], encoder: Path,
     assert run("study", "status", out).out.splitlines()[0] == ran.out.splitlines()[0]
 
 
-def test_what_cannot_be_is_said(run: Callable[..., Any], encoder: Path):
+def test_errors_name_a_remedy(run: Callable[..., Any], encoder: Path):
     assert "A scale is one of paper, small, smoke" in run("study", "merchant2020", "--scale", "large").err
     refused = run("study", "merchant2020", "--scale", "small", "--model", encoder)
     assert refused.status == 2
-    assert "Say where they are: data_folder=, or --data" in refused.err
+    assert "Set data_folder=, or --data" in refused.err
     assert "names no encoder" in run("study", "merchant2020", "--scale", "small").err
     assert "holds study.json" in run("study", "status", "nowhere").err

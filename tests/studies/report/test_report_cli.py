@@ -10,7 +10,7 @@ pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
 from pyrepsim.cli import main
-from tests.helpers.study_rows import study_rows, write_study
+from tests.studies.study_rows import study_rows, write_study
 
 
 @pytest.fixture

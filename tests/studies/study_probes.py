@@ -8,12 +8,12 @@ from typing import Any
 
 __all__ = ["edge", "structural"]
 
-EDGE = {"pos": (88.4, 96.5), "dependencies": (80.2, 95.4), "spr2": (80.5, 82.8), "semeval": (57.5, 83.2)}
-CHANGE = {"mnli": -0.8, "squad": -0.3, "dependency": 0.6}
+EDGE = {"pos": (0.884, 0.965), "dependencies": (0.802, 0.954), "spr2": (0.805, 0.828), "semeval": (0.575, 0.832)}
+CHANGE = {"mnli": -0.008, "squad": -0.003, "dependency": 0.006}
 
 
 def edge(tasks: Sequence[str], layers: int, rng: random.Random) -> list[dict[str, Any]]:
-    """Every probe before and after, with its floor, and the difference of the two."""
+    """Every probe before and after, with its baselines, and the difference of the two."""
     found: list[dict[str, Any]] = []
     for probe_task, (low, high) in EDGE.items():
         for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
@@ -27,7 +27,7 @@ def _edge(
     shared = {"experiment": "edge", "probe": "edge", "probe_task": probe_task, "variant": variant, "task": task}
     shared |= {"seed": None if task is None else 0, "corpus": f"{probe_task}-test", "metric": "f1"}
     change = CHANGE.get(task or "", 0.0)
-    half = 0.3 if probe_task == "pos" else 1.1
+    half = 0.003 if probe_task == "pos" else 0.011
     band = {"band": "normal approximation", "confidence": 0.95, "n": 25_049}
 
     def told(value: float) -> dict[str, Any]:
@@ -37,8 +37,8 @@ def _edge(
         yield shared | {"member": "lex"} | told(low)
     for layer in range(layers + 1):
         reach = min(1.0, (layer / layers) * 2.2) * (0.45 if variant == "random" else 1.0)
-        for member, extra in ((f"layer.{layer - 1}" if layer else "embeddings", -1.0), (f"mix.{layer}", 0.0)):
-            value = low + (high - low) * reach + extra + change * (layer / layers) ** 2 + rng.gauss(0, 0.15)
+        for member, extra in ((f"layer.{layer - 1}" if layer else "embeddings", -0.01), (f"mix.{layer}", 0.0)):
+            value = low + (high - low) * reach + extra + change * (layer / layers) ** 2 + rng.gauss(0, 0.0015)
             place = {"k": layer} if member.startswith("mix") else {"layer": layer}
             yield shared | {"member": member} | place | told(value)
     if task is not None:
@@ -51,26 +51,26 @@ def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
     """UUAS and its kin by layer, best and top."""
     found: list[dict[str, Any]] = []
     for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
-        top = {"mnli": -8.0, "squad": -6.0, "dependency": 13.0}.get(task or "", 0.0)
+        top = {"mnli": -0.08, "squad": -0.06, "dependency": 0.13}.get(task or "", 0.0)
         shared = {"experiment": "structural", "probe": "structural", "variant": variant, "task": task, "rank": 64}
         shared |= {"corpus": "ewt-dev", "band": "bootstrap of sentences", "confidence": 0.95, "n": 2001}
         shared |= {"seed": None if task is None else 0}
         for metric, scale, low in (
-            ("uuas", 1.0, 35.0),
-            ("dspr", 0.01, 30.0),
-            ("root", 1.05, 30.0),
-            ("nspr", 0.0105, 35.0),
+            ("uuas", 1.0, 0.35),
+            ("dspr", 1.0, 0.30),
+            ("root", 1.05, 0.30),
+            ("nspr", 1.05, 0.35),
         ):
             values = []
             for layer in range(layers + 1):
                 at = layer / layers
-                hump = 0.2 * low if variant == "random" else 45 * (1 - (at - 0.55) ** 2 * 3)
+                hump = 0.2 * low if variant == "random" else 0.45 * (1 - (at - 0.55) ** 2 * 3)
                 value = scale * (low + hump + top * at**3)
                 values.append(value)
-                ends = {"low": value - scale, "high": value + scale}
+                ends = {"low": value - 0.01 * scale, "high": value + 0.01 * scale}
                 told = {"metric": metric, "layer": layer, "member": f"layer.{layer - 1}", "value": value, **ends}
                 found.append(shared | told)
             best = max(range(layers + 1), key=values.__getitem__)
-            ends = {"low": values[best] - scale, "high": values[best] + scale}
+            ends = {"low": values[best] - 0.01 * scale, "high": values[best] + 0.01 * scale}
             found.append(shared | {"metric": metric, "layer": best, "member": "best", "value": values[best], **ends})
     return found
