@@ -180,7 +180,7 @@ def test_a_bank_of_26_layers(benchmark):
     pairs = [(i, 13 + j) for i in range(13) for j in range(13)]
     measure = RSA(metric="euclidean", compare="pearson")
     engine = PairwiseEngine(progress=False)
-    drawn = benchmark.pedantic(lambda: measure.evaluate_layers(layers, pairs, engine), rounds=1, warmup_rounds=0)
+    drawn = benchmark.pedantic(lambda: measure.evaluate(layers, pairs, engine), rounds=1, warmup_rounds=0)
     seconds = benchmark.stats.stats.median
     single = compare(layers[0], layers[13], measure)
     assert drawn[0][0] == pytest.approx(single.value, abs=1e-9)

@@ -14,7 +14,7 @@ from ..core.errors import DegenerateError, OptionError
 from ..core.progress import progress_bar
 from ..inference import Bootstrap, Jackknife
 from ..inference.resampling import bootstrap_weights, interval_of, jackknife_weights
-from ..measures import Measure
+from ..measures import BlockSumMeasure, Measure, MomentMeasure, RowMeasure
 from ..moments import BlockMoments, Pair, RowBlocks, row_blocks
 from ..moments.block_moments import Replicate
 from ..pairwise import PairwiseEngine
@@ -49,9 +49,10 @@ def scores_with_intervals(
         raise OptionError(f"interval must be rs.Bootstrap(...), rs.Jackknife(...) or None: got {plan!r}.")
     draws = _Draws.of(plan, row_blocks(source.n_rows, plan.blocks, source.documents))
     groups = layer_groups(pairs)
-    from_moments = [m for m in measures if m.reads == "moments" and not m.needs_second_pass]
-    from_sums = [m for m in measures if m.has_block_sums]
-    again = [m for m in measures if m not in from_moments and m not in from_sums]
+    from_moments = [m for m in measures if isinstance(m, MomentMeasure) and not m.needs_second_pass]
+    from_sums = [m for m in measures if isinstance(m, BlockSumMeasure)]
+    again = [m for m in measures if isinstance(m, RowMeasure) and m not in from_sums]
+    again += [m.row_form for m in measures if isinstance(m, MomentMeasure) and m.needs_second_pass]
     scores: list[Score] = []
     for group in groups:
         if from_moments:
@@ -81,7 +82,7 @@ class _Draws:
 
     def wanted(self, measure: Measure) -> int:
         """How many of the weights a measure is evaluated with."""
-        return 1 + self.blocks.n_blocks if measure.copies_bias else len(self.weights)
+        return 1 + self.blocks.n_blocks if measure.biased_by_copies else len(self.weights)
 
     def with_interval(self, score: Score, measure: Measure, values: Iterable[float]) -> Score:
         """A score with the interval from values under the weights after the first."""

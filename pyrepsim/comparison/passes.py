@@ -18,7 +18,7 @@ from ..core.blas import one_blas_thread
 from ..core.errors import OptionError
 from ..core.lazy import lazy
 from ..core.progress import progress_bar
-from ..measures import Measure
+from ..measures import Measure, MomentMeasure, RowMeasure
 from ..moments import MomentsSet, Pair
 from ..results import Score
 from ..store import ActivationStore, Representation
@@ -177,8 +177,8 @@ def scores_of(
     progress: bool | None = None,
 ) -> list[Score]:
     """Every measure on every pair, in the order that they were asked for."""
-    from_moments = [measure for measure in measures if measure.reads == "moments"]
-    from_rows = [measure for measure in measures if measure.reads == "rows"]
+    from_moments = [measure for measure in measures if isinstance(measure, MomentMeasure)]
+    from_rows = [measure for measure in measures if isinstance(measure, RowMeasure)]
     if checkpoint is not None and not from_moments:
         raise OptionError(
             f"checkpoint keeps sums of moments: {', '.join(map(str, from_rows))} reads rows. Leave it out."

@@ -63,7 +63,7 @@ def score_rows(
                     # One thread: the same bits whatever the number of cores, and no BLAS thread spins beside ours.
                     with one_blas_thread():
                         layers = GatheredLayers(kept, chosen, measure)
-                        drawn.append(measure.evaluate_layers(layers, group.index_pairs, pairwise.naming_rows(chosen)))
+                        drawn.append(measure.evaluate(layers, group.index_pairs, pairwise.naming_rows(chosen)))
                     bar.update(1)
                 for k, (layer_x, layer_y) in enumerate(group.pairs):
                     score = measure.scored(measure.pooled([results[k] for results in drawn]), n_rows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.errors import LayerError, OptionError, ShapeError
-from ..measures import Measure
+from ..measures import Measure, MomentMeasure
 from ..results import Score, Scores
 from .options import Engine, as_measures, ordered
 from .passes import score_group
@@ -40,7 +40,7 @@ class StreamingComparison:
     ) -> None:
         self._measures = as_measures(measures)
         for measure in self._measures:
-            if measure.reads == "rows":
+            if not isinstance(measure, MomentMeasure):
                 raise OptionError(
                     f"{measure} reads all rows at once, which a stream does not keep. "
                     "Extract both models to stores and compare those."

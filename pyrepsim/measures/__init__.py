@@ -1,21 +1,16 @@
-"""Measures: functions of two representations, one file per family.
+"""Measures: functions of two representations, one file for each family.
 
-To add one: write a frozen dataclass that subclasses `Measure` in the file of its family, declare what it is invariant
-to, and name it here. Tests, the command line and the README's table read the declarations.
+To add a measure, write a frozen dataclass that subclasses `MomentMeasure` or `RowMeasure` in the file of its family,
+declare its properties, and add its name here. The tests and the command line read the declarations.
 """
 
-from .base import Invariance, Measure, all_measures, parse_measure
+from .base import BlockSumMeasure, Invariance, Measure, MomentMeasure, RowMeasure, all_measures, parse_measure
 from .cca import CCA, PWCCA, SVCCA
-from .cka import RV2, LinearCKA
-from .distance_correlation import DistanceCorrelation
+from .cka import RV2, DistanceCorrelation, KernelCKA, LinearCKA
 from .eigenspace import EigenspaceOverlap
-from .geometry import Concentricity, Magnitude, Uniformity
-from .kernel import KernelCKA
-from .matching import Matching
-from .metric_space import MetricSpaceMagnitude
-from .neighbour_values import CKNNA, SecondOrderCosine
-from .neighbours import CycleKNN, JaccardKNN, MutualKNN, RankSimilarity
-from .neurons import MaxCorrelation
+from .geometry import Concentricity, Magnitude, MetricSpaceMagnitude, Uniformity
+from .matching import Matching, MaxCorrelation
+from .neighbours import CKNNA, CycleKNN, JaccardKNN, MutualKNN, RankSimilarity, SecondOrderCosine
 from .regression import GULP, LinearPredictivity
 from .rsa import RSA
 from .shape import Procrustes, ShapeMetric
@@ -28,6 +23,7 @@ __all__ = [
     "RSA",
     "RV2",
     "SVCCA",
+    "BlockSumMeasure",
     "Concentricity",
     "CycleKNN",
     "DistanceCorrelation",
@@ -42,9 +38,11 @@ __all__ = [
     "MaxCorrelation",
     "Measure",
     "MetricSpaceMagnitude",
+    "MomentMeasure",
     "MutualKNN",
     "Procrustes",
     "RankSimilarity",
+    "RowMeasure",
     "SecondOrderCosine",
     "ShapeMetric",
     "Uniformity",

@@ -1,8 +1,7 @@
-"""Canonical correlations and what is made of them: CCA, SVCCA, PWCCA."""
+"""Measures made of canonical correlations: CCA, SVCCA, PWCCA."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +10,16 @@ import numpy as np
 from ..core.errors import DegenerateError, OptionError
 from ..moments.pair import Pair, Side
 from ..moments.singular import column_products, singular_values
-from .base import AFFINE, SIMILARITY, Invariance, Measure, one_of
+from .base import AFFINE, SIMILARITY, Invariance, Measure, MomentMeasure, Result, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]
 
 _EXCESS = 1e-6
-"""How far above 1 a correlation may come out before the whitening must be called noise (1e4 round-offs in fp32)."""
+"""A correlation above 1 by more than this means that the whitening is rounding noise (1e4 round-offs in fp32)."""
 
 
 def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray) -> np.ndarray:
-    """Descending: the singular values of W_x^T S_xy W_y, where W^T S W is diagonal on each side: I without a ridge."""
+    """Return the singular values of W_x^T S_xy W_y, descending; W^T S W is diagonal on each side (I without ridge)."""
     if pair.x is pair.y:
         return checked(measure, np.sort(column_products(pair.cross @ whiten_x, whiten_x))[::-1], pair)
     if measure not in pair.known:
@@ -29,7 +28,7 @@ def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, w
 
 
 def checked(measure: Measure, correlations: np.ndarray, pair: Pair) -> np.ndarray:
-    """The correlations, unless the largest shows that rounding was divided by rounding."""
+    """Return the correlations. Raises DegenerateError if the largest is above 1 by more than rounding."""
     if correlations[0] > 1 + max(_EXCESS, 1e4 * pair.x.epsilon):
         raise DegenerateError(
             f"{measure}: the scatter is too ill-conditioned for the precision of its sums: the largest "
@@ -40,6 +39,7 @@ def checked(measure: Measure, correlations: np.ndarray, pair: Pair) -> np.ndarra
 
 
 def describe(correlations: np.ndarray, pair: Pair) -> dict[str, Any]:
+    """Return the details of CCA: the correlations, and the numerical properties of each side."""
     details: dict[str, Any] = {"correlations": correlations}
     for name, side in (("x", pair.x), ("y", pair.y)):
         details[f"rank_{name}"] = side.rank
@@ -50,19 +50,41 @@ def describe(correlations: np.ndarray, pair: Pair) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class CCA(Measure):
+class CCA(MomentMeasure):
     """Mean canonical correlation.
 
-    value = (1/k) sum_i rho_i, k = min(rank S_xx, rank S_yy), rho_i the canonical correlations of X (n, d_x) and
-    Y (n, d_y); in [0, 1], symmetric. With n <= rank it is 1 whatever the data are: the ranks are in ``details``.
+    value = (1/k) sum_i rho_i, with k = min(rank S_xx, rank S_yy) and rho_i the canonical correlations of X and Y.
 
-    ridge : kappa >= 0; both scatters become S + kappa tr(S)/d I. The correlations then shrink, and the measure is
-        no longer invariant to invertible maps.
+    Range [0, 1]. Symmetric. Invariant to translation and to invertible linear maps of either side; with a ridge, to
+    translation, isotropic scaling and orthogonal maps only.
 
-    ``details``: correlations; and for each side rank, condition (of the scatter at unit diagonal), accuracy (condition
-    times round-off: about how much of a correlation may be rounding) and constant_features.
+    Parameters
+    ----------
+    ridge : float, default 0.0
+        kappa >= 0; both scatters become S + kappa tr(S) / d I, which shrinks the correlations.
 
-    References: Hotelling (1936); Raghu et al. (2017), arXiv:1706.05806, section 2; ridge: Vinod (1976).
+    Notes
+    -----
+    If the number of rows is at most the rank plus one, the value is 1 whatever the data are: look at the ranks.
+
+    ``Score.details`` has ``correlations`` (descending) and, for each side, ``rank``, ``condition`` (of the scatter at
+    unit diagonal), ``accuracy`` (condition times round-off: about how much of a correlation may be rounding) and
+    ``constant_features`` (their number).
+
+    References
+    ----------
+    Hotelling (1936), Relations between two sets of variates. Raghu et al. (2017), arXiv:1706.05806, section 2. Ridge:
+    Vinod (1976), Journal of Econometrics 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.CCA()).value, 4)
+    0.6938
     """
 
     ridge: float = 0.0
@@ -76,10 +98,10 @@ class CCA(Measure):
     def invariant_x(self) -> Invariance:
         return SIMILARITY if self.ridge else AFFINE
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         whiten = self._ridged if self.ridge else lambda side: side.whitening
         correlations = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
-        correlations = correlations[: min(pair.x.rank, pair.y.rank)]  # a ridge fills up the rank with zeros
+        correlations = correlations[: min(pair.x.rank, pair.y.rank)]  # with a ridge, correlations beyond the rank are 0
         return float(np.mean(correlations)), describe(correlations, pair)
 
     def _ridged(self, side: Side) -> np.ndarray:
@@ -88,18 +110,39 @@ class CCA(Measure):
 
 
 @dataclass(frozen=True)
-class SVCCA(Measure):
-    """Singular vector CCA: canonical correlations of the leading principal components of each side.
+class SVCCA(MomentMeasure):
+    """Singular vector CCA: mean canonical correlation of the leading principal components of each side.
 
-    value = (1/k) sum_i rho_i over k = min(k_x, k_y), in [0, 1], symmetric. Components are kept per side until they
-    hold the fraction ``variance`` of the squared singular values (the explained variance), or ``components`` of them.
+    value = (1/k) sum_i rho_i over k = min(k_x, k_y) correlations, where k_x and k_y components are kept.
 
-    variance : fraction in (0, 1] of squared singular values. 1.0 keeps the whole numerical range: CCA.
-    components : a fixed number of components instead, at most the rank.
+    Range [0, 1]. Symmetric. Invariant to translation, isotropic scaling and orthogonal maps of either side.
 
-    ``details``: correlations, components_x, components_y, rank_x, rank_y, explained_variance_x, explained_variance_y.
+    Parameters
+    ----------
+    variance : float, default 0.99
+        Keep components until they hold this fraction, in (0, 1], of the variance (of the squared singular values).
+        1.0 keeps the whole numerical rank, as in CCA.
+    components : int, optional
+        Keep this number of components instead, at most the rank.
 
-    References: Raghu et al. (2017), arXiv:1706.05806, section 2.
+    Notes
+    -----
+    ``Score.details`` has ``correlations`` and, for each side, ``components``, ``rank`` and ``explained_variance`` (a
+    fraction in [0, 1]).
+
+    References
+    ----------
+    Raghu et al. (2017), arXiv:1706.05806, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.SVCCA(components=3)).value, 4)
+    0.4973
     """
 
     variance: float = 0.99
@@ -118,7 +161,7 @@ class SVCCA(Measure):
     def invariant_x(self) -> Invariance:
         return SIMILARITY
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         (whiten_x, x), (whiten_y, y) = self._components(pair.x), self._components(pair.y)
         correlations = canonical_correlations(self, pair, whiten_x, whiten_y)
         sides = {f"{key}_{name}": side[key] for name, side in (("x", x), ("y", y)) for key in side}
@@ -131,7 +174,7 @@ class SVCCA(Measure):
         if self.components is not None:
             kept = min(self.components, rank)
         else:
-            # the sum may end at 1 - eps, hence the min
+            # the last cumulative sum may be 1 - eps, hence the min
             kept = min(int(np.searchsorted(explained, self.variance)) + 1, rank)
         return vectors[:, :kept] / np.sqrt(values[:kept]), {
             "components": kept,
@@ -141,22 +184,40 @@ class SVCCA(Measure):
 
 
 @dataclass(frozen=True)
-class PWCCA(Measure):
-    """Projection-weighted CCA: canonical correlations weighted by how much of a side they account for.
+class PWCCA(MomentMeasure):
+    """Projection-weighted CCA: canonical correlations weighted by how much of one side they account for.
 
-    value = sum_i alpha_i rho_i / sum_i alpha_i with alpha_i = sum_j |<h_i, x_j>|, h_i the i-th canonical variate of
-    the weighting side and x_j its j-th centred feature; in [0, 1]. Not symmetric unless weights="mean".
+    value = sum_i alpha_i rho_i / sum_i alpha_i with alpha_i = sum_j |<h_i, x_j>|, where h_i is the i-th canonical
+    variate of the weighting side and x_j its j-th centred feature.
 
-    weights : ``"x"`` (the first argument, as in the paper), ``"y"``, or ``"mean"``: the mean of both values.
+    Range [0, 1]. Symmetric only with ``weights="mean"``. Invariant to translation, isotropic scaling and permutation of
+    the features of the weighting side, and to invertible linear maps of the other side.
 
-    Invariant to invertible maps of the other side only: the weights see the features of the weighting side.
+    Parameters
+    ----------
+    weights : {"x", "y", "mean"}, default "x"
+        The weighting side: X as in the paper, Y, or the mean of both values.
 
-    Where some correlations coincide and others differ (ranks that add up to more than n - 1 force exact ones), the
-    variates of the coinciding ones are defined up to rotation only, and so is the value (about 1e-5 in such cases).
+    Notes
+    -----
+    Where some correlations are equal and others are not (always if the ranks add up to more than the number of rows),
+    variates of equal correlations are defined only up to rotation, and the value varies by about 1e-5.
 
-    ``details``: as CCA, and weights (normalised, of the weighting side; for "mean" weights_x and weights_y).
+    ``Score.details`` has the entries of `CCA` and ``weights`` (normalised; for "mean" ``weights_x`` and ``weights_y``).
 
-    References: Morcos, Raghu & Bengio (2018), arXiv:1806.05759, section 3.
+    References
+    ----------
+    Morcos, Raghu & Bengio (2018), arXiv:1806.05759, section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.PWCCA()).value, 4)
+    0.6941
     """
 
     weights: str = "x"
@@ -177,7 +238,7 @@ class PWCCA(Measure):
     def invariant_y(self) -> Invariance:
         return AFFINE if self.weights == "x" else _FEATURES
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         weights_x, correlations, weights_y = pair.canonical
         checked(self, correlations, pair)
         sides = {"x": weights_x, "y": weights_y}

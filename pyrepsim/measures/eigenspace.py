@@ -1,42 +1,60 @@
-"""Agreement of the subspaces of sample space that the features span."""
+"""Agreement of column spaces: the subspaces that the features span in the space of samples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..moments.pair import Pair, Side
-from .base import AFFINE, Invariance, Measure
+from .base import AFFINE, Invariance, MomentMeasure, Result
 from .cca import checked
 
 __all__ = ["EigenspaceOverlap"]
 
 _LEAST_CONSTANT = 1e-6
-"""Length of the mean outside the span of the scatter, in units of the features' spread or of the mean's own length,
-above which some combination of features counts as constant and not zero: rounding leaves about 1e-10."""
+"""Length of the part of the mean outside the span of the scatter, relative to the spread of the features or to the
+mean itself, above which some combination of features is constant and not zero; rounding gives about 1e-10."""
 
 
 @dataclass(frozen=True)
-class EigenspaceOverlap(Measure):
+class EigenspaceOverlap(MomentMeasure):
     """Eigenspace overlap score: how much of the larger column space lies in the other.
 
-    value = |U^T V|_F^2 / max(rank X, rank Y), U (n, rank X) and V (n, rank Y) orthonormal bases of the column spaces;
-    in [0, 1], symmetric; 1 where the spaces are equal. Two random spaces of rank r score about r / n, and with n <= d
-    the value is 1 whatever the data are: the ranks are in ``details``. Exact over all rows, from moments.
+    value = |U^T V|_F^2 / max(rank X, rank Y), with U (n, rank X) and V (n, rank Y) orthonormal bases of the column
+    spaces.
 
-    centred : take the means of the features out first. Not so in the paper: there the column space of features with
-        means holds part of the constant vector, and a translation changes the score. With ``centred=True`` the value
-        is the sum of squared canonical correlations over the larger rank.
+    Range [0, 1]; 1 where the spaces are equal. Symmetric. Invariant to invertible linear maps of either side, and with
+    ``centred=True`` to translation.
 
-    The paper divides by the number of features, for matrices of full rank; here the numerical ranks take their place.
+    Parameters
+    ----------
+    centred : bool, default False
+        Subtract the means of the features first, which the paper does not do: without it, features with a mean also
+        span part of the constant vector. With it, the value is the sum of squared canonical correlations over the
+        larger rank.
 
-    ``details``: overlap = |U^T V|_F^2, rank_x, rank_y, accuracy_x and accuracy_y (about how much of the overlap may be
-    rounding).
+    Notes
+    -----
+    Two random spaces of rank r score about r / n, and with n <= d the value is 1 whatever the data are: look at the
+    ranks. The paper divides by the number of features, for matrices of full rank; here the numerical ranks are used.
 
-    References: May et al. (2019), arXiv:1909.01264, definition 1; Klabunde et al. (2025), arXiv:2305.06329.
+    ``Score.details`` has ``overlap`` = |U^T V|_F^2, ``rank_x``, ``rank_y``, and ``accuracy_x`` and ``accuracy_y``
+    (about how much of the overlap may be rounding).
+
+    References
+    ----------
+    May et al. (2019), arXiv:1909.01264, definition 1. Klabunde et al. (2025), arXiv:2305.06329.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.EigenspaceOverlap()).value, 4)
+    0.3621
     """
 
     centred: bool = False
@@ -45,8 +63,8 @@ class EigenspaceOverlap(Measure):
     def invariant_x(self) -> Invariance:
         return AFFINE if self.centred else AFFINE & ~Invariance.TRANSLATION
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
-        # In the frame of both centred, whitened sides and the constant direction, cosines of basis vectors are these:
+    def evaluate(self, pair: Pair) -> Result:
+        # cosines between the basis vectors of both sides: the centred, whitened features and the constant vector
         cosines = pair.x.whitening.T @ pair.cross @ pair.y.whitening
         checked(self, np.linalg.svd(cosines, compute_uv=False), pair)
         if not self.centred:
@@ -65,10 +83,11 @@ class EigenspaceOverlap(Measure):
 
 
 def _uncentred_basis(side: Side) -> np.ndarray:
-    """Basis (r + 1, rank) of the column space of X in the frame [Q, 1/sqrt n], Q = (X - 1 m^T) W whitened, (n, r).
+    """Return a basis (r + 1, rank) of the column space of X in the coordinates [Q, 1/sqrt n].
 
-    X W = Q + (1/sqrt n) w^T with w = sqrt n W^T m: only the direction c = w/|w| leans towards the constant, and
-    (Q c + |w| / sqrt n) / sqrt(1 + |w|^2) has norm 1. The mean, however large, is never squared into a scatter.
+    Q = (X - 1 m^T) W, (n, r), are the whitened rows. X W = Q + (1/sqrt n) w^T with w = sqrt n W^T m, so only the
+    direction c = w/|w| has a constant part, and (Q c + |w| / sqrt n) / sqrt(1 + |w|^2) has norm 1. The mean is never
+    squared, however large it is.
     """
     rank = side.rank
     if _spans_constants(side):
@@ -81,7 +100,7 @@ def _uncentred_basis(side: Side) -> np.ndarray:
 
 
 def _spans_constants(side: Side) -> bool:
-    """True when features, or a combination of them, are constant and not zero: X a = 1 for some a."""
+    """Return whether a feature or a combination of features is constant and not zero: X a = 1 for some a."""
     if np.any(side.mean[~side.varying]):
         return True
     sd = np.sqrt(np.diag(side.scatter)[side.varying] / side.n_samples)

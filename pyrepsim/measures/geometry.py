@@ -1,4 +1,4 @@
-"""Statistics of one representation at a time, compared by their absolute difference."""
+"""Differences of a statistic of each representation: magnitude, concentricity, uniformity, metric space magnitude."""
 
 from __future__ import annotations
 
@@ -10,45 +10,48 @@ from typing import Any
 
 import numpy as np
 
+from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, OptionError
 from ..moments.pair import Pair
 from ..pairwise import PairwiseEngine, gaussian_map
-from .base import RIGID, Invariance, Measure, Result, per_layer
-from .entries import chunks, largest, mean_row, mean_square, unit_rows
+from ..pairwise.distances import condensed
+from .base import RIGID, SIMILARITY, Invariance, MomentMeasure, Result, RowMeasure, per_layer
+from .rows import chunks, largest, mean_row, mean_square, unit_rows
 
-__all__ = ["Concentricity", "Magnitude", "Uniformity"]
+__all__ = ["MAX_ROWS", "Concentricity", "Magnitude", "MetricSpaceMagnitude", "Uniformity"]
+
+MAX_ROWS = 5_000
+"""Most rows of `MetricSpaceMagnitude`: its similarity matrix has 200 MB (0.7 GB with factors and distances)."""
+
+_LEAST_ACCURACY = 1e-6
+"""Relative error above which a metric space magnitude is refused."""
 
 _LEAST_MEAN = 1e-12
-"""Length of the mean row over the root mean square row at which its direction is rounding."""
+"""A mean row shorter than this, relative to the root mean square row, has no direction but rounding."""
 
 
 @dataclass(frozen=True)
-class _Difference(Measure):
+class _Difference(RowMeasure):
     """|s(X) - s(Y)| of a statistic s."""
-
-    @property
-    def reads(self) -> str:
-        return "rows"
 
     @property
     def range(self) -> tuple[float, float]:
         return (0.0, math.inf)
 
-    def evaluate_layers(
+    def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> list[Result]:
-        found = per_layer(layers, pairs, lambda x, label: self._statistics(x, label, engine))
-        used = {"precision": self._precision(engine)}
-        results = [_difference(found[i], found[j]) for i, j in pairs]
-        return [(value, {**details, **used}) for value, details in results]
+        statistics = per_layer(layers, pairs, lambda x, label: self._statistics(x, label, engine))
+        differences = [_difference(statistics[i], statistics[j]) for i, j in pairs]
+        return [(value, {**details, "precision": self._precision(engine)}) for value, details in differences]
 
     def _precision(self, engine: PairwiseEngine) -> str:  # noqa: ARG002
-        """What rows are taken in: float64, save for statistics from tiles."""
+        """Return the precision of the statistic: float64, except for statistics from tiles."""
         return "fp64"
 
     @abstractmethod
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
-        """Statistics by name; the first is the one compared."""
+        """Return statistics by name; the first one is compared, the others are details."""
 
 
 def _difference(x: Mapping[str, float], y: Mapping[str, float]) -> Result:
@@ -60,16 +63,34 @@ def _difference(x: Mapping[str, float], y: Mapping[str, float]) -> Result:
 
 
 @dataclass(frozen=True)
-class Magnitude(Measure):
+class Magnitude(MomentMeasure):
     """Difference of magnitudes, the lengths of the mean rows.
 
-    value = | |m_x| - |m_y| |, m the mean row; in [0, inf), symmetric, in the units of the representations. Exact over
-    all rows, from moments. Not the magnitude of a metric space, which is `MetricSpaceMagnitude`.
+    value = | |m_x| - |m_y| |, with m the mean row.
 
-    ``details``: magnitude_x, magnitude_y.
+    Range [0, inf), in the units of the representations. Symmetric. Invariant to orthogonal maps of either side.
 
-    References: Wang et al. (2022), Towards understanding the instability of network embedding, IEEE TKDE 34(2);
-    Klabunde et al. (2025), arXiv:2305.06329, descriptive statistics.
+    Notes
+    -----
+    Computed from moments, exact over all rows. This is not the magnitude of a metric space, which is
+    `MetricSpaceMagnitude`.
+
+    ``Score.details`` has ``magnitude_x`` and ``magnitude_y``.
+
+    References
+    ----------
+    Wang et al. (2022), Towards understanding the instability of network embedding, IEEE TKDE 34(2). Klabunde et al.
+    (2025), arXiv:2305.06329, descriptive statistics.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.Magnitude()).value, 4)
+    0.0631
     """
 
     @property
@@ -86,15 +107,33 @@ class Magnitude(Measure):
 
 @dataclass(frozen=True)
 class Concentricity(_Difference):
-    """Difference of concentricities, the mean cosine of rows with the mean row.
+    """Difference of concentricities, the mean cosine of the rows with the mean row.
 
-    value = |c(X) - c(Y)|, c(X) = (1/n) sum_i cos(x_i, m), m the mean row; in [0, 2], symmetric. Near 1 on both sides
-    where rows lie in a narrow cone.
+    value = |c(X) - c(Y)|, c(X) = (1/n) sum_i cos(x_i, m), with m the mean row.
 
-    ``details``: concentricity_x, concentricity_y, the standard deviation of the cosines, sd_x, sd_y, and precision.
+    Range [0, 2]. Symmetric. Invariant to isotropic scaling and orthogonal maps of either side.
 
-    References: Wang et al. (2022), Towards understanding the instability of network embedding, IEEE TKDE 34(2);
-    Klabunde et al. (2025), arXiv:2305.06329, descriptive statistics.
+    Notes
+    -----
+    c is near 1 for a representation whose rows lie in a narrow cone.
+
+    ``Score.details`` has ``concentricity_x``, ``concentricity_y``, ``sd_x``, ``sd_y`` (standard deviation of the
+    cosines) and ``precision``.
+
+    References
+    ----------
+    Wang et al. (2022), Towards understanding the instability of network embedding, IEEE TKDE 34(2). Klabunde et al.
+    (2025), arXiv:2305.06329, descriptive statistics.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.Concentricity()).value, 4)
+    0.0175
     """
 
     @property
@@ -123,17 +162,39 @@ class Concentricity(_Difference):
 class Uniformity(_Difference):
     """Difference of uniformities, the log mean Gaussian potential of all pairs of rows.
 
-    value = |u(X) - u(Y)|, u(X) = log (1/n^2) sum_ij exp(-t |x_i - x_j|^2) over all n^2 pairs, i = j included, in
-    [-log n, 0]: the lower, the more evenly the rows are spread. Symmetric.
+    value = |u(X) - u(Y)|, u(X) = log (1/n^2) sum_ij exp(-t |x_i - x_j|^2) over all n^2 pairs, i = j included.
 
-    t : > 0.
-    unit : rows at unit length first, for which the statistic was made: u is then at least -4 t. False takes rows as
-        they are, as ReSi does; at the norms of hidden states all potentials but the diagonal vanish, and u is -log n.
+    Range [0, 4 t] for rows of unit length, otherwise [0, inf). Symmetric. Invariant to orthogonal maps of either side,
+    and to isotropic scaling (``unit=True``) or to translation (``unit=False``).
 
-    ``details``: uniformity_x, uniformity_y, precision (of the tiles).
+    Parameters
+    ----------
+    t : float, default 2.0
+        t > 0.
+    unit : bool, default True
+        Scale rows to unit length first, as in the paper. False takes rows as they are, as ReSi does: at the norms of
+        hidden states all potentials except the diagonal vanish, and u is -log n.
 
-    References: Wang and Isola (2020), arXiv:2005.10242, section 4.1.2 (who leave the diagonal out); Klabunde et al.
-    (2025), arXiv:2305.06329, descriptive statistics.
+    Notes
+    -----
+    u is in [-log n, 0]; the lower, the more evenly the rows are spread. Reads rows: time n^2.
+
+    ``Score.details`` has ``uniformity_x``, ``uniformity_y`` and ``precision`` (of the tiles).
+
+    References
+    ----------
+    Wang & Isola (2020), arXiv:2005.10242, section 4.1.2 (without the diagonal). Klabunde et al. (2025),
+    arXiv:2305.06329, descriptive statistics.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.Uniformity()).value, 4)
+    0.2363
     """
 
     t: float = 2.0
@@ -156,14 +217,115 @@ class Uniformity(_Difference):
         return engine.precision
 
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
-        # rows packed for cosines are at unit length (and shifted, which distances do not see)
+        # rows packed for cosines have unit length (and are shifted, which does not change distances)
         layer = engine.packed(x, "cosine" if self.unit else "sqeuclidean", label=label)
-        how = gaussian_map(layer.few * 2 if self.unit else layer.few, self.t)
+        transform = gaussian_map(layer.few * 2 if self.unit else layer.few, self.t)
         sweep = engine.backend.SumSweep(
-            [layer.panels], [], metric="sqeuclidean", maps=[how], origins=[0.0], row_sums=False
+            [layer.panels], [], metric="sqeuclidean", maps=[transform], origins=[0.0], row_sums=False
         )
         above_diagonal = float(np.sum(engine.run(sweep, "uniformity")["first"][0]))
         n = float(len(x))
-        if how[0] == "expm1":
+        if transform[0] == "expm1":
             return {"uniformity": math.log1p(2 * above_diagonal / n / n)}
         return {"uniformity": math.log((n + 2 * above_diagonal) / (n * n))}
+
+
+@dataclass(frozen=True)
+class MetricSpaceMagnitude(_Difference):
+    """Difference of metric space magnitudes, the effective numbers of points.
+
+    value = |M(X) - M(Y)|, M(X) = sum_ij (Z^-1)_ij with Z_ij = exp(-t d_ij / s) and Euclidean distances d.
+
+    Range [0, inf). Symmetric. Invariant to translation and orthogonal maps of either side, and with ``relative=True``
+    to isotropic scaling.
+
+    Parameters
+    ----------
+    t : float, default 10.0
+        The scale t > 0. M tends to 1 for small t, and to the number of points for large t.
+    relative : bool, default True
+        s is the root mean square distance of the representation. False: s = 1.
+
+    Notes
+    -----
+    Inverts an n x n matrix: at most 5,000 rows, which take seconds and 0.7 GB. Rows whose similarity is 1 in float64
+    count as one point.
+
+    ``Score.details`` has, for each side, ``magnitude``, ``distinct`` (number of points) and ``accuracy`` (about how
+    much of the magnitude may be rounding, a fraction), and ``precision`` ("fp64").
+
+    References
+    ----------
+    Leinster (2013), The magnitude of metric spaces, Documenta Mathematica 18, section 2. Limbeck et al. (2024),
+    arXiv:2311.16054 (who integrate the difference over t).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.MetricSpaceMagnitude()).value, 4)
+    50.362
+    """
+
+    t: float = 10.0
+    relative: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.t < math.inf:
+            raise OptionError(f"MetricSpaceMagnitude: t must be a number > 0: got {self.t!r}.")
+
+    @property
+    def invariant_x(self) -> Invariance:
+        return SIMILARITY if self.relative else RIGID
+
+    def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
+        n = len(x)
+        if n > MAX_ROWS:
+            raise DegenerateError(
+                f"{self} solves an n x n system: at most {MAX_ROWS:,} rows, got {n:,} of {label}. Take a sample."
+            )
+        exact = PairwiseEngine(
+            backend=engine.backend.name, n_threads=engine.n_threads, precision="fp64", progress=False
+        )
+        distances = condensed(exact, exact.panels(x, "euclidean", label=label), "euclidean")
+        scale = (self.relative and math.sqrt(float(np.mean(np.square(distances))))) or 1.0
+        similarity, distinct = _similarity(distances, n, self.t / scale)
+        with one_blas_thread():  # the same bits for any number of threads
+            magnitude, error = _total_weight(similarity[np.ix_(distinct, distinct)])
+        accuracy = error / abs(magnitude)
+        if not accuracy < _LEAST_ACCURACY:
+            raise DegenerateError(
+                f"{self} needs a similarity matrix that can be inverted: the magnitude came out as {magnitude:.6g} "
+                f"with relative error {accuracy:.2g}. Rows are too near one another for the scale: take a larger t."
+            )
+        return {"magnitude": magnitude, "distinct": float(np.count_nonzero(distinct)), "accuracy": accuracy}
+
+
+def _similarity(distances: np.ndarray, n: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return exp(-rate d) as an (n, n) matrix, and a mask of the rows that equal no earlier row."""
+    similarity, distinct = np.ones((n, n)), np.ones(n, dtype=bool)
+    begin = 0
+    for i in range(n - 1):
+        later = distances[begin : begin + n - 1 - i]
+        similarity[i, i + 1 :] = similarity[i + 1 :, i] = np.exp(-rate * later)
+        distinct[i + 1 :] &= similarity[i, i + 1 :] < 1
+        begin += len(later)
+    return similarity, distinct
+
+
+def _total_weight(similarity: np.ndarray) -> tuple[float, float]:
+    """Return sum w, where Z w = 1 for positive definite Z, and a first-order bound of its error.
+
+    With the computed w' and r = 1 - Z w', the error is w . r; rounding E of Z's entries adds w . E w.
+    """
+    try:
+        weights = np.linalg.solve(similarity, np.ones(len(similarity)))
+    except np.linalg.LinAlgError:
+        return math.nan, math.inf
+    residual = 1 - np.einsum("ij,j->i", similarity, weights)
+    spread = float(np.sum(np.abs(weights)))
+    return float(np.sum(weights)), spread * float(np.max(np.abs(residual))) + 2.0**-52 * spread**2

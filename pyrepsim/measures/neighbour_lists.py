@@ -1,8 +1,8 @@
-"""The k nearest neighbours of every row, and what the measures that read them share.
+"""The k nearest neighbours of every row, and the base classes of the measures that use them.
 
-They are found exactly, by tiles; a row is never its own neighbour. Where rows are equally near, the one with the lower
-index comes first: with duplicated rows the lists then depend on the order of the rows, and ``details`` counts how
-often that decided (ties_x, ties_y).
+Neighbours are exact; a row is never its own neighbour. Of equally near rows, the one with the lower index comes first:
+with duplicated rows the lists therefore depend on the order of the rows. ``Score.details`` counts such ties
+(``ties_x``, ``ties_y``).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 
 from ..core.errors import DegenerateError, OptionError
 from ..pairwise import METRICS, PairwiseEngine
-from .base import SIMILARITY, Invariance, Measure, Result, one_of, per_layer
+from .base import SIMILARITY, Invariance, Result, RowMeasure, one_of, per_layer
 
-__all__ = ["Common", "Lists", "common"]
+__all__ = ["Common", "Lists", "NeighbourMeasure", "TwoListMeasure", "common"]
 
 _SAME_ORIGIN = Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 _INVARIANT = {
@@ -37,13 +37,13 @@ class Lists(NamedTuple):
     indices: np.ndarray
     """(n, k), nearest first."""
     ties: int
-    """Rows whose list, or its order, was settled by the index."""
+    """Number of rows whose list, or its order, was decided by the index."""
     gram: np.ndarray
-    """What the measure keeps of each neighbour, (n, k), or empty."""
+    """Similarity of each neighbour, (n, k), or empty if the measure does not use it."""
 
 
 class Common(NamedTuple):
-    """Neighbours that both lists of a row name, ascending by row."""
+    """Neighbours that are in both lists of a row, ascending by row."""
 
     row: np.ndarray
     place_x: np.ndarray
@@ -52,18 +52,18 @@ class Common(NamedTuple):
 
 
 def common(x: np.ndarray, y: np.ndarray) -> Common:
-    """The entries that row i of ``x`` (n, k) shares with row i of ``y`` (n, k), each free of repeats."""
+    """Return the entries that row i of `x` (n, k) shares with row i of `y` (n, k); no row has an entry twice."""
     k = x.shape[1]
     both = np.concatenate([x, y], axis=1)
-    order = np.argsort(both, axis=1, kind="stable")  # of two equal entries X's comes first
+    order = np.argsort(both, axis=1, kind="stable")  # of two equal entries, the one of X comes first
     both = np.take_along_axis(both, order, axis=1)
     row, at = np.nonzero(both[:, 1:] == both[:, :-1])
     return Common(row, order[row, at], order[row, at + 1] - k)
 
 
 @dataclass(frozen=True)
-class _NeighbourMeasure(Measure):
-    """A measure that reads the k nearest neighbours of every row."""
+class NeighbourMeasure(RowMeasure):
+    """A measure of the k nearest neighbours of every row."""
 
     k: int = 10
 
@@ -73,27 +73,23 @@ class _NeighbourMeasure(Measure):
             raise OptionError(f"{type(self).__name__}: k must be a whole number >= 1: got {self.k!r}.")
 
     @property
-    def reads(self) -> str:
-        return "rows"
-
-    @property
-    def near(self) -> str:
-        """The metric that says which rows are near."""
+    def list_metric(self) -> str:
+        """The metric by which rows are near."""
         return "cosine"
 
     @property
     def invariant_x(self) -> Invariance:
-        return _INVARIANT[self.near]
+        return _INVARIANT[self.list_metric]
 
     @property
     def ordered(self) -> bool:
-        """True when the order within a list matters, and not only who is in it."""
+        """Whether the order within a list matters."""
         return False
 
     def _all_lists(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> dict[int, Lists]:
-        """The neighbours of every row, in each layer that is in a pair."""
+        """Return the neighbours of every row, for each layer that is in a pair."""
         return per_layer(layers, pairs, lambda x, label: self._lists(x, label, engine))
 
     def _lists(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> Lists:
@@ -103,26 +99,27 @@ class _NeighbourMeasure(Measure):
                 f"{self} needs more than k rows, since a row is not its own neighbour: got k={self.k} and {n} rows. "
                 "Pass more samples or a smaller k."
             )
-        # one neighbour more, where there is one, shows whether the last place was shared
-        sweep = engine.backend.NeighbourSweep(
-            engine.panels(x, self.near, label=label), None, metric=METRICS[self.near].kernel, k=min(self.k + 1, n - 1)
-        )
+        # one neighbour more shows whether the last place is a tie
+        metric, k = self.list_metric, min(self.k + 1, n - 1)
+        panels = engine.panels(x, metric, label=label)
+        sweep = engine.backend.NeighbourSweep(panels, None, metric=METRICS[metric].kernel, k=k)
         indices, values = engine.run(sweep, "neighbours")
         equal = values[:, 1:] == values[:, :-1]
         ties = int(np.count_nonzero(equal.any(axis=1) if self.ordered else equal[:, self.k - 1 :].any(axis=1)))
         indices = np.ascontiguousarray(indices[:, : self.k])
-        return Lists(indices, ties, self._keep(x, indices))
+        return Lists(indices, ties, self._similarities(x, indices))
 
-    def _keep(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:  # noqa: ARG002
+    def _similarities(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:  # noqa: ARG002
+        """Return the similarity of each row with its neighbours, for measures that use it."""
         return np.empty((0, 0))
 
-    def _about(self, x: Lists, y: Lists) -> dict[str, Any]:
-        return {"k": self.k, "metric": self.near, "ties_x": x.ties, "ties_y": y.ties}
+    def _list_details(self, x: Lists, y: Lists) -> dict[str, Any]:
+        return {"k": self.k, "metric": self.list_metric, "ties_x": x.ties, "ties_y": y.ties}
 
 
 @dataclass(frozen=True)
-class _ByMetric(_NeighbourMeasure):
-    """A measure of two sets of lists, by a metric of choice."""
+class TwoListMeasure(NeighbourMeasure):
+    """A measure of two sets of neighbour lists, with the metric as an option."""
 
     metric: str = "cosine"
 
@@ -135,19 +132,19 @@ class _ByMetric(_NeighbourMeasure):
         return tuple(_INVARIANT)
 
     @property
-    def near(self) -> str:
+    def list_metric(self) -> str:
         return self.metric
 
-    def evaluate_layers(
+    def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> list[Result]:
         lists = self._all_lists(layers, pairs, engine)
         results = []
         for i, j in pairs:
             value, details = self._compare(lists[i], lists[j])
-            results.append((value, {**details, **self._about(lists[i], lists[j])}))
+            results.append((value, {**details, **self._list_details(lists[i], lists[j])}))
         return results
 
     @abstractmethod
     def _compare(self, x: Lists, y: Lists) -> Result:
-        """The value, and details beyond k, metric and ties."""
+        """Return the value, and details other than k, metric and ties."""

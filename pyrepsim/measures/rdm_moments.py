@@ -1,4 +1,4 @@
-"""RDMs compared from moments: sums over all pairs of rows, by algebra."""
+"""RDMs compared from moments: closed forms of sums over all pairs of rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .cka import cosine_of
 __all__ = ["corr_cov", "cosine_cov", "dot_products", "pairs_of_rows", "pearson_or_cosine", "squared_distances"]
 
 _LEAST_SPREAD = 1e-12
-"""Variance of an RDM over its mean square at which it counts as constant: rounding leaves about 1e-15."""
+"""An RDM counts as constant below this ratio of its variance to its mean square; rounding gives about 1e-15."""
 
 Sums = Callable[[Pair, bool], tuple[float, float]]
 
 
 def pearson_or_cosine(measure: Measure, pair: Pair, sums: Sums, centred: bool) -> float:
-    """Cosine of the entries of both RDMs, around their means if ``centred``."""
+    """Return the cosine of the entries of both RDMs, with their means subtracted if `centred`."""
     both = (Pair.of_side(pair.x), Pair.of_side(pair.y))
     xy, xx, yy = (sums(each, centred) for each in (pair, *both))
     for (product, size), label in ((xx, "X"), (yy, "Y")):
@@ -31,15 +31,15 @@ def pearson_or_cosine(measure: Measure, pair: Pair, sums: Sums, centred: bool) -
 
 
 def cosine_cov(measure: Measure, pair: Pair) -> float:
-    """|S_xy|^2 / (|S_xx| |S_yy|): the whitened cosine of squared distances is linear CKA."""
+    """Return |S_xy|^2 / (|S_xx| |S_yy|): the whitened cosine of squared distances is linear CKA."""
     return cosine_of(measure, pair.cross_sq, pair.x.norm_sq, pair.y.norm_sq)
 
 
 def corr_cov(measure: Measure, pair: Pair) -> float:
-    """The same with G - tr G / (n - 1) H in place of each centred Gram matrix G.
+    """Return the same with G - tr G / (n - 1) H in place of each centred Gram matrix G.
 
-    Taking the mean off the entries of D off its diagonal leaves -H D H / 2 = G - (mean D / 2) H, mean D = 2 tr G / (n -
-    1); and <G, H> = tr G, <H, H> = n - 1.
+    Subtracting the mean from the off-diagonal entries of D gives -H D H / 2 = G - (mean D / 2) H, mean D = 2 tr G / (n
+    - 1); and <G, H> = tr G, <H, H> = n - 1.
     """
     n, x, y = pair.n_samples, pair.x, pair.y
     for side, label in ((x, "X"), (y, "Y")):
@@ -66,10 +66,10 @@ def _refuse_constant(measure: Measure, product: float, size: float, label: str) 
 
 
 def squared_distances(pair: Pair, centred: bool) -> tuple[float, float]:
-    """(sum of products, size) over i < j of D = |x_i - x_j|^2 and E = |y_i - y_j|^2.
+    """Return (sum of products, size) over i < j of D = |x_i - x_j|^2 and E = |y_i - y_j|^2.
 
     Centred: sum D E - (sum D)(sum E) / P over the P pairs; otherwise sum D E. With sum D = n tr S_xx and
-    sum D E = n q + tr S_xx tr S_yy + 2 |S_xy|^2, q = sum |x - m|^2 |y - m|^2, the means are taken out by algebra.
+    sum D E = n q + tr S_xx tr S_yy + 2 |S_xy|^2, q = sum |x - m|^2 |y - m|^2, the means are subtracted in the formula.
     Pairs of a row with its own copy have distance 0 and do not count: P = n (n - 1) / 2 - copies.
     Distances of unit rows are 2 (1 - cos), exactly up to the square of the rounding of their norms.
     """
@@ -82,7 +82,7 @@ def squared_distances(pair: Pair, centred: bool) -> tuple[float, float]:
 
 
 def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
-    """The same for K = x_i . x_j and L = y_i . y_j, around the constants |m_x|^2 and |m_y|^2.
+    """Return the same for K = x_i . x_j and L = y_i . y_j, less the constants |m_x|^2 and |m_y|^2.
 
     With g = m_x . (x - m_x) and h = m_y . (y - m_y), K - |m_x|^2 = g_i + g_j + (x_i - m_x) . (x_j - m_x).
     """
@@ -101,7 +101,7 @@ def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
 def pairs_of_rows(
     layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], kind: str, engine: PairwiseEngine
 ) -> list[Pair]:
-    """The moments of rows that are in memory: a sample of some thousand, say."""
+    """Return the moments of each pair of layers whose rows are in memory, such as a sample."""
     options = {
         "precision": engine.moments_precision,
         "backend": engine.backend.name,

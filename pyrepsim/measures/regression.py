@@ -1,33 +1,52 @@
-"""How well linear regression does: predictivity of one side from the other, and GULP's distance of predictors."""
+"""Measures based on linear regression: predictivity of one side from the other, and GULP."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..core.errors import OptionError
 from ..moments.pair import Pair, Side
-from .base import AFFINE, SIMILARITY, Invariance, Measure, geometric_mean, one_of
+from .base import AFFINE, SIMILARITY, Invariance, MomentMeasure, Result, geometric_mean, one_of
 
 __all__ = ["GULP", "LinearPredictivity"]
 
 
 @dataclass(frozen=True)
-class LinearPredictivity(Measure):
+class LinearPredictivity(MomentMeasure):
     """R^2 of the least-squares regression, with intercept, of all features of one side on those of the other.
 
     value = tr(S_yx S_xx^+ S_xy) / tr S_yy for ``direction="y_from_x"``: the fraction of Y's total variance that an
-    affine map of X explains (features weighted by their variance), in [0, 1]. Not symmetric. In sample: with
-    n <= rank S_xx + 1 it is 1 whatever the data are.
+    affine map of X explains.
 
-    direction : ``"y_from_x"`` or ``"x_from_y"``.
+    Range [0, 1]. Not symmetric. Invariant to translation and invertible linear maps of the predictors, and to
+    translation, isotropic scaling and orthogonal maps of the predicted side.
 
-    ``details``: rank, condition and accuracy (condition times round-off) of the predictors.
+    Parameters
+    ----------
+    direction : {"y_from_x", "x_from_y"}, default "y_from_x"
 
-    References: Kornblith et al. (2019), arXiv:1905.00414, table 1 (R^2_LR).
+    Notes
+    -----
+    The R^2 is in sample: if the number of rows is at most the rank of the predictors plus one, it is 1 whatever the
+    data are. Features count in proportion to their variance.
+
+    ``Score.details`` has ``rank``, ``condition`` and ``accuracy`` (condition times round-off) of the predictors.
+
+    References
+    ----------
+    Kornblith et al. (2019), arXiv:1905.00414, table 1 (R^2_LR).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.LinearPredictivity()).value, 4)
+    0.486
     """
 
     direction: str = "y_from_x"
@@ -48,7 +67,7 @@ class LinearPredictivity(Measure):
     def invariant_y(self) -> Invariance:
         return SIMILARITY if self.direction == "y_from_x" else AFFINE
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         pair = pair if self.direction == "y_from_x" else pair.swapped()
         explained = pair.x.whitening.T @ pair.cross
         value = float(np.sum(explained * explained)) / pair.y.total
@@ -56,18 +75,39 @@ class LinearPredictivity(Measure):
 
 
 @dataclass(frozen=True)
-class GULP(Measure):
+class GULP(MomentMeasure):
     """Squared GULP distance: how far apart the ridge predictions of a random target can be.
 
-    value = tr((C_x + r)^-1 C_x (C_x + r)^-1 C_x) + the same for y - 2 tr((C_x + r)^-1 C_xy (C_y + r)^-1 C_yx),
-    each side centred and scaled to Frobenius norm sqrt(n), so that its
-    covariance C (divided by n) has trace 1. A squared distance: 0 for representations equal up to rotation and scale,
-    at most d_x + d_y; symmetric.
+    value = tr((C_x + r)^-1 C_x (C_x + r)^-1 C_x) + tr((C_y + r)^-1 C_y (C_y + r)^-1 C_y)
+    - 2 tr((C_x + r)^-1 C_xy (C_y + r)^-1 C_yx). Each side is centred and scaled to Frobenius norm sqrt(n), so that its
+    covariance C (divided by n) has trace 1.
 
-    ridge : r > 0, the ridge penalty. As r goes to 0 the distance becomes that of
-        CCA, d_x + d_y - 2 sum rho_i^2; as it grows, r^2 times it becomes |K - L|^2 of the scaled Gram matrices.
+    Range [0, d_x + d_y]; a squared distance, 0 for representations that are equal up to rotation and scale. Symmetric.
+    Invariant to translation, isotropic scaling and orthogonal maps of either side.
 
-    References: Boix-Adsera et al. (2022), arXiv:2210.06545, section 2 and Theorem 1.
+    Parameters
+    ----------
+    ridge : float, default 0.01
+        The ridge penalty r > 0. As r goes to 0 the value approaches d_x + d_y - 2 sum rho_i^2, the distance of CCA; for
+        large r, r^2 times the value approaches the squared distance of the scaled Gram matrices.
+
+    Notes
+    -----
+    ``Score.details`` has the three terms: ``self_x``, ``self_y`` and ``inner``.
+
+    References
+    ----------
+    Boix-Adsera et al. (2022), arXiv:2210.06545, section 2 and theorem 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.GULP()).value, 4)
+    7.1205
     """
 
     ridge: float = 1e-2
@@ -85,14 +125,14 @@ class GULP(Measure):
     def invariant_x(self) -> Invariance:
         return SIMILARITY
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         (root_x, self_x), (root_y, self_y) = self._shrunk(pair.x), self._shrunk(pair.y)
         cross = root_x.T @ pair.cross @ root_y / geometric_mean(pair.x.total, pair.y.total)
         inner = float(np.sum(cross * cross))
         return self_x + self_y - 2 * inner, {"self_x": self_x, "self_y": self_y, "inner": inner}
 
     def _shrunk(self, side: Side) -> tuple[np.ndarray, float]:
-        """(C + r)^-1/2 as vectors / sqrt(values + r), and tr((C + r)^-1 C (C + r)^-1 C)."""
+        """Return (C + r)^-1/2 as vectors / sqrt(values + r), and tr((C + r)^-1 C (C + r)^-1 C)."""
         values, vectors = side.spectrum
-        values = np.maximum(values, 0.0) / side.total  # S is positive semi-definite: below zero is rounding
+        values = np.maximum(values, 0.0) / side.total  # negative values are rounding
         return vectors / np.sqrt(values + self.ridge), float(np.sum((values / (values + self.ridge)) ** 2))

@@ -1,8 +1,8 @@
-"""Representational similarity analysis: RDMs of n (n - 1) / 2 entries compared, in closed form where there is one."""
+"""Representational similarity analysis: two RDMs of n (n - 1) / 2 entries compared, in closed form where possible."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,19 @@ import numpy as np
 from ..core.errors import DegenerateError, OptionError
 from ..moments.pair import Pair
 from ..pairwise import METRICS, RANK_COMPARATORS, Packed, PairSums, PairwiseEngine, pair_sums, rank_correlations
-from .base import AFFINE, SIMILARITY, Invariance, Measure, Result, at_least_rows, draw_rows, one_of
-from .rdm_moments import corr_cov, dot_products, pairs_of_rows, pearson_or_cosine, squared_distances
-from .rdm_moments import cosine_cov as closed_cosine_cov
+from .base import (
+    AFFINE,
+    SIMILARITY,
+    BlockSumMeasure,
+    Invariance,
+    Measure,
+    MomentMeasure,
+    Result,
+    RowMeasure,
+    at_least_rows,
+    one_of,
+)
+from .rdm_moments import corr_cov, cosine_cov, dot_products, pairs_of_rows, pearson_or_cosine, squared_distances
 
 __all__ = ["RSA"]
 
@@ -24,8 +34,10 @@ _TRANSFORMS = {
     "correlation": "unit_centred",
     "sqmahalanobis": "whitened",
 }
-"""Metrics with a closed form, and the rows whose moments it reads."""
+"""Metrics with a closed form, and the row transform whose moments it reads."""
 _CLOSED = ("pearson", "cosine", "cosine_cov", "corr_cov")
+_BLOCKWISE = ("pearson", "cosine", "euclidean")
+"""Comparisons whose value follows from sums over pairs of blocks of rows."""
 _COMPARE = ("pearson", "spearman", "kendall", "tau-a", "rho-a", "cosine", "cosine_cov", "corr_cov", "euclidean")
 _FEATURES = Invariance.SCALING | Invariance.PERMUTATION
 _INVARIANT = {
@@ -47,42 +59,66 @@ _WITHOUT_UNITS = ("cosine", "angular", "correlation", "mahalanobis", "sqmahalano
 class RSA(Measure):
     """Representational similarity analysis: agreement of two representational dissimilarity matrices (RDMs).
 
-    The RDM of X holds a dissimilarity of rows i < j for all n (n - 1) / 2 pairs; the value compares it with that of Y.
-    Nothing n x n is kept: either a closed form gives the value from moments of the rows, or the RDMs are made tile by
-    tile and reduced on the way.
+    value = compare(D, E), where D_ij and E_ij are the dissimilarities of rows i < j of X and of Y, for all n (n - 1) /
+    2 pairs of rows.
 
-    metric : ``"cosine"`` (1 - cos), ``"correlation"`` (1 - Pearson across features), ``"angular"`` (arccos(cos) / pi),
-        ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"sqmahalanobis"`` (squared, each side
-        whitened by its own covariance: Walther et al. 2016, equation 4), ``"mahalanobis"`` (its root), or ``"dot"``
-        (x_i . x_j, a similarity).
-    compare : ``"pearson"``; ``"cosine"`` (uncentred); ``"spearman"``; ``"rho-a"`` (Spearman's expectation when ties are
-        broken at random); ``"kendall"`` (tau-b), ``"tau-a"``; ``"cosine_cov"``, the cosine whitened by the covariance
-        that the entries of an RDM have under independent noise (with squared-Euclidean distances: linear CKA);
-        ``"corr_cov"``, the same after each RDM's mean entry is taken off; or ``"euclidean"``, the distance
-        sqrt(sum (d - e)^2), 0 for equal RDMs. The whitened ones are not defined for ``"dot"``, whose matrix has no
-        zero diagonal.
-    method : ``"closed"``: from moments, one pass (sqmahalanobis: two), any number of rows; for the metrics dot,
-        sqeuclidean, cosine, correlation and sqmahalanobis with pearson, cosine, cosine_cov or corr_cov. ``"tiles"``:
-        over all pairs of rows, time n^2. ``"auto"``: closed where it exists.
-    sample : rows to draw, the same in all models and layers; None: all rows. draws : how many samples; the value is the
-        mean over them. seed : of the draws. per_document : the most rows of one document in a sample (stores only).
-        The paper's RSA is ``RSA(sample=5000, draws=5)``.
-    exact : for Spearman and rho-a of many rows: ranks from 2^24 bins rather than 2^16.
+    Range [-1, 1]; [0, 1] for cosine and cosine_cov of distances (cosine_cov of chebyshev: [-1, 1]); [0, inf) for
+    euclidean. Symmetric. Invariant to isotropic scaling and permutation of the features of either side (euclidean
+    comparison: to scaling only for metrics without units) and, depending on the metric, to orthogonal maps (cosine,
+    angular, dot), to those and translation (sqeuclidean, euclidean), to translation (manhattan, chebyshev), or to all
+    invertible affine maps (mahalanobis, sqmahalanobis).
 
-    Correlations are in [-1, 1]; cosine and cosine_cov of distances in [0, 1] (cosine_cov of chebyshev in [-1, 1]);
-    euclidean is at least 0. Symmetric. Cosine, angular and dot see the origin: no invariance to translation.
-    Correlation, manhattan and chebyshev see the features: none to rotation.
+    Parameters
+    ----------
+    metric : str, default "cosine"
+        "cosine" (1 - cos), "correlation" (1 - Pearson correlation across features), "angular" (arccos(cos) / pi),
+        "sqeuclidean", "euclidean", "manhattan", "chebyshev", "sqmahalanobis" (squared, each side whitened by its own
+        covariance: Walther et al. 2016, equation 4), "mahalanobis" (its root), or "dot" (x_i . x_j, a similarity).
+    compare : str, default "pearson"
+        "pearson"; "cosine" (uncentred); "spearman"; "rho-a" (the expectation of Spearman with ties broken at random);
+        "kendall" (tau-b); "tau-a"; "cosine_cov", the cosine whitened by the covariance that RDM entries have under
+        independent noise (with sqeuclidean: linear CKA); "corr_cov", the same with the mean entry of each RDM
+        subtracted; or "euclidean", the distance sqrt(sum (D_ij - E_ij)^2). "cosine_cov" and "corr_cov" are not defined
+        for "dot", whose matrix has no zero diagonal.
+    method : {"auto", "closed", "tiles"}, default "auto"
+        "closed": from moments, one pass (sqmahalanobis: two), any number of rows; for the metrics dot, sqeuclidean,
+        cosine, correlation and sqmahalanobis with pearson, cosine, cosine_cov or corr_cov. "tiles": over all pairs of
+        rows, time n^2. "auto": closed where possible. No n x n matrix is stored.
+    sample : int, optional
+        Number of rows to draw, the same rows in all models and layers. By default all rows.
+    draws : int, default 1
+        Number of samples; the value is their mean. The RSA of Merchant et al. is ``RSA(sample=5000, draws=5)``.
+    seed : int, default 0
+        Of the draws.
+    per_document : int, optional
+        Most rows of one document in a sample. For stores only.
+    exact : bool, default False
+        For Spearman and rho-a of more than 8192 rows: 2^24 bins instead of 2^16.
 
-    Ranks are exact up to 8192 rows, entries that agree to about the tiles' accuracy tied (20 bits in float32, 40 in
-    float64; precision="auto" takes float64 up to 2048 rows); beyond, entries are ranked by histograms.
+    Notes
+    -----
+    Ranks are exact up to 8192 rows; entries that agree to about the accuracy of the tiles are ties (20 bits in float32,
+    40 in float64; ``precision="auto"`` takes float64 up to 2048 rows). With more rows, entries are ranked by
+    histograms.
 
-    ``details``: metric, compare, method, n_pairs; from rows precision; from ranks ``ranks`` ("exact" or "histogram",
-    the latter with bins and ``bound``: how far the value can be from the exact one at most); of samples ``draws`` (a
-    value each) and ``spread`` (their standard deviation).
+    ``Score.details`` has ``metric``, ``compare``, ``method`` and ``n_pairs``; from rows ``precision``; from ranks
+    ``ranks`` ("exact" or "histogram", the latter with ``bins`` and ``bound``, the largest possible error of the value);
+    from samples ``draws`` (the value of each) and ``spread`` (their standard deviation).
 
-    References: Kriegeskorte et al. (2008), Frontiers in Systems Neuroscience 2:4; Diedrichsen et al. (2020),
-    arXiv:2007.02789, equations 16 and 21; Schuett et al. (2023), eLife 12:e82566 (rho-a); sampling: Merchant et al.
-    (2020), section 5.
+    References
+    ----------
+    Kriegeskorte et al. (2008), Frontiers in Systems Neuroscience 2:4. Diedrichsen et al. (2020), arXiv:2007.02789,
+    equations 16 and 21. Schuett et al. (2023), eLife 12:e82566 (rho-a). Sampling: Merchant et al. (2020), section 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.RSA(compare="spearman")).value, 4)
+    0.3506
     """
 
     metric: str = "cosine"
@@ -94,6 +130,29 @@ class RSA(Measure):
     per_document: int | None = None
     exact: bool = False
 
+    def __new__(
+        cls,
+        metric: str = "cosine",
+        compare: str = "pearson",
+        method: str = "auto",
+        sample: int | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> RSA:
+        # Like pathlib.Path: RSA(...) is an object of the class that computes the value with these options.
+        if cls is RSA:
+            closed = metric in _TRANSFORMS and compare in _CLOSED and method != "tiles"
+            if sample is None and closed:
+                cls = _MomentRSA
+            elif sample is None and compare in _BLOCKWISE:
+                cls = _BlockSumRSA
+            else:
+                cls = _RowRSA
+        return super().__new__(cls)
+
+    def __repr__(self) -> str:
+        return str(self)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of(self, "metric", tuple(METRICS))
@@ -104,7 +163,7 @@ class RSA(Measure):
                 f"RSA: {self.compare} is defined for dissimilarities with a zero diagonal: got metric='dot'. "
                 "Use metric='sqeuclidean' for linear CKA, or compare='pearson'."
             )
-        if self.method == "closed" and not self._has_closed_form:
+        if self.method == "closed" and not self._closed:
             raise OptionError(
                 f"RSA: a closed form exists for the metrics {', '.join(_TRANSFORMS)} with {', '.join(_CLOSED)}: got "
                 f"metric={self.metric!r}, compare={self.compare!r}. Use method='tiles'."
@@ -114,44 +173,25 @@ class RSA(Measure):
             if value is not None and value < least:
                 raise OptionError(f"RSA: {option} must be a whole number >= {least}: got {value!r}.")
         if self.sample is None and (self.draws, self.seed, self.per_document) != (1, 0, None):
-            raise OptionError("RSA: draws, seed and per_document are about samples: give sample=, or leave them out.")
+            raise OptionError("RSA: draws, seed and per_document apply to samples: give sample=, or leave them out.")
         if self.exact and self.compare not in ("spearman", "rho-a"):
-            raise OptionError(f"RSA: exact is about Spearman and rho-a: got compare={self.compare!r}. Leave it out.")
-
-    @property
-    def _has_closed_form(self) -> bool:
-        return self.metric in _TRANSFORMS and self.compare in _CLOSED
+            raise OptionError(f"RSA: exact applies to spearman and rho-a: got compare={self.compare!r}. Leave it out.")
 
     @property
     def _closed(self) -> bool:
-        return self._has_closed_form and self.method != "tiles"
+        """Whether the value has a closed form in moments, and `method` allows it."""
+        return self.metric in _TRANSFORMS and self.compare in _CLOSED and self.method != "tiles"
 
     @property
-    def reads(self) -> str:
-        return "moments" if self._closed and self.sample is None else "rows"
-
-    @property
-    def transform(self) -> str:
-        return _TRANSFORMS[self.metric] if self.reads == "moments" else "raw"
-
-    @property
-    def needs_second_pass(self) -> bool:
-        return self.transform == "whitened"
-
-    @property
-    def copies_bias(self) -> bool:
-        # entries of a row with its own copy are counted out where they are 0 or where entries are summed by blocks
+    def biased_by_copies(self) -> bool:
+        """Whether a row and its copy would count as a pair: dot products, and entries summed by blocks."""
         return self._closed and (self.metric == "dot" or self.compare == "corr_cov")
-
-    @property
-    def has_block_sums(self) -> bool:
-        return not self._closed and self.sample is None and self.compare in ("pearson", "cosine", "euclidean")
 
     @property
     def range(self) -> tuple[float, float]:
         if self.compare == "euclidean":
             return (0.0, float("inf"))
-        # a distance of negative type has a positive semi-definite Gram matrix; the largest difference is none
+        # distances of negative type have a positive semi-definite Gram matrix; chebyshev is not of negative type
         positive = self.metric != "dot" if self.compare == "cosine" else self.metric != "chebyshev"
         return (0.0, 1.0) if self.compare in ("cosine", "cosine_cov") and positive else (-1.0, 1.0)
 
@@ -162,33 +202,55 @@ class RSA(Measure):
             declared &= ~Invariance.SCALING
         return declared
 
-    def evaluate(self, pair: Pair) -> Result:
+    def _details(self, method: str, n_pairs: int) -> dict[str, Any]:
+        return {"metric": self.metric, "compare": self.compare, "method": method, "n_pairs": n_pairs}
+
+    def _from_moments(self, pair: Pair) -> Result:
+        """Return value and details by the closed form."""
         at_least_rows(self, pair.x, 3)
         n = pair.n_samples
         if self.compare == "cosine_cov":
-            value = closed_cosine_cov(self, pair)
+            value = cosine_cov(self, pair)
         elif self.compare == "corr_cov":
             value = corr_cov(self, pair)
         else:
             sums = dot_products if self.metric == "dot" else squared_distances
             value = pearson_or_cosine(self, pair, sums, self.compare == "pearson")
-        return value, self._about("closed", int(n * (n - 1) // 2))
+        return value, self._details("closed", int(n * (n - 1) // 2))
 
-    def evaluate_layers(
+
+class _MomentRSA(RSA, MomentMeasure):
+    """RSA with a closed form, over all rows."""
+
+    @property
+    def transform(self) -> str:
+        return _TRANSFORMS[self.metric]
+
+    @property
+    def row_form(self) -> RowMeasure:
+        return _RowRSA(**vars(self))
+
+    def evaluate(self, pair: Pair) -> Result:
+        return self._from_moments(pair)
+
+
+class _RowRSA(RSA, RowMeasure):
+    """RSA over samples of rows, or over all pairs of rows by tiles."""
+
+    def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
     ) -> list[Result]:
         if self._closed:
-            used = {"precision": engine.moments_precision}
-            found = map(self.evaluate, pairs_of_rows(layers, pairs, _TRANSFORMS[self.metric], engine))
-            return [(value, {**details, **used}) for value, details in found]
+            results = map(self._from_moments, pairs_of_rows(layers, pairs, _TRANSFORMS[self.metric], engine))
+            return [(value, {**details, "precision": engine.moments_precision}) for value, details in results]
         if self.compare not in RANK_COMPARATORS:
-            return [self.from_block_sums(each, engine) for each in self.block_sums(layers, pairs, engine)]
+            return [self.from_block_sums(sums, engine) for sums in self.block_sums(layers, pairs, engine)]
         engine = engine.for_ranks(len(layers[0]))
         packed = self._packed(layers, engine)
         n = packed[0].panels.n_rows
-        about = {**self._about("tiles", n * (n - 1) // 2), "precision": engine.precision}
-        found = rank_correlations(engine, packed, pairs, self.compare, exact=self.exact)
-        return [(value, {**about, **how}) for value, how in found]
+        details = {**self._details("tiles", n * (n - 1) // 2), "precision": engine.precision}
+        ranked = rank_correlations(engine, packed, pairs, self.compare, exact=self.exact)
+        return [(value, {**details, **rank_details}) for value, rank_details in ranked]
 
     def _packed(self, layers: Sequence[np.ndarray], engine: PairwiseEngine) -> list[Packed]:
         packed = engine.packed_layers(layers, self.metric)
@@ -212,13 +274,19 @@ class RSA(Measure):
             "corr_cov": sums.corr_cov,
             "euclidean": sums.euclidean,
         }
-        return formula[self.compare](), {**self._about("tiles", int(sums.n_pairs)), "precision": engine.precision}
+        return formula[self.compare](), {**self._details("tiles", int(sums.n_pairs)), "precision": engine.precision}
 
     def chosen_rows(self, n_rows: int, documents: np.ndarray | None) -> list[np.ndarray] | None:
         if self.sample is None:
             return None
-        how = {"sample": self.sample, "draws": self.draws, "seed": self.seed, "per_document": self.per_document}
-        return draw_rows(n_rows, documents, **how)
+        return _draw_rows(
+            n_rows,
+            documents,
+            sample=self.sample,
+            draws=self.draws,
+            seed=self.seed,
+            per_document=self.per_document,
+        )
 
     def pooled(self, results: Sequence[Result]) -> Result:
         if self.sample is None:
@@ -227,8 +295,43 @@ class RSA(Measure):
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         details = {**results[0][1], "draws": values, "spread": spread}
         if "bound" in details:
-            details["bound"] = max(found["bound"] for _, found in results)
+            details["bound"] = max(own["bound"] for _, own in results)
         return float(np.mean(values)), details
 
-    def _about(self, method: str, n_pairs: int) -> Mapping[str, Any]:
-        return {"metric": self.metric, "compare": self.compare, "method": method, "n_pairs": n_pairs}
+
+class _BlockSumRSA(_RowRSA, BlockSumMeasure):
+    """RSA over all pairs of rows by tiles, whose value follows from sums over pairs of blocks."""
+
+
+def _draw_rows(
+    n_rows: int, documents: np.ndarray | None, *, sample: int, draws: int, seed: int, per_document: int | None
+) -> list[np.ndarray]:
+    """Return `draws` samples of row numbers, ascending, uniform without replacement.
+
+    A sample has at most `per_document` rows of one document; `documents` is the document of each row. Draw k of a seed
+    does not depend on the number of draws.
+    """
+    if per_document is not None and documents is None:
+        raise OptionError("per_document needs to know each row's document: arrays have none. Compare stores.")
+    samples = []
+    for draw in range(draws):
+        order = np.random.default_rng([seed, draw]).permutation(n_rows)
+        if per_document is not None and documents is not None:
+            order = order[_rank_in_group(documents[order]) < per_document]
+        if len(order) < sample:
+            cap = "" if per_document is None else f" of which at most {per_document} a document make {len(order)}"
+            raise OptionError(
+                f"a sample must be at most the rows there are: sample={sample}, got {n_rows} rows{cap}. "
+                "Take a smaller one, or sample=None for all rows."
+            )
+        samples.append(np.sort(order[:sample]))
+    return samples
+
+
+def _rank_in_group(groups: np.ndarray) -> np.ndarray:
+    """Return for each entry how many earlier entries have the same value."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    place = np.empty(len(groups), np.int64)
+    place[order] = np.arange(len(groups)) - np.searchsorted(ordered, ordered, side="left")
+    return place

@@ -1,70 +1,104 @@
-"""Alignment up to rotation: Procrustes similarity and the shape metrics between it and CCA."""
+"""Alignment after the best rotation: Procrustes similarity, and the family of shape metrics from it to CCA."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..core.errors import OptionError
 from ..moments.pair import Pair, Side
-from .base import AFFINE, RIGID, SIMILARITY, Invariance, Measure, geometric_mean
+from .base import AFFINE, RIGID, SIMILARITY, Invariance, MomentMeasure, Result, geometric_mean
 
 __all__ = ["Procrustes", "ShapeMetric"]
 
 
 def angle_and_distance(similarity: float) -> tuple[float, float]:
-    """arccos s, and sqrt(2 - 2 s): the angle and the chord between two unit-norm shapes.
+    """Return arccos s and sqrt(2 - 2 s): the angle and the distance of two unit-norm shapes with cosine s.
 
-    Both lose half the digits of s near s = 1: they resolve about 1e-6, and rounding above 1 counts as 1.
+    Near s = 1 both lose half the digits of s: they resolve about 1e-6. A value above 1 by rounding counts as 1.
     """
     distance = math.sqrt(max(2.0 - 2.0 * similarity, 0.0))
     return 2.0 * math.asin(min(distance / 2.0, 1.0)), distance
 
 
 @dataclass(frozen=True)
-class Procrustes(Measure):
-    """Normalised Bures similarity: the cosine of the angle between two shapes after the best rotation.
+class Procrustes(MomentMeasure):
+    """Procrustes similarity (normalised Bures similarity): the cosine of the angle after the best rotation.
 
-    value = |S_xy|_* / sqrt(tr S_xx tr S_yy), the nuclear norm over the Frobenius norms of the centred matrices;
-    in [0, 1], symmetric.
+    value = |S_xy|_* / sqrt(tr S_xx tr S_yy): the nuclear norm over the Frobenius norms of the centred matrices.
 
-    ``details``: angle = arccos value, in [0, pi/2], and distance = sqrt(2 - 2 value), the Frobenius distance of the two
-    centred, unit-norm representations after optimal rotation, in [0, sqrt 2]. Both are metrics.
+    Range [0, 1]. Symmetric. Invariant to translation, isotropic scaling and orthogonal maps of either side.
 
-    References: Williams et al. (2021), arXiv:2110.14739, section 2; Ding et al. (2021), arXiv:2108.01661, equation 3;
-    Harvey et al. (2023), arXiv:2311.11436 (Bures).
+    Notes
+    -----
+    ``Score.details`` has ``angle`` = arccos(value), in radians, in [0, pi/2], and ``distance`` = sqrt(2 - 2 value), in
+    [0, sqrt 2]: the Frobenius distance of the centred, unit-norm representations after the optimal rotation. Both are
+    metrics.
+
+    References
+    ----------
+    Williams et al. (2021), arXiv:2110.14739, section 2. Ding et al. (2021), arXiv:2108.01661, equation 3. Harvey et al.
+    (2023), arXiv:2311.11436 (Bures similarity).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.Procrustes()).value, 4)
+    0.5958
     """
 
     @property
     def invariant_x(self) -> Invariance:
         return SIMILARITY
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         value = float(np.sum(pair.singular_values)) / geometric_mean(pair.x.total, pair.y.total)
         angle, distance = angle_and_distance(value)
         return value, {"angle": angle, "distance": distance}
 
 
 @dataclass(frozen=True)
-class ShapeMetric(Measure):
+class ShapeMetric(MomentMeasure):
     """Generalised shape metric: the angle between partially whitened representations after the best rotation.
 
-    value = arccos( |X_a^T Y_a|_* / (|X_a| |Y_a|) ) in radians, in [0, pi/2], a metric; 0 for the same shape. X_a is the
-    centred matrix X times alpha I + (1 - alpha) (X^T X)^-1/2. alpha = 1 is the Procrustes angle, alpha = 0 compares
-    whitened representations (for equal ranks, arccos of the mean canonical correlation).
+    value = arccos(|X_a^T Y_a|_* / (|X_a|_F |Y_a|_F)) in radians, where X_a is the centred matrix X times
+    alpha I + (1 - alpha) (X^T X)^-1/2.
 
-    Between the ends the formula mixes X with its whitened self, whose norms are sqrt(rank): the value then depends on
-    the units of X and on n, as in the paper. Resolves about 1e-7 near 0.
+    Range [0, pi/2]; a metric, 0 for the same shape. Symmetric. Invariant to translation and orthogonal maps of either
+    side; with ``alpha=1`` also to isotropic scaling, with ``alpha=0`` to all invertible linear maps.
 
-    alpha : in [0, 1].
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        In [0, 1]. 1 is the Procrustes angle. 0 compares whitened representations: for equal ranks, the arccos of the
+        mean canonical correlation.
 
-    ``details``: similarity (the cosine), distance = sqrt(2 - 2 similarity), rank_x, rank_y.
+    Notes
+    -----
+    With alpha between 0 and 1 the value depends on the units of X and on the number of rows, as in the paper: the
+    formula adds X and its whitened form, whose norm is sqrt(rank). Near 0 the value resolves about 1e-7.
 
-    References: Williams et al. (2021), arXiv:2110.14739, equations 6 and 8.
+    ``Score.details`` has ``similarity`` (the cosine), ``distance`` = sqrt(2 - 2 similarity), ``rank_x`` and ``rank_y``.
+
+    References
+    ----------
+    Williams et al. (2021), arXiv:2110.14739, equations 6 and 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> round(rs.compare(X, Y, rs.ShapeMetric(alpha=0.5)).value, 4)
+    0.9322
     """
 
     alpha: float = 1.0
@@ -82,7 +116,7 @@ class ShapeMetric(Measure):
     def invariant_x(self) -> Invariance:
         return {1.0: SIMILARITY, 0.0: AFFINE}.get(float(self.alpha), RIGID)
 
-    def evaluate(self, pair: Pair) -> tuple[float, Mapping[str, Any]]:
+    def evaluate(self, pair: Pair) -> Result:
         (map_x, norm_x), (map_y, norm_y) = self._whitened(pair.x), self._whitened(pair.y)
         nuclear = np.linalg.svd(map_x.T @ pair.cross @ map_y, compute_uv=False).sum()
         similarity = float(nuclear) / (norm_x * norm_y)
@@ -95,7 +129,7 @@ class ShapeMetric(Measure):
         }
 
     def _whitened(self, side: Side) -> tuple[np.ndarray, float]:
-        """M, with X M the partially whitened rows up to a rotation, and |X M|_F."""
+        """Return M, where X M are the partially whitened rows up to a rotation, and |X M|_F."""
         if self.alpha == 0:
             return side.whitening, math.sqrt(side.rank)
         values, vectors = side.spectrum

@@ -329,9 +329,9 @@ def test_public_functions(backend, precision):
         expected = rs.knn(rows[0], 5, metric="euclidean", backend="cpu", precision="fp64")[0]
         assert (rs.knn(rows[0], 5, metric="euclidean", **gpu)[0] == expected).mean() > 0.99
     for engine in (PairwiseEngine(**gpu), PairwiseEngine(backend=backend.name)):
-        value = float(rs.RSA(metric="euclidean").evaluate_rows(*rows, engine)[0])
+        value = float(rs.RSA(metric="euclidean").evaluate(rows, [(0, 1)], engine)[0][0])
         exact = float(
-            rs.RSA(metric="euclidean").evaluate_rows(*rows, PairwiseEngine(backend="cpu", precision="fp64"))[0]
+            rs.RSA(metric="euclidean").evaluate(rows, [(0, 1)], PairwiseEngine(backend="cpu", precision="fp64"))[0][0]
         )
         assert value == pytest.approx(exact, abs=tolerance if engine.precision == precision else 2e-6)
     with pytest.raises(OptionError, match="backend='cuda'"):

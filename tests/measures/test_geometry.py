@@ -9,8 +9,8 @@ import pytest
 
 from pyrepsim import compare
 from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError
-from pyrepsim.measures import Concentricity, Magnitude, MetricSpaceMagnitude, Uniformity
-from pyrepsim.measures.metric_space import _total_weight
+from pyrepsim.measures import Concentricity, Magnitude, MetricSpaceMagnitude, RowMeasure, Uniformity
+from pyrepsim.measures.geometry import _total_weight
 from pyrepsim.pairwise import PairwiseEngine
 from tests.helpers import references_geometry as ref
 from tests.helpers.data import CASES, correlated_pair, rogue
@@ -105,7 +105,7 @@ def test_magnitude_ends_at_one_and_at_the_number_of_rows():
 
 def test_a_metric_space_too_large_is_refused(rng, monkeypatch):
     X = rng.standard_normal((60, 3))
-    monkeypatch.setattr("pyrepsim.measures.metric_space.MOST_ROWS", 50)
+    monkeypatch.setattr("pyrepsim.measures.geometry.MAX_ROWS", 50)
     with pytest.raises(DegenerateError, match="at most 50 rows, got 60 of X"):
         compare(X, X, MetricSpaceMagnitude())
 
@@ -113,7 +113,7 @@ def test_a_metric_space_too_large_is_refused(rng, monkeypatch):
 def test_a_similarity_matrix_that_cannot_be_inverted_is_refused(rng, monkeypatch):
     assert _total_weight(np.array([[1.0, 0.5], [0.5, 1.0]])) == (pytest.approx(4 / 3), pytest.approx(0, abs=1e-15))
     monkeypatch.setattr(
-        "pyrepsim.measures.metric_space._similarity", lambda _, n, __: (np.ones((n, n)), np.ones(n, dtype=bool))
+        "pyrepsim.measures.geometry._similarity", lambda _, n, __: (np.ones((n, n)), np.ones(n, dtype=bool))
     )
     with pytest.raises(DegenerateError, match="larger t"):
         compare(rng.standard_normal((5, 3)), rng.standard_normal((5, 3)), MetricSpaceMagnitude())
@@ -145,13 +145,13 @@ def test_rows_that_are_not_finite_are_refused(measure, rng):
         compare(X, bad, measure)
 
 
-@pytest.mark.parametrize("measure", [m for m in MEASURES if m.reads == "rows"], ids=str)
+@pytest.mark.parametrize("measure", [m for m in MEASURES if isinstance(m, RowMeasure)], ids=str)
 def test_many_layers_give_what_single_pairs_give(measure):
     layers = [correlated_pair(60, 8, 5, seed=s)[0] for s in (1, 2, 3)]
     pairs = [(0, 2), (1, 2)]
     engine = PairwiseEngine(progress=False)
-    together = measure.evaluate_layers(layers, pairs, engine)
-    assert together == [measure.evaluate_rows(layers[i], layers[j], engine) for i, j in pairs]
+    together = measure.evaluate(layers, pairs, engine)
+    assert together == [measure.evaluate(layers, [pair], engine)[0] for pair in pairs]
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=str)

@@ -123,7 +123,7 @@ def pair():
 
 
 def test_every_measure_is_here():
-    assert {type(m) for m in MEASURES} == set(all_measures().values())
+    assert {str(m).partition("(")[0] for m in MEASURES} == set(all_measures())
 
 
 @pytest.mark.parametrize("side", ["x", "y"])

@@ -143,7 +143,7 @@ def test_errors_name_the_side_or_the_layer(measure, rng):
     with pytest.raises(DegenerateError, match="row 4 of Y"):
         compare(layers[0], layers[1], measure)
     with pytest.raises(DegenerateError, match="row 4 of layer 2"):
-        measure.evaluate_layers([layers[0], layers[2], layers[1]], [(0, 2)], PairwiseEngine(progress=False))
+        measure.evaluate([layers[0], layers[2], layers[1]], [(0, 2)], PairwiseEngine(progress=False))
 
 
 def test_rows_at_right_angles_have_no_second_order_cosine(rng):
@@ -170,9 +170,9 @@ def test_many_layers_give_what_single_pairs_give(kind):
     layers = [correlated_pair(60, 8, 5, seed=s)[0] for s in (1, 2)] + [correlated_pair(60, 8, 5, seed=1)[1]]
     pairs = [(0, 2), (1, 2), (0, 1)]
     engine = PairwiseEngine(progress=False)
-    together = kind(k=4).evaluate_layers(layers, pairs, engine)
+    together = kind(k=4).evaluate(layers, pairs, engine)
     for (i, j), (value, details) in zip(pairs, together, strict=True):
-        alone = kind(k=4).evaluate_rows(layers[i], layers[j], engine)
+        alone = kind(k=4).evaluate([layers[i], layers[j]], [(0, 1)], engine)[0]
         assert (value, details) == alone
 
 

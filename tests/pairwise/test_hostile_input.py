@@ -7,7 +7,7 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
-from pyrepsim.pairwise import PairwiseEngine
+from pyrepsim.measures import BlockSumMeasure, MomentMeasure, RowMeasure, all_measures
 from tests.helpers.data import correlated_pair
 
 X, Y = correlated_pair(60, 10, 8, seed=70)
@@ -23,9 +23,12 @@ def test_a_measure_of_rows_has_no_score_from_moments(measure):
         measure.score(moments)
 
 
-def test_a_measure_of_moments_has_no_value_from_rows():
-    with pytest.raises(OptionError, match="reads their moments"):
-        rs.LinearCKA().evaluate_rows(X, Y, PairwiseEngine())
+def test_every_measure_is_of_moments_or_of_rows():
+    for kind in all_measures().values():
+        assert isinstance(kind(), MomentMeasure) != isinstance(kind(), RowMeasure)
+    assert isinstance(rs.RSA(), MomentMeasure)
+    assert isinstance(rs.RSA(metric="euclidean"), BlockSumMeasure)
+    assert not isinstance(rs.RSA(metric="euclidean", compare="spearman"), BlockSumMeasure)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyrepsim.measures import entries as module
-from pyrepsim.measures.entries import entries, mean_row, mean_square, unit_rows
+from pyrepsim.measures import rows as module
+from pyrepsim.measures.rows import entries, mean_row, mean_square, unit_rows
 from tests.helpers.data import cast, correlated_pair
 
 
