@@ -1,8 +1,8 @@
-"""Tokens of a corpus as flat arrays, each aligned with the characters and words it came from, and checked.
+"""Tokens of a corpus as flat arrays, each aligned with its characters and its word.
 
-Words are found by character offsets in running text, never by string heuristics: given words are spans of the
-joined text, otherwise words are what whitespace separates. So a word is the same word for every tokenizer,
-and byte-level BPE, which would glue a list of words together, sees the spaces it was trained on.
+Tokens are aligned with words by character offsets. Words that the source gives are spans of the joined text; otherwise
+words are separated by whitespace. So words are the same for every tokenizer, and byte-level BPE, which needs the spaces
+it was trained on, tokenises text instead of a list of words.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _BATCH = 512  # documents per call of the tokenizer
 class TokenTable:
     """All tokens of a corpus, special tokens included, document after document.
 
-    `ptr` (n_documents + 1) and `word_ptr` cut the token and word arrays into documents. `word` is the index
-    of a token's word in its document, -1 for special tokens and for tokens of whitespace alone. `prefix` and
-    `suffix` count the special tokens that open and close every document.
+    `ptr` and `word_ptr` (n_documents + 1 entries) are the boundaries of documents in the token and word arrays. `word`
+    is the index of a token's word in its document, or -1 for special tokens and tokens of only whitespace. `prefix` and
+    `suffix` are the numbers of special tokens at the start and end of every document.
     """
 
     ptr: np.ndarray
@@ -56,13 +56,14 @@ class TokenTable:
 
 
 def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
-    """Tokenise every document whole; text that spells a special token is split like any other text.
+    """Tokenise every document without truncation. Text that spells a special token is split like any other text.
 
     Raises
     ------
     TextError
-        If the tokenizer's offsets do not fit the text, or a token spans two given words; names the first
-        document.
+        If the tokenizer's offsets do not fit the text, or a token spans two given words; names the first such document.
+    ModelError
+        If the tokenizer adds special tokens inside a text, or not the same number to every text.
     """
     parts: list[dict[str, np.ndarray]] = []
     edges: set[tuple[int, int]] = set()
@@ -139,9 +140,9 @@ def _align(
     words: np.ndarray,
     n_words: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Word of each token within its document (-1: none); words without tokens, for each document."""
+    """Word of each token in its document (-1: none), and the number of words without tokens of each document."""
     sizes = np.array([len(document.text) for document in documents], np.int64)
-    base = _pointers(sizes + 1)[:-1]  # one axis of characters for the whole batch, a gap between documents
+    base = _pointers(sizes + 1)[:-1]  # one axis of characters for all documents of the batch, with a gap between them
     text = ~special
     start, end = offsets[text, 0].astype(np.int64), offsets[text, 1].astype(np.int64)
     owner = document_of[text]
@@ -150,27 +151,27 @@ def _align(
     bad[1:] |= np.diff(start) < 0
     if bad.any():
         raise TextError(
-            "The offsets of a tokenizer must lie inside the text and never go back: those of document "
-            f"{documents[int(owner[bad.argmax()])].key!r} do. It cannot be aligned: use another build of it."
+            "A tokenizer's offsets must lie inside the text and increase: those of document "
+            f"{documents[int(owner[bad.argmax()])].key!r} do not. Use another version of the tokenizer."
         )
     word_owner = np.repeat(np.arange(len(documents)), n_words)
     word_start, word_end = words[:, 0] + base[word_owner], words[:, 1] + base[word_owner]
-    filled = np.flatnonzero(word_end > word_start)  # an empty word has no characters to find a token by
+    filled = np.flatnonzero(word_end > word_start)  # an empty word has no characters to align
     slot = np.searchsorted(word_end[filled], start, side="right")  # the first word that ends after the token starts
     known = slot < len(filled)
     candidate = filled[np.minimum(slot, max(len(filled) - 1, 0))] if len(filled) else np.zeros_like(slot)
     if len(filled):
         known &= word_owner[candidate] == owner
-        known &= (end > word_start[candidate]) | (end == start)  # else the token is whitespace before the word
-        _refuse_straddlers(documents, owner, end, known, slot, filled, word_start, word_owner)
+        known &= (end > word_start[candidate]) | (end == start)  # otherwise the token is whitespace before the word
+        _check_word_boundaries(documents, owner, end, known, slot, filled, word_start, word_owner)
     word = np.full(len(document_of), -1, np.int32)
     first_word = _pointers(n_words)[:-1]
     word[text] = np.where(known, candidate - first_word[owner], -1) if len(filled) else -1
-    found = np.bincount(word_owner[np.unique(candidate[known])], minlength=len(documents))
-    return word, n_words - found
+    with_tokens = np.bincount(word_owner[np.unique(candidate[known])], minlength=len(documents))
+    return word, n_words - with_tokens
 
 
-def _refuse_straddlers(
+def _check_word_boundaries(
     documents: Sequence[Document],
     owner: np.ndarray,
     end: np.ndarray,
@@ -180,7 +181,7 @@ def _refuse_straddlers(
     word_start: np.ndarray,
     word_owner: np.ndarray,
 ) -> None:
-    """Refuse a token that covers parts of two given words. In running text it belongs to the first."""
+    """Refuse a token that covers parts of two given words. Where words are not given, it belongs to the first one."""
     following = filled[np.minimum(slot + 1, len(filled) - 1)]
     given = np.array([document.words is not None for document in documents])
     bad = known & given[owner] & (slot + 1 < len(filled)) & (word_owner[following] == owner)
@@ -188,12 +189,12 @@ def _refuse_straddlers(
     if bad.any():
         raise TextError(
             f"A token must not span two words: one does in document {documents[int(owner[bad.argmax()])].key!r}. Give "
-            "this tokenizer running text (strings) in place of word lists."
+            "this tokenizer texts (strings) instead of word lists."
         )
 
 
 def _special_edges(special: np.ndarray, lengths: np.ndarray) -> set[tuple[int, int]]:
-    """The (prefix, suffix) counts of special tokens in the documents that have other tokens too."""
+    """The (prefix, suffix) counts of special tokens in the documents that also have other tokens."""
     ptr = _pointers(lengths)
     content = np.flatnonzero(~special)
     document = np.searchsorted(ptr, content, side="right") - 1
@@ -203,7 +204,7 @@ def _special_edges(special: np.ndarray, lengths: np.ndarray) -> set[tuple[int, i
     after = ptr[document[last] + 1] - 1 - content[last]
     if int((~special).sum()) != int((content[last] - content[first] + 1).sum()):
         raise ModelError(
-            "Special tokens must stand at the ends of a text: this tokenizer puts some inside. Use another tokenizer."
+            "Special tokens must be at the ends of a text: this tokenizer adds some inside. Use another tokenizer."
         )
     return set(zip(before.tolist(), after.tolist(), strict=True))
 
@@ -218,9 +219,9 @@ def _pointers(lengths: np.ndarray) -> np.ndarray:
 
 
 def _digest(ids: np.ndarray, tokenizer: Any) -> str:
-    """xxh3-128 over the ids and the strings they stand for: equal for tokenizers that agree on this corpus.
+    """xxh3-128 over the ids and their strings: equal for tokenizers that give the same tokens for this corpus.
 
-    Document boundaries need no place here: the row identities hold them.
+    Document boundaries are not included, since the rows' identities contain them.
     """
     used = np.unique(ids)
     digest = xxhash.xxh3_128(np.ascontiguousarray(ids, "<i4"))

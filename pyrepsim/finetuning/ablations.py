@@ -133,12 +133,11 @@ def ablate(
     --------
     >>> from pathlib import Path
     >>> import pyrepsim as rs
-    >>> lines = [f'{{"premise": "the {a} run", "hypothesis": "the {b} run", "label": {int(a != b)}}}'
-    ...          for a in ("keys", "river") for b in ("keys", "river")]
-    >>> _ = Path("pairs.jsonl").write_text("\n".join(lines))
+    >>> lines = ["sentence\tlabel", "a fine film\t1", "a dull film\t0", "a fine plot\t1", "a dull plot\t0"]
+    >>> _ = Path("films.tsv").write_text("\n".join(lines))
     >>> recipe = rs.TrainingRecipe(epochs=1, batch_size=2, max_length=16)
-    >>> scores = rs.ablate("freeze", "bert-base-uncased", "mnli", values=[0, 1], train="pairs.jsonl",
-    ...                    dev="pairs.jsonl", out="runs/freeze", recipe=recipe, device="cpu")
+    >>> scores = rs.ablate("freeze", "bert-base-uncased", "sst2", values=[0, 1], train="films.tsv",
+    ...                    dev="films.tsv", out="runs/freeze", recipe=recipe, device="cpu")
     >>> [(record["value"], record["error"]) for record in scores]
     [(0, None), (1, None)]
     """

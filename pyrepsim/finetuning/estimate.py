@@ -95,11 +95,10 @@ def plan_finetuning(
     --------
     >>> from pathlib import Path
     >>> import pyrepsim as rs
-    >>> lines = [f'{{"premise": "the {a} run", "hypothesis": "the {b} run", "label": {int(a != b)}}}'
-    ...          for a in ("keys", "river") for b in ("keys", "river")]
-    >>> _ = Path("pairs.jsonl").write_text("\n".join(lines))
+    >>> lines = ["sentence\tlabel", "a fine film\t1", "a dull film\t0", "a fine plot\t1", "a dull plot\t0"]
+    >>> _ = Path("films.tsv").write_text("\n".join(lines))
     >>> recipe = rs.TrainingRecipe(epochs=3, batch_size=2, max_length=16)
-    >>> plan = rs.plan_finetuning("bert-base-uncased", "mnli", train="pairs.jsonl", dev="pairs.jsonl", recipe=recipe,
+    >>> plan = rs.plan_finetuning("bert-base-uncased", "sst2", train="films.tsv", dev="films.tsv", recipe=recipe,
     ...                           device="cpu")
     >>> plan.n_examples, plan.n_updates, plan.n_scorings
     (4, 6, 3)

@@ -44,7 +44,7 @@ class Run:
         return self.record["request"]["metric"]
 
     def __repr__(self) -> str:
-        shown = (f"{data} {self.metric} {100 * scores[self.metric]:.2f} %" for data, scores in self.scores.items())
+        shown = (f"{data} {self.metric} {scores[self.metric]:.4f}" for data, scores in self.scores.items())
         return f"Run({str(self.folder)!r}, {', '.join(shown)})"
 
 

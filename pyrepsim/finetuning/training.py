@@ -87,11 +87,10 @@ def finetune(
     --------
     >>> from pathlib import Path
     >>> import pyrepsim as rs
-    >>> lines = [f'{{"premise": "the {a} run", "hypothesis": "the {b} run", "label": {int(a != b)}}}'
-    ...          for a in ("keys", "river") for b in ("keys", "river")]
-    >>> _ = Path("pairs.jsonl").write_text("\n".join(lines))
+    >>> lines = ["sentence\tlabel", "a fine film\t1", "a dull film\t0", "a fine plot\t1", "a dull plot\t0"]
+    >>> _ = Path("films.tsv").write_text("\n".join(lines))
     >>> recipe = rs.TrainingRecipe(epochs=1, batch_size=2, max_length=16)
-    >>> run = rs.finetune("bert-base-uncased", "mnli", train="pairs.jsonl", dev="pairs.jsonl", out="runs/mnli",
+    >>> run = rs.finetune("bert-base-uncased", "sst2", train="films.tsv", dev="films.tsv", out="runs/sst2",
     ...                   recipe=recipe, device="cpu")
     >>> sorted(run.scores)
     ['dev']

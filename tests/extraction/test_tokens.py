@@ -155,5 +155,5 @@ def test_a_token_across_two_given_words_is_refused_and_across_two_of_running_tex
 
 
 def test_special_tokens_inside_a_text_are_refused():
-    with pytest.raises(ModelError, match="puts some inside"):
+    with pytest.raises(ModelError, match="adds some inside"):
         tokenise(read_texts(["a b"]), Rigged([(0, 1), (0, 0), (2, 3)], special=[0, 1, 0]))

@@ -1,4 +1,4 @@
-"""What is asked of a fine-tuning: recipes, those shipped for each task, and ablations. No torch here."""
+"""Recipes of fine-tuning, those shipped for each task, and ablations. Nothing here imports torch."""
 
 from .ablation import Ablation
 from .recipe import TrainingRecipe, shipped_recipe
