@@ -1,58 +1,67 @@
-"""``python -m benchmarks [bench_x.py ...] [pytest options]``: alone on the machine; JSON into benchmarks/results/.
+"""``python -m benchmarks [bench_x.py ...] [pytest options]``: run alone on the machine.
 
-Each bench_*.py in a process of its own, with a result file of its own. Prints the table of what ran, how long it took,
-and what fell behind the results that were there before by more than a fifth.
+Each bench_*.py runs in a process of its own and writes ``benchmarks/results/<machine>/<name>.json``. Prints the table of
+the benchmarks that ran, how long they took, and which are slower than the earlier results of this machine by more than a
+fifth.
 """
 
 from __future__ import annotations
 
-import itertools
 import platform
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from benchmarks.roofline import roofline
-from benchmarks.table import latest_day, markdown, results_of, worse
-from pyrepsim import _core
+from benchmarks.table import RESULTS, markdown, read_results, worse
 from pyrepsim.backends import default_threads
+from pyrepsim.backends.environment import environment
 
 HERE = Path(__file__).parent
 
 
-def unused(folder: Path, stem: str) -> Path:
-    """``stem.json``, or for a later run of the day ``stem-2.json`` and so on."""
-    names = itertools.chain([stem], (f"{stem}-{run}" for run in itertools.count(2)))
-    return next(path for name in names if not (path := folder / f"{name}.json").exists())
+def machine() -> str:
+    """A folder name for this kind of processor: vendor, family and model, such as ``amd-epyc-25-17``."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    info = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    parts = [info.get("model name", platform.processor() or platform.machine())]
+    parts += [info[key] for key in ("cpu family", "model") if key in info]
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
 
 
-def run(file: Path, options: list[str]) -> tuple[int, Path]:
-    """The exit status of pytest, and where its results are."""
-    out = unused(HERE / "results", f"{time.strftime('%Y-%m-%d')}-{file.stem.removeprefix('bench_')}")
+def run(file: Path, folder: Path, options: list[str]) -> int:
+    """Run one file with pytest-benchmark and return pytest's exit status."""
+    out = folder / f"{file.stem.removeprefix('bench_')}.json"
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-c", str(HERE / "pytest.ini"), f"--benchmark-json={out}"]
-    return subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode, out
+    return subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode
+
+
+def main() -> int:
+    instructions = environment().get("instructions", "unknown").partition(" ")[0]
+    print(f"{machine()}, {default_threads()} threads, {instructions}, roofline {roofline()}", flush=True)
+    named = [Path(word) for word in sys.argv[1:] if word.endswith(".py")]
+    options = [word for word in sys.argv[1:] if not word.endswith(".py")]
+    files = named or sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_gpu.py"})  # that one needs a GPU
+    folder = RESULTS / machine()
+    folder.mkdir(parents=True, exist_ok=True)
+    before, failed, start = read_results(folder), [], time.monotonic()
+    for file in files:
+        began = time.monotonic()
+        failed += [file.name] if run(file, folder, options) else []
+        print(f"{file.name}: {time.monotonic() - began:.0f} s", flush=True)
+    results = read_results(folder)
+    print(markdown(results))
+    print(f"{(time.monotonic() - start) / 60:.1f} minutes")
+    print("\n".join(worse(before, results, 0.2)) or "No ratio is worse than before by more than a fifth.")
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
-    print(
-        f"{platform.processor() or platform.machine()}, {default_threads()} threads, "
-        f"ISA {_core.available_isas()[-1]}, roofline {roofline()}",
-        flush=True,
-    )
-    named = [Path(word) for word in sys.argv[1:] if word.endswith(".py")]
-    others = [word for word in sys.argv[1:] if not word.endswith(".py")]
-    files = named or sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_gpu.py"})  # that one is a program
-    before, now, failed, start = latest_day(), {}, [], time.monotonic()
-    for file in files:
-        began = time.monotonic()
-        status, out = run(file, others)
-        now |= results_of(out) if status == 0 else {}
-        failed += [file.name] if status else []
-        print(f"{file.name}: {time.monotonic() - began:.0f} s", flush=True)
-    print(markdown(now))
-    print(f"{(time.monotonic() - start) / 60:.1f} minutes")
-    print("\n".join(worse(before, now, 0.2)) or "Nothing fell behind the earlier results by more than a fifth.")
-    if failed:
-        print(f"failed: {', '.join(failed)}")
-    sys.exit(bool(failed))
+    sys.exit(main())

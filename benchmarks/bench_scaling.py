@@ -1,7 +1,7 @@
 """Time and memory against rows, features, layers and threads; and what a call costs on few rows.
 
 Each point is a process of its own that compares two stores of float16 rows, so that its peak memory is its own.
-``python -m benchmarks.scaling_figure`` draws the newest results.
+``python -m benchmarks.scaling_figure`` draws the results.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 # Writes gpu-*.log and gpu-*.json under ${OUT:-benchmarks/results} and prints a table of what passed.
 # Needs nvcc, compute-sanitizer, a C++20 compiler and, in python3 (or $PYTHON), with nothing installed here:
 #   build  setuptools pybind11 cmake ninja
-#   run    numpy ml_dtypes safetensors threadpoolctl tqdm xxhash array-api-compat jsonargparse, cupy-cuda13x, torch
+#   run    numpy ml_dtypes safetensors threadpoolctl tqdm xxhash array-api-compat jsonargparse lazy-loader scipy, cupy-cuda13x, torch
 #   test   pytest pytest-benchmark scipy
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -44,7 +44,7 @@ step() {
 wanted=" ${*:-roofline build test sanitize bench} "
 has() { [[ $wanted == *" $1 "* ]]; }
 
-gpu_tests=(tests/extraction/test_devices.py tests/backends tests/stats tests/pairwise tests/measures tests/comparison tests/test_profile.py)
+gpu_tests=(tests/extraction/test_devices.py tests/backends tests/moments tests/pairwise tests/measures tests/comparison tests/analysis/test_profile.py)
 
 # Each part in a process of its own: a crash takes no other part's results with it.
 tests() {

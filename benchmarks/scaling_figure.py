@@ -1,4 +1,4 @@
-"""Time and memory against rows, features, layers and threads, drawn from the newest results of bench_scaling.py.
+"""Time and memory against rows, features, layers and threads, drawn from the results of bench_scaling.py.
 
 python -m benchmarks.scaling_figure scaling.svg
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.table import RESULTS, newest
+from benchmarks.table import SHOWN, read_results
 
 __all__ = ["draw", "series_of", "slope_mb_per_million_rows"]
 
@@ -49,13 +49,13 @@ def draw(series: Mapping[str, list[Point]], out: Path) -> None:
 
     figure, axes = plt.subplots(2, len(series), figsize=(3 * len(series), 5.4), squeeze=False, layout="constrained")
     for column, (name, points) in enumerate(series.items()):
-        for row, (key, label) in enumerate((("seconds", "seconds"), ("peak_mb", "peak memory, MB"))):
+        for row, (key, ylabel) in enumerate((("seconds", "seconds"), ("peak_mb", "peak memory, MB"))):
             axis = axes[row][column]
-            for prefix, (who, colour) in _LINES.items():
+            for prefix, (label, colour) in _LINES.items():
                 shown = [(one["at"], one[prefix + key]) for one in points if prefix + key in one]
                 if shown:
-                    axis.plot(*zip(*shown, strict=True), "o-", color=colour, label=who)
-            axis.set(xscale="log", yscale="log", xlabel=name, ylabel=label if column == 0 else "")
+                    axis.plot(*zip(*shown, strict=True), "o-", color=colour, label=label)
+            axis.set(xscale="log", yscale="log", xlabel=name, ylabel=ylabel if column == 0 else "")
             low, high = axis.get_ylim()
             axis.set_ylim(low / 2, high * 2)
             axis.set_xticks([one["at"] for one in points], [f"{one['at']:,}" for one in points], rotation=30)
@@ -66,7 +66,7 @@ def draw(series: Mapping[str, list[Point]], out: Path) -> None:
 
 
 def main() -> None:
-    series = series_of(newest(RESULTS))
+    series = series_of(read_results(SHOWN))
     if "rows" in series:
         print(f"peak memory: {slope_mb_per_million_rows(series['rows']):+.1f} MB a million rows")
     draw(series, Path(sys.argv[1] if len(sys.argv) > 1 else "scaling.svg"))

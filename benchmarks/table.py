@@ -1,10 +1,10 @@
-"""The README's table of what was measured: of each benchmark the latest run, and how far ratios varied on its day.
+"""The table of benchmarks/README.md: for each benchmark the latest result of one machine.
 
-    python -m benchmarks.table                        # print it
-    python -m benchmarks.table --readme README.md     # put it between the marks there
-    python -m benchmarks.table --against OLD.json NEW.json      # exit 1 where a ratio got worse by more than --within
+    python -m benchmarks.table                                     # print it
+    python -m benchmarks.table --write benchmarks/README.md        # replace the table in that page
+    python -m benchmarks.table --against OLD NEW                   # exit 1 if a ratio of folder NEW is worse than in OLD
 
-Ratios are compared, not seconds: machines differ, and so do their hours.
+Ratios to other libraries are compared, not seconds: machines differ in speed.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["Range", "latest_day", "markdown", "newest", "ratios", "results_of", "worse", "written"]
+__all__ = ["markdown", "ratios", "read_results", "replace_table", "worse"]
 
 RESULTS = Path(__file__).parent / "results"
+SHOWN = RESULTS / "amd-epyc-25-17"
+"""The machine whose results the page shows: one folder per machine, one file per bench_*.py."""
 MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
 
 ROWS = {
@@ -74,100 +76,47 @@ RIVALS = {
 """Ratios that have names of their own: their time as a multiple of ours."""
 
 Facts = Mapping[str, Any]
-Runs = Sequence[Facts]
-"""Of one benchmark on one day, the latest last."""
+"""The seconds, errors, ratios and memory of one benchmark."""
 
 
-class Range(NamedTuple):
-    """The lowest and the highest of several runs."""
-
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Range:
-        values = list(values)
-        return cls(min(values), max(values))
-
-    def shown(self, form: Callable[[float], str]) -> str:
-        """Both where they differ by more than a tenth, else the middle."""
-        if self.high > 1.1 * self.low:
-            return f"{form(self.low)} to {form(self.high)}"
-        return form((self.low + self.high) / 2)
+def read_results(folder: Path) -> dict[str, Facts]:
+    """The facts of every benchmark in the result files of one machine."""
+    results: dict[str, Facts] = {}
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for benchmark in content["benchmarks"]:
+            results[benchmark["name"]] = {"seconds": benchmark["stats"]["median"], **benchmark["extra_info"]}
+    return results
 
 
-def results_of(path: Path) -> dict[str, Runs]:
-    """The facts of each benchmark in a result file of pytest-benchmark; {} for another file."""
-    return {name: [facts] for name, facts in _facts(json.loads(path.read_text(encoding="utf-8"))).items()}
-
-
-def _facts(told: Any) -> dict[str, Facts]:
-    if not isinstance(told, dict) or "benchmarks" not in told:
-        return {}
-    return {one["name"]: {"seconds": one["stats"]["median"], **one["extra_info"]} for one in told["benchmarks"]}
-
-
-def latest_day(folder: Path = RESULTS) -> dict[str, Runs]:
-    """Each benchmark's runs on the last day that has any."""
-    files = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")]
-    dated = [run for run in files if isinstance(run, dict) and "datetime" in run]
-    found: dict[str, list[Facts]] = {}
-    days: dict[str, str] = {}
-    for run in sorted(dated, key=lambda run: run["datetime"]):
-        for name, facts in _facts(run).items():
-            if days.get(name) != run["datetime"][:10]:
-                days[name], found[name] = run["datetime"][:10], []
-            found[name].append(facts)
-    return dict(found)
-
-
-def newest(folder: Path = RESULTS) -> dict[str, Facts]:
-    """Each benchmark's latest run."""
-    return {name: runs[-1] for name, runs in latest_day(folder).items()}
-
-
-def ratios(runs: Runs) -> dict[str, tuple[Range, float | None]]:
-    """Of each rival its time as a multiple of ours, and its error. Of NumPy's two settings the faster counts."""
-    found = [_ratios_of(facts) for facts in runs]
-    return {
-        name: (Range.of(one[name][0] for one in found if name in one), error) for name, (_, error) in found[-1].items()
-    }
-
-
-def _ratios_of(facts: Facts) -> dict[str, tuple[float, float | None]]:
-    found: dict[str, tuple[float, float | None]] = {}
+def ratios(facts: Facts) -> dict[str, tuple[float, float | None]]:
+    """For each rival its time as a multiple of ours, and its error. Of NumPy's two settings the faster counts."""
+    result: dict[str, tuple[float, float | None]] = {}
     for key, value in facts.items():
         name = RIVALS.get(key, key.removesuffix(" ratio") if key.endswith(" ratio") else None)
         if name is None:
             continue
-        error = facts.get(f"{name} error")
         plain = re.sub(r"( numpy)? SkylakeX", "", name)
-        if plain not in found or value < found[plain][0]:
-            found[plain] = (value, error)
-    return found
+        if plain not in result or value < result[plain][0]:
+            result[plain] = (value, facts.get(f"{name} error"))
+    return result
 
 
-def _parts_of_peak(runs: Runs) -> Range | None:
-    known = [facts["fraction_of_peak"] for facts in runs if "fraction_of_peak" in facts]
-    return Range.of(known) if known else None
-
-
-def markdown(found: Mapping[str, Runs]) -> str:
-    """The table; a rival that was faster is set in bold."""
-    lines = ["| | time | error | memory | of peak | rivals: their time as a multiple of ours (their error) |"]
+def markdown(results: Mapping[str, Facts]) -> str:
+    """The table; a rival that is faster than pyrepsim is set in bold."""
+    lines = ["| | time | error | memory | fraction of peak | rivals: their time as a multiple of ours (their error) |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
-    lines += [f"| {' | '.join(_cells(label, found[name]))} |" for name, label in ROWS.items() if name in found]
+    lines += [f"| {' | '.join(_cells(label, results[name]))} |" for name, label in ROWS.items() if name in results]
     return "\n".join(lines) + "\n"
 
 
-def _cells(label: str, runs: Runs) -> Iterator[str]:
-    facts, peak = runs[-1], _parts_of_peak(runs)
+def _cells(label: str, facts: Facts) -> Iterator[str]:
     yield label
     yield _seconds(facts)
     yield f"{facts['error']:.0e}" if facts.get("error") else ""
     yield f"{facts['peak_mb'] / 1000:.2f} GB" if "peak_mb" in facts else ""
-    yield peak.shown("{:.2f}".format) if peak else ""
-    yield ", ".join(_rival(name, *told) for name, told in ratios(runs).items())
+    yield f"{facts['fraction_of_peak']:.2f}" if "fraction_of_peak" in facts else ""
+    yield ", ".join(_rival(name, *ratio) for name, ratio in ratios(facts).items())
 
 
 def _seconds(facts: Facts) -> str:
@@ -179,49 +128,47 @@ def _seconds(facts: Facts) -> str:
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
 
 
-def _rival(name: str, ratio: Range, error: float | None) -> str:
-    told = f"{name} {ratio.shown(_two_digits)}" + (f" ({error:.0e})" if error else "")
-    return f"**{told}**" if ratio.low < 1 else told
+def _rival(name: str, ratio: float, error: float | None) -> str:
+    digits = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+    text = f"{name} {digits}" + (f" ({error:.0e})" if error else "")
+    return f"**{text}**" if ratio < 1 else text
 
 
-def _two_digits(ratio: float) -> str:
-    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+def replace_table(page: str, table: str) -> str:
+    """The page with `table` between its two marks."""
+    start, stop = (page.index(mark) for mark in MARKS)
+    return page[: start + len(MARKS[0])] + table + page[stop:]
 
 
-def written(text: str, table: str) -> str:
-    """A text with the table between its marks."""
-    start, stop = (text.index(mark) for mark in MARKS)
-    return text[: start + len(MARKS[0])] + table + text[stop:]
-
-
-def worse(old: Mapping[str, Runs], new: Mapping[str, Runs], within: float) -> list[str]:
-    """What fell behind: ratios to rivals and parts of the peak, by more than ``within`` below all old runs."""
-    found = []
+def worse(old: Mapping[str, Facts], new: Mapping[str, Facts], within: float) -> list[str]:
+    """Ratios to rivals and fractions of the peak that fell by more than the fraction ``within``."""
+    lines = []
     for name in old.keys() & new.keys():
         before, after = ({rival: ratio for rival, (ratio, _) in ratios(one[name]).items()} for one in (old, new))
-        for known, runs in ((before, old[name]), (after, new[name])):
-            if peak := _parts_of_peak(runs):
-                known["of peak"] = peak
-        for rival in before.keys() & after.keys():
-            least, now = before[rival].low, after[rival].low
-            if now < (1 - within) * least:
-                found.append(f"{name}: {rival} {least:.3g} before, {now:.3g} now")
-    return sorted(found)
+        for values, results in ((before, old), (after, new)):
+            if "fraction_of_peak" in results[name]:
+                values["fraction of peak"] = results[name]["fraction_of_peak"]
+        lines += [
+            f"{name}: {rival} {before[rival]:.3g} before, {after[rival]:.3g} now"
+            for rival in before.keys() & after.keys()
+            if after[rival] < (1 - within) * before[rival]
+        ]
+    return sorted(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--readme", type=Path)
+    parser.add_argument("--write", type=Path, metavar="PAGE")
     parser.add_argument("--against", type=Path, nargs=2, metavar=("OLD", "NEW"))
     parser.add_argument("--within", type=float, default=0.2)
     options = parser.parse_args()
     if options.against:
-        fallen = worse(*map(results_of, options.against), options.within)
+        fallen = worse(*map(read_results, options.against), options.within)
         print("\n".join(fallen) or f"nothing fell behind by more than {options.within:.0%}")
         return int(bool(fallen))
-    table = markdown(latest_day())
-    if options.readme:
-        options.readme.write_text(written(options.readme.read_text(encoding="utf-8"), table), encoding="utf-8")
+    table = markdown(read_results(SHOWN))
+    if options.write:
+        options.write.write_text(replace_table(options.write.read_text(encoding="utf-8"), table), encoding="utf-8")
     else:
         print(table, end="")
     return 0
