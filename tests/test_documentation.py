@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+import pyrepsim as rs
+from pyrepsim.measures import Invariance
 from tests.helpers import stand_in_hub
 from tests.helpers.run_fences import Fence, fences
 
@@ -97,3 +99,64 @@ def test_commands_are_ones_that_pyrepsim_has(page: Path):
                 words = shlex.split(line, comments=True)
                 if words[:1] == ["pyrepsim"]:
                     check_command(words[1:])
+
+
+SHOWN = [
+    rs.CCA(),
+    rs.SVCCA(),
+    rs.PWCCA(),
+    rs.LinearCKA(),
+    rs.RV2(),
+    rs.KernelCKA(),
+    rs.DistanceCorrelation(),
+    rs.Procrustes(),
+    rs.ShapeMetric(alpha=0.5),
+    rs.LinearPredictivity(),
+    rs.GULP(),
+    rs.MaxCorrelation(),
+    rs.Matching(),
+    rs.EigenspaceOverlap(),
+    rs.MutualKNN(),
+    rs.MutualKNN(metric="euclidean"),
+    rs.JaccardKNN(),
+    rs.RankSimilarity(),
+    rs.CycleKNN(),
+    rs.CKNNA(),
+    rs.SecondOrderCosine(),
+    rs.Uniformity(),
+    rs.Concentricity(),
+    rs.Magnitude(),
+    rs.MetricSpaceMagnitude(),
+    *(rs.RSA(metric=metric) for metric in ("cosine", "correlation", "euclidean", "manhattan", "mahalanobis", "dot")),
+]
+
+
+def truth_table() -> str:
+    """Markdown: one row a measure, x / y side; what tests/measures/test_invariances.py checks."""
+    kinds = list(Invariance)
+    lines = [
+        "| measure | " + " | ".join(k.name.lower() for k in kinds) + " | symmetric |",
+        "| --- |" + " :-: |" * (len(kinds) + 1),
+    ]
+    for measure in SHOWN:
+        cells = []
+        for kind in kinds:
+            x, y = ("✓" if kind in side else "–" for side in (measure.invariant_x, measure.invariant_y))
+            cells.append(x if x == y else f"{x} / {y}")
+        lines.append(f"| `{measure}` | " + " | ".join(cells) + f" | {'✓' if measure.symmetric else '–'} |")
+    return "\n".join(lines)
+
+
+def test_the_table_of_invariances_is_the_declarations():
+    page = (ROOT / "docs" / "measures.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- invariances -->\n(.*?)\n<!-- /invariances -->", page, re.DOTALL)
+    assert table is not None, "docs/measures.md needs the markers <!-- invariances --> and <!-- /invariances -->"
+    assert table.group(1).strip() == truth_table(), f"paste this between the markers:\n{truth_table()}"
+
+
+def test_every_public_name_is_there():
+    for name in rs.__all__:
+        assert getattr(rs, name) is not None
+    assert set(rs.__all__) <= set(dir(rs))
+    with pytest.raises(AttributeError, match="attribute"):
+        rs.no_such_name  # noqa: B018

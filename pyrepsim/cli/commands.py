@@ -1,4 +1,4 @@
-"""The verbs on models and stores. A frozen dataclass each: fields are options, their docstrings the help."""
+"""Commands on models and stores. One frozen dataclass each: fields are options, their docstrings the help."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
-from .options import check_room, layer_option, model_folder, output_files, split_measures
-from .reading import ReadingOptions
+from .options import check_disk_space, layer_option, model_folder, output_files, split_measures
+from .reading import TextOptions
 
 if TYPE_CHECKING:
     from .transcript import Transcript
@@ -20,8 +20,8 @@ _MEASURES = "LinearCKA(debiased=True), SVCCA, PWCCA, RSA, Procrustes"
 
 
 @dataclass(frozen=True)
-class Extract(ReadingOptions):
-    """Run a model over texts and store the activations of every layer. Run it again to go on after a stop."""
+class Extract(TextOptions):
+    """Run a model over texts and store the activations of every layer. Run it again to resume."""
 
     model: str
     """Hub id, id@revision, or folder."""
@@ -30,41 +30,41 @@ class Extract(ReadingOptions):
     out: str | None = None
     """Folder of the store; by default acts/ and the last two parts of the model's name, as in acts/mnli-seed0."""
     layers: str = "all"
-    """all, or names with commas between: embeddings,layer.8"""
+    """all, or names separated by commas: embeddings,layer.8"""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
-    """How activations are stored: the one lossy step."""
+    """Type of the stored activations. This conversion is the only lossy step."""
     same_plan_as: str | None = None
-    """A store whose rows this one must match: what makes two stores comparable beyond doubt."""
+    """A store whose rows this one must match, so that the two can be compared."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
     worker: str | None = None
-    """i/n, counted from 0: this process takes its share of the shards; the last of n to finish completes the store."""
+    """i/n, counted from 0: this process is one of n that share the shards; the last to finish seals the store."""
     overwrite: bool = False
-    """Remove any store at --out first, finished or not and of whatever plan, and extract anew."""
+    """Remove any store at --out first, finished or not, and extract again."""
     dry_run: bool = False
-    """Only say how many tokens there are, how many bytes and seconds this worker's share takes or, once begun, still
-    takes, and whether the disk has room."""
+    """Only print the number of tokens, the bytes and seconds that this worker's share will take, and the free disk
+    space."""
 
     def run(self, call: Transcript) -> int:
         out = Path(self.out or Path("acts", model_folder(self.model)))
-        plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.manner()}
+        plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.reading_options()}
         plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "worker": self.worker}
         texts = _texts(self, self.texts, call)
         if not self.dry_run:
             store = call("store", "extract", self.model, texts, out=str(out), overwrite=self.overwrite, **plan)
-            print(f"{out}: this share is done, other workers are not" if store is None else store)
+            print(f"{out}: this share is done, other workers are still running" if store is None else store)
             return 0
         planned = call("plan", "plan_extraction", self.model, texts, out=None if self.overwrite else str(out), **plan)
         padding = f"{planned.n_padded - planned.n_tokens:,} of padding"
         print(f"{planned.n_documents:,} texts, {planned.n_tokens:,} tokens and {padding}, {planned.n_rows:,} rows")
         print(f"about {planned.estimated_seconds:.0f} s on this machine")
         of = f" of {format_bytes(planned.n_bytes)}" if planned.n_bytes_left < planned.n_bytes else ""
-        check_room(planned.n_bytes_left, out, of=of)
+        check_disk_space(planned.n_bytes_left, out, of=of)
         return 0
 
 
 @dataclass(frozen=True)
-class Compare(ReadingOptions):
+class Compare(TextOptions):
     """Compare two stores, or, with --texts, two models without storing anything."""
 
     x: str
@@ -72,50 +72,54 @@ class Compare(ReadingOptions):
     y: str
     """The store (or model) to compare it with."""
     measures: list[str] | str = _MEASURES
-    """Measures with commas between, options in parentheses: "SVCCA(variance=0.9), CCA"."""
+    """Measures separated by commas, with options in parentheses: "SVCCA(variance=0.9), CCA"."""
     layers: str = "same"
-    """same, all, or pairs with commas between: layer.3:layer.5,layer.4:layer.6"""
+    """same, all, or pairs separated by commas: layer.3:layer.5,layer.4:layer.6"""
     tokens: Literal["content", "all", "special", "cls"] = "content"
-    """Which rows: content leaves out what the tokenizer added."""
+    """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]."""
     texts: str | None = None
-    """Text to run both models over, where x and y are models: as for extract. Options about reading go with it."""
+    """Texts to run both models over: x and y are then models. The options about texts need it."""
     interval: str | None = None
-    """An interval for each value from resampled documents, for stores: Jackknife, or "Bootstrap(blocks=32)"."""
+    """Intervals by resampling documents, for stores: Jackknife, or "Bootstrap(blocks=32)"."""
     out: list[str] | str | None = None
-    """Files to write, with commas between; the ending says what: .csv .jsonl .parquet .html .svg .png .pdf"""
+    """Files to write, separated by commas; the ending chooses the format: .csv .jsonl .parquet .html .svg .png .pdf"""
     checkpoint: str | None = None
-    """Folder for sums on the way, to go on from after a stop."""
+    """Folder for intermediate sums, from which an interrupted comparison is resumed."""
     backend: str = "auto"
     """auto, or one that `pyrepsim info` lists."""
     n_threads: int | None = None
-    """Threads; by default every core this process may use."""
+    """Number of threads; by default all cores that this process may use."""
     precision: Literal["auto", "fp64", "fp32"] = "auto"
     """Precision of the products, auto: fp64 for moments, fp32 for tiles of pairs of rows; sums are always float64."""
 
     def run(self, call: Transcript) -> int:
         measures, files = split_measures(self.measures), output_files(self.out)
-        how = {
+        options = {
             "layers": layer_option(self.layers, pairs=True),
             "tokens": self.tokens,
             "backend": self.backend,
         }
-        how |= {"n_threads": self.n_threads, "precision": self.precision}
+        options |= {"n_threads": self.n_threads, "precision": self.precision}
         if self.texts is not None:
             if self.checkpoint is not None:
-                raise OptionError("A checkpoint is for stores: with --texts nothing is stored. Extract first.")
-            if self.interval is not None:
-                raise OptionError("An interval is for stores, whose rows are in documents: extract first.")
-            texts = _texts(self, self.texts, call)
-            scores = call("scores", "compare_models", self.x, self.y, texts, measures, **how, **self.manner())
-        else:
-            if self.given():
                 raise OptionError(
-                    f"Options about reading go with --texts: got {', '.join(self.given())} for two stores, whose rows "
-                    "were read already. Leave them out, or give --texts and two models."
+                    "A checkpoint is for stores: with --texts nothing is stored. Extract both models first."
+                )
+            if self.interval is not None:
+                raise OptionError("An interval needs stores, which record documents. Extract both models first.")
+            texts = _texts(self, self.texts, call)
+            scores = call(
+                "scores", "compare_models", self.x, self.y, texts, measures, **options, **self.reading_options()
+            )
+        else:
+            if self.changed_text_options():
+                raise OptionError(
+                    f"Options about texts need --texts: got {', '.join(self.changed_text_options())} for two stores. "
+                    "Leave them out, or give --texts and two models."
                 )
             x, y = call("x", "open_store", self.x), call("y", "open_store", self.y)
-            how |= {"interval": self.interval, "checkpoint": self.checkpoint}
-            scores = call("scores", "compare", x, y, measures, **how)
+            options |= {"interval": self.interval, "checkpoint": self.checkpoint}
+            scores = call("scores", "compare", x, y, measures, **options)
         print(scores.table())
         for file, writer in files.items():
             getattr(scores, writer)(file)
@@ -125,24 +129,24 @@ class Compare(ReadingOptions):
 
 @dataclass(frozen=True)
 class Profile:
-    """Describe each layer of a store: norms, anisotropy, effective rank, rogue dimensions."""
+    """Describe the geometry of each layer of a store: norms, anisotropy, effective rank, outlier dimensions."""
 
     store: str
     """The store."""
     layers: str = "all"
-    """all, or names with commas between."""
+    """all, or names separated by commas."""
     tokens: Literal["content", "all", "special", "cls"] = "content"
-    """Which rows: content leaves out what the tokenizer added."""
+    """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]."""
     backend: str = "auto"
     """auto, or one that `pyrepsim info` lists."""
     n_threads: int | None = None
-    """Threads; by default every core this process may use."""
+    """Number of threads; by default all cores that this process may use."""
 
     def run(self, call: Transcript) -> int:
         chosen = layer_option(self.layers)
-        how = {"tokens": self.tokens, "backend": self.backend, "n_threads": self.n_threads}
-        how |= {"layers": None if chosen == "all" else chosen}
-        print(call("profile", "profile", call("store", "open_store", self.store), **how).table())
+        options = {"tokens": self.tokens, "backend": self.backend, "n_threads": self.n_threads}
+        options |= {"layers": None if chosen == "all" else chosen}
+        print(call("profile", "profile", call("store", "open_store", self.store), **options).table())
         return 0
 
 
@@ -155,7 +159,7 @@ class Info:
         return 0
 
 
-def _texts(options: ReadingOptions, source: str, call: Transcript) -> Any:
+def _texts(command: TextOptions, source: str, call: Transcript) -> Any:
     """The source by its name or, where options choose within it, its texts."""
-    chosen = options.choice()
+    chosen = command.source_options()
     return call("texts", "read_texts", source, **chosen) if chosen else source

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import OptionError
-from .reading import ReadingOptions
+from .reading import TextOptions
 
 __all__ = ["Demo", "demo_sentences"]
 
@@ -19,7 +19,7 @@ _SENTENCES = Path(__file__).parent / "demo_sentences.txt.gz"
 
 
 @dataclass(frozen=True)
-class Demo(ReadingOptions):
+class Demo(TextOptions):
     """Compare two real models layer by layer: a table, a figure and a page."""
 
     model_x: str | None = None
@@ -40,7 +40,7 @@ class Demo(ReadingOptions):
         default_models = self.model_x is None
         if default_models != (self.model_y is None):
             raise OptionError("The demo compares two models: got one. Give both --model-x and --model-y, or neither.")
-        if self.texts is None and self.choice():
+        if self.texts is None and self.source_options():
             raise OptionError(
                 "--field, --subset and --split choose from --texts: the demo's own sentences have none. Leave them out."
             )
@@ -54,8 +54,8 @@ class Demo(ReadingOptions):
         model_x, model_y = demo_models() if default_models else (self.model_x, self.model_y)
         print(f"model x: {model_x}\nmodel y: {model_y}\n")
         source = demo_sentences(self.sentences) if self.texts is None else self.texts
-        texts = rs.read_texts(source, **self.choice())
-        options = {"overwrite": self.overwrite, **self.manner()}
+        texts = rs.read_texts(source, **self.source_options())
+        options = {"overwrite": self.overwrite, **self.reading_options()}
 
         with _step("extract all layers of model x"):
             rs.extract(model_x, texts, out=out / "acts-x", **options)

@@ -1,6 +1,6 @@
-"""The verbs that train. A frozen dataclass each, as in `commands`."""
+"""The commands that train. One frozen dataclass each, as in `commands`."""
 
-# Types stand here as they are, not as strings: the fields of a recipe come from another module.
+# Annotations are types, not strings: the fields of a recipe come from another module.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..core.errors import OptionError
 from ..finetuning.recipes import Ablation, TrainingRecipe, shipped_recipe
-from .options import check_room, model_folder
+from .options import check_disk_space, model_folder
 from .transcript import Transcript, is_main_process
 
 __all__ = ["Ablate", "Finetune"]
@@ -17,7 +17,7 @@ __all__ = ["Ablate", "Finetune"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions(TrainingRecipe):
-    """What `finetune` and `ablate` share: data, device and recipe. Defaults are those shipped for the task."""
+    """Options that `finetune` and `ablate` share: data, device and recipe. Defaults are those of the task's recipe."""
 
     train: str | None = None
     """Training data: a file in the task's format or hub:owner/name[:config[:split]]; by default what the task names."""
@@ -30,13 +30,13 @@ class TrainingOptions(TrainingRecipe):
 
     @classmethod
     def default_config(cls, words: Sequence[str]) -> list[str]:
-        """The recipe of the task that these words name, as if it had been given by --config before all else."""
+        """The recipe of the task that these words name, as a first --config."""
         shipped = shipped_recipe(cls.task_named(words))
         return [] if shipped is None else [f"--config={shipped}"]
 
     @staticmethod
     def task_named(words: Sequence[str]) -> str:
-        """The task, which is the first word unless a subclass says otherwise."""
+        """The task: the first word."""
         return words[0] if words else ""
 
     def recipe(self, call: Transcript) -> Any:
@@ -50,30 +50,32 @@ class TrainingOptions(TrainingRecipe):
 
 @dataclass(frozen=True)
 class Finetune(TrainingOptions, Ablation):
-    """Fine-tune an encoder on a task. Run it again to go on after a stop."""
+    """Fine-tune an encoder on a task. Run it again to resume."""
 
     task: str
-    """mnli, squad, dependency, ...: a name, or one with options, as in "squad(doc_stride=64)". It comes first."""
+    """mnli, squad, dependency, ...: a name, or a name with options, such as "squad(doc_stride=64)"."""
     model: str
-    """The encoder to begin from: hub id, id@revision, or folder."""
+    """The encoder to start from: hub id, id@revision, or folder."""
     out: str | None = None
     """Folder of the run; by default runs/, task, model and seed, as in runs/mnli/bert-base-uncased-seed0."""
     overwrite: bool = False
     """Replace the run that is in --out. Other files are never removed."""
     dry_run: bool = False
-    """Only say how many sequences, tokens and updates there are, how long they take, and whether the disk has room."""
+    """Only print the number of sequences, tokens and updates, the estimated time, and the free disk space."""
 
     def run(self, call: Transcript) -> int:
         task = self.task.partition("(")[0].strip()
         out = self.out or str(Path("runs", task, f"{model_folder(self.model)}-seed{self.seed}"))
-        how = {"recipe": self.recipe(call), "device": self.device}
-        withheld = {field.name: getattr(self, field.name) for field in fields(Ablation)}
-        if withheld != asdict(Ablation()):
-            how["ablation"] = call("ablation", "Ablation", **withheld)
+        options = {"recipe": self.recipe(call), "device": self.device}
+        ablation = {field.name: getattr(self, field.name) for field in fields(Ablation)}
+        if ablation != asdict(Ablation()):
+            options["ablation"] = call("ablation", "Ablation", **ablation)
         if self.dry_run:
-            _show_plan(call("plan", "plan_finetuning", self.model, self.task, **self.data(), **how), Path(out))
+            _show_plan(call("plan", "plan_finetuning", self.model, self.task, **self.data(), **options), Path(out))
             return 0
-        run = call("run", "finetune", self.model, self.task, out=out, overwrite=self.overwrite, **self.data(), **how)
+        run = call(
+            "run", "finetune", self.model, self.task, out=out, overwrite=self.overwrite, **self.data(), **options
+        )
         if not is_main_process():
             return 0
         for data, scores in run.scores.items():
@@ -87,25 +89,25 @@ def _show_plan(plan: Any, out: Path) -> None:
     print(f"{plan.n_tokens:,} tokens and {plan.n_padded:,} of padding an epoch")
     print(f"{plan.n_updates:,} updates of {plan.n_weights:,} weights")
     print(f"about {plan.estimated_seconds:.0f} s on this machine")
-    check_room(plan.n_bytes, out)
+    check_disk_space(plan.n_bytes, out)
 
 
 @dataclass(frozen=True)
 class Ablate(TrainingOptions):
-    """Freeze, cut, re-initialise or revert more and more layers, and score each: a sweep. Finished cells are kept."""
+    """Freeze, remove, re-initialise or revert k layers for several k, and score each. Run it again to resume."""
 
     kind: Literal["freeze", "layers", "reinit-top", "reinit-bottom", "head", "exit", "revert"]
-    """What is done to the layers; exit and revert train nothing."""
+    """What is done to the layers. exit and revert do not train."""
     model: str
-    """The encoder to begin from; for exit and revert a finished run, or several with commas between."""
+    """The encoder to start from; for exit and revert a finished run, or several separated by commas."""
     task: str | None = None
-    """The task, as for finetune; exit and revert know it."""
+    """The task, as for finetune; exit and revert take it from the run."""
     values: list[int] | None = None
-    """How many layers (revert: which one), as in [0,4,8]; by default all there are."""
+    """Numbers of layers (revert: which layer), such as [0,4,8]; by default all."""
     seeds: list[int] | None = None
-    """Seeds to train with, as in [0,1,2]; by default the recipe's."""
+    """Seeds to train with, such as [0,1,2]; by default the recipe's."""
     out: str | None = None
-    """Folder of the sweep: one run a cell, a table and a figure; by default runs/, task, and ablate- with the kind."""
+    """Folder for the runs, the table and the figure; by default runs/<task>/ablate-<kind>."""
 
     @staticmethod
     def task_named(words: Sequence[str]) -> str:
@@ -114,18 +116,18 @@ class Ablate(TrainingOptions):
         return dict(pairwise(spelled)).get("--task", "")
 
     def run(self, call: Transcript) -> int:
-        how: dict[str, Any] = {"values": self.values, "device": self.device}
+        options: dict[str, Any] = {"values": self.values, "device": self.device}
         if self.kind in ("exit", "revert"):
             model: Any = self.model.split(",") if "," in self.model else self.model
-            how |= {"dev": self.dev}
+            options |= {"dev": self.dev}
             out = self.out or str(Path(self.model.split(",")[0]).parent / f"ablate-{self.kind}")
         else:
             if self.task is None:
-                raise OptionError(f"{self.kind} fine-tunes: say on which task, as in --task mnli.")
+                raise OptionError(f"{self.kind} fine-tunes and needs a task: give one, such as --task mnli.")
             model = self.model
-            how |= {"seeds": self.seeds, "recipe": self.recipe(call), **self.data()}
+            options |= {"seeds": self.seeds, "recipe": self.recipe(call), **self.data()}
             out = self.out or str(Path("runs", self.task.partition("(")[0].strip(), f"ablate-{self.kind}"))
-        sweep = call("sweep", "ablate", self.kind, model, self.task, out=out, **how)
+        sweep = call("sweep", "ablate", self.kind, model, self.task, out=out, **options)
         if is_main_process():
             print(sweep.table())
             print(Path(out, f"{self.kind}.svg"))

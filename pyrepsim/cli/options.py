@@ -1,4 +1,4 @@
-"""Small languages of the command line: layers, measures and files to write."""
+"""Values of command-line options: layers, measures, files to write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
 
-__all__ = ["check_room", "layer_option", "model_folder", "output_files", "printable", "split_measures"]
+__all__ = ["check_disk_space", "layer_option", "model_folder", "output_files", "printable", "split_measures"]
 
 _WRITERS = {".csv": "to_csv", ".jsonl": "to_jsonl", ".parquet": "to_parquet", ".html": "html"}
 _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
@@ -24,7 +24,7 @@ def layer_option(text: str, *, pairs: bool = False) -> Any:
         return text
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items:
-        raise OptionError(f"Layers are names with commas between: got {text!r}. Say all for every layer.")
+        raise OptionError(f"Layers are names separated by commas: got {text!r}. Use all for every layer.")
     if not pairs:
         return items
     return [(x, y or x) for x, _, y in (item.partition(":") for item in items)]
@@ -37,7 +37,7 @@ def split_measures(measures: str | Sequence[str]) -> list[str]:
 
 
 def output_files(paths: str | Sequence[str] | None) -> dict[Path, str]:
-    """Return each file to write and the method of `Scores` that does it; refuse now what could not be written."""
+    """Return each file to write and the method of `Scores` that writes it. OptionError if it could not be written."""
     listed = paths.split(",") if isinstance(paths, str) else paths or []
     files = [Path(path.strip()) for path in listed if path.strip()]
     for file in files:
@@ -48,7 +48,7 @@ def output_files(paths: str | Sequence[str] | None) -> dict[Path, str]:
 
 
 def _check_writable(file: Path) -> None:
-    """OptionError now, rather than after the work, for a file that can't be written."""
+    """Raise OptionError before the work, not after it, for a file that cannot be written."""
     folder = next(path for path in file.absolute().parents if os.path.lexists(path))
     if file.is_dir():
         fact = f"{file} is a folder"
@@ -61,17 +61,17 @@ def _check_writable(file: Path) -> None:
     raise OptionError(f"A file to write must have a folder that you may write to: {fact}. Choose another --out.")
 
 
-def check_room(n_bytes: int, out: Path, *, of: str = "") -> None:
-    """Say what is to be written and what is free; OptionError where it does not fit."""
+def check_disk_space(n_bytes: int, out: Path, *, of: str = "") -> None:
+    """Print the bytes to write and the free disk space; OptionError if they do not fit."""
     parent = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     free = shutil.disk_usage(parent).free
     print(f"{format_bytes(n_bytes)}{of} to write, {format_bytes(free)} free at {parent}")
     if n_bytes > free:
-        raise OptionError(f"What is written must fit on the disk: {parent} lacks the room. Choose another --out.")
+        raise OptionError(f"The output must fit on the disk: {parent} has too little space. Choose another --out.")
 
 
 def model_folder(model: str) -> str:
-    """Return a name for a model's store: the last two parts of its own, since seeds and checkpoints share the last.
+    """Return a name for a model's store: the last two parts of the model's name, because seeds share the last part.
 
     `runs/mnli/seed0` gives `mnli-seed0`.
     """
@@ -80,5 +80,5 @@ def model_folder(model: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace what could steer a terminal, such as an escape in a folder's name, by a question mark."""
+    """Replace control characters, which a terminal could execute, by question marks."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
-from .options import check_room, layer_option, model_folder
+from .options import check_disk_space, layer_option, model_folder
 from .transcript import Transcript
 
 __all__ = ["Edge", "Mdl", "Structural", "Table"]
@@ -65,7 +65,7 @@ class ProbingOptions:
         """The dry run."""
         planned = call("plan", "probing.runs.plan_probing", model, task, out=out, **data, **self.space())
         print(planned.table())
-        check_room(planned.n_bytes_left, planned.shelf)
+        check_disk_space(planned.n_bytes_left, planned.shelf)
         return 0
 
 

@@ -1,15 +1,17 @@
-"""The options of every command that has models read texts: which texts, and how."""
+"""Options of the commands that run models over texts: which texts, and how they are read."""
 
-# Types stand here as they are, not as strings: a string would be looked up in the module of the command that inherits.
+# Annotations are types, not strings: a subclass in another module could not look the strings up.
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
-__all__ = ["ReadingOptions"]
+from ..extraction.options import ReadingOptions
+
+__all__ = ["TextOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadingOptions:
-    """Fields of a command's dataclass; their docstrings are its help."""
+class TextOptions(ReadingOptions):
+    """Options that choose texts within a source, how to read them, and the device."""
 
     field: str | None = None
     """Where the text is: a field of JSONL records or a column of a data set, such as sentence1."""
@@ -17,27 +19,19 @@ class ReadingOptions:
     """Configuration of a data set of the hub, such as mnli of nyu-mll/glue."""
     split: str | None = None
     """Split of a data set of the hub, such as validation_matched."""
-    words: Literal["first", "mean"] | None = None
-    """One row a word instead of a token: its first subword, or the mean of all."""
-    long: Literal["error", "window", "truncate"] = "error"
-    """What to do with a text that is longer than the model takes."""
-    max_length: int | None = None
-    """Longest sequence in tokens, below the model's own limit."""
-    batch_tokens: int = 4096
-    """Tokens in a batch, padding included."""
     device: str = "auto"
     """auto, cpu or cuda:0."""
 
-    def choice(self) -> dict[str, str]:
-        """What `read_texts` must know beside the source; empty if the source's name says it all."""
-        chosen = {"field": self.field, "config": self.subset, "split": self.split}
-        return {name: value for name, value in chosen.items() if value is not None}
+    def source_options(self) -> dict[str, str]:
+        """Options for `read_texts` that were set."""
+        options = {"field": self.field, "config": self.subset, "split": self.split}
+        return {name: value for name, value in options.items() if value is not None}
 
-    def manner(self) -> dict[str, Any]:
-        """What `extract` and `compare_models` take alike."""
-        return {name: getattr(self, name) for name in ("words", "long", "max_length", "batch_tokens", "device")}
+    def reading_options(self) -> dict[str, Any]:
+        """Options that `extract` and `compare_models` share."""
+        return {**self.reading(), "device": self.device}
 
-    def given(self) -> list[str]:
-        """The options that do not have their default, as one writes them."""
-        changed = [option.name for option in fields(ReadingOptions) if getattr(self, option.name) != option.default]
+    def changed_text_options(self) -> list[str]:
+        """The options of this class that differ from their defaults, as written on the command line."""
+        changed = [option.name for option in fields(TextOptions) if getattr(self, option.name) != option.default]
         return ["--" + name.replace("_", "-") for name in changed]

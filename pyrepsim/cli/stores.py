@@ -1,4 +1,4 @@
-"""`pyrepsim cache`: find stores, look inside, check their bytes, hand them to other tools."""
+"""`pyrepsim cache`: list stores, describe one, check its checksums, convert it for other tools."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Ls:
     """Where to look."""
 
     def run(self, call: Transcript) -> int:
-        found = call("stores", "store.list_stores", self.folder)
-        for store in found:
+        stores = call("stores", "store.list_stores", self.folder)
+        for store in stores:
             size = format_bytes(store.n_bytes)
-            what = f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
-            print(f"{printable(store.name):<32}  {store.state:<16}  {size:>12}  {what}")
-        if not found:
+            contents = f"{len(store.layers)} layers x {store.n_rows:,} rows, {store.dtype}" if store.layers else ""
+            print(f"{printable(store.name):<32}  {store.state:<16}  {size:>12}  {contents}")
+        if not stores:
             raise StoreError(f"A listing needs stores: there are none below {self.folder}. Name another folder.")
         return 0
 
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a store holds: layers, rows, and the plan it was made under."""
+    """Print the layers, rows and plan of a store."""
 
     path: str
     """The store."""
@@ -49,7 +49,7 @@ class Info:
             print(f"{self.path}: {store.n_rows:,} rows, {format_bytes(store.n_bytes)}, {store.dtype}")
             print(f"root digest {store.digest}\nrow identity {store.rows_digest}")
         else:
-            size = f"{info.n_rows:,} rows, {format_bytes(info.n_bytes)}, {info.dtype} once it is whole"
+            size = f"{info.n_rows:,} rows, {format_bytes(info.n_bytes)}, {info.dtype} when complete"
             print(f"{self.path}: {size}\n{_progress(info)}")
         for name, width in info.widths.items():
             print(f"  {name:<16}{width:>6} features")
@@ -60,7 +60,7 @@ class Info:
 
 @dataclass(frozen=True)
 class Verify:
-    """Read every byte of a store and compare it with its checksums; the exit status is 1 if one differs."""
+    """Read every byte of a store and compare it with its checksums. The exit status is 1 if one differs."""
 
     path: str
     """The store, finished or not."""
@@ -74,9 +74,9 @@ class Verify:
             return 1
         info = call("info", "store.store_info", self.path)
         if info.sealed:
-            print(f"{self.path}: every byte is as it was written")
+            print(f"{self.path}: all checksums agree")
         else:
-            print(f"{self.path}: every committed byte is as it was written. {_progress(info)}")
+            print(f"{self.path}: all checksums of committed shards agree. {_progress(info)}")
         return 0
 
 
@@ -99,4 +99,4 @@ class Export:
 
 def _progress(info: StoreInfo) -> str:
     done = f"{info.committed} of {info.n_shards} shards committed, not sealed"
-    return f"{done}: run the same extraction again to go on"
+    return f"{done}: run the same extraction again to resume"

@@ -1,13 +1,13 @@
-"""`pyrepsim study`: whole studies, resumed and shared between workers by their folder. As in `commands`."""
+"""`pyrepsim study` and `pyrepsim report`: run a study, draw its report. One frozen dataclass each."""
 
-# Types stand here as they are, not as strings: fields are inherited.
+# Annotations are types, not strings: fields are inherited.
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MissingExtraError, OptionError
-from .options import check_room, model_folder
+from .options import check_disk_space, model_folder
 from .transcript import Transcript
 
 __all__ = ["Merchant2020", "Report", "Status", "Trajectories"]
@@ -17,31 +17,31 @@ _FORMATS = "svg,png,csv,tex"
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """What all studies share."""
+    """Options of every study."""
 
     out: str | None = None
     """Folder of the study; by default studies/, its name, the scale, and the last two parts of the model's name."""
     only: str | None = None
-    """Experiments with commas between; by default all. What they need is run too."""
+    """Experiments separated by commas; by default all. The experiments that they need run too."""
     worker: str | None = None
-    """i/n, counted from 0: one of n processes that share --out; by default torchrun's or SLURM's. Each takes whatever
-    is ready and free, so that any may die or come late."""
+    """i/n, counted from 0: one of n processes that share --out; by default torchrun's or SLURM's. Each takes the next
+    cell that is ready, so that any of them may stop or start late."""
     device: str = "auto"
     """auto, cpu or cuda:0."""
     dry_run: bool = False
-    """Only list the cells, with their state, time and disk."""
+    """Only list the cells with their state, estimated time and disk space."""
 
     def go(self, call: Transcript, study: Any, out: str) -> int:
         """Plan the study, or run it and write its report; exit status 1 if a cell failed."""
-        how: dict[str, Any] = {"out": out}
+        options: dict[str, Any] = {"out": out}
         if self.only is not None:
-            how["only"] = [name.strip() for name in self.only.split(",") if name.strip()]
+            options["only"] = [name.strip() for name in self.only.split(",") if name.strip()]
         if self.dry_run:
-            plan = call("plan", "studies.plan_study", study, **how)
+            plan = call("plan", "studies.plan_study", study, **options)
             print(plan.table())
-            check_room(plan.n_bytes, Path(out))
+            check_disk_space(plan.n_bytes, Path(out))
             return 0
-        result = call("result", "studies.run_study", study, **how, worker=self.worker)
+        result = call("result", "studies.run_study", study, **options, worker=self.worker)
         print(call("status", "studies.study_status", out).table())
         for claim in result.claims():
             print(f"{claim['claim']}  {claim['verdict']}: {claim['why']}")
@@ -54,30 +54,28 @@ class StudyOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Merchant2020(StudyOptions):
-    """All of Merchant et al. (2020) on one encoder: tuning, probes, similarity, ablations, and what its claims are
-    worth. Run it again to go on after a stop.
-    """
+    """Run the study of Merchant et al. (2020) on one encoder, and test its claims. Run it again to resume."""
 
     model: str | None = None
     """The encoder: hub id, id@revision, or folder; by default the scale's."""
     scale: str = "smoke"
     """smoke (minutes, generated data), small (hours, --data), paper (hub data, a GPU), or a YAML file of your own."""
     data: str | None = None
-    """Folder below which the files that the scale names are: pyrepsim/studies/README.md says how they lie."""
+    """Folder below which the files that the scale names are: see docs/studies.md."""
 
     unrelated: str | None = None
-    """Another encoder with the same tokenizer, a floor for similarity; by default the scale's."""
+    """Another encoder with the same tokenizer, as a baseline of similarity; by default the scale's."""
 
     def run(self, call: Transcript) -> int:
-        how = {"data_folder": self.data, "unrelated": self.unrelated, "device": self.device}
-        study = call("study", "studies.merchant2020.merchant2020", self.model, self.scale, **how)
+        options = {"data_folder": self.data, "unrelated": self.unrelated, "device": self.device}
+        study = call("study", "studies.merchant2020.merchant2020", self.model, self.scale, **options)
         name = f"{Path(self.scale).stem}-{model_folder(study.settings['model'])}"
         return self.go(call, study, self.out or str(Path("studies", f"merchant2020-{name}")))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectories(StudyOptions):
-    """When each layer moves: checkpoints of fine-tunings against the base and the final model (Hao et al. 2020)."""
+    """Compare checkpoints of fine-tuning with the base and the final model (Hao et al. 2020)."""
 
     model: str | None = None
     """The encoder: hub id, id@revision, or folder; by default the scale's."""
@@ -86,13 +84,13 @@ class Trajectories(StudyOptions):
     data: str | None = None
     """Folder below which the files that the scale names are."""
     steps: str | None = None
-    """Updates after which to look, with commas between; by default 1, 2, 4, 8, ..."""
+    """Updates at which to compare, separated by commas; by default 1, 2, 4, 8, ..."""
 
     def run(self, call: Transcript) -> int:
-        how: dict[str, Any] = {"data_folder": self.data, "device": self.device}
+        options: dict[str, Any] = {"data_folder": self.data, "device": self.device}
         if self.steps is not None:
-            how["steps"] = _numbers(self.steps)
-        study = call("study", "studies.trajectories.trajectories", self.model, self.scale, **how)
+            options["steps"] = _numbers(self.steps)
+        study = call("study", "studies.trajectories.trajectories", self.model, self.scale, **options)
         name = f"{Path(self.scale).stem}-{model_folder(study.settings['model'])}"
         return self.go(call, study, self.out or str(Path("studies", f"trajectories-{name}")))
 
@@ -101,12 +99,12 @@ def _numbers(words: str) -> list[int]:
     try:
         return [int(word) for word in words.split(",")]
     except ValueError:
-        raise OptionError(f"steps are whole numbers with commas between, as in 1,10,100: got {words!r}.") from None
+        raise OptionError(f"steps are whole numbers separated by commas, such as 1,10,100: got {words!r}.") from None
 
 
 @dataclass(frozen=True)
 class Status:
-    """Say how far a study is: cells done, running, stopped, failed and left."""
+    """Print options many cells of a study are done, running, stopped, failed and left."""
 
     out: str
     """Folder of the study."""
@@ -118,14 +116,14 @@ class Status:
 
 @dataclass(frozen=True)
 class Report:
-    """Draw a study's report anew from its result files: one page, every figure, every table. Computes nothing."""
+    """Draw the report of a study from its result files: one page, all figures and tables. Nothing is computed."""
 
     out: str
     """The study's folder, as given to `pyrepsim study ... --out`."""
     formats: list[str] | str = _FORMATS
-    """With commas between, of svg, png, csv, tex (LaTeX with booktabs) and parquet."""
+    """Separated by commas: svg, png, csv, tex (LaTeX with booktabs), parquet."""
     title: str | None = None
-    """The page's heading; by default it names the model."""
+    """Heading of the page; by default it names the model."""
 
     def run(self, call: Transcript) -> int:
         listed = self.formats.split(",") if isinstance(self.formats, str) else self.formats

@@ -50,7 +50,7 @@ def test_compare_with_intervals(run, stores):
     assert rs.Scores.from_jsonl("s.jsonl") == rs.compare(*map(rs.open_store, stores), ["RSA"], interval=plan)
     assert "one of Bootstrap, Jackknife: got 'Jackknives'" in run("compare", *stores, "--interval", "Jackknives").err
     ran = run("compare", "a", "b", "--texts", "t.txt", "--interval", "Jackknife")
-    assert (ran.status, "extract first" in ran.err) == (2, True)
+    assert (ran.status, "Extract both models first" in ran.err) == (2, True)
 
 
 def test_compare_every_layer_pair(run, stores):
@@ -104,10 +104,10 @@ def test_cache_of_an_unfinished_store(run, stores, tmp_path: Path):
     writer.commit(1, rows, {"a": np.ones((4, 3), np.float32)})
     ran = run("cache", "verify", "half")
     assert ran.status == 0
-    assert "every committed byte is as it was written. 1 of 3 shards committed, not sealed" in ran.out
+    assert "all checksums of committed shards agree. 1 of 3 shards committed, not sealed" in ran.out
     ran = run("cache", "info", "half")
     assert ran.status == 0
-    for part in ("12 rows", "once it is whole", "1 of 3 shards committed, not sealed", "3 features", '"note": "x?y"'):
+    for part in ("12 rows", "when complete", "1 of 3 shards committed, not sealed", "3 features", '"note": "x?y"'):
         assert part in ran.out
     assert "not sealed" not in run("cache", "verify", stores[0]).out
 

@@ -73,7 +73,7 @@ def test_a_dry_run_of_a_store_that_was_begun_says_what_is_left(
     whole = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
     assert (
         run("extract", model, text, "--out", "s", "--worker", "0/2").out
-        == "s: this share is done, other workers are not\n"
+        == "s: this share is done, other workers are still running\n"
     )
     half = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
     total = whole.partition(" to write")[0]
@@ -138,7 +138,7 @@ def test_the_fused_comparison_takes_the_options_of_reading(run, model: Path, tmp
 def test_options_of_reading_are_refused_for_stores(run):
     ran = run("compare", "a", "b", "--max-length", "12", "--words", "mean")
     assert ran.status == 2
-    assert "go with --texts: got --words, --max-length for two stores" in ran.err
+    assert "need --texts: got --words, --max-length for two stores" in ran.err
 
 
 def test_two_stores_of_one_plan_compare(run, model: Path, text: Path):

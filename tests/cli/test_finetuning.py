@@ -79,7 +79,7 @@ def test_a_sweep_and_an_early_exit(run: Callable[..., Any], encoder: Path, pairs
     [
         (["finetune", "mnly", "x"], "Did you mean mnli?"),
         (["finetune", "mnli", "/nowhere"], "must be an existing folder"),
-        (["ablate", "freeze", "x"], "say on which task"),
+        (["ablate", "freeze", "x"], "needs a task"),
     ],
 )
 def test_what_is_wrong_is_said(run: Callable[..., Any], words: list[str], said: str):

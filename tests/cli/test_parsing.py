@@ -44,7 +44,7 @@ def test_each_option_of_each_verb_is_explained(run, verb: str):
 
 
 def test_the_docstring_under_a_field_is_its_help(run):
-    assert "How activations are stored: the one lossy step." in " ".join(run("extract", "--help").out.split())
+    assert "This conversion is the only lossy step." in " ".join(run("extract", "--help").out.split())
     for verb in ("extract", "compare", "demo"):  # inherited fields too
         shown = " ".join(run(verb, "--help").out.split())
         assert "--split SPLIT Split of a data set of the hub" in shown
