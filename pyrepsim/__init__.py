@@ -6,9 +6,14 @@
 Score(1, LinearCKA, n=500)
 """
 
+import os
+
 import lazy_loader
 
 from .version import __version__ as __version__
 
 # Each name of __init__.pyi is imported at first use: `import pyrepsim` loads neither NumPy nor torch.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+if os.name == "nt":
+    raise ImportError("pyrepsim runs on Linux and macOS: this is Windows. Use the Windows Subsystem for Linux (WSL).")

@@ -6,8 +6,11 @@ Which package may import which is a contract in pyproject.toml, checked by `make
 from __future__ import annotations
 
 import ast
+import io
+import statistics
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import grimp
@@ -89,6 +92,31 @@ def sources(*tops: str, kinds: str) -> list[Path]:
 CPP = ".h .hpp .cpp .cu .cuh"
 
 
+def code_lines(path: Path) -> int:
+    """Lines of a Python file that are no docstring, comment or blank line."""
+    source = path.read_text(encoding="utf-8")
+    strings = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    ignored = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    used = {line for t in tokens if t.type not in ignored for line in range(t.start[0], t.end[0] + 1)}
+    return len(used - strings)
+
+
+def test_files_hold_one_idea_each():
+    sizes = {path: len(path.read_bytes().splitlines()) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py"}
+    median, small = statistics.median(sizes.values()), sum(size < 40 for size in sizes.values())
+    total = sum(map(code_lines, PACKAGE.rglob("*.py")))
+    print(f"{len(sizes)} files, median {median} lines, {small} under 40 lines, {total} lines of code")
+    assert 80 <= median <= 250
+    assert small < 25
+    assert {str(path): n for path in sizes if (n := code_lines(path)) > MAX_LINES} == {}
+
+
 def test_no_file_is_longer_than_400_lines():
     files = sources("pyrepsim", "csrc", "tests", "benchmarks", kinds=f".py .pyi {CPP}")
     lines = {str(path.relative_to(ROOT)): len(path.read_bytes().splitlines()) for path in files}
@@ -120,3 +148,8 @@ def test_import_pyrepsim_adds_less_than_100_ms_to_numpy():
         if seconds[-1] < IMPORT_SECONDS:
             break
     assert min(seconds) < IMPORT_SECONDS
+
+
+def test_windows_gets_a_clear_error():
+    code = "import os; os.name = 'nt'\ntry: import pyrepsim\nexcept ImportError as error: print(error)"
+    assert "Use the Windows Subsystem for Linux" in run_python(code)
