@@ -1,8 +1,8 @@
 """``python -m benchmarks [bench_x.py ...] [pytest options]``: run alone on the machine.
 
-Each bench_*.py runs in a process of its own and writes ``benchmarks/results/<machine>/<name>.json``. Prints the table of
-the benchmarks that ran, how long they took, and which are slower than the earlier results of this machine by more than a
-fifth.
+Each bench_*.py runs in a process of its own and writes ``benchmarks/results/<machine>/<name>.json``. Prints the table
+of the benchmarks that ran, how long they took, and which are slower than the earlier results of this machine by more
+than a fifth.
 """
 
 from __future__ import annotations

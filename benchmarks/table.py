@@ -2,7 +2,7 @@
 
     python -m benchmarks.table                                     # print it
     python -m benchmarks.table --write benchmarks/README.md        # replace the table in that page
-    python -m benchmarks.table --against OLD NEW                   # exit 1 if a ratio of folder NEW is worse than in OLD
+    python -m benchmarks.table --against OLD NEW                   # exit 1 if a ratio is worse in folder NEW
 
 Ratios to other libraries are compared, not seconds: machines differ in speed.
 """
