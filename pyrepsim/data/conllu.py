@@ -1,17 +1,19 @@
-"""Dependency treebanks in CoNLL-U: the words of a sentence and its basic tree, checked."""
+"""Treebanks in CoNLL-U: the words of each sentence and its basic dependency tree, checked."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import TextError
-from .records import HUB, hub_records, numbered_lines
+from ..core.errors import MissingExtraError, TextError
+from .hub import HUB, hub_records
+from .lines import numbered_lines
 
-__all__ = ["Sentence", "parse_conllu", "read_conllu", "universal", "with_tree"]
+__all__ = ["Sentence", "parse_conllu", "read_conllu", "universal_relation", "with_tree"]
 
 _COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -22,14 +24,26 @@ class Sentence:
 
     Attributes
     ----------
-    words : the syntactic words; those of a contraction ("du" = "de" + "le") one by one.
-    heads : for each word the head, counted from 1; 0 at the root.
-    relations : the label of the arc from the head, subtype included ("nmod:poss").
-    upos, xpos : universal and treebank-specific part of speech; "_" where there is none.
-    where : file and line of its first word.
-    ranges : words written as one token: first word, last word (from 1), and the token.
-    empty_nodes : how many nodes of the enhanced graph that are no words were left out.
-    lines : the lines as they were read, comments included.
+    words : tuple of str
+        The syntactic words; a contraction ("du" = "de" + "le") counts as its words.
+    heads : tuple of int
+        The head of each word, counted from 1; 0 for the root. Empty if trees were not read.
+    relations : tuple of str
+        The label of the arc from the head, subtype included ("nmod:poss"). Empty if trees were not read.
+    upos, xpos : tuple of str
+        Universal and treebank-specific part of speech; "_" if there is none.
+    sent_id : str
+        The comment ``sent_id``, or "".
+    where : str
+        File and line of the first word.
+    text : str
+        The comment ``text``, or "".
+    ranges : tuple of (int, int, str)
+        Words written as one token: first word, last word (from 1), and the token.
+    empty_nodes : int
+        Number of nodes of the enhanced graph that are not words; they are left out.
+    lines : tuple of str
+        The lines as read, comments included.
     """
 
     words: tuple[str, ...]
@@ -46,17 +60,36 @@ class Sentence:
 
 
 def read_conllu(source: str | os.PathLike[str]) -> list[Sentence]:
-    """All sentences of a CoNLL-U file, or of ``hub:owner/name:config:split``.
+    r"""Read all sentences of a CoNLL-U file, or of ``hub:owner/name:config:split``.
 
-    The format: https://universaldependencies.org/format.html. Ranges ("3-4") and empty nodes ("5.1") are no words: they
-    are kept aside in `Sentence.ranges` and counted in `Sentence.empty_nodes`. The column of the enhanced graph is not
-    looked at. A data set of the hub has a sentence a record; its rows without a head ("None") are ranges, of which it
-    does not say the extent: they are left out, and so are the features, which are not as CoNLL-U writes them.
+    The format: https://universaldependencies.org/format.html. Ranges ("3-4") and empty nodes ("5.1") are not words:
+    they are kept in `Sentence.ranges` and counted in `Sentence.empty_nodes`. The column of the enhanced graph is not
+    read. A record of a data set on the hub is one sentence; its rows without a head ("None") are ranges of unknown
+    extent and are left out, as are the features, which are not in CoNLL-U's notation.
+
+    Parameters
+    ----------
+    source : str or path
+
+    Returns
+    -------
+    list of Sentence
 
     Raises
     ------
     TextError
-        If the source cannot be read, or a sentence is not a tree: with file, line and the sentence's id.
+        If the source cannot be read, or a sentence is not a tree. The message has file, line and sentence id.
+    MissingExtraError
+        If the package conllu is not installed.
+
+    Examples
+    --------
+    >>> rows = ["1 Keys key NOUN NNS _ 2 nsubj _ _", "2 turn turn VERB VBP _ 0 root _ _"]
+    >>> with open("keys.conllu", "w") as file:
+    ...     _ = file.write("\n".join(row.replace(" ", "\t") for row in rows) + "\n\n")
+    >>> (sentence,) = read_conllu("keys.conllu")
+    >>> sentence.words, sentence.heads, sentence.relations
+    (('Keys', 'turn'), (2, 0), ('nsubj', 'root'))
     """
     name = os.fspath(source)
     if name.startswith(HUB):
@@ -64,27 +97,28 @@ def read_conllu(source: str | os.PathLike[str]) -> list[Sentence]:
     return list(parse_conllu(numbered_lines(Path(name)), name))
 
 
-def parse_conllu(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Sentence]:
-    """The sentences of numbered CoNLL-U lines; `name` stands for the file in `Sentence.where` and in errors."""
+def parse_conllu(lines: Iterable[tuple[int, str]], name: str, *, trees: bool = True) -> Iterator[Sentence]:
+    """Yield the sentences of numbered CoNLL-U lines; `name` stands for the file in `Sentence.where` and in errors.
+
+    With ``trees=False``, heads and relations are neither checked nor kept.
+    """
     block: list[str] = []
     start = count = 0
-    for number, line in lines:
+    for number, line in chain(lines, [(0, "")]):
         if line.strip():
             if not block:
                 start = number
             block.append(line)
         elif block:
             count += 1
-            yield _sentence(block, name, start, count)
+            yield _sentence(block, name, start, count, trees=trees)
             block = []
-    if block:
-        yield _sentence(block, name, start, count + 1)
-    elif not count:
-        raise TextError(f"A treebank has at least one sentence: {name!r} has none. Give a CoNLL-U file.")
+    if not count:
+        raise TextError(f"A treebank must have at least one sentence: {name!r} has none. Give a CoNLL-U file.")
 
 
 def with_tree(sentence: Sentence, heads: Sequence[int], relations: Sequence[str]) -> list[str]:
-    """The CoNLL-U lines of a sentence with another tree; without the enhanced graph, which goes with the old one."""
+    """Return the CoNLL-U lines of a sentence with another tree, without the enhanced graph of the old tree."""
     tree = iter(zip(heads, relations, strict=True))
     lines = []
     for line in sentence.lines:
@@ -102,16 +136,14 @@ def with_tree(sentence: Sentence, heads: Sequence[int], relations: Sequence[str]
 
 
 def _from_record(where: str, record: Any) -> Sentence:
-    """The sentence of a record of a data set on the hub."""
-    if isinstance(record, TextError):
-        raise record
+    """Make a sentence of one record of a data set on the hub."""
     names = {"form": "tokens", "lemma": "lemmas"}
     columns = {column: record.get(column) or record.get(names.get(column, "")) for column in _COLUMNS[1:8]}
     columns["feats"] = None
     for column in ("form", "head", "deprel"):
         if not columns[column]:
             raise TextError(
-                f"{where}: a record of a treebank has words, heads and relations: it lacks "
+                f"{where}: A record of a treebank must have words, heads and relations: it lacks "
                 f"{names.get(column, column)!r} (it has {', '.join(record)}). Choose another data set or configuration."
             )
     kept = [row for row, head in enumerate(columns["head"]) if head not in (None, "None")]
@@ -122,14 +154,14 @@ def _from_record(where: str, record: Any) -> Sentence:
     return replace(_sentence(block, where, 1, 1), where=where)
 
 
-def universal(relation: str) -> str:
-    """The universal part of a relation: "nmod" of "nmod:poss"."""
+def universal_relation(relation: str) -> str:
+    """Return the universal part of a relation: "nmod" of "nmod:poss"."""
     return relation.partition(":")[0]
 
 
 @dataclass
-class _Place:
-    """Where reading is: what an error names."""
+class _Location:
+    """The current line, for error messages."""
 
     file: str
     line: int
@@ -139,44 +171,51 @@ class _Place:
         return TextError(f"{self.file}:{line or self.line}: {rule} Sentence: {self.sentence}.")
 
 
-def _sentence(block: Sequence[str], name: str, start: int, count: int) -> Sentence:
-    from conllu.parser import parse_comment_line
+def _sentence(block: Sequence[str], name: str, start: int, count: int, *, trees: bool = True) -> Sentence:
+    try:
+        from conllu import parser
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Reading {name} needs the conllu package, which is not installed. Install it with `pip install "
+            "pyrepsim[torch]` or `pip install conllu`."
+        ) from error
 
     comments: dict[str, str | None] = {}
     for line in block:
         if line.startswith("#"):
-            comments |= dict(parse_comment_line(line))
-    place = _Place(name, start, comments.get("sent_id") or f"number {count} of the file")
+            comments |= dict(parser.parse_comment_line(line))
+    location = _Location(name, start, comments.get("sent_id") or f"number {count} of the file")
     tokens: list[Any] = []
     lines_of_words: list[int] = []
     ranges: list[tuple[int, int, str]] = []
     empty_nodes = 0
-    for place.line, line in enumerate(block, start=start):
+    for location.line, line in enumerate(block, start=start):
         if line.startswith("#"):
             continue
-        token = _token(line, place)
+        token = _token(line, location, trees=trees)
         if isinstance(token["id"], int):
             if token["id"] != len(tokens) + 1:
-                raise place.error(f"Words are counted 1, 2, 3, ...: got {token['id']} after {len(tokens)}.")
+                raise location.error(f"Words must be numbered 1, 2, 3, ...: got {token['id']} after {len(tokens)}.")
             tokens.append(token)
-            lines_of_words.append(place.line)
+            lines_of_words.append(location.line)
         elif token["id"][1] == "-":
             first, _, last = token["id"]
             if first != len(tokens) + 1 or (ranges and first <= ranges[-1][1]):
-                raise place.error(f"A range stands before its first word, outside others: got {first}-{last}.")
+                raise location.error(f"A range must precede its first word, outside other ranges: got {first}-{last}.")
             ranges.append((first, last, token["form"]))
         else:
             empty_nodes += 1
     if not tokens:
-        raise place.error("A sentence has at least one word: got comments, ranges or empty nodes alone.")
+        raise location.error("A sentence must have at least one word: got only comments, ranges or empty nodes.")
     columns = {column: tuple(token[column] for token in tokens) for column in _COLUMNS}
-    _check_tree(columns["head"], lines_of_words, place)
+    if trees:
+        _check_tree(columns["head"], lines_of_words, location)
     if ranges and ranges[-1][1] > len(tokens):
-        raise place.error(f"A range ends inside its sentence of {len(tokens)} words: got {ranges[-1][:2]}.")
+        raise location.error(f"A range must end inside its sentence of {len(tokens)} words: got {ranges[-1][:2]}.")
     return Sentence(
         words=columns["form"],
-        heads=columns["head"],
-        relations=columns["deprel"],
+        heads=columns["head"] if trees else (),
+        relations=columns["deprel"] if trees else (),
         upos=columns["upos"],
         xpos=columns["xpos"],
         sent_id=comments.get("sent_id") or "",
@@ -188,35 +227,38 @@ def _sentence(block: Sequence[str], name: str, start: int, count: int) -> Senten
     )
 
 
-def _token(line: str, place: _Place) -> Any:
-    """The columns of a line, id and head as numbers."""
+def _token(line: str, location: _Location, *, trees: bool) -> Any:
+    """Return the columns of a line; id and, with `trees`, head as numbers."""
     from conllu.exceptions import ParseException
     from conllu.parser import parse_id_value, parse_int_value, parse_line
 
     if (columns := line.count("\t") + 1) != len(_COLUMNS):
-        raise place.error(f"A line has {len(_COLUMNS)} columns with tabs between them: got {columns}.")
-    parsers = {"id": lambda row, i: parse_id_value(row[i]), "head": lambda row, i: parse_int_value(row[i])}
+        raise location.error(f"A line of CoNLL-U must have {len(_COLUMNS)} columns, separated by tabs: got {columns}.")
+    parsers: dict[str, Any] = {"id": lambda row, i: parse_id_value(row[i])}
+    if trees:
+        parsers["head"] = lambda row, i: parse_int_value(row[i])
     try:
         token = parse_line(line, _COLUMNS, parsers)
     except ParseException as error:
-        raise place.error(f"Ids and heads are numbers: {error}") from error
+        raise location.error(f"Ids and heads must be numbers: {error}") from error
     if token["id"] is None or len(token) != len(_COLUMNS) or not token["form"]:
-        raise place.error(f"A line has an id and a form, and no two spaces in a row: got {line!r}.")
+        raise location.error(f"A line must have an id and a form, and no double spaces: got {line!r}.")
     return token
 
 
-def _check_tree(heads: Sequence[int | None], lines: Sequence[int], place: _Place) -> None:
-    """One root, heads inside the sentence, no cycle."""
+def _check_tree(heads: Sequence[int | None], lines: Sequence[int], location: _Location) -> None:
+    """Check for one root, heads inside the sentence and no cycle."""
     for i, head in enumerate(heads):
         if head is None:
-            raise place.error(f"Every word has a head: word {i + 1} has '_'. Annotate it first.", lines[i])
+            raise location.error(f"Every word must have a head: word {i + 1} has '_'. Annotate it first.", lines[i])
         if not 0 <= head <= len(heads):
-            raise place.error(f"A head is 0 or a word, 1 to {len(heads)}: word {i + 1} has {head}.", lines[i])
+            raise location.error(f"A head must be 0 or a word, 1 to {len(heads)}: word {i + 1} has {head}.", lines[i])
     roots = [i for i, head in enumerate(heads) if head == 0]
     if len(roots) > 1:
         words = ", ".join(str(i + 1) for i in roots)
-        raise place.error(f"A tree has one root: words {words} have head 0. Attach all but one.", lines[roots[1]])
-    # Each walk towards the root stops at the first word that an earlier one has seen.
+        rule = f"A tree must have one root: words {words} have head 0. Attach all but one."
+        raise location.error(rule, lines[roots[1]])
+    # Each walk to the root stops at the first word that an earlier walk has visited.
     seen = [0] * (len(heads) + 1)
     for start in range(1, len(heads) + 1):
         word = start
@@ -224,4 +266,4 @@ def _check_tree(heads: Sequence[int | None], lines: Sequence[int], place: _Place
             seen[word] = start
             word = heads[word - 1] or 0
         if word and seen[word] == start:
-            raise place.error(f"A tree has no cycle: word {word} is its own ancestor.", lines[word - 1])
+            raise location.error(f"A tree must have no cycle: word {word} is its own ancestor.", lines[word - 1])

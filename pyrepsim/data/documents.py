@@ -1,4 +1,4 @@
-"""Documents: the texts of one extraction, in their order, with word spans where the source gave words."""
+"""Documents: the texts of one extraction in their order, with word spans where the source has words."""
 
 from __future__ import annotations
 
@@ -12,10 +12,26 @@ import xxhash
 
 from ..core.errors import TextError
 
+__all__ = ["Corpus", "Document", "document_from"]
+
 
 @dataclass(frozen=True)
 class Document:
-    """One text. `words`: (start, end) spans of characters, if the source has words; `key`: its name."""
+    """One text.
+
+    Attributes
+    ----------
+    key : str
+        Its name in the source, such as "line 3" or a sentence id.
+    text : str
+    words : tuple of (int, int), optional
+        First character of each word and the character after its last; None if the source has no words.
+
+    Examples
+    --------
+    >>> Document.from_words("s1", ["Keys", "turn"])
+    Document(key='s1', text='Keys turn', words=((0, 4), (5, 9)))
+    """
 
     key: str
     text: str
@@ -23,6 +39,7 @@ class Document:
 
     @classmethod
     def from_words(cls, key: str, words: Sequence[str]) -> Document:
+        """Join words by single spaces."""
         ends = [position - 1 for position in accumulate(len(word) + 1 for word in words)]
         spans = tuple((end - len(word), end) for word, end in zip(words, ends, strict=True))
         return cls(key, " ".join(words), spans)
@@ -30,7 +47,19 @@ class Document:
 
 @dataclass(frozen=True)
 class Corpus(Sequence[Document]):
-    """Documents in their order; `doc_id` in a store is the index here."""
+    """Documents in their order; the column `doc_id` of a store holds indices into it.
+
+    Attributes
+    ----------
+    documents : tuple of Document
+    source : str
+        Where they come from, for messages.
+
+    Examples
+    --------
+    >>> Corpus((Document("a", "one"), Document("b", "two")), "a list")
+    Corpus(2 documents from a list)
+    """
 
     documents: tuple[Document, ...]
     source: str
@@ -49,7 +78,7 @@ class Corpus(Sequence[Document]):
 
     @cached_property
     def fingerprint(self) -> str:
-        """xxh3-128 over texts and word spans (not over keys or where they came from)."""
+        """The xxh3-128 digest of texts and word spans; keys and source do not enter."""
         digest = xxhash.xxh3_128()
         for document in self.documents:
             try:
@@ -65,12 +94,12 @@ class Corpus(Sequence[Document]):
 
 
 def document_from(key: str, item: Any) -> Document:
-    """A document from a string or a list of words; anything else is refused by its key."""
+    """Make a document of a string or a list of words; raise TextError for anything else."""
     if isinstance(item, str):
         return Document(key, item)
     if isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item):
         return Document.from_words(key, item)
-    what = type(item).__name__
+    kind = type(item).__name__
     if isinstance(item, (list, tuple)):
-        what = f"a {what} with a {next(type(word).__name__ for word in item if not isinstance(word, str))} in it"
-    raise TextError(f"Each document must be a string or a list of words (strings): document {key} is {what}.")
+        kind = f"a {kind} with a {next(type(word).__name__ for word in item if not isinstance(word, str))} in it"
+    raise TextError(f"Each document must be a string or a list of words (strings): document {key} is {kind}.")

@@ -1,24 +1,21 @@
-"""Records of a file or of a data set on the hub, each with where it stands."""
+"""Records of JSON lines, TSV and CSV files and of data sets on the hub, each with its location."""
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import TextError
-from .hub import load_split
+from .hub import HUB, hub_records
+from .lines import JSONL_SUFFIXES, json_lines, numbered_lines
 
-__all__ = ["HUB", "hub_records", "numbered_lines", "records"]
+__all__ = ["records"]
 
-HUB = "hub:"
-
-Lines = Iterable[tuple[int, str]]
 Columns = Mapping[str, Sequence[str]]
-Found = Iterator[tuple[str, dict[str, Any] | TextError]]  # an error in place of a row that does not fit its header
+RawRecords = Iterator[tuple[str, dict[str, Any] | TextError]]  # an error in place of a row that does not fit its header
 
 
 def _raise(problem: TextError) -> None:
@@ -32,34 +29,36 @@ def records(
     header: Sequence[str] | None = None,
     on_bad: Callable[[TextError], None] = _raise,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each record stands ("train.jsonl:17"), and its values in the columns asked for.
+    """Yield (location, record), such as ("train.jsonl:17", {"text": ...}), with the chosen columns.
 
     Parameters
     ----------
-    source
-        A file, UTF-8, by its suffix: ``.jsonl``, ``.ndjson`` and ``.json`` hold one JSON object a line; ``.tsv`` has a
-        header and no quoting, as the GLUE files need it; ``.csv`` has a header and quoting (RFC 4180). Or
-        ``hub:owner/name[:config[:split]]``.
-    columns
-        Name in the returned record -> names that the column has in one source or another; the first there counts.
-    header
-        Columns of a TSV file without a header (CoLA): taken where the first line names none of the columns asked for.
-    on_bad
-        Called, instead of raising, with the error about a record that lacks a column, or a row with more or fewer
+    source : str or path
+        A UTF-8 file or ``hub:owner/name[:config[:split]]``. The suffix of a file says its format: ``.jsonl``,
+        ``.ndjson`` and ``.json`` hold one JSON object per line; ``.tsv`` has a header and no quoting, as the GLUE files
+        need; ``.csv`` has a header and quoting (RFC 4180).
+    columns : mapping from str to sequence of str
+        Key of the yielded record -> names that the column may have in the source; the first that exists is taken.
+    header : sequence of str, optional
+        Columns of a TSV file without a header (CoLA), used if the first line names none of the wanted columns.
+    on_bad : callable, optional
+        Called with the error, instead of raising it, for a record that lacks a column or a row with more or fewer
         fields than the header. The record is left out.
 
     Raises
     ------
     TextError
-        No such file or data set, not UTF-8, broken JSON or CSV, nothing in it; and what `on_bad` raises.
+        If the source does not exist, is not UTF-8, has broken JSON or CSV, or holds no record; and what `on_bad`
+        raises.
     """
     name = os.fspath(source)
     if name.startswith(HUB):
-        found, unit = hub_records(name), "record"
+        raw_records: RawRecords = hub_records(name)
+        unit = "record"
     else:
-        found, unit = _file_records(Path(name), columns, header), "line"
+        raw_records, unit = _file_records(Path(name), columns, header), "line"
     empty = True
-    for where, record in found:
+    for where, record in raw_records:
         empty = False
         if isinstance(record, TextError):
             on_bad(record)
@@ -70,7 +69,7 @@ def records(
         else:
             yield where, {wanted: record[column] for wanted, column in chosen.items() if column is not None}
     if empty:
-        raise TextError(f"A data file holds at least one record: {name} holds none. Check that it was written whole.")
+        raise TextError(f"A data file must hold at least one record: {name} holds none. Check that it is complete.")
 
 
 def _first_present(record: Mapping[str, Any], names: Iterable[str]) -> str | None:
@@ -88,66 +87,33 @@ def _missing(
     )
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    r"""Lines of a UTF-8 file with their numbers, from 1, without their ends: ``\n`` or ``\r\n``, and nothing else.
-
-    Raises TextError for a file that is not there or cannot be read, and for a line that is not UTF-8.
-    """
-    try:
-        with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                try:
-                    line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise TextError(
-                        f"Data files must be UTF-8: {path}:{number} is not (byte {error.start} of the line). Convert "
-                        "the file, e.g. with iconv."
-                    ) from error
-                yield number, line.removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise TextError(
-            f"A source is a file that can be read, or 'hub:owner/name:config:split': {str(path)!r} is neither "
-            f"({error.strerror or error}). Check the path."
-        ) from error
-
-
-def _file_records(path: Path, columns: Columns, header: Sequence[str] | None) -> Found:
-    lines = numbered_lines(path)
+def _file_records(path: Path, columns: Columns, header: Sequence[str] | None) -> RawRecords:
     suffix = path.suffix.lower()
-    if suffix in (".jsonl", ".ndjson", ".json"):
-        return _json_lines(path, lines)
+    if suffix in JSONL_SUFFIXES:
+        return _json_records(path)
     if suffix == ".tsv":
         names = {name for alternatives in columns.values() for name in alternatives}
-        return _tsv(path, lines, header, names)
+        return _tsv(path, header, names)
     if suffix == ".csv":
-        return _csv(path, lines)
+        return _csv(path)
     raise TextError(
-        f"Records are read from .jsonl, .json (one object a line), .tsv and .csv files: {str(path)!r} ends in "
+        f"Records are read from .jsonl, .json (one object per line), .tsv and .csv files: {str(path)!r} ends in "
         f"{suffix or 'nothing'}. Rename or convert it."
     )
 
 
-def _json_lines(path: Path, lines: Lines) -> Found:
-    for number, line in lines:
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise TextError(
-                f"Each line must be one JSON object: {path}:{number} is not JSON ({error}). Repair the line; a file "
-                "that is one JSON document must be rewritten with an object a line."
-            ) from error
+def _json_records(path: Path) -> RawRecords:
+    for number, record in json_lines(path):
         if not isinstance(record, dict):
             raise TextError(
-                f"Each line must be one JSON object: {path}:{number} is {type(record).__name__}. Write one a line."
+                f"Each line must be one JSON object: {path}:{number} is {type(record).__name__}. Write one per line."
             )
         yield f"{path}:{number}", record
 
 
-def _tsv(path: Path, lines: Lines, header: Sequence[str] | None, wanted: set[str]) -> Found:
+def _tsv(path: Path, header: Sequence[str] | None, wanted: set[str]) -> RawRecords:
     names: Sequence[str] | None = None
-    for number, line in lines:
+    for number, line in numbered_lines(path):
         if not line:
             continue
         fields = line.split("\t")
@@ -160,19 +126,19 @@ def _tsv(path: Path, lines: Lines, header: Sequence[str] | None, wanted: set[str
         yield where, _row(where, names, fields)
 
 
-def _csv(path: Path, lines: Lines) -> Found:
-    reader = csv.reader((line + "\n" for _, line in lines), strict=True)
+def _csv(path: Path) -> RawRecords:
+    reader = csv.reader((line + "\n" for _, line in numbered_lines(path)), strict=True)
     names: Sequence[str] | None = None
     while True:
-        number = reader.line_num + 1  # a quoted field may hold line breaks: where the record begins
+        number = reader.line_num + 1  # where the record begins: a quoted field may hold line breaks
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             raise TextError(
-                f"A .csv file must be comma-separated with double quotes: {path}:{number} is not ({error}). Repair the "
-                "line, or name the file .tsv if its columns are parted by tabs."
+                f"A .csv file must be comma-separated with double quotes: {path}:{number} is not ({error}). Correct "
+                "the line, or name the file .tsv if its columns are separated by tabs."
             ) from error
         if not fields:
             continue
@@ -194,42 +160,6 @@ def _row(where: str, names: Sequence[str], fields: Sequence[str]) -> dict[str, s
     if len(fields) == len(names):
         return dict(zip(names, fields, strict=True))
     return TextError(
-        f"Each row must have as many fields as the header: {where} has {len(fields)}, the header {len(names)}. Repair "
-        "the row: a line break or a separator inside a text does this."
+        f"Each row must have as many fields as the header: {where} has {len(fields)}, the header {len(names)}. Correct "
+        "the row; a common cause is a line break or a separator inside a text."
     )
-
-
-def hub_records(source: str) -> Found:
-    """Records of ``hub:owner/name[:config[:split]]``. Labels come by name; one that the data set hides (-1) is None.
-
-    Raises TextError for a source of another form, and for a data set that cannot be loaded.
-    """
-    name, *rest = source.removeprefix(HUB).split(":")
-    if not name or len(rest) > 2:
-        raise TextError(f"A data set of the hub is 'hub:owner/name:config:split': got {source!r}. Check its parts.")
-    config, split = [part or None for part in (*rest, "", "")[:2]]
-    dataset = load_split(
-        name,
-        config,
-        split,
-        check="Check the parts of 'hub:owner/name:config:split', or the connection.",
-        choose=f"Use '{HUB}{{name}}:{config or ''}:{{split}}'.",
-    )
-    decoders = {column: _label_names(feature) for column, feature in (dataset.features or {}).items()}
-    for index, record in enumerate(dataset):
-        yield f"{source}:{index}", {column: _decoded(decoders.get(column), x) for column, x in record.items()}
-
-
-def _label_names(feature: Any) -> Sequence[str] | None:
-    """Names of a column of class labels, or of lists of them; None for any other column."""
-    inner = getattr(feature, "feature", feature)  # of a list
-    names = getattr(inner, "names", None)
-    return list(names) if names else None
-
-
-def _decoded(names: Sequence[str] | None, entry: Any) -> Any:
-    if names is None or isinstance(entry, str) or entry is None:
-        return entry
-    if isinstance(entry, list):
-        return [_decoded(names, one) for one in entry]
-    return names[entry] if entry >= 0 else None

@@ -19,9 +19,8 @@ from ..models.layer_changes import revert, truncate
 from .prediction import predict, predict_each
 from .run import Run
 from .task_model import TaskModel, load_head
-from .tasks import get_task
+from .tasks import all_tasks, get_task
 from .tasks.base import Feature, Task
-from .tasks.registry import all_tasks
 from .trainer import autocast_dtype
 
 __all__ = ["EarlyExits", "TunedRun", "early_exit", "task_of"]

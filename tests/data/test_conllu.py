@@ -63,15 +63,15 @@ ROWS = ["1 a X 2 det", "2 b X 0 root", "3 c X 2 obj"]
         (["1 a X 4 det", *ROWS[1:]], 3, "word 1 has 4"),
         (["1 a X -1 det", *ROWS[1:]], 3, "word 1 has -1"),
         ([ROWS[0], "2 b X _ root", ROWS[2]], 4, "word 2 has '_'"),
-        ([ROWS[0], "2 b X x root", ROWS[2]], 4, "Ids and heads are numbers"),
-        ([ROWS[0], "x b X 0 root", ROWS[2]], 4, "Ids and heads are numbers"),
-        ([ROWS[0], "_ b X 0 root", ROWS[2]], 4, "has an id"),
+        ([ROWS[0], "2 b X x root", ROWS[2]], 4, "Ids and heads must be numbers"),
+        ([ROWS[0], "x b X 0 root", ROWS[2]], 4, "Ids and heads must be numbers"),
+        ([ROWS[0], "_ b X 0 root", ROWS[2]], 4, "must have an id"),
         ([ROWS[0], ROWS[2]], 4, "got 3 after 1"),
         (["1-2 ab _ _ _"], 3, "at least one word"),
         ([*ROWS, "4-5 cd _ _ _"], 6, "got (4, 5)"),
         ([*ROWS[:2], "2-3 bc _ _ _", ROWS[2]], 5, "got 2-3"),
         (["1-3 abc _ _ _", ROWS[0], "2-3 bc _ _ _", *ROWS[1:]], 5, "got 2-3"),
-        (["2-1 ba _ _ _", *ROWS], 3, "Ids and heads are numbers"),
+        (["2-1 ba _ _ _", *ROWS], 3, "Ids and heads must be numbers"),
     ],
 )
 def test_what_is_no_tree_is_named(tmp_path, rows, line, rule):
@@ -87,7 +87,8 @@ def test_what_is_no_tree_is_named(tmp_path, rows, line, rule):
 def test_columns_are_counted(tmp_path):
     path = write_treebank(tmp_path, conllu(*ROWS) + "1\ta\t_\n\n")
     with pytest.raises(
-        TextError, match=r"dev.conllu:5: A line has 10 columns .* got 3. Sentence: number 2 of the file"
+        TextError,
+        match=r"dev.conllu:5: A line of CoNLL-U must have 10 columns, .* got 3. Sentence: number 2 of",
     ):
         read_conllu(path)
 

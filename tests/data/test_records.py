@@ -64,7 +64,7 @@ def test_csv_knows_quotes_and_counts_lines_inside_them(tmp_path: Path):
     ("name", "content", "message"),
     [
         ("a.jsonl", '{"text": "a", "label": 0}\n{broken', "a.jsonl:2 is not JSON"),
-        ("a.json", '[\n{"text": "a"}]', "a.json:1 is not JSON .* rewritten with an object a line"),
+        ("a.json", '[\n{"text": "a"}]', "a.json:1 is not JSON .* rewrite it with one object per line"),
         ("a.jsonl", '["a"]', "a.jsonl:1 is list"),
         ("a.jsonl", '{"text": "a", "label": 0}\n{"label": 0, "txt": ""}', "'text' or 'sentence': .*:2 has label, txt"),
         ("a.jsonl", "{}", "a.jsonl:1 has none"),

@@ -121,7 +121,7 @@ def test_a_dataset():
 
 def test_a_dataset_that_the_hub_does_not_give():
     pytest.importorskip("datasets", reason="no datasets")
-    with pytest.raises(TextError, match="'nobody/nothing' is no file here, and could not be loaded"):
+    with pytest.raises(TextError, match="'nobody/nothing' is not a file, and could not be loaded"):
         read_texts("nobody/nothing")
 
 
@@ -246,7 +246,7 @@ def test_what_is_no_text(source: object, message: str):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", b'{"text": "a"}\n{broken', "line 2 is not"),
+        ("a.jsonl", b'{"text": "a"}\n{broken', "a.jsonl:2 is not JSON"),
         ("a.jsonl", b'{"title": "a"}', r"has title. Name it: read_texts\(source, field='title'\)"),
         ("a.jsonl", b'{"text": "a"}\n{"other": "b"}', "field 'text': line 2 has other"),
         ("a.jsonl", b'{"text": 3}', "document line 1 is int"),
@@ -254,7 +254,7 @@ def test_what_is_no_text(source: object, message: str):
         ("a.txt", b"caf\xe9", "must be UTF-8"),
         ("a.csv", b"text", "plain text, JSONL or CoNLL-U"),
         ("a.conll", b"the DET\n", "plain text, JSONL or CoNLL-U"),
-        ("a.conllu", b"1\tonly two", "must be CoNLL-U"),
+        ("a.conllu", b"1\tonly two", "a.conllu:1: A line of CoNLL-U must have 10 columns"),
     ],
 )
 def test_broken_files(tmp_path: Path, name: str, content: bytes, message: str):

@@ -1,4 +1,4 @@
-"""What a task is: how examples are read and become features, which head it needs, how predictions are scored."""
+"""The interface of a task: reading examples, making features, naming the head, scoring predictions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ __all__ = ["Feature", "Task"]
 
 @dataclass(frozen=True)
 class Feature:
-    """One sequence for the model: ``inputs`` are padded and batched, the rest stays behind for `Task.read_out`.
+    """One sequence for the model. ``inputs`` are padded and batched; the rest is kept for `Task.read_out`.
 
     Attributes
     ----------
-    inputs
-        ``"input_ids"``, ``"token_type_ids"`` where the tokenizer makes them, and the targets: lists of integers, which
-        are padded, or single numbers, which are stacked.
-    example
+    inputs : mapping
+        ``"input_ids"``, ``"token_type_ids"`` if the tokenizer makes them, and the targets: lists of integers, which are
+        padded, or single numbers, which are stacked.
+    example : int
         Index of the example it was made from. A long document gives several features.
-    extra
-        What the task needs to read its outputs: offsets, numbers of words.
+    extra : object
+        Whatever the task needs to interpret the outputs, such as offsets or the number of words.
+
+    Examples
+    --------
+    >>> feature = Feature({"input_ids": [101, 2023, 102], "label": 1}, example=0)
+    >>> len(feature)
+    3
     """
 
     inputs: Mapping[str, Any]
@@ -36,52 +42,59 @@ class Feature:
 
 @dataclass(frozen=True, kw_only=True)
 class Task(ABC):
-    """One supervised task. A subclass holds its options; `labels` is filled by `fit`.
+    """One supervised task. A subclass holds its options; `fit` sets `labels`.
 
-    The way of an example: `read` -> `encode` -> the model -> `read_out` -> `predict` -> `score`.
+    An example passes `read` -> `encode` -> the model -> `read_out` -> `predict` -> `score`.
+
+    Examples
+    --------
+    >>> from pyrepsim.finetuning.tasks import get_task
+    >>> task = get_task("sst2")
+    >>> task.metric, task.labels, task.hub["dev"]
+    ('accuracy', ('negative', 'positive'), 'hub:nyu-mll/glue:sst2:validation')
     """
 
     name: ClassVar[str]
     metric: ClassVar[str]
-    """The score that headlines a run: a key of what `score` returns."""
+    """The main score of a run, a key of the result of `score`."""
     hub: ClassVar[Mapping[str, str]]
-    """Where "train", "dev" and, if there is one, "test" lie on the hub: ``hub:owner/name:config:split``."""
+    """Sources of "train", "dev" and, if it exists, "test" on the hub: ``hub:owner/name:config:split``."""
     suffix: ClassVar[str] = ".jsonl"
-    """The ending of the files that `write` writes."""
+    """Suffix of the files that `write` writes."""
 
     labels: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self, source: str | os.PathLike[str]) -> list[Any]:
-        """Examples of a file or of ``hub:owner/name[:config[:split]]``, each with `.where`: its file and line."""
+        """Read the examples of a file or of ``hub:owner/name[:config[:split]]``, each with its location `where`."""
 
     @abstractmethod
     def fit(self, examples: Sequence[Any]) -> Self:
-        """The same task with the labels of these training examples."""
+        """Return the task with the labels of these training examples."""
 
     @abstractmethod
     def head(self) -> dict[str, Any]:
-        """Kind and sizes of the head, as `models.heads.build_head` takes them."""
+        """Return the kind and sizes of the head, the options of `pyrepsim.finetuning.heads.build_head`."""
 
     @abstractmethod
     def encode(self, examples: Sequence[Any], tokenizer: Any, *, max_length: int) -> list[Feature]:
-        """Token ids and targets. TextError, with file and line, for an example that does not fit."""
+        """Make token ids and targets. TextError, with file and line, for an example that does not fit."""
 
     @abstractmethod
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> Any:
-        """What is kept of the head's outputs for one feature: NumPy arrays, still padded to their batch."""
+        """Read the result for one feature from the head's outputs: NumPy arrays, padded to the batch."""
 
     def predict(self, examples: Sequence[Any], features: Sequence[Feature], read_outs: Sequence[Any]) -> list[Any]:
-        """One prediction an example. As it stands: each example has one feature, whose read-out it is."""
+        """Return one prediction per example; by default, the read-out of its only feature."""
         del features
         if len(read_outs) != len(examples):
-            raise NotImplementedError(f"{type(self).__name__} makes several features an example and must join them")
+            raise NotImplementedError(f"{type(self).__name__} makes several features per example and must join them")
         return list(read_outs)
 
     @abstractmethod
     def score(self, examples: Sequence[Any], predictions: Sequence[Any]) -> dict[str, float]:
-        """Scores as fractions in [0, 1], correlations in [-1, 1]; `metric` is one of them."""
+        """Return scores by name, among them `metric`: fractions in [0, 1], correlations in [-1, 1]."""
 
     @abstractmethod
     def write(self, examples: Sequence[Any], predictions: Sequence[Any], path: str | os.PathLike[str]) -> None:
-        """The predictions in the task's own format."""
+        """Write the predictions in the task's own format."""

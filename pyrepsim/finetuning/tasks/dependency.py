@@ -1,4 +1,4 @@
-"""Dependency parsing: a treebank, the words of its sentences in subwords, trees from scores."""
+"""Dependency parsing: sentences of a treebank, their subwords, trees from scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from ...core.errors import OptionError, TextError
-from ...data.conllu import Sentence, read_conllu, universal, with_tree
+from ...data.conllu import Sentence, read_conllu, universal_relation, with_tree
 from .base import Feature, Task
 from .dependency_scores import evaluate
 from .dependency_trees import decode
@@ -25,7 +25,7 @@ _PTB_PUNCTUATION = frozenset(["``", "''", ":", ",", "."])
 
 @dataclass(frozen=True)
 class Parse:
-    """A predicted tree: for each word its head, counted from 1 (0: the root), and the relation to it."""
+    """A predicted tree: the head of each word, counted from 1 (0: the root), and the relation to it."""
 
     heads: tuple[int, ...]
     relations: tuple[str, ...]
@@ -33,25 +33,30 @@ class Parse:
 
 @dataclass(frozen=True, kw_only=True)
 class Dependency(Task):
-    """Parsing into the basic trees of a CoNLL-U treebank with a biaffine head.
+    """Parsing into the basic trees of a CoNLL-U treebank with a biaffine head (Dozat and Manning 2017).
 
     Parameters
     ----------
-    words
-        A word's vector: the ``"mean"`` of its subwords, or the ``"first"``. A word of which the tokenizer leaves
-        nothing is read as its unknown token.
-    relations
-        ``"universal"`` labels arcs with the part before the colon ("nmod" of "nmod:poss"), as the CoNLL-18 shared
-        task scores them; ``"full"`` with all of it.
-    punctuation
-        Whether punctuation counts in the scores: True for Universal Dependencies; False for the Penn Treebank. It
-        is what has UPOS "PUNCT" or, without UPOS, one of the tags `` '' : , . in XPOS.
-    decode
-        ``"mst"``: the maximum spanning tree with one root, exactly; ``"argmax"``: each word's best head, which need
-        not give a tree.
-    long
-        What to do with a sentence of more than `max_length` tokens: ``"error"``, or ``"drop"``: it is neither trained
-        on nor parsed; when parsed, its words all depend on the first one with relation "dep", and are scored so.
+    words : {"mean", "first"}, default "mean"
+        The vector of a word: the mean over its subwords, or the first one. A word without any token is replaced by the
+        unknown token.
+    relations : {"universal", "full"}, default "universal"
+        Labels of arcs: the part before the colon ("nmod" of "nmod:poss"), as in the scores of the CoNLL-18 shared task,
+        or the whole relation.
+    punctuation : bool, default True
+        Whether punctuation counts in the scores: True for Universal Dependencies, False for the Penn Treebank. A word
+        is punctuation if its UPOS is "PUNCT" or, without UPOS, its XPOS is one of `` '' : , .
+    decode : {"mst", "argmax"}, default "mst"
+        The maximum spanning tree with one root (exact), or the best head of each word, which may not give a tree.
+    long : {"error", "drop"}, default "error"
+        For a sentence of more than `max_length` tokens: raise TextError, or leave it out of training and predict a flat
+        tree, in which all words depend on the first one with relation "dep".
+
+    Examples
+    --------
+    >>> from pyrepsim.finetuning.tasks import get_task
+    >>> get_task("dependency(punctuation=False)").metric
+    'las'
     """
 
     name: ClassVar[str] = "dependency"
@@ -79,30 +84,30 @@ class Dependency(Task):
                 raise OptionError(f"{option} must be one of {', '.join(allowed)}: got {getattr(self, option)!r}.")
 
     def read(self, source: str | os.PathLike[str]) -> list[Sentence]:
-        """Sentences of a CoNLL-U file, or of ``hub:owner/name:config:split``."""
+        """Read the sentences of a CoNLL-U file, or of ``hub:owner/name:config:split``."""
         return read_conllu(source)
 
     def fit(self, examples: Sequence[Sentence]) -> Self:
-        """The task with the relations of these sentences as labels, in alphabetical order."""
-        found = {self._label(relation) for sentence in examples for relation in sentence.relations}
-        return replace(self, labels=tuple(sorted(found)))
+        """Return the task with the relations of these sentences as labels, in alphabetical order."""
+        labels = {self._label(relation) for sentence in examples for relation in sentence.relations}
+        return replace(self, labels=tuple(sorted(labels)))
 
     def head(self) -> dict[str, Any]:
         if not self.labels:
-            raise OptionError("A parser's relations are those of its training sentences: call fit on them first.")
+            raise OptionError("A parser must know its relations: call fit with the training sentences first.")
         return {"kind": "biaffine", "relations": len(self.labels), "words": self.words}
 
     def encode(self, examples: Sequence[Sentence], tokenizer: Any, *, max_length: int) -> list[Feature]:
-        """Subwords, ``word_of_token``, ``heads`` and ``relations``, as `BiaffineHead` takes them.
+        """Make subwords, ``word_of_token``, ``heads`` and ``relations``, the inputs of `BiaffineHead`.
 
-        A relation that `labels` lacks is no target, and can't be predicted: a warning says how many there are.
+        A relation that is not in `labels` is not a target and cannot be predicted; a warning has their number.
 
         Raises
         ------
         TextError
-            A sentence of more than `max_length` tokens, unless ``long="drop"``.
+            If a sentence has more than `max_length` tokens, unless ``long="drop"``.
         ModelError
-            A tokenizer without offsets, or with no token that could stand for the root.
+            If the tokenizer has no offsets, or no token for the root.
         """
         index = {label: i for i, label in enumerate(self.labels)}
         features, unknown = [], []
@@ -113,7 +118,7 @@ class Dependency(Task):
                     continue
                 raise TextError(
                     f"{sentence.where}: a sentence must fit the model: it has {len(inputs['input_ids'])} tokens, and "
-                    f"max_length is {max_length}. Raise max_length, or set long='drop' to leave such sentences out."
+                    f"max_length is {max_length}. Raise max_length, or leave such sentences out with long='drop'."
                 )
             relations = [self._label(relation) for relation in sentence.relations]
             unknown += [(label, sentence.where) for label in relations if label not in index]
@@ -123,33 +128,34 @@ class Dependency(Task):
         if unknown:
             warnings.warn(
                 f"{unknown[0][1]}: relation {unknown[0][0]!r} is not among those of the training sentences; "
-                f"{len(unknown)} such arcs are no targets, and count as wrong.",
+                f"{len(unknown)} such arcs are not targets, and count as wrong.",
                 stacklevel=2,
             )
         return features
 
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> Parse:
-        """The best tree of one sentence, from ``"arcs"`` (W, 1 + W) and ``"relations"`` (W, 1 + W)."""
+        """Return the best tree of one sentence, from ``"arcs"`` (W, 1 + W) and ``"relations"`` (W, 1 + W)."""
         n_words = feature.extra
         arcs = np.asarray(outputs["arcs"])[:n_words, : n_words + 1]
         if self.decode == "mst":
             heads = decode(arcs[None], [n_words])[0]
         else:
             heads = arcs.argmax(axis=1)
-        labels = np.asarray(outputs["relations"])[np.arange(n_words), heads].astype(np.int64)  # may come as floats
+        labels = np.asarray(outputs["relations"])[np.arange(n_words), heads].astype(np.int64)  # may be floats
         return Parse(tuple(heads.tolist()), tuple(self.labels[label] for label in labels.tolist()))
 
     def predict(
         self, examples: Sequence[Sentence], features: Sequence[Feature], read_outs: Sequence[Parse]
     ) -> list[Parse]:
-        """The parse of each sentence; a flat one of those that were dropped for their length."""
+        """Return the parse of each sentence; a flat one if it was left out for its length."""
         parses = {feature.example: parse for feature, parse in zip(features, read_outs, strict=True)}
         return [parses.get(number) or _flat(len(sentence.words)) for number, sentence in enumerate(examples)]
 
     def score(self, examples: Sequence[Sentence], predictions: Sequence[Parse]) -> dict[str, float]:
-        """Attachment scores, as fractions of words in [0, 1].
+        """Return attachment scores in [0, 1], as fractions of words.
 
-        ``uas`` = correct heads / words; ``las`` also asks for the universal relation; ``las_full`` for its subtype.
+        ``uas``: the head is correct. ``las``: the head and the universal relation are correct. ``las_full``, if whole
+        relations are predicted: the head and the whole relation are correct.
         """
         counts = {"uas": 0, "las": 0, "las_full": 0}
         words = 0
@@ -160,22 +166,22 @@ class Dependency(Task):
                 words += 1
                 if parse.heads[i] == head:
                     counts["uas"] += 1
-                    counts["las"] += universal(parse.relations[i]) == universal(relation)
+                    counts["las"] += universal_relation(parse.relations[i]) == universal_relation(relation)
                     counts["las_full"] += parse.relations[i] == relation
         if not words:
-            raise TextError("Scores are shares of words: no word counts here. Score at least one sentence.")
+            raise TextError("Scores are fractions of words: there is no word to count. Score at least one sentence.")
         if self.relations == UNIVERSAL:
             del counts["las_full"]
         return {name: count / words for name, count in counts.items()}
 
     def write(self, examples: Sequence[Sentence], predictions: Sequence[Parse], path: str | os.PathLike[str]) -> None:
-        """The sentences in CoNLL-U with the predicted trees; all but the trees as it was read."""
+        """Write the sentences in CoNLL-U with the predicted trees; everything else is as read."""
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             for sentence, parse in zip(examples, predictions, strict=True):
                 file.write("\n".join(with_tree(sentence, parse.heads, parse.relations)) + "\n\n")
 
     def _label(self, relation: str) -> str:
-        return relation if self.relations == FULL else universal(relation)
+        return relation if self.relations == FULL else universal_relation(relation)
 
 
 def _flat(n_words: int) -> Parse:

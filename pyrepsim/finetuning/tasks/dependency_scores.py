@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from ...core.errors import TextError
-from ...data.conllu import Sentence, read_conllu, universal
+from ...data.conllu import Sentence, read_conllu, universal_relation
 
 __all__ = ["evaluate"]
 
@@ -18,49 +18,68 @@ ROOT = -1
 
 
 def evaluate(gold_conllu: str | os.PathLike[str], system_conllu: str | os.PathLike[str]) -> dict[str, float]:
-    """Labelled and unlabelled attachment score, in percent (Zeman et al. 2018, section 5).
+    r"""Score a parsed CoNLL-U file like the CoNLL-18 shared task (Zeman et al. 2018, section 5), in percent.
 
-    The files must hold the same characters, white space aside; sentences, tokens and words may differ. Words are
-    aligned (below), and a system word is correct if its gold word depends on the gold word of its head, or both are
-    roots. The scores are F1 = 2 correct / (gold words + system words), which is the share of correct words where both
-    files have the same words. Punctuation counts.
+    Parameters
+    ----------
+    gold_conllu, system_conllu : str or path
+        They must hold the same characters except for white space; sentences, tokens and words may differ.
 
-    * ``"uas"``: heads alone.
-    * ``"las"``: heads and universal relations, the part before the colon: the shared task's measure.
-    * ``"las_full"``: heads and whole relations.
+    Returns
+    -------
+    dict
+        Attachment scores in percent, F1 = 200 correct / (gold words + system words). A system word is correct if its
+        aligned gold word depends on the gold word aligned with its head, or both are roots, and:
 
-    Words are aligned that are the same stretch of characters. Where either file has a range ("3-4 du") its words have
-    no characters of their own: within such stretches, merged where they overlap, the words that lie wholly inside are
-    aligned by the longest common subsequence of their forms, case aside.
+        * ``"uas"``: without further condition;
+        * ``"las"``: the universal relations are equal, the part before the colon (the main score of the task);
+        * ``"las_full"``: the whole relations are equal.
+
+        Punctuation counts.
 
     Raises
     ------
     TextError
         If a file is not CoNLL-U, a sentence is not a tree, or the characters differ.
+
+    Notes
+    -----
+    Words are aligned if they cover the same characters. The words of a range ("3-4 du") have no characters of their
+    own: within the characters of ranges, merged where they overlap, words are aligned by the longest common subsequence
+    of their lower-cased forms.
+
+    Examples
+    --------
+    >>> rows = ["1 Keys key NOUN NNS _ 2 nsubj _ _", "2 turn turn VERB VBP _ 0 root _ _"]
+    >>> gold = "\n".join(row.replace(" ", "\t") for row in rows) + "\n\n"
+    >>> with open("gold.conllu", "w") as file, open("system.conllu", "w") as system:
+    ...     _ = file.write(gold), system.write(gold.replace("nsubj", "obj"))
+    >>> evaluate("gold.conllu", "system.conllu")
+    {'uas': 100.0, 'las': 50.0, 'las_full': 50.0}
     """
     gold, system = _words(read_conllu(gold_conllu)), _words(read_conllu(system_conllu))
     _check_same_text(gold, system)
     aligned = dict(_aligned(gold, system)) | {ROOT: ROOT}
     correct = {"uas": 0, "las": 0, "las_full": 0}
-    for theirs, ours in aligned.items():
-        if theirs == ROOT or aligned.get(system[theirs].head) != gold[ours].head:
+    for j, i in aligned.items():
+        if j == ROOT or aligned.get(system[j].head) != gold[i].head:
             continue
-        found, expected = system[theirs].relation, gold[ours].relation
+        predicted, expected = system[j].relation, gold[i].relation
         correct["uas"] += 1
-        correct["las"] += universal(found) == universal(expected)
-        correct["las_full"] += found == expected
+        correct["las"] += universal_relation(predicted) == universal_relation(expected)
+        correct["las_full"] += predicted == expected
     return {name: 200 * count / (len(gold) + len(system)) for name, count in correct.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A word of a file: its characters are text[start:end] of the file's; those of its token if it is of a range."""
+    """A word and its characters, text[start:end] of the file; in a range, those of the whole token."""
 
     form: str
     characters: str  # of the token, at its first word; "" at the others
     start: int
     end: int
-    of_range: bool
+    in_range: bool
     head: int  # position in the file, or ROOT
     relation: str
     where: str
@@ -85,7 +104,7 @@ def _words(sentences: Sequence[Sentence]) -> list[_Word]:
                     characters=characters,
                     start=start,
                     end=end,
-                    of_range=number in ranges,
+                    in_range=number in ranges,
                     head=before + head if head else ROOT,
                     relation=sentence.relations[number - 1],
                     where=sentence.where,
@@ -103,35 +122,35 @@ def _characters(words: Sequence[_Word]) -> Iterator[tuple[str, _Word]]:
 
 
 def _check_same_text(gold: Sequence[_Word], system: Sequence[_Word]) -> None:
-    for ours, theirs in zip_longest(_characters(gold), _characters(system)):
-        if ours and theirs and ours[0] == theirs[0]:
+    for pairs in zip_longest(_characters(gold), _characters(system)):
+        if all(pairs) and pairs[0][0] == pairs[1][0]:
             continue
-        places = [
+        locations = [
             f"{pair[0]!r} of {pair[1].form!r} in the sentence at {pair[1].where}" if pair else "the end of the file"
-            for pair in (ours, theirs)
+            for pair in pairs
         ]
         raise TextError(
-            f"Both files must hold the same text: the first has {places[0]} where the second has {places[1]}. Parse "
-            "the gold file's own text."
+            f"Both files must hold the same text: the first has {locations[0]} where the second has {locations[1]}. "
+            "Parse the gold file's own text."
         )
 
 
 def _aligned(gold: Sequence[_Word], system: Sequence[_Word]) -> Iterator[tuple[int, int]]:
-    """Pairs of a system word and its gold word, as positions."""
-    regions = _merged(sorted({(word.start, word.end) for side in (gold, system) for word in side if word.of_range}))
+    """Yield (position of a system word, position of its gold word)."""
+    regions = _merged(sorted({(word.start, word.end) for side in (gold, system) for word in side if word.in_range}))
     gold_free, gold_inside = _by_region(gold, regions)
     system_free, system_inside = _by_region(system, regions)
     for span, position in system_free.items():
         if span in gold_free:
             yield position, gold_free[span]
-    for region, theirs in system_inside.items():
-        ours = gold_inside.get(region, [])
-        for j, i in _common_subsequence([system[j].form for j in theirs], [gold[i].form for i in ours]):
-            yield theirs[j], ours[i]
+    for region, system_words in system_inside.items():
+        gold_words = gold_inside.get(region, [])
+        for j, i in _common_subsequence([system[j].form for j in system_words], [gold[i].form for i in gold_words]):
+            yield system_words[j], gold_words[i]
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Sorted stretches, those that overlap as one."""
+    """Merge the sorted spans that overlap."""
     merged: list[tuple[int, int]] = []
     for start, end in spans:
         if merged and start < merged[-1][1]:
@@ -144,12 +163,12 @@ def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _by_region(
     words: Sequence[_Word], regions: Sequence[tuple[int, int]]
 ) -> tuple[dict[tuple[int, int], int], dict[int, list[int]]]:
-    """Words that touch no region, by their characters, and words that lie inside one, by region."""
+    """Return the words outside all regions, by their characters, and the words inside each region."""
     starts, ends = [start for start, _ in regions], [end for _, end in regions]
     free: dict[tuple[int, int], int] = {}
     inside: dict[int, list[int]] = {}
     for position, word in enumerate(words):
-        region = bisect_right(ends, word.start)  # the first that ends behind the word's start
+        region = bisect_right(ends, word.start)  # the first region that ends after the word's start
         if region == len(regions) or bisect_left(starts, word.end) <= region:
             free[word.start, word.end] = position
         elif starts[region] <= word.start and word.end <= ends[region]:
@@ -158,7 +177,7 @@ def _by_region(
 
 
 def _common_subsequence(system: Sequence[str], gold: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of positions of a longest common subsequence; of several, the one that skips gold words first."""
+    """Yield pairs of positions of a longest common subsequence; of several, the one that skips gold words first."""
     rest = [[0] * (len(system) + 1) for _ in range(len(gold) + 1)]  # length for gold[i:] and system[j:]
     for i in reversed(range(len(gold))):
         for j in reversed(range(len(system))):

@@ -1,4 +1,4 @@
-"""Trees from arc scores."""
+"""Dependency trees from arc scores."""
 
 from __future__ import annotations
 
@@ -18,37 +18,46 @@ __all__ = ["decode"]
 def decode(
     arc_scores: Any, lengths: Sequence[int] | np.ndarray, *, backend: str = "auto", n_threads: int | None = None
 ) -> np.ndarray:
-    """The maximum spanning arborescence of each sentence whose root has exactly one child.
+    """Return the best tree of each sentence: the maximum spanning arborescence whose root has exactly one child.
 
-    It maximises the sum of ``arc_scores[b, i - 1, head_i]`` over the words i, exactly; `csrc/trees/README.md` says how.
-    Equal scores give equal trees, whatever the batch or the number of threads.
+    The tree maximises the sum of ``arc_scores[b, i - 1, head_i]`` over the words i. The solution is exact (algorithm in
+    csrc/trees/README.md), and the same for every batch and number of threads.
 
     Parameters
     ----------
-    arc_scores : (batch, words, 1 + words), NumPy or torch
-        Score of each head (column 0: the root, column j: word j) of each word. float32 and float64 are taken as they
-        are, other floats and integers as float32 or float64. -inf forbids an arc. A word as its own head, and what lies
-        beyond a sentence's length, are not read.
-    lengths : (batch,)
-        Words of each sentence, from 0 to `words`.
-    backend : "auto", "cpu" (the compiled engine) or "reference" (plain NumPy).
-    n_threads : None takes every core this process may use.
+    arc_scores : array of shape (batch, words, 1 + words), NumPy or torch
+        Score of each head (column 0: the root, column j: word j) of each word. float16, bfloat16, float32, float64 or
+        integers. -inf forbids an arc. Entries for a word as its own head and after a sentence's length are ignored.
+    lengths : array of int of shape (batch,)
+        Number of words of each sentence, from 0 to `words`.
+    backend : {"auto", "cpu", "reference"}, default "auto"
+        The compiled engine or plain NumPy.
+    n_threads : int, optional
+        By default the number of cores that this process may use.
 
     Returns
     -------
-    (batch, words) int64: the head of each word, counted from 1, 0 for the root; -1 in the padding.
+    ndarray of int64 of shape (batch, words)
+        The head of each word, counted from 1; 0 for the root, -1 in the padding.
 
     Raises
     ------
     ShapeError
-        Other shapes, or lengths beyond the words there are.
+        If a shape is wrong, or a length exceeds `words`.
     NonFiniteError
-        NaN, +inf, or a finite score beyond 1e300.
+        If a score is NaN, +inf, or finite but beyond 1e300.
     DegenerateError
-        A sentence without a tree: too many arcs are forbidden.
+        If a sentence has no tree because too many arcs are forbidden.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scores = np.array([[[0.0, 0.0, 9.0, 1.0], [8.0, 1.0, 0.0, 2.0], [7.0, 1.0, 6.0, 0.0]]])
+    >>> decode(scores, [3])
+    array([[2, 0, 2]])
     """
     if backend not in ("auto", "cpu", "reference"):
-        raise OptionError(f"Trees are decoded by 'auto', 'cpu' or 'reference': got backend={backend!r}.")
+        raise OptionError(f"backend must be 'auto', 'cpu' or 'reference': got {backend!r}.")
     if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
         raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
     scores, counts = _scores(arc_scores), _lengths(lengths)
@@ -58,11 +67,11 @@ def decode(
             f"arc_scores must have shape (batch, words, 1 + words): got {scores.shape}. Column 0 is the root's."
         )
     if len(counts) != batch:
-        raise ShapeError(f"There must be one length a sentence: got {len(counts)} for {batch} sentences.")
+        raise ShapeError(f"There must be one length per sentence: got {len(counts)} for {batch} sentences.")
     if batch and not 0 <= counts.min() <= counts.max() <= words:
         wrong = int(np.flatnonzero((counts < 0) | (counts > words))[0])
         raise ShapeError(
-            f"A length must be from 0 to {words}, the words there are: sentence {wrong} has {counts[wrong]}."
+            f"A length must be from 0 to {words}, the number of words: sentence {wrong} has {counts[wrong]}."
         )
     heads, fault = get_backend(backend).arborescences(scores, counts, n_threads or default_threads())
     if fault is None:
@@ -71,11 +80,11 @@ def decode(
     if kind == "score":
         raise NonFiniteError(
             f"Arc scores must be numbers, or -inf where an arc is forbidden: sentence {sentence} has "
-            f"{scores[sentence, word - 1, head]} for word {word} with head {head}. Check what made them."
+            f"{scores[sentence, word - 1, head]} for word {word} with head {head}. Check the model."
         )
     raise DegenerateError(
-        f"Each sentence must have a tree whose root has one child: the arcs of sentence {sentence} that are not "
-        "forbidden (-inf) hold none. Allow more arcs."
+        f"Each sentence must have a tree whose root has one child: the allowed arcs of sentence {sentence}, those "
+        "above -inf, hold none. Allow more arcs."
     )
 
 
@@ -94,5 +103,7 @@ def _scores(arc_scores: Any) -> np.ndarray:
 def _lengths(lengths: Any) -> np.ndarray:
     counts = as_numpy(lengths, "lengths")
     if counts.ndim != 1 or (counts.size and counts.dtype.kind not in "iu"):
-        raise ShapeError(f"lengths must be whole numbers, one a sentence: got shape {counts.shape} of {counts.dtype}.")
+        raise ShapeError(
+            f"lengths must be whole numbers, one per sentence: got shape {counts.shape} of {counts.dtype}."
+        )
     return counts.astype(np.int64)

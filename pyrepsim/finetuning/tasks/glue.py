@@ -1,7 +1,7 @@
-"""The GLUE tasks (Wang et al., 2019): columns, labels and headline scores, in every edition of their data.
+"""The GLUE tasks (Wang et al., 2019): columns, labels and main scores, for every edition of the data.
 
-Editions: the files of gluebenchmark.com (TSV), those of the authors of the corpora (MultiNLI: JSON lines), and
-``nyu-mll/glue`` on the hub. Headline scores are those of Devlin et al. (2019), table 1.
+Editions are the files of gluebenchmark.com (TSV), those of the authors of the corpora (MultiNLI: JSON lines), and
+``nyu-mll/glue`` on the hub. Main scores are those of Devlin et al. (2019), table 1.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SST2(SequenceClassification):
 
 @dataclass(frozen=True, kw_only=True)
 class QQP(SequenceClassification):
-    """Do two questions of Quora ask the same? Its train.tsv has a few torn rows, which the field leaves out."""
+    """Do two questions of Quora ask the same? A few rows of its train.tsv are invalid and skipped, as is usual."""
 
     name: ClassVar[str] = "qqp"
     metric: ClassVar[str] = "f1"
@@ -76,7 +76,7 @@ class QNLI(SequenceClassification):
 
 @dataclass(frozen=True, kw_only=True)
 class COLA(SequenceClassification):
-    """Is a sentence acceptable English (Warstadt et al., 2019)? Headline: Matthews correlation."""
+    """Is a sentence acceptable English (Warstadt et al., 2019)? Main score: Matthews correlation."""
 
     name: ClassVar[str] = "cola"
     metric: ClassVar[str] = "mcc"
@@ -117,7 +117,7 @@ class RTE(SequenceClassification):
 
 @dataclass(frozen=True, kw_only=True)
 class STSB(SequenceRegression):
-    """How alike are two sentences, from 0 to 5 (Cer et al., 2017)? Headline: Spearman correlation."""
+    """How alike are two sentences, from 0 to 5 (Cer et al., 2017)? Main score: Spearman correlation."""
 
     name: ClassVar[str] = "stsb"
     metric: ClassVar[str] = "spearman"

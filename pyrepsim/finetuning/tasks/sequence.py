@@ -1,4 +1,4 @@
-"""A label or a grade for a sentence or a pair of sentences. The GLUE tasks are in `glue`."""
+"""Classification and regression of sentences and pairs of sentences. The GLUE tasks are in `glue`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import numpy as np
 from ...core.errors import OptionError, TextError
 from ...core.outputs import replacing
 from ...data.records import records
-from .agreement import classification_scores, regression_scores
 from .base import Feature, Task
+from .scores import classification_scores, regression_scores
 
 __all__ = ["SequenceClassification", "SequenceExample", "SequenceRegression", "SequenceTask"]
 
 log = logging.getLogger("pyrepsim.finetuning.tasks")
 
-_BLOCK = 1000  # examples tokenized at a time: the tokenizer's own records of a text are large
+_BLOCK = 1000  # examples tokenized at once, because the tokenizer returns far more than is kept
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceExample:
-    """A sentence or a pair (`second` is None for one sentence), with its label or grade and its file and line."""
+    """A sentence or a pair (`second` is None for a single sentence), with its label or grade and its location."""
 
     first: str
     second: str | None
@@ -37,7 +37,7 @@ class SequenceExample:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceTask(Task):
-    """What classification and regression share: reading, encoding, writing."""
+    """The part that classification and regression share: reading, encoding, writing."""
 
     first: str = "sentence"
     """Column of the sentence, or of the first one of a pair."""
@@ -46,31 +46,31 @@ class SequenceTask(Task):
     label: str = "label"
     """Column of the label or the grade."""
     pooling: Literal["cls", "mean"] = "cls"
-    """What the head reads: the first token, or the mean of all, as encoders of sentence vectors are trained."""
+    """The head's input: the first token, or the mean over all tokens, as encoders of sentence vectors are trained."""
     bad_rows: Literal["refuse", "skip"] = "refuse"
-    """A row without one of the columns, or with an empty sentence: raise an error, or leave it out and count it."""
+    """For a row without one of the columns, or with an empty sentence: raise an error, or skip it with a warning."""
 
     def __post_init__(self) -> None:
         for option, allowed in (("bad_rows", ("refuse", "skip")), ("pooling", ("cls", "mean"))):
             if getattr(self, option) not in allowed:
-                raise OptionError(f"{option} is one of {', '.join(allowed)}: got {getattr(self, option)!r}.")
+                raise OptionError(f"{option} must be one of {', '.join(allowed)}: got {getattr(self, option)!r}.")
 
     synonyms: ClassVar[Mapping[str, Sequence[str]]] = {}
-    """Column -> the names it has in other editions of the data."""
+    """Column -> its names in other editions of the data."""
     header: ClassVar[tuple[str, ...] | None] = None
-    """Columns of the official TSV files where these have no header."""
+    """Columns of the official TSV files if these have no header."""
     unlabelled: ClassVar[str | None] = None
-    """The label that says that there is none: the annotators were of no one mind."""
+    """The label of examples without a gold label, because the annotators did not agree."""
 
     def read(self, source: str | os.PathLike[str]) -> list[SequenceExample]:
-        """Examples of a file (JSON lines, TSV, CSV) or of ``hub:owner/name[:config[:split]]``.
+        """Read the examples of a file (JSON lines, TSV, CSV) or of ``hub:owner/name[:config[:split]]``.
 
-        Rows without a gold label (`unlabelled`; -1 on the hub) are left out, and counted in the log.
+        Rows without a gold label (`unlabelled`; -1 on the hub) are skipped; the log has their number.
 
         Raises
         ------
         TextError
-            With file and line: a column is missing, a sentence is empty, a label is no label; no labelled row at all.
+            If a column is missing, a sentence is empty, a label is invalid (with file and line), or no row has a label.
         """
         columns = {
             wanted: (column, *self.synonyms.get(column, ()))
@@ -101,41 +101,41 @@ class SequenceTask(Task):
             else:
                 examples.append(example)
         if no_label:
-            log.info("%s: %d rows without a gold label are left out", source, no_label)
+            log.info("%s: skipped %d rows without a gold label", source, no_label)
         if problems:
-            log.warning("%s: %d bad rows are left out; the first: %s", source, len(problems), problems[0])
+            log.warning("%s: skipped %d invalid rows; the first: %s", source, len(problems), problems[0])
         if not examples and problems:
             raise problems[0]
         if not examples:
             raise TextError(
-                f"Some rows must have a gold label: none of the {no_label} of {source} has. Those of a test set may be "
-                "hidden: take a split that has them."
+                f"Some rows must have a gold label: none of the {no_label} of {source} has one. The labels of a test "
+                "set may be hidden: take another split."
             )
         return examples
 
     @abstractmethod
     def _target(self, label: Any, where: str) -> str | float:
-        """The label or grade of a row, checked."""
+        """Check the label or grade of a row."""
 
     @abstractmethod
     def _number(self, example: SequenceExample) -> int | float:
-        """The target as the head's loss takes it."""
+        """Return the target as the loss of the head needs it."""
 
     def encode(self, examples: Sequence[SequenceExample], tokenizer: Any, *, max_length: int) -> list[Feature]:
-        """Token ids and target ``label`` of each example. Of a pair that is too long, the longer sentence is cut first.
+        """Make token ids and the target ``label`` of each example; of a long pair, the longer sentence is cut first.
 
         Raises
         ------
         TextError
-            With file and line: a label that the training examples do not have.
+            If a label is not in the training examples. The message has the file and line.
         OptionError
-            `max_length` leaves no room for a text.
+            If `max_length` is too small for one token per sentence.
         """
         specials = tokenizer.num_special_tokens_to_add(pair=self.second is not None)
         needed = specials + (1 if self.second is None else 2)
         if max_length < needed:
             raise OptionError(
-                f"max_length must leave room for a token a sentence beside {specials} special ones: at least {needed}, "
+                f"max_length must allow one token per sentence and {specials} special tokens: at least {needed}, "
                 f"got {max_length}."
             )
         features: list[Feature] = []
@@ -162,7 +162,7 @@ class SequenceTask(Task):
     def write(
         self, examples: Sequence[SequenceExample], predictions: Sequence[str | float], path: str | os.PathLike[str]
     ) -> None:
-        """JSON lines: where the example stands, its gold label or grade, and the prediction."""
+        """Write JSON lines with the location of the example, its gold label or grade, and the prediction."""
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for example, prediction in zip(examples, predictions, strict=True):
                 line = {"where": example.where, "label": example.label, "prediction": prediction}
@@ -170,7 +170,7 @@ class SequenceTask(Task):
 
 
 class _EmptyTextError(TextError):
-    """A sentence without a character to read."""
+    """A sentence without a visible character."""
 
 
 def _text(entry: Any, column: str, where: str) -> str:
@@ -178,7 +178,7 @@ def _text(entry: Any, column: str, where: str) -> str:
         return entry
     if isinstance(entry, str) or entry is None:
         raise _EmptyTextError(
-            f"A sentence must not be empty: {column!r} of {where} is. Fill it in, or leave such rows out with "
+            f"A sentence must not be empty: {column!r} of {where} is. Correct it, or skip such rows with "
             "bad_rows='skip'."
         )
     raise TextError(f"A sentence must be text: {column!r} of {where} is {type(entry).__name__}. Check the column.")
@@ -186,14 +186,35 @@ def _text(entry: Any, column: str, where: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceClassification(SequenceTask):
-    """One of a closed set of labels for each sentence or pair: softmax over a linear layer, cross-entropy."""
+    r"""Classification of sentences or pairs: softmax over a linear layer, trained with cross-entropy.
+
+    Parameters
+    ----------
+    first, second : str, default "sentence" and None
+        Columns of the sentence, or of both sentences of a pair.
+    label : str, default "label"
+        Column of the label.
+    labels : tuple of str, optional
+        By default those of the training data, in alphabetical order.
+    pooling : {"cls", "mean"}, default "cls"
+    bad_rows : {"refuse", "skip"}, default "refuse"
+
+    Examples
+    --------
+    >>> with open("train.tsv", "w") as file:
+    ...     _ = file.write("sentence\tlabel\nA river runs.\tyes\nNo keys.\tno\n")
+    >>> task = SequenceClassification()
+    >>> examples = task.read("train.tsv")
+    >>> examples[0].first, examples[0].label, task.fit(examples).labels
+    ('A river runs.', 'yes', ('no', 'yes'))
+    """
 
     name: ClassVar[str] = "sequence"
     metric: ClassVar[str] = "accuracy"
     hub: ClassVar[Mapping[str, str]] = {}
 
     spellings: ClassVar[Mapping[str, str]] = {}
-    """Label of another edition of the data -> the label."""
+    """Label in another edition of the data -> label here."""
 
     def _target(self, label: Any, where: str) -> str:
         if isinstance(label, str | int) and not isinstance(label, bool) and str(label).strip():
@@ -213,35 +234,38 @@ class SequenceClassification(SequenceTask):
             ) from None
 
     def fit(self, examples: Sequence[SequenceExample]) -> Self:
-        """With the labels of these examples, in alphabetical order; labels that are given already stay.
+        """Return the task with the labels of these examples in alphabetical order, unless it has labels.
 
-        Raises TextError if all examples have one label.
+        TextError if all examples have the same label.
         """
         labels = self.labels or tuple(sorted({str(example.label) for example in examples}))
         if len(labels) < 2:
             raise TextError(
-                f"A classifier needs two labels or more: the training data has {', '.join(labels) or 'none'}. Check "
+                f"A classifier needs at least two labels: the training data has {', '.join(labels) or 'none'}. Check "
                 f"the column {self.label!r}."
             )
         return replace(self, labels=labels)
 
     def head(self) -> dict[str, Any]:
-        """A linear layer over the pooled sequence: kind, number of labels, pooling."""
+        """Return the head's options: a linear layer over the pooled sequence."""
         return {"kind": "sequence", "labels": len(self.labels), "pooling": self.pooling}
 
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> str:
-        """The label of the largest of ``outputs["logits"]`` (labels,)."""
+        """Return the label with the largest of ``outputs["logits"]`` (labels,)."""
         del feature
         return self.labels[int(np.argmax(outputs["logits"]))]
 
     def score(self, examples: Sequence[SequenceExample], predictions: Sequence[str]) -> dict[str, float]:
-        """``accuracy``, ``mcc``, and ``f1`` of the second of two labels or ``macro_f1`` of more: `agreement`."""
+        """Return ``accuracy``, ``mcc``, and ``f1`` or ``macro_f1``: `scores.classification_scores`."""
         return classification_scores([str(example.label) for example in examples], predictions, self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceRegression(SequenceTask):
-    """A grade for each sentence or pair: one linear output, squared error."""
+    """Regression of a grade for sentences or pairs: one linear output, trained with squared error.
+
+    Parameters are those of `SequenceClassification`; the column `label` holds a number.
+    """
 
     name: ClassVar[str] = "regression"
     metric: ClassVar[str] = "pearson"
@@ -260,19 +284,19 @@ class SequenceRegression(SequenceTask):
         return float(example.label)
 
     def fit(self, examples: Sequence[SequenceExample]) -> Self:
-        """Itself: grades have no vocabulary."""
+        """Return the task itself: grades have no labels."""
         del examples
         return self
 
     def head(self) -> dict[str, Any]:
-        """One output over the pooled sequence."""
+        """Return the head's options: one output over the pooled sequence."""
         return {"kind": "sequence", "labels": 1, "pooling": self.pooling}
 
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> float:
-        """The one number in ``outputs["logits"]``."""
+        """Return the single number in ``outputs["logits"]``."""
         del feature
         return float(np.asarray(outputs["logits"]).item())
 
     def score(self, examples: Sequence[SequenceExample], predictions: Sequence[float]) -> dict[str, float]:
-        """``pearson`` and ``spearman``, in [-1, 1]: `agreement`."""
+        """Return ``pearson`` and ``spearman``, in [-1, 1]: `scores.regression_scores`."""
         return regression_scores([float(example.label) for example in examples], predictions)

@@ -1,35 +1,38 @@
-"""A question beside each window of its context, as BERT reads SQuAD (Devlin et al. 2019; its run_squad.py)."""
+"""Windows of a context beside its question, and the best answers over all windows.
+
+As in BERT's run_squad.py (Devlin et al. 2019), except that the search for answers is exhaustive.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.errors import ModelError, TextError
+from ...core.errors import ModelError, NonFiniteError, TextError
 from .squad_data import SquadExample
 
-__all__ = ["ContextWindows", "Window", "context_windows"]
+__all__ = ["Answer", "ContextWindows", "Span", "Window", "best_spans", "context_windows", "join_spans", "window_spans"]
 
-_BATCH = 256  # questions tokenized at once: what the tokenizer returns is far larger than what is kept
+_BATCH = 256  # questions tokenized at once, because the tokenizer returns far more than is kept
 
 
 @dataclass(frozen=True)
 class Window:
-    """The tokens of a context that one sequence holds.
+    """The part of a context that is in one sequence.
 
     Attributes
     ----------
-    position
-        Where in the sequence the first of them stands.
-    begin
-        Which token of the context that is.
+    position : int
+        Position of its first token in the sequence.
+    begin : int
+        Index of its first token in the context.
     offsets : ndarray of shape (n_tokens, 2)
-        First character of each token in the context, and the one after its last.
+        First character of each token in the context, and the character after its last.
     owned : ndarray of shape (n_tokens,)
-        Which of them have no better surroundings in another window: each token of a context is owned once.
+        Whether this window gives the token the most context. Each token of a context is owned by one window.
     """
 
     position: int
@@ -41,7 +44,7 @@ class Window:
         return len(self.offsets)
 
     def target(self, first: int, last: int) -> tuple[int, int]:
-        """Where the context's tokens `first` to `last` stand in the sequence; (0, 0), [CLS], if not all are in it."""
+        """Return the positions of the context's tokens `first` and `last`; (0, 0), [CLS], if not all are inside."""
         if first < self.begin or last >= self.begin + len(self):
             return 0, 0
         shift = self.position - self.begin
@@ -50,14 +53,14 @@ class Window:
 
 @dataclass(frozen=True)
 class ContextWindows:
-    """One question: the token ids of its sequences, the windows in them, and the offsets of the whole context."""
+    """The token ids of the sequences of one question, their windows, and the offsets of the whole context."""
 
     inputs: list[dict[str, list[int]]]
     windows: list[Window]
     offsets: np.ndarray
 
     def tokens_of(self, start: int, end: int) -> tuple[int, int] | None:
-        """First and last token of the context that touch the characters `start` to `end` (exclusive), if any do."""
+        """Return the first and last token that overlap the characters `start` to `end` (exclusive), or None."""
         touched = np.flatnonzero((self.offsets[:, 1] > start) & (self.offsets[:, 0] < end))
         return (int(touched[0]), int(touched[-1])) if len(touched) else None
 
@@ -65,61 +68,61 @@ class ContextWindows:
 def context_windows(
     examples: Sequence[SquadExample], tokenizer: Any, *, max_length: int, doc_stride: int, max_query: int
 ) -> list[ContextWindows]:
-    """Sequences of at most `max_length` tokens: the question, and a window of the context.
+    """Make sequences of at most `max_length` tokens, each with the question and a window of its context.
 
-    With room for r context tokens, windows hold tokens 0..r-1, s..s+r-1, 2s..2s+r-1, ... of the context until one
-    reaches its end, where s = min(`doc_stride`, r): as in BERT, `doc_stride` is the step from window to window, not
-    their overlap. A question longer than `max_query` tokens is cut.
+    If r context tokens fit, the windows hold tokens 0..r-1, s..s+r-1, 2s..2s+r-1, ... until the end of the context,
+    where s = min(`doc_stride`, r). As in BERT, `doc_stride` is the step between windows, not their overlap. A question
+    is cut to `max_query` tokens.
 
     Raises
     ------
     ModelError
-        If the tokenizer is not a fast one: windows are found again in the text by its offsets.
+        If the tokenizer is not a fast one: answers are located in the text by its offsets.
     TextError
-        If `max_length` leaves no room for a token of the context, or the context has no tokens.
+        If no token of the context fits into `max_length`, or the context has no tokens.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            "SQuAD finds answers in the text by the offsets of a fast tokenizer: "
+            "SQuAD locates answers in the text by the offsets of a fast tokenizer: "
             f"{type(tokenizer).__name__} has none. Save it in fast form (tokenizer.json) beside the model."
         )
     questions = _shortened([example.question.strip() for example in examples], tokenizer, max_query)
     n_specials = tokenizer.num_special_tokens_to_add(pair=True)
-    by_room: dict[int, list[int]] = {}
+    by_capacity: dict[int, list[int]] = {}
     for i, (_, n_tokens) in enumerate(questions):
-        room = max_length - n_specials - n_tokens
-        if room < 1:
+        capacity = max_length - n_specials - n_tokens  # in tokens of the context
+        if capacity < 1:
             raise TextError(
-                f"max_length must leave room for the context: {max_length} does not beside the question of {n_tokens} "
-                f"tokens and {n_specials} special ones at {examples[i].where}. Raise max_length or lower max_query."
+                f"max_length must be greater than the question's {n_tokens} tokens and {n_specials} special tokens: it "
+                f"is {max_length} at {examples[i].where}. Raise max_length or lower max_query."
             )
-        by_room.setdefault(room, []).append(i)
-    found: dict[int, ContextWindows] = {}
-    for room, members in by_room.items():
-        overlap = max(0, room - doc_stride)
-        for at in range(0, len(members), _BATCH):
-            some = members[at : at + _BATCH]
+        by_capacity.setdefault(capacity, []).append(i)
+    contexts: dict[int, ContextWindows] = {}
+    for capacity, members in by_capacity.items():
+        overlap = max(0, capacity - doc_stride)
+        for start in range(0, len(members), _BATCH):
+            some = members[start : start + _BATCH]
             pairs = [(questions[i][0], examples[i].context) for i in some]
-            made = _tokenized(pairs, tokenizer, max_length=max_length, overlap=overlap)
-            for i, windows in zip(some, made, strict=True):
+            tokenized = _tokenized(pairs, tokenizer, max_length=max_length, overlap=overlap)
+            for i, windows in zip(some, tokenized, strict=True):
                 if not len(windows.offsets):
                     raise TextError(
-                        f"A context must have tokens: that of {examples[i].where} has none. Remove its questions."
+                        f"A context must have tokens: the one of {examples[i].where} has none. Remove its questions."
                     )
-                found[i] = windows
-    return [found[i] for i in range(len(examples))]
+                contexts[i] = windows
+    return [contexts[i] for i in range(len(examples))]
 
 
 def _shortened(questions: list[str], tokenizer: Any, max_query: int) -> list[tuple[str, int]]:
-    """Each question, cut to `max_query` tokens, with their number."""
+    """Return each question, cut to `max_query` tokens, and its number of tokens."""
     short = []
-    for at in range(0, len(questions), _BATCH):
-        some = questions[at : at + _BATCH]
+    for start in range(0, len(questions), _BATCH):
+        some = questions[start : start + _BATCH]
         encoded = tokenizer(some, add_special_tokens=False, verbose=False)
         for text, encoding in zip(some, encoded.encodings, strict=True):
-            while len(encoding.ids) > max_query:  # again if what is left of a word has more pieces than the word had
-                (_, end), (start, _) = encoding.offsets[max_query - 1 : max_query + 1]
-                text = text[: min(end, start, len(text) - 1)]  # a character may have several tokens
+            while len(encoding.ids) > max_query:  # repeated because a cut word may have more pieces than the whole one
+                (_, end), (after, _) = encoding.offsets[max_query - 1 : max_query + 1]
+                text = text[: min(end, after, len(text) - 1)]  # a character may have several tokens
                 encoding = tokenizer([text], add_special_tokens=False, verbose=False).encodings[0]
             short.append((text, len(encoding.ids)))
     return short
@@ -148,7 +151,7 @@ def _tokenized(
 
 
 def _stitched(inputs: list[dict[str, list[int]]], encodings: list[Any], overlap: int) -> ContextWindows:
-    """Put the windows of one context side by side: all but the last are full, and each overlaps the next."""
+    """Join the windows of one context: all but the last are full, and each overlaps the next by `overlap` tokens."""
     parts = []
     for encoding in encodings:
         places = np.flatnonzero([sequence == 1 for sequence in encoding.sequence_ids])
@@ -166,12 +169,89 @@ def _stitched(inputs: list[dict[str, list[int]]], encodings: list[Any], overlap:
 
 
 def _owners(begins: np.ndarray, lengths: np.ndarray, n_tokens: int) -> np.ndarray:
-    """The window in which each token has most context: max of min(left, right) + 0.01 length; the first of equals.
+    """Return the window in which each token has the most context: the largest min(left, right) + 0.01 length.
 
-    left and right count the window's tokens before and after the token (run_squad.py of BERT).
+    Left and right are the window's tokens before and after the token, as in BERT's run_squad.py; of equal windows, the
+    first is taken.
     """
     tokens = np.arange(n_tokens)
     left = tokens - begins[:, None]
     right = lengths[:, None] - 1 - left
     context = np.minimum(left, right).astype(np.float64)
     return np.where(context >= 0, context + 0.01 * lengths[:, None], -np.inf).argmax(axis=0)
+
+
+class Span(NamedTuple):
+    """Characters `start` to `end` (exclusive) of a context, and their score."""
+
+    score: float
+    start: int
+    end: int
+
+
+class Answer(NamedTuple):
+    """An answer as written in the context, and its score: start score + end score."""
+
+    text: str
+    score: float
+
+
+def best_spans(
+    start: np.ndarray, end: np.ndarray, owned: np.ndarray, *, n_best: int, max_answer: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the `n_best` spans (i, j) with the highest start[i] + end[j] with i <= j < i + `max_answer` and owned[i].
+
+    All such spans are compared; BERT's run_squad.py compares only the `n_best` starts and ends.
+
+    Parameters
+    ----------
+    start, end : ndarray of shape (n_tokens,)
+        Finite scores.
+    owned : ndarray of shape (n_tokens,)
+        Whether a span may start at the token.
+
+    Returns
+    -------
+    scores, i, j : ndarrays of shape (n,), n <= n_best
+        Best first; of equal scores the earlier start first, then the earlier end.
+    """
+    starts = np.flatnonzero(owned)
+    if not len(starts):
+        return np.empty(0), starts, starts
+    width = min(max_answer, len(end))
+    ends = np.concatenate([end.astype(np.float64), np.full(width - 1, -np.inf)])
+    sums = np.lib.stride_tricks.sliding_window_view(ends, width)[starts] + start[starts, None].astype(np.float64)
+    flat = sums.ravel()
+    n = min(n_best, int(np.count_nonzero(flat > -np.inf)))
+    threshold = np.partition(flat, len(flat) - n)[len(flat) - n]
+    best = np.flatnonzero(flat >= threshold)
+    best = best[np.argsort(-flat[best], kind="stable")[:n]]
+    first = starts[best // width]
+    return flat[best], first, first + best % width
+
+
+def window_spans(window: Window, start: np.ndarray, end: np.ndarray, *, n_best: int, max_answer: int) -> list[Span]:
+    """Return the best spans of one window, from the scores of its whole sequence, of shape (n_positions,).
+
+    A span may start only at a token that the window owns, so it is scored where it has the most context.
+    """
+    inside = slice(window.position, window.position + len(window))
+    start, end = np.asarray(start)[inside], np.asarray(end)[inside]
+    if not (np.isfinite(start).all() and np.isfinite(end).all()):
+        raise NonFiniteError(
+            "Span scores must be finite: those of a window are not. The training has diverged; use a lower "
+            "learning rate."
+        )
+    scores, first, last = best_spans(start, end, window.owned, n_best=n_best, max_answer=max_answer)
+    characters = zip(scores, window.offsets[first, 0], window.offsets[last, 1], strict=True)
+    return [Span(float(score), int(begin), int(stop)) for score, begin, stop in characters]
+
+
+def join_spans(context: str, spans: Iterable[Span], *, n_best: int) -> tuple[Answer, ...]:
+    """Return the `n_best` different texts among the spans of all windows, best first."""
+    answers: dict[str, float] = {}
+    for score, start, end in sorted(spans, key=lambda span: (-span.score, span.start, span.end)):
+        text = context[start:end].strip()
+        if text and len(answers) < n_best:
+            answers.setdefault(text, score)
+    return tuple(Answer(text, score) for text, score in answers.items())

@@ -1,4 +1,4 @@
-"""A tag for each word of a sentence: parts of speech, and named entities."""
+"""One tag for each word of a sentence: parts of speech and named entities."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ import numpy as np
 
 from ...core.errors import OptionError, TextError
 from ...core.outputs import replacing
-from ...data.tagged_files import TaggedSentence, holds_records, read_columns, read_records, read_treebank
+from ...data.entity_tags import OUTSIDE, as_iob2
+from ...data.tagged import (
+    TaggedSentence,
+    holds_records,
+    read_tagged_columns,
+    read_tagged_conllu,
+    read_tagged_records,
+)
 from .base import Feature, Task
-from .entities import OUTSIDE, as_iob2, entity_scores
+from .scores import entity_scores
 from .word_pieces import IGNORED, encode_words
 
 __all__ = ["EntityTagging", "PosTagging", "TaggingTask"]
@@ -23,47 +30,48 @@ __all__ = ["EntityTagging", "PosTagging", "TaggingTask"]
 log = logging.getLogger("pyrepsim.finetuning.tasks")
 
 _WORDS = ("tokens", "words", "form")  # names of the column of words in records
-_LEAST = 3  # a token between two special ones
+_MIN_LENGTH = 3  # one token between two special tokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaggingTask(Task):
-    """What both taggers share. A word's label stands at its first subword (Devlin et al., 2019, section 5.3).
+    """The part that both taggers share.
 
-    A sentence of more than `max_length` tokens is cut: the words beyond have no target in training, and in scores the
-    tag `beyond`.
+    The label of a word is at its first subword (Devlin et al., 2019, section 5.3).
+    A sentence is cut to `max_length` tokens. The words after the cut have no target in training, and their predicted
+    tag is `unseen_tag`.
     """
 
     suffix: ClassVar[str] = ".conll"
-    beyond: ClassVar[str]
-    """What is predicted for a word that the model did not see."""
+    unseen_tag: ClassVar[str]
+    """The predicted tag of a word after the cut."""
 
     @abstractmethod
     def read(self, source: str | os.PathLike[str]) -> list[TaggedSentence]: ...
 
     def head(self) -> dict[str, Any]:
-        """A linear layer over each token: ``{"kind": "tokens", "labels": number of labels}``."""
+        """Return the head's options: a linear layer over each token."""
         return {"kind": "tokens", "labels": len(self.labels)}
 
     def encode(self, examples: Sequence[TaggedSentence], tokenizer: Any, *, max_length: int) -> list[Feature]:
-        """Token ids and ``labels``: that of a word at its first subword, -100 elsewhere.
+        """Make token ids and ``labels``: the label of a word at its first subword, -100 elsewhere.
 
         Raises
         ------
         TextError
-            With file and line: a tag that the training examples do not have.
+            If a tag is not in the training examples. The message has the file and line.
         ModelError
-            A tokenizer without offsets: a slow one.
+            If the tokenizer is a slow one, without offsets.
         OptionError
-            `max_length` leaves no room for a word.
+            If `max_length` is too small for a word between special tokens.
         """
-        if max_length < _LEAST:
+        if max_length < _MIN_LENGTH:
             raise OptionError(
-                f"max_length must leave room for a word between special tokens: at least {_LEAST}, got {max_length}."
+                f"max_length must allow one token between special tokens: at least {_MIN_LENGTH}, got {max_length}."
             )
         index = {label: i for i, label in enumerate(self.labels)}
         features: list[Feature] = []
-        n_cut = n_beyond = 0
+        n_cut = n_unseen = 0
         encoded = encode_words([sentence.words for sentence in examples], tokenizer)
         for example, (sentence, inputs) in enumerate(zip(examples, encoded, strict=True)):
             inputs = _cut(inputs, max_length)
@@ -78,14 +86,14 @@ class TaggingTask(Task):
                 if word < len(firsts):
                     targets[firsts[word]] = index[tag]
             n_cut += len(firsts) < len(sentence.words)
-            n_beyond += len(sentence.words) - len(firsts)
+            n_unseen += len(sentence.words) - len(firsts)
             features.append(Feature({**inputs, "labels": targets}, example, extra=firsts))
         if n_cut:
-            log.info("%d words of %d sentences lie beyond %d tokens", n_beyond, n_cut, max_length)
+            log.info("%d words of %d sentences are after the cut at %d tokens", n_unseen, n_cut, max_length)
         return features
 
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> tuple[str, ...]:
-        """For each word that the model saw the label of the largest of ``outputs["logits"]`` (tokens, labels)."""
+        """Return the label with the largest of ``outputs["logits"]`` (tokens, labels) for each word before the cut."""
         best = np.argmax(np.asarray(outputs["logits"])[list(feature.extra)], axis=-1)
         return tuple(self.labels[i] for i in best.tolist())
 
@@ -95,10 +103,10 @@ class TaggingTask(Task):
         features: Sequence[Feature],
         read_outs: Sequence[tuple[str, ...]],
     ) -> list[tuple[str, ...]]:
-        """A tag for each word, `beyond` for those beyond the model's length."""
+        """Return a tag for each word; `unseen_tag` after the cut."""
         tags = super().predict(examples, features, read_outs)
         return [
-            (*seen, *[self.beyond] * (len(sentence.words) - len(seen)))
+            (*seen, *[self.unseen_tag] * (len(sentence.words) - len(seen)))
             for sentence, seen in zip(examples, tags, strict=True)
         ]
 
@@ -108,7 +116,7 @@ class TaggingTask(Task):
         predictions: Sequence[Sequence[str]],
         path: str | os.PathLike[str],
     ) -> None:
-        r"""Word, gold tag and predicted tag a line, with tabs between: what ``conlleval -d '\t'`` reads."""
+        r"""Write one line per word, with word, gold tag and predicted tag, as ``conlleval -d '\t'`` reads."""
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             for sentence, tags in zip(examples, predictions, strict=True):
                 for columns in zip(sentence.words, sentence.tags, tags, strict=True):
@@ -117,7 +125,7 @@ class TaggingTask(Task):
 
 
 def _cut(inputs: dict[str, list[int]], max_length: int) -> dict[str, list[int]]:
-    """At most `max_length` tokens; the special ones at the end stay."""
+    """Keep at most `max_length` tokens, among them the special tokens at the end."""
     words = inputs["word_of_token"]
     length = len(words)
     if length <= max_length:
@@ -128,7 +136,7 @@ def _cut(inputs: dict[str, list[int]], max_length: int) -> dict[str, list[int]]:
 
 
 def _first_tokens(word_of_token: Sequence[int]) -> tuple[int, ...]:
-    """Where each word begins."""
+    """Return the position of the first token of each word."""
     first: dict[int, int] = {}
     for position, word in enumerate(word_of_token):
         if word > 0:
@@ -139,7 +147,7 @@ def _first_tokens(word_of_token: Sequence[int]) -> tuple[int, ...]:
 def _at_least_two(labels: Sequence[str]) -> tuple[str, ...]:
     if len(labels) < 2:
         raise TextError(
-            f"A tagger needs two tags or more: the training data has {', '.join(labels) or 'none'}. Check the column "
+            f"A tagger needs at least two tags: the training data has {', '.join(labels) or 'none'}. Check the column "
             "of the tags."
         )
     return tuple(labels)
@@ -147,10 +155,26 @@ def _at_least_two(labels: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class PosTagging(TaggingTask):
-    """Parts of speech. Score: accuracy over all words.
+    r"""Part-of-speech tagging, scored by accuracy over all words.
 
-    Reads CoNLL-U (``.conllu``); JSON lines and data sets of the hub with lists of words and tags; else, a word and a
-    tag a line.
+    Reads CoNLL-U (``.conllu``), JSON lines and data sets of the hub with lists of words and tags, and other files with
+    one word and tag per line.
+
+    Parameters
+    ----------
+    tags : {"upos", "xpos"}, default "upos"
+        Universal parts of speech, or those of the language.
+
+    Examples
+    --------
+    >>> with open("train.tsv", "w") as file:
+    ...     _ = file.write("the\tDET\nkeys\tNOUN\n\nrun\tVERB\n")
+    >>> task = PosTagging()
+    >>> examples = task.read("train.tsv")
+    >>> task.fit(examples).labels
+    ('DET', 'NOUN', 'VERB')
+    >>> task.score(examples, [("DET", "NOUN"), ("NOUN",)])["accuracy"]
+    0.6666666666666666
     """
 
     name: ClassVar[str] = "pos"
@@ -159,69 +183,78 @@ class PosTagging(TaggingTask):
         split: f"hub:universal-dependencies/universal_dependencies:en_ewt:{theirs}"
         for split, theirs in (("train", "train"), ("dev", "validation"), ("test", "test"))
     }
-    beyond: ClassVar[str] = "_"
+    unseen_tag: ClassVar[str] = "_"
 
     tags: Literal["upos", "xpos"] = "upos"
-    """Universal, or the language's own parts of speech."""
 
     def __post_init__(self) -> None:
         if self.tags not in ("upos", "xpos"):
             raise OptionError(f"tags must be 'upos' or 'xpos': got {self.tags!r}.")
 
     def read(self, source: str | os.PathLike[str]) -> list[TaggedSentence]:
-        """Sentences of a file or of ``hub:owner/name:config:split``. TextError, with file and line, for broken ones."""
+        """Read the sentences of a file or of ``hub:owner/name:config:split``."""
         if holds_records(source):
-            return read_records(source, words=_WORDS, tags=(self.tags,))
+            return read_tagged_records(source, words=_WORDS, tags=(self.tags,))
         if os.fspath(source).lower().endswith(".conllu"):
-            return read_treebank(source, self.tags)
-        return read_columns(source, word=0, tag=-1)
+            return read_tagged_conllu(source, self.tags)
+        return read_tagged_columns(source, word=0, tag=-1)
 
     def fit(self, examples: Sequence[TaggedSentence]) -> Self:
-        """With the tags of these sentences as labels, in alphabetical order."""
+        """Return the task with the tags of these sentences as labels, in alphabetical order."""
         return replace(self, labels=_at_least_two(sorted({tag for sentence in examples for tag in sentence.tags})))
 
     def score(self, examples: Sequence[TaggedSentence], predictions: Sequence[Sequence[str]]) -> dict[str, float]:
-        """``accuracy`` = words with the right tag / words, in [0, 1]."""
-        right = [
-            tag == found
+        """Return ``accuracy`` = words with the correct tag / words, in [0, 1]."""
+        correct = [
+            tag == predicted
             for sentence, tags in zip(examples, predictions, strict=True)
-            for tag, found in zip(sentence.tags, tags, strict=True)
+            for tag, predicted in zip(sentence.tags, tags, strict=True)
         ]
-        return {"accuracy": sum(right) / len(right)}
+        return {"accuracy": sum(correct) / len(correct)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EntityTagging(TaggingTask):
-    """Named entities as IOB2 tags. Score: F1 over whole entities.
+    r"""Named-entity recognition with IOB2 tags, scored by F1 over whole entities.
 
-    Reads a word and a tag a line (CoNLL 2003, WNUT 2017), in IOB1, IOB2 or BIOES; JSON lines and data sets of the hub
-    with lists of words and tags.
+    Reads one word and tag per line (CoNLL 2003, WNUT 2017) in IOB1, IOB2 or BIOES, and JSON lines and data sets of the
+    hub with lists of words and tags.
+
+    Parameters
+    ----------
+    word, tag : int, default 0 and -1
+        Index of the column of the word and of the tag, from 0; from the end if negative.
+
+    Examples
+    --------
+    >>> with open("train.conll", "w") as file:
+    ...     _ = file.write("New\tI-place\nYork\tI-place\nis\tO\n")
+    >>> (example,) = EntityTagging().read("train.conll")
+    >>> example.words, example.tags
+    (('New', 'York', 'is'), ('B-place', 'I-place', 'O'))
     """
 
     name: ClassVar[str] = "ner"
     metric: ClassVar[str] = "f1"
     hub: ClassVar[Mapping[str, str]] = {}
-    beyond: ClassVar[str] = OUTSIDE
+    unseen_tag: ClassVar[str] = OUTSIDE
 
     word: int = 0
-    """Column of the word, from 0; from the end if negative."""
     tag: int = -1
-    """Column of the tag."""
 
     def read(self, source: str | os.PathLike[str]) -> list[TaggedSentence]:
-        """Sentences of a file or of ``hub:owner/name:config:split``, their tags in IOB2.
-
-        Raises TextError, with file and line, for broken ones and for tags that their scheme does not allow.
-        """
+        """Read the sentences of a file or of ``hub:owner/name:config:split``, with tags in IOB2."""
         if holds_records(source):
-            return as_iob2(read_records(source, words=_WORDS, tags=("ner_tags", "tags")))
-        return as_iob2(read_columns(source, word=self.word, tag=self.tag))
+            return as_iob2(read_tagged_records(source, words=_WORDS, tags=("ner_tags", "tags")))
+        return as_iob2(read_tagged_columns(source, word=self.word, tag=self.tag))
 
     def fit(self, examples: Sequence[TaggedSentence]) -> Self:
-        """With O, and B- and I- of each type of these sentences, in alphabetical order, as labels."""
+        """Return the task with O, and B- and I- of each type of these sentences in alphabetical order, as labels."""
         kinds = sorted({tag[2:] for sentence in examples for tag in sentence.tags if tag != OUTSIDE})
-        return replace(self, labels=_at_least_two([OUTSIDE, *(f"{at}-{kind}" for kind in kinds for at in "BI")]))
+        return replace(
+            self, labels=_at_least_two([OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")])
+        )
 
     def score(self, examples: Sequence[TaggedSentence], predictions: Sequence[Sequence[str]]) -> dict[str, float]:
-        """``precision``, ``recall`` and ``f1`` of entities: `entities.entity_scores`."""
+        """Return ``precision``, ``recall`` and ``f1`` of entities, in [0, 1]: `scores.entity_scores`."""
         return entity_scores([sentence.tags for sentence in examples], predictions)

@@ -1,4 +1,4 @@
-"""Words that are given, as a tokenizer's subwords: which token belongs to which word."""
+"""Tokenization of sentences whose words are given: which token belongs to which word."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ IGNORED = -100
 
 
 def encode_words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dict[str, list[int]]]:
-    """Token ids of sentences of given words, special tokens included, never cut.
+    """Return token ids of sentences whose words are given, with special tokens and without truncation.
 
-    The words are joined by spaces; a token belongs to the word of its last character. A word of which the tokenizer
-    leaves nothing (a lone control character) is replaced by its unknown token.
+    The words are joined by spaces; a token belongs to the word of its last character. A word without any token, such as
+    a lone control character, is replaced by the unknown token.
 
     Returns
     -------
-    For each sentence ``"input_ids"``, ``"token_type_ids"`` where the tokenizer makes them, and ``"word_of_token"``:
-    0 at the root token, 1 to W at subwords of the words, -100 at other special tokens. The root token is the first
-    special one ([CLS], <s>); a tokenizer that adds none has its beginning-of-text token put in front.
+    list of dict
+        For each sentence ``"input_ids"``, ``"token_type_ids"`` if the tokenizer makes them, and ``"word_of_token"``: 0
+        at the root token, 1 to W at subwords of the words, -100 at other special tokens. The root token is the first
+        special token ([CLS], <s>); if the tokenizer adds none, its beginning-of-text token is put in front.
 
     Raises
     ------
     ModelError
-        If the tokenizer is a slow one, which gives no offsets, or has no token for the root or unknown words.
+        If the tokenizer is a slow one, without offsets, or has no token for the root or for unknown words.
     """
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
-            f"Words are aligned with subwords by the offsets of a fast tokenizer: got {type(tokenizer).__name__}, a "
+            f"Aligning words with subwords needs the offsets of a fast tokenizer: got {type(tokenizer).__name__}, a "
             "slow one. Save it in fast form (tokenizer.json) beside the model."
         )
     if not sentences:
@@ -45,7 +46,7 @@ def encode_words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dic
 
 
 def _encode(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dict[str, list[int]]]:
-    made = tokenizer(
+    batch = tokenizer(
         [" ".join(words) for words in sentences],
         return_offsets_mapping=True,
         return_special_tokens_mask=True,
@@ -54,19 +55,19 @@ def _encode(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dict[str
     )
     encoded = []
     for i, words in enumerate(sentences):
-        # Of the text with a space in front: the space before a word is the word's, byte-level tokens begin with it.
+        # The space before a word belongs to the word, because byte-level tokens begin with it.
         word_at = [number for number, word in enumerate(words, start=1) for _ in range(len(word) + 1)]
-        inputs = {key: made[key][i] for key in ("input_ids", "token_type_ids") if key in made}
+        inputs = {key: batch[key][i] for key in ("input_ids", "token_type_ids") if key in batch}
         inputs["word_of_token"] = [
             word_at[end] if end > start and not special else IGNORED
-            for (start, end), special in zip(made["offset_mapping"][i], made["special_tokens_mask"][i], strict=True)
+            for (start, end), special in zip(batch["offset_mapping"][i], batch["special_tokens_mask"][i], strict=True)
         ]
-        encoded.append(_rooted(inputs, made["special_tokens_mask"][i], tokenizer))
+        encoded.append(_rooted(inputs, batch["special_tokens_mask"][i], tokenizer))
     return encoded
 
 
 def _rooted(inputs: dict[str, list[int]], special: Sequence[int], tokenizer: Any) -> dict[str, list[int]]:
-    """The same with 0 at the root token."""
+    """Mark the root token with 0."""
     if any(special):
         inputs["word_of_token"][list(special).index(1)] = 0
         return inputs
@@ -74,7 +75,7 @@ def _rooted(inputs: dict[str, list[int]], special: Sequence[int], tokenizer: Any
     root = next((token for token in candidates if token is not None), None)
     if root is None:
         raise ModelError(
-            f"A parser reads the root off a special token: {type(tokenizer).__name__} adds none, and has no "
+            f"A parser needs a special token for the root: {type(tokenizer).__name__} adds none, and has no "
             "beginning-of-text token to put in front. Set tokenizer.bos_token."
         )
     front = {"input_ids": root, "token_type_ids": 0, "word_of_token": 0}
@@ -82,10 +83,10 @@ def _rooted(inputs: dict[str, list[int]], special: Sequence[int], tokenizer: Any
 
 
 def _without(words: Sequence[str], empty: set[int], tokenizer: Any) -> list[str]:
-    """The words, those of these numbers replaced by the unknown token."""
+    """Replace the words of these numbers by the unknown token."""
     if tokenizer.unk_token is None:
         raise ModelError(
-            f"Each word needs a token: {type(tokenizer).__name__} leaves nothing of {words[min(empty) - 1]!r}, and has "
-            "no unknown token to put in its place. Set tokenizer.unk_token, or mend the word."
+            f"Each word must have a token: {type(tokenizer).__name__} makes none of {words[min(empty) - 1]!r}, and has "
+            "no unknown token to replace it. Set tokenizer.unk_token, or correct the word."
         )
     return [tokenizer.unk_token if number in empty else word for number, word in enumerate(words, start=1)]

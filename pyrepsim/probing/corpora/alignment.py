@@ -1,4 +1,4 @@
-"""Spans of words as spans of a tokenizer's pieces, by their characters."""
+"""Convert spans of words to spans of word pieces of a tokenizer, by their characters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BEYOND = "beyond the model's limit"
 
 @dataclass(frozen=True)
 class Unaligned:
-    """A span that has no pieces: of which record and target, its words, and why."""
+    """A span without word pieces: its record, target and words, and the reason."""
 
     where: str
     target: int
@@ -36,48 +36,74 @@ class Unaligned:
 
 @dataclass(frozen=True)
 class Projection:
-    """Targets over pieces instead of words, and the spans for which targets were left out."""
+    """Targets with spans of word pieces, and the spans because of which targets were left out."""
 
     targets: tuple[Record, ...]
     unaligned: tuple[Unaligned, ...]
 
 
 def align(text: str, pieces: Any, spans: Iterable[Sequence[int]], *, covered: Span | None = None) -> list[Span | None]:
-    """Half-open piece intervals of half-open word intervals: first to last piece that shares a character with the span.
+    """Convert half-open spans of words to half-open spans of word pieces.
+
+    A span goes from the first to the last piece that shares a character with it.
 
     Parameters
     ----------
-    text
+    text : str
         Words joined by one space.
-    pieces
-        Of this text alone: an ``Encoding`` of a fast tokenizer, or (start, end) in characters for each piece, special
-        tokens included as empty intervals.
-    spans
+    pieces : tokenizers.Encoding or sequence of (int, int)
+        An encoding of this text by a fast tokenizer, or (start, end) in characters of each piece; special tokens are
+        empty intervals.
+    spans : iterable of (int, int)
         (start, end) in words.
-    covered
-        The characters that the pieces stand for, where they are a part of the text: a span that is not wholly inside
-        has no alignment. None is all of the text or, for an encoding that was truncated, what is left of it.
+    covered : (int, int), optional
+        The characters that the pieces cover, if they are a part of the text. A span that is not completely inside has
+        no alignment. By default the whole text or, for a truncated encoding, the part before the cut.
 
     Returns
     -------
-    aligned
-        (start, end) in pieces, special tokens counted, or None where no piece overlaps or the text was cut.
+    list of (int, int) or None
+        (start, end) in pieces, special tokens counted; None if no piece overlaps or the text was truncated.
 
     Raises
     ------
     TextError
         If a span is not inside the text.
     ShapeError
-        If offsets do not follow each other, as those of a pair of texts.
+        If offsets are not in ascending order, as in a pair of texts, or beyond the text.
+
+    Examples
+    --------
+    >>> pieces = [(0, 0), (0, 3), (4, 6), (6, 9), (0, 0)]  # [CLS] the riv ##ers [SEP]
+    >>> align("the rivers", pieces, [(0, 1), (1, 2), (0, 2)])
+    [(1, 2), (2, 4), (1, 4)]
     """
-    located = _Locator(text, pieces, covered)
-    found = (located(span) for span in spans)
-    return [None if isinstance(span, str) else span for span in found]
+    locate = _Locator(text, pieces, covered)
+    return [None if isinstance(located := locate(span), str) else located for span in spans]
 
 
 def project(record: Record, pieces: Any, *, covered: Span | None = None) -> Projection:
-    """The targets of a record over pieces, by `align`. A target one of whose spans has none is listed, not given."""
-    located = _Locator(record["text"], pieces, covered)
+    """Convert the spans of a record's targets with `align`.
+
+    Parameters
+    ----------
+    record : dict
+        A record of `read`.
+    pieces, covered
+        As in `align`.
+
+    Returns
+    -------
+    Projection
+        `targets` with spans of pieces; `unaligned` lists the spans without a piece, whose targets are left out.
+
+    Examples
+    --------
+    >>> record = {"text": "the rivers", "targets": [{"span1": [1, 2], "label": "NNS"}]}
+    >>> project(record, [(0, 0), (0, 3), (4, 6), (6, 9), (0, 0)]).targets
+    ({'span1': [2, 4], 'label': 'NNS'},)
+    """
+    locate = _Locator(record["text"], pieces, covered)
     words = record["text"].split(" ")
     targets: list[Record] = []
     unaligned: list[Unaligned] = []
@@ -86,7 +112,7 @@ def project(record: Record, pieces: Any, *, covered: Span | None = None) -> Proj
         for name in ("span1", "span2"):
             if name in target:
                 start, stop = target[name]
-                span = located((start, stop))
+                span = locate((start, stop))
                 if isinstance(span, str):
                     where = record.get("info", {}).get("where", "")
                     unaligned.append(Unaligned(where, number, name, (start, stop), " ".join(words[start:stop]), span))
@@ -99,7 +125,7 @@ def project(record: Record, pieces: Any, *, covered: Span | None = None) -> Proj
 
 
 class _Locator:
-    """Finds pieces of one text by bisection."""
+    """Find the pieces of spans of one text by bisection."""
 
     def __init__(self, text: str, pieces: Any, covered: Span | None) -> None:
         self._ends = [end - 1 for end in accumulate(len(word) + 1 for word in text.split(" "))]
@@ -109,11 +135,13 @@ class _Locator:
         self._first = [offsets[i][0] for i in self._pieces]
         self._last = [offsets[i][1] for i in self._pieces]
         if self._first != sorted(self._first) or self._last != sorted(self._last):
-            raise ShapeError("Offsets of pieces follow each other in one text: these do not. Give those of one text.")
+            raise ShapeError(
+                "Offsets of pieces must be in ascending order: these are not. Give the offsets of a single text."
+            )
         if self._last and self._last[-1] > len(text):
             raise ShapeError(
-                f"Offsets are characters of the text: they go to {self._last[-1]}, and it has {len(text)}. Give the "
-                "offsets of this text."
+                f"Offsets must be characters of the text: they go to {self._last[-1]}, and it has {len(text)}. Give "
+                "the offsets of this text."
             )
         truncated = bool(getattr(pieces, "overflowing", ()))
         if covered is None and truncated:
@@ -121,11 +149,12 @@ class _Locator:
         self._covered = covered or (0, len(text))
 
     def __call__(self, span: Sequence[int]) -> Span | str:
-        """The pieces of a span of words, or why there are none."""
+        """Return the pieces of a span of words, or the reason why there are none."""
         start, stop = span
         if not 0 <= start < stop <= len(self._starts):
             raise TextError(
-                f"A span is [start, end) in words, 0 <= start < end <= {len(self._starts)}: got {list(span)}. Check it."
+                f"A span must be [start, end) in words, 0 <= start < end <= {len(self._starts)}: got {list(span)}. "
+                "Check it."
             )
         low, high = self._starts[start], self._ends[stop - 1]
         if low < self._covered[0] or high > self._covered[1]:

@@ -1,4 +1,4 @@
-"""Which files of a corpus are its training, development and test parts."""
+"""The training, development and test parts of a corpus folder, by the names of its files."""
 
 from __future__ import annotations
 
@@ -18,19 +18,27 @@ _NAMES = ("train", "dev", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a corpus: a file or folder and, for SemEval, which share of the file."""
+    """One part of a corpus.
+
+    Attributes
+    ----------
+    path : Path
+        A file or folder.
+    part : str, optional
+        For SemEval-2010 Task 8, "train" or "dev" of the training file.
+    """
 
     path: Path
     part: str | None = None
 
     def read(self, task: str, **options: Any) -> Records:
-        """`pyrepsim.probing.corpora.read` of this part."""
+        """Read this part with `pyrepsim.probing.corpora.read`."""
         return read(self.path, task, part=self.part, **options)
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Patterns of the three parts, relative to the corpus folder."""
+    """Patterns of the three parts, relative to the folder of the corpus."""
 
     name: str
     tasks: tuple[str, ...]
@@ -67,37 +75,56 @@ _LAYOUTS = (
 
 
 def splits(folder: str | os.PathLike[str], task: str) -> dict[str, Split]:
-    """The "train", "dev" and "test" parts of a corpus folder, by the names its files have where it is published.
+    """Return the "train", "dev" and "test" parts of a corpus folder, by the published names of its files.
 
-    Known: Universal Dependencies, PropBank over EWT, GUM (folders ``dep``, ``const`` and ``coref_ontogum``, each with
-    ``train``, ``dev`` and ``test`` after GUM's own splits), UDS proto-roles, SemEval-2010 Task 8 (development: 15 % of
-    the training file), WNUT-17, OntoNotes 5 in CoNLL-2012 form, and ``train``, ``dev`` and ``test`` as JSONL.
+    Supported are Universal Dependencies, PropBank over EWT, GUM (folders ``dep``, ``const`` and ``coref_ontogum``, each
+    with ``train``, ``dev`` and ``test`` after GUM's own splits), UDS proto-roles, SemEval-2010 Task 8 (development: 15
+    % of the training file), WNUT-17, OntoNotes 5 in CoNLL-2012 form, and ``train``, ``dev`` and ``test`` as JSONL.
+
+    Parameters
+    ----------
+    folder : str or path
+    task : str
+        One of `TASKS`.
+
+    Returns
+    -------
+    dict of str to Split
 
     Raises
     ------
     OptionError
-        For an unknown task.
+        If the task is unknown.
     TextError
-        If the folder has none of these layouts for this task. Read its files by name then.
+        If the folder has none of these layouts for this task. Read its files one by one then.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> for name in ("train", "dev", "test"):
+    ...     _ = Path(f"{name}.jsonl").write_text('{"text": "a b", "targets": [{"span1": [0, 1], "label": "X"}]}')
+    >>> parts = splits(".", "pos")
+    >>> list(parts), len(list(parts["dev"].read("pos")))
+    (['train', 'dev', 'test'], 1)
     """
     if task not in TASKS:
-        raise OptionError(f"A task of edge probing is one of {', '.join(TASKS)}: got {task!r}.")
+        raise OptionError(f"A task of edge probing must be one of {', '.join(TASKS)}: got {task!r}.")
     folder = Path(folder)
     for layout in _LAYOUTS:
-        if task in layout.tasks and (found := _match(folder, layout)):
-            return found
+        if task in layout.tasks and (parts := _match(folder, layout)):
+            return parts
     known = dict.fromkeys(layout.name for layout in _LAYOUTS if task in layout.tasks)
     raise TextError(
-        f"The parts of a corpus are told by the names of its files: {str(folder)!r} has none of the layouts for "
-        f"{task!r} ({', '.join(known)}). Read its files one by one."
+        f"The parts of a corpus are recognised by file names: {str(folder)!r} has none of the layouts for {task!r} "
+        f"({', '.join(known)}). Read its files one by one."
     )
 
 
 def _match(folder: Path, layout: _Layout) -> dict[str, Split]:
-    found = {}
+    splits_by_name = {}
     for name, pattern, part in zip(_NAMES, layout.patterns, layout.parts, strict=True):
         paths = sorted(folder.glob(pattern))
         if len(paths) != 1:
             return {}
-        found[name] = Split(paths[0], part)
-    return found
+        splits_by_name[name] = Split(paths[0], part)
+    return splits_by_name

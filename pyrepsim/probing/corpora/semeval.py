@@ -1,4 +1,4 @@
-"""SemEval-2010 Task 8: the relation of two marked nominals, in the original text files."""
+"""SemEval-2010 Task 8: the relation between two marked nominals, from the original text files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.errors import TextError
-from ...data.records import numbered_lines
+from ...data.lines import numbered_lines
 from .records import Record, record, target
 
 __all__ = ["DEV_FRAC", "SPLIT_SEED", "read_semeval"]
@@ -23,12 +23,12 @@ _MARK = re.compile(r"</?e[12]>")
 
 
 def read_semeval(path: Path, counts: Counter[str], *, part: str | None = None) -> Iterator[Record]:
-    """One record a sentence: span 1 is e1, span 2 is e2, the label has the direction (19 labels).
+    """Yield one record per sentence: span 1 is e1, span 2 is e2, and the label has the direction (19 labels).
 
-    Words are what stands between spaces, and an entity is the words that hold its marks: ``<e2>chairs</e2>.`` is the
-    word ``chairs.`` (as in the papers by Tenney et al., whose numbers of words are met). The data have no development
-    set: `part` "dev" is 15 % of the training file, drawn with Python's ``random.Random(42)`` in the order of the file,
-    "train" the rest; None is all of it.
+    Words are separated by spaces, and an entity consists of the words with its marks: ``<e2>chairs</e2>.`` is the word
+    ``chairs.``, as in the papers by Tenney et al., with the same numbers of words. The data have no development set:
+    `part` "dev" is 15 % of the training file, drawn with Python's ``random.Random(42)`` in the order of the file, and
+    "train" the rest; None is the whole file.
     """
     draw = random.Random(SPLIT_SEED)
     for where, sentence, label in _examples(path):
@@ -38,9 +38,9 @@ def read_semeval(path: Path, counts: Counter[str], *, part: str | None = None) -
         counts["sentences"] += 1
         match = _SENTENCE.fullmatch(sentence)
         if not match:
-            raise TextError(f'{where}: A sentence is: number, tab, "text": got {sentence!r}. Correct it.')
+            raise TextError(f'{where}: A sentence must be: number, tab, "text": got {sentence!r}. Correct it.')
         if not _LABEL.fullmatch(label):
-            raise TextError(f"{where}: A relation is Other or Name-Name(e1,e2): got {label!r}. Correct it.")
+            raise TextError(f"{where}: A relation must be Other or Name-Name(e1,e2): got {label!r}. Correct it.")
         marked = match[2].split()
         spans = [_span(marked, name, where) for name in ("e1", "e2")]
         info = {"source": "SemEval-2010 Task 8", "where": where, "sentence": match[1]}
@@ -48,7 +48,7 @@ def read_semeval(path: Path, counts: Counter[str], *, part: str | None = None) -
 
 
 def _examples(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Where it is, sentence line, label line. What follows these is a comment."""
+    """Yield (location, sentence line, label line) of each example; the lines after these are comments."""
     lines: list[str] = []
     first = 0
     for number, line in numbered_lines(path):
@@ -64,7 +64,10 @@ def _examples(path: Path) -> Iterator[tuple[str, str, str]]:
 
 def _example(path: Path, first: int, lines: list[str]) -> tuple[str, str, str]:
     if len(lines) < 2:
-        raise TextError(f"{path}:{first}: An example is a sentence and a line with its relation: got one line. Add it.")
+        raise TextError(
+            f"{path}:{first}: An example must be a sentence and a line with its relation: got one line. Add the "
+            "relation."
+        )
     return f"{path}:{first}", lines[0], lines[1].strip()
 
 
@@ -72,5 +75,5 @@ def _span(words: list[str], name: str, where: str) -> tuple[int, int]:
     starts = [i for i, word in enumerate(words) if f"<{name}>" in word]
     ends = [i for i, word in enumerate(words) if f"</{name}>" in word]
     if len(starts) != 1 or len(ends) != 1 or starts[0] > ends[0]:
-        raise TextError(f"{where}: Each entity is marked once: <{name}>...</{name}> is not. Correct the sentence.")
+        raise TextError(f"{where}: Each entity must be marked once: <{name}>...</{name}> is not. Correct the sentence.")
     return starts[0], ends[0] + 1

@@ -1,4 +1,4 @@
-"""CoNLL-U: tags and dependencies; entities and coreference where ``Entity=`` annotates them (GUM, CorefUD)."""
+"""CoNLL-U: tags and dependencies; entities and coreference from ``Entity=`` (GUM, CorefUD) or from OntoGUM files."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...core.errors import TextError
+from ...data.columns import ColumnBlock, column_blocks
 from ...data.conllu import Sentence, parse_conllu
-from ...data.records import numbered_lines
+from ...data.lines import numbered_lines
 from .brackets import mentions
 from .records import Record, coref_pairs, record, target
 
-__all__ = ["read_conllu", "sentences"]
+__all__ = ["read_conllu", "read_ontogum"]
 
-_FIELDS = "GRP-etype"
-_IDENTITY = ("GRP", "eid")
-
-
-def sentences(path: Path) -> Iterator[Sentence]:
-    return parse_conllu(numbered_lines(path), str(path))
+_DEFAULT_FIELDS = "GRP-etype"
+_ENTITY_ID = ("GRP", "eid")
+_N_ONTOGUM_COLUMNS = 3
 
 
 def read_conllu(
     path: Path, task: str, counts: Counter[str], *, tags: str = "xpos", empty_nodes: str = "drop"
 ) -> Iterator[Record]:
-    """One record a sentence. `tags`: "xpos" or "upos". `empty_nodes`: whether dependencies of such sentences count."""
-    fields = _FIELDS
-    for sentence in sentences(path):
+    """Yield one record per sentence.
+
+    `tags` is "xpos" or "upos". With `empty_nodes` "drop", dependencies of sentences with empty nodes are left out.
+    """
+    fields = _DEFAULT_FIELDS
+    for sentence in _sentences(path):
         counts["sentences"] += 1
         if task == "pos":
             targets = _tags(sentence, tags)
@@ -37,10 +38,14 @@ def read_conllu(
                 continue
             targets = _arcs(sentence)
         else:
-            fields = _declared(sentence) or fields
+            fields = _declared_fields(sentence) or fields
             targets = _entities(sentence, fields.split("-"), task, counts)
         info = {"source": "CoNLL-U", "where": sentence.where, "sentence": sentence.sent_id or sentence.where}
         yield record(sentence.words, targets, **info)
+
+
+def _sentences(path: Path) -> Iterator[Sentence]:
+    return parse_conllu(numbered_lines(path), str(path))
 
 
 def _tags(sentence: Sentence, tags: str) -> list[Record]:
@@ -48,23 +53,23 @@ def _tags(sentence: Sentence, tags: str) -> list[Record]:
     if "_" in column:
         other = "upos" if tags == "xpos" else "xpos"
         raise TextError(
-            f"{sentence.where}: Every word has a tag: word {column.index('_') + 1} has no {tags}. Read tags={other!r}, "
-            "or annotate it."
+            f"{sentence.where}: Every word must have a tag: word {column.index('_') + 1} has no {tags}. Read "
+            f"tags={other!r}, or annotate it."
         )
     return [target(tag, (i, i + 1)) for i, tag in enumerate(column)]
 
 
 def _arcs(sentence: Sentence) -> list[Record]:
-    """Span 1 is the word, span 2 its head; the root is its own head."""
+    """Make targets with span 1 the word and span 2 its head; the root is its own head."""
     targets = []
     for i, (head, relation) in enumerate(zip(sentence.heads, sentence.relations, strict=True)):
-        other = head - 1 if head else i
-        targets.append(target(relation, (i, i + 1), (other, other + 1)))
+        j = head - 1 if head else i
+        targets.append(target(relation, (i, i + 1), (j, j + 1)))
     return targets
 
 
-def _declared(sentence: Sentence) -> str | None:
-    """The order of fields in ``Entity=``, which a document declares once."""
+def _declared_fields(sentence: Sentence) -> str | None:
+    """Return the order of the fields of ``Entity=``, which the first sentence of a document declares."""
     for line in sentence.lines:
         if line.startswith("# global.Entity"):
             return line.partition("=")[2].strip()
@@ -72,37 +77,36 @@ def _declared(sentence: Sentence) -> str | None:
 
 
 def _entities(sentence: Sentence, fields: list[str], task: str, counts: Counter[str]) -> list[Record]:
-    first_line = int(sentence.where.rpartition(":")[2])
     rows = [(i, line.split("\t")) for i, line in enumerate(sentence.lines) if not line.startswith("#")]
     words = [(i, columns[9]) for i, columns in rows if columns[0].isdigit()]
+    file, _, first_line = sentence.where.rpartition(":")
 
     def fail(message: str, word: int) -> TextError:
-        file = sentence.where.rpartition(":")[0]
-        return TextError(
-            f"{file}:{first_line + words[word][0] - words[0][0]}: {message} Sentence: {sentence.sent_id or 'unnamed'}."
-        )
+        line = int(first_line) + words[word][0] - words[0][0]
+        return TextError(f"{file}:{line}: {message} Sentence: {sentence.sent_id or 'unnamed'}.")
 
-    found = []
+    kept: list[tuple[int, int, str, str]] = []
     for start, end, content in mentions([_entity_cell(misc) for _, misc in words], fail):
         values = dict(zip(fields, content.split("-"), strict=False))
-        identity = next((values[name] for name in _IDENTITY if name in values), None)
-        if identity is None or (task == "entities" and not values.get("etype")):
+        entity = next((values[name] for name in _ENTITY_ID if name in values), None)
+        if entity is None or (task == "entities" and not values.get("etype")):
             raise fail(
-                f"Entity= holds {'-'.join(fields)}: got {content!r}. Correct it, or the line # global.Entity.", start
+                f"Entity= must hold {'-'.join(fields)}: got {content!r}. Correct it, or the line # global.Entity.",
+                start,
             )
-        if "[" in identity:  # a part of a mention in several pieces, which has no one span
+        if "[" in entity:  # part of a discontinuous mention, which is not one span
             counts["parts of discontinuous mentions"] += 1
         else:
-            found.append((start, end, identity, values.get("etype", "")))
-    counts["mentions"] += len(found)
+            kept.append((start, end, entity, values.get("etype", "")))
+    counts["mentions"] += len(kept)
     if task == "coref":
-        return coref_pairs((start, end, identity) for start, end, identity, _ in found)
-    return [target(kind, (start, end)) for start, end, _, kind in _by_position(found)]
+        return coref_pairs((start, end, entity) for start, end, entity, _ in kept)
+    return [target(kind, (start, end)) for start, end, _, kind in _by_position(kept)]
 
 
-def _by_position(found: Iterable[tuple[int, int, str, str]]) -> list[tuple[int, int, str, str]]:
-    """Left to right, outer before inner."""
-    return sorted(found, key=lambda mention: (mention[0], -mention[1]))
+def _by_position(spans: Iterable[tuple[int, int, str, str]]) -> list[tuple[int, int, str, str]]:
+    """Sort from left to right, outer before inner."""
+    return sorted(spans, key=lambda span: (span[0], -span[1]))
 
 
 def _entity_cell(misc: str) -> str:
@@ -110,3 +114,65 @@ def _entity_cell(misc: str) -> str:
         if part.startswith("Entity="):
             return part.removeprefix("Entity=")
     return "_"
+
+
+def read_ontogum(path: Path, counts: Counter[str], *, treebank: Path | None = None) -> Iterator[Record]:
+    """Yield pairs of mentions within a sentence of OntoGUM: coreference in GUM by the rules of OntoNotes.
+
+    OntoGUM files have no sentence boundaries; those of GUM's CoNLL-U file are taken. `treebank` is the CoNLL-U file of
+    the document, or its folder.
+    """
+    block = _document(path)
+    conllu = _treebank_of(path, treebank)
+    start = 0
+    for sentence in _sentences(conllu):
+        counts["sentences"] += 1
+        stop = start + len(sentence.words)
+        rows = block.rows[start:stop]
+        _check_words(block, start, [row[1] for row in rows], sentence)
+        part = ColumnBlock(block.file, rows, block.numbers[start:stop])
+        spans = mentions([row[2] for row in rows], part.error)
+        counts["mentions"] += len(spans)
+        info = {"source": "OntoGUM", "where": part.where, "sentence": sentence.sent_id or sentence.where}
+        yield record(sentence.words, coref_pairs(spans), **info)
+        start = stop
+    if start != len(block.rows):
+        raise TextError(
+            f"{path}: A document must have the words of its treebank: it has {len(block.rows)} words, but {start} in "
+            f"{conllu}. Give treebank= the files of the same release."
+        )
+
+
+def _document(path: Path) -> ColumnBlock:
+    lines = ((number, line) for number, line in numbered_lines(path) if line.strip())
+    blocks = list(column_blocks(lines, str(path), comments=True))
+    if len(blocks) != 1 or len(blocks[0].rows[0]) != _N_ONTOGUM_COLUMNS:
+        raise TextError(f"{path}: OntoGUM must have three columns, number, word and mentions. Check the file.")
+    return blocks[0]
+
+
+def _check_words(block: ColumnBlock, start: int, words: list[str], sentence: Sentence) -> None:
+    """Check for equal words. Where the document has an empty word (for a ``|``), the word of the treebank is taken."""
+    for i, expected in enumerate(sentence.words):
+        if i >= len(words) or words[i] not in ("", expected):
+            raise block.error(
+                f"A document must have the words of its treebank: {words[i] if i < len(words) else 'its end'!r} for "
+                f"{expected!r} of {sentence.where}. Give treebank= the files of the same release.",
+                min(start + i, len(block.rows) - 1),
+            )
+
+
+def _treebank_of(path: Path, treebank: Path | None) -> Path:
+    """Find ``NAME.conllu`` in `treebank`, or in a folder ``dep`` of any parent folder of `path`."""
+    name = f"{path.stem}.conllu"
+    if treebank is not None and treebank.is_file():
+        return treebank
+    folders = [treebank] if treebank is not None else [parent / "dep" for parent in path.resolve().parents]
+    for folder in folders:
+        files = sorted(folder.rglob(name)) if folder.is_dir() else []
+        if files:
+            return files[0]
+    raise TextError(
+        f"{path}: OntoGUM files have no sentence boundaries; they are read from {name}, which is not under "
+        f"{treebank or 'a folder dep/ beside them'}. Give treebank=, GUM's folder dep/."
+    )

@@ -1,15 +1,18 @@
-"""Phrase-structure trees, from bracketed files (Penn Treebank) and from the parse bits of CoNLL-2012 columns."""
+"""Phrase-structure trees from bracketed files (Penn Treebank) and from the parse bits of CoNLL-2012 columns."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...core.errors import TextError
-from .records import Record, target
+from ...data.lines import numbered_lines
+from .records import Record, record, target
 
-__all__ = ["Tree", "bracketed", "constituents", "from_bits", "tagged"]
+__all__ = ["constituents", "from_bits", "read_trees", "tagged"]
 
 _BIT = re.compile(r"((?:\([^()*\s]+)*)\*(\)*)")
 _TOKEN = re.compile(r"[()]|[^\s()]+")
@@ -18,7 +21,7 @@ _ESCAPES = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{"
 
 @dataclass
 class Node:
-    """A non-terminal over words [start, end). Its height is 1 above its highest child; tags have height 1."""
+    """A non-terminal over words [start, end). Its height is 1 more than its highest child's; tags have height 1."""
 
     label: str
     start: int
@@ -28,7 +31,7 @@ class Node:
 
 @dataclass
 class Tree:
-    """Words with their tags, and the non-terminals from the top down."""
+    """Words, their tags, and the non-terminals from the top down."""
 
     where: str
     words: list[str]
@@ -37,7 +40,7 @@ class Tree:
 
 
 def constituents(nodes: Iterable[Node]) -> list[Record]:
-    """One target a non-terminal; its label without function tags, which are kept in ``info``. Traces have none."""
+    """Make one target per non-terminal, with function tags in ``info``. Non-terminals over traces only are left out."""
     targets = []
     for node in nodes:
         label, functions = strip_label(node.label)
@@ -47,11 +50,12 @@ def constituents(nodes: Iterable[Node]) -> list[Record]:
 
 
 def tagged(tags: Iterable[str]) -> list[Record]:
+    """Make one target per tag."""
     return [target(strip_label(tag)[0], (i, i + 1)) for i, tag in enumerate(tags)]
 
 
 def strip_label(label: str) -> tuple[str, list[str]]:
-    """``NP-SBJ-1`` is NP with function SBJ. ``-LRB-`` and the like are whole; so is the old ``PRP-S``."""
+    """Split ``NP-SBJ-1`` into NP and [SBJ]. Labels such as ``-LRB-`` and the old ``PRP-S`` are not split."""
     if label.startswith("-"):
         return label, []
     first, *rest = re.split(r"[-=|]", label)
@@ -61,22 +65,26 @@ def strip_label(label: str) -> tuple[str, list[str]]:
 
 
 def from_bits(bits: Sequence[str], fail: Callable[[str, int], TextError]) -> list[Node]:
-    """The non-terminals of one sentence's parse bits, such as ``(S(NP*``, ``*`` and ``*))``."""
+    """Read the non-terminals of one sentence from parse bits such as ``(S(NP*``, ``*`` and ``*))``."""
     nodes: list[Node] = []
     opened: list[Node] = []
     for word, bit in enumerate(bits):
         match = _BIT.fullmatch(bit)
         if not match:
-            raise fail(f"A parse bit is (LABEL...*...): got {bit!r}. Correct it.", word)
+            raise fail(f"A parse bit must be (LABEL...*...): got {bit!r}. Correct it.", word)
         for label in match[1].split("(")[1:]:
             opened.append(Node(label, word))
             nodes.append(opened[-1])
         for _ in match[2]:
             if not opened:
-                raise fail(f"Brackets of a tree are balanced: {bit!r} closes one that is not open. Correct it.", word)
+                raise fail(
+                    f"Brackets of a tree must be balanced: {bit!r} closes one that is not open. Correct it.", word
+                )
             _close(opened, word + 1)
     if opened:
-        raise fail(f"Brackets of a tree are balanced: ({opened[-1].label} is not closed. Add a ).", opened[-1].start)
+        raise fail(
+            f"Brackets of a tree must be balanced: ({opened[-1].label} is not closed. Add a ).", opened[-1].start
+        )
     return nodes
 
 
@@ -88,11 +96,18 @@ def _close(opened: list[Node], end: int) -> None:
         opened[-1].height = max(opened[-1].height, node.height)
 
 
-def bracketed(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Tree]:
-    r"""The trees of a bracketed file, one after another, over as many lines as they take.
+def read_trees(file: Path, task: str, counts: Counter[str]) -> Iterator[Record]:
+    """Yield one record per tree of a bracketed file, for the task pos or constituents."""
+    for number, tree in enumerate(bracketed(numbered_lines(file), str(file))):
+        counts["sentences"] += 1
+        targets = tagged(tree.tags) if task == "pos" else constituents(tree.nodes)
+        yield record(tree.words, targets, source="trees", where=tree.where, sentence=f"{file.name}/{number}")
 
-    Traces (``-NONE-``) are no words, and non-terminals over traces alone are left out. Escaped brackets and slashes in
-    words (``-LRB-``, ``\/``) are written as they are in text.
+
+def bracketed(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Tree]:
+    r"""Yield the trees of a bracketed file; a tree may span several lines.
+
+    Traces (``-NONE-``) are not words. Escaped brackets and slashes in words (``-LRB-``, ``\/``) are unescaped.
     """
     reader = _BracketReader()
     start = 0
@@ -108,18 +123,20 @@ def bracketed(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Tree]:
                 yield Tree(f"{file}:{start}", reader.words, reader.tags, named)
                 reader = _BracketReader()
     if reader.depth:
-        raise TextError(f"{file}:{start}: Brackets of a tree are balanced: this one is open at the end of the file.")
+        raise TextError(
+            f"{file}:{start}: Brackets of a tree must be balanced: this one is open at the end of the file."
+        )
 
 
 class _BracketReader:
-    """One tree, token by token: ``(``, ``)``, a label or a word. ValueError where a token does not fit."""
+    """Build one tree from tokens: ``(``, ``)``, a label or a word. ValueError if a token does not fit."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
         self.tags: list[str] = []
         self.nodes: list[Node] = []
         self._opened: list[Node] = []
-        # What stands after the bracket that opened last, while it may be a tag's: a label, then perhaps a word.
+        # The tokens after the last opening bracket, as long as it may be the bracket of a tag: a label, then a word.
         self._pending: list[str] | None = None
 
     @property
@@ -131,27 +148,27 @@ class _BracketReader:
             self._enter()
         elif token != ")":
             if self._pending is None:
-                raise ValueError(f"A word stands in brackets with its tag: got {token!r} alone.")
+                raise ValueError(f"A word must be in brackets with its tag: got {token!r} alone.")
             self._pending.append(token)
         elif self._pending is not None:
             self._add_word(self._pending)
         elif self._opened:
             _close(self._opened, len(self.words))
         else:
-            raise ValueError("Brackets of a tree are balanced: got a ) that closes none.")
+            raise ValueError("Brackets of a tree must be balanced: got a ) that closes none.")
 
     def _enter(self) -> None:
-        """What was pending is a non-terminal, as another bracket follows."""
+        """Make the pending label a non-terminal, because another bracket follows it."""
         if self._pending is not None:
             if len(self._pending) > 1:
-                raise ValueError(f"A bracket has one label: got {' '.join(self._pending)!r}.")
+                raise ValueError(f"A bracket must have one label: got {' '.join(self._pending)!r}.")
             self._opened.append(Node("".join(self._pending), len(self.words)))
             self.nodes.append(self._opened[-1])
         self._pending = []
 
     def _add_word(self, pending: list[str]) -> None:
         if len(pending) != 2:
-            raise ValueError(f"A word stands in brackets with its tag: got ({' '.join(pending)}).")
+            raise ValueError(f"A word must be in brackets with its tag: got ({' '.join(pending)}).")
         tag, word = pending
         if tag != "-NONE-":
             self.tags.append(tag)

@@ -91,5 +91,5 @@ def test_another_text(tmp_path, system, fact):
 
 
 def test_trees_that_are_none(tmp_path):
-    with pytest.raises(TextError, match="system.conllu:2: A tree has one root"):
+    with pytest.raises(TextError, match="system.conllu:2: A tree must have one root"):
         scores(tmp_path, GOLD, conllu("1 a X 0 root", "2 b X 0 root", "3 c X 2 obj", "4 d X 3 nmod"))

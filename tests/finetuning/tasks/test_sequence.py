@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import OptionError, TextError
-from pyrepsim.finetuning.tasks.agreement import classification_scores, regression_scores
 from pyrepsim.finetuning.tasks.base import Feature
 from pyrepsim.finetuning.tasks.glue import COLA, GLUE, MNLI, MRPC, QNLI, QQP, RTE, SST2, STSB
+from pyrepsim.finetuning.tasks.scores import classification_scores, regression_scores
 from pyrepsim.finetuning.tasks.sequence import SequenceClassification, SequenceExample, SequenceRegression
 from tests.helpers.tiny_models import byte_level, wordpiece
 
@@ -137,7 +137,7 @@ def test_bad_rows_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     path = written(tmp_path, "train.tsv", f"{header}1\t2\t3\ta\n4\t5\t6\tb\t\t1\n7\t8\t9\tc\td\t0\n")
     (example,) = QQP().read(path)
     assert example.first == "c"
-    assert "2 bad rows are left out; the first: Each row" in caplog.text
+    assert "skipped 2 invalid rows; the first: Each row" in caplog.text
     with pytest.raises(TextError, match="train.tsv:2 has 4, the header 6"):
         QQP(bad_rows="refuse").read(path)
     with pytest.raises(TextError, match="question1"):
@@ -186,7 +186,7 @@ def test_the_longer_sentence_is_cut_and_counted(tokenizer: Any, caplog: pytest.L
     assert tokens[1] == ["[CLS]", "the", "bank", "[SEP]", "the", "keys", "to", "[SEP]"]
     assert len(short) == 6
     assert "2 of 3 examples are cut to 8 tokens" in caplog.text
-    with pytest.raises(OptionError, match="beside 3 special ones: at least 5, got 4"):
+    with pytest.raises(OptionError, match="3 special tokens: at least 5, got 4"):
         MNLI().encode(examples, tokenizer, max_length=4)
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import NonFiniteError
-from pyrepsim.finetuning.tasks.squad_answers import Answer, Span, best_spans, join_spans, window_spans
-from pyrepsim.finetuning.tasks.squad_windows import Window
+from pyrepsim.finetuning.tasks.squad_windows import Answer, Span, Window, best_spans, join_spans, window_spans
 from tests.helpers.references_squad import spans_by_loops
 
 

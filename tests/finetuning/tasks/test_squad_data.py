@@ -79,7 +79,7 @@ def test_files_that_are_not_squad(tmp_path, raw, message):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(TextError, match=r"nowhere\.json must be a file .*No such file"):
+    with pytest.raises(TextError, match=r"nowhere\.json must be a readable file: No such file"):
         Squad().read(tmp_path / "nowhere.json")
 
 
@@ -92,7 +92,7 @@ def _off(text, start):
 
 
 def test_a_misplaced_answer_is_an_error_unless_chosen_otherwise(tmp_path):
-    message = r"qas\[1\] \(id 'b'\) has 'red' at 10, where the context has 'ed '; it stands at 0\..*misplaced='nearest'"
+    message = r"qas\[1\] \(id 'b'\) has 'red' at 10, where the context has 'ed '; it is at 0\..*misplaced='nearest'"
     with pytest.raises(TextError, match=message):
         Squad().read(written(tmp_path, _off("red", 10)))
     with pytest.raises(TextError, match=r"has 'green' at 0.*nowhere in it\..*misplaced='drop'"):
@@ -158,7 +158,7 @@ def _serve(monkeypatch, records):
     from datasets import Dataset
 
     dataset = Dataset.from_list(records)
-    monkeypatch.setattr("pyrepsim.data.records.load_split", lambda *names, **remedies: dataset)
+    monkeypatch.setattr("pyrepsim.data.hub.load_split", lambda *names, **remedies: dataset)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def _serve(monkeypatch, records):
         ({"max_query": -1}, "max_query must be at least 1"),
         ({"n_best": 0}, "n_best must be at least 1"),
         ({"max_answer": 0}, "max_answer must be at least 1"),
-        ({"misplaced": "move"}, "misplaced is one of error, nearest, drop: got 'move'"),
+        ({"misplaced": "move"}, "misplaced must be one of error, nearest, drop: got 'move'"),
     ],
 )
 def test_options_have_bounds(options, message):

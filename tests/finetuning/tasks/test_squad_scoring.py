@@ -7,8 +7,7 @@ import json
 import pytest
 
 from pyrepsim.core.errors import TextError
-from pyrepsim.finetuning.tasks.squad import evaluate
-from pyrepsim.finetuning.tasks.squad_scoring import exact_match, f1
+from pyrepsim.finetuning.tasks.squad import evaluate, exact_match, f1
 from tests.helpers.references_squad import f1_by_hand, plain_words
 from tests.helpers.squad_files import squad_json, two_paragraphs, written
 

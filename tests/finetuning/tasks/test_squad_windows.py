@@ -115,7 +115,7 @@ def test_max_length_must_leave_room_for_the_context():
         [item], pair_tokenizer(), max_length=11
     )  # 7 tokens, 3 special ones, and one of the context
     assert len(features) == len(pair_tokenizer().tokenize(item.context))
-    with pytest.raises(TextError, match=r"max_length must leave room .*: 10 does not .* 7 tokens and 3 .*made\.json"):
+    with pytest.raises(TextError, match=r"max_length must be greater .* 7 tokens and 3 .*: it is 10 at made\.json"):
         Squad().encode([item], pair_tokenizer(), max_length=10)
 
 

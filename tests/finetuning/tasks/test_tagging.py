@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import ModelError, OptionError, TextError
-from pyrepsim.data.tagged_files import TaggedSentence
-from pyrepsim.finetuning.tasks.entities import entities, entity_scores
+from pyrepsim.data.entity_tags import entities
+from pyrepsim.data.tagged import TaggedSentence
+from pyrepsim.finetuning.tasks.scores import entity_scores
 from pyrepsim.finetuning.tasks.tagging import EntityTagging, PosTagging
 from tests.helpers.references_tagging import entities_by_definition, entity_f1_by_definition
 from tests.helpers.tiny_models import byte_level, wordpiece
@@ -74,8 +75,8 @@ def test_schemes(tmp_path: Path, scheme: str, expected: str):
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ("B-x O I-x", r"a.conll:3 \('word2'\) begins one with 'I-x', .*a.conll:1 \('word0'\) with 'B-x'"),
-        ("O B-x I-y", r"a.conll:3 \('word2'\) begins one with 'I-y'"),
+        ("B-x O I-x", r"a.conll:3 \('word2'\) starts one with 'I-x', .*a.conll:1 \('word0'\) with 'B-x'"),
+        ("O B-x I-y", r"a.conll:3 \('word2'\) starts one with 'I-y'"),
         ("S-x I-x E-x", r"a.conll:2 \('word1'\) has 'I-x' after 'S-x'"),
         ("S-x B-x O", r"a.conll:3 \('word2'\) has 'O' after 'B-x'"),
         ("S-x B-x", r"a.conll:2 \('word1'\) has 'the end' after 'B-x'"),
@@ -96,8 +97,8 @@ def test_sequences_of_no_scheme(tmp_path: Path, tags: str, message: str):
     ("content", "message"),
     [
         ("a\tO\nb\n", r"columns 0 and -1: .*a.conll:2 is 'b'"),
-        ("a\tO\n\tO\n", r"empty: .*a.conll:2 is"),
-        ("a\tO\nb\t\n", r"empty: .*a.conll:2 is"),
+        ("a\tO\n\tO\n", r"empty: .*a.conll:2 has '' with the tag 'O'"),
+        ("a\tO\nb\t\n", r"empty: .*a.conll:2 has 'b' with the tag ''"),
         ("\n\n", "holds none"),
         ("", "holds none"),
     ],
@@ -180,7 +181,7 @@ def test_long_sentences_are_cut_and_their_rest_is_wrong(caplog: pytest.LogCaptur
     assert whole.extra == (1, 2, 8, 9), "[CLS] the un ##p ##l ##a ##y ##able river run ##s [SEP]"
     with caplog.at_level(logging.INFO, "pyrepsim.finetuning.tasks"):
         (cut,) = task.encode([SENTENCE], tokenizer, max_length=len(whole) - 2)
-    assert "1 words of 1 sentences lie beyond" in caplog.text
+    assert "1 words of 1 sentences are after the cut" in caplog.text
     assert cut.inputs["input_ids"] == whole.inputs["input_ids"][:-3] + whole.inputs["input_ids"][-1:]
     logits = np.zeros((len(whole) + 5, 4))
     for position, word in zip(whole.extra, SENTENCE.tags, strict=True):
@@ -216,7 +217,8 @@ def random_tags(rng: np.random.Generator, n: int) -> list[str]:
 def test_entities_are_those_of_the_definition(rng: np.random.Generator):
     for _ in range(300):
         tags = random_tags(rng, int(rng.integers(0, 9)))
-        assert entities(tags) == set(entities_by_definition(tags)), tags
+        assert set(entities(tags)) == set(entities_by_definition(tags)), tags
+        assert entities(tags) == sorted(entities(tags))
 
 
 def test_scores_are_those_of_the_definition(rng: np.random.Generator):

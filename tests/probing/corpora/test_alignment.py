@@ -89,7 +89,7 @@ def test_two_spans_need_both() -> None:
 def test_faults() -> None:
     with pytest.raises(TextError, match=r"end <= 2: got \[1, 3\]"):
         align("a b", [(0, 1), (2, 3)], [(1, 3)])
-    with pytest.raises(ShapeError, match="follow each other"):
+    with pytest.raises(ShapeError, match="in ascending order"):
         align("a b", [(0, 1), (2, 3), (0, 1)], [])
     with pytest.raises(ShapeError, match="go to 5, and it has 3"):
         align("a b", [(0, 1), (2, 5)], [])

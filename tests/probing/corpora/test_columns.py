@@ -97,12 +97,12 @@ def test_one_word_may_open_and_close_other_mentions(file: File) -> None:
     [
         ("srl", "try.01\t(V*)\t*", "try.01\t(V*)", 3, "same number of columns: got 9 after 10"),
         ("srl", "try\ttry.01", "try\t-", 2, "got 10 with 1 rolesets"),
-        ("srl", "doc\t0\t2", "doc\t0\t3", 4, "counted 0, 1, 2"),
-        ("srl", "(ARG1*", "(ARG1(ARG2*", 4, "may not overlap"),
+        ("srl", "doc\t0\t2", "doc\t0\t3", 4, "numbered 0, 1, 2"),
+        ("srl", "(ARG1*", "(ARG1(ARG2*", 4, "must not overlap"),
         ("srl", "-\t*\t(V*\n", "-\t(ARG2*)\t(V*\n", 5, "opens inside .ARG1"),
         ("srl", "*)\t*)", "*\t*)", 4, "is not. Add its"),
         ("srl", "(ARG0*)\t(ARG0*)", "*)\t(ARG0*)", 2, "with none open"),
-        ("srl", "(V*)", "*", 2, "column 9 has arguments alone"),
+        ("srl", "(V*)", "*", 2, "column 9 has only arguments"),
         ("constituents", "*))))))", "*)))))))", 6, "closes one that is not open"),
         ("constituents", "*))))))", "*)))))", 2, "TOP is not closed"),
         ("constituents", "(VP*", "VP", 3, "parse bit"),
@@ -134,5 +134,5 @@ def test_faults_of_coreference(file: File, old: str, new: str, line: int, messag
 
 def test_too_few_columns(file: File) -> None:
     path = file("x.conll", "#begin document (a); part 000\na 0 0 w NN * - -\n")
-    with pytest.raises(TextError, match=r"x\.conll:2: CoNLL-2012 has 11 columns.*got 8"):
+    with pytest.raises(TextError, match=r"x\.conll:2: CoNLL-2012 must have 11 columns.*got 8"):
         list(read(path, "pos"))

@@ -55,7 +55,7 @@ def test_parts_of_the_training_file(file: File) -> None:
         ("</e1>", "", 1, "<e1>...</e1> is not"),
         ("Other", "other", 5, "got 'other'"),
         ("Other\nComment:\n", "", 5, "got one line"),
-        ('8002\t"', "8002\t", 5, "A sentence is"),
+        ('8002\t"', "8002\t", 5, "A sentence must be"),
     ],
 )
 def test_faults_of_semeval(file: File, old: str, new: str, line: int, message: str) -> None:
@@ -75,13 +75,14 @@ def test_bio(file: File) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
-        ("B-location", "I-location", 1, "stands after O"),
-        ("I-product", "I-group", 9, "after B-product"),
-        ("B-p", "S-p", 7, "S-p"),
+        ("B-location", "I-location", 1, "starts one with 'I-location'"),
+        ("I-product", "I-group", 9, "starts one with 'I-group'"),
+        ("B-p", "S-p", 3, "has 'O' after 'I-location'"),
+        ("B-p", "X-p", 7, "has 'X-product'"),
     ],
 )
 def test_faults_of_bio(file: File, old: str, new: str, line: int, message: str) -> None:
-    with pytest.raises(TextError, match=rf"wnut\.conll:{line}: .*{message}"):
+    with pytest.raises(TextError, match=rf"wnut\.conll:{line} .*{message}"):
         list(read(file("wnut.conll", BIO.replace(old, new, 1)), "entities"))
 
 
@@ -123,10 +124,10 @@ def test_proto_roles(file: File) -> None:
         ("dpr", {"span1": [0, 4]}, "0 <= start < end <= 3: span1 is"),
         ("dpr", {"span2": [1, 1]}, "span2 is"),
         ("dpr", {"span2": [0.0, 1.0]}, "span2 is"),
-        ("dpr", {"span2": None}, "has span2: one has none"),
-        ("dpr", {"label": 1}, "A label is a string"),
-        ("dpr", {"label": ["a", "b"]}, "has one label"),
-        ("entities", {}, "has one span"),
+        ("dpr", {"span2": None}, "must have span2: one has none"),
+        ("dpr", {"label": 1}, "A label must be a string"),
+        ("dpr", {"label": ["a", "b"]}, "must have one label"),
+        ("entities", {}, "must have one span"),
         ("dependencies", {"more": True}, "overlap"),
     ],
 )
@@ -143,8 +144,7 @@ def test_faults_of_targets(file: File, task: str, change: dict, message: str) ->
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("[]", "is a JSON object"),
-        ("{", "one JSON record"),
+        ("[]", "must be a JSON object"),
         ('{"text": "a"}', "list 'targets'"),
         ('{"text": "a  b", "targets": [{"span1": [0, 1], "span2": [0, 1], "label": "x"}]}', "empty word"),
         ('{"text": "a b", "tokens": ["a"], "targets": []}', "they differ"),
@@ -153,6 +153,11 @@ def test_faults_of_targets(file: File, task: str, change: dict, message: str) ->
 def test_faults_of_records(file: File, line: str, message: str) -> None:
     with pytest.raises(TextError, match=rf"a\.jsonl:1: .*{message}"):
         list(read(file("a.jsonl", line), "dpr"))
+
+
+def test_a_line_that_is_not_json(file: File) -> None:
+    with pytest.raises(TextError, match=r"one JSON object: .*a\.jsonl:2 is not JSON"):
+        list(read(file("a.jsonl", json.dumps(RECORD) + "\n{"), "dpr"))
 
 
 def test_ontogum(file: File, tmp_path: Path) -> None:
@@ -185,7 +190,7 @@ def test_unknown_files(file: File, tmp_path: Path) -> None:
         read(file("a.conllu", "\n"), "pos")
     with pytest.raises(TextError, match="starts with 'Once upon a time'"):
         read(file("a.txt", "Once upon a time\n"), "pos")
-    with pytest.raises(TextError, match="is not there"):
+    with pytest.raises(TextError, match="does not exist"):
         read(tmp_path / "none.conll", "pos")
     path = tmp_path / "latin.conll"
     path.write_bytes("é\tO\n".encode("latin-1"))

@@ -92,7 +92,7 @@ def test_unbalanced_entities(file: File, old: str, new: str, line: int, message:
 
 
 def test_an_entity_without_type(file: File) -> None:
-    with pytest.raises(TextError, match=r"a\.conllu:6: Entity= holds GRP-etype-infstat: got '1'"):
+    with pytest.raises(TextError, match=r"a\.conllu:6: Entity= must hold GRP-etype-infstat: got '1'"):
         list(read(file("a.conllu", GUM.replace("obj\t_\tEntity=(1-person-giv)", "obj\t_\tEntity=(1)")), "entities"))
 
 
@@ -117,9 +117,9 @@ def test_annotation_that_is_not_there(file: File) -> None:
 
 def test_options_are_of_their_task(file: File) -> None:
     path = file("a.conllu", DOGS)
-    with pytest.raises(OptionError, match="one of pos, constituents"):
+    with pytest.raises(OptionError, match="must be one of pos, constituents"):
         read(path, "parsing")
-    with pytest.raises(OptionError, match="tags is one of xpos, upos: got 'ptb'"):
+    with pytest.raises(OptionError, match="tags must be one of xpos, upos: got 'ptb'"):
         read(path, "pos", tags="ptb")
     with pytest.raises(OptionError, match="tags= is for pos of CoNLL-U: the task is 'dependencies'"):
         read(path, "dependencies", tags="upos")
@@ -133,5 +133,5 @@ def test_a_folder_is_one_corpus(file: File, tmp_path: Path) -> None:
     assert [record["info"]["sentence"] for record in records] == ["s1", "s2"]
     assert records.counts["sentences"] == 2
     file("c.jsonl", "{}")
-    with pytest.raises(TextError, match=r"of one kind: .* has \.conllu, \.jsonl"):
+    with pytest.raises(TextError, match=r"must have one format: .* has \.conllu, \.jsonl"):
         read(tmp_path, "pos")
