@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.errors import ModelError, NonFiniteError, OptionError, TextError
+from ..core.errors import ModelError, NonFiniteError, OptionError, TextError, check_choice
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..extraction.layout import Batch
@@ -20,7 +20,6 @@ from ..extraction.plan import ExtractionPlan, check_positions, have_same_tokens,
 from ..models import Encoder, load_encoder
 from ..models.encoder import first_line
 from ..store.columns import TOKENS, token_mask
-from ..store.layout import check_choice
 
 __all__ = ["AttentionDivergence", "attention_divergence", "jensen_shannon"]
 

@@ -1,4 +1,8 @@
-"""Every error a caller can cause. Each message carries the rule, the fact and the remedy."""
+"""All errors that a caller can cause. Each message states the rule, the fact and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 __all__ = [
     "BackendError",
@@ -16,11 +20,12 @@ __all__ = [
     "StateError",
     "StoreError",
     "TextError",
+    "check_choice",
 ]
 
 
 class PyrepsimError(Exception):
-    """Base of all errors raised on purpose by pyrepsim."""
+    """Base class of all errors that pyrepsim raises."""
 
 
 class ShapeError(PyrepsimError, ValueError):
@@ -28,52 +33,59 @@ class ShapeError(PyrepsimError, ValueError):
 
 
 class DTypeError(PyrepsimError, TypeError):
-    """An array has an element type that the engine does not read."""
+    """An array has an element type that pyrepsim does not read."""
 
 
 class NonFiniteError(PyrepsimError, ValueError):
-    """NaN or infinity where a number is due."""
+    """An array has NaN or infinite values."""
 
 
 class DegenerateError(PyrepsimError, ValueError):
-    """The measure is not defined on this input (no variance, zero rows, too few samples)."""
+    """A measure is not defined for this input (no variance, zero rows, too few samples)."""
 
 
 class OptionError(PyrepsimError, ValueError):
-    """An option has a value outside its domain."""
+    """An argument has a value that is not allowed."""
 
 
 class LayerError(PyrepsimError, LookupError):
-    """A layer name that the representation does not have."""
+    """There is no layer of that name."""
 
 
 class RowMismatchError(PyrepsimError, ValueError):
-    """Two stores whose rows are not the same tokens in the same order."""
+    """Two stores do not hold the same tokens in the same order."""
 
 
 class StoreError(PyrepsimError, OSError):
-    """A store, or another file of ours, cannot be opened, written or resumed."""
+    """A store or another file cannot be opened, written or resumed."""
 
 
 class CorruptStoreError(StoreError):
-    """An activation store whose bytes are not what was committed."""
+    """The bytes of a store or file are not those that were written."""
 
 
 class ModelError(PyrepsimError, OSError):
-    """A model that cannot be found, loaded or asked for hidden states."""
+    """A model cannot be found or loaded, or has no such hidden states."""
 
 
 class TextError(PyrepsimError, ValueError):
-    """A text source that cannot be read, or a text that does not fit the model."""
+    """A text file cannot be read, or a text does not fit the model."""
 
 
 class StateError(PyrepsimError, RuntimeError):
-    """An object that was left half way through an interrupted call."""
+    """An object cannot be used any more because a call on it was interrupted."""
 
 
 class BackendError(PyrepsimError, RuntimeError):
-    """A backend that is not there, with the reason."""
+    """A backend is not available; the message has the reason."""
 
 
 class MissingExtraError(PyrepsimError, ImportError):
-    """An optional dependency that is not installed, with the command that installs it."""
+    """An optional package is not installed; the message has the command that installs it."""
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise OptionError unless the argument `name` has one of these values."""
+    known = tuple(choices)
+    if value not in known:
+        raise OptionError(f"{name} must be one of {', '.join(map(repr, known))}: got {value!r}.")

@@ -1,22 +1,57 @@
-"""Files for the user, whole or not there: written under another name, renamed at the end."""
+"""Writing files so that each is complete or absent: written under a temporary name, and renamed at the end."""
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import hashlib
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import xxhash
 
 from .errors import StoreError
+from .memory import format_bytes
 
-__all__ = ["replacing"]
+__all__ = [
+    "CHECKSUMS",
+    "DurableFile",
+    "explain_errors",
+    "make_folder",
+    "replacing",
+    "sync_folder",
+    "temporary_path",
+    "write_durably",
+]
+
+CHECKSUMS: dict[str, Callable[..., Any]] = {"xxh3_128": xxhash.xxh3_128, "sha256": hashlib.sha256}
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_LARGE_PAGE = 2 << 20
+"""Writes end at multiples of this, so that Linux keeps the file in large pages, which are mapped and read faster."""
+
+_SYNC_FILE_RANGE = getattr(ctypes.CDLL(None), "sync_file_range", None)
+if _SYNC_FILE_RANGE is not None:
+    _SYNC_FILE_RANGE.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_WRITE_ONLY = 2
+"""SYNC_FILE_RANGE_WRITE: start writing, wait for nothing."""
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary name beside `path`, renamed to it at the end: a reader never sees half a file.
+    """Yield a temporary path beside `path` that is renamed to it at the end, so that no reader sees half a file.
 
-    Folders on the way are made. Raises StoreError for what the system refuses; the old file then stays.
+    Missing folders are created. The file is not flushed to the disk: use `DurableFile` for what must survive a loss
+    of power.
+
+    Raises
+    ------
+    StoreError
+        If the system refuses a step. The old file then stays.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -32,6 +67,192 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     except OSError as error:
         raise StoreError(
-            f"A file must reach the disk whole: {path} did not ({error.strerror or error}). Choose a path in a "
-            "folder that you may write to, on a disk with room."
+            f"A file must be written completely: {path} was not ({error.strerror or error}). Choose a path in a folder "
+            "that you may write to, on a disk with free space."
         ) from error
+
+
+class DurableFile:
+    """A file with a running checksum that keeps a temporary name until all its bytes are on the disk.
+
+    Call `write` as often as necessary, then `finish`: it flushes the file, renames it, and flushes its folder. Leaving
+    the with-block without `finish` removes the file.
+
+    Parameters
+    ----------
+    path : Path
+        The final path, in a folder that exists.
+    checksum : {"xxh3_128", "sha256"}
+        The kind of checksum.
+    head : bytes
+        The first bytes of the file.
+    """
+
+    def __init__(self, path: Path, *, checksum: str = "xxh3_128", head: bytes = b"") -> None:
+        self.path = path
+        self.n_bytes = len(head)
+        self._digest: Any = CHECKSUMS[checksum](head)
+        self._fd = os.open(temporary_path(path), _NEW, 0o666)
+        self._n_written = 0
+        self._pending, self._n_pending = memoryview(bytearray(_LARGE_PAGE)), 0  # bytes after the last full page
+        try:
+            self._append(memoryview(head))
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> DurableFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            temporary_path(self.path).unlink(missing_ok=True)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`, a flat buffer of bytes."""
+        view = memoryview(data)
+        self._digest.update(view)
+        self.n_bytes += len(view)
+        self._append(view)
+
+    def checksum(self) -> str:
+        """Return the checksum of all bytes written so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def finish(self) -> None:
+        """Flush the file to the disk and give it its final name."""
+        self._put(memoryview(b""))
+        _sync(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
+        try:
+            temporary_path(self.path).rename(self.path)
+            sync_folder(self.path.parent)
+        except BaseException:
+            temporary_path(self.path).unlink(missing_ok=True)
+            raise
+
+    def _append(self, view: memoryview) -> None:
+        rest = min((self._n_written + self._n_pending + len(view)) % _LARGE_PAGE, len(view))
+        if rest < len(view):
+            start = self._n_written
+            self._put(view[: len(view) - rest])
+            _start_writing(self._fd, start, self._n_written - start)
+        self._pending[self._n_pending : self._n_pending + rest] = view[len(view) - rest :]
+        self._n_pending += rest
+
+    def _put(self, view: memoryview) -> None:
+        """Write the pending bytes and then these."""
+        parts = [self._pending[: self._n_pending], view]
+        while parts:  # the system may write less than it was given
+            n_written = os.writev(self._fd, parts)
+            self._n_written += n_written
+            while parts and n_written >= len(parts[0]):
+                n_written -= len(parts.pop(0))
+            parts[:1] = [part[n_written:] for part in parts[:1]]
+        self._n_pending = 0
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a small file that is complete and on the disk when this returns."""
+    with DurableFile(path) as file:
+        file.write(data)
+        file.finish()
+
+
+def temporary_path(path: Path) -> Path:
+    """Return the name under which a file is written."""
+    return path.with_name(f".tmp-{path.name}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _sync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and flush its name to the disk. Raises StoreError if there is a link or a file instead."""
+    try:
+        folder.mkdir()
+        sync_folder(folder.parent)
+    except FileExistsError:
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise StoreError(
+                f"{folder} must be a folder: it is a link or a file. Remove it, or write elsewhere."
+            ) from None
+
+
+@contextmanager
+def explain_errors(root: Path, *, task: str, kept: str) -> Iterator[None]:
+    """Turn an OSError while writing into a StoreError with a remedy.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that is written.
+    task : str
+        The beginning of the message, such as "The export to".
+    kept : str
+        What happens to finished files when the command is run again, for the message.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTDIR):
+            raise StoreError(f"{task} {root} needs a folder: {_not_a_folder(root)}. Choose another path.") from error
+        raise StoreError(
+            f"{task} {root} failed: {error.strerror or error}. To continue, {_remedy(error, root, kept)}."
+        ) from error
+
+
+def _remedy(error: OSError, root: Path, kept: str) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        space = _free_space(root)
+        return f"free some space ({space} left) or choose another disk, then run the same command again: {kept}"
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return "choose a folder that you may write to, or change its permissions"
+    if error.errno == errno.ENOENT:
+        return f"check who removed or moved a part of that folder, then run the same command again: {kept}"
+    if error.errno == errno.ENAMETOOLONG:
+        return "choose a shorter path"
+    return f"check the disk, then run the same command again: {kept}"
+
+
+def _not_a_folder(root: Path) -> str:
+    """Return which part of the path is not a folder, as text."""
+    for path in (root, *root.absolute().parents):
+        if os.path.lexists(path):
+            if path.is_dir():
+                break
+            kind = "a broken link" if path.is_symlink() and not path.exists() else "a file"
+            return f"{path} is {kind}"
+    return f"something in {root} is a file where a folder should be"
+
+
+def _free_space(folder: Path) -> str:
+    """Return the free space of the disk that holds `folder`, or will hold it, as text."""
+    for path in (folder, *folder.absolute().parents):
+        try:
+            disk = os.statvfs(path)
+        except OSError:
+            continue
+        return format_bytes(disk.f_bavail * disk.f_frsize)
+    return "an unknown amount"
+
+
+def _sync(fd: int) -> None:
+    os.fsync(fd)
+
+
+def _start_writing(fd: int, offset: int, n_bytes: int) -> None:
+    """Let the disk start to write these bytes, so that flushing the file takes less time (Linux only)."""
+    if _SYNC_FILE_RANGE is not None:
+        _SYNC_FILE_RANGE(fd, offset, n_bytes, _WRITE_ONLY)  # fsync reports any error

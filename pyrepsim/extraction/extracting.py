@@ -13,13 +13,14 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core import files
 from ..core.errors import OptionError
 from ..core.progress import progress_bar
 from ..core.resume import check_same_request
 from ..core.workers import Worker, find_worker
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
-from ..store import ActivationStore, StoreWriter, files, open_store, remove_store, store_info
+from ..store import ActivationStore, StoreWriter, open_store, remove_store, store_info
 from ..store.columns import ROW_BYTES
 from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
 from ..version import __version__

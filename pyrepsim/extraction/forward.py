@@ -9,10 +9,10 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from ..core.errors import LayerError, NonFiniteError, OptionError
+from ..core.errors import LayerError, NonFiniteError, OptionError, check_choice
 from ..data.documents import Corpus
 from ..models import Encoder
-from ..store.layout import DTYPES, check_choice
+from ..store.layout import DTYPES
 from .layout import Batch, ShardLayout
 
 if TYPE_CHECKING:

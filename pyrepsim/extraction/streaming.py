@@ -11,13 +11,12 @@ import numpy as np
 
 from ..backends import get_backend
 from ..comparison import StreamingComparison
-from ..core.errors import OptionError, RowMismatchError, TextError
+from ..core.errors import OptionError, RowMismatchError, TextError, check_choice
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
 from ..results import Scores
 from ..store.columns import IDENTITY, TOKENS, token_mask
-from ..store.layout import check_choice
 from .forward import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
 from .layout import ShardLayout
 from .options import ReadingOptions, with_keywords_of

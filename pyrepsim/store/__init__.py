@@ -1,16 +1,22 @@
-"""Activation stores: checked, resumable, memory-mapped folders of representations; see FORMAT.md."""
+"""Activation stores: folders with the representations of a model, written safely and memory-mapped; see FORMAT.md."""
 
-from .catalog import StoreInfo, list_stores, remove_store, store_info
+from .catalog import Problem, StoreInfo, list_stores, remove_store, store_info, verify
 from .columns import TokenColumns, TokenFlag
-from .documents import count_documents, document_rows, match_texts, match_words
 from .exports import export
 from .from_arrays import write_store
 from .layout import plan_shards
-from .pairs import check_same_rows, paired_chunks, paired_layer_chunks
+from .matching import (
+    check_same_rows,
+    count_documents,
+    document_rows,
+    match_texts,
+    match_words,
+    paired_chunks,
+    paired_layer_chunks,
+)
 from .reader import ActivationStore, open_store
 from .representation import Representation
-from .shardfile import ShardCache
-from .verification import Problem, verify
+from .shards import ShardCache
 from .writer import StoreWriter
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Who each row is: document, position, token and their kin, as columns next to the activations."""
+"""Token columns: which document, position and token each row of a store comes from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import xxhash
 
-from ..core.errors import DTypeError, OptionError, ShapeError
-from .layout import check_choice
+from ..core.errors import DTypeError, OptionError, ShapeError, check_choice
 
 COLUMNS: dict[str, np.dtype] = {
     "doc_id": np.dtype("<i8"),
@@ -26,48 +25,61 @@ COLUMNS: dict[str, np.dtype] = {
 """Name and type of each column, in file order."""
 
 IDENTITY = ("doc_id", "position", "token_id")
-"""The columns that say which token a row is: two stores are comparable if these agree, row by row."""
+"""The columns that identify a token: two stores can be compared if these are equal, row by row."""
 
 ROW_BYTES = sum(dtype.itemsize for dtype in COLUMNS.values())
 TOKENS = ("content", "all", "special", "cls")
-_ABSENT = {"window_id": 0, "flags": 0}
+_DEFAULTS = {"window_id": 0, "flags": 0}
 
 
 class TokenFlag(enum.IntFlag):
-    """Bits of the column ``flags``."""
+    """Bits of the column ``flags``.
+
+    Examples
+    --------
+    >>> from pyrepsim.store import TokenFlag
+    >>> TokenFlag(6)
+    <TokenFlag.FIRST_SUBWORD|LAST_SUBWORD: 6>
+    """
 
     SPECIAL = 1
-    """Put there by the tokenizer ([CLS], [SEP], <s>, ...), not by the text."""
+    """Added by the tokenizer ([CLS], [SEP], <s>, ...); not part of the text."""
     FIRST_SUBWORD = 2
     LAST_SUBWORD = 4
     UNKNOWN = 8
     """The tokenizer's unknown token."""
     TRUNCATED_CONTEXT = 16
-    """The model did not see the whole document when it made this row."""
+    """The model read only a part of the document when it computed this row."""
 
 
-def check_columns(rows: Mapping[str, np.ndarray], n_rows: int, where: str) -> dict[str, np.ndarray]:
-    """All columns in file order and type; those not given hold -1 (``window_id`` and ``flags``: 0).
+def check_columns(columns: Mapping[str, np.ndarray], n_rows: int, where: str) -> dict[str, np.ndarray]:
+    """Return all columns in file order and type. Missing ones are filled with -1 (``window_id`` and ``flags``: 0).
 
-    Raises OptionError for unknown or missing columns, ShapeError for other lengths than ``n_rows``,
-    DTypeError for what is no integer or does not fit the column's type.
+    Raises
+    ------
+    OptionError
+        For unknown columns, or if one that identifies tokens is missing.
+    ShapeError
+        If the length of a column is not `n_rows`.
+    DTypeError
+        If values are not integers or do not fit in the column's type.
     """
-    unknown = [name for name in rows if name not in COLUMNS]
-    missing = [name for name in IDENTITY if name not in rows]
+    unknown = [name for name in columns if name not in COLUMNS]
+    missing = [name for name in IDENTITY if name not in columns]
     if unknown or missing:
         raise OptionError(
-            f"The row columns of {where} must include {', '.join(IDENTITY)} and may be of "
-            f"{', '.join(COLUMNS)}: got {', '.join(rows) or 'none'}."
+            f"The token columns of {where} must include {', '.join(IDENTITY)} and may be any of "
+            f"{', '.join(COLUMNS)}: got {', '.join(columns) or 'none'}."
         )
     return {
-        name: _column(name, rows[name], n_rows, where)
-        if name in rows
-        else np.full(n_rows, _ABSENT.get(name, -1), dtype)
+        name: _checked(name, columns[name], n_rows, where)
+        if name in columns
+        else np.full(n_rows, _DEFAULTS.get(name, -1), dtype)
         for name, dtype in COLUMNS.items()
     }
 
 
-def _column(name: str, values: np.ndarray, n_rows: int, where: str) -> np.ndarray:
+def _checked(name: str, values: np.ndarray, n_rows: int, where: str) -> np.ndarray:
     array, dtype = np.asarray(values), COLUMNS[name]
     if array.shape != (n_rows,):
         raise ShapeError(f"The column {name} of {where} must have shape ({n_rows},): got {array.shape}.")
@@ -84,16 +96,46 @@ def _column(name: str, values: np.ndarray, n_rows: int, where: str) -> np.ndarra
 def word_hashes(words: Iterable[str]) -> np.ndarray:
     """Return the column ``token_id`` of a store of words: the low 31 bits of xxh32 over each word in UTF-8, int32.
 
-    It is the same for every tokenizer, so stores of words match across tokenizers.
+    It is the same for every tokenizer, so stores of words can be compared across tokenizers.
     """
     return np.fromiter((xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for word in words), np.dtype("<i4"))
 
 
 class TokenColumns(Mapping[str, np.ndarray]):
-    """The columns of a store, each read when first asked for: ``rows["doc_id"]`` or ``rows.doc_id``, shape
-    (n_rows,).
+    """The token columns of a store: ``columns["doc_id"]`` or ``columns.doc_id``, each of shape (n_rows,).
 
-    Arrays are read-only and kept; 37 bytes a row if all are used.
+    A column is read from disk when it is first used, and then kept: 37 bytes per row if all are used. The arrays are
+    read-only. Get it as ``store.columns``.
+
+    Attributes
+    ----------
+    doc_id : ndarray of int64
+        Document, in the order of the source.
+    sent_id : ndarray of int32
+        Sentence within the document, -1 if unknown.
+    position : ndarray of int32
+        Token (in a store of words: word) within the document.
+    token_id : ndarray of int32
+        Id in the tokenizer's vocabulary (in a store of words: hash of the word), -1 if there are no tokens.
+    word_id : ndarray of int32
+        Word within the document, -1 for none.
+    char_start, char_end : ndarray of int32
+        Characters of the document's text, the end exclusive; -1 if unknown.
+    window_id : ndarray of int32
+        Window of a long document that the row was computed in.
+    flags : ndarray of uint8
+        Bits of `TokenFlag`.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import pyrepsim as rs
+    >>> columns = {"doc_id": [0, 0, 1], "position": [0, 1, 0], "token_id": [7, 8, 7]}
+    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.eye(3)}, columns=columns)
+    >>> store.columns
+    TokenColumns(3 rows: doc_id, sent_id, position, token_id, word_id, char_start, char_end, window_id, flags)
+    >>> store.columns.token_id.tolist()
+    [7, 8, 7]
     """
 
     def __init__(self, load: Callable[[str], np.ndarray], n_rows: int) -> None:
@@ -109,12 +151,12 @@ class TokenColumns(Mapping[str, np.ndarray]):
         if name not in COLUMNS:
             raise KeyError(name)
         if name not in self._columns:
-            self._columns[name] = _frozen(self._load(name))
+            self._columns[name] = _read_only(self._load(name))
         return self._columns[name]
 
     def __getattr__(self, name: str) -> np.ndarray:
         if name not in COLUMNS:
-            raise AttributeError(f"a row table has the columns {', '.join(COLUMNS)}; there is no {name!r}")
+            raise AttributeError(f"token columns are {', '.join(COLUMNS)}; there is no {name!r}")
         return self[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -124,24 +166,30 @@ class TokenColumns(Mapping[str, np.ndarray]):
         return len(COLUMNS)
 
     def mask(self, tokens: str = "content") -> np.ndarray:
-        """Boolean array of shape (n_rows,), read-only and the same object each time: the rows that ``tokens``
-        names.
+        """Return which rows are of a kind of token.
 
-        ``"content"``: not special; ``"special"``: what the tokenizer added; ``"cls"``: special rows at
-        position 0;
-        ``"all"``.
+        Parameters
+        ----------
+        tokens : {"content", "all", "special", "cls"}
+            "content": tokens of the text. "special": tokens that the tokenizer added. "cls": special tokens at
+            position 0.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,), bool
+            Read-only; the same object each time.
         """
         check_choice("tokens", tokens, TOKENS)
         if tokens not in self._masks:
-            self._masks[tokens] = _frozen(token_mask(self, tokens, self._n_rows))
+            self._masks[tokens] = _read_only(token_mask(self, tokens, self._n_rows))
         return self._masks[tokens]
 
     def has(self, flag: TokenFlag) -> np.ndarray:
-        """Boolean array of shape (n_rows,): the rows whose flags include all bits of ``flag``."""
+        """Return which rows have all bits of `flag`: a boolean array of shape (n_rows,)."""
         return (self["flags"] & int(flag)) == int(flag)
 
     def identity(self, row: int) -> str:
-        """Row ``row`` in words, for messages."""
+        """Return document, position and token of a row as text, for messages."""
         document, position, token = (int(self[name][row]) for name in IDENTITY)
         return f"document {document}, position {position}, token {token}"
 
@@ -150,7 +198,7 @@ class TokenColumns(Mapping[str, np.ndarray]):
 
 
 def token_mask(columns: Mapping[str, np.ndarray], tokens: str, n_rows: int) -> np.ndarray:
-    """Boolean array of shape (n_rows,): the rows that ``tokens`` names, as in `TokenColumns.mask`."""
+    """Return which rows are of a kind of token, as `TokenColumns.mask` does."""
     if tokens == "all":
         return np.ones(n_rows, dtype=bool)
     special = (columns["flags"] & int(TokenFlag.SPECIAL)) != 0
@@ -160,9 +208,9 @@ def token_mask(columns: Mapping[str, np.ndarray], tokens: str, n_rows: int) -> n
 
 
 class RowsDigest:
-    """Digest of the identity of rows, fed in pieces; it does not depend on how the rows are cut into shards.
+    """Digest of the rows of a store, updated piece by piece. It does not depend on how rows are divided into shards.
 
-    SHA-256 of the three SHA-256 digests (as bytes) of the columns doc_id, position and token_id,
+    It is the SHA-256 of three SHA-256 digests (as bytes): those of the columns doc_id, position and token_id,
     little-endian.
     """
 
@@ -177,6 +225,6 @@ class RowsDigest:
         return hashlib.sha256(b"".join(digest.digest() for digest in self._columns.values())).hexdigest()
 
 
-def _frozen(array: np.ndarray) -> np.ndarray:
+def _read_only(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array

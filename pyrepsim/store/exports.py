@@ -1,4 +1,4 @@
-"""A store in other programs' formats, streamed: memory stays at one chunk."""
+"""Exporting a store to the file formats of other programs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..core.errors import MissingExtraError, OptionError, StoreError
-from . import durable
-from .layout import DTYPES, check_choice
+from ..core import outputs
+from ..core.errors import MissingExtraError, OptionError, StoreError, check_choice
+from .layout import DTYPES
 from .reader import ActivationStore, open_store
 from .representation import Representation
 
@@ -21,31 +21,64 @@ _SAFETENSORS = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
 
 
 def export(store: ActivationStore | str | Path, out: str | Path, format: str = "npy") -> list[Path]:  # noqa: A002
-    """Write ``store`` into the new folder ``out``; returns the files.
+    """Write a store in a format that other programs read.
 
-    ``"npy"``: ``<layer>.npy`` of shape (n_rows, width) per layer, and ``columns.npz`` with the token columns.
-    ``"safetensors"``: ``<layer>.safetensors`` with the tensor ``activation``, and ``columns.safetensors``.
-    ``"arrow"``: ``store.arrow``, an Arrow IPC file with a column per token column and, as fixed-size lists,
-    per layer. Needs pyarrow.
+    Values are exact. Where a format has no bfloat16 (npy, Arrow), bfloat16 and mixed shards become float32. The
+    memory needed is that of one chunk. An export that fails removes what it wrote.
 
-    An export that fails removes what it wrote. Raises OptionError for a layer that the format would name like the
-    token columns.
+    Parameters
+    ----------
+    store : ActivationStore, str or Path
+        The store, or its folder.
+    out : str or Path
+        A new or empty folder.
+    format : {"npy", "safetensors", "arrow"}
+        "npy": ``<layer>.npy`` of shape (n_rows, width) for each layer, and ``columns.npz`` with the token columns.
+        "safetensors": ``<layer>.safetensors`` with the tensor ``activation``, and ``columns.safetensors``. "arrow":
+        ``store.arrow``, an Arrow IPC file with one column per token column and per layer (fixed-size lists); it needs
+        pyarrow.
 
-    Values are exact: bfloat16 and mixed shards become float32 where a format has no bfloat16 (npy, Arrow).
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    OptionError
+        If a layer has the same name as the token columns in that format.
+    StoreError
+        If the folder is not empty or cannot be written.
+    MissingExtraError
+        If pyarrow is needed and not installed.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.store import export
+    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.arange(6).reshape(3, 2)})
+    >>> layer, columns = export(store, tempfile.mkdtemp())
+    >>> layer.name, columns.name
+    ('layer.0.npy', 'columns.npz')
+    >>> np.load(layer)
+    array([[0., 1.],
+           [2., 3.],
+           [4., 5.]], dtype=float16)
     """
     check_choice("format", format, _FORMATS)
     opened = store if isinstance(store, ActivationStore) else open_store(store)
     names = _file_names(opened, format)
     _check_names(opened, format, names)
     folder = Path(out)
-    with durable.explained(folder, task="The export to", kept="it starts anew, what was written is removed"):
+    with outputs.explain_errors(folder, task="The export to", kept="it starts from the beginning"):
         if folder.exists() and any(folder.iterdir()):
             raise StoreError(f"An export needs a new folder: {folder} is not empty. Choose another.")
         new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         try:
             return _FORMATS[format](opened, folder)
-        except BaseException:  # an interrupted one too: half an export looks like a whole one
+        except BaseException:  # also an interruption: half an export looks like a complete one
             for name in names:
                 (folder / name).unlink(missing_ok=True)
             if new:
@@ -61,13 +94,13 @@ def _file_names(store: ActivationStore, format: str) -> list[str]:  # noqa: A002
 
 
 def _check_names(store: ActivationStore, format: str, names: list[str]) -> None:  # noqa: A002
-    """Refuse a layer whose file would be that of the rows, or whose Arrow column that of a token column."""
+    """Raise OptionError if a layer would have the file or the Arrow column of the token columns."""
     taken = [name for name in store if format == "arrow" and name in store.columns]
     taken += [name for name in store if names.count(f"{name}.{format}") > 1]
     if taken:
         raise OptionError(
-            f"In an export every name stands for one thing: format={format!r} names the token columns as the layer "
-            f"{taken[0]!r} of {store.path} is named. Choose format='npy'."
+            f"All names in an export must differ: format={format!r} uses the name of the layer {taken[0]!r} of "
+            f"{store.path} for token columns. Choose format='npy'."
         )
 
 
@@ -82,8 +115,8 @@ def _to_npy(store: ActivationStore, folder: Path) -> list[Path]:
             np.lib.format.write_array_header_2_0(file, header)
             _write_rows(file, layer, dtype)
 
-        written.append(_whole(folder / f"{name}.npy", write))
-    return [*written, _whole(folder / "columns.npz", lambda file: np.savez(file, **dict(store.columns)))]
+        written.append(_complete(folder / f"{name}.npy", write))
+    return [*written, _complete(folder / "columns.npz", lambda file: np.savez(file, **dict(store.columns)))]
 
 
 def _to_safetensors(store: ActivationStore, folder: Path) -> list[Path]:
@@ -103,10 +136,10 @@ def _to_safetensors(store: ActivationStore, folder: Path) -> list[Path]:
             file.write(len(text).to_bytes(8, "little") + text)
             _write_rows(file, layer, layer.dtype)
 
-        written.append(_whole(folder / f"{name}.safetensors", write))
+        written.append(_complete(folder / f"{name}.safetensors", write))
     from safetensors.numpy import save
 
-    return [*written, _whole(folder / "columns.safetensors", lambda file: file.write(save(dict(store.columns))))]
+    return [*written, _complete(folder / "columns.safetensors", lambda file: file.write(save(dict(store.columns))))]
 
 
 def _to_arrow(store: ActivationStore, folder: Path) -> list[Path]:
@@ -133,7 +166,7 @@ def _to_arrow(store: ActivationStore, folder: Path) -> list[Path]:
                 sink.write_batch(pa.record_batch(arrays, schema=schema))
                 start = stop
 
-    return [_whole(folder / "store.arrow", write)]
+    return [_complete(folder / "store.arrow", write)]
 
 
 def _write_rows(file: IO[bytes], layer: Representation, dtype: np.dtype) -> None:
@@ -145,9 +178,9 @@ def _chunks(layer: Representation, dtype: np.dtype) -> Iterator[np.ndarray]:
     return (np.ascontiguousarray(chunk, dtype=dtype) for chunk in layer.chunks(_CHUNK))
 
 
-def _whole(path: Path, write: Callable[[IO[bytes]], Any]) -> Path:
-    """Let ``write`` fill a temporary file that gets its name at the end: what has the name is whole."""
-    temporary = durable.temporary(path)
+def _complete(path: Path, write: Callable[[IO[bytes]], Any]) -> Path:
+    """Let ``write`` fill a temporary file that is renamed at the end, so that a file of that name is complete."""
+    temporary = outputs.temporary_path(path)
     try:
         with temporary.open("wb") as file:
             write(file)

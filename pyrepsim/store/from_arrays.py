@@ -1,4 +1,4 @@
-"""From arrays that are already there to a store."""
+"""Writing arrays in memory to a store."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import ShapeError, StoreError
-from . import durable
+from ..core.errors import ShapeError, StoreError, check_choice
 from .catalog import remove_store
 from .columns import COLUMNS, check_columns
-from .layout import DTYPES, check_choice, cut_rows, plan_shards
+from .layout import DTYPES, cut_rows, plan_shards
 from .reader import ActivationStore
-from .writer import StoreWriter
+from .writer import StoreWriter, explain_errors
 
 
 def write_store(
@@ -28,11 +27,51 @@ def write_store(
     overflow: str = "upgrade",
     overwrite: bool = False,
 ) -> ActivationStore:
-    """Store arrays (memory maps, nested lists) of shape (n_rows, width), one per layer, and open the store.
+    """Write arrays to a new store and open it.
 
-    ``columns``: token columns; without them row i is document i. ``shard_rows``: rows per shard, or those of
-    each; by default shards of 256 MB. An existing folder is refused unless ``overwrite``, which removes the
-    store in it.
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the store.
+    layers : mapping of str to array-like of shape (n_rows, width)
+        The representation of each layer; memory maps are read piece by piece.
+    columns : mapping of str to array-like of shape (n_rows,), optional
+        Token columns (see `TokenColumns`); ``doc_id``, ``position`` and ``token_id`` are required. By default row i is
+        document i.
+    plan : dict, optional
+        A JSON object that describes where the values come from.
+    dtype : {"float16", "bfloat16", "float32"}
+        Type of the stored values.
+    shard_rows : int or sequence of int, optional
+        Rows per shard, or of each shard. By default a shard has 256 MiB.
+    overflow : {"upgrade", "error"}
+        What happens to values beyond the range of `dtype`: "upgrade" stores that layer's shard as float32, "error"
+        raises NonFiniteError.
+    overwrite : bool
+        Remove the store in that folder first. Otherwise a folder that is not empty is refused.
+
+    Returns
+    -------
+    ActivationStore
+
+    Raises
+    ------
+    ShapeError
+        If the arrays do not have the same number of rows, or are not matrices.
+    NonFiniteError
+        If there are NaN or infinite values.
+    StoreError
+        If the folder is not empty or cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import pyrepsim as rs
+    >>> layers = {"layer.0": np.zeros((4, 3)), "layer.1": np.ones((4, 3))}
+    >>> columns = {"doc_id": [0, 0, 1, 1], "position": [0, 1, 0, 1], "token_id": [5, 6, 5, 7]}
+    >>> store = rs.write_store(tempfile.mkdtemp(), layers, columns=columns)
+    >>> store["layer.1"].shape, store.columns.doc_id.tolist()
+    ((4, 3), [0, 0, 1, 1])
     """
     check_choice("dtype", dtype, DTYPES)
     layers = _as_arrays(layers)
@@ -49,9 +88,9 @@ def write_store(
     if sum(shard_rows) != n_rows:
         raise ShapeError(f"shard_rows must add up to the {n_rows} rows given: got {sum(shard_rows)}.")
     root = Path(path)
-    with durable.explained(root):
-        taken = root.exists() and any(root.iterdir())
-    if taken:
+    with explain_errors(root):
+        exists = root.exists() and any(root.iterdir())
+    if exists:
         if not overwrite:
             raise StoreError(
                 f"write_store needs a new folder: {root} is not empty. Choose another, or pass "
@@ -72,7 +111,7 @@ def write_store(
 
 
 def _as_arrays(layers: Any) -> dict[str, np.ndarray]:
-    """Lists and tensors as arrays, memory maps as they are; ShapeError unless each layer is a matrix."""
+    """Return lists and tensors as arrays, and memory maps as they are. Raises ShapeError unless all are matrices."""
     if not isinstance(layers, Mapping) or not layers:
         kind = "none" if isinstance(layers, Mapping) else f"a {type(layers).__name__}"
         raise ShapeError(f"layers must map names to arrays of shape (n_rows, width): got {kind}. Pass {{name: array}}.")

@@ -1,25 +1,29 @@
-"""Where things lie in a store: every name is derived from a layer's index or a shard's number."""
+"""The files of a store: their names, their headers, and the number of rows in each shard.
+
+All names follow from a layer's index and a shard's number, and all headers from the plan. A reader therefore computes
+the header that a file must have and compares bytes; a header is parsed only to say what is wrong with it.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import re
-from collections.abc import Callable
-from typing import Any
 
 import ml_dtypes
 import numpy as np
-import xxhash
 
-from ..core.errors import OptionError
+from ..core import json_files
+from ..core.errors import CorruptStoreError, OptionError, check_choice
+from ..core.files import Parts
+from .columns import COLUMNS
 
 FORMAT = "pyrepsim-store"
 VERSION = 1
 PAGE = 4096
-"""Bytes of a shard file's header: the payload starts on a page."""
+"""Bytes of a shard file's header: the payload starts at the second page."""
 
 SHARD_BYTES = 256 << 20
-"""Aim for the payload of one layer's shard: the unit of checksum, retry and parallel work."""
+"""Bytes of one layer's shard, by default. A shard is the unit of checksums, of resuming and of parallel work."""
 
 PLAN, MANIFEST, DOCS = ("plan.json",), ("manifest.json",), ("docs.jsonl",)
 
@@ -28,14 +32,19 @@ DTYPES: dict[str, np.dtype] = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float32": np.dtype("<f4"),
 }
-CHECKSUMS: dict[str, Callable[..., Any]] = {"xxh3_128": xxhash.xxh3_128, "sha256": hashlib.sha256}
 
+_SAFETENSORS_NAMES = {
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float32": "F32",
+    "int64": "I64",
+    "int32": "I32",
+    "uint8": "U8",
+}
 _LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SHARD_FILE = re.compile(r"(?:\.tmp-)?shard-(\d{5,9})\.safetensors")
 _JOURNAL_FILE = re.compile(r"(?:\.tmp-)?(\d{5,9})\.json")
-_PASSING = (".tmp-", ".claim-")
-
-Parts = tuple[str, ...]
+_WORKING_FILES = (".tmp-", ".claim-")
 
 
 def tokens_parts(shard: int) -> Parts:
@@ -51,36 +60,54 @@ def journal_parts(shard: int) -> Parts:
 
 
 def shard_of(name: str) -> int | None:
-    """The shard number in the name of a shard file or journal record, finished or temporary."""
+    """Return the shard number in the name of a shard file or record, finished or temporary."""
     match = _SHARD_FILE.fullmatch(name) or _JOURNAL_FILE.fullmatch(name)
     return int(match[1]) if match else None
 
 
-def claim_name(subject: str) -> str:
-    """The name of the lock file of a shard, the plan or the manifest."""
+def lock_name(subject: str) -> str:
+    """Return the name of the lock file of a shard, the plan or the manifest."""
     return f".claim-{subject}"
 
 
-def is_passing(name: str) -> bool:
-    """True for names of temporary files and claims, which mean nothing to a reader."""
-    return name.startswith(_PASSING)
+def is_working_file(name: str) -> bool:
+    """Return whether this is the name of a temporary file or a lock, which a reader ignores."""
+    return name.startswith(_WORKING_FILES)
 
 
 def is_layer_name(name: str) -> bool:
     return _LAYER.fullmatch(name) is not None
 
 
-def check_choice(name: str, value: object, choices: object) -> None:
-    """Raise OptionError unless ``value`` is one of ``choices``."""
-    if value not in tuple(choices):  # type: ignore[arg-type]
-        known = ", ".join(repr(choice) for choice in choices)  # type: ignore[attr-defined]
-        raise OptionError(f"{name} must be one of {known}: got {value!r}.")
-
-
 def plan_shards(n_rows: int, width: int, dtype: str = "float16", *, shard_bytes: int = SHARD_BYTES) -> list[int]:
-    """Cut ``n_rows`` rows into shards of about ``shard_bytes`` bytes for the widest layer, ``width``.
+    """Divide rows into shards of about equal size.
 
-    Returns the rows of each shard; an empty list for no rows.
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the store.
+    width : int
+        Features of the widest layer.
+    dtype : {"float16", "bfloat16", "float32"}
+        Type of the stored values.
+    shard_bytes : int
+        Bytes of one shard of the widest layer, at most (but at least one row).
+
+    Returns
+    -------
+    list of int
+        The number of rows of each shard; empty for no rows.
+
+    Raises
+    ------
+    OptionError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> from pyrepsim.store import plan_shards
+    >>> plan_shards(1000, width=768, shard_bytes=2**19)
+    [341, 341, 318]
     """
     check_choice("dtype", dtype, DTYPES)
     if n_rows < 0 or width < 1 or shard_bytes < 1:
@@ -92,7 +119,63 @@ def plan_shards(n_rows: int, width: int, dtype: str = "float16", *, shard_bytes:
 
 
 def cut_rows(n_rows: int, step: int) -> list[int]:
-    """``n_rows`` rows as shards of ``step`` rows, the last with what is left."""
+    """Divide rows into shards of ``step`` rows; the last one may have fewer."""
     if step < 1:
-        raise OptionError(f"The rows of a shard must be at least 1: got {step}.")
+        raise OptionError(f"A shard must have at least 1 row: got {step}.")
     return [min(step, n_rows - start) for start in range(0, n_rows, step)]
+
+
+def layer_header(plan_digest: str, layer: str, shard: int, n_rows: int, width: int, dtype: np.dtype) -> bytes:
+    """Return the header of a layer's shard: one tensor, ``activation``, of shape (n_rows, width)."""
+    return _header(plan_digest, layer, shard, {"activation": ((n_rows, width), dtype)})
+
+
+def tokens_header(plan_digest: str, shard: int, n_rows: int) -> bytes:
+    """Return the header of a token shard: one tensor of shape (n_rows,) for each column, in the order of COLUMNS."""
+    return _header(plan_digest, None, shard, {name: ((n_rows,), dtype) for name, dtype in COLUMNS.items()})
+
+
+def check_header(actual: bytes, expected: bytes, where: str) -> None:
+    """Raise CorruptStoreError, with the first difference, unless the header is the expected one."""
+    if actual != expected:
+        raise CorruptStoreError(
+            f"{where} must have the header that follows from plan and journal: {_difference(actual, expected)}. The "
+            "file belongs to another store or was changed; restore it from a copy or extract this shard again."
+        )
+
+
+def _header(
+    plan_digest: str, layer: str | None, shard: int, tensors: dict[str, tuple[tuple[int, ...], np.dtype]]
+) -> bytes:
+    metadata = {FORMAT: str(VERSION), "plan": plan_digest, "shard": str(shard)}
+    if layer is not None:
+        metadata["layer"] = layer
+    fields: dict[str, object] = {"__metadata__": metadata}
+    offset = 0
+    for name, (shape, dtype) in tensors.items():
+        end = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize  # Python integers do not overflow
+        fields[name] = {"dtype": _SAFETENSORS_NAMES[dtype.name], "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    return (PAGE - 8).to_bytes(8, "little") + text.ljust(PAGE - 8)
+
+
+def _difference(actual: bytes, expected: bytes) -> str:
+    if len(actual) != PAGE:
+        return f"the file ends after {len(actual)} bytes, inside the header"
+    length = int.from_bytes(actual[:8], "little")
+    if length != PAGE - 8:
+        return f"it states {length} header bytes instead of {PAGE - 8}"
+    try:
+        theirs = json_files.parse(actual[8:], "the header")
+    except CorruptStoreError as error:
+        return str(error).removesuffix(".")
+    ours = json.loads(expected[8:])
+    if not isinstance(theirs, dict):
+        return f"it is a JSON {type(theirs).__name__} instead of an object"
+    for name in dict.fromkeys([*ours, *theirs]):
+        if name not in theirs or name not in ours:
+            return f"the entry {name[:64]!r} is {'missing' if name in ours else 'unknown'}"
+        if theirs[name] != ours[name]:
+            return f"{name!r} is {str(theirs[name])[:200]} instead of {ours[name]}"
+    return "it has the same entries in other bytes (order, spacing or padding)"

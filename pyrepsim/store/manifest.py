@@ -1,7 +1,7 @@
-"""What a store says about itself: plan (frozen first), a record per shard, manifest (sealed last).
+"""The JSON files of a store: the plan (written first), one record per shard, and the manifest (written last).
 
-Each is a frozen dataclass with ``to_bytes`` and a checking ``from_bytes``: whatever passes may be trusted by
-the rest of the room, since every count, size and name agrees with the plan.
+Each is a frozen dataclass. Reading one checks every count, size and name against the plan, so that the rest of the
+package can rely on them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ import base64
 import dataclasses
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..core import files, json_files
 from ..core.errors import CorruptStoreError, OptionError, StoreError
-from . import jsonfile
+from ..core.outputs import CHECKSUMS
 from .columns import ROW_BYTES
-from .layout import CHECKSUMS, DTYPES, FORMAT, PAGE, VERSION, is_layer_name
+from .layout import DTYPES, FORMAT, MANIFEST, PAGE, PLAN, VERSION, is_layer_name, journal_parts
 
 OVERFLOW = ("upgrade", "error")
 MAX_LAYERS, MAX_SHARDS = 4096, 100_000
@@ -26,7 +28,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be stored, decided before the first byte; its digest is the identity of the store."""
+    """What will be stored. It is written before anything else, and its digest identifies the store."""
 
     user: dict[str, Any]
     layers: dict[str, int]
@@ -44,22 +46,22 @@ class Plan:
     def make(
         cls, user: Any, layers: Any, shard_rows: Any, *, dtype: str, overflow: str, checksum: str
     ) -> tuple[Plan, bytes]:
-        """A plan and the bytes of its file. OptionError for what could not be stored, or not be read back."""
+        """Return a plan and the bytes of its file. Raises OptionError if it could not be stored or read back."""
         plan = cls(user, dict(layers), tuple(shard_rows), dtype, overflow, checksum)
-        fault = plan.fault()
-        if fault:
-            raise OptionError(f"The plan of a store must be one that can be kept: {fault}.")
+        problem = plan.problem()
+        if problem:
+            raise OptionError(f"The plan of a store must be valid: {problem}.")
         try:
-            jsonfile.check_writable(user, "plan", depth=2)
+            json_files.check_writable(user, "plan", depth=2)
         except (ValueError, TypeError) as error:
             raise OptionError(
                 "plan must be a JSON object of strings, finite numbers, lists and objects with string keys: "
                 f"{error}. Convert it first, e.g. int(x), float(x), str(path)."
             ) from error
-        data = jsonfile.dump(plan.body())
-        if len(data) > jsonfile.MAX_BYTES:
+        data = json_files.dump(plan.body())
+        if len(data) > json_files.MAX_BYTES:
             raise OptionError(
-                f"plan must take at most {jsonfile.MAX_BYTES} bytes: got {len(data)}. Keep a digest of it."
+                f"plan must take at most {json_files.MAX_BYTES} bytes: got {len(data)}. Store a digest instead."
             )
         return cls.from_bytes(data, "plan.json"), data
 
@@ -76,8 +78,12 @@ class Plan:
         }
 
     @classmethod
+    def read(cls, root: Path) -> Plan:
+        return cls.from_bytes(files.read_small_file(root, PLAN), f"plan.json of {root}")
+
+    @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Plan:
-        body, digest = jsonfile.load(data, where)
+        body, digest = json_files.load(data, where)
         _check_version(body, where)
         names = {"format": str, "version": int, "plan": dict, "layers": list, "shard_rows": list}
         _check_fields(body, names | {"dtype": str, "overflow": str, "checksum": str}, where)
@@ -86,17 +92,17 @@ class Plan:
         layers = {layer["name"]: layer["width"] for layer in body["layers"]}
         rest = (body["dtype"], body["overflow"], body["checksum"])
         plan = cls(body["plan"], layers, tuple(body["shard_rows"]), *rest, digest)
-        fault = plan.fault()
-        if fault or len(layers) != len(body["layers"]):
-            raise CorruptStoreError(f"{where} must be a plan: {fault or 'two layers have one name'}.")
+        problem = plan.problem()
+        if problem or len(layers) != len(body["layers"]):
+            raise CorruptStoreError(f"{where} must be a valid plan: {problem or 'two layers have the same name'}.")
         return plan
 
-    def fault(self) -> str | None:
-        """What is wrong with this plan, in words, or None."""
+    def problem(self) -> str | None:
+        """Return what is wrong with this plan, as text, or None."""
         if not isinstance(self.user, dict):
             return f"plan must be a dict: got {type(self.user).__name__}"
         if not 1 <= len(self.layers) <= MAX_LAYERS:
-            return f"it must name 1 to {MAX_LAYERS} layers: got {len(self.layers)}"
+            return f"it must have 1 to {MAX_LAYERS} layers: got {len(self.layers)}"
         for name, width in self.layers.items():
             if not isinstance(name, str) or not is_layer_name(name):
                 return f"a layer's name must be 1 to 64 of A-Za-z0-9._- and not start with . or -: got {name!r}"
@@ -107,7 +113,7 @@ class Plan:
         wrong = next((rows for rows in self.shard_rows if not _is_count(rows)), None)
         if wrong is not None:
             return f"the rows of a shard must be an integer of at least 0: got {wrong!r}"
-        if self.n_rows * max(max(self.layers.values()) * 4, ROW_BYTES) > jsonfile.MAX_INT:
+        if self.n_rows * max(max(self.layers.values()) * 4, ROW_BYTES) > json_files.MAX_INT:
             return f"{self.n_rows} rows of such layers are more than 2^53 bytes"
         for name, value, choices in (
             ("dtype", self.dtype, DTYPES),
@@ -121,7 +127,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """Size and checksum of a whole file, header included."""
+    """Size and checksum of a file, header included."""
 
     n_bytes: int
     checksum: str
@@ -129,7 +135,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """One layer's shard file: how it was stored and what was seen in it."""
+    """One layer's shard file: its type, size and checksum, and statistics of its values."""
 
     dtype: str
     n_bytes: int
@@ -145,7 +151,7 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """One committed shard. It exists in the journal if and only if all its files are whole and durable."""
+    """One committed shard. Its record is in the journal if and only if all its files are complete and on the disk."""
 
     shard: int
     rows: int
@@ -154,12 +160,15 @@ class ShardRecord:
     layers: dict[str, LayerRecord]
 
     def to_bytes(self) -> bytes:
-        return jsonfile.dump(dataclasses.asdict(self))
+        return json_files.dump(dataclasses.asdict(self))
 
     @classmethod
-    def from_bytes(cls, data: bytes, plan: Plan, shard: int, where: str) -> tuple[ShardRecord, str]:
-        """The record and its digest; CorruptStoreError unless it is that of ``shard`` under ``plan``."""
-        body, digest = jsonfile.load(data, where)
+    def read(cls, root: Path, plan: Plan, shard: int) -> tuple[ShardRecord, str]:
+        """Return the record and its digest. Raises CorruptStoreError unless it is that of ``shard`` in ``plan``."""
+        parts = journal_parts(shard)
+        where = f"{files.file_name(parts)} of {root}"
+        data = files.read_small_file(root, parts)
+        body, digest = json_files.load(data, where)
         _check_fields(body, {"shard": int, "rows": int, "plan": str, "tokens": dict, "layers": dict}, where)
         rows = plan.shard_rows[shard]
         _check_equal(body, {"shard": shard, "rows": rows, "plan": plan.digest}, where)
@@ -176,7 +185,7 @@ class ShardRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The last file: its digest, the root digest, covers plan and records, and so every byte."""
+    """The last file. Its digest, the root digest, covers the plan and the records and thereby every byte."""
 
     plan: str
     n_rows: int
@@ -185,11 +194,13 @@ class Manifest:
     docs: FileRecord | None
 
     def to_bytes(self) -> bytes:
-        return jsonfile.dump({"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)})
+        return json_files.dump({"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)})
 
     @classmethod
-    def from_bytes(cls, data: bytes, plan: Plan, where: str) -> tuple[Manifest, str]:
-        body, digest = jsonfile.load(data, where)
+    def read(cls, root: Path, plan: Plan) -> tuple[Manifest, str]:
+        """Return the manifest and its digest, the root digest."""
+        where = f"manifest.json of {root}"
+        body, digest = json_files.load(files.read_small_file(root, MANIFEST), where)
         _check_version(body, where)
         names = {
             "format": str,
@@ -238,7 +249,9 @@ def _file_record(body: Any, where: str) -> FileRecord:
 
 def _check_version(body: dict[str, Any], where: str) -> None:
     if body.get("format") != FORMAT:
-        raise CorruptStoreError(f"{where} must say format {FORMAT!r}: found {body.get('format')!r}. This is no store.")
+        raise CorruptStoreError(
+            f"{where} must have format {FORMAT!r}: found {body.get('format')!r}. It is not a store."
+        )
     if body.get("version") != VERSION:
         raise StoreError(
             f"This pyrepsim reads stores of version {VERSION}: {where} has {body.get('version')!r}. Upgrade pyrepsim."
@@ -246,7 +259,7 @@ def _check_version(body: dict[str, Any], where: str) -> None:
 
 
 def _check_fields(body: Any, names: dict[str, Any], where: str) -> None:
-    """Exactly these keys, of exactly these types; integers are counts (a bool is not an integer here)."""
+    """Check for exactly these keys of exactly these types. Integers are counts: at least 0, and not bool."""
     if not isinstance(body, dict) or body.keys() != names.keys():
         found = sorted(body) if isinstance(body, dict) else type(body).__name__
         raise CorruptStoreError(f"{where} must have the keys {', '.join(names)}: found {str(found)[:200]}.")
@@ -254,15 +267,15 @@ def _check_fields(body: Any, names: dict[str, Any], where: str) -> None:
         value = body[name]
         if not (_is_count(value) if kind is int else isinstance(value, kind)):
             raise CorruptStoreError(
-                f"{name!r} of {where} must be {_WORDS.get(kind, 'null or object')}: {str(value)[:64]!r}."
+                f"{name!r} of {where} must be {_TYPE_NAMES.get(kind, 'null or object')}: {str(value)[:64]!r}."
             )
 
 
 def _check_equal(body: dict[str, Any], values: dict[str, Any], where: str) -> None:
-    for name, due in values.items():
-        if body[name] != due:
+    for name, expected in values.items():
+        if body[name] != expected:
             raise CorruptStoreError(
-                f"{name!r} of {where} must be {due!r}, as the plan has it: found {body[name]!r}. The file "
+                f"{name!r} of {where} must be {expected!r}, as in the plan: found {body[name]!r}. The file "
                 "was changed or belongs to another store; restore it from a copy."
             )
 
@@ -275,7 +288,7 @@ def _is_digest(value: object) -> bool:
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
-_WORDS = {
+_TYPE_NAMES = {
     int: "a whole number",
     str: "a string",
     dict: "an object",

@@ -1,7 +1,4 @@
-"""Opening a sealed store.
-
-FOLDED: Is a folder on a local disk? Memory maps are fast there, and slow or dangerous on a network file system.
-"""
+"""Opening a sealed store for reading."""
 
 from __future__ import annotations
 
@@ -15,73 +12,56 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import CorruptStoreError, LayerError, StoreError
+from ..core import files, json_files
+from ..core.errors import CorruptStoreError, LayerError, StoreError, check_choice
+from ..core.files import is_remote
 from ..core.memory import format_bytes
-from . import files, jsonfile
 from .columns import COLUMNS, TokenColumns
-from .layout import DOCS, MANIFEST, PLAN, check_choice, journal_parts, layer_parts, tokens_parts
+from .layout import DOCS, MANIFEST, PLAN, journal_parts, layer_parts, tokens_parts
 from .manifest import Manifest, Plan, ShardRecord
-from .representation import Representation
-from .selection import Selection
-from .shardfile import read_columns
-
-_REMOTE = frozenset(
-    [
-        *("nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "ncpfs", "afs", "9p", "ceph"),
-        *("glusterfs", "lustre", "gpfs", "beegfs", "pvfs2", "orangefs", "wekafs", "panfs", "davfs"),
-        *("virtiofs", "juicefs"),
-    ]
-)
-_MOUNTS = Path("/proc/mounts")
-
-
-def is_remote(folder: Path, mounts: str | None = None) -> bool:
-    """True if ``folder`` lies on a network or FUSE file system, as far as /proc/mounts can tell."""
-    if mounts is None:
-        try:
-            mounts = _MOUNTS.read_text(errors="replace")
-        except OSError:
-            return False  # not Linux: taken for local
-    kind = file_system(folder.resolve(), mounts)
-    return kind in _REMOTE or (kind.startswith("fuse") and kind not in ("fuseblk", "fusectl"))
-
-
-def file_system(folder: Path, mounts: str) -> str:
-    """The type of the file system whose mount point is the deepest above ``folder``."""
-    kind, deepest = "", ""
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = _unescaped(fields[1]).rstrip("/") + "/"
-        if len(point) >= len(deepest) and f"{folder}/".startswith(point):  # a later mount hides an earlier one
-            kind, deepest = fields[2], point
-    return kind
-
-
-def _unescaped(text: str) -> str:
-    """The kernel writes blanks in paths as octal."""
-    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
-        text = text.replace(code, character)
-    return text
-
+from .representation import Representation, Selection
+from .shards import read_columns
 
 IO = ("auto", "mmap", "pread")
 
 
 def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None = None) -> ActivationStore:
-    """Open a sealed store for reading; nothing in it is trusted before it is checked.
+    """Open a sealed store for reading.
 
-    Checked now: plan, journal and manifest against their digests and each other, and that every file is a
-    regular file of its exact size. Checked when a file is first used: its header. Checked by ``verify``:
+    Opening checks the plan, the journal and the manifest against their digests and against each other, and that every
+    file is a regular file of the right size. The header of a file is checked when it is first used. `verify` checks
     every byte.
 
-    ``io``: ``"mmap"``, ``"pread"`` or ``"auto"``, which maps files of local disks and reads those of network
-    ones.
-    ``expect_digest``: the root digest that the store must have (``store.digest``), e.g. as published.
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the store.
+    io : {"auto", "mmap", "pread"}
+        How files are read: by memory maps, or by positioned reads. "auto" uses memory maps on local disks and
+        positioned reads on network file systems.
+    expect_digest : str, optional
+        The root digest that the store must have (``store.digest``), for example as published.
 
-    Raises StoreError if there is no sealed store, CorruptStoreError for one whose bytes are not what was
-    committed.
+    Returns
+    -------
+    ActivationStore
+
+    Raises
+    ------
+    StoreError
+        If there is no sealed store.
+    CorruptStoreError
+        If files are missing or damaged.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import pyrepsim as rs
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = rs.write_store(folder, {"layer.0": np.ones((4, 3)), "layer.1": np.zeros((4, 3))})
+    >>> store = rs.open_store(folder)
+    >>> store.layers, store.n_rows
+    (('layer.0', 'layer.1'), 4)
     """
     check_choice("io", io, IO)
     root = Path(path)
@@ -90,7 +70,7 @@ def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None 
         raise CorruptStoreError(
             f"{root} must have the root digest {expect_digest}: found {digest}. It is another store, or was replaced."
         )
-    records = tuple(_open_record(root, plan, shard, due) for shard, due in enumerate(manifest.records))
+    records = tuple(_open_record(root, plan, shard, expected) for shard, expected in enumerate(manifest.records))
     for record in records:
         _check_sizes(root, plan, record)
     if manifest.docs is not None:
@@ -102,54 +82,77 @@ def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None 
 
 
 def read_plan(root: Path) -> Plan:
-    """The plan of the store at ``root``, sealed or not. StoreError if there is none."""
+    """Return the plan of a store, sealed or not. Raises StoreError if there is none."""
     if not root.is_dir():
         raise StoreError(f"A store is a folder: there is none at {root}. Check the path, or extract one.")
     if not files.exists(root, PLAN):
-        raise StoreError(f"A store holds a plan.json: {root} does not, so it is no store. Check the path.")
-    return Plan.from_bytes(files.read_small(root, PLAN), f"plan.json of {root}")
+        raise StoreError(f"A store has a file plan.json: {root} has none, so it is not a store. Check the path.")
+    return Plan.read(root)
 
 
 def _open_manifest(root: Path) -> tuple[Plan, Manifest, str]:
     plan = read_plan(root)
     if not files.exists(root, MANIFEST):
         n_shards = len(plan.shard_rows)
-        done = sum(files.exists(root, journal_parts(shard)) for shard in range(n_shards))
+        n_committed = sum(files.exists(root, journal_parts(shard)) for shard in range(n_shards))
         raise StoreError(
-            f"A store must be sealed before it is read: {root} has {done} of {n_shards} shards committed. "
-            "Run the same extraction again: it goes on from there."
+            f"A store must be sealed before it is read: {root} has {n_committed} of {n_shards} shards committed. "
+            "Run the same extraction again to write the others."
         )
-    manifest, digest = Manifest.from_bytes(files.read_small(root, MANIFEST), plan, f"manifest.json of {root}")
+    manifest, digest = Manifest.read(root, plan)
     return plan, manifest, digest
 
 
-def _open_record(root: Path, plan: Plan, shard: int, due: str) -> ShardRecord:
-    parts = journal_parts(shard)
-    where = f"{files.name_of(parts)} of {root}"
-    record, digest = ShardRecord.from_bytes(files.read_small(root, parts), plan, shard, where)
-    if digest != due:
+def _open_record(root: Path, plan: Plan, shard: int, expected: str) -> ShardRecord:
+    record, digest = ShardRecord.read(root, plan, shard)
+    if digest != expected:
         raise CorruptStoreError(
-            f"{where} must have the digest in the manifest, {due[:12]}...: found {digest[:12]}.... It is a "
-            "record of another run; restore it from a copy."
+            f"{files.file_name(journal_parts(shard))} of {root} must have the digest in the manifest, "
+            f"{expected[:12]}...: found {digest[:12]}.... It is a record of another run; restore it from a copy."
         )
     return record
 
 
 def _check_sizes(root: Path, plan: Plan, record: ShardRecord) -> None:
-    due = {tokens_parts(record.shard): record.tokens.n_bytes}
+    sizes = {tokens_parts(record.shard): record.tokens.n_bytes}
     for index, name in enumerate(plan.layers):
-        due[layer_parts(index, record.shard)] = record.layers[name].n_bytes
-    for parts, n_bytes in due.items():
+        sizes[layer_parts(index, record.shard)] = record.layers[name].n_bytes
+    for parts, n_bytes in sizes.items():
         with files.opened(root, parts) as fd:
-            files.check_size(fd, n_bytes, f"{files.name_of(parts)} of {root}")
+            files.check_size(fd, n_bytes, f"{files.file_name(parts)} of {root}")
 
 
 class ActivationStore:
-    """A sealed store: layers of equal rows, and who those rows are. Open it with ``open_store``.
+    """A sealed store: layers with the same rows, and the tokens that these rows come from.
 
-    ``store["layer.8"]`` or ``store[-1]`` is a ``Representation``; ``store.columns`` the token columns; iterating
-    gives the layers' names. It holds no files open and may be pickled: the copy opens the same folder, if it
-    still is that.
+    Open it with `open_store`. ``store["layer.8"]`` or ``store[-1]`` is a `Representation`, ``store.columns`` holds the
+    token columns, and iterating gives the layers' names. A store keeps no files open and can be pickled: the copy
+    opens the same folder, and checks that it is the same store.
+
+    Attributes
+    ----------
+    path : Path
+        The folder.
+    digest : str
+        The root digest. It covers every byte of the store.
+    layers : tuple of str
+        Names of the layers, in the model's order.
+    widths : dict of str to int
+        Number of features of each layer.
+    columns : TokenColumns
+        Document, position and token of each row.
+    io : {"mmap", "pread"}
+        How files are read.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import pyrepsim as rs
+    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((4, 3)), "layer.1": np.zeros((4, 2))})
+    >>> list(store)
+    ['layer.0', 'layer.1']
+    >>> store[-1]
+    Representation('layer.1', 4 rows x 2 features, float16)
     """
 
     def __init__(
@@ -170,12 +173,12 @@ class ActivationStore:
 
     @property
     def plan(self) -> dict[str, Any]:
-        """What was given as the plan when the store was made."""
+        """The plan that was given when the store was created."""
         return self._plan.user
 
     @property
     def plan_digest(self) -> str:
-        """SHA-256 of the frozen plan: which store this is, whatever was computed."""
+        """SHA-256 of the frozen plan. It identifies the store independently of the computed values."""
         return self._plan.digest
 
     @property
@@ -185,6 +188,7 @@ class ActivationStore:
 
     @property
     def n_rows(self) -> int:
+        """Number of rows of every layer."""
         return self._plan.n_rows
 
     @property
@@ -194,7 +198,7 @@ class ActivationStore:
 
     @property
     def dtype(self) -> str:
-        """The planned type; single shards may have been upgraded to float32 (``Representation.dtypes``)."""
+        """The planned type; single shards may be stored as float32 (see ``Representation.dtypes``)."""
         return self._plan.dtype
 
     @property
@@ -208,7 +212,7 @@ class ActivationStore:
         if isinstance(layer, str) and layer in self.widths:
             return Representation(self, layer)
         raise LayerError(
-            f"{self.path} has the layers {_listed(self.layers)}: got {layer!r}.{_closest(layer, self.layers)}"
+            f"{self.path} has the layers {_shortened(self.layers)}: got {layer!r}.{_closest(layer, self.layers)}"
         )
 
     def __iter__(self) -> Iterator[str]:
@@ -221,23 +225,23 @@ class ActivationStore:
         return layer in self.layers
 
     def docs(self) -> Iterator[dict[str, Any]]:
-        """The entries of ``docs.jsonl``, one per document; nothing if the store has none."""
+        """Iterate over the entries of ``docs.jsonl``, one per document; none without such a file."""
         if self._manifest.docs is None:
             return
         with files.opened(self.path, DOCS) as fd, open(fd, "rb", closefd=False) as lines:
-            for number, line in enumerate(iter(lambda: lines.readline(jsonfile.MAX_BYTES + 1), b""), 1):
-                yield jsonfile.parse(line, f"line {number} of docs.jsonl of {self.path}")
+            for number, line in enumerate(iter(lambda: lines.readline(json_files.MAX_BYTES + 1), b""), 1):
+                yield json_files.parse(line, f"line {number} of docs.jsonl of {self.path}")
 
     def selection(self, mask: np.ndarray | None) -> Selection:
-        """``mask`` worked out for this store's shards; kept if read-only, so that layers share it."""
+        """Return the selection of a mask. That of a read-only mask is kept, so that layers share it."""
         key = id(mask)
         known = self._selections.get(key)
         if known is not None and known[0] is mask:
             return known[1]
         if isinstance(mask, np.ndarray) and mask.flags.writeable:
-            return Selection(self.shard_rows, mask.copy())  # its owner may change it while we walk
+            return Selection(self.shard_rows, mask.copy())  # the caller may change it during the pass
         selection = Selection(self.shard_rows, mask)
-        self._selections = {key: (mask, selection)}  # one is enough, and holding its mask keeps the id valid
+        self._selections = {key: (mask, selection)}  # one is enough; holding the mask keeps its id valid
         return selection
 
     def _column(self, name: str) -> np.ndarray:
@@ -255,7 +259,7 @@ class ActivationStore:
     def __repr__(self) -> str:
         return (
             f"ActivationStore({str(self.path)!r}: {self.n_rows:,} rows, {len(self.layers)} layers "
-            f"({_listed(self.layers)}), {self.dtype}, {format_bytes(self.n_bytes)})"
+            f"({_shortened(self.layers)}), {self.dtype}, {format_bytes(self.n_bytes)})"
         )
 
     def _repr_html_(self) -> str:
@@ -265,7 +269,7 @@ class ActivationStore:
             "shards": len(self.shard_rows),
             "layers": ", ".join(f"{name} ({width})" for name, width in self.widths.items()),
             "type": self.dtype,
-            "size": f"{format_bytes(self.n_bytes)}",
+            "size": format_bytes(self.n_bytes),
             "plan": json.dumps(self.plan)[:400],
             "root digest": self.digest,
         }
@@ -273,7 +277,7 @@ class ActivationStore:
         return f"<table><caption>ActivationStore</caption>{lines}</table>"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     return ", ".join(names if len(names) <= 26 else (*names[:12], "...", *names[-2:]))
 
 

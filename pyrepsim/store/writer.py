@@ -1,11 +1,15 @@
-"""Writing a store: shards in any order, by any number of processes, each whole or absent; then the seal."""
+"""Writing a store: the plan first, then shards in any order by any number of processes, then the manifest.
+
+Each shard is complete or absent. A writer that was killed at any point is continued by creating it again.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,32 +17,63 @@ from typing import Any
 import numpy as np
 
 from ..backends import default_threads
+from ..core import files, json_files, outputs
 from ..core.errors import CorruptStoreError, DTypeError, LayerError, NonFiniteError, OptionError, ShapeError, StoreError
+from ..core.files import Parts
 from ..core.locks import lock
-from . import durable, faults, files, jsonfile
+from ..core.outputs import DurableFile
+from ..core.resume import first_difference
 from .columns import IDENTITY, RowsDigest, check_columns
-from .convert import Converter, DoesNotFit
-from .header import layer_header, tokens_header
-from .layout import DOCS, DTYPES, MANIFEST, Parts, claim_name, journal_parts, layer_parts, shard_of, tokens_parts
+from .conversion import Converter, DoesNotFit
+from .layout import (
+    DOCS,
+    DTYPES,
+    MANIFEST,
+    PLAN,
+    is_working_file,
+    journal_parts,
+    layer_header,
+    layer_parts,
+    lock_name,
+    shard_of,
+    tokens_header,
+    tokens_parts,
+)
 from .manifest import FileRecord, LayerRecord, Manifest, Plan, ShardRecord
-from .planning import freeze_plan
 from .reader import ActivationStore, open_store
-from .shardfile import read_columns
+from .shards import read_columns
 
 log = logging.getLogger("pyrepsim.store")
 
-_AT_ONCE = 4
-"""Layers of a shard that are written at once, at most: each holds a block of eight megabytes."""
+_LAYERS_AT_ONCE = 4
+"""How many layers of a shard are written at the same time, at most; each needs eight megabytes."""
 
 _SOURCES = ("float16", "bfloat16", "float32", "float64")
 
 
 class StoreWriter:
-    """Writes the shards of one store; make it with ``StoreWriter.create``.
+    """Writes the shards of one store. Create it with `StoreWriter.create`.
 
-    ``commit`` may be called from several threads and processes, for different shards or the same one. Nothing
-    that was committed is ever lost: after kill -9 at any point, ``create`` with the same plan goes on, and
-    the sealed store is byte for byte the one an undisturbed run makes.
+    `commit` may be called by several threads and processes, for different shards or the same one. A committed shard is
+    never lost: after a crash, `create` with the same plan continues, and the finished store is byte for byte the one
+    that an uninterrupted run writes.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from pyrepsim.store import StoreWriter
+    >>> folder = tempfile.mkdtemp()
+    >>> writer = StoreWriter.create(folder, {"model": "m"}, layers={"layer.0": 2}, shard_rows=[2, 1])
+    >>> columns = {"doc_id": [0, 0], "position": [0, 1], "token_id": [5, 6]}
+    >>> writer.commit(0, columns, {"layer.0": np.ones((2, 2))})
+    True
+    >>> writer.missing()
+    [1]
+    >>> columns = {"doc_id": [1], "position": [0], "token_id": [5]}
+    >>> writer.commit(1, columns, {"layer.0": np.zeros((1, 2))})
+    True
+    >>> writer.seal().n_rows
+    3
     """
 
     def __init__(self, path: Path, plan: Plan) -> None:
@@ -58,34 +93,52 @@ class StoreWriter:
         overflow: str = "upgrade",
         checksum: str = "xxh3_128",
     ) -> StoreWriter:
-        """Start the store at ``path``, or go on with it if it was started under the same plan.
+        """Start a store, or continue one that was started with the same plan.
 
         Parameters
         ----------
-        plan : JSON object with all that determines the values; ``plan["rows"]`` holds the part that two
-            stores must share to be compared (texts, tokenizer, batches, policies).
-        layers : name -> width, in the model's order.
-        shard_rows : rows of each shard; see ``plan_shards``.
-        dtype : ``"float16"``, ``"bfloat16"`` or ``"float32"``.
-        overflow : for values beyond the range of ``dtype``: ``"upgrade"`` stores that layer's shard as
-            float32, ``"error"`` raises NonFiniteError.
-        checksum : ``"xxh3_128"`` detects accidents; ``"sha256"`` (slower) also a forger, if the root digest
-            is known from elsewhere.
+        path : str or Path
+            The folder of the store.
+        plan : dict
+            A JSON object with everything that determines the values. ``plan["rows"]`` is the part that two stores must
+            share to be compared (texts, tokenizer, batches, policies).
+        layers : mapping of str to int
+            Width of each layer, in the model's order.
+        shard_rows : sequence of int
+            Rows of each shard; see `plan_shards`.
+        dtype : {"float16", "bfloat16", "float32"}
+            Type of the stored values.
+        overflow : {"upgrade", "error"}
+            What happens to values beyond the range of `dtype`: "upgrade" stores that layer's shard as float32, "error"
+            raises NonFiniteError.
+        checksum : {"xxh3_128", "sha256"}
+            "xxh3_128" detects accidental changes. "sha256" is slower and also detects forgery, if the root digest is
+            published elsewhere.
 
-        Raises OptionError for a plan that cannot be kept, StoreError for a folder that holds anything else or
-        a store of another plan, CorruptStoreError for a sealed store with a damaged file.
+        Returns
+        -------
+        StoreWriter
+
+        Raises
+        ------
+        OptionError
+            If the plan cannot be stored.
+        StoreError
+            If the folder holds other files, or a store with another plan.
+        CorruptStoreError
+            If the folder holds a finished store with a damaged file.
         """
-        wanted, data = Plan.make(
+        requested, data = Plan.make(
             plan,
-            {name: _plain(width) for name, width in layers.items()},
-            [_plain(rows) for rows in shard_rows],
+            {name: _as_int(width) for name, width in layers.items()},
+            [_as_int(rows) for rows in shard_rows],
             dtype=dtype,
             overflow=overflow,
             checksum=checksum,
         )
         root = Path(path)
-        with durable.explained(root):
-            writer = cls(root, freeze_plan(root, wanted, data))
+        with explain_errors(root):
+            writer = cls(root, _freeze_plan(root, requested, data))
             writer._prepare()
         return writer
 
@@ -95,12 +148,12 @@ class StoreWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends this writer, not the store: what is committed stays, sealing is a decision of its own."""
+        """Close this writer. Committed shards stay; the store is not sealed."""
         self._closed = True
 
     @property
     def layers(self) -> dict[str, int]:
-        """Name -> width."""
+        """Width of each layer, by name."""
         return dict(self._plan.layers)
 
     @property
@@ -109,48 +162,74 @@ class StoreWriter:
         return self._plan.shard_rows
 
     def missing(self) -> list[int]:
-        """The shards that nobody has committed yet."""
+        """Return the shards that are not committed yet."""
         shards = range(len(self._plan.shard_rows))
         return [shard for shard in shards if not files.exists(self.path, journal_parts(shard))]
 
     def commit(self, shard: int, columns: Mapping[str, np.ndarray], activations: Mapping[str, np.ndarray]) -> bool:
-        """Store one shard: all layers and the token columns, or, if anything fails, nothing.
+        """Store one shard: all layers and the token columns or, if anything fails, nothing.
 
         Parameters
         ----------
-        columns : column name -> array of shape (n,); ``doc_id``, ``position`` and ``token_id`` are required.
-        activations : layer name -> array of shape (n, width) of float16, bfloat16, float32 or float64.
+        shard : int
+            Number of the shard.
+        columns : mapping of str to array-like of shape (n_rows,)
+            Token columns; ``doc_id``, ``position`` and ``token_id`` are required.
+        activations : mapping of str to ndarray of shape (n_rows, width)
+            All layers, as float16, bfloat16, float32 or float64.
 
-        Returns True if this call committed the shard, False if another writer has or is just doing so. Raises
-        ShapeError, DTypeError, LayerError, OptionError, NonFiniteError for the data, StoreError for the disk.
+        Returns
+        -------
+        bool
+            False if another writer has committed the shard, or is committing it now.
+
+        Raises
+        ------
+        ShapeError, DTypeError, LayerError, OptionError, NonFiniteError
+            If the data do not fit the plan.
+        StoreError
+            If the disk is full or fails.
         """
         if self._closed:
-            raise StoreError(f"A writer must be open to commit: this one of {self.path} was left. Create it again.")
+            raise StoreError(f"A writer must be open to commit: this one of {self.path} was closed. Create it again.")
         self._check(shard, activations)
         checked = check_columns(columns, self._plan.shard_rows[shard], f"shard {shard}")
-        with durable.explained(self.path), lock(self.path / "journal" / claim_name(f"{shard:05d}")) as state:
+        with explain_errors(self.path), lock(self.path / "journal" / lock_name(f"{shard:05d}")) as state:
             if state == "busy" or files.exists(self.path, journal_parts(shard)):
                 return False
             try:
                 self._commit(shard, checked, activations)
             except BaseException:
                 if not files.exists(self.path, journal_parts(shard)):
-                    self._sweep(shard)
+                    self._remove_files(shard)
                 raise
         return True
 
     def seal(self, docs: Iterable[Mapping[str, Any]] | None = None) -> ActivationStore:
-        """Write the manifest once all shards are there, and open the store. Sealing twice is sealing once.
+        """Write the manifest once all shards are committed, and open the store.
 
-        ``docs``: one JSON object per document (its key, its words, what was cut), kept as ``docs.jsonl``.
+        Parameters
+        ----------
+        docs : iterable of mappings, optional
+            One JSON object for each document (such as its name and its words), kept as ``docs.jsonl``.
+
+        Returns
+        -------
+        ActivationStore
+            If the store is sealed already, it is opened unchanged.
+
+        Raises
+        ------
+        StoreError
+            If shards are missing.
         """
         if not files.exists(self.path, MANIFEST):
-            with durable.explained(self.path), lock(self.path / claim_name("manifest"), wait=True):
+            with explain_errors(self.path), lock(self.path / lock_name("manifest"), wait=True):
                 if not files.exists(self.path, MANIFEST):
                     self._seal(docs)
         for folder in (self.path, self.path / "journal"):
-            for claim in folder.glob(".claim-*"):  # of writers that died: nothing is left to be claimed
-                claim.unlink(missing_ok=True)
+            for left in folder.glob(lock_name("*")):  # of writers that were killed
+                left.unlink(missing_ok=True)
         return open_store(self.path)
 
     def _check(self, shard: int, activations: Mapping[str, np.ndarray]) -> None:
@@ -158,18 +237,18 @@ class StoreWriter:
         if not isinstance(shard, int | np.integer) or not 0 <= shard < len(planned):
             raise OptionError(f"The shard must be one of 0..{len(planned) - 1}, as planned: got {shard!r}.")
         if activations.keys() != self._plan.layers.keys():
-            odd = sorted(map(str, activations.keys() ^ self._plan.layers.keys()))
+            wrong = sorted(map(str, activations.keys() ^ self._plan.layers.keys()))
             raise LayerError(
-                f"Shard {shard} must hold every layer of the plan and no other: {', '.join(odd[:8])} is "
+                f"Shard {shard} must hold every layer of the plan and no other: {', '.join(wrong[:8])} is "
                 "missing or unknown. Plan the layers that you store."
             )
         for name, width in self._plan.layers.items():
-            array, due = activations[name], (planned[shard], width)
+            array, shape = activations[name], (planned[shard], width)
             if not isinstance(array, np.ndarray):
                 kind = type(array).__name__
                 raise DTypeError(f"Layer {name} must be a NumPy array: got {kind}. Tensors have .numpy().")
-            if array.shape != due:
-                raise ShapeError(f"Layer {name} of shard {shard} must have shape {due}: got {array.shape}.")
+            if array.shape != shape:
+                raise ShapeError(f"Layer {name} of shard {shard} must have shape {shape}: got {array.shape}.")
             if array.dtype.name not in _SOURCES or not array.dtype.isnative:
                 raise DTypeError(
                     f"Layer {name} must hold {', '.join(_SOURCES)}, in native byte order: got "
@@ -177,24 +256,22 @@ class StoreWriter:
                 )
 
     def _commit(self, shard: int, columns: dict[str, np.ndarray], activations: Mapping[str, np.ndarray]) -> None:
-        self._sweep(shard)  # what a dead writer of this shard left
-        faults.strike("begin", shard)
+        self._remove_files(shard)  # of a writer that was killed
         tokens = self._write_tokens(shard, columns)
 
         def write(layer: tuple[int, str]) -> LayerRecord:
             index, name = layer
             return self._write_layer(shard, index, name, activations[name])
 
-        with ThreadPoolExecutor(min(_AT_ONCE, default_threads())) as threads:  # one waits for the disk, one hashes
+        with ThreadPoolExecutor(min(_LAYERS_AT_ONCE, default_threads())) as threads:  # one hashes, another one writes
             written = list(threads.map(write, enumerate(self._plan.layers)))
         layers = dict(zip(self._plan.layers, written, strict=True))
         record = ShardRecord(shard, self._plan.shard_rows[shard], self._plan.digest, tokens, layers)
-        durable.write_durably(self.path, journal_parts(shard), record.to_bytes(), shard=shard, what="journal")
-        faults.strike("journal", shard)
+        outputs.write_durably(self.path.joinpath(*journal_parts(shard)), record.to_bytes())
 
     def _write_tokens(self, shard: int, columns: dict[str, np.ndarray]) -> FileRecord:
         head = tokens_header(self._plan.digest, shard, self._plan.shard_rows[shard])
-        with self._file(tokens_parts(shard), head, shard, "tokens") as file:
+        with self._new_file(tokens_parts(shard), head) as file:
             for column in columns.values():
                 file.write(_bytes_of(column))
             file.finish()
@@ -206,75 +283,72 @@ class StoreWriter:
         except DoesNotFit:
             if self._plan.overflow == "error":
                 raise NonFiniteError(
-                    f"Activations must fit in the store's type: layer {name}, shard {shard} goes beyond the "
+                    f"Activations must fit in the store's type: layer {name}, shard {shard} exceeds the "
                     f"range of {self._plan.dtype}. Use dtype='float32', or overflow='upgrade'."
                 ) from None
-            log.info("%s: layer %s, shard %d does not fit in %s: float32", self.path, name, shard, self._plan.dtype)
+            log.info("%s: layer %s, shard %d exceeds %s: float32", self.path, name, shard, self._plan.dtype)
         try:
             return self._write_as("float32", shard, index, name, array)
         except DoesNotFit:
             raise NonFiniteError(
-                f"Activations must fit in float32: layer {name}, shard {shard} goes beyond. Scale them first."
+                f"Activations must fit in float32: layer {name}, shard {shard} exceeds it. Scale them first."
             ) from None
 
     def _write_as(self, dtype: str, shard: int, index: int, name: str, array: np.ndarray) -> LayerRecord:
         converter = Converter(array, DTYPES[dtype], f"layer {name}, shard {shard}")
-        n_rows, width = array.shape
-        head = layer_header(self._plan.digest, name, shard, n_rows, width, DTYPES[dtype])
-        with self._file(layer_parts(index, shard), head, shard, name) as file:
+        head = layer_header(self._plan.digest, name, shard, *array.shape, DTYPES[dtype])
+        with self._new_file(layer_parts(index, shard), head) as file:
             for block in converter.blocks():
                 file.write(_bytes_of(block))
             file.finish()
         return LayerRecord(dtype, file.n_bytes, file.checksum(), 0, converter.absmax, converter.shift())
 
-    def _file(self, parts: Parts, head: bytes, shard: int, what: str) -> durable.DurableFile:
-        return durable.DurableFile(self.path, parts, checksum=self._plan.checksum, head=head, shard=shard, what=what)
+    def _new_file(self, parts: Parts, head: bytes = b"") -> DurableFile:
+        return DurableFile(self.path.joinpath(*parts), checksum=self._plan.checksum, head=head)
 
     def _parts(self, shard: int) -> list[Parts]:
         return [tokens_parts(shard), *(layer_parts(index, shard) for index in range(len(self._plan.layers)))]
 
-    def _sweep(self, shard: int) -> None:
-        """Remove all files of an uncommitted shard; its claim must be held."""
+    def _remove_files(self, shard: int) -> None:
+        """Remove all files of a shard that is not committed and that we have locked."""
         for parts in [*self._parts(shard), journal_parts(shard)]:
             path = self.path.joinpath(*parts)
             path.unlink(missing_ok=True)
-            durable.temporary(path).unlink(missing_ok=True)
+            outputs.temporary_path(path).unlink(missing_ok=True)
 
     def _prepare(self) -> None:
-        """Make the folders; then check what is committed and remove what is not."""
+        """Create the folders, check the committed shards, and remove files of other shards."""
         layers = [self.path / "layers" / layer_parts(index, 0)[1] for index in range(len(self._plan.layers))]
         folders = [self.path / "tokens", self.path / "journal", *layers]
         for folder in [self.path / "layers", *folders]:
-            durable.make_folder(folder)
+            outputs.make_folder(folder)
         sealed = files.exists(self.path, MANIFEST)
         seen = {shard_of(entry.name) for folder in folders for entry in folder.iterdir()}
         for shard in sorted(seen.intersection(range(len(self.shard_rows)))):
             if files.exists(self.path, journal_parts(shard)):
                 self._recheck(shard, sealed)
             if not files.exists(self.path, journal_parts(shard)):
-                with lock(self.path / "journal" / claim_name(f"{shard:05d}")) as state:
+                with lock(self.path / "journal" / lock_name(f"{shard:05d}")) as state:
                     if state == "held" and not files.exists(self.path, journal_parts(shard)):
-                        self._sweep(shard)
+                        self._remove_files(shard)
 
     def _recheck(self, shard: int, sealed: bool) -> None:
-        """Take a damaged shard back, so that it is written again; what is sealed is not ours to change."""
+        """Remove the record of a damaged shard, so that it is written again; a sealed store is not changed."""
         try:
-            self._committed(shard)
+            self._read_record(shard)
         except CorruptStoreError as error:
             if sealed:
                 raise
             log.warning("%s: shard %d is damaged and will be written again: %s", self.path, shard, error)
             self.path.joinpath(*journal_parts(shard)).unlink(missing_ok=True)
 
-    def _committed(self, shard: int) -> tuple[ShardRecord, str]:
-        """The record of a committed shard and its digest, once all files are there in their sizes."""
-        parts = journal_parts(shard)
-        where = f"{files.name_of(parts)} of {self.path}"
-        record, digest = ShardRecord.from_bytes(files.read_small(self.path, parts), self._plan, shard, where)
+    def _read_record(self, shard: int) -> tuple[ShardRecord, str]:
+        """Return the record of a committed shard and its digest. All its files must have the right sizes."""
+        record, digest = ShardRecord.read(self.path, self._plan, shard)
         sizes = [record.tokens.n_bytes, *(layer.n_bytes for layer in record.layers.values())]
         for parts, n_bytes in zip(self._parts(shard), sizes, strict=True):
             with files.opened(self.path, parts) as fd:
-                files.check_size(fd, n_bytes, f"{files.name_of(parts)} of {self.path}")
+                files.check_size(fd, n_bytes, f"{files.file_name(parts)} of {self.path}")
         return record, digest
 
     def _seal(self, docs: Iterable[Mapping[str, Any]] | None) -> None:
@@ -287,23 +361,21 @@ class StoreWriter:
             )
         identity, digests = RowsDigest(), []
         for shard, n_rows in enumerate(self.shard_rows):
-            digests.append(self._committed(shard)[1])
+            digests.append(self._read_record(shard)[1])
             identity.update(read_columns(self.path, self._plan.digest, shard, n_rows, IDENTITY))
         manifest = Manifest(
             self._plan.digest, self._plan.n_rows, tuple(digests), identity.hexdigest(), self._write_docs(docs)
         )
-        faults.strike("seal", None)
-        durable.write_durably(self.path, MANIFEST, manifest.to_bytes(), what="manifest")
-        faults.strike("sealed", None)
+        outputs.write_durably(self.path.joinpath(*MANIFEST), manifest.to_bytes())
 
     def _write_docs(self, docs: Iterable[Mapping[str, Any]] | None) -> FileRecord | None:
         if docs is None:
             self.path.joinpath(*DOCS).unlink(missing_ok=True)
             return None
-        with durable.DurableFile(self.path, DOCS, checksum=self._plan.checksum, what="docs") as file:
+        with self._new_file(DOCS) as file:
             for doc in docs:
                 try:
-                    jsonfile.check_writable(doc, "the entry")
+                    json_files.check_writable(doc, "the entry")
                 except (ValueError, TypeError) as error:
                     raise OptionError(f"docs must be JSON objects: {error}. Convert it first.") from error
                 file.write(json.dumps(doc, sort_keys=True).encode("ascii") + b"\n")
@@ -311,7 +383,44 @@ class StoreWriter:
         return FileRecord(file.n_bytes, file.checksum())
 
 
-def _plain(value: Any) -> Any:
+@contextmanager
+def explain_errors(root: Path) -> Iterator[None]:
+    """Turn an OSError while a store is written into a StoreError with a remedy."""
+    kept = "committed shards are kept, and the others are written"
+    with outputs.explain_errors(root, task="Writing the store", kept=kept):
+        yield
+
+
+def _freeze_plan(root: Path, requested: Plan, data: bytes) -> Plan:
+    """Write the plan if the folder is new; otherwise return its plan, which must be the same."""
+    root.mkdir(parents=True, exist_ok=True)
+    if not files.exists(root, PLAN):
+        with lock(root / lock_name("plan"), wait=True):
+            if not files.exists(root, PLAN):
+                _start(root, data)
+    plan = Plan.read(root)
+    if requested != plan or list(requested.layers) != list(plan.layers):
+        difference = first_difference(plan.body(), requested.body())
+        raise StoreError(
+            f"A store is resumed only with the plan it was started with: {root} differs in {difference}. Use "
+            "the same options, choose another folder, or replace the existing store: overwrite=True, or "
+            "--overwrite on the command line."
+        )
+    return plan
+
+
+def _start(root: Path, data: bytes) -> None:
+    others = [entry.name for entry in root.iterdir() if not is_working_file(entry.name)]
+    if others:
+        raise StoreError(
+            f"A store must start in a new or empty folder: {root} holds {others[0]!r} and no plan.json. "
+            "Choose another folder."
+        )
+    outputs.write_durably(root.joinpath(*PLAN), data)
+    outputs.sync_folder(root.parent)
+
+
+def _as_int(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 

@@ -151,7 +151,7 @@ def test_info_names_versions_and_backends(run):
         (["compare", "a", "b", "--texts", "t.txt", "--checkpoint", "c"], "A checkpoint is for stores"),
         (["profile", "absent"], "there is none at absent"),
         (["cache", "ls", "absent"], "there are none below absent"),
-        (["cache", "info", "."], "holds a plan.json"),
+        (["cache", "info", "."], "has a file plan.json"),
         (["cache", "export", "{base}", "{tuned}"], "An export needs a new folder"),
         (["demo", "--model-x", "only-one"], "The demo compares two models: got one"),
     ],

@@ -30,10 +30,10 @@ def test_what_fails_leaves_the_old_file(tmp_path: Path):
 
 def test_what_the_system_refuses_is_said(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"file/f\.txt did not \((Not a directory|File exists)\)\. Choose a path"):
+    with pytest.raises(StoreError, match=r"file/f\.txt was not \((Not a directory|File exists)\)\. Choose a path"):
         with replacing(tmp_path / "file" / "f.txt"):
             pass
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StoreError, match="folder did not"), replacing(tmp_path / "folder") as temporary:
+    with pytest.raises(StoreError, match="folder was not"), replacing(tmp_path / "folder") as temporary:
         temporary.write_text("x")
     assert len(list(tmp_path.iterdir())) == 2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pyrepsim.extraction import extract, plan_extraction
 from pyrepsim.extraction.options import ExtractionOptions
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.store import StoreWriter, open_store, verify
+from tests.store.faults import injected
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = [f"the keys {'are here ' * (i % 7)}{i}" for i in range(60)]
@@ -96,11 +96,12 @@ def test_kill_9_in_the_middle(base: Encoder, folders: dict[str, Path], tmp_path:
         "import sys\n"
         "import pyrepsim.extraction.plan as limits; limits.SHARD_TOKENS = 100\n"
         "from pyrepsim.extraction import extract\n"
-        f"extract({str(folders['base'])!r}, {TEXTS!r}, sys.argv[1], device='cpu')"
+        "from tests.store.faults import injected\n"
+        "with injected('write:3:kill'):\n"
+        f"    extract({str(folders['base'])!r}, {TEXTS!r}, sys.argv[1], device='cpu')"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "s")]
-    environ = os.environ | {"PYREPSIM_FAULT": "write:3:kill"}
-    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=False)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert run.returncode == -signal.SIGKILL, run.stderr.decode()
     journal = tmp_path / "s" / "journal"
     assert sorted(path.name for path in journal.glob("*.json")) == ["00000.json", "00001.json", "00002.json"]
@@ -285,11 +286,9 @@ def test_the_log_says_how_fast(base: Encoder, tmp_path: Path, caplog: pytest.Log
     assert "not padding" in caplog.text
 
 
-def test_a_full_disk_is_a_store_error(base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("PYREPSIM_FAULT", "write:0:enospc")
-    with pytest.raises(StoreError, match="space"):
+def test_a_full_disk_is_a_store_error(base: Encoder, tmp_path: Path):
+    with pytest.raises(StoreError, match="space"), injected("write:0:enospc"):
         extract(base, TEXTS, tmp_path / "s")
-    monkeypatch.delenv("PYREPSIM_FAULT")
     assert extract(base, TEXTS, tmp_path / "s") is not None
 
 

@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, writer: str):
         pytest.importorskip("pandas")
         pytest.importorskip("pyarrow")
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"must reach the disk whole: .*s\.x did not .* Choose a path"):
+    with pytest.raises(StoreError, match=r"must be written completely: .*s\.x was not .* Choose a path"):
         getattr(SCORES, writer)(tmp_path / "file" / "s.x")
 
 

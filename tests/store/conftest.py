@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pyrepsim.core import json_files
 from pyrepsim.core.errors import CorruptStoreError
-from pyrepsim.store import ActivationStore, StoreWriter, TokenFlag, jsonfile, open_store, verify, write_store
+from pyrepsim.store import ActivationStore, StoreWriter, TokenFlag, open_store, verify, write_store
 
 N_ROWS = 50
 SHARD_ROWS = [20, 0, 17, 13]
@@ -21,7 +22,7 @@ SHARD_ROWS = [20, 0, 17, 13]
 @pytest.fixture(autouse=True)
 def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Durability is the business of test_crash.py; without it, a store takes a millisecond."""
-    monkeypatch.setattr("pyrepsim.store.durable.sync", lambda fd: None)
+    monkeypatch.setattr("pyrepsim.core.outputs._sync", lambda fd: None)
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def forge(store):
         del body["digest"]
         if edit is not None:
             edit(body)
-        path.write_bytes(jsonfile.dump(body) if text is None else sealed_text(text))
+        path.write_bytes(json_files.dump(body) if text is None else sealed_text(text))
         if name.startswith("journal/"):
             digest = hashlib.sha256(path.read_bytes()[:-82]).hexdigest()
             change("manifest.json", lambda manifest: manifest["records"].__setitem__(int(name[8:13]), digest))

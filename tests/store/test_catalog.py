@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pyrepsim.core.errors import StoreError
+from pyrepsim.core.files import file_system, is_remote
 from pyrepsim.store import StoreWriter, list_stores, remove_store, store_info
-from pyrepsim.store.reader import file_system, is_remote
 
 
 def test_listing(make_store, tmp_path):
@@ -44,7 +44,7 @@ def test_removing(make_store, tmp_path):
 def test_only_stores_are_removed(make_store, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("")
-    with pytest.raises(StoreError, match=r"no folder with a plan\.json"):
+    with pytest.raises(StoreError, match=r"not a folder with a plan\.json"):
         remove_store(tmp_path / "mine")
     store = make_store()
     (store.path / "notes.txt").write_text("")
@@ -98,5 +98,5 @@ def test_network_file_systems_are_recognised(folder, kind, remote):
 
 
 def test_without_a_mount_table_everything_is_local(monkeypatch, tmp_path):
-    monkeypatch.setattr("pyrepsim.store.reader._MOUNTS", tmp_path / "none")
+    monkeypatch.setattr("pyrepsim.core.files._MOUNTS", tmp_path / "none")
     assert not is_remote(tmp_path)

@@ -56,7 +56,7 @@ def test_flags_are_bits(tmp_path, rows):
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        ({"speaker": np.zeros(50, int)}, OptionError, "may be of doc_id, sent_id"),
+        ({"speaker": np.zeros(50, int)}, OptionError, "may be any of doc_id, sent_id"),
         ({"token_id": None}, OptionError, "must include doc_id, position, token_id"),
         ({"position": np.zeros(49, int)}, ShapeError, r"position of rows must have shape \(50,\): got \(49,\)"),
         ({"position": np.zeros((50, 1), int)}, ShapeError, r"got \(50, 1\)"),

@@ -45,7 +45,7 @@ def test_a_shard_beyond_float16_is_stored_as_float32(create, commit, arrays, top
 def test_overflow_can_be_an_error(create, commit, arrays):
     large = arrays["layer.0"] * 1e5
     writer = create(overflow="error")
-    with pytest.raises(NonFiniteError, match=r"shard 0 goes beyond the range of float16"):
+    with pytest.raises(NonFiniteError, match=r"shard 0 exceeds the range of float16"):
         commit(writer, 0, **{"layer.0": large})
     assert not list(writer.path.rglob("shard-*"))
 

@@ -45,11 +45,8 @@ def _no_fsync() -> None:
 
 
 def start(path: Path, fault: str | None = None) -> subprocess.Popen:
-    environment = {key: value for key, value in os.environ.items() if key != "PYREPSIM_FAULT"}
-    environment["PYTHONPATH"] = str(ROOT)
-    if fault is not None:
-        environment["PYREPSIM_FAULT"] = fault
-    command = [sys.executable, worker.__file__, str(path)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, worker.__file__, str(path), *([] if fault is None else [fault])]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -84,16 +81,14 @@ def test_killed_again_and_again(tmp_path, undisturbed, tree):
 
 
 @pytest.mark.parametrize("point", ["write@tokens", "write@layer.0", "fsync@layer.0", "rename@layer.0", "write@journal"])
-def test_a_full_disk_is_a_clear_error_and_leaves_only_whole_shards(tmp_path, undisturbed, tree, monkeypatch, point):
+def test_a_full_disk_is_a_clear_error_and_leaves_only_complete_shards(tmp_path, undisturbed, tree, point):
     path = tmp_path / "s"
-    monkeypatch.setenv("PYREPSIM_FAULT", f"{point}:2:enospc")
-    with pytest.raises(StoreError, match=r"No space left on device. To go on, free some space \([\d.]+ \w?B left\)"):
-        worker.main(str(path))
+    with pytest.raises(StoreError, match=r"No space left on device. To continue, free some space \([\d.]+ \w?B left\)"):
+        worker.main(str(path), f"{point}:2:enospc")
     found, due = tree(path), tree(undisturbed)
     assert {name for name in due if "00002" not in name} - {"manifest.json", "docs.jsonl"} == set(found)
     assert all(due[name] == data for name, data in found.items())
     assert verify(path) == []
-    monkeypatch.delenv("PYREPSIM_FAULT")
     worker.main(str(path))
     assert tree(path) == due
 
@@ -105,27 +100,23 @@ def test_a_full_disk_from_another_process_says_so_on_stderr(tmp_path):
 
 
 @pytest.mark.parametrize("point", ["write@plan:*", "write@manifest:*", "write@docs:*"])
-def test_a_full_disk_at_plan_or_seal(tmp_path, undisturbed, tree, monkeypatch, point):
+def test_a_full_disk_at_plan_or_seal(tmp_path, undisturbed, tree, point):
     path = tmp_path / "s"
-    monkeypatch.setenv("PYREPSIM_FAULT", f"{point}:enospc")
     with pytest.raises(StoreError, match="No space left"):
-        worker.main(str(path))
+        worker.main(str(path), f"{point}:enospc")
     assert not list(path.rglob(".*"))
-    monkeypatch.delenv("PYREPSIM_FAULT")
     worker.main(str(path))
     assert tree(path) == tree(undisturbed)
 
 
-def test_short_writes_change_nothing(tmp_path, undisturbed, tree, monkeypatch):
-    monkeypatch.setenv("PYREPSIM_FAULT", "write:*:short")
-    worker.main(str(tmp_path / "s"))
+def test_short_writes_change_nothing(tmp_path, undisturbed, tree):
+    worker.main(str(tmp_path / "s"), "write:*:short")
     assert tree(tmp_path / "s") == tree(undisturbed)
 
 
 @pytest.mark.parametrize("layer", ["embeddings", "layer.0", "tokens"])
-def test_a_bit_that_flips_on_its_way_to_the_disk_is_found(tmp_path, monkeypatch, layer):
-    monkeypatch.setenv("PYREPSIM_FAULT", f"write@{layer}:2:flip")
-    worker.main(str(tmp_path / "s"))
+def test_a_bit_that_flips_on_its_way_to_the_disk_is_found(tmp_path, layer):
+    worker.main(str(tmp_path / "s"), f"write@{layer}:2:flip")
     (problem, *others) = verify(tmp_path / "s", collect=True)
     assert not others
     assert (problem.shard, problem.layer) == (2, None if layer == "tokens" else layer)
@@ -180,7 +171,7 @@ def test_an_interrupted_commit_leaves_nothing(tmp_path, monkeypatch, tree):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pyrepsim.store.durable.sync_folder", interrupt)
+    monkeypatch.setattr("pyrepsim.core.outputs.sync_folder", interrupt)
     with pytest.raises(KeyboardInterrupt):
         writer.commit(0, *worker.shard_of(0))
     assert tree(path) == before

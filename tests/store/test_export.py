@@ -110,8 +110,8 @@ def test_a_failed_export_leaves_nothing(store, tmp_path, monkeypatch, error, the
     assert not there or list(out.iterdir()) == []
     if kind is StoreError:
         message = str(caught.value)
-        assert message.startswith(f"The export to {out} must reach the disk: No space left on device. To go on, free")
-        assert "it starts anew, what was written is removed" in message
+        assert message.startswith(f"The export to {out} failed: No space left on device. To continue, free")
+        assert "it starts from the beginning" in message
         assert "shards" not in message
 
 

@@ -33,7 +33,7 @@ def metadata(text, **changes):
     [
         (lambda text: activation(text, shape=[8, 17]), r"'shape': \[8, 17\]"),
         (lambda text: activation(text, shape=[1 << 40, 1 << 40]), "'shape'"),
-        (lambda text: activation(text, shape=[1 << 62, 8]), r"beyond 2\^53"),
+        (lambda text: activation(text, shape=[1 << 62, 8]), r"larger than 2\^53"),
         (lambda text: activation(text, shape=[-17, -8]), r"\[-17, -8\]"),
         (lambda text: activation(text, data_offsets=[0, 1 << 40]), "data_offsets"),
         (lambda text: activation(text, data_offsets=[-8, 264]), "data_offsets"),
@@ -44,14 +44,14 @@ def metadata(text, **changes):
         (lambda text: metadata(text, plan="0" * 64), "'plan': '0000"),
         (lambda text: text.replace("activation", "activatiom"), "the entry 'activation' is missing"),
         (lambda text: text[:-1] + ',"x":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', "'x' is unknown"),
-        (lambda text: text[:-1] + ',"activation":{}}', "the key 'activation' stands twice"),
-        (lambda text: text.replace('"shape"', '"dtype":"F16","shape"'), "the key 'dtype' stands twice"),
-        (lambda text: json.dumps(json.loads(text)), "the same in other bytes"),
+        (lambda text: text[:-1] + ',"activation":{}}', "the key 'activation' occurs twice"),
+        (lambda text: text.replace('"shape"', '"dtype":"F16","shape"'), "the key 'dtype' occurs twice"),
+        (lambda text: json.dumps(json.loads(text)), "the same entries in other bytes"),
         (lambda text: f"[{text}]", "a JSON list instead of an object"),
         (lambda text: "[" * 4000, "strict JSON"),
         (lambda text: "\x00" * 4088, "strict JSON"),
         (lambda text: text[:-1], "strict JSON"),
-        (lambda text: text + "\n", "the same in other bytes"),
+        (lambda text: text + "\n", "the same entries in other bytes"),
     ],
 )
 def test_lies_of_a_header(store, refused, lie, message):
@@ -66,7 +66,7 @@ def test_lies_of_a_header(store, refused, lie, message):
 def test_lies_about_the_length_of_a_header(store, refused, length):
     path = store.path / SHARD
     path.write_bytes(struct.pack("<Q", length) + path.read_bytes()[8:])
-    refused(f"it claims {length} header bytes instead of 4088")
+    refused(f"it states {length} header bytes instead of 4088")
 
 
 def test_lies_of_a_token_header(store):
@@ -90,7 +90,7 @@ def test_a_symbolic_link_is_not_followed(store, refused, tmp_path, name):
     path = store.path / name
     path.rename(tmp_path / "target")
     path.symlink_to(tmp_path / "target")
-    refused("found a symbolic link")
+    refused("it is a symbolic link")
 
 
 @pytest.mark.parametrize("name", ["layers", "layers/L01", "tokens", "journal"])
@@ -98,7 +98,7 @@ def test_a_linked_folder_is_not_followed(store, refused, tmp_path, name):
     path = store.path / name
     path.rename(tmp_path / "target")
     path.symlink_to(tmp_path / "target")
-    refused("found a symbolic link")
+    refused("it is a symbolic link")
 
 
 @ANY_FILE
@@ -127,7 +127,7 @@ def test_a_file_of_another_size(store, refused, name, change):
     path = store.path / name
     size = path.stat().st_size
     os.truncate(path, size + change)
-    refused(f"{name} of .* must have {size} bytes: found {size + change}")
+    refused(f"{name} of .* must have {size} bytes: it has {size + change}")
 
 
 def test_a_shard_that_is_cut_after_opening(store):
@@ -135,7 +135,7 @@ def test_a_shard_that_is_cut_after_opening(store):
     opened = {io: open_store(store.path, io=io) for io in ("mmap", "pread")}
     os.truncate(store.path / SHARD, 4096 + 16)
     for kind in opened.values():
-        with pytest.raises(CorruptStoreError, match="found 4112"):
+        with pytest.raises(CorruptStoreError, match="it has 4112"):
             list(kind["layer.0"].chunks())
 
 
@@ -143,7 +143,7 @@ def test_a_shard_that_is_cut_while_it_is_read(store):
     chunks = open_store(store.path, io="pread")["layer.0"].chunks(5)
     next(chunks)
     os.truncate(store.path / "layers/L01/shard-00000.safetensors", 4096 + 16)
-    with pytest.raises(CorruptStoreError, match="at least 4256 bytes: found 4112"):
+    with pytest.raises(CorruptStoreError, match="at least 4256 bytes: it has 4112"):
         list(chunks)
 
 
@@ -168,7 +168,7 @@ def test_hostile_entries_of_docs(tmp_path, arrays, rows):
     path = store.path / "docs.jsonl"
     size = path.stat().st_size
     path.write_bytes(b'{"a": 1, "a": 2}'.ljust(size))
-    with pytest.raises(CorruptStoreError, match=r"line 1 of docs.jsonl of .* the key 'a' stands twice"):
+    with pytest.raises(CorruptStoreError, match=r"line 1 of docs.jsonl of .* the key 'a' occurs twice"):
         list(open_store(store.path).docs())
     path.write_bytes(b"x")
     with pytest.raises(CorruptStoreError, match=r"docs.jsonl of .* must have"):

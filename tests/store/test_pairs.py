@@ -77,7 +77,7 @@ def test_a_longer_store_is_named_by_its_first_row_too_many(make_store, arrays, r
     cut = {name: column[:44] for name, column in rows.items()}
     x, y = make_store("x"), make_store("y", short, columns=cut, shard_rows=[44])
     for a, b in ((x, y), (y, x)):
-        with pytest.raises(RowMismatchError, match=r"without a partner is 44: document 6, position 2"):
+        with pytest.raises(RowMismatchError, match=r"that only one has is 44: document 6, position 2"):
             check_same_rows(a, b)
 
 
@@ -110,5 +110,5 @@ def test_bad_options_are_refused_at_once(pair):
 
 
 def test_two_stores_are_no_layers(store):
-    with pytest.raises(OptionError, match=r"walks two layers: got ActivationStore\. .*store\['layer\.0'\]"):
+    with pytest.raises(OptionError, match=r"reads two layers: got ActivationStore\. .*store\['layer\.0'\]"):
         paired_chunks(store, store)

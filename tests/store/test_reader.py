@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyrepsim.core.errors import CorruptStoreError, DTypeError, LayerError, OptionError, ShapeError, StoreError
-from pyrepsim.store import open_store, shardfile, write_store
+from pyrepsim.store import open_store, shards, write_store
 
 IO = pytest.mark.parametrize("io", ["mmap", "pread"])
 
@@ -89,7 +89,7 @@ def test_a_mask_without_gaps_inside_a_chunk_gives_views(store):
 
 @IO
 def test_sparse_masks_are_gathered_in_pieces(make_store, monkeypatch, io, rng):
-    monkeypatch.setattr("pyrepsim.store.shardfile.GATHER_BYTES", 30)
+    monkeypatch.setattr("pyrepsim.store.shards.GATHER_BYTES", 30)
     store = open_store(make_store().path, io=io)
     mask = rng.random(50) < 0.3
     for name in store:
@@ -225,7 +225,7 @@ def test_a_store_survives_pickling_but_not_replacement(make_store):
 def test_what_is_no_store_is_named(tmp_path):
     with pytest.raises(StoreError, match="there is none at"):
         open_store(tmp_path / "nothing")
-    with pytest.raises(StoreError, match=r"holds a plan.json"):
+    with pytest.raises(StoreError, match=r"has a file plan.json"):
         open_store(tmp_path)
 
 
@@ -276,9 +276,9 @@ def test_sizes_are_in_words(store):
     assert "kB</td>" in store._repr_html_()
 
 
-@pytest.mark.parametrize("advice", [shardfile.HUGEPAGE, -1, None], ids=["huge pages", "unknown advice", "no advice"])
+@pytest.mark.parametrize("advice", [shards.HUGEPAGE, -1, None], ids=["huge pages", "unknown advice", "no advice"])
 def test_huge_pages_are_no_condition(tmp_path, monkeypatch, advice):
-    monkeypatch.setattr(shardfile, "HUGEPAGE", advice)
+    monkeypatch.setattr(shards, "HUGEPAGE", advice)
     array = np.arange(3000, dtype=np.float32).reshape(1000, 3)
     layer = open_store(write_store(tmp_path / "s", {"a": array}, dtype="float32").path)["a"]
     np.testing.assert_array_equal(joined(layer.chunks(300), 3), array)
@@ -287,7 +287,7 @@ def test_huge_pages_are_no_condition(tmp_path, monkeypatch, advice):
 @pytest.mark.parametrize(("every", "whole"), [(None, True), (1, True), (10, True), (64, True), (100, False)])
 def test_all_of_a_shard_is_fetched_if_many_of_its_rows_are_wanted(tmp_path, monkeypatch, every, whole):
     told = []
-    monkeypatch.setattr(shardfile.ShardFile, "expect_pass", lambda file: told.append(file))
+    monkeypatch.setattr(shards.ShardFile, "expect_pass", lambda file: told.append(file))
     layer = open_store(write_store(tmp_path / "s", {"a": np.ones((12_800, 3))}, shard_rows=[6400, 6400]).path)["a"]
     mask = None if every is None else np.arange(12_800) % every == 0
     assert sum(len(chunk) for chunk in layer.chunks(500, mask=mask)) == 12_800 // (every or 1)

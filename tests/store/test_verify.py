@@ -90,5 +90,5 @@ def test_docs_are_checked(tmp_path, arrays, rows, flip):
 
 
 def test_what_is_no_store_is_no_problem_but_an_error(tmp_path):
-    with pytest.raises(StoreError, match=r"holds a plan\.json"):
+    with pytest.raises(StoreError, match=r"has a file plan\.json"):
         verify(tmp_path, collect=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyrepsim.core.errors import StoreError
 from pyrepsim.store import StoreWriter
+from tests.store.faults import injected
 
 LAYERS = {"embeddings": 6, "layer.0": 4}
 SHARD_ROWS = (40, 0, 30)
@@ -23,8 +24,11 @@ def shard_of(number: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
     return rows, {name: rng.standard_normal((n, width)).astype("f4") for name, width in LAYERS.items()}
 
 
-def main(path: str) -> None:
-    with StoreWriter.create(path, {"rows": {"texts": "t"}}, layers=LAYERS, shard_rows=SHARD_ROWS) as writer:
+def main(path: str, fault: str | None = None) -> None:
+    with (
+        injected(fault),
+        StoreWriter.create(path, {"rows": {"texts": "t"}}, layers=LAYERS, shard_rows=SHARD_ROWS) as writer,
+    ):
         for number in writer.missing():
             writer.commit(number, *shard_of(number))
         print(writer.seal(docs=[{"doc_id": 0, "key": "a"}]).digest)
@@ -32,6 +36,6 @@ def main(path: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1])
+        main(*sys.argv[1:])
     except StoreError as error:
         sys.exit(f"StoreError: {error}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...core.errors import ShapeError, StoreError
 from ...store import ActivationStore, open_store
-from ...store.shardfile import ShardFile
+from ...store.shards import ShardFile
 from .members import LEXICAL
 
 _MOST_FILES = 256  # open at once; the usual limit of a process is 1024

@@ -11,7 +11,7 @@ import xxhash
 
 from ...core.errors import OptionError, RowMismatchError, StoreError, TextError
 from ...store import ActivationStore
-from ...store.shardfile import ShardFile
+from ...store.shards import ShardFile
 from .trees import PUNCTUATION, GoldTree
 
 __all__ = ["SentenceReader", "StoredSentences", "TreeSentence", "find_sentences"]

@@ -1,4 +1,4 @@
-"""The one lossy step: activations to the store's type, in row blocks, with what was seen on the way."""
+"""Converting activations to the type of the store, in blocks of rows. This is the only step that loses precision."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from ..core.errors import NonFiniteError
 from .layout import PAGE
 
 SHIFT_ROWS = 4096
-"""Rows behind the recorded shift: enough for a provisional mean, too few to cost anything."""
+"""Rows whose mean is recorded as the shift: enough for a provisional mean, and few enough to be fast."""
 
 _BLOCK_VALUES = 1 << 22
-"""Large, and whole pages: the system then keeps the file in large pieces of its cache, which are mapped and read a
-third faster than those that writes of half a megabyte leave."""
+"""Values in a block. Linux caches files that are written in large blocks in large pieces, which are read a third faster
+than after writes of half a megabyte."""
 
 
 class DoesNotFit(Exception):
-    """A finite value has no finite counterpart in the store's type."""
+    """A finite value would become infinite in the type of the store."""
 
 
 class Converter:
-    """Turns an array of shape (n, width) into contiguous blocks of ``dtype`` and sums up what it saw.
+    """Converts an array of shape (n_rows, width) to contiguous blocks of ``dtype``, and computes statistics.
 
-    After ``blocks`` is exhausted, ``absmax`` is the largest magnitude stored and ``shift()`` the mean of the
-    first 4096 stored rows. Both depend on the stored values alone, not on the type they came in or on who
-    converts them.
+    After the last block, ``absmax`` is the largest magnitude stored and ``shift()`` the mean of the first 4096 stored
+    rows. Both depend on the stored values only, not on the type of the array or on the backend.
     """
 
     def __init__(self, array: np.ndarray, dtype: np.dtype, where: str) -> None:
@@ -38,22 +37,22 @@ class Converter:
         self.absmax = 0.0
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Blocks of whole rows, each to be used up before the next.
+        """Yield blocks of complete rows. A block is valid until the next one is requested.
 
-        NonFiniteError names the first NaN or infinity, DoesNotFit is for us.
+        Raises NonFiniteError with the place of the first NaN or infinity, or DoesNotFit.
         """
         narrow = get_backend().narrow
         n_rows, width = self._array.shape
         step = max(1, _BLOCK_VALUES // width)
-        whole = PAGE // math.gcd(PAGE, width * self._dtype.itemsize)  # rows that end with a page
-        step -= step % whole if step > whole else 0
-        room = None if self._array.dtype == self._dtype else np.empty((min(step, n_rows), width), dtype=self._dtype)
+        rows_in_pages = PAGE // math.gcd(PAGE, width * self._dtype.itemsize)  # so many rows end with a page
+        step -= step % rows_in_pages if step > rows_in_pages else 0
+        buffer = None if self._array.dtype == self._dtype else np.empty((min(step, n_rows), width), dtype=self._dtype)
         for start in range(0, n_rows, step):
             source = np.ascontiguousarray(self._array[start : start + step])
-            out = None if room is None else room[: len(source)]
-            given, stored = narrow(source, out, self._sum, max(0, SHIFT_ROWS - start))
-            if not math.isfinite(given):
-                self._blame(source, start)
+            out = None if buffer is None else buffer[: len(source)]
+            largest, stored = narrow(source, out, self._sum, max(0, SHIFT_ROWS - start))
+            if not math.isfinite(largest):
+                self._raise_non_finite(source, start)
             if not math.isfinite(stored):
                 raise DoesNotFit
             self.absmax = max(self.absmax, stored)
@@ -64,7 +63,7 @@ class Converter:
         with np.errstate(under="ignore"):
             return base64.b64encode(mean.astype("<f4").tobytes()).decode("ascii")
 
-    def _blame(self, source: np.ndarray, start: int) -> None:
+    def _raise_non_finite(self, source: np.ndarray, start: int) -> None:
         row, column = np.argwhere(~np.isfinite(source.astype(np.float64)))[0]
         raise NonFiniteError(
             f"Activations must be finite: {self._where}, row {start + row}, feature {column} is "

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import files
+from ..core import files
+from ..core.files import Parts
 from .columns import COLUMNS, ROW_BYTES
-from .header import check_header, tokens_header
-from .layout import PAGE, Parts, tokens_parts
+from .layout import PAGE, check_header, tokens_header, tokens_parts
 
 if TYPE_CHECKING:
     from .reader import ActivationStore
 
 
 def read_columns(root: Path, plan_digest: str, shard: int, rows: int, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """The columns ``names`` of a token shard, each of shape (rows,), once size and header are checked."""
+    """Return columns of a token shard, each of shape (rows,), after checking its size and header."""
     parts = tokens_parts(shard)
-    where = f"{files.name_of(parts)} of {root}"
+    where = f"{files.file_name(parts)} of {root}"
     offsets, offset = {}, PAGE
     for name, dtype in COLUMNS.items():
         offsets[name] = offset
@@ -41,25 +41,25 @@ def read_columns(root: Path, plan_digest: str, shard: int, rows: int, names: Ite
 
 
 HUGEPAGE = getattr(mmap, "MADV_HUGEPAGE", None)
-"""On Linux: fetch and map two megabytes at a time, and the next two while these are used. From the disk nearly twice,
-from the page cache three times as fast as with MADV_WILLNEED, whose pages are small and stay so."""
+"""Linux then reads and maps two megabytes at a time, and the next two in advance. Compared with MADV_WILLNEED this is
+almost twice as fast from the disk, and three times as fast from the page cache."""
 
 GATHER_BYTES = 16 << 20
-"""Span of the file that is looked at at once when rows are picked: bounds memory, however few are picked."""
+"""When single rows are read, bytes of the file that are covered at a time; this limits the memory."""
 
 
 class ShardFile:
-    """The payload of a shard file, an array of shape (rows, width). Whatever it returns is read-only.
+    """The payload of a layer's shard file: a read-only array of shape (rows, width).
 
-    With ``mapped`` the pages that were passed are dropped again, so that resident memory stays small; the
-    data stays in the system's page cache. A mapped file must not be cut while in use (the system would end
-    the process), which is why only sealed stores on local disks are mapped.
+    With ``mapped``, pages that were read are released again, so that the process's memory stays small; the data stay
+    in the system's page cache. A mapped file must not be truncated while in use, because the system would end the
+    process. Therefore only sealed stores on local disks are mapped.
     """
 
     def __init__(
         self, root: Path, parts: Parts, *, shape: tuple[int, int], dtype: np.dtype, head: bytes, mapped: bool
     ) -> None:
-        self._where = f"{files.name_of(parts)} of {root}"
+        self._where = f"{files.file_name(parts)} of {root}"
         self._shape, self._dtype = shape, dtype
         self._stride = shape[1] * dtype.itemsize
         n_bytes = PAGE + shape[0] * self._stride
@@ -68,13 +68,12 @@ class ShardFile:
         self._fd = files.open_file(root, parts)
         try:
             files.check_size(self._fd, n_bytes, self._where)
-            found = bytearray(PAGE)
-            files.read_into(self._fd, memoryview(found), 0, self._where)
-            check_header(bytes(found), head, self._where)
+            actual = bytearray(PAGE)
+            files.read_into(self._fd, memoryview(actual), 0, self._where)
+            check_header(bytes(actual), head, self._where)
             if mapped and shape[0]:
                 self._map = mmap.mmap(self._fd, n_bytes, access=mmap.ACCESS_READ)
-                words = np.frombuffer(self._map, np.uint8, offset=PAGE)
-                self._rows = words.view(dtype).reshape(shape)
+                self._rows = np.frombuffer(self._map, np.uint8, offset=PAGE).view(dtype).reshape(shape)
                 os.close(self._fd)
                 self._fd = -1
         except BaseException:
@@ -82,7 +81,7 @@ class ShardFile:
             raise
 
     def close(self) -> None:
-        """Drop all pages and let go; views that were handed out stay valid."""
+        """Release all pages and close the file. Arrays that were returned stay valid."""
         if self._map is not None:
             self._drop(len(self._map))
             self._map = None
@@ -91,7 +90,7 @@ class ShardFile:
             self._fd = -1
 
     def read(self, rows: slice | np.ndarray) -> np.ndarray:
-        """The rows of a slice (a view if mapped), or those numbered, in ascending order (a copy)."""
+        """Return the rows of a slice (a view if mapped), or rows by ascending numbers (a copy)."""
         if isinstance(rows, slice):
             out = self._range(rows.start, rows.stop)
         else:
@@ -100,13 +99,13 @@ class ShardFile:
         return out
 
     def expect_pass(self) -> None:
-        """Most pages will be read, in order: the system may fetch and map many at a time, ahead of us."""
+        """Tell the system that most pages will be read in order, so that it reads many at a time, in advance."""
         if self._map is not None and HUGEPAGE is not None:
-            with contextlib.suppress(OSError):  # a kernel without large pages
+            with contextlib.suppress(OSError):  # this kernel has no large pages
                 self._map.madvise(HUGEPAGE)
 
-    def done_before(self, row: int) -> None:
-        """Rows below ``row`` have been used: their pages may leave resident memory."""
+    def release_before(self, row: int) -> None:
+        """Release the pages of rows below ``row``."""
         self._drop(PAGE + row * self._stride)
 
     def _drop(self, end: int) -> None:
@@ -128,17 +127,17 @@ class ShardFile:
         return out
 
     def _gather(self, rows: np.ndarray) -> np.ndarray:
-        word = np.dtype(f"u{self._dtype.itemsize}")
-        out = np.empty((len(rows), self._shape[1]), dtype=word)
+        bits = np.dtype(f"u{self._dtype.itemsize}")  # copied as integers of the same size
+        out = np.empty((len(rows), self._shape[1]), dtype=bits)
         span = max(1, GATHER_BYTES // self._stride)
         done = 0
         while done < len(rows):
             first = int(rows[done])
             stop = int(np.searchsorted(rows, first + span))
             last = int(rows[stop - 1]) + 1
-            source = self._range(first, last).view(word)
+            source = self._range(first, last).view(bits)
             np.take(source, rows[done:stop] - first, axis=0, out=out[done:stop], mode="clip")
-            self.done_before(last)
+            self.release_before(last)
             done = stop
         return out.view(self._dtype)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import xxhash
 
-from pyrepsim.store import durable
-from pyrepsim.store.durable import DurableFile
+from pyrepsim.core import outputs
+from pyrepsim.core.outputs import DurableFile
 
 LARGE = 2 << 20
 SIZES = [0, 1, 4095, LARGE - 4097, LARGE, 1, LARGE - 1, 3 * LARGE + 17, 5, 0, LARGE // 2]
@@ -28,7 +28,7 @@ def test_pieces_of_any_size(tmp_path, monkeypatch, most):
     monkeypatch.setattr(os, "writev", watched)
     data = np.random.default_rng(0).bytes(sum(SIZES))
     cuts = np.cumsum([0, *SIZES])
-    with DurableFile(tmp_path, ("x",), checksum="xxh3_128", head=b"h" * 4096) as file:
+    with DurableFile(tmp_path / "x", head=b"h" * 4096) as file:
         for start, stop in itertools.pairwise(cuts):
             piece = bytearray(data[start:stop])
             file.write(piece)
@@ -45,8 +45,8 @@ def test_pieces_of_any_size(tmp_path, monkeypatch, most):
 def test_the_disk_is_told_of_all_but_the_end_at_once(tmp_path, monkeypatch, can_start):
     told = []
     start = (lambda fd, offset, n_bytes, flags: told.append((offset, n_bytes))) if can_start else None
-    monkeypatch.setattr(durable, "_SYNC_FILE_RANGE", start)
-    with DurableFile(tmp_path, ("x",), checksum="xxh3_128", head=b"h" * 4096) as file:
+    monkeypatch.setattr(outputs, "_SYNC_FILE_RANGE", start)
+    with DurableFile(tmp_path / "x", head=b"h" * 4096) as file:
         for _ in range(3):
             file.write(b"a" * (LARGE + 5))
         file.finish()
