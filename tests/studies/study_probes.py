@@ -1,4 +1,4 @@
-"""Rows of probes that were never trained, for `study_rows`."""
+"""Made-up rows of edge and structural probes, for `study_rows`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _edge(
 
 
 def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
-    """UUAS and its kin by layer, best and top."""
+    """The scores of structural probes by layer, and at the best layer."""
     found: list[dict[str, Any]] = []
     for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
         top = {"mnli": -0.08, "squad": -0.06, "dependency": 0.13}.get(task or "", 0.0)

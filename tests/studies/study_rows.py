@@ -1,4 +1,4 @@
-"""Rows of a study that never ran: plausible, of every experiment, in the columns of rows.jsonl."""
+"""Made-up rows of a study: plausible values of every experiment, in the columns of rows.jsonl."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pyrepsim.studies.runner import COLUMNS
 from tests.studies.study_probes import edge, structural
 
-__all__ = ["claims", "study", "study_rows", "write_study"]
+__all__ = ["COLUMNS", "claims", "study", "study_rows", "write_study"]
 
-COLUMNS = (
-    "experiment", "cell", "model", "variant", "task", "seed", "corpus", "domain", "form", "layer", "layer_name",
-    "metric", "value", "low", "high", "band", "confidence", "n", "k", "probe_task", "probe", "member", "rank", "kind",
-    "p", "p_holm",
-)  # fmt: skip
 METRICS = {"mnli": ("accuracy",), "squad": ("f1", "em"), "dependency": ("las", "uas")}
 TOP = {"mnli": 0.844, "squad": 0.884, "dependency": 0.901}
 DEPTH = {"mnli": 0.72, "squad": 0.62, "dependency": 0.25}  # where a task begins to change the encoder
@@ -29,7 +25,7 @@ DOCUMENTS = {"band": "bootstrap of documents", "n": 24310}
 def study_rows(
     tasks: Sequence[str] = ("mnli", "squad", "dependency"), *, layers: int = 12, seeds: int = 2
 ) -> list[dict[str, Any]]:
-    """All rows, every column there."""
+    """All rows, with every column."""
     rng = random.Random(0)
     found: list[dict[str, Any]] = []
     for task in tasks:
@@ -96,7 +92,10 @@ def claims() -> list[dict[str, Any]]:
     def claim(
         name: str, statement: str, verdict: str, figure: str, effect: float | None, **more: Any
     ) -> dict[str, Any]:
-        ends = dict.fromkeys(("low", "high")) if effect is None else {"low": effect - 0.04, "high": effect + 0.05}
+        scale = 0.01 if "fraction" in str(more.get("unit")) else 1.0
+        ends = dict.fromkeys(("low", "high"))
+        if effect is not None:
+            ends = {"low": effect - 0.04 * scale, "high": effect + 0.05 * scale}
         told = {"claim": name, "statement": statement, "verdict": verdict, "effect": effect, **ends, "figure": figure}
         rule = "Holds if the interval of the effect lies above 0 in every task; does not hold if below 0 in one."
         why = "The top third changes by 0.31 in RSA, the bottom third by 0.02; the interval leaves out 0."
@@ -104,14 +103,14 @@ def claims() -> list[dict[str, Any]]:
 
     each = [task("mnli", "holds", 0.31), task("squad", "undecided", 0.02), task("dependency", "does not hold", -0.11)]
     return [
-        claim("C3", "There is no catastrophic forgetting of linguistic phenomena.", "holds", "edge_table", -0.62,
-              unit="F1 points", tasks=each),
+        claim("C3", "There is no catastrophic forgetting of linguistic phenomena.", "holds", "edge_table", -0.0062,
+              unit="F1, as a fraction", tasks=each),
         claim("C4", "Fine-tuning primarily affects the top layers.", "holds", "similarity_by_layer", 0.312, tasks=each),
         claim("C5", "Parsing reconfigures most of the model; SQuAD and MNLI are shallower.", "undecided",
               "similarity_by_layer", 0.118),
         claim("C6", "The effect is weaker on out-of-domain sentences.", "does not hold", "domains_by_layer", -0.01),
-        claim("C7", "MNLI and SQuAD keep their score with two thirds of the layers frozen.", "holds", "freezing", -0.4,
-              unit="points"),
+        claim("C7", "MNLI and SQuAD keep their score with two thirds of the layers frozen.", "holds", "freezing",
+              -0.004, unit="score lost, as a fraction"),
         claim("C8", "The depth of the change varies with the task.", "not tested", "similarity_by_layer", None),
     ]  # fmt: skip
 

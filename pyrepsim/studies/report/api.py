@@ -1,4 +1,4 @@
-"""Everything a report has, into the study's folder."""
+"""Writing the report of a study: the page, the figures and the tables."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pathlib import Path
 from ...core.errors import OptionError
 from ...results.figures import save
 from ...results.page import write_html
-from .catalogue import FIGURES
-from .contents import TABLES, claims_table
 from .drawing import draw
 from .page import page
 from .plots import Plot
-from .reading import Evidence, read_evidence
-from .tables import TABLE_FORMATS, Table, numbers, write_table
+from .rows import StudyFiles, read_study
+from .sections import FIGURES
+from .tables import TABLE_FORMATS, TABLES, Table, claims_table, numbers, write_table
 
 __all__ = ["FORMATS", "StudyReport", "study_report"]
 
@@ -26,62 +25,103 @@ FORMATS = (*FIGURE_FORMATS, *TABLE_FORMATS)
 
 @dataclass(frozen=True)
 class StudyReport:
-    """What was written."""
+    """The files of a report."""
 
     page: Path
-    """The page, one file that needs no other."""
+    """The page: one HTML file that includes its figures."""
     files: tuple[Path, ...]
     """Figures and tables."""
     missing: tuple[str, ...]
-    """Figures that the rows don't have."""
+    """Names of the figures for which the study has no rows."""
 
 
 def study_report(
     out: str | os.PathLike[str], *, formats: Iterable[str] = ("svg", "png", "csv", "tex"), title: str | None = None
 ) -> StudyReport:
-    """Write `out`/report from the files that a study left in `out`; nothing is computed anew.
+    """Write the report of a study to `out`/report, from the study's result files alone.
 
-    index.html is the whole report in one file: claims with their verdicts, every figure, the tables, what was run,
-    methods with citations. figures/ has each figure and tables/ each table in the `formats` asked for, of svg, png,
-    csv, tex (LaTeX with booktabs) and parquet; "svg,csv" will do. Equal rows give equal bytes.
+    ``report/index.html`` has the claims with their verdicts, every figure, the tables, what was run, and the methods
+    with citations. ``report/figures`` and ``report/tables`` have each figure and each table as a file. The same rows
+    always give the same bytes.
 
-    Raises StoreError if `out` has no rows.jsonl or the report can't be written, OptionError for an unknown format or a
-    line that is no row, NonFiniteError for NaN or infinity in a row, MissingExtraError without matplotlib or jinja2, or
-    for parquet without pandas.
+    Parameters
+    ----------
+    out : str or path
+        Folder of the study, with rows.jsonl and, if there are any, study.json and claims.jsonl.
+    formats : iterable of str, or str, default ("svg", "png", "csv", "tex")
+        Formats of the files: svg, png, csv, tex (LaTeX with booktabs), parquet. A string such as "svg,csv" is split.
+        Files hold fractions; figures and pages show percent.
+    title : str, optional
+        Title of the page.
+
+    Returns
+    -------
+    StudyReport
+
+    Raises
+    ------
+    StoreError
+        If `out` has no rows.jsonl, or the report cannot be written.
+    OptionError
+        If a format is unknown or a line of a file is not a row.
+    NonFiniteError
+        If a row has NaN or infinity.
+    MissingExtraError
+        Without matplotlib or jinja2, or for parquet without pandas.
+
+    Examples
+    --------
+    >>> import json
+    >>> from pathlib import Path
+    >>> from pyrepsim.studies import study_report
+    >>> rows = [
+    ...     {"experiment": "freezing", "task": "mnli", "seed": 0, "k": k, "metric": "accuracy", "value": value}
+    ...     for k, value in [(0, 0.844), (6, 0.841), (12, 0.512)]
+    ... ]
+    >>> Path("study").mkdir()
+    >>> with open("study/rows.jsonl", "w", encoding="utf-8") as file:
+    ...     for row in rows:
+    ...         print(json.dumps(row), file=file)
+    >>> report = study_report("study", formats="csv")
+    >>> report.page.as_posix()
+    'study/report/index.html'
+    >>> [path.as_posix() for path in report.files]
+    ['study/report/tables/freezing.csv']
     """
-    wanted = tuple(dict.fromkeys(formats.split(",") if isinstance(formats, str) else formats))
-    if unknown := [name for name in wanted if name not in FORMATS]:
-        raise OptionError(f"A report's formats are of {', '.join(FORMATS)}: got {', '.join(unknown)}.")
-    evidence = read_evidence(out)
-    plots = {name: plot for name, describe in FIGURES.items() if (plot := describe(evidence.rows)) is not None}
-    tables = {name: table for name, lay_out in TABLES.items() if (table := lay_out(evidence.rows)) is not None}
-    text = page(evidence, plots, tables, title=title)
+    chosen = tuple(dict.fromkeys(formats.split(",") if isinstance(formats, str) else formats))
+    if unknown := [name for name in chosen if name not in FORMATS]:
+        raise OptionError(f"The formats of a report are {', '.join(FORMATS)}: got {', '.join(unknown)}.")
+    files = read_study(out)
+    plots = {name: plot for name, describe in FIGURES.items() if (plot := describe(files.rows)) is not None}
+    tables = {name: table for name, make in TABLES.items() if (table := make(files.rows)) is not None}
+    text = page(files, plots, tables, title=title)
     folder = Path(out) / "report"
     write_html(text, folder / "index.html")
-    files = [*_figures(plots, wanted, folder / "figures", evidence)]
-    files += _tables(plots, tables, wanted, folder / "tables", evidence)
-    return StudyReport(folder / "index.html", tuple(files), tuple(name for name in FIGURES if name not in plots))
+    written = [
+        *_figures(plots, chosen, folder / "figures", files),
+        *_tables(plots, tables, chosen, folder / "tables", files),
+    ]
+    return StudyReport(folder / "index.html", tuple(written), tuple(name for name in FIGURES if name not in plots))
 
 
-def _figures(plots: dict[str, Plot], wanted: tuple[str, ...], folder: Path, evidence: Evidence) -> list[Path]:
+def _figures(plots: dict[str, Plot], formats: tuple[str, ...], folder: Path, files: StudyFiles) -> list[Path]:
     written = []
-    for name, plot in plots.items():
-        formats = [suffix for suffix in FIGURE_FORMATS if suffix in wanted]
-        if formats:
-            figure = draw(plot)
-            source = f"rows.jsonl SHA-256 {evidence.digest}"
-            for suffix in formats:
-                written.append(save(figure, folder / f"{name}.{suffix}", source=source, dpi=160))
-                figure.set_layout_engine("none")  # the layout of the first format serves the second
+    suffixes = [suffix for suffix in FIGURE_FORMATS if suffix in formats]
+    for name, plot in plots.items() if suffixes else ():
+        figure = draw(plot)
+        for suffix in suffixes:
+            source = f"rows.jsonl SHA-256 {files.digest}"
+            written.append(save(figure, folder / f"{name}.{suffix}", source=source, dpi=160))
+            figure.set_layout_engine("none")  # the layout of the first format serves the second
     return written
 
 
 def _tables(
-    plots: dict[str, Plot], tables: dict[str, Table], wanted: tuple[str, ...], folder: Path, evidence: Evidence
+    plots: dict[str, Plot], tables: dict[str, Table], formats: tuple[str, ...], folder: Path, files: StudyFiles
 ) -> list[Path]:
-    """The tables of the page, the claims, and the numbers of each figure under the figure's name."""
-    judged = claims_table(evidence)
-    named = {} if judged is None else {"claims": judged}
+    """Write the tables of the page, the claims, and the numbers of each figure under the name of the figure."""
+    claims = claims_table(files)
+    named = {} if claims is None else {"claims": claims}
     named |= tables | {name: numbers(plot) for name, plot in plots.items() if plot.listed}
-    formats = [suffix for suffix in TABLE_FORMATS if suffix in wanted]
-    return [write_table(table, folder / f"{name}.{suffix}") for name, table in named.items() for suffix in formats]
+    suffixes = [suffix for suffix in TABLE_FORMATS if suffix in formats]
+    return [write_table(table, folder / f"{name}.{suffix}") for name, table in named.items() for suffix in suffixes]

@@ -1,12 +1,13 @@
-"""Plots drawn: every panel in one figure for a file, or a figure a panel for a page that flows."""
+"""Drawing of plots: all panels in one figure for a file, or one figure per panel for a page."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from ...results.style import GRID, QUIET, new_figure, styled
-from .plots import Grid, Line, Panel, Plot
+from ...results.lines import Line, draw_line, finish_axes, thinned
+from ...results.style import GRID, new_figure, styled
+from .plots import HeatMap, Panel, Plot, Series, Style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,49 +15,51 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "draw_panel", "is_cut"]
 
-_MOST_TICKS = 13
-_WIDE, _HIGH = 3.55, 2.6  # inches of a panel among others
-_ALONE = (3.95, 2.75)
+_MAX_TICKS = 13
+_WIDE, _HIGH = 3.55, 2.6  # size in inches of one of several panels
+_ALONE = (3.95, 2.75)  # size of a single panel
 
 
 def draw(plot: Plot, *, columns: int = 3) -> Figure:
     """Draw all panels side by side, with one legend below."""
+    plot = plot.displayed()
     across = min(columns, len(plot.panels))
     across = 2 if len(plot.panels) == 4 and columns > 2 else across
     down = math.ceil(len(plot.panels) / across)
     width, height = _size(plot)
-    looks = plot.looks()
+    legend = plot.legend()
     with styled():
-        figure = new_figure(width * across, height * down + 0.3 + 0.24 * math.ceil(len(looks) / (2 * across)))
+        figure = new_figure(width * across, height * down + 0.3 + 0.24 * math.ceil(len(legend) / (2 * across)))
         axes = figure.subplots(down, across, squeeze=False).ravel()
-        limits = _limits(plot.panels, plot) if plot.share else None
+        limits = _limits(plot.panels, plot.top) if plot.share else None
         for panel, ax in zip(plot.panels, axes, strict=False):
             _draw_on(ax, panel, plot, limits)
         for ax in axes[len(plot.panels) :]:
             ax.remove()
-        if looks:
-            shown = [_sample(look) for look in looks]
-            labels = [look.label for look in looks]
+        if legend:
+            labels = [style.label for style in legend]
             widest = 0.55 + 0.075 * max(map(len, labels))  # inches
-            many = max(1, min(len(looks), int(width * across / widest)))
-            figure.legend(shown, labels, loc="outside lower center", ncols=many, frameon=False)
+            n_columns = max(1, min(len(legend), int(width * across / widest)))
+            samples = [_legend_sample(style) for style in legend]
+            figure.legend(samples, labels, loc="outside lower center", ncols=n_columns, frameon=False)
         figure.suptitle(plot.title, x=0.02, ha="left", fontsize=11.5)
     return figure
 
 
 def draw_panel(plot: Plot, place: int) -> Figure:
-    """Draw one panel by itself, in the limits it has among the others, without a legend.
+    """Draw one panel alone and without a legend, with the same limits as beside the others.
 
-    All panels of a plot have the same margins, so that their axes are level side by side.
+    All panels of a plot have the same margins, so that their axes are aligned side by side.
     """
+    plot = plot.displayed()
     width, height = _size(plot)
     with styled():
         figure = new_figure(width, height)
-        limits = _limits(plot.panels, plot) if plot.share else None
-        if plot.panels[place].grid is None:
-            figure.set_layout_engine("none")  # it would measure every label, which takes most of the time
+        limits = _limits(plot.panels, plot.top) if plot.share else None
+        if plot.panels[place].heat_map is None:
+            figure.set_layout_engine("none")  # measuring every label would take most of the time
             names = [name for panel in plot.panels for name in panel.categories]
-            left = 0.2 + 0.083 * max(map(len, names)) if names else _left(plot)
+            left = 0.2 + 0.083 * max(map(len, names)) if names else _left_margin(plot)
             title = 0.3 if any(panel.title for panel in plot.panels) else 0.12
             box = (left / width, 0.5 / height, (width - left - 0.1) / width, (height - 0.5 - title) / height)
             ax = figure.add_axes(box)
@@ -67,146 +70,138 @@ def draw_panel(plot: Plot, place: int) -> Figure:
 
 
 def is_cut(plot: Plot) -> bool:
-    """Whether a band reaches beyond its panel."""
+    """Return whether a band extends beyond its panel."""
+    plot = plot.displayed()
     for panel in plot.panels:
-        ends = [end for line in panel.lines for point in line.points for end in (point.low, point.high)]
-        low, high = _reach(panel) if panel.categories else _limits(plot.panels if plot.share else (panel,), plot)
+        ends = [end for series in panel.series for point in series.points for end in (point.low, point.high)]
+        shared = plot.panels if plot.share else (panel,)
+        low, high = _category_limits(panel) if panel.categories else _limits(shared, plot.top)
         if any(end is not None and not low <= end <= high for end in ends):
             return True
     return False
 
 
-def _left(plot: Plot) -> float:
-    """Inches that the widest number of any panel's y axis needs, and its label."""
+def _left_margin(plot: Plot) -> float:
+    """Return the inches needed by the widest number on any panel's y axis, and by its label."""
     widest = 0
     for panel in plot.panels:
-        low, high = _limits(plot.panels if plot.share else (panel,), plot)
+        low, high = _limits(plot.panels if plot.share else (panel,), plot.top)
         ticks = [tick for tick in _locator().tick_values(low, high) if low <= tick <= high]
-        widest = max([widest, *(len(_tick(tick)) for tick in ticks)])
-    named = any((plot.ylabel if panel.ylabel is None else panel.ylabel) != "" for panel in plot.panels)
-    return 0.2 + 0.082 * widest + (0.2 if named else 0.0)
+        widest = max([widest, *(len(_tick_label(tick)) for tick in ticks)])
+    labelled = any((plot.ylabel if panel.ylabel is None else panel.ylabel) != "" for panel in plot.panels)
+    return 0.2 + 0.082 * widest + (0.2 if labelled else 0.0)
 
 
 def _size(plot: Plot) -> tuple[float, float]:
-    rows = max(len(panel.categories) for panel in plot.panels)
-    if rows:
-        lines = max(len(panel.lines) for panel in plot.panels)
+    n_categories = max(len(panel.categories) for panel in plot.panels)
+    if n_categories:
+        n_series = max(len(panel.series) for panel in plot.panels)
         width = _ALONE[0] if len(plot.panels) == 1 else _WIDE
-        return width, 0.85 + rows * max(0.32, 0.17 * lines)
-    if plot.panels[0].grid:
+        return width, 0.85 + n_categories * max(0.32, 0.17 * n_series)
+    if plot.panels[0].heat_map:
         return _WIDE, _WIDE * 0.92
     return _ALONE if len(plot.panels) == 1 else (_WIDE, _HIGH)
 
 
 def _draw_on(ax: Axes, panel: Panel, plot: Plot, limits: tuple[float, float] | None) -> None:
     ax.set_title(panel.title, loc="left", fontsize=min(10.5, 10.5 * 34 / max(1, len(panel.title))))
-    if panel.grid is not None:
-        cells = [other.grid.values for other in plot.panels if other.grid is not None]
-        known = [value for rows in cells for row in rows for value in row if value is not None]
-        _draw_grid(ax, panel.grid, min(known), max(known))
+    if panel.heat_map is not None:
+        maps = [other.heat_map.values for other in plot.panels if other.heat_map is not None]
+        known = [value for rows in maps for row in rows for value in row if value is not None]
+        _draw_heat_map(ax, panel.heat_map, min(known), max(known))
     elif panel.categories:
-        _draw_rows(ax, panel)
+        _draw_categories(ax, panel)
     else:
-        _draw_lines(ax, panel, plot, limits)
+        _draw_series(ax, panel, limits or _limits((panel,), plot.top))
     ax.set_xlabel(plot.xlabel)
     ax.set_ylabel(plot.ylabel if panel.ylabel is None else panel.ylabel)
 
 
-def _draw_lines(ax: Axes, panel: Panel, plot: Plot, limits: tuple[float, float] | None) -> None:
-    places = sorted({point.x for line in panel.lines for point in line.points})
-    low, high = limits or _limits((panel,), plot)
-    for order, line in enumerate(panel.lines):
-        _draw_line(ax, line, len(places), 3 + 0.1 * order)
+def _draw_series(ax: Axes, panel: Panel, limits: tuple[float, float]) -> None:
+    places = sorted({point.x for series in panel.series for point in series.points})
+    for order, series in enumerate(panel.series):
+        _draw_one(ax, series, 4.2 if len(places) <= 26 else 2.4, 3 + 0.1 * order)
     for mark in panel.marks:
-        look = mark.look
-        drawn = {"color": look.colour, "linestyle": look.dash, "linewidth": look.width, "zorder": 1.5}
-        (ax.axhline if mark.across else ax.axvline)(mark.at, **drawn)
-    ax.set_ylim(low, high)
+        style = mark.style
+        ax.axhline(mark.at, color=style.colour, linestyle=style.dash, linewidth=style.width, zorder=1.5)
+    ax.set_ylim(*limits)
     ax.set_xlim(places[0] - 0.3, places[-1] + 0.3)
-    if plot.integers:
-        ax.set_xticks(_thinned(places))
-    ax.grid(axis="y", color=GRID, linewidth=0.8)
-    ax.set_axisbelow(True)
+    ax.set_xticks(thinned(places, _MAX_TICKS))
+    finish_axes(ax)
     _number_ticks(ax.yaxis)
 
 
-def _draw_line(ax: Axes, line: Line, n_places: int, order: float) -> None:
-    look, size = line.look, 4.2 if n_places <= 26 else 2.4
-    xs = [point.x for point in line.points]
-    ax.plot(xs, [point.value for point in line.points], zorder=order, markersize=size, **_style(look))
-    if line.tested:
-        kept = [point for point in line.points if point.p is None or point.p >= 0.05]
-        if kept:
-            style = {"markerfacecolor": "white", "markeredgecolor": look.colour, "linestyle": ""}
-            at = ([point.x for point in kept], [point.value for point in kept])
-            ax.plot(*at, look.marker, markersize=size, zorder=order + 0.05, **style)
-    bands = [(point.x, point.low, point.high) for point in line.points if point.low is not None]
-    if len(bands) > 1:
-        ax.fill_between(
-            *zip(*bands, strict=True),
-            color=look.colour,
-            alpha=(0.07 if look.colour == QUIET else 0.14) * look.opacity,
-            linewidth=0,
-            zorder=2,
-        )
-    elif bands:
-        ax.vlines(*bands[0], color=look.colour, linewidth=1.2, zorder=2)
-    dots = [(point.x, value) for point in line.points for value in point.seeds]
-    if dots and len(dots) <= 60:
-        xs, ys = zip(*dots, strict=True)
-        ax.plot(xs, ys, "_", color=look.colour, markersize=5, markeredgewidth=0.9, alpha=0.75, zorder=order - 0.05)
+def _draw_one(ax: Axes, series: Series, marker_size: float, order: float) -> None:
+    style, points = series.style, series.points
+    line = Line(
+        style.label,
+        [point.x for point in points],
+        [point.value for point in points],
+        [point.low for point in points],
+        [point.high for point in points],
+    )
+    draw_line(ax, line, style, marker_size=marker_size, zorder=order)
+    not_significant = [point for point in points if series.tested and (point.p is None or point.p >= 0.05)]
+    if not_significant:
+        at = ([point.x for point in not_significant], [point.value for point in not_significant])
+        options = {"markerfacecolor": "white", "markeredgecolor": style.colour, "linestyle": ""}
+        ax.plot(*at, style.marker, markersize=marker_size, zorder=order + 0.05, **options)
+    ticks = [(point.x, value) for point in points for value in point.seeds]
+    if 0 < len(ticks) <= 60:
+        xs, ys = zip(*ticks, strict=True)
+        ax.plot(xs, ys, "_", color=style.colour, markersize=5, markeredgewidth=0.9, alpha=0.75, zorder=order - 0.05)
 
 
-def _draw_rows(ax: Axes, panel: Panel) -> None:
-    """Draw names down the side; a dot and its interval for each line, the first line above."""
-    step = 0.64 / max(1, len(panel.lines))
-    for order, line in enumerate(panel.lines):
-        look = line.look
-        shift = (order - (len(panel.lines) - 1) / 2) * step
-        for point in line.points:
+def _draw_categories(ax: Axes, panel: Panel) -> None:
+    """Draw category names down the side; for each series a dot and its interval, the first series above."""
+    step = 0.64 / max(1, len(panel.series))
+    for order, series in enumerate(panel.series):
+        style = series.style
+        shift = (order - (len(panel.series) - 1) / 2) * step
+        for point in series.points:
             at = point.x + shift
             if point.low is not None and point.high is not None:
-                ax.hlines(at, point.low, point.high, color=look.colour, linewidth=1.5, zorder=2)
+                ax.hlines(at, point.low, point.high, color=style.colour, linewidth=1.5, zorder=2)
             for value in point.seeds:
-                ax.plot([value], [at], "|", color=look.colour, markersize=6, alpha=0.8, zorder=2.5)
-        ax.plot([p.value for p in line.points], [p.x + shift for p in line.points], color=look.colour,
-                marker=look.marker or "o", linestyle="", markersize=5, zorder=3)  # fmt: skip
+                ax.plot([value], [at], "|", color=style.colour, markersize=6, alpha=0.8, zorder=2.5)
+        ax.plot([p.value for p in series.points], [p.x + shift for p in series.points], color=style.colour,
+                marker=style.marker or "o", linestyle="", markersize=5, zorder=3)  # fmt: skip
     for mark in panel.marks:
-        ax.axvline(mark.at, color=mark.look.colour, linestyle=mark.look.dash, linewidth=1, zorder=1)
+        ax.axvline(mark.at, color=mark.style.colour, linestyle=mark.style.dash, linewidth=1, zorder=1)
     ax.set_yticks(range(len(panel.categories)), panel.categories)
     ax.set_ylim(len(panel.categories) - 0.5, -0.5)
-    ax.set_xlim(*_reach(panel))
+    ax.set_xlim(*_category_limits(panel))
     ax.tick_params(axis="y", length=0)
     _number_ticks(ax.xaxis)
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.set_axisbelow(True)
 
 
-def _reach(panel: Panel) -> tuple[float, float]:
-    """Return x limits for all intervals; that of a few seeds is cut where it is far wider than the seeds apart."""
-    points = [point for line in panel.lines for point in line.points]
+def _category_limits(panel: Panel) -> tuple[float, float]:
+    """Return x limits that include all intervals, but cut intervals much wider than the range of a few seeds."""
+    points = [point for series in panel.series for point in series.points]
     values = [value for point in points for value in (point.value, *point.seeds)]
     values += [mark.at for mark in panel.marks]
     ends = [end for point in points for end in (point.low, point.high) if end is not None]
     low, high = min([*values, *ends]), max([*values, *ends])
-    apart = max((max(point.seeds) - min(point.seeds) for point in points if len(point.seeds) > 1), default=None)
-    if apart is not None:
-        room = 2 * max(apart, 0.01 * max(map(abs, values)))
-        low, high = max(low, min(values) - room), min(high, max(values) + room)
+    seed_range = max((max(point.seeds) - min(point.seeds) for point in points if len(point.seeds) > 1), default=None)
+    if seed_range is not None:
+        beyond = 2 * max(seed_range, 0.01 * max(map(abs, values)))
+        low, high = max(low, min(values) - beyond), min(high, max(values) + beyond)
     margin = 0.05 * (high - low) or 0.5
     return low - margin, high + margin
 
 
-def _draw_grid(ax: Axes, grid: Grid, low: float, high: float) -> None:
-    values = [[math.nan if value is None else value for value in row] for row in grid.values]
-    # Edges in the cell's own colour: else the page shines through the seams.
+def _draw_heat_map(ax: Axes, heat_map: HeatMap, low: float, high: float) -> None:
+    values = [[math.nan if value is None else value for value in row] for row in heat_map.values]
+    # Edges have the colour of their cell; without edges the background shows between cells.
     image = ax.pcolormesh(values, cmap="cividis", vmin=low, vmax=high, edgecolors="face", linewidth=0.3)
     ax.invert_yaxis()
-    if 0.5 <= len(grid.rows) / len(grid.columns) <= 2:
+    if 0.5 <= len(heat_map.rows) / len(heat_map.columns) <= 2:
         ax.set_aspect("equal")
-    for axis, named in ((ax.xaxis, grid.columns), (ax.yaxis, grid.rows)):
-        shown = _thinned(list(named), 7)
-        axis.set_ticks([named.index(layer) + 0.5 for layer in shown], [f"{layer:g}" for layer in shown])
+    for axis, layers in ((ax.xaxis, heat_map.columns), (ax.yaxis, heat_map.rows)):
+        shown = thinned(layers, 7)
+        axis.set_ticks([layers.index(layer) + 0.5 for layer in shown], [f"{layer:g}" for layer in shown])
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
     bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
@@ -214,44 +209,32 @@ def _draw_grid(ax: Axes, grid: Grid, low: float, high: float) -> None:
     bar.ax.tick_params(length=2, labelsize=8)
 
 
-def _limits(panels: tuple[Panel, ...], plot: Plot) -> tuple[float, float]:
-    """Return y limits for the values and floors; a wide band may widen them by half, and is cut beyond."""
-    lines = [line for panel in panels for line in panel.lines]
-    values = [point.value for line in lines for point in line.points]
-    values += [mark.at for panel in panels for mark in panel.marks if mark.across]
-    values += [value for line in lines for point in line.points for value in point.seeds]
+def _limits(panels: tuple[Panel, ...], top: float | None) -> tuple[float, float]:
+    """Return y limits for values and baselines; wide bands extend the limits by at most half and are cut beyond."""
+    points = [point for panel in panels for series in panel.series for point in series.points]
+    values = [point.value for point in points]
+    values += [mark.at for panel in panels for mark in panel.marks]
+    values += [value for point in points for value in point.seeds]
     low, high = min(values), max(values)
     span = (high - low) or max(abs(high) * 0.1, 0.1)
-    ends = [point for line in lines for point in line.points if point.low is not None]
-    low = max(min([low, *(point.low for point in ends)]), low - span / 2)
-    high = min(max([high, *(point.high for point in ends)]), high + span / 2)
+    with_band = [point for point in points if point.low is not None]
+    low = max(min([low, *(point.low for point in with_band)]), low - span / 2)
+    high = min(max([high, *(point.high for point in with_band)]), high + span / 2)
     margin = 0.06 * ((high - low) or span)
-    above = high + margin if plot.top is None else min(high + margin, max(plot.top, high) + margin / 2)
-    return low - margin, above
+    upper = high + margin if top is None else min(high + margin, max(top, high) + margin / 2)
+    return low - margin, upper
 
 
-def _style(look: Any) -> dict[str, Any]:
-    face = "white" if look.hollow else look.colour
-    return {
-        "color": look.colour, "marker": look.marker, "linestyle": look.dash, "linewidth": look.width,
-        "alpha": look.opacity, "markerfacecolor": face, "markeredgecolor": look.colour,
-    }  # fmt: skip
-
-
-def _sample(look: Any) -> Any:
+def _legend_sample(style: Style) -> Any:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], markersize=4.2, **_style(look))
-
-
-def _thinned(places: list[float], most: int = _MOST_TICKS) -> list[float]:
-    return places[:: math.ceil(len(places) / most)]
+    return Line2D([], [], markersize=4.2, **style.options())
 
 
 def _number_ticks(axis: Any) -> None:
-    """Round steps, and each number in full: an exponent above the axis would run into the title."""
+    """Set ticks at round numbers, written in full: a common exponent above the axis would overlap the title."""
     axis.set_major_locator(_locator())
-    axis.set_major_formatter(lambda value, _: _tick(value))
+    axis.set_major_formatter(lambda value, _: _tick_label(value))
 
 
 def _locator() -> Any:
@@ -260,5 +243,5 @@ def _locator() -> Any:
     return MaxNLocator(5, steps=[1, 2, 2.5, 5, 10])
 
 
-def _tick(value: float) -> str:
+def _tick_label(value: float) -> str:
     return f"{value:g}".replace("-", "−")

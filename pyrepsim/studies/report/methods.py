@@ -1,30 +1,39 @@
-"""A paragraph on what was done, and the papers behind it, from what the rows contain."""
+"""Text of the report: what was run on what, the methods with citations, and which results are missing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from .layered import WITHOUT
-from .reading import Row
-from .selecting import distinct, pick
-from .words import in_prose, joined, measure
+from ...core.memory import format_bytes
+from .representation_figures import WITHOUT_ROGUE
+from .rows import Row, StudyFiles, distinct, select, tasks_of
+from .sections import SECTIONS
+from .task_figures import LEXICAL
+from .text import count, in_prose, joined, measure_name
 
-__all__ = ["Reference", "methods", "references"]
+__all__ = [
+    "ExperimentSummary", "Reference", "cells_without_result", "default_title", "experiment_summaries", "facts",
+    "methods", "references", "sections_without_rows", "summary", "unknown_experiments",
+]  # fmt: skip
+
+_KNOWN = {"finetuning", "similarity", "domains", "edge", "structural", "freezing", "truncation", "exit", "weights",
+          "profiles", "attention", "trajectories"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A paper: how it is cited, what it is called, where it is."""
+    """A paper: its citation, its title and venue, and its address without https."""
 
     cited: str
-    said: str
+    title: str
     address: str
 
 
 _PAPERS = {
-    key: Reference(*told)
-    for key, *told in (
+    key: Reference(*paper)
+    for key, *paper in (
         ("merchant", "Merchant et al. 2020", "What Happens To BERT Embeddings During Fine-tuning? BlackboxNLP.",
          "arxiv.org/abs/2004.14448"),
         ("RSA", "Kriegeskorte et al. 2008", "Representational similarity analysis. Frontiers in Systems Neuroscience.",
@@ -63,17 +72,17 @@ _PAPERS = {
 
 
 def methods(rows: Sequence[Row]) -> list[str]:
-    """Return sentences, each true of these rows; citations stand in brackets."""
-    said = [_tuning(rows), _similarity(rows), _domains(rows), *_ablations(rows), _edge(rows), _structural(rows)]
-    said += [_model(rows), _bands(rows)]
-    return [sentence for sentence in said if sentence]
+    """Return sentences that describe the methods behind these rows, with citations in brackets."""
+    sentences = [_tuning(rows), _similarity(rows), _domains(rows), *_ablations(rows), _edge(rows), _structural(rows)]
+    sentences += [_model(rows), _intervals(rows)]
+    return [sentence for sentence in sentences if sentence]
 
 
 def references(rows: Sequence[Row]) -> list[Reference]:
-    """Return the papers that `methods` cites, by name."""
+    """Return the papers that `methods` cites, sorted by name."""
     text = " ".join(methods(rows))
-    found = [paper for paper in _PAPERS.values() if f"{paper.cited};" in text or f"{paper.cited}]" in text]
-    return sorted({_PAPERS["merchant"], *found}, key=lambda paper: paper.cited)
+    cited = [paper for paper in _PAPERS.values() if f"{paper.cited};" in text or f"{paper.cited}]" in text]
+    return sorted({_PAPERS["merchant"], *cited}, key=lambda paper: paper.cited)
 
 
 def _cite(*keys: str) -> str:
@@ -82,83 +91,215 @@ def _cite(*keys: str) -> str:
 
 
 def _tuning(rows: Sequence[Row]) -> str:
-    found = pick(rows, experiment="finetuning")
-    tasks = [f"{in_prose(task)}{_cite(task)}" for task in distinct(found, "task")]
-    seeds = len(distinct(found, "seed"))
-    models = joined(distinct(found, "model"))
+    own = select(rows, experiment="finetuning")
+    tasks = [f"{in_prose(task)}{_cite(task)}" for task in distinct(own, "task")]
+    seeds = len(distinct(own, "seed"))
+    models = joined(distinct(own, "model"))
     if not tasks:
         return ""
-    spread = f", with {seeds} seeds each" if seeds > 1 else ""
-    return f"{models or 'The encoder'} was fine-tuned on {joined(tasks)}{spread}, and scored on each task's dev data."
+    each = f", with {seeds} seeds each" if seeds > 1 else ""
+    return f"{models or 'The encoder'} was fine-tuned on {joined(tasks)}{each}, and scored on each task's dev data."
 
 
 def _similarity(rows: Sequence[Row]) -> str:
-    found = [row for row in pick(rows, experiment="similarity") if row["layer"] is not None]
-    names = list(dict.fromkeys(metric.removesuffix(WITHOUT) for metric in distinct(found, "metric")))
+    layered = [row for row in select(rows, experiment="similarity") if row["layer"] is not None]
+    names = list(dict.fromkeys(metric.removesuffix(WITHOUT_ROGUE) for metric in distinct(layered, "metric")))
     if not names:
         return ""
-    cited = [measure(name) + _cite(name.partition("(")[0]) for name in names]
-    texts = joined(distinct(found, "corpus"))
+    cited = [measure_name(name) + _cite(name.partition("(")[0]) for name in names]
+    texts = joined(distinct(layered, "corpus"))
     where = f" of {texts}" if texts else ""
-    without = any(row["metric"].endswith(WITHOUT) for row in found)
-    rogue = f" Once more they were taken without rogue dimensions{_cite('rogue')}." if without else ""
-    kinds = {"random": "a model of random weights", "unrelated": "another encoder", "seeds": "another seed of the task"}
-    others = [words for kind, words in kinds.items() if pick(found, variant=kind)]
-    floors = f" Beside them stand {joined(others)}." if others else ""
-    said = f"Each layer was compared with itself before fine-tuning, over the tokens{where}, by {joined(cited)}."
-    return said + rogue + floors
+    text = (
+        f"Each layer was compared with the same layer before fine-tuning, over the tokens{where}, by {joined(cited)}."
+    )
+    if any(row["metric"].endswith(WITHOUT_ROGUE) for row in layered):
+        text += f" The measures were also computed without rogue dimensions{_cite('rogue')}."
+    kinds = {
+        "random": "a model with random weights",
+        "unrelated": "another encoder",
+        "seeds": "another seed of the task",
+    }
+    baselines = [description for kind, description in kinds.items() if select(layered, variant=kind)]
+    return text + (f" Baselines are {joined(baselines)}." if baselines else "")
 
 
 def _domains(rows: Sequence[Row]) -> str:
-    if not pick(rows, experiment="domains"):
+    if not select(rows, experiment="domains"):
         return ""
-    return "The gap between domains is the similarity on other text less that on text of the task's own domain."
+    return "The difference between domains is the similarity on other text minus that on text of the task's domain."
 
 
 def _ablations(rows: Sequence[Row]) -> list[str]:
-    said = {
-        "freezing": "For partial freezing the lowest blocks kept their pre-trained weights while the rest was tuned.",
-        "truncation": "For truncation the upper blocks were removed before fine-tuning.",
-        "exit": f"For early exit the tuned head read a lower layer of its own model{_cite('exit')}.",
+    sentences = {
+        "freezing": "For partial freezing, the lowest blocks kept their pre-trained weights; the rest was fine-tuned.",
+        "truncation": "For truncation, the upper blocks were removed before fine-tuning.",
+        "exit": f"For early exit, the fine-tuned head read a lower layer of its own model{_cite('exit')}.",
     }
-    return [sentence for experiment, sentence in said.items() if pick(rows, experiment=experiment)]
+    return [sentence for experiment, sentence in sentences.items() if select(rows, experiment=experiment)]
 
 
 def _edge(rows: Sequence[Row]) -> str:
-    found = pick(rows, experiment="edge")
-    if not found:
+    own = select(rows, experiment="edge")
+    if not own:
         return ""
-    mixed = any((row["member"] or "").startswith("mix") for row in found)
-    floor = ", beside a probe of the word pieces alone" if pick(found, member="lex") else ""
+    mixed = any((row["member"] or "").startswith("mix") for row in own)
+    lexical = "; the lexical baseline reads word pieces without context" if select(own, member=LEXICAL) else ""
     return (
         f"Edge probes{_cite('edge', *(['cumulative'] if mixed else []))} were trained on the frozen encoder before and "
-        f"after fine-tuning{floor}; they are scored by micro-averaged F1."
+        f"after fine-tuning{lexical}. They are scored by micro-averaged F1."
     )
 
 
 def _structural(rows: Sequence[Row]) -> str:
-    found = pick(rows, experiment="structural")
-    if not found:
+    own = select(rows, experiment="structural")
+    if not own:
         return ""
-    ranks = joined(f"{rank:g}" for rank in distinct(found, "rank"))
+    ranks = joined(f"{rank:g}" for rank in distinct(own, "rank"))
     return f"Structural probes{_cite('structural')}{f' of rank {ranks}' if ranks else ''} were trained on each layer."
 
 
 def _model(rows: Sequence[Row]) -> str:
-    profiles = distinct(pick(rows, experiment="profiles"), "metric")
+    profiles = distinct(select(rows, experiment="profiles"), "metric")
     names = {"anisotropy": "anisotropy", "effective_rank": "effective rank", "rogue": "rogue dimensions"}
-    there = {key: words for key, words in names.items() if any(metric.startswith(key) for metric in profiles)}
-    numbers = [words + _cite(key) for key, words in there.items()]
-    parts = [f"each layer's {joined(numbers)}"] if numbers else []
-    parts += ["the distance of weights from the pre-trained ones"] if pick(rows, experiment="weights") else []
-    parts += ["the divergence of attention"] if pick(rows, experiment="attention") else []
-    parts += [f"checkpoints on the way{_cite('trajectories')}"] if pick(rows, experiment="trajectories") else []
-    return f"Measured besides: {joined(parts)}." if parts else ""
+    measured = {key: name for key, name in names.items() if any(metric.startswith(key) for metric in profiles)}
+    quantities = [name + _cite(key) for key, name in measured.items()]
+    parts = [f"each layer's {joined(quantities)}"] if quantities else []
+    parts += ["the distance of the weights from the pre-trained weights"] if select(rows, experiment="weights") else []
+    parts += ["the divergence of attention"] if select(rows, experiment="attention") else []
+    if select(rows, experiment="trajectories"):
+        parts.append(f"checkpoints during fine-tuning{_cite('trajectories')}")
+    return f"Also measured: {joined(parts)}." if parts else ""
 
 
-def _bands(rows: Sequence[Row]) -> str:
+def _intervals(rows: Sequence[Row]) -> str:
     bands = distinct(rows, "band")
-    levels = joined(f"{100 * level:g} %" for level in distinct(rows, "confidence"))
+    levels = joined(f"{100 * confidence:g} %" for confidence in distinct(rows, "confidence"))
     tested = any(row["p_holm"] is not None for row in rows)
     holm = " p-values are two-sided, adjusted by Holm's method." if tested else ""
     return f"Intervals{f' ({levels})' if levels else ''}: {joined(bands)}.{holm}" if bands else ""
+
+
+@dataclass(frozen=True)
+class ExperimentSummary:
+    """The cells of one experiment in words: number of cells by state, time and size of the finished cells."""
+
+    experiment: str
+    states: str
+    time: str
+    size: str
+
+
+def default_title(files: StudyFiles) -> str:
+    """Return the title of a page, with the names of the models if they are known."""
+    models = _models(files)
+    return f"What fine-tuning does to {joined(models)}" if models else str(files.study.get("study", "A study"))
+
+
+def summary(files: StudyFiles) -> str:
+    """Return a paragraph on models, tasks, seeds, texts and experiments."""
+    rows = files.rows
+    tasks = joined(in_prose(task) for task in tasks_of(rows))
+    seeds = len(distinct(select(rows, experiment="finetuning"), "seed"))
+    layers = distinct(rows, "layer")
+    shape = f", an encoder of {count(int(max(layers)), 'block')}," if layers else ""
+    models = joined(_models(files)) or "An encoder"
+    each = f" ({count(seeds, 'seed')} each)" if seeds else ""
+    text = f"{models}{shape} was fine-tuned on {tasks}{each}." if tasks else f"{models}{shape} without fine-tuning."
+    texts = distinct(select(rows, experiment=("similarity", "domains", "profiles")), "corpus")
+    if texts:
+        text += f" Its layers were compared on {joined(texts)}."
+    if probes := distinct(select(rows, experiment="edge"), "probe_task"):
+        text += f" Edge probes predicted {count(len(probes), 'kind')} of annotation from them."
+    name, scale = files.study.get("study"), files.study.get("scale")
+    if name:
+        text += f" This is the study {name}{f' at the scale {scale}' if scale else ''}."
+    return text
+
+
+def facts(files: StudyFiles) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return arguments, versions and digests, each as a name with a list of keys and values."""
+    study = files.study
+    groups = []
+    for name, key in (("Arguments", "arguments"), ("Versions", "versions"), ("Digests", "digests")):
+        items = list(_flat(study.get(key)))
+        if name == "Digests":
+            items.append(("rows.jsonl (SHA-256)", files.digest))
+        if items:
+            groups.append((name, items))
+    return groups
+
+
+def experiment_summaries(files: StudyFiles) -> list[ExperimentSummary]:
+    """Return one summary per experiment, in the order of the cells."""
+    by_experiment: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in _cells(files):
+        by_experiment.setdefault(str(cell.get("experiment", "")), []).append(cell)
+    summaries = []
+    for experiment, cells in by_experiment.items():
+        states = [str(cell.get("state", "unknown")) for cell in cells]
+        by_state = ", ".join(f"{states.count(state):,} {state}" for state in dict.fromkeys(states))
+        seconds = [cell["seconds"] for cell in cells if _is_number(cell.get("seconds"))]
+        sizes = [cell["bytes"] for cell in cells if _is_number(cell.get("bytes"))]
+        size = format_bytes(int(sum(sizes))) if sizes else ""
+        summaries.append(ExperimentSummary(experiment, by_state, _duration(sum(seconds)) if seconds else "", size))
+    return summaries
+
+
+def cells_without_result(files: StudyFiles) -> list[tuple[str, str, str]]:
+    """Return name, state and error of each cell that failed, or that needs a cell that failed."""
+    return [
+        (f"{cell.get('experiment', '')}/{cell.get('name', '')}", str(cell["state"]), _short(cell.get("error")))
+        for cell in _cells(files)
+        if cell.get("state") in ("failed", "blocked")
+    ]
+
+
+def unknown_experiments(files: StudyFiles) -> list[tuple[str, int]]:
+    """Return the experiments without a figure, with their number of rows."""
+    names = [row["experiment"] for row in files.rows if row["experiment"] not in _KNOWN]
+    return [(name, names.count(name)) for name in dict.fromkeys(names)]
+
+
+def sections_without_rows(shown: set[str]) -> list[str]:
+    """Return the titles of the sections without a figure or a table."""
+    return [section.title for section in SECTIONS if not shown & {*section.figures, *section.folded, *section.tables}]
+
+
+def _models(files: StudyFiles) -> list[str]:
+    model = files.study.get("model")
+    return distinct(files.rows, "model") or ([str(model)] if model else [])
+
+
+def _cells(files: StudyFiles) -> list[Mapping[str, Any]]:
+    cells = files.study.get("cells")
+    return [cell for cell in cells if isinstance(cell, Mapping)] if isinstance(cells, list) else []
+
+
+def _flat(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Return the values of nested mappings as text, with keys joined by dots."""
+    if isinstance(value, Mapping):
+        return [pair for key, item in value.items() for pair in _flat(item, f"{prefix}{key}.")]
+    if value is None or not prefix:
+        return []
+    return [(prefix.rstrip("."), ", ".join(map(str, value)) if isinstance(value, list) else str(value))]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(error: Any, limit: int = 400) -> str:
+    text = "" if error is None else str(error)
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, whole_seconds = divmod(rest, 60)
+    return (
+        f"{hours} h {minutes:02d} min"
+        if hours
+        else f"{minutes} min {whole_seconds:02d} s"
+        if minutes
+        else f"{seconds:.1f} s"
+    )

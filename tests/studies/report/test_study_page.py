@@ -1,4 +1,4 @@
-"""The report's page: whole, by itself, escaped, the same each time, honest about what is not there."""
+"""The report's page: complete, in one file, escaped, reproducible, with a list of what is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib")
 
 from pyrepsim.core.errors import OptionError, StoreError
 from pyrepsim.studies.report import FIGURES, study_report
-from pyrepsim.studies.report.reading import read_evidence
+from pyrepsim.studies.report.rows import read_study
 from tests.studies.study_rows import claims, study, study_rows, write_study
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -92,7 +92,7 @@ def test_the_claims_are_first_and_lead_to_their_figures(reader: Reader, whole: P
     text = whole.read_text(encoding="utf-8")
     assert text.index('id="claims"') < text.index('id="section-scores"')
     assert "+0.312 [+0.272, +0.362] RSA" in reader.text
-    assert "−0.62 [−0.66, −0.57] F1 points" in reader.text
+    assert "−0.62 [−0.66, −0.57] F1 (points)" in reader.text
 
 
 def test_no_id_is_given_twice(reader: Reader):
@@ -132,8 +132,8 @@ def test_figures_take_the_colours_of_the_page(whole: Path):
     assert not bare & {"#ffffff", "#000000", "#1b1b1b", "#0072b2"}
 
 
-def test_what_was_run_is_said(reader: Reader, whole: Path):
-    digest = read_evidence(whole.parents[1]).digest
+def test_the_page_describes_what_was_run(reader: Reader, whole: Path):
+    digest = read_study(whole.parents[1]).digest
     for needed in (
         "bert-base-uncased, an encoder of 2 blocks, was fine-tuned on MNLI, SQuAD and parsing (2 seeds each)",
         "merchant2020 at the scale paper",
@@ -150,7 +150,7 @@ def test_what_was_run_is_said(reader: Reader, whole: Path):
     assert "Not run" not in reader.text
 
 
-def test_what_is_not_there_is_said(tmp_path: Path):
+def test_missing_results_are_listed(tmp_path: Path):
     rows = [*sparse(), *sparse(experiment="phrenology")]
     made = study_report(write_study(tmp_path, rows, study=None, claims=None), formats=())
     reader = Reader(made.page.read_text(encoding="utf-8"))
@@ -158,7 +158,7 @@ def test_what_is_not_there_is_said(tmp_path: Path):
         "scores_by_task", "similarity_by_layer", "similarity_measures", "freezing",
     ]  # fmt: skip
     assert set(made.missing) == FIGURES.keys() - {figure["id"] for figure in reader.named("figure")}
-    assert "No rows, and so no section: In and out of domain, Edge probes, Structural probes" in reader.text
+    assert "Sections without rows: In and out of domain, Edge probes, Structural probes" in reader.text
     assert "phrenology (" in reader.text
     assert "No bands: the rows have no intervals." in reader.text
     assert "Hewitt" not in reader.text
@@ -177,17 +177,17 @@ def test_equal_rows_make_equal_pages(tmp_path: Path):
 
 
 def test_everything_is_escaped(tmp_path: Path):
-    evil = '"><img src=x onerror=alert(1)>'
-    rows = sparse(task=evil, model=evil, metric=evil, corpus=evil, band=evil, low=0.1, high=0.9)
-    told = study() | {"study": evil, "scale": evil, "versions": {evil: evil}, "digests": [evil]}
-    told["cells"] = [{"experiment": evil, "name": evil, "state": "failed", "error": evil}, evil, 3]
-    judged = [dict.fromkeys(("claim", "statement", "verdict", "why", "rule", "figure", "unit"), evil)]
-    judged[0]["tasks"] = [{"task": evil, "verdict": evil, "why": evil}]
-    made = study_report(write_study(tmp_path, rows, study=told, claims=judged), formats=("csv",), title=evil)
+    hostile = '"><img src=x onerror=alert(1)>'
+    rows = sparse(task=hostile, model=hostile, metric=hostile, corpus=hostile, band=hostile, low=0.1, high=0.9)
+    described = study() | {"study": hostile, "scale": hostile, "versions": {hostile: hostile}, "digests": [hostile]}
+    described["cells"] = [{"experiment": hostile, "name": hostile, "state": "failed", "error": hostile}, hostile, 3]
+    verdicts = [dict.fromkeys(("claim", "statement", "verdict", "why", "rule", "figure", "unit"), hostile)]
+    verdicts[0]["tasks"] = [{"task": hostile, "verdict": hostile, "why": hostile}]
+    made = study_report(write_study(tmp_path, rows, study=described, claims=verdicts), formats=("csv",), title=hostile)
     reader = Reader(made.page.read_text(encoding="utf-8"))
     assert not reader.named("img")
     assert not any(key.startswith("on") for _, attrs in reader.tags for key in attrs)
-    assert evil in reader.text
+    assert hostile in reader.text
 
 
 def test_formats_choose_the_files(tmp_path: Path):
@@ -196,13 +196,13 @@ def test_formats_choose_the_files(tmp_path: Path):
     assert sorted(path.relative_to(folder / "report").as_posix() for path in made.files) == [
         "figures/freezing.png", "tables/claims.csv", "tables/freezing.csv",
     ]  # fmt: skip
-    with pytest.raises(OptionError, match=r"formats are of svg, .*: got docx"):
+    with pytest.raises(OptionError, match=r"formats of a report are svg, .*: got docx"):
         study_report(folder, formats=("svg", "docx"))
     with pytest.raises(StoreError, match="has none"):
         study_report(tmp_path / "nothing")
 
 
-def test_a_study_of_nothing_is_a_page_that_says_so(tmp_path: Path):
+def test_a_study_without_rows_has_a_page(tmp_path: Path):
     reader = Reader(study_report(write_study(tmp_path, []), formats=()).page.read_text(encoding="utf-8"))
     assert "Not run" in reader.text
     assert reader.named("figure") == []

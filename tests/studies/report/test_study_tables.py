@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pyrepsim.studies.report.catalogue import FIGURES
-from pyrepsim.studies.report.contents import TABLES, claims_table
-from pyrepsim.studies.report.reading import Evidence
-from pyrepsim.studies.report.tables import Cell, Table, latex, numbers, write_table
-from pyrepsim.studies.report.words import interval, number, spread
+from pyrepsim.studies.report.rows import StudyFiles
+from pyrepsim.studies.report.sections import FIGURES
+from pyrepsim.studies.report.tables import TABLES, Cell, Table, claims_table, latex, numbers, write_table
+from pyrepsim.studies.report.text import interval, number, spread
 from tests.studies.study_rows import COLUMNS, claims, study_rows
 
 
@@ -24,11 +23,11 @@ def text(table: Table) -> list[list[str]]:
     return [[f"{cell.text} {cell.aside} {cell.mark}".strip() for cell in row] for row in table.rows]
 
 
-def test_edge_probes_stand_beside_their_floors_and_changes_are_marked(rows):
+def test_edge_probes_have_baselines_and_marks_of_significant_changes(rows):
     table = TABLES["edge"](rows)
     assert table is not None
-    assert table.header == ("F1 (%)", "lexical", "before fine-tuning", "tuned on MNLI", "tuned on SQuAD",
-                            "tuned on parsing", "random weights")  # fmt: skip
+    assert table.header == ("F1 (%)", "lexical baseline", "before fine-tuning", "tuned on MNLI", "tuned on SQuAD",
+                            "tuned on parsing", "random-encoder baseline")  # fmt: skip
     first = table.rows[0]
     assert (first[0].text, first[1].text) == ("Part of speech", "88.4")
     assert [cell.mark for cell in first] == ["", "", "", "lost", "lost", "gained", ""]
@@ -46,8 +45,8 @@ def test_structural_probes_have_their_best_layer_and_the_top(rows):
         (r["metric"], r["layer"]): r["value"] for r in rows if r["variant"] == "base" and r["probe"] == "structural"
     }
     best = max(range(5), key=lambda layer: base["uuas", layer])
-    assert table.rows[0][1] == Cell(f"{base['uuas', best]:.1f}", f"±1.0 at {best}")
-    assert table.rows[0][2].text == f"{base['uuas', 4]:.1f}"
+    assert table.rows[0][1] == Cell(f"{100 * base['uuas', best]:.1f}", f"±1.0 at {best}")
+    assert table.rows[0][2].text == f"{100 * base['uuas', 4]:.1f}"
     only = [r for r in rows if r["member"] != "best"]
     assert TABLES["structural"](only).rows[0][:3] == table.rows[0][:3]
 
@@ -61,10 +60,10 @@ def test_scores_have_their_mean_and_every_seed(rows):
     assert table.note == "Bands: 95 % t intervals over 2 seeds."
 
 
-def test_numbers_of_whole_curves_have_a_table(rows):
-    told = {"experiment": "similarity", "variant": "tuned", "task": "mnli", "seed": 0, "corpus": "mnli-dev", "n": 32,
+def test_statistics_of_curves_have_a_table(rows):
+    shared = {"experiment": "similarity", "variant": "tuned", "task": "mnli", "seed": 0, "corpus": "mnli-dev", "n": 32,
             "form": "sentences", "band": "jackknife of documents", "kind": "value"}  # fmt: skip
-    one = dict.fromkeys(COLUMNS) | told | {"metric": "centre of change: RSA", "value": 8.1, "low": 7.9, "high": 8.3}
+    one = dict.fromkeys(COLUMNS) | shared | {"metric": "centre of change: RSA", "value": 8.1, "low": 7.9, "high": 8.3}
     assert TABLES["depth"](rows) is None
     table = TABLES["depth"]([*rows, one])
     assert table is not None
@@ -73,7 +72,7 @@ def test_numbers_of_whole_curves_have_a_table(rows):
 
 def test_no_rows_no_tables():
     assert [name for name, lay_out in TABLES.items() if lay_out([]) is not None] == []
-    assert claims_table(Evidence({}, [], [], "")) is None
+    assert claims_table(StudyFiles({}, [], [], "")) is None
 
 
 def test_the_numbers_of_a_figure_are_those_drawn(rows):
@@ -83,7 +82,7 @@ def test_the_numbers_of_a_figure_are_those_drawn(rows):
     assert [row[0].text for row in table.rows] == ["0", "1", "2", "3", "4"]
     assert sum(span for _, span in table.groups) == len(table.header)
     assert [r["value"] for r in table.records] == [point.value for point in plot.points()]
-    assert all(len(cell.text) == 5 for row in table.rows for cell in row[1:]), "one number of digits down a column"
+    assert all(len(cell.text) == 5 for row in table.rows for cell in row[1:]), "a column has one number of digits"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +93,7 @@ def test_digits_suit_the_number(value: float, words: str):
     assert number(value) in (words, f"{value:.2f}")
 
 
-def test_intervals_are_short_where_they_are_even():
+def test_a_symmetric_interval_is_written_with_plus_minus():
     assert spread(96.5, 96.2, 96.8) == "±0.3"
     assert spread(96.5, 90.0, 97.0) == "[90.0, 97.0]"
     assert spread(96.5, None, 97.0) == interval(None, 1.0) == ""
@@ -102,7 +101,7 @@ def test_intervals_are_short_where_they_are_even():
 
 
 def test_files_hold_what_the_table_holds(rows, tmp_path: Path):
-    table = claims_table(Evidence({}, [], claims(), ""))
+    table = claims_table(StudyFiles({}, [], claims(), ""))
     assert table is not None
     with write_table(table, tmp_path / "claims.csv").open(newline="", encoding="utf-8") as file:
         read = list(csv.DictReader(file))
@@ -126,8 +125,8 @@ def test_latex_needs_booktabs_alone_and_escapes_the_rest(rows):
     assert tex.count(r"\\") == 2 + len(table.rows)
     lines = [line for line in tex.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
     assert {line.count("&") for line in lines} == {len(table.header) - 1}
-    evil = Table("t", "100 %", ("a_b", "c"), ((Cell(r"\input{x} & #1 $y$ ~^"), Cell("−1", "±2", "lost")),), [])
-    tex = latex(evil)
+    hostile = Table("t", "100 %", ("a_b", "c"), ((Cell(r"\input{x} & #1 $y$ ~^"), Cell("−1", "±2", "lost")),), [])
+    tex = latex(hostile)
     assert r"\textbackslash{}input\{x\} \& \#1 \$y\$ \textasciitilde{}\textasciicircum{}" in tex
     assert r"$-$1 $\downarrow$ $\pm$2 \\" in tex
     assert r"% 100 \%" in tex

@@ -1,14 +1,15 @@
-"""What the rows' short names are called on a page."""
+"""Names, numbers and intervals as a page writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from .selecting import WIDEST, Point
+from .rows import WIDEST, Point
 
 __all__ = [
-    "PROBES", "bands_in_words", "count", "digits_for", "in_prose", "interval", "joined", "measure", "mix_in_words",
-    "number", "score_name", "spread", "task_name",
+    "PROBES", "bands_in_words", "capital", "count", "digits_for", "effect_in_words", "in_prose", "interval",
+    "is_percent", "joined", "measure_name", "mix_in_words", "number", "score_name", "spread", "task_name",
 ]  # fmt: skip
 
 _TASKS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "Parsing", "sst2": "SST-2", "qqp": "QQP", "qnli": "QNLI",
@@ -43,6 +44,8 @@ _MEASURES = {
     "LinearCKA": "Linear CKA",
     "attention_js": "Divergence of attention",
 }
+_FRACTION = ", as a fraction"
+"""Ending of the unit of a claim whose effect is a difference of scores."""
 _BANDS = {
     "bootstrap of documents": "bootstrap intervals over documents",
     "bootstrap of sentences": "bootstrap intervals over sentences",
@@ -54,36 +57,43 @@ _BANDS = {
 
 
 def task_name(task: str | None) -> str:
-    """`mnli` is MNLI; what has no common name stays as it is."""
+    """Return the usual name of a task, such as MNLI for `mnli`; an unknown task keeps its name."""
     return _TASKS.get(task or "", task or "")
 
 
 def in_prose(task: str | None) -> str:
-    """Write the task's name as within a sentence."""
+    """Return the name of a task within a sentence."""
     return "parsing" if task == "dependency" else task_name(task)
 
 
 def score_name(metric: str) -> str:
-    """`uuas` is UUAS; `rogue_share` loses its underscore."""
+    """Return the usual name of a score, such as UUAS for `uuas`; underscores of an unknown name become spaces."""
     return _SCORES.get(metric, metric.replace("_", " "))
 
 
-def measure(name: str) -> str:
-    """Name a measure for a panel's title: `LinearCKA(debiased=True) to base` is Debiased linear CKA to base."""
-    for short, words in _MEASURES.items():
+def measure_name(name: str) -> str:
+    """Return the title of a measure: `LinearCKA(debiased=True) to base` becomes Debiased linear CKA to base."""
+    for short, title in _MEASURES.items():
         if name.startswith(short):
-            return words + name[len(short) :]
+            return title + name[len(short) :]
     return name
 
 
+def is_percent(experiment: str, metric: str) -> bool:
+    """Return whether pages show a score in percent. In rows and files every score is a fraction."""
+    if experiment == "structural":
+        return metric not in ("dspr", "nspr")  # correlations
+    return experiment in ("finetuning", "freezing", "truncation", "exit", "edge")
+
+
 def digits_for(values: Iterable[float]) -> int:
-    """Digits after the point that suit the largest of these: one from 10 on, three near 1, more for less."""
+    """Return how many decimals suit the largest of these: none from 1000, one from 10, two from 1.5, and up to five."""
     size = max((abs(value) for value in values), default=0.0)
     return next((digits for digits, least in enumerate((1000, 10, 1.5, 0.1, 0.01)) if size >= least), 5)
 
 
 def number(value: float | None, digits: int | None = None, *, signed: bool = False) -> str:
-    """Write a number with so many digits after the point, or as many as suit it."""
+    """Write a number with this many decimals, by default as many as suit it. The minus sign is a Unicode minus."""
     if value is None:
         return ""
     digits = digits_for([value]) if digits is None else digits
@@ -91,7 +101,7 @@ def number(value: float | None, digits: int | None = None, *, signed: bool = Fal
 
 
 def interval(low: float | None, high: float | None, digits: int | None = None, *, signed: bool = False) -> str:
-    """`[low, high]`, or nothing."""
+    """Write an interval as `[low, high]`; the empty string if an end is missing."""
     if low is None or high is None:
         return ""
     digits = digits_for([low, high]) if digits is None else digits
@@ -99,13 +109,23 @@ def interval(low: float | None, high: float | None, digits: int | None = None, *
 
 
 def mix_in_words(member: str | None) -> str:
-    """`mix.12` is the mix of layers 0 to 12."""
+    """Describe the member `mix.12` as the mix of layers 0 to 12."""
     kind, _, last = (member or "").rpartition(".")
     return f"the mix of layers 0 to {last}" if kind == "mix" else member or ""
 
 
+def effect_in_words(item: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
+    """Write the effect of a claim, its interval and its unit. Differences of scores are written in points (percent)."""
+    effect, low, high = (item.get(key) for key in ("effect", "low", "high"))
+    digits = None if effect is None else min(3, digits_for([effect]))
+    if unit.endswith(_FRACTION):
+        effect, low, high = (None if value is None else 100 * value for value in (effect, low, high))
+        digits, unit = 2, f"{unit.removesuffix(_FRACTION)} (points)"
+    return number(effect, digits, signed=True), interval(low, high, digits, signed=True), unit
+
+
 def spread(value: float, low: float | None, high: float | None, digits: int | None = None) -> str:
-    """`±half` where an interval is as wide above as below, else `[low, high]`; nothing without one."""
+    """Write an interval as `±half` if it is symmetric around the value, else as `[low, high]`."""
     if low is None or high is None:
         return ""
     if abs((high - value) - (value - low)) < 0.1 * (high - low):
@@ -114,35 +134,40 @@ def spread(value: float, low: float | None, high: float | None, digits: int | No
     return interval(low, high, digits)
 
 
-def count(many: int, word: str) -> str:
-    """`1 seed`, `2 seeds`."""
-    return f"{many:,} {word}{'' if many == 1 else 's'}"
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 seed`, `2 seeds`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def joined(items: Iterable[str], last: str = "and") -> str:
-    """`a, b and c`."""
+    """Join items to `a, b and c`."""
     *most, end = list(items) or [""]
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
-def bands_in_words(found: Iterable[Point]) -> str:
-    """Say what the bands of these points are, and what was counted; empty if there is none."""
+def bands_in_words(points: Iterable[Point]) -> str:
+    """Describe the intervals of these points in a sentence, with their sample sizes."""
     by_band: dict[tuple[str, float | None], list[float]] = {}
-    for point in found:
+    for point in points:
         if point.band is not None and point.low is not None:
             by_band.setdefault((point.band, point.confidence), []).extend([] if point.n is None else [point.n])
-    said = [_band(band, level, counts) for (band, level), counts in by_band.items()]
-    return f"Bands: {joined(said)}." if said else "No bands: the rows have no intervals."
+    bands = [_band(band, confidence, counts) for (band, confidence), counts in by_band.items()]
+    return f"Bands: {joined(bands)}." if bands else "No bands: the rows have no intervals."
 
 
-def _band(band: str, level: float | None, counts: list[float]) -> str:
+def _band(band: str, confidence: float | None, counts: list[float]) -> str:
     fewest, most = (int(min(counts)), int(max(counts))) if counts else (0, 0)
-    many = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    n = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
     if band == "range of seeds":
-        return f"lowest to highest of {many} seeds"
+        return f"lowest to highest of {n} seeds"
     plain = band.removesuffix(WIDEST)
     words = _BANDS.get(plain, plain) + band[len(plain) :]
-    said = words if level is None else f"{100 * level:g} % {words}"
+    text = words if confidence is None else f"{100 * confidence:g} % {words}"
     if not counts:
-        return said
-    return said.replace("over seeds", f"over {many} seeds") if band == "t of seeds" else f"{said} (n = {many})"
+        return text
+    return text.replace("over seeds", f"over {n} seeds") if band == "t of seeds" else f"{text} (n = {n})"
+
+
+def capital(text: str) -> str:
+    """Write the first letter as a capital."""
+    return text[:1].upper() + text[1:]
