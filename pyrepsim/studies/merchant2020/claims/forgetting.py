@@ -63,7 +63,7 @@ def _judge_task(task: str, probes: Sequence[_Probe]) -> TaskVerdict:
     worst = min((probe for probe in informative if probe.verdict == verdict), key=lambda probe: probe.share.value)
     why = f"{worst.name} changes by {worst.share.text()} of what context adds ({worst.context.percent(1)} points)"
     if len(informative) > 1:
-        why += f", the largest loss of {len(informative)} probes"
+        why += f", the lowest of {len(informative)} probes"
     if uninformative := [probe.name for probe in probes if not probe.informative]:
         why += f"; not counted, because no better than the baseline before: {join_words(uninformative)}"
     at_top = [(probe.at_top.value, probe.name) for probe in informative if probe.at_top is not None]
