@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyrepsim.studies.synthetic import write_synthetic
+from tests.helpers.annotated_text import write_annotated_text
 from tests.helpers.tiny_models import tiny_bert
 
 QUICK = ("--validate-every", "1", "--max-validations", "1", "--projection", "4", "--hidden", "4", "--device", "cpu")
@@ -23,8 +23,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synthetic")
-    write_synthetic(folder, train=8, dev=4, test=4)
-    return next(path for path in sorted(folder.iterdir()) if path.is_dir())
+    return write_annotated_text(folder, train=8, dev=4, test=4)
 
 
 def test_edge_probes_and_the_python_that_does_the_same(run: Callable[..., Any], encoder: Path, corpus: Path):

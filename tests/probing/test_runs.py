@@ -14,7 +14,7 @@ from pyrepsim.core.errors import OptionError, RowMismatchError, StoreError, Text
 from pyrepsim.probing import corpora as spans
 from pyrepsim.probing.edge import EdgeResult
 from pyrepsim.probing.runs import plan_probing, probe_edge, probe_mdl, probe_structural
-from pyrepsim.studies.synthetic import write_synthetic
+from tests.helpers.annotated_text import write_annotated_text
 from tests.helpers.tiny_synthetic import synthetic_bert
 
 TASKS = ("pos", "constituents", "dependencies", "entities", "srl", "coref", "spr", "relations")
@@ -24,8 +24,7 @@ QUICK = {"projection": 8, "hidden": 8, "validate_every": 2, "max_validations": 2
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synthetic")
-    write_synthetic(folder, train=24, dev=8, test=8)
-    return next(path for path in sorted(folder.iterdir()) if path.is_dir())
+    return write_annotated_text(folder, train=24, dev=8, test=8)
 
 
 @pytest.fixture(scope="module")
