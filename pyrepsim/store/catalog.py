@@ -41,10 +41,10 @@ class StoreInfo:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import store_info
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((4, 3))})
+    >>> store = rs.write_store("acts/info", {"layer.0": np.ones((4, 3))})
     >>> info = store_info(store.path)
     >>> info.n_rows, info.layers, info.state
     (4, ('layer.0',), 'sealed')
@@ -105,14 +105,12 @@ def list_stores(folder: str | Path) -> list[StoreInfo]:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
-    >>> from pathlib import Path
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import list_stores
-    >>> folder = Path(tempfile.mkdtemp())
     >>> for name in ("tuned", "base"):
-    ...     _ = rs.write_store(folder / name, {"layer.0": np.ones((4, 3))})
-    >>> [info.name for info in list_stores(folder)]
+    ...     _ = rs.write_store(f"pairs/{name}", {"layer.0": np.ones((4, 3))})
+    >>> [info.name for info in list_stores("pairs")]
     ['base', 'tuned']
     """
     root = Path(folder)
@@ -134,10 +132,10 @@ def store_info(path: str | Path) -> StoreInfo:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import store_info
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((4, 3))}, shard_rows=2)
+    >>> store = rs.write_store("acts/shards", {"layer.0": np.ones((4, 3))}, shard_rows=2)
     >>> store_info(store.path).n_shards
     2
     """
@@ -166,10 +164,10 @@ def remove_store(path: str | Path) -> None:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import remove_store
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((4, 3))})
+    >>> store = rs.write_store("acts/removed", {"layer.0": np.ones((4, 3))})
     >>> remove_store(store.path)
     >>> store.path.exists()
     False
@@ -226,10 +224,10 @@ def verify(
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import verify
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((4, 3))})
+    >>> store = rs.write_store("acts/verified", {"layer.0": np.ones((4, 3))})
     >>> verify(store)
     []
     >>> _ = (store.path / "layers/L00/shard-00000.safetensors").write_bytes(b"damaged")

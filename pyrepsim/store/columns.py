@@ -128,10 +128,10 @@ class TokenColumns(Mapping[str, np.ndarray]):
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> columns = {"doc_id": [0, 0, 1], "position": [0, 1, 0], "token_id": [7, 8, 7]}
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.eye(3)}, columns=columns)
+    >>> store = rs.write_store("acts/base", {"layer.0": np.eye(3)}, columns=columns)
     >>> store.columns
     TokenColumns(3 rows: doc_id, sent_id, position, token_id, word_id, char_start, char_end, window_id, flags)
     >>> store.columns.token_id.tolist()

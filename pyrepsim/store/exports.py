@@ -54,11 +54,11 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import export
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.arange(6).reshape(3, 2)})
-    >>> layer, columns = export(store, tempfile.mkdtemp())
+    >>> store = rs.write_store("acts/base", {"layer.0": np.arange(6.0).reshape(3, 2)})
+    >>> layer, columns = export(store, "exported")
     >>> layer.name, columns.name
     ('layer.0.npy', 'columns.npz')
     >>> np.load(layer)

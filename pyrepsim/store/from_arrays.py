@@ -65,11 +65,11 @@ def write_store(
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> layers = {"layer.0": np.zeros((4, 3)), "layer.1": np.ones((4, 3))}
     >>> columns = {"doc_id": [0, 0, 1, 1], "position": [0, 1, 0, 1], "token_id": [5, 6, 5, 7]}
-    >>> store = rs.write_store(tempfile.mkdtemp(), layers, columns=columns)
+    >>> store = rs.write_store("acts/base", layers, columns=columns)
     >>> store["layer.1"].shape, store.columns.doc_id.tolist()
     ((4, 3), [0, 0, 1, 1])
     """

@@ -25,10 +25,10 @@ def check_same_rows(x: ActivationStore, y: ActivationStore) -> None:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import check_same_rows
-    >>> x, y = (rs.write_store(tempfile.mkdtemp(), {"a": np.eye(3), "b": np.eye(3)}) for _ in range(2))
+    >>> x, y = (rs.write_store(f"acts/{name}", {"layer.0": np.eye(3)}) for name in ("base", "tuned"))
     >>> check_same_rows(x, y)
     """
     if x.digest == y.digest:
@@ -102,9 +102,9 @@ def paired_chunks(
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((5, 2)), "layer.1": np.ones((5, 3))})
+    >>> store = rs.write_store("acts/pairs", {"layer.0": np.ones((5, 2)), "layer.1": np.ones((5, 3))})
     >>> [(x.shape, y.shape) for x, y in rs.paired_chunks(store["layer.0"], store["layer.1"], 3)]
     [((3, 2), (3, 3)), ((2, 2), (2, 3))]
     """
@@ -135,10 +135,10 @@ def paired_layer_chunks(
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
     >>> from pyrepsim.store import paired_layer_chunks
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((5, 2)), "layer.1": np.ones((5, 3))})
+    >>> store = rs.write_store("acts/layers", {"layer.0": np.ones((5, 2)), "layer.1": np.ones((5, 3))})
     >>> for x, y in paired_layer_chunks(store, store, layers_y=["layer.1"]):
     ...     print(list(x), list(y), len(x["layer.0"]))
     ['layer.0', 'layer.1'] ['layer.1'] 5

@@ -55,11 +55,10 @@ def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None 
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
-    >>> folder = tempfile.mkdtemp()
-    >>> _ = rs.write_store(folder, {"layer.0": np.ones((4, 3)), "layer.1": np.zeros((4, 3))})
-    >>> store = rs.open_store(folder)
+    >>> _ = rs.write_store("acts/base", {"layer.0": np.ones((4, 3)), "layer.1": np.zeros((4, 3))})
+    >>> store = rs.open_store("acts/base")
     >>> store.layers, store.n_rows
     (('layer.0', 'layer.1'), 4)
     """
@@ -146,9 +145,9 @@ class ActivationStore:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.ones((4, 3)), "layer.1": np.zeros((4, 2))})
+    >>> store = rs.write_store("acts/tuned", {"layer.0": np.ones((4, 3)), "layer.1": np.zeros((4, 2))})
     >>> list(store)
     ['layer.0', 'layer.1']
     >>> store[-1]

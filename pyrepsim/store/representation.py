@@ -24,9 +24,9 @@ class Representation:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> import pyrepsim as rs
-    >>> store = rs.write_store(tempfile.mkdtemp(), {"layer.0": np.arange(6).reshape(3, 2)})
+    >>> store = rs.write_store("acts/base", {"layer.0": np.arange(6.0).reshape(3, 2)})
     >>> layer = store["layer.0"]
     >>> layer
     Representation('layer.0', 3 rows x 2 features, float16)

@@ -60,10 +60,9 @@ class StoreWriter:
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np
     >>> from pyrepsim.store import StoreWriter
-    >>> folder = tempfile.mkdtemp()
-    >>> writer = StoreWriter.create(folder, {"model": "m"}, layers={"layer.0": 2}, shard_rows=[2, 1])
+    >>> writer = StoreWriter.create("acts/base", {"model": "m"}, layers={"layer.0": 2}, shard_rows=[2, 1])
     >>> columns = {"doc_id": [0, 0], "position": [0, 1], "token_id": [5, 6]}
     >>> writer.commit(0, columns, {"layer.0": np.ones((2, 2))})
     True

@@ -143,7 +143,7 @@ def test_sha256_can_be_the_checksum(tmp_path, arrays, rows):
 
 
 def test_a_reader_written_from_the_page(make_store):
-    """FORMAT.md is enough: nothing of the package is used, and every promise about digests is checked."""
+    """docs/store-format.md is enough: nothing of the package is used, and every promise about digests is checked."""
     store = make_store(dtype="float32")
 
     def load(path):
