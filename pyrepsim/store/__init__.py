@@ -1,4 +1,4 @@
-"""Activation stores: folders with the representations of a model, written safely and memory-mapped (docs/store-format.md)."""
+"""Activation stores: folders with the representations of a model. Their format is described in docs/store-format.md."""
 
 from .catalog import Problem, StoreInfo, list_stores, remove_store, store_info, verify
 from .columns import TokenColumns, TokenFlag
