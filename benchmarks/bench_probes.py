@@ -30,12 +30,12 @@ torch = pytest.importorskip("torch", reason="no torch: probes need the extra [to
 
 from pyrepsim.extraction import extract  # noqa: E402
 from pyrepsim.models import demo_models, load_encoder  # noqa: E402
-from pyrepsim.probing.edge import Recipe, edge_probe, probe_texts  # noqa: E402
+from pyrepsim.probing.edge import EdgeProbeRecipe, fit_edge_probes, probe_texts  # noqa: E402
 
 SENTENCES, DEV, BATCH, EPOCHS, ROUNDS = 640, 64, 32, 5, 2
 ALL, ONE, MIX = ["layers", "mixes"], ["layer.5"], ["mix.12"]
 STEPS = SENTENCES // BATCH
-RECIPE = Recipe(batch=BATCH, validate_every=STEPS, max_validations=EPOCHS)
+RECIPE = EdgeProbeRecipe(batch_size=BATCH, validate_every=STEPS, max_validations=EPOCHS)
 
 
 @pytest.fixture(scope="module", params=[384], ids=["d384"])
@@ -76,7 +76,7 @@ def extracted(encoder, records, folder):
 
 def probe(splits, members, recipe=RECIPE):
     (store, train), dev = splits
-    return edge_probe(store, train, dev=dev, members=members, recipe=recipe, progress=False)
+    return fit_edge_probes(store, train, dev=dev, members=members, recipe=recipe, progress=False)
 
 
 def steps_alone(splits, members):

@@ -18,7 +18,7 @@ from benchmarks.harness import report
 
 torch = pytest.importorskip("torch", reason="no torch: probes need the extra [torch]")
 
-from pyrepsim.probing.structural.api import structural_probe  # noqa: E402
+from pyrepsim.probing.structural import StructuralProbeRecipe, fit_structural_probes  # noqa: E402
 from pyrepsim.probing.structural.trees import GoldTree  # noqa: E402
 from tests.helpers.structural_data import embedded, random_sentences, store_of  # noqa: E402
 
@@ -98,10 +98,11 @@ def test_structural_probes(benchmark, sentences, layers, tmp_path):
         probes[:] = [recipe(rows[:n_train], train, kind) for kind in ("distance", "depth")]
         taken.append(time.perf_counter() - start)
 
-    options = {"ranks": (RANK,), "epochs": EPOCHS, "batch_size": BATCH, "learning_rate": RATE, "progress": False}
+    settings = StructuralProbeRecipe(epochs=EPOCHS, batch_size=BATCH, learning_rate=RATE)
+    options = {"ranks": (RANK,), "recipe": settings, "progress": False}
 
     def ours():
-        return structural_probe(store, train, dev, device="cpu", **options)
+        return fit_structural_probes(store, train, dev, device="cpu", **options)
 
     result = benchmark.pedantic(ours, setup=rival, rounds=ROUNDS, warmup_rounds=1)
     columns = next(block.columns for block in result.blocks if block.kind == "distance")

@@ -57,15 +57,13 @@ class ProbingOptions:
     def space(self) -> dict[str, Any]:
         """What `open_workspace` takes."""
         names = ("random_init", "init_seed", "revision", "device", "dtype", "long", "max_length", "batch_tokens")
-        found = {name: getattr(self, name) for name in (*names, "stores", "keep_stores", "overwrite")}
-        endings = tuple(ending.strip() for ending in self.figures.split(",") if ending.strip())
-        return found | {"figures": endings}
+        return {name: getattr(self, name) for name in (*names, "stores", "keep_stores", "figures", "overwrite")}
 
     def plan(self, call: Transcript, model: str, task: str, out: str, **data: Any) -> int:
         """The dry run."""
-        planned = call("plan", "probing.runs.plan_probing", model, task, out=out, **data, **self.space())
+        planned = call("plan", "plan_probing", model, task, out=out, **data, **self.space())
         print(planned.table())
-        check_disk_space(planned.n_bytes_left, planned.shelf)
+        check_disk_space(planned.n_bytes_left, planned.stores_folder)
         return 0
 
 
@@ -91,7 +89,7 @@ class SpanOptions(ProbingOptions):
     """Hidden units of the probe; published: 256."""
     learning_rate: float | None = None
     """First learning rate of Adam; published: 1e-4 for edge, 1e-3 for mdl."""
-    batch: int | None = None
+    batch_size: int | None = None
     """Sentences in a batch; published: 32."""
     validate_every: int | None = None
     """Steps between validations; published for edge: 1000, or 100 for spr, dpr and relations; mdl: 200."""
@@ -122,7 +120,7 @@ _RECIPE = (
     "projection",
     "hidden",
     "learning_rate",
-    "batch",
+    "batch_size",
     "validate_every",
     "max_validations",
     "stop_after",
@@ -141,7 +139,7 @@ class Edge(SpanOptions):
     """What is probed, commas between: layers, mixes, top, mix, mix.K, layer.8, lex; by default layers, mixes, lex."""
     control: bool = False
     """Train on control labels too, to tell what a probe reads from what it learns by heart."""
-    before: str | None = None
+    base: str | None = None
     """Folder of the probing to compare with, such as that of the model before fine-tuning."""
 
     def run(self, call: Transcript) -> int:
@@ -151,8 +149,8 @@ class Edge(SpanOptions):
         if self.dry_run:
             return self.plan(call, self.model, task, out, **source)
         how = {"members": _names(self.members), "seeds": self.seeds, "recipe": self.changes(), "lexical": self.lexical}
-        how |= {"control": self.control, "before": self.before}
-        found = call("probing", "probing.runs.probe_edge", self.model, task, out=out, **source, **how, **self.space())
+        how |= {"control": self.control, "base": self.base}
+        found = call("probing", "probe_edge", self.model, task, out=out, **source, **how, **self.space())
         return _tell(found)
 
 
@@ -172,7 +170,7 @@ class Mdl(SpanOptions):
             return self.plan(call, self.model, task, out, **self.source())
         how = {"members": _names(self.members), "seeds": self.seeds, "recipe": self.changes()}
         how |= {"lexical": self.lexical, **self.source(), **self.space()}
-        return _tell(call("probing", "probing.runs.probe_mdl", self.model, task, out=out, **how))
+        return _tell(call("probing", "probe_mdl", self.model, task, out=out, **how))
 
 
 @dataclass(frozen=True)
@@ -204,7 +202,7 @@ class Structural(ProbingOptions):
         how: dict[str, Any] = {"layers": layer_option(self.layers), "ranks": tuple(self.ranks)}
         how |= {name: getattr(self, name) for name in ("epochs", "batch_size", "learning_rate", "trees")}
         how["seeds"] = (0,) if self.seeds is None else tuple(self.seeds)
-        found = call("probing", "probing.runs.probe_structural", self.model, out=out, **source, **how, **self.space())
+        found = call("probing", "probe_structural", self.model, out=out, **source, **how, **self.space())
         return _tell(found)
 
 
@@ -220,7 +218,7 @@ class Table:
     """CSV file to write."""
 
     def run(self, call: Transcript) -> int:
-        found = call("table", "probing.runs.probing_table", self.folder, member=self.member)
+        found = call("table", "probing_table", self.folder, member=self.member)
         print(found.table())
         if self.out is not None:
             print(found.to_csv(self.out))

@@ -14,7 +14,7 @@ from ..core.errors import BackendError, ModelError
 from .encoder import Encoder, first_line, wrap_encoder
 from .source import ModelSource, locate_model
 
-__all__ = ["load_encoder", "quiet_transformers"]
+__all__ = ["load_encoder", "quiet_transformers", "resolve_device"]
 
 
 def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto") -> Encoder:
@@ -48,7 +48,7 @@ def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, 
     >>> list(encoder.layers)[:2]
     ['embeddings', 'layer.0']
     """
-    target = _resolve_device(device)
+    target = resolve_device(device)
     source = locate_model(model, revision=revision)
     with quiet_transformers():
         tokenizer = _load_tokenizer(source)
@@ -97,7 +97,8 @@ def _load_module(source: ModelSource) -> torch.nn.Module:
     return module
 
 
-def _resolve_device(device: str) -> torch.device:
+def resolve_device(device: str) -> torch.device:
+    """Return a torch device; "auto" is the GPU of this process (by LOCAL_RANK) if there is one, otherwise the CPU."""
     if device == "auto":
         if not torch.cuda.is_available():
             return torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Control tasks: labels that a probe can only learn by heart, to tell what it knows from what it reads."""
+"""Control tasks: random labels that a probe can only memorise, to separate memorising from reading (selectivity)."""
 
 from __future__ import annotations
 
@@ -14,25 +14,50 @@ from .edge.result import EdgeResult
 
 __all__ = ["Selectivity", "control_records", "selectivity"]
 
-Record = dict[str, Any]
 
+def control_records(*splits: Iterable[Mapping[str, Any]], seed: int = 0) -> list[list[dict[str, Any]]]:
+    """Return the same records with control labels: one random label per type, the same wherever the type occurs.
 
-def control_records(*splits: Iterable[Mapping[str, Any]], seed: int = 0) -> list[list[Record]]:
-    """The same records with control labels: a random one for each type, the same wherever the type occurs.
+    The type of a target is the words of its span, or of its two spans. Its label is drawn from the distribution of
+    labels in the first split (Hewitt and Liang, 2019, section 2.1).
 
-    A type is the words of a target's span, or of both its spans. Its label is drawn from the distribution of labels
-    in the first split (Hewitt and Liang, 2019, section 2.1). All splits of a task must be given in one call.
+    Parameters
+    ----------
+    *splits : iterables of records
+        All splits of a task, train first. They must be given in one call, so that a type has one label in all of them.
+    seed : int, default 0
+        Seed of the labels.
+
+    Returns
+    -------
+    list of list of dict
+        The records of each split.
+
+    Raises
+    ------
+    TextError
+        If the first split has no targets.
+
+    Examples
+    --------
+    >>> from pyrepsim.probing.controls import control_records
+    >>> words = ["a", "b", "a", "b"]
+    >>> targets = [{"span1": [i, i + 1], "label": label} for i, label in enumerate("XYXY")]
+    >>> (control,) = control_records([{"text": " ".join(words), "targets": targets}])
+    >>> labels = [target["label"] for target in control[0]["targets"]]
+    >>> labels[0] == labels[2], labels[1] == labels[3]
+    (True, True)
     """
     records = [[dict(record) for record in split] for split in splits]
     if not records or not any(record.get("targets") for record in records[0]):
         raise TextError("A control task draws its labels from those of the first split: it has no targets.")
-    counts = Counter(_label(target) for record in records[0] for target in record["targets"])
+    counts = Counter(_labels(target) for record in records[0] for target in record["targets"])
     labels = sorted(counts)
-    shares = np.array([counts[label] for label in labels], np.float64)
+    frequencies = np.array([counts[label] for label in labels], np.float64)
     types = sorted(
         {_type(record, target) for split in records for record in split for target in record.get("targets", ())}
     )
-    drawn = np.random.default_rng(seed).choice(len(labels), size=len(types), p=shares / shares.sum())
+    drawn = np.random.default_rng(seed).choice(len(labels), size=len(types), p=frequencies / frequencies.sum())
     label_of = {kind: list(labels[index]) for kind, index in zip(types, drawn, strict=True)}
     for split in records:
         for record in split:
@@ -43,8 +68,9 @@ def control_records(*splits: Iterable[Mapping[str, Any]], seed: int = 0) -> list
 
 @dataclass(frozen=True)
 class Selectivity:
-    """F1 of a probe on a task and on its control, mean over seeds, in [0, 1]. With the softmax loss and one label a
-    target, F1 is accuracy.
+    """F1 of a probe on a task and on its control task, in [0, 1], mean over seeds.
+
+    With the softmax loss and one label per target, F1 is accuracy.
     """
 
     member: str
@@ -53,20 +79,38 @@ class Selectivity:
 
     @property
     def selectivity(self) -> float:
-        """Task minus control: small where the probe could have learnt by heart."""
+        """Task minus control: small if the probe could have memorised the labels."""
         return self.task - self.control
 
 
 def selectivity(task: EdgeResult, control: EdgeResult, *, split: str | None = None) -> list[Selectivity]:
-    """The selectivity of every probe that both results have; OptionError if there is none."""
+    """Return the selectivity of every probe that both results have (Hewitt and Liang, 2019).
+
+    Parameters
+    ----------
+    task, control : EdgeResult
+        Results of the same probes on the task and on its control task.
+    split : str, optional
+        The split to score. Default: ``task.split``.
+
+    Returns
+    -------
+    list of Selectivity
+
+    Raises
+    ------
+    OptionError
+        If no member is in both results.
+    """
     split = task.split if split is None else split
-    names = [name for name in dict.fromkeys(m.name for m in task.members) if name in {m.name for m in control.members}]
+    controls = {member.name for member in control.members}
+    names = [name for name in dict.fromkeys(member.name for member in task.members) if name in controls]
     if not names:
         raise OptionError("Selectivity compares a probe with itself on the control task: no member is in both results.")
     return [Selectivity(name, task.f1(name, split=split), control.f1(name, split=split)) for name in names]
 
 
-def _label(target: Mapping[str, Any]) -> tuple[str, ...]:
+def _labels(target: Mapping[str, Any]) -> tuple[str, ...]:
     label = target["label"]
     return (label,) if isinstance(label, str) else tuple(label)
 

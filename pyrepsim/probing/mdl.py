@@ -1,63 +1,76 @@
-"""Minimum description length by the online code: how many bits the labels take, given a layer."""
+"""Minimum description length: how many bits the labels of a task take by the online code, given a layer."""
 
 from __future__ import annotations
 
-import csv
+import dataclasses
+import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..core.errors import DegenerateError, OptionError
+from ..core.errors import DegenerateError, OptionError, StoreError
 from ..core.outputs import replacing
+from ..extraction.options import with_keywords_of
 from ..models import Encoder
+from ..models.loading import resolve_device
+from ..results import Score, Scores
 from ..store import ActivationStore
-from .edge.evaluation import evaluate
+from .annotations import AnnotatedSplit, read_splits
+from .edge.evaluation import evaluate, rule_of
+from .edge.fit import Records, SplitLike, StoreSplit, align_splits, as_split, check_loss, open_splits
 from .edge.lexical import lexical_table
-from .edge.members import Member, choose_members
-from .edge.recipe import Recipe
-from .edge.result import centre_of_gravity
-from .edge.running import check_loss, find_device
-from .edge.splits import Given, Records, SplitLike, align_splits, given_split, open_splits
+from .edge.localisation import centre_of_gravity
+from .edge.recipe import EdgeProbeRecipe, Member, change_recipe, choose_members
+from .edge.run import requested_members
 from .edge.targets import Targets
 from .edge.training import JointTraining, Split
+from .options import CODE_FRACTIONS, MdlProbingOptions
+from .outputs import Probing, draw, write_csv, write_text
+from .workspace import open_workspace
 
-__all__ = ["CODE_RECIPE", "FRACTIONS", "CodeLength", "CodeLengths", "description_lengths"]
+__all__ = ["CODE_RECIPE", "CodeLength", "CodeLengths", "fit_online_codes", "probe_mdl"]
 
-FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
-"""Ends of the blocks, as parts of the targets."""
-
-CODE_RECIPE = Recipe(
+CODE_RECIPE = EdgeProbeRecipe(
     loss="softmax", monitor="loss", learning_rate=1e-3, halve_after=1, stop_after=4, validate_every=200
 )
-"""Trained to a good code, not to F1: the loss on the development set decides, as in the reference implementation."""
+"""Trained to a short code instead of a high F1: validations compare the loss, as in the reference implementation."""
 
-_LEAST_STEPS = 10  # between validations, however small the block
+_RESULT = "codes.json"
+_MIN_STEPS = 10  # between validations, also for small blocks
 
 
 @dataclass(frozen=True)
 class CodeLength:
-    """The code of one probe, in bits."""
+    """The code of one probe.
+
+    Attributes
+    ----------
+    member, seed : the probe.
+    bits : length of the online code.
+    uniform_bits : length without a model: targets times log2 of the number of labels (with the sigmoid loss: targets
+        times the number of labels, one bit each).
+    n_targets : number of targets.
+    blocks : bits of each block; the first is coded uniformly.
+    """
 
     member: str
     seed: int
     bits: float
-    """Length of the online code."""
     uniform_bits: float
-    """Length without any model: targets times log2 of the labels (or times the labels, one bit each)."""
     n_targets: int
     blocks: tuple[float, ...]
-    """Bits of each block; the first is coded uniformly."""
 
     @property
     def compression(self) -> float:
-        """uniform_bits / bits: 1 means that nothing was learnt."""
+        """uniform_bits / bits: 1 if nothing was learnt, larger is better."""
         return self.uniform_bits / self.bits
 
     @property
@@ -68,50 +81,66 @@ class CodeLength:
 
 @dataclass(frozen=True)
 class CodeLengths:
-    """Codes of all members and seeds."""
+    """The codes of all members and seeds.
+
+    Attributes
+    ----------
+    task : str
+    layers : tuple of str
+        All layers of the store.
+    records : tuple of CodeLength
+    """
 
     task: str
     layers: tuple[str, ...]
-    rows: tuple[CodeLength, ...]
+    records: tuple[CodeLength, ...]
 
     def compression(self, member: str) -> float:
-        """Mean compression of a member over its seeds."""
-        found = [row.compression for row in self.rows if row.member == member]
-        if not found:
-            raise OptionError(f"member must be one of {', '.join({row.member for row in self.rows})}: got {member!r}.")
-        return float(np.mean(found))
+        """Return the mean compression of a member over its seeds."""
+        values = [record.compression for record in self.records if record.member == member]
+        if not values:
+            known = ", ".join(dict.fromkeys(record.member for record in self.records))
+            raise OptionError(f"member must be one of {known}: got {member!r}.")
+        return float(np.mean(values))
 
     @property
     def centre_of_gravity(self) -> float:
-        """sum_l l c_l / sum_l c_l over the layers l = 0, ..., L, c being compressions; NaN unless all were coded."""
-        coded = {row.member for row in self.rows}
+        """sum_l l c_l / sum_l c_l over the layers l = 0, ..., L with compressions c; NaN unless all were coded."""
+        coded = {record.member for record in self.records}
         if not coded.issuperset(self.layers):
             return math.nan
         return centre_of_gravity([self.compression(layer) for layer in self.layers])
 
+    def scores(self) -> Scores:
+        """Return the compression of each layer that was coded."""
+        coded = {record.member for record in self.records}
+        n_targets = self.records[0].n_targets
+        return Scores(
+            Score(self.compression(layer), f"{self.task} compression", n_targets, layer_x=layer, layer_y=layer)
+            for layer in self.layers
+            if layer in coded
+        )
+
     def table(self) -> str:
-        """As text, a row a probe."""
-        width = max(len(row.member) for row in self.rows)
-        lines = [f"{self.task}: online code of {self.rows[0].n_targets:,} targets"]
+        """Return the codes as text, a line per probe."""
+        width = max(len(record.member) for record in self.records)
+        lines = [f"{self.task}: online code of {self.records[0].n_targets:,} targets"]
         lines += [
-            f"{row.member:<{width}}  seed {row.seed}  {row.kbits:10.2f} kbit  compression {row.compression:7.2f}"
-            for row in self.rows
+            f"{record.member:<{width}}  seed {record.seed}  {record.kbits:10.2f} kbit  "
+            f"compression {record.compression:7.2f}"
+            for record in self.records
         ]
         if not math.isnan(self.centre_of_gravity):
             lines.append(f"centre of gravity of the compression: layer {self.centre_of_gravity:.2f}")
         return "\n".join(lines)
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write one row a probe, without the blocks."""
-        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            rows = [asdict(row) | {"compression": row.compression, "kbits": row.kbits} for row in self.rows]
-            writer = csv.DictWriter(file, [name for name in rows[0] if name != "blocks"], extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        return Path(path)
+        """Write one line per probe, without the blocks."""
+        records = [asdict(one) | {"compression": one.compression, "kbits": one.kbits} for one in self.records]
+        return write_csv(path, [name for name in records[0] if name != "blocks"], records)
 
 
-def description_lengths(
+def fit_online_codes(
     store: ActivationStore,
     records: Records,
     *,
@@ -120,31 +149,76 @@ def description_lengths(
     members: str | Sequence[str] = "layers",
     seeds: Iterable[int] = (0,),
     lex: Encoder | np.ndarray | None = None,
-    recipe: Recipe = CODE_RECIPE,
-    fractions: Sequence[float] = FRACTIONS,
+    recipe: EdgeProbeRecipe = CODE_RECIPE,
+    fractions: Sequence[float] = CODE_FRACTIONS,
     texts: Sequence[str] | None = None,
     device: str = "cpu",
     progress: bool | None = None,
 ) -> CodeLengths:
-    """Online code length of the training labels, all layers together (Voita and Titov, 2020, section 2.2).
+    """Return the length of the online code of the training labels, for all layers together.
 
-    Sentences are shuffled once (by a fixed seed) and cut where `fractions` of the targets are reached. The first block
-    is coded uniformly; each further one by probes trained on all before it, with early stopping on `dev`:
+    Sentences are shuffled once (with a fixed seed) and cut into blocks that end at the given fractions of the targets.
+    The first block is coded uniformly. Each further block is coded by probes that were trained on all blocks before
+    it, with early stopping on `dev`::
 
         L = t_1 log2 K + sum_i -log2 p_i(block i + 1)
 
-    With ``recipe.loss="sigmoid"``, for targets with several labels, every (target, label) cell is coded by itself and
-    the uniform code has K bits a target. Validations are at most an epoch apart, so that small blocks don't overfit.
+    for t_1 targets in the first block and K labels. With ``recipe.loss="sigmoid"``, for targets with several labels,
+    every (target, label) pair is coded separately and the uniform code has K bits per target. There is at least one
+    validation per epoch, so that small blocks do not overfit. Source: Voita and Titov (2020), "Information-Theoretic
+    Probing with Minimum Description Length", section 2.2.
 
-    Other parameters and errors as of `edge_probe`; OptionError too for fractions that don't rise to 1.
+    Parameters
+    ----------
+    store, records, dev, task, members, seeds, lex, recipe, texts, device, progress
+        As in `pyrepsim.probing.edge.fit_edge_probes`; `members` is "layers" by default.
+    fractions : sequence of float
+        Ends of the blocks as fractions of the targets, ascending; the last is 1.
+
+    Returns
+    -------
+    CodeLengths
+        Code lengths in bits.
+
+    Raises
+    ------
+    OptionError
+        If the fractions do not rise to 1, or an option is outside its domain.
+    DegenerateError
+        If all targets have the same label.
+
+    Other errors are those of `fit_edge_probes`.
+
+    Examples
+    --------
+    >>> import numpy as np, pyrepsim as rs
+    >>> from pyrepsim.probing.mdl import CODE_RECIPE, fit_online_codes
+    >>> rng = np.random.default_rng(0)
+    >>> words = rng.integers(2, size=(200, 5))
+    >>> records = [
+    ...     {"text": "w w w w w", "targets": [{"span1": [i, i + 1], "label": "NV"[k]} for i, k in enumerate(row)]}
+    ...     for row in words
+    ... ]
+    >>> texts = [record["text"] for record in records]
+    >>> signal = np.stack([words.ravel(), 1 - words.ravel()], axis=1).astype("float32")
+    >>> starts = np.tile(np.arange(5) * 2, 200)
+    >>> store = rs.write_store(
+    ...     "acts", {"a": rng.standard_normal(signal.shape).astype("float32"), "b": signal},
+    ...     columns={"doc_id": np.repeat(np.arange(200), 5), "position": np.tile(np.arange(5), 200),
+    ...              "char_start": starts, "char_end": starts + 1})
+    >>> codes = fit_online_codes(
+    ...     store, records, dev=(store, records, texts), texts=texts, fractions=[0.1, 1.0], progress=False,
+    ...     recipe=CODE_RECIPE.but(family="linear", projection=None, learning_rate=0.03))
+    >>> codes.compression("a") < 1.1, codes.compression("b") > 4
+    (True, True)
     """
     ends = tuple(float(end) for end in fractions)
     if not ends or ends[0] <= 0 or ends[-1] != 1 or list(ends) != sorted(set(ends)):
         raise OptionError(f"fractions must rise from above 0 to 1: got {list(fractions)}.")
     table = None if lex is None else lexical_table(lex)
     chosen = choose_members(members, store.layers, seeds, lexical=lex is not None)
-    where = find_device(device)
-    given = {"train": Given(store, records, texts), "dev": given_split("dev", dev)}
+    torch_device = resolve_device(device)
+    given = {"train": StoreSplit(store, records, texts), "dev": as_split("dev", dev)}
     targets, _ = align_splits(given)
     check_loss(recipe, targets)
     if recipe.loss == "softmax" and len(targets["train"].labels) < 2:
@@ -153,53 +227,156 @@ def description_lengths(
         )
     order = np.random.default_rng(0).permutation(targets["train"].n_sentences)
     shuffled = targets["train"].take(order)
-    cuts = _cuts(shuffled, ends)
+    cuts = _block_ends(shuffled, ends)
     with ExitStack() as stack:
         splits = open_splits(stack, given, targets, chosen, table)
         source = splits["train"].source
-        blocks = [np.full(len(chosen), _uniform(shuffled.take(np.arange(cuts[0])), recipe))]
+        blocks = [np.full(len(chosen), _uniform_bits(shuffled.take(np.arange(cuts[0])), recipe))]
         for low, high in pairwise(cuts):
             known = Split(shuffled.take(np.arange(low)), source)
             block = Split(shuffled.take(np.arange(low, high)), source)
-            name = f"{task}: {low} of {shuffled.n_sentences} sentences"
-            blocks.append(_code(chosen, known, block, splits["dev"], recipe, where, progress, name))
+            desc = f"{task}: {low} of {shuffled.n_sentences} sentences"
+            blocks.append(_block_bits(chosen, known, block, splits["dev"], recipe, torch_device, progress, desc))
     bits = np.stack(blocks, 1)
-    uniform = _uniform(shuffled, recipe)
-    rows = [
+    uniform = _uniform_bits(shuffled, recipe)
+    lengths = [
         CodeLength(member.name, member.seed, float(own.sum()), uniform, shuffled.n_targets, tuple(own.tolist()))
         for member, own in zip(chosen, bits, strict=True)
     ]
-    return CodeLengths(task, tuple(store.layers), tuple(rows))
+    return CodeLengths(task, tuple(store.layers), tuple(lengths))
 
 
-def _code(
+def _block_bits(
     members: Sequence[Member],
     known: Split,
     block: Split,
     dev: Split,
-    recipe: Recipe,
+    recipe: EdgeProbeRecipe,
     device: torch.device,
     progress: bool | None,
     desc: str,
 ) -> np.ndarray:
-    """(members,) bits of a block, by probes trained on what is known."""
-    epoch = -(-known.targets.n_sentences // recipe.batch)
-    recipe = recipe.but(validate_every=min(recipe.validate_every, max(epoch, _LEAST_STEPS)))
+    """Return the bits of a block, (members,), coded by probes that are trained on the targets before it."""
+    epoch = -(-known.targets.n_sentences // recipe.batch_size)
+    recipe = recipe.but(validate_every=min(recipe.validate_every, max(epoch, _MIN_STEPS)))
     training = JointTraining(members, known, dev, recipe, device=device)
     training.run(progress=progress, desc=desc)
     network, parameters = training.final()
     return evaluate(network, parameters, block.targets, block.source, recipe, device=device).nats / math.log(2)
 
 
-def _uniform(targets: Targets, recipe: Recipe) -> float:
-    """Bits of the targets under the uniform code."""
+def _uniform_bits(targets: Targets, recipe: EdgeProbeRecipe) -> float:
+    """Return the bits of the targets by the uniform code."""
     if recipe.loss == "sigmoid":
         return float(targets.n_targets * len(targets.labels))
     labelled = int((np.diff(targets.label_ptr) > 0).sum())
     return labelled * math.log2(len(targets.labels))
 
 
-def _cuts(targets: Targets, ends: Sequence[float]) -> list[int]:
-    """Sentences up to which each block goes: the first with which its part of the targets is reached."""
-    reached = np.searchsorted(targets.ptr[1:], np.ceil(np.array(ends) * targets.n_targets), side="left") + 1
+def _block_ends(targets: Targets, fractions: Sequence[float]) -> list[int]:
+    """Return the number of sentences up to the end of each block: the first to reach its fraction of the targets."""
+    reached = np.searchsorted(targets.ptr[1:], np.ceil(np.array(fractions) * targets.n_targets), side="left") + 1
     return np.unique(np.minimum(reached, targets.n_sentences)).tolist()
+
+
+@with_keywords_of(MdlProbingOptions)
+def probe_mdl(
+    model: str | os.PathLike[str], task: str, *, out: str | os.PathLike[str], **options: Any
+) -> Probing[CodeLengths]:
+    """Extract every layer of a model over annotated texts, and code the training labels with each layer.
+
+    An extraction that was interrupted is resumed by the same call, coding starts again; a finished probing is read
+    from its folder. The measure is described in `pyrepsim.probing.mdl.fit_online_codes`.
+
+    Parameters
+    ----------
+    model, task
+        As in `probe_edge`.
+    out : path
+        Output folder, one per probing. It gets ``codes.csv``, ``codes.json`` (with the bits of each block),
+        ``summary.txt``, the figure ``layers``, and ``probing.json`` with the request.
+    **options
+        The fields of `MdlProbingOptions`. `train` is coded and `dev` ends the training early. The default members are
+        all layers and the lexical baseline. The recipe starts from `CODE_RECIPE`; if targets have several labels or
+        none (as in spr), its loss is "sigmoid". `fractions` are the ends of the blocks.
+
+    Returns
+    -------
+    Probing
+        `result` is a `CodeLengths`.
+
+    Raises
+    ------
+    ModelError, TextError, OptionError, DegenerateError
+        If the model, the data or an option cannot be used.
+    StoreError
+        If the folder holds another probing, or the disk is full.
+
+    Examples
+    --------
+    >>> import json, pyrepsim as rs
+    >>> targets = [{"span1": [0, 1], "label": "DET"}, {"span1": [1, 2], "label": "NOUN"}]
+    >>> with open("pos.jsonl", "w") as file:
+    ...     for text in ("The cat sat", "A dog ran", "The bird flew"):
+    ...         print(json.dumps({"text": text, "targets": targets}), file=file)
+    >>> probing = rs.probe_mdl(
+    ...     "bert-base-uncased", "pos", out="probes/pos-mdl", train="pos.jsonl", dev="pos.jsonl", members="top",
+    ...     lexical=False, fractions=[0.3, 1.0], recipe={"max_validations": 1}, figures="", progress=False)
+    >>> probing.result.records[0].uniform_bits
+    6.0
+    """
+    chosen = MdlProbingOptions(**options)
+    splits = read_splits(task, train=chosen.train, dev=chosen.dev, data=chosen.data, reading=chosen.reading)
+    splits = {name: splits[name] for name in ("train", "dev")}
+    loss = "softmax" if _have_one_label(splits) else "sigmoid"
+    recipe = change_recipe(CODE_RECIPE.but(loss=loss), chosen.recipe)
+    settings: dict[str, Any] = {
+        "members": requested_members("layers" if chosen.members is None else chosen.members, chosen.lexical),
+        "seeds": list(range(rule_of(task).seeds) if chosen.seeds is None else chosen.seeds),
+        "fractions": list(chosen.fractions),
+    }
+    workspace = open_workspace(model, out, chosen)
+    path = workspace.folder / _RESULT
+    if workspace.begin("mdl", splits, task=task, **settings, recipe=vars(recipe), lexical=chosen.lexical):
+        codes = _load(path)
+    else:
+        stores = workspace.extract(splits)
+        train, dev = splits["train"], splits["dev"]
+        codes = fit_online_codes(
+            stores["train"],
+            train.items,
+            dev=(stores["dev"], dev.items, dev.texts),
+            texts=train.texts,
+            task=task,
+            lex=workspace.encoder if chosen.lexical else None,
+            recipe=recipe,
+            device=workspace.device,
+            progress=chosen.progress,
+            **settings,
+        )
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(dataclasses.asdict(codes), allow_nan=False) + "\n", encoding="utf-8")
+    files = [codes.to_csv(workspace.folder / "codes.csv"), path]
+    scores = codes.scores()
+    if len(scores) > 1:
+        files += draw(scores.plot, workspace.folder / "layers", chosen.figure_formats)
+    files.append(write_text(workspace.folder / "summary.txt", codes.table()))
+    stores_kept, n_bytes = workspace.finish()
+    return Probing(workspace.folder, codes, tuple(files), stores=stores_kept, n_bytes=n_bytes)
+
+
+def _have_one_label(splits: Mapping[str, AnnotatedSplit]) -> bool:
+    """Return whether every target has one label."""
+    labels = (target["label"] for split in splits.values() for record in split.items for target in record["targets"])
+    return all(isinstance(label, str) or len(label) == 1 for label in labels)
+
+
+def _load(path: Path) -> CodeLengths:
+    try:
+        codes = json.loads(path.read_text(encoding="utf-8"))
+        records = tuple(CodeLength(**(record | {"blocks": tuple(record["blocks"])})) for record in codes["records"])
+        return CodeLengths(codes["task"], tuple(codes["layers"]), records)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"A finished probing has its result: {path} cannot be read ({error}). Use overwrite=True."
+        ) from error

@@ -38,9 +38,9 @@ def test_edge_probes_and_the_python_that_does_the_same(run: Callable[..., Any], 
     assert "recipe={'projection': 4, 'hidden': 4, 'validate_every': 1, 'max_validations': 1}" in ran.err
     assert "# task: pos" in ran.err
     assert run(*words).out == ran.out
-    after = run(*words, "--out", "random", "--random-init", "--before", out, "--keep-stores", "false")
+    after = run(*words, "--out", "random", "--random-init", "--base", out, "--keep-stores", "false")
     assert after.status == 0, after.err
-    assert "after against before" in after.out
+    assert "compared with base" in after.out
     assert "stores: " not in after.out
     shown = run("probe", "table", ".", "--member", "top", "--out", "table.csv")
     assert shown.out.splitlines()[0].split() == ["task", "lex", out.name, "random"]

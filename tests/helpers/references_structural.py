@@ -62,10 +62,10 @@ def scores(distances: Any, depths: Any, heads: Any, xpos: Any) -> dict[str, floa
             dspr[n] += rank_correlations(d, gold_distances)
             nspr[n] += rank_correlations([h, h], [gold_depths, gold_depths])[:1]
     return {
-        "uuas": 100 * correct / total,
+        "uuas": correct / total,
         "dspr": mean_of_means(dspr),
         "nspr": mean_of_means(nspr),
-        "root": 100 * roots / len(heads),
+        "root": roots / len(heads),
     }
 
 

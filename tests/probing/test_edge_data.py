@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import OptionError, RowMismatchError, ShapeError, TextError
-from pyrepsim.probing.edge import choose_members, edge_probe, lexical_table, probe_texts
+from pyrepsim.probing.edge import choose_members, fit_edge_probes, lexical_table, probe_texts
 from pyrepsim.probing.edge.records import read_records
-from pyrepsim.probing.edge.rows import StoreRows
 from pyrepsim.probing.edge.targets import align
+from pyrepsim.probing.rows import StoreRows
 from tests.helpers.probe_data import LAYERS, noise, pieces, store_of
 
 TEXTS = [["a1", "b2", "c3"], ["d4", "e5"], ["f6"]]
@@ -114,7 +114,7 @@ def test_a_text_that_several_records_share_is_one_document(store):
 
 
 def test_records_find_their_texts_in_a_larger_store(store):
-    found = aligned(store, record(TEXTS[2], target(0, 1)), held=[" ".join(words) for words in TEXTS])
+    found = aligned(store, record(TEXTS[2], target(0, 1)), texts=[" ".join(words) for words in TEXTS])
     assert store.columns.doc_id[found.spans[0, 0, 0]] == 2
 
 
@@ -131,9 +131,11 @@ def test_a_store_of_known_texts_is_held_to_them(tmp_path, rng):
         store = store_of(tmp_path / name, TEXTS, noise(rng, 4), plan=plan)
         records = [record(words, target(0, 1)) for words in TEXTS]
         assert aligned(store, *records, records[0]).n_targets == 4
-        with pytest.raises(RowMismatchError, match=r"holds 3 other documents .* have 2 texts, 2 of them different"):
+        with pytest.raises(
+            RowMismatchError, match=r"3 other documents .* are 2 texts to find, 2 of them different"
+        ):
             aligned(store, *records[:2])
-        assert aligned(store, *records[:2], held=texts).n_targets == 2
+        assert aligned(store, *records[:2], texts=texts).n_targets == 2
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,10 @@ def test_a_store_of_known_texts_is_held_to_them(tmp_path, rng):
         (record(["a"], target(0, 1.5)), "two whole numbers"),
         (record(["a"], target(0, 1, span2="ab")), "two whole numbers"),
         (record(["a"], target(0, 1, None)), "a string or a list of strings"),
-        (record(["a"], target(0, 1), target(0, 1, span2=[0, 1])), r"equally many spans: those of train have \[1, 2\]"),
+        (
+            record(["a"], target(0, 1), target(0, 1, span2=[0, 1])),
+            r"number of spans: those of train have \[1, 2\]",
+        ),
     ],
 )
 def test_malformed_records_are_refused(bad, said):
@@ -218,4 +223,4 @@ def test_the_lexical_table_is_the_embedding_without_position(tmp_path):
 @pytest.mark.parametrize("dev", [None, ("a", []), []])
 def test_a_split_is_a_store_and_records(store, dev):
     with pytest.raises(OptionError, match=r"dev must be \(store, records\)"):
-        edge_probe(store, [record(TEXTS[0], target(0, 1))], dev=dev)
+        fit_edge_probes(store, [record(TEXTS[0], target(0, 1))], dev=dev)

@@ -7,7 +7,7 @@ import pytest
 from pyrepsim.core.errors import RowMismatchError
 from pyrepsim.extraction import extract
 from pyrepsim.models import load_encoder
-from pyrepsim.probing.edge import Recipe, edge_probe, probe_texts
+from pyrepsim.probing.edge import EdgeProbeRecipe, fit_edge_probes, probe_texts
 from tests.helpers.tiny_models import tiny_bert
 
 WORDS = ["keys", "cabinet", "unplayable", "river", "the", "plays"]
@@ -31,10 +31,10 @@ def test_records_texts_and_stores_meet(tmp_path):
         extract(encoder, probe_texts(part), out=tmp_path / name, progress=False)
         for name, part in (("train", train), ("dev", dev))
     ]
-    recipe = Recipe(
-        projection=16, hidden=16, batch=4, learning_rate=0.03, dropout=0.0, validate_every=20, max_validations=4
+    recipe = EdgeProbeRecipe(
+        projection=16, hidden=16, batch_size=4, learning_rate=0.03, dropout=0.0, validate_every=20, max_validations=4
     )
-    found = edge_probe(stores[0], train, dev=(stores[1], dev), lex=encoder, recipe=recipe, progress=False)
+    found = fit_edge_probes(stores[0], train, dev=(stores[1], dev), lex=encoder, recipe=recipe, progress=False)
     assert [member.name for member in found.members] == [
         *("embeddings", "layer.0", "layer.1", "lex"),
         *("mix.0", "mix.1", "mix.2"),
@@ -42,4 +42,4 @@ def test_records_texts_and_stores_meet(tmp_path):
     assert not any(found.findings.values())
     assert found.f1("lex") == 1  # the label is the word
     with pytest.raises(RowMismatchError, match="other documents"):
-        edge_probe(stores[1], train, dev=(stores[1], dev))
+        fit_edge_probes(stores[1], train, dev=(stores[1], dev))

@@ -10,24 +10,26 @@ import pytest
 
 from pyrepsim.core.errors import CorruptStoreError, LayerError, OptionError, StoreError
 from pyrepsim.probing.edge import (
+    EdgeProbeRecipe,
     EdgeResult,
-    Recipe,
     centre_of_gravity,
     divergence,
-    edge_probe,
     expected_layer,
     f1_score,
+    fit,
+    fit_edge_probes,
     gain_divergence,
     relative_gains,
     rule_of,
 )
-from pyrepsim.probing.edge.checkpoint import Checkpoint
 from tests.helpers.probe_data import LAYERS, labelled, noise, sentences, signal, store_of
 from tests.helpers.references_probes import f1_from_counts
 
 LABELS = ("A", "B")
 WIDTH = 8
-RECIPE = Recipe(projection=8, hidden=8, batch=16, learning_rate=1e-2, validate_every=20, max_validations=5, dropout=0.1)
+RECIPE = EdgeProbeRecipe(
+    projection=8, hidden=8, batch_size=16, learning_rate=1e-2, validate_every=20, max_validations=5, dropout=0.1
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def corpus(tmp_path_factory):
 def result(corpus):
     (store, records), dev, test = corpus
     table = np.random.default_rng(5).normal(size=(12, WIDTH))
-    return edge_probe(
+    return fit_edge_probes(
         store, records, dev=dev, test=test, task="pos", seeds=[0, 1], lex=table, recipe=RECIPE, progress=False
     )
 
@@ -70,15 +72,15 @@ def test_norms_stand_beside_the_weights(result, corpus):
     assert result.norms["layer.1"] == pytest.approx(
         np.linalg.norm(np.asarray(store["layer.1"])[inside], axis=1).mean(), rel=0.1
     )
-    assert "make up for differing norms" in result.table()
+    assert "compensate for the norms" in result.table()
 
 
 def test_rows_agree_with_the_counts_by_sentence(result):
     for split in ("dev", "test"):
         for m, row in enumerate(result.select(split=split)):
-            right, said, gold = result.sentences[split][m].sum(0)
-            assert (right, said, gold) == (row["true_positives"], row["predicted"], row["gold"])
-            assert row["f1"] == pytest.approx(2 * right / (said + gold))
+            true_positives, predicted, gold = result.sentence_counts[split][m].sum(0)
+            assert (true_positives, predicted, gold) == (row["true_positives"], row["predicted"], row["gold"])
+            assert row["f1"] == pytest.approx(2 * true_positives / (predicted + gold))
 
 
 def test_f1_and_its_band(rng):
@@ -129,19 +131,19 @@ def test_depth_formulas():
 
 def test_files_and_figures(result, tmp_path):
     loaded = EdgeResult.load(result.save(tmp_path / "result.npz"))
-    assert loaded.rows == result.rows
+    assert loaded.records == result.records
     assert loaded.members == result.members
-    assert (loaded.sentences["test"] == result.sentences["test"]).all()
+    assert (loaded.sentence_counts["test"] == result.sentence_counts["test"]).all()
     assert loaded.table() == result.table()
     with open(result.to_csv(tmp_path / "rows.csv"), newline="") as file:
-        assert len(list(csv.DictReader(file))) == len(result.rows)
+        assert len(list(csv.DictReader(file))) == len(result.records)
     lines = [json.loads(line) for line in result.to_jsonl(tmp_path / "rows.jsonl").read_text().splitlines()]
-    assert len(lines) == len(result.rows) + len(result.weights)
+    assert len(lines) == len(result.records) + len(result.weights)
     assert result.scores(cumulative=True).layers_x == tuple(f"0..{layer}" for layer in LAYERS)
     for cumulative in (False, True):
         result.plot(tmp_path / "figure.svg", cumulative=cumulative)
     (tmp_path / "bad.npz").write_bytes(b"PK")
-    with pytest.raises(StoreError, match="none, or damaged"):
+    with pytest.raises(StoreError, match="not one, or is damaged"):
         EdgeResult.load(tmp_path / "bad.npz")
     with pytest.raises(OptionError, match="split must be one of dev, test"):
         result.select(split="train")
@@ -153,7 +155,7 @@ def test_unseen_labels_cost_recall(corpus):
     (store, records), dev, (held, tested) = corpus
     other = [{**record, "targets": [{**t, "label": "new"} for t in record["targets"]]} for record in tested[:5]]
     options = {"dev": dev, "members": "layer.0", "recipe": RECIPE, "progress": False}
-    one = edge_probe(store, records, test=(held, other + tested[5:]), **options)
+    one = fit_edge_probes(store, records, test=(held, other + tested[5:]), **options)
     (row,) = one.select()
     assert row["gold"] == sum(len(record["targets"]) for record in tested)
     assert row["recall"] < 0.95
@@ -166,34 +168,34 @@ def test_a_run_is_gone_on_with(corpus, tmp_path, monkeypatch):
     (store, records), dev, _ = corpus
     recipe = RECIPE.but(validate_every=4, max_validations=9, stop_after=3, halve_after=1, threshold=0.02)
     options = {"dev": dev, "recipe": recipe, "seeds": [0, 3], "progress": False}
-    whole = edge_probe(store, records, **options)
+    whole = fit_edge_probes(store, records, **options)
     assert len({len([r for r in whole.history if r["member"] == m]) for m in LAYERS}) > 1, "some should end early"
-    save, calls = Checkpoint.save, []
+    save, calls = fit.save_state, []
 
-    def interrupted(self, training):
-        save(self, training)
-        calls.append(training.step)
+    def interrupted(path, state, request):
+        save(path, state, request)
+        calls.append(state["step"])
         if len(calls) in (2, 5):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Checkpoint, "save", interrupted)
+    monkeypatch.setattr(fit, "save_state", interrupted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            edge_probe(store, records, out=tmp_path, **options)
-    resumed = edge_probe(store, records, out=tmp_path, **options)
-    assert resumed.rows == whole.rows
+            fit_edge_probes(store, records, out=tmp_path, **options)
+    resumed = fit_edge_probes(store, records, out=tmp_path, **options)
+    assert resumed.records == whole.records
     assert resumed.history == whole.history
     assert resumed.weights == whole.weights
-    with pytest.raises(StoreError, match=r"resumed only with .* \(recipe differ\)"):
-        edge_probe(store, records, out=tmp_path, **(options | {"recipe": recipe.but(clip=1.0)}))
+    with pytest.raises(StoreError, match=r"resumed only with .* differs in recipe\.clip \(5\.0 before, 1\.0 now\)"):
+        fit_edge_probes(store, records, out=tmp_path, **(options | {"recipe": recipe.but(clip=1.0)}))
     (tmp_path / "training.pt").write_bytes(b"half")
-    with pytest.raises(CorruptStoreError, match="must be whole"):
-        edge_probe(store, records, out=tmp_path, **options)
+    with pytest.raises(CorruptStoreError, match="must be complete"):
+        fit_edge_probes(store, records, out=tmp_path, **options)
 
 
 def test_all_losses_stand_in_one_line(corpus, capsys):
     (store, records), dev, _ = corpus
-    edge_probe(
+    fit_edge_probes(
         store, records, dev=dev, members="layers", recipe=RECIPE.but(validate_every=1, max_validations=2), progress=True
     )
     (line, *_) = [line for line in capsys.readouterr().err.split("\r") if "losses" in line]
@@ -201,8 +203,15 @@ def test_all_losses_stand_in_one_line(corpus, capsys):
 
 
 def test_recipes_are_checked():
-    assert Recipe.for_task("relations").validate_every == 100
-    assert Recipe.for_task("pos") == Recipe()
-    for bad in ({"family": "tree"}, {"dropout": 1.0}, {"batch": 0}, {"clip": -1}, {"threshold": -1}, {"hidden": 2.5}):
+    assert EdgeProbeRecipe.for_task("relations").validate_every == 100
+    assert EdgeProbeRecipe.for_task("pos") == EdgeProbeRecipe()
+    for bad in (
+        {"family": "tree"},
+        {"dropout": 1.0},
+        {"batch_size": 0},
+        {"clip": -1},
+        {"threshold": -1},
+        {"hidden": 2.5},
+    ):
         with pytest.raises(OptionError, match=next(iter(bad))):
-            Recipe(**bad)
+            EdgeProbeRecipe(**bad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pyrepsim.probing.edge.stack import Stack
+from pyrepsim.probing.edge.training import ParameterStack
 
 CPU = torch.device("cpu")
 RATES, SCALES, CLIP = (1e-2, 3e-3, 1e-3), (1.0, 30.0, 0.01), 2.0  # gradients that are clipped, and ones that are not
@@ -26,7 +26,7 @@ def loss_of(parameters, step, scale):
 
 def stack_of(members, states=None):
     given = [{"parameters": start, "adam": {}} for start in starts()] if states is None else states
-    return Stack([given[m] for m in members], CPU)
+    return ParameterStack([given[m] for m in members], CPU)
 
 
 def train(stack, members, steps):

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from pyrepsim.probing.edge import Recipe, edge_probe
+from pyrepsim.probing.edge import EdgeProbeRecipe, fit_edge_probes
 from pyrepsim.probing.edge.batches import Order
 from tests.helpers.probe_data import LAYERS, labelled, noise, pieces, sentences, signal, store_of
 from tests.helpers.references_probes import ReferenceProbe, train_reference
 
 LABELS = ("A", "B", "C")
 WIDTH = 8
-RECIPE = Recipe(
+RECIPE = EdgeProbeRecipe(
     halve_after=99,
     projection=6,
     hidden=5,
-    batch=4,
+    batch_size=4,
     learning_rate=1e-2,
     validate_every=1,
     max_validations=12,
@@ -40,7 +40,7 @@ def corpus(rng, tmp_path):
 
 def probe(corpus, **options):
     (store, records), dev = corpus
-    return edge_probe(store, records, dev=dev, **({"recipe": RECIPE, "progress": False} | options))
+    return fit_edge_probes(store, records, dev=dev, **({"recipe": RECIPE, "progress": False} | options))
 
 
 def losses(result, member, seed=0):
@@ -50,7 +50,7 @@ def losses(result, member, seed=0):
 def reference_batches(store, records):
     """The same targets as token positions inside each text, batched in the same order."""
     batches = []
-    order = Order(len(records), RECIPE.batch, 0)
+    order = Order(len(records), RECIPE.batch_size, 0)
     states = np.stack([np.asarray(store[layer]) for layer in LAYERS])
     for step in range(RECIPE.max_validations):
         batch = []

@@ -7,12 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from pyrepsim.core.errors import DegenerateError, OptionError, RowMismatchError, ShapeError, TextError
-from pyrepsim.probing.conditional import conditional_probe
+from pyrepsim.core.errors import DegenerateError, OptionError, TextError
 from pyrepsim.probing.controls import control_records, selectivity
-from pyrepsim.probing.edge import edge_probe
-from pyrepsim.probing.mdl import CODE_RECIPE, description_lengths
-from pyrepsim.probing.sentence import SENTENCE_RECIPE, sentence_probe
+from pyrepsim.probing.edge import fit_edge_probes
+from pyrepsim.probing.mdl import CODE_RECIPE, fit_online_codes
 from tests.helpers.probe_data import store_of
 
 LABELS = ("A", "B", "C", "D")
@@ -42,10 +40,10 @@ def coded(path, rng, n_sentences, *, labels=LABELS, layers=("signal", "noise")):
 def test_the_code_comes_near_the_entropy_and_noise_does_not_compress(tmp_path, rng):
     """Entropy of a label given its class: of (1 - NOISE, and NOISE shared by the three others)."""
     train, dev = coded(tmp_path / "train", rng, N_SENTENCES), coded(tmp_path / "dev", rng, 40)
-    found = description_lengths(*train, dev=dev, recipe=LINEAR, texts=None, progress=False)
+    found = fit_online_codes(*train, dev=dev, recipe=LINEAR, texts=None, progress=False)
     entropy = -(1 - NOISE) * math.log2(1 - NOISE) - NOISE * math.log2(NOISE / 3)
     n_targets = N_SENTENCES * N_WORDS
-    signal, noise = found.rows
+    signal, noise = found.records
     assert signal.uniform_bits == n_targets * 2
     assert signal.bits == pytest.approx(n_targets * entropy, rel=0.05)
     assert signal.bits > n_targets * entropy * 0.97
@@ -61,10 +59,10 @@ def test_the_code_comes_near_the_entropy_and_noise_does_not_compress(tmp_path, r
 def test_cells_are_coded_one_by_one_under_the_sigmoid(tmp_path, rng):
     train, dev = coded(tmp_path / "train", rng, 12), coded(tmp_path / "dev", rng, 5)
     recipe = LINEAR.but(loss="sigmoid", max_validations=2)
-    found = description_lengths(*train, dev=dev, recipe=recipe, members="signal", fractions=[0.3, 1], progress=False)
-    assert found.rows[0].uniform_bits == 12 * N_WORDS * len(LABELS)
-    assert len(found.rows[0].blocks) == 2
-    assert found.rows[0].blocks[0] == 4 * N_WORDS * len(LABELS)  # 0.3 of the targets are reached with sentence 4
+    found = fit_online_codes(*train, dev=dev, recipe=recipe, members="signal", fractions=[0.3, 1], progress=False)
+    assert found.records[0].uniform_bits == 12 * N_WORDS * len(LABELS)
+    assert len(found.records[0].blocks) == 2
+    assert found.records[0].blocks[0] == 4 * N_WORDS * len(LABELS)  # 0.3 of the targets are reached with sentence 4
     assert math.isnan(found.centre_of_gravity)
 
 
@@ -72,13 +70,13 @@ def test_codes_that_cannot_be_made(tmp_path, rng):
     train, dev = coded(tmp_path / "train", rng, 6), coded(tmp_path / "dev", rng, 3)
     for fractions in ([0.5, 0.2, 1.0], [0.5], [0.0, 1.0], []):
         with pytest.raises(OptionError, match="fractions must rise"):
-            description_lengths(*train, dev=dev, fractions=fractions)
+            fit_online_codes(*train, dev=dev, fractions=fractions)
     one = [{**r, "targets": [{**t, "label": "A"} for t in r["targets"]]} for r in train[1]]
     with pytest.raises(DegenerateError, match="two labels"):
-        description_lengths(train[0], one, dev=dev)
+        fit_online_codes(train[0], one, dev=dev)
     several = [{**r, "targets": [{**t, "label": ["A", "B"]} for t in r["targets"]]} for r in train[1]]
-    with pytest.raises(OptionError, match="one label a target: train"):
-        description_lengths(train[0], several, dev=dev)
+    with pytest.raises(OptionError, match="one label per target: train"):
+        fit_online_codes(train[0], several, dev=dev)
 
 
 def test_control_labels_belong_to_types(rng):
@@ -109,62 +107,10 @@ def test_selectivity_is_task_minus_control(tmp_path, rng):
     train, dev = coded(tmp_path / "train", rng, 20), coded(tmp_path / "dev", rng, 10)
     recipe = LINEAR.but(validate_every=10, max_validations=4)
     control_train, control_dev = control_records(train[1], dev[1])
-    task = edge_probe(*train, dev=dev, members="layers", recipe=recipe, progress=False)
-    control = edge_probe(
+    task = fit_edge_probes(*train, dev=dev, members="layers", recipe=recipe, progress=False)
+    control = fit_edge_probes(
         train[0], control_train, dev=(dev[0], control_dev), members="signal", recipe=recipe, progress=False
     )
     (found,) = selectivity(task, control)
     assert found.selectivity == task.f1("signal") - control.f1("signal")
     assert control.f1("signal") == 1  # there is one type
-
-
-def test_sentence_probes_pool_what_they_say(tmp_path, rng):
-    """Layer "first" has the label in [CLS], layer "words" in the mean of the words; the mean alone, no single word."""
-    splits = []
-    for name, n in (("train", 150), ("dev", 60)):
-        texts = [["w0"] * 4 for _ in range(n)]
-        labels = rng.integers(2, size=n)
-        first, words = rng.normal(size=(n, 5, 6)), rng.normal(size=(n, 5, 6))
-        first[:, 4, 0] = 3 * (2 * labels - 1)  # word -1, the special tokens
-        words[:, :4, 1] += (3 * (2 * labels - 1) - words[:, :4, 1].sum(1))[:, None] / 4
-        vectors = (first, words)
-        store = store_of(
-            tmp_path / name, texts, lambda place, d, w, v=vectors: v[place][d, w], layers=("first", "words")
-        )
-        splits.append((store, [f"label{label}" for label in labels]))
-    recipe = SENTENCE_RECIPE.but(learning_rate=0.05, validate_every=20, max_validations=4)
-    for pooling, best, other in (("cls", "first", "words"), ("mean", "words", "first")):
-        found = sentence_probe(*splits[0], dev=splits[1], pooling=pooling, recipe=recipe, progress=False)
-        assert found.f1(best) > 0.9
-        assert found.f1(other) < 0.75
-        assert found.select(member=best)[0]["f1"] == found.select(member=best)[0]["precision"]
-    with pytest.raises(ShapeError, match="one label a document: train has 3"):
-        sentence_probe(splits[0][0], ["a"] * 3, dev=splits[1])
-    with pytest.raises(OptionError, match="pooling"):
-        sentence_probe(*splits[0], dev=splits[1], pooling="max")
-
-
-def test_conditional_probing_tells_what_was_added_and_removed(tmp_path, rng):
-    """A label of two bits: layer "gain" has the first bit before and both after; layer "loss" the other way round."""
-    splits = []
-    for name, n in (("train", 60), ("dev", 30)):
-        texts = [["w0"] * 10 for _ in range(n)]
-        bits = rng.integers(2, size=(n, 10, 2))
-        both, one = np.zeros((n, 11, 4)), np.zeros((n, 11, 4))
-        both[:, :10, :2] = 4 * bits - 2
-        one[:, :10, 2] = 4 * bits[..., 0] - 2
-        records = [
-            {"text": " ".join(t), "targets": [{"span1": [i, i + 1], "label": str(b)} for i, b in enumerate(row)]}
-            for t, row in zip(texts, bits.tolist(), strict=True)
-        ]
-        stores = [
-            store_of(tmp_path / f"{name}{side}", texts, lambda p, d, w, v=v: v[p][d, w], layers=("gain", "loss"))
-            for side, v in enumerate([(one, both), (both, one)])
-        ]
-        splits.append((*stores, records))
-    recipe = LINEAR.but(family="mlp", hidden=8, dropout=0.0, validate_every=20, max_validations=10)
-    gain, loss = conditional_probe(*splits[0], dev=splits[1], recipe=recipe, progress=False)
-    assert (gain.added, gain.removed) == pytest.approx((1, 0), abs=0.15)
-    assert (loss.added, loss.removed) == pytest.approx((0, 1), abs=0.15)
-    with pytest.raises(RowMismatchError):
-        conditional_probe(splits[0][0], splits[1][1], splits[0][2], dev=splits[1])

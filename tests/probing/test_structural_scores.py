@@ -10,7 +10,7 @@ import pytest
 
 from pyrepsim.core.errors import NonFiniteError, ShapeError, TextError
 from pyrepsim.data.conllu import read_conllu
-from pyrepsim.probing.structural.api import evaluate
+from pyrepsim.probing.structural import evaluate
 from pyrepsim.probing.structural.scores import TreeScores
 from pyrepsim.probing.structural.trees import GoldTree, spanning_trees
 from tests.helpers import references_structural as reference
@@ -40,9 +40,9 @@ def test_scores_follow_the_definition(rng: np.random.Generator, noise: float):
     scores = evaluate(*found, heads, xpos)
     assert scores == pytest.approx(reference.scores(*found, heads, xpos), abs=1e-10)
     if noise == 0:
-        assert (scores["uuas"], scores["dspr"]) == (100, pytest.approx(1))
+        assert (scores["uuas"], scores["dspr"]) == (1, pytest.approx(1))
     else:
-        assert 5 < scores["uuas"] < 95
+        assert 0.05 < scores["uuas"] < 0.95
 
 
 def test_scores_follow_the_definition_on_a_treebank(shared_data: Path, rng: np.random.Generator):
@@ -73,8 +73,8 @@ def test_a_sentence_by_hand():
     heads, xpos = [2, 3, 0, 3], ["DT", "NN", "VBD", "."]
     distances = np.array([[0, 5, 1, 9], [5, 0, 2, 9], [1, 2, 0, 0.1], [9, 9, 0.1, 0]])
     scores = evaluate([distances], [[3, 2, 1, 0]], [heads], [xpos])
-    assert scores["uuas"] == 50  # 1-3 and 2-3 are found; the full stop is in neither tree
-    assert scores["root"] == 100  # the full stop is shallower, but no candidate
+    assert scores["uuas"] == 0.5  # 1-3 and 2-3 are found; the full stop is in neither tree
+    assert scores["root"] == 1  # the full stop is shallower, but no candidate
     assert math.isnan(scores["dspr"])  # no sentence of 5 to 50 words
     assert math.isnan(scores["nspr"])
 
@@ -88,7 +88,7 @@ def test_punctuation_inside_a_tree_is_bridged():
 
 def test_only_the_tags_of_the_list_are_punctuation():
     heads, distances = [0, 1, 1], [[0, 1, 1], [1, 0, 9], [1, 9, 0]]
-    for tag, uuas in (("HYPH", 100), ("NFP", 100), ("``", math.nan)):
+    for tag, uuas in (("HYPH", 1), ("NFP", 1), ("``", math.nan)):
         assert evaluate([distances], [[0, 1, 1]], [heads], [["NN", tag, tag]])["uuas"] == pytest.approx(
             uuas, nan_ok=True
         )
@@ -96,7 +96,7 @@ def test_only_the_tags_of_the_list_are_punctuation():
 
 def test_a_sentence_of_punctuation_has_a_root_and_no_edges():
     scores = evaluate([np.zeros((1, 1))], [[0.5]], [[0]], [["."]])
-    assert scores["root"] == 100
+    assert scores["root"] == 1
     assert math.isnan(scores["uuas"])
 
 

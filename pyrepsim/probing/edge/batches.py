@@ -8,18 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .rows import RowSource
+from ..rows import RowSource
 from .targets import Targets, ranges
+
+__all__ = ["Batch", "Order", "SpanIndex", "batches_in_order", "make_batch"]
 
 
 @dataclass(frozen=True, eq=False)
 class SpanIndex:
-    """Where the tokens of one span of every target stand.
+    """The tokens of span k of every target in a batch.
 
-    Targets may share a span, as the dependents of one word share their head: what is computed of a span is computed
-    once. `rows` picks, from the rows of the batch, those that are in some span (None: all of them); `entry` (one per
-    token of each span) points into that pick (None: each row once, in order), `owner` to the span. `place` has the
-    span of each target (None: target i has span i). `single`: every span is one token, so that entry i is span i.
+    Targets may share a span, as the dependents of one word share their head. Each different span is computed once.
+
+    Attributes
+    ----------
+    rows : the rows of the batch that are in some span; None: all of them.
+    entry : one per token of each different span, an index into `rows`; None: each row once, in order.
+    owner : the different span that each entry belongs to.
+    place : the different span of each target; None: target i has span i.
+    n_different : number of different spans.
+    single : whether every span is one token, so that entry i is span i.
     """
 
     rows: torch.Tensor | None
@@ -32,7 +40,16 @@ class SpanIndex:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """`x` (sources, rows, width), float32; `y` (targets, labels), 1 where a label holds; `sentence` (targets,)."""
+    """The rows and targets of some sentences.
+
+    Attributes
+    ----------
+    x : (sources, rows, width) float32.
+    y : (targets, labels) 1 for each label of a target, otherwise 0.
+    spans : one index for each span of a target.
+    targets : (targets,) indices of the targets in the split.
+    sentence : (targets,) the sentence of each target.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
@@ -46,11 +63,11 @@ class Batch:
 
 
 def make_batch(targets: Targets, sentences: np.ndarray, source: RowSource, device: torch.device) -> Batch:
-    """The batch of these sentences, each row read once whatever the number of spans it is in."""
+    """Return the batch of these sentences; each row is read once, in however many spans it is."""
     counts = np.diff(targets.ptr)[sentences]
     chosen = ranges(targets.ptr[sentences], counts)
     spans = targets.spans[chosen]
-    different = [_different(spans[:, k]) for k in range(targets.n_spans)]
+    different = [_different_spans(spans[:, k]) for k in range(targets.n_spans)]
     entries = [ranges(span[:, 0], span[:, 1] - span[:, 0]) for span, _ in different]
     rows = np.unique(np.concatenate(entries))
     index = tuple(
@@ -66,9 +83,10 @@ def make_batch(targets: Targets, sentences: np.ndarray, source: RowSource, devic
     )
 
 
-def _different(spans: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """The different spans (n, 2), in order of their rows, and which of them each target has; or, where no two targets
-    share one, all as they are, and None.
+def _different_spans(spans: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the different spans (n, 2) in the order of their rows, and the one that each target has.
+
+    If no two targets share a span, return all spans as they are, and None.
     """
     key = spans[:, 0] * (int(spans.max(initial=0)) + 1) + spans[:, 1]
     _, first, place = np.unique(key, return_index=True, return_inverse=True)
@@ -76,14 +94,14 @@ def _different(spans: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _span_index(
-    spans: np.ndarray, place: np.ndarray | None, at: np.ndarray, n_rows: int, device: torch.device
+    spans: np.ndarray, place: np.ndarray | None, rows: np.ndarray, n_rows: int, device: torch.device
 ) -> SpanIndex:
-    """Index of the different spans whose tokens stand `at` these of the batch's rows."""
+    """Return the index of the different spans; `rows` has the rows of the batch of all their tokens."""
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array.astype(np.int64, copy=False)).to(device)
 
-    picked, entry = np.unique(at, return_inverse=True)
+    picked, entry = np.unique(rows, return_inverse=True)
     lengths = spans[:, 1] - spans[:, 0]
     return SpanIndex(
         rows=None if len(picked) == n_rows else tensor(picked),
@@ -96,22 +114,23 @@ def _span_index(
 
 
 class Order:
-    """Which sentences stand in which step: every epoch a new permutation, known from its number alone."""
+    """The sentences of each training step: a new permutation every epoch, which follows from the epoch's number."""
 
-    def __init__(self, n_sentences: int, batch: int, seed: int) -> None:
-        self._n, self._batch, self._seed = n_sentences, batch, seed
-        self.steps_per_epoch = -(-n_sentences // batch)
-        self._kept: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
+    def __init__(self, n_sentences: int, batch_size: int, seed: int) -> None:
+        self._n, self._batch_size, self._seed = n_sentences, batch_size, seed
+        self.steps_per_epoch = -(-n_sentences // batch_size)
+        self._cached: tuple[int, np.ndarray] = (-1, np.zeros(0, np.int64))
 
     def sentences(self, step: int) -> np.ndarray:
-        """Sentences of step 0, 1, ..., ascending, as they are read; the last batch of an epoch may be smaller."""
-        epoch, at = divmod(step, self.steps_per_epoch)
-        if self._kept[0] != epoch:
-            self._kept = (epoch, np.random.default_rng([self._seed, epoch]).permutation(self._n))
-        return np.sort(self._kept[1][at * self._batch : (at + 1) * self._batch])
+        """Return the sentences of step 0, 1, ..., ascending. The last batch of an epoch may be smaller."""
+        epoch, batch = divmod(step, self.steps_per_epoch)
+        if self._cached[0] != epoch:
+            self._cached = (epoch, np.random.default_rng([self._seed, epoch]).permutation(self._n))
+        return np.sort(self._cached[1][batch * self._batch_size : (batch + 1) * self._batch_size])
 
 
-def in_order(targets: Targets, source: RowSource, batch: int, device: torch.device) -> Iterator[Batch]:
-    """All sentences once, as they come."""
-    for start in range(0, targets.n_sentences, batch):
-        yield make_batch(targets, np.arange(start, min(start + batch, targets.n_sentences)), source, device)
+def batches_in_order(targets: Targets, source: RowSource, batch_size: int, device: torch.device) -> Iterator[Batch]:
+    """Yield all sentences once, in their order."""
+    for start in range(0, targets.n_sentences, batch_size):
+        sentences = np.arange(start, min(start + batch_size, targets.n_sentences))
+        yield make_batch(targets, sentences, source, device)

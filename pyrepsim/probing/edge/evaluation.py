@@ -1,7 +1,4 @@
-"""What trained probes say of a split: counts by label and by sentence, and the length of the code.
-
-FOLDED: Scoring rules of the edge-probing tasks, and the F1 score with its band.
-"""
+"""Score trained edge probes on a split: counts by label and by sentence, code lengths, and F1 with its interval."""
 
 from __future__ import annotations
 
@@ -15,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .batches import in_order
+from ..rows import RowSource
+from .batches import batches_in_order
 from .network import Network, Parameters, code_lengths, decisions
-from .recipe import Recipe
-from .rows import RowSource
+from .recipe import EdgeProbeRecipe
 from .targets import Targets
+
+__all__ = ["F1", "Evaluation", "ScoringRule", "evaluate", "f1_score", "rule_of"]
 
 _Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _CORE = re.compile(r"A(RG)?[0-5A]($|-)")
@@ -27,7 +26,7 @@ _NON_CORE = re.compile(r"A(RG)?M($|-)")
 
 
 class F1(NamedTuple):
-    """Micro-averaged F1, all in [0, 1], with the ends of its 95 % band."""
+    """Micro-averaged F1 with the ends of its 95 % interval, precision and recall; all in [0, 1]."""
 
     f1: float
     low: float
@@ -37,13 +36,19 @@ class F1(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Which labels of a task count, and which parts of them are scored on their own."""
+class ScoringRule:
+    """The labels of a task that are scored, and subsets of them that are also scored separately.
+
+    Attributes
+    ----------
+    keep : whether a label is scored.
+    parts : for each named subset, whether a label is in it.
+    seeds : number of seeds that a published result of the task is the mean of.
+    """
 
     keep: Callable[[str], bool]
     parts: Mapping[str, Callable[[str], bool]] = field(default_factory=dict)
     seeds: int = 1
-    """Seeds that a result of this task should be the mean of."""
 
 
 def _every(_: str) -> bool:
@@ -55,33 +60,56 @@ def _not_continued(label: str) -> bool:
 
 
 _RULES = {
-    "coref": Rule(lambda label: label == "1"),
-    "srl": Rule(
+    "coref": ScoringRule(lambda label: label == "1"),
+    "srl": ScoringRule(
         _not_continued,
         {
             "core": lambda label: bool(_CORE.match(label)),
             "non-core": lambda label: bool(_NON_CORE.match(label)),
         },
     ),
-    "relations": Rule(lambda label: label not in ("Other", "no_relation")),
-    "dpr": Rule(_every, seeds=5),
+    "relations": ScoringRule(lambda label: label not in ("Other", "no_relation")),
+    "dpr": ScoringRule(_every, seeds=5),
 }
 
 
-def rule_of(task: str) -> Rule:
-    """The rule of a task: coreference counts label "1" only; SRL neither R- nor C- labels, with core and non-core
-    arguments apart; relations neither "Other" nor "no_relation"; DPR is the mean of five seeds; all else counts
-    every label.
+def rule_of(task: str) -> ScoringRule:
+    """Return the scoring rule of a task.
+
+    Coreference: only label "1" is scored. SRL: neither R- nor C- labels, and core and non-core arguments also
+    separately. Relations: neither "Other" nor "no_relation". DPR: all labels, as the mean of five seeds. Any other
+    task: all labels.
+
+    Examples
+    --------
+    >>> from pyrepsim.probing.edge import rule_of
+    >>> rule_of("coref").keep("0"), rule_of("pos").keep("NOUN")
+    (False, True)
     """
-    return _RULES.get(task.lower(), Rule(_every))
+    return _RULES.get(task.lower(), ScoringRule(_every))
 
 
 def f1_score(true_positives: float, predicted: float, gold: float) -> F1:
-    """Micro-averaged F1 from counts of (target, label) cells, with a 95 % band.
+    """Return micro-averaged F1 with a 95 % interval, from counts of (target, label) pairs.
 
-    F1 = 2PR / (P + R), P = true_positives / predicted, R = true_positives / gold; 0 where undefined. The band takes
-    P and R as normal, P ± 1.96 sqrt(P(1 - P) / predicted) and R likewise (cut to [0, 1]), and joins the lower and
-    the upper ends by the same harmonic mean (Tenney et al., 2019, section 4).
+    F1 = 2PR / (P + R), where P = true_positives / predicted and R = true_positives / gold; 0 where undefined. The
+    interval takes P and R as normal, P ± 1.96 sqrt(P(1 - P) / predicted) and R likewise, cut to [0, 1], and combines
+    the lower and the upper ends by the same harmonic mean (Tenney et al., 2019, section 4).
+
+    Parameters
+    ----------
+    true_positives, predicted, gold : float
+        Numbers of pairs that are predicted and gold, predicted, and gold.
+
+    Returns
+    -------
+    F1
+
+    Examples
+    --------
+    >>> from pyrepsim.probing.edge import f1_score
+    >>> [round(value, 3) for value in f1_score(80, 100, 90)[:3]]
+    [0.842, 0.77, 0.914]
     """
     precision = true_positives / predicted if predicted else 0.0
     recall = true_positives / gold if gold else 0.0
@@ -98,18 +126,18 @@ def _harmonic(a: float, b: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Counts of (target, label) cells; M members, C labels, S sentences.
+    """Counts of (target, label) pairs, for M members, C labels and S sentences.
 
     Attributes
     ----------
     true_positives, predicted : (M, C) int64
     gold : (C,) int64
-    unseen : how often each gold label that the probe does not know occurs; all of these are missed.
-    sentences : (M, S, 2) int64, true positives and predictions of the labels that count, by sentence.
-    sentence_gold : (S,) int64, gold cells of the labels that count, unseen ones included.
+    unseen : number of each gold label that is not among the probe's labels; all of these are missed.
+    sentences : (M, S, 2) int64, true positives and predictions of the scored labels, by sentence.
+    sentence_gold : (S,) int64, gold pairs of the scored labels, unseen labels included.
     nats : (M,) code length of all targets: sum of -log p.
-    n_targets, n_coded : targets, and those that the code covers (with softmax, those with a known label).
-    norm_sum, n_rows : (sources,) sum of the Euclidean norms of the rows read, and their number.
+    n_targets, n_coded : number of targets, and of those in the code (with softmax, those with a known label).
+    norm_sum, n_rows : (sources,) sum of the Euclidean norms of the rows that were read, and their number.
     """
 
     true_positives: np.ndarray
@@ -125,17 +153,16 @@ class Evaluation:
     n_rows: int
 
     def totals(self, labels: tuple[str, ...], keep: Callable[[str], bool]) -> tuple[np.ndarray, np.ndarray, int]:
-        """True positives (M,), predictions (M,) and gold cells of the labels that `keep` accepts."""
+        """Return true positives (M,), predictions (M,) and gold pairs of the labels that `keep` accepts."""
         kept = np.array([keep(label) for label in labels], bool)
         missed = sum(count for label, count in self.unseen.items() if keep(label))
         gold = int(self.gold[kept].sum()) + missed
         return self.true_positives[:, kept].sum(1), self.predicted[:, kept].sum(1), gold
 
     def f1(self) -> np.ndarray:
-        """(M,) micro-averaged F1 of all labels."""
+        """Return the micro-averaged F1 of all labels, (M,)."""
         gold = int(self.gold.sum()) + sum(self.unseen.values())
-        whole = self.predicted.sum(1) + gold
-        return 2 * self.true_positives.sum(1) / np.maximum(whole, 1)
+        return 2 * self.true_positives.sum(1) / np.maximum(self.predicted.sum(1) + gold, 1)
 
 
 def evaluate(
@@ -143,12 +170,12 @@ def evaluate(
     parameters: Parameters,
     targets: Targets,
     source: RowSource,
-    recipe: Recipe,
+    recipe: EdgeProbeRecipe,
     *,
     device: torch.device,
     keep: Callable[[str], bool] = lambda _: True,
 ) -> Evaluation:
-    """Apply the probes, without dropout, to every target once."""
+    """Apply the probes, without dropout, to every target once; `keep` says which labels are counted by sentence."""
     n_members, n_labels = len(network.members), len(targets.labels)
     kept = torch.tensor([keep(label) for label in targets.labels], dtype=torch.bool, device=device)
     true_positives = torch.zeros(n_members, n_labels, dtype=torch.int64)
@@ -158,29 +185,29 @@ def evaluate(
     nats = torch.zeros(n_members, dtype=torch.float64)
     norms, n_rows, n_coded = torch.zeros(len(source.names), dtype=torch.float64), 0, 0
     with torch.no_grad():
-        for batch in in_order(targets, source, recipe.batch, device):
+        for batch in batches_in_order(targets, source, recipe.batch_size, device):
             logits = network.logits(parameters, batch)
-            said, holds = decisions(logits, recipe.loss), batch.y > 0
-            right = said & holds
-            true_positives += right.sum(1).cpu()
-            predicted += said.sum(1).cpu()
-            gold += holds.sum(0).cpu()
+            chosen, labels = decisions(logits, recipe.loss), batch.y > 0
+            correct = chosen & labels
+            true_positives += correct.sum(1).cpu()
+            predicted += chosen.sum(1).cpu()
+            gold += labels.sum(0).cpu()
             place = torch.from_numpy(batch.sentence)
-            counts = torch.stack([(right & kept).sum(2), (said & kept).sum(2)], 2)
+            counts = torch.stack([(correct & kept).sum(2), (chosen & kept).sum(2)], 2)
             sentences.index_add_(1, place, counts.cpu())
-            sentence_gold.index_add_(0, place, (holds & kept).sum(1).cpu())
+            sentence_gold.index_add_(0, place, (labels & kept).sum(1).cpu())
             nats += code_lengths(logits, batch.y, recipe.loss).double().sum(1).cpu()
-            n_coded += int(holds.any(1).sum()) if recipe.loss == "softmax" else batch.n_targets
+            n_coded += int(labels.any(1).sum()) if recipe.loss == "softmax" else batch.n_targets
             norms += batch.x.norm(dim=2).double().sum(1).cpu()
             n_rows += batch.x.shape[1]
     owner = np.repeat(np.arange(targets.n_sentences), np.diff(targets.ptr))
-    for target, labels in targets.unseen.items():
-        sentence_gold[owner[target]] += sum(map(keep, labels))
+    for target, missing in targets.unseen.items():
+        sentence_gold[owner[target]] += sum(map(keep, missing))
     return Evaluation(
         true_positives=true_positives.numpy(),
         predicted=predicted.numpy(),
         gold=gold.numpy(),
-        unseen=Counter(label for labels in targets.unseen.values() for label in labels),
+        unseen=Counter(label for missing in targets.unseen.values() for label in missing),
         sentences=sentences.numpy(),
         sentence_gold=sentence_gold.numpy(),
         nats=nats.numpy(),

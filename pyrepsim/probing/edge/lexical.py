@@ -1,4 +1,4 @@
-"""The lexical baseline: a vector for every word piece, without its position or context."""
+"""The lexical baseline: the vector of a word piece, without its position or context."""
 
 from __future__ import annotations
 
@@ -10,13 +10,34 @@ import torch
 from ...core.errors import ModelError, ShapeError
 from ...models import Encoder
 
+__all__ = ["lexical_table"]
+
 
 def lexical_table(source: Encoder | np.ndarray) -> np.ndarray:
-    """Float32 (vocabulary, width): LayerNorm(word-piece embedding), no position or segment added.
+    """Return the vectors that the lexical baseline reads: LayerNorm(word-piece embedding), without position or segment.
 
-    source : an encoder, whose embedding table and, where its embeddings have one, layer norm are taken; or a table.
+    Parameters
+    ----------
+    source : Encoder or ndarray of shape (vocabulary, width)
+        A model, whose embedding table is taken with the layer norm of its embeddings if there is one; or a table.
 
-    Raises ModelError for a model without such a table, ShapeError for an array that is no matrix.
+    Returns
+    -------
+    ndarray of shape (vocabulary, width), float32
+
+    Raises
+    ------
+    ModelError
+        If the model has no embedding table.
+    ShapeError
+        If the array is not a matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyrepsim.probing.edge import lexical_table
+    >>> lexical_table(np.eye(3)).dtype
+    dtype('float32')
     """
     if not isinstance(source, Encoder):
         table = np.asarray(source, dtype=np.float32)
@@ -24,8 +45,8 @@ def lexical_table(source: Encoder | np.ndarray) -> np.ndarray:
             raise ShapeError(f"A lexical table must have shape (vocabulary, width): got {table.shape}.")
         return table
     module = source.module
-    find: Any = getattr(module, "get_input_embeddings", lambda: None)
-    embedding = find()
+    get: Any = getattr(module, "get_input_embeddings", lambda: None)
+    embedding = get()
     if not isinstance(embedding, torch.nn.Embedding):
         raise ModelError(
             f"The lexical baseline needs a table of word pieces: {source.name!r} has {type(embedding).__name__}. Give "

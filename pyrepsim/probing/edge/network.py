@@ -1,14 +1,14 @@
-"""Many edge probes as one: every parameter has a leading axis of members, every product is a batch of products.
+"""The forward pass of many edge probes: parameters have a leading axis of members, products are batched products.
 
-One probe, for a target with the spans 1 and 2 (PAPER: Tenney et al., 2019, section 3):
+One probe, for a target with the spans 1 and 2 (Tenney et al., 2019, section 3):
 
     x = h_l                            one layer, or gamma sum_l softmax(a)_l h_l over the layers 0..K of a mix
-    z_k = x W_k + b_k                  tokens of span k, width -> projection, weights of their own for each span
+    z_k = x W_k + b_k                  tokens of span k, width -> projection, with other weights for each span
     p_k = sum_t softmax_t(z_k v_k) z_k over the tokens t of the span (a bias would cancel in the softmax)
     f = dropout(norm(tanh([p_1; p_2] A + a))) B + b        family "mlp";  [p_1; p_2] B + b for "linear"
 
-Members over one layer come first, so that only the mixes need gradients with respect to their input. [p_1; p_2] A is
-computed as p_1 A_1 + p_2 A_2, each once for every different span: targets that share a span share its product.
+Members over one layer come first, because only the mixes need gradients with respect to their input. [p_1; p_2] A is
+computed as p_1 A_1 + p_2 A_2, once for each different span: targets that share a span share its product.
 """
 
 from __future__ import annotations
@@ -19,17 +19,26 @@ from dataclasses import dataclass
 import torch
 
 from .batches import Batch, SpanIndex
-from .members import Member
-from .recipe import Recipe
+from .recipe import EdgeProbeRecipe, Member
+
+__all__ = [
+    "Network",
+    "Parameters",
+    "Shape",
+    "code_lengths",
+    "decisions",
+    "initial_parameters",
+    "losses",
+]
 
 Parameters = dict[str, torch.Tensor]
 
-_DENSE = 64  # cells of a dense product that cost as much as gathering one token
+_DENSE = 64  # entries of a dense product that cost as much as copying one token
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the sizes of a probe's parameters."""
+    """The numbers that decide the shapes of a probe's parameters."""
 
     sources: tuple[str, ...]
     width: int
@@ -37,17 +46,15 @@ class Shape:
     n_labels: int
 
 
-def initial_parameters(shape: Shape, recipe: Recipe, generator: torch.Generator) -> Parameters:
-    """Parameters of one member: linear maps uniform in ±1/sqrt(inputs), drawn in the order of the names; mixing
-    scalars 0, gamma 1.
-    """
-    found: Parameters = {}
+def initial_parameters(shape: Shape, recipe: EdgeProbeRecipe, generator: torch.Generator) -> Parameters:
+    """Return the parameters of one member: linear maps uniform in ±1/sqrt(inputs), mixing scalars 0, gamma 1."""
+    parameters: Parameters = {}
 
     def linear(name: str, n_in: int, n_out: int, *, bias: bool = True) -> None:
         bound = n_in**-0.5
-        found[f"{name}.weight"] = torch.empty(n_in, n_out).uniform_(-bound, bound, generator=generator)
+        parameters[f"{name}.weight"] = torch.empty(n_in, n_out).uniform_(-bound, bound, generator=generator)
         if bias:
-            found[f"{name}.bias"] = torch.empty(1, n_out).uniform_(-bound, bound, generator=generator)
+            parameters[f"{name}.bias"] = torch.empty(1, n_out).uniform_(-bound, bound, generator=generator)
 
     pooled = recipe.projection or shape.width
     for k in range(shape.n_spans):
@@ -57,17 +64,17 @@ def initial_parameters(shape: Shape, recipe: Recipe, generator: torch.Generator)
     features = shape.n_spans * pooled
     if recipe.family == "mlp":
         linear("hidden", features, recipe.hidden)
-        found["norm.weight"], found["norm.bias"] = torch.ones(1, recipe.hidden), torch.zeros(1, recipe.hidden)
+        parameters["norm.weight"], parameters["norm.bias"] = torch.ones(1, recipe.hidden), torch.zeros(1, recipe.hidden)
         features = recipe.hidden
     linear("out", features, shape.n_labels)
-    found["mix.scalars"], found["mix.gamma"] = torch.zeros(len(shape.sources)), torch.ones(())
-    return found
+    parameters["mix.scalars"], parameters["mix.gamma"] = torch.zeros(len(shape.sources)), torch.ones(())
+    return parameters
 
 
 class Network:
     """The forward pass of `members`, whose parameters are stacked in their order."""
 
-    def __init__(self, members: Sequence[Member], shape: Shape, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, members: Sequence[Member], shape: Shape, recipe: EdgeProbeRecipe, device: torch.device) -> None:
         self.members, self._shape, self._recipe = tuple(members), shape, recipe
         self._n_single = sum(not member.is_mix for member in members)
         place = {name: i for i, name in enumerate(shape.sources)}
@@ -77,12 +84,12 @@ class Network:
         self._outside = torch.tensor(outside, dtype=torch.bool, device=device).view(-1, len(shape.sources))
 
     def mixing_weights(self, parameters: Parameters) -> torch.Tensor:
-        """(mixes, sources): softmax of the scalars, 0 for layers outside a mix."""
+        """Return the softmax of the scalars, (mixes, sources); 0 for layers outside a mix."""
         scalars = parameters["mix.scalars"][self._n_single :]
         return scalars.masked_fill(self._outside, -torch.inf).softmax(-1)
 
     def logits(self, parameters: Parameters, batch: Batch, masks: torch.Tensor | None = None) -> torch.Tensor:
-        """(members, targets, labels); `masks` (members, targets, hidden) multiply the hidden units."""
+        """Return logits (members, targets, labels); `masks` (members, targets, hidden) multiply the hidden units."""
         mixed = None
         if self._n_single < len(self.members):
             weights = self.mixing_weights(parameters) * parameters["mix.gamma"][self._n_single :, None]
@@ -92,8 +99,8 @@ class Network:
         inputs = [x for x in (single, mixed) if x is not None]
         pooled = [self._span(parameters, k, batch, inputs) for k in range(len(batch.spans))]
         if self._recipe.family == "linear":
-            return _joined(pooled, batch.spans, parameters, "out")
-        hidden = torch.tanh(_joined(pooled, batch.spans, parameters, "hidden"))
+            return _concatenated_product(pooled, batch.spans, parameters, "out")
+        hidden = torch.tanh(_concatenated_product(pooled, batch.spans, parameters, "hidden"))
         hidden = torch.nn.functional.layer_norm(hidden, hidden.shape[-1:])
         features = torch.addcmul(parameters["norm.bias"], hidden, parameters["norm.weight"])
         if masks is not None:
@@ -101,7 +108,7 @@ class Network:
         return torch.baddbmm(parameters["out.bias"], features, parameters["out.weight"])
 
     def _span(self, parameters: Parameters, k: int, batch: Batch, inputs: list[torch.Tensor]) -> torch.Tensor:
-        """(members, different spans, projection): span k of the targets, pooled."""
+        """Return the pooled vectors of span k, (members, different spans, projection)."""
         span = batch.spans[k]
         if span.rows is not None:
             inputs = [x.index_select(1, span.rows) for x in inputs]
@@ -116,7 +123,7 @@ class Network:
 
 
 def _places(singles: list[int], device: torch.device) -> slice | torch.Tensor:
-    """The sources of members over one layer: a slice, which copies nothing, where they are neighbours in order."""
+    """Return the sources of members over one layer: as a slice, which copies nothing, if they are consecutive."""
     first = singles[0] if singles else 0
     if singles == list(range(first, first + len(singles))):
         return slice(first, first + len(singles))
@@ -124,7 +131,10 @@ def _places(singles: list[int], device: torch.device) -> slice | torch.Tensor:
 
 
 def losses(logits: torch.Tensor, y: torch.Tensor, kind: str) -> torch.Tensor:
-    """(members,): mean loss in nats: over targets and labels (sigmoid), or over the targets with a label (softmax)."""
+    """Return mean losses in nats, (members,).
+
+    The mean is over targets and labels (sigmoid), or over the targets with a label (softmax).
+    """
     if kind == "softmax":
         return _cross_entropy(logits, y).sum(1) / y.sum().clamp(min=1)
     target = y.expand_as(logits)
@@ -132,7 +142,10 @@ def losses(logits: torch.Tensor, y: torch.Tensor, kind: str) -> torch.Tensor:
 
 
 def code_lengths(logits: torch.Tensor, y: torch.Tensor, kind: str) -> torch.Tensor:
-    """(members, targets): nats of each target: -log p of its label (softmax), or of all its cells (sigmoid)."""
+    """Return the code length of each target in nats, (members, targets).
+
+    It is -log p of the target's label (softmax), or the sum over all labels (sigmoid).
+    """
     if kind == "softmax":
         return _cross_entropy(logits, y)
     target = y.expand_as(logits)
@@ -140,7 +153,7 @@ def code_lengths(logits: torch.Tensor, y: torch.Tensor, kind: str) -> torch.Tens
 
 
 def decisions(logits: torch.Tensor, kind: str) -> torch.Tensor:
-    """Boolean, as `logits`: the labels with p >= 0.5 (sigmoid), or the likeliest one (softmax)."""
+    """Return the predicted labels as booleans: those with p >= 0.5 (sigmoid), or the most likely one (softmax)."""
     if kind == "softmax":
         return torch.zeros_like(logits, dtype=torch.bool).scatter_(2, logits.argmax(2, keepdim=True), True)
     return logits >= 0
@@ -150,22 +163,22 @@ def _cross_entropy(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return -(logits.log_softmax(2) * y).sum(2)
 
 
-def _joined(
+def _concatenated_product(
     pooled: Sequence[torch.Tensor], spans: Sequence[SpanIndex], parameters: Parameters, name: str
 ) -> torch.Tensor:
-    """[p_1; p_2] A + a of each target, from the pooled vectors of the different spans."""
-    found = parameters[f"{name}.bias"]
+    """Return [p_1; p_2] A + a of each target, from the pooled vectors of the different spans."""
+    total = parameters[f"{name}.bias"]
     weights = parameters[f"{name}.weight"].chunk(len(spans), 1)
     for vectors, span, weight in zip(pooled, spans, weights, strict=True):
         if span.place is None:
-            found = torch.baddbmm(found, vectors, weight)
+            total = torch.baddbmm(total, vectors, weight)
         else:
-            found = found + torch.bmm(vectors, weight).index_select(1, span.place)
-    return found
+            total = total + torch.bmm(vectors, weight).index_select(1, span.place)
+    return total
 
 
 def _attend(tokens: torch.Tensor, weight: torch.Tensor, span: SpanIndex) -> torch.Tensor:
-    """Weighted sums of the tokens of each span; weights are a softmax of their logits within the span."""
+    """Return weighted sums of the tokens of each span; the weights are a softmax of their logits in the span."""
     logits = torch.bmm(tokens, weight).squeeze(2)
     if span.entry is not None:
         logits = logits.index_select(1, span.entry)
@@ -175,7 +188,7 @@ def _attend(tokens: torch.Tensor, weight: torch.Tensor, span: SpanIndex) -> torc
     raised = (logits - top.gather(1, owner)).exp()
     total = raised.new_zeros(n_members, span.n_different).index_add(1, span.owner, raised)
     weights = raised / total.gather(1, owner)
-    # Long spans share tokens: a dense product (spans x tokens) then needs less memory than a copy of each token.
+    # Long spans share tokens. A dense product (spans x tokens) then needs less memory than a copy of each token.
     if span.entry is not None and span.n_different * n_tokens <= _DENSE * len(span.entry):
         sums = weights.new_zeros(n_members, span.n_different * n_tokens)
         sums = sums.index_add(1, span.owner * n_tokens + span.entry, weights)

@@ -1,4 +1,4 @@
-"""Records of an edge-probing task, checked: a text, and targets with their spans of words and their labels."""
+"""Check the records of an edge-probing task: a text, and targets with their spans of words and their labels."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 import xxhash
 
 from ...core.errors import TextError
-from .documents import unique_texts
+from ...data.documents import Document
+
+__all__ = ["Record", "Target", "probe_texts", "read_records", "records_digest", "word_spans"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """One or two spans of words (start, one past the end), and the labels that hold of them."""
+    """One or two spans of words (start, one past the end), and their labels."""
 
     spans: tuple[tuple[int, int], ...]
     labels: tuple[str, ...]
@@ -31,33 +33,47 @@ class Record:
 
 
 def read_records(records: Iterable[Mapping[str, Any]], name: str) -> list[Record]:
-    """Check records of the shape {"text": str, "targets": [{"span1": [s, e], "span2": [s, e]?, "label": str | [str]}]}.
+    """Check the records of the split `name`.
 
-    Spans count words, which single spaces separate, e being one past the last. Raises TextError for any other shape,
-    and for targets with one span beside targets with two.
+    A record is ``{"text": str, "targets": [{"span1": [s, e], "span2": [s, e], "label": str or [str]}]}``, where span2
+    is optional. Spans count words, which are separated by single spaces; e is one past the last word.
+
+    Raises TextError for any other shape, and if some targets have one span and others two.
     """
-    found = [_record(record, f"record {index} of {name}") for index, record in enumerate(records)]
-    counts = {len(target.spans) for record in found for target in record.targets}
+    checked = [_record(record, f"record {index} of {name}") for index, record in enumerate(records)]
+    counts = {len(target.spans) for record in checked for target in record.targets}
     if len(counts) > 1:
         raise TextError(
-            f"All targets of a task must have equally many spans: those of {name} have {sorted(counts)}. Probe the two "
-            "kinds as two tasks."
+            f"All targets of a task must have the same number of spans: those of {name} have {sorted(counts)}. Probe "
+            "the two kinds as two tasks."
         )
-    return found
+    return checked
 
 
 def probe_texts(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The texts to extract for a probing: each text of the records once, in order of first appearance."""
-    return unique_texts([str(record["text"]) for record in records])
+    """Return the texts to extract for a probing: each text of the records once, in order of first appearance.
+
+    Examples
+    --------
+    >>> from pyrepsim.probing.edge import probe_texts
+    >>> probe_texts([{"text": "a b", "targets": []}, {"text": "c", "targets": []}, {"text": "a b", "targets": []}])
+    ['a b', 'c']
+    """
+    return list(dict.fromkeys(str(record["text"]) for record in records))
 
 
-def digest_of(records: Sequence[Record]) -> str:
-    """xxh3-128 over texts, spans and labels: results are compared pairwise only where it is the same."""
+def records_digest(records: Sequence[Record]) -> str:
+    """Return the xxh3-128 digest of texts, spans and labels. Results are paired only if it is equal."""
     digest = xxhash.xxh3_128()
     for record in records:
         targets = [(target.spans, target.labels) for target in record.targets]
         digest.update(json.dumps([record.text, targets]).encode())
     return digest.hexdigest()
+
+
+def word_spans(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the characters (start, end) of the words of a text, which are separated by single spaces."""
+    return Document.from_words("", text.split(" ")).words or ()
 
 
 def _record(record: Any, where: str) -> Record:

@@ -1,148 +1,37 @@
-"""What a probing found: scores with bands, mixing weights, where the task is solved, and counts by sentence.
-
-FOLDED: Where in a model a task is solved: mixing weights and cumulative scores as single numbers.
-
-Formulas of Tenney et al. (2019, "BERT Rediscovers the Classical NLP Pipeline", section 3). Mixing weights make up for
-the norms of layers, so they are no fair measure across models whose norms differ: see the norms beside them.
-
-FOLDED: A probing as text.
-"""
+"""The result of edge probes: scores with intervals, mixing weights, counts by sentence, files and figures."""
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import json
-import math
 import os
-from collections import Counter
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.errors import LayerError, OptionError
+from ...core.errors import LayerError, OptionError, StoreError
 from ...core.outputs import replacing
 from ...results import Score, Scores
-from ...results.figures import save
-from ...results.lines import Line, line_figure
+from ..outputs import write_csv
 from .evaluation import Evaluation, f1_score, rule_of
-from .members import LEXICAL, Member
-from .saving import load_result, save_result
+from .localisation import centre_of_gravity, divergence, expected_layer, gain_divergence, result_table
+from .recipe import LEXICAL, Member
 from .targets import Finding, Targets
 
 if TYPE_CHECKING:
-    # FOLDED
     from matplotlib.figure import Figure
 
     from .training import JointTraining
 
-__all__ = ["EdgeResult", "collect"]
+__all__ = ["EdgeResult", "collect_result"]
 
-CAVEAT = (
-    "Mixing weights make up for differing norms of layers: compare them across models only where the norms agree; "
-    "description length per layer is the safer measure."
-)
+_ARRAYS = ("sentence_counts", "record_index")
 
-
-def centre_of_gravity(weights: Sequence[float]) -> float:
-    """Mean layer sum_l l w_l / sum_l w_l over l = 0, ..., L, layer 0 being the embeddings."""
-    return sum(layer * weight for layer, weight in enumerate(weights)) / sum(weights)
-
-
-def divergence(weights: Sequence[float]) -> float:
-    """KL divergence in bits of the weights, scaled to sum 1, from the uniform distribution: 0 to log2(L + 1)."""
-    total = sum(weights)
-    shares = [weight / total for weight in weights if weight > 0]
-    return sum(share * math.log2(share * len(weights)) for share in shares)
-
-
-def expected_layer(scores: Sequence[float]) -> float:
-    """sum_l l d_l / sum_l d_l over l = 1, ..., L with d_l = score(mix 0..l) - score(mix 0..l-1); negative d_l kept.
-
-    NaN where the last score equals the first, as then nothing was gained on the way.
-    """
-    gains = _gains(scores)
-    total = sum(gains)
-    return sum(layer * gain for layer, gain in enumerate(gains, 1)) / total if total else math.nan
-
-
-def gain_divergence(scores: Sequence[float]) -> float:
-    """`divergence` of the gains max(d_l, 0) of `expected_layer`; NaN where no layer gains."""
-    gains = [max(gain, 0.0) for gain in _gains(scores)]
-    return divergence(gains) if sum(gains) else math.nan
-
-
-def relative_gains(scores: Sequence[float], lexical: float) -> list[float]:
-    """d_l / (max score - lexical score), l = 1, ..., L: the part of what context adds that comes with layer l."""
-    span = max(scores) - lexical
-    return [gain / span if span else math.nan for gain in _gains(scores)]
-
-
-def _gains(scores: Sequence[float]) -> list[float]:
-    return [after - before for before, after in pairwise(scores)]
-
-
-def listing(result: EdgeResult, split: str) -> str:
-    """Scores of every member, then mixing weights with norms, expected layer, and what was left out."""
-    names = list(dict.fromkeys(member.name for member in result.members))
-    n_targets = result.select(split=split)[0]["n_targets"]
-    seeds = len({member.seed for member in result.members})
-    lines = [f"{result.task}: F1 in percent on {split}, {n_targets:,} targets, mean of {seeds} seeds, 95 % band"]
-    width = max(map(len, names))
-    for name in names:
-        rows = result.select(member=name, split=split)
-        f1, low, high = (100 * float(np.mean([row[key] for row in rows])) for key in ("f1", "low", "high"))
-        spread = f"  ±{100 * float(np.std([row['f1'] for row in rows], ddof=1)):.2f} sd" if len(rows) > 1 else ""
-        lines.append(f"{name:<{width}}  {f1:6.2f} [{low:.2f}, {high:.2f}]{spread}")
-    lines += _parts(result, split, names, width) + _depth(result, split, names) + _weights(result)
-    for name, findings in result.findings.items():
-        for (reason, kept), count in Counter((found.reason, found.kept) for found in findings).items():
-            lines.append(f"{name}: {count:,} {'kept' if kept else 'left out'}: {reason}")
-    return "\n".join(lines)
-
-
-def _parts(result: EdgeResult, split: str, names: list[str], width: int) -> list[str]:
-    parts = dict.fromkeys(row["part"] for row in result.rows if row["part"] != "all")
-    return [
-        f"{name:<{width}}  {100 * result.f1(name, split=split, part=part):6.2f} {part}"
-        for part in parts
-        for name in names
-    ]
-
-
-def _depth(result: EdgeResult, split: str, names: list[str]) -> list[str]:
-    if any(f"mix.{last}" not in names for last in range(len(result.layers))):
-        return []
-    lines = [
-        f"expected layer {result.expected_layer(split=split):.2f}, "
-        f"divergence of gains {result.gain_divergence(split=split):.2f} bits"
-    ]
-    if LEXICAL in names:
-        gains = relative_gains(result.cumulative(split=split), result.f1(LEXICAL, split=split))
-        lines.append("gain by layer, part of what context adds: " + " ".join(f"{gain:.2f}" for gain in gains))
-    return lines
-
-
-def _weights(result: EdgeResult) -> list[str]:
-    last = f"mix.{len(result.layers) - 1}"
-    rows = [row for row in result.weights if row["member"] == last]
-    if not rows:
-        return []
-    lines = ["mix of all layers  " + "  ".join(f"{layer:>8}" for layer in result.layers)]
-    for row in rows:
-        lines.append("weight             " + "  ".join(f"{weight:8.3f}" for weight in row["weights"]))
-        lines.append(
-            f"  seed {row['seed']}: centre of gravity {row['centre_of_gravity']:.2f}, divergence "
-            f"{row['divergence']:.2f} bits, gamma {row['gamma']:.2f}"
-        )
-    lines.append("mean norm          " + "  ".join(f"{result.norms[layer]:8.3f}" for layer in result.layers))
-    return [*lines, CAVEAT]
-
-
-Row = dict[str, Any]
+ScoreRecord = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,196 +40,244 @@ class EdgeResult:
 
     Attributes
     ----------
-    rows : one dict a member, seed, split and part of the labels ("all"; SRL also "core", "non-core"): f1, low, high
-        (95 % band), precision, recall, `bits` (code length of a target, -log2 p) and counts. F1 in [0, 1].
-    weights : one dict a mix and seed: weights, gamma, centre_of_gravity (layers), divergence (bits), and the norms of
-        these layers, which the weights make up for.
-    norms : mean Euclidean norm of the rows of each layer, on the development set.
-    sentences : by split, (members, sentences, 3) true positives, predictions and gold cells of the labels that count.
-    records : by split, the record that each of these sentences is.
-    findings : by split, what was left out or kept though odd.
-    history : one dict a member, seed and validation.
+    task : str
+    members : tuple of Member
+    layers : tuple of str
+        All layers of the store.
+    records : tuple of dict
+        One for each member, seed, split and part of the labels ("all"; SRL also "core" and "non-core"): f1, low and
+        high (95 % interval), precision and recall in [0, 1], `bits` (code length of a target, -log2 p) and counts.
+    weights : tuple of dict
+        One for each mix and seed: weights, gamma, centre_of_gravity (layers), divergence (bits), and the norms of the
+        layers, which the weights compensate for.
+    norms : mapping from str to float
+        Mean Euclidean norm of the rows of each layer, on the development set.
+    sentence_counts : mapping from str to ndarray of shape (n_members, n_sentences, 3)
+        For each split: true positives, predictions and gold (target, label) pairs of the labels that are scored.
+    record_index : mapping from str to ndarray of shape (n_sentences,)
+        For each split: the record of each of these sentences.
+    findings : mapping from str to tuple of Finding
+        For each split: targets that were left out, and targets that were kept although something is odd.
+    history : tuple of dict
+        One for each member, seed and validation.
+    request : mapping
+        The settings and the digests of the data, as JSON.
     """
 
     task: str
     members: tuple[Member, ...]
     layers: tuple[str, ...]
-    rows: tuple[Row, ...]
-    weights: tuple[Row, ...]
+    records: tuple[ScoreRecord, ...]
+    weights: tuple[dict[str, Any], ...]
     norms: Mapping[str, float]
-    sentences: Mapping[str, np.ndarray]
-    records: Mapping[str, np.ndarray]
+    sentence_counts: Mapping[str, np.ndarray]
+    record_index: Mapping[str, np.ndarray]
     findings: Mapping[str, tuple[Finding, ...]]
-    history: tuple[Row, ...]
-    about: Mapping[str, Any]
+    history: tuple[dict[str, Any], ...]
+    request: Mapping[str, Any]
 
     @property
     def split(self) -> str:
-        """The split that is shown unless another is asked for: test, or dev if there is no test."""
-        return "test" if "test" in self.sentences else "dev"
+        """The split that is shown by default: test, or dev if there is no test."""
+        return "test" if "test" in self.sentence_counts else "dev"
 
-    def select(self, *, member: str | None = None, split: str | None = None, part: str = "all") -> list[Row]:
-        """Rows of a part of the labels, of one split (default: `split`), of one member or all."""
+    def select(self, *, member: str | None = None, split: str | None = None, part: str = "all") -> list[ScoreRecord]:
+        """Return the records of one split (default: `split`) and part of the labels, of one member or of all."""
         split = self.split if split is None else split
-        if split not in self.sentences:
-            raise OptionError(f"split must be one of {', '.join(self.sentences)}: got {split!r}.")
+        if split not in self.sentence_counts:
+            raise OptionError(f"split must be one of {', '.join(self.sentence_counts)}: got {split!r}.")
         if member is not None and member not in (names := {one.name for one in self.members}):
             raise LayerError(f"member must be one of {', '.join(sorted(names))}: got {member!r}.")
         return [
-            row
-            for row in self.rows
-            if row["split"] == split and row["part"] == part and member in (None, row["member"])
+            record
+            for record in self.records
+            if record["split"] == split and record["part"] == part and member in (None, record["member"])
         ]
 
     def f1(self, member: str, *, split: str | None = None, part: str = "all") -> float:
-        """Mean F1 of a member over its seeds, in [0, 1]."""
-        return float(np.mean([row["f1"] for row in self.select(member=member, split=split, part=part)]))
+        """Return the mean F1 of a member over its seeds, in [0, 1]."""
+        return float(np.mean([record["f1"] for record in self.select(member=member, split=split, part=part)]))
 
     def cumulative(self, *, split: str | None = None) -> list[float]:
-        """Mean F1 of the mixes of 0..K, K = 0, ..., L. Raises LayerError unless all mixes were trained."""
+        """Return the mean F1 of the mixes of 0..K, K = 0, ..., L; LayerError unless all mixes were trained."""
         return [self.f1(f"mix.{last}", split=split) for last in range(len(self.layers))]
 
     def expected_layer(self, *, split: str | None = None) -> float:
-        """`depth.expected_layer` of the cumulative scores, in layers; layer 0 is the embeddings."""
+        """Return `expected_layer` of the cumulative scores, in layers; layer 0 is the embeddings."""
         return expected_layer(self.cumulative(split=split))
 
     def gain_divergence(self, *, split: str | None = None) -> float:
-        """`depth.gain_divergence` of the cumulative scores, in bits."""
+        """Return `gain_divergence` of the cumulative scores, in bits."""
         return gain_divergence(self.cumulative(split=split))
 
     def scores(self, *, cumulative: bool = False, split: str | None = None) -> Scores:
-        """Mean F1 over seeds as `Scores`, one a layer (or a mix of 0..K), with the mean 95 % band as interval."""
+        """Return the mean F1 over seeds, in [0, 1], with the mean 95 % interval: one score for each layer.
+
+        With ``cumulative=True`` one for each mix of 0..K.
+        """
         names = [f"mix.{last}" for last in range(len(self.layers))] if cumulative else list(self.layers)
         trained = {member.name for member in self.members}
-        found = []
+        scores = []
         for name, layer in zip(names, self.layers, strict=True):
             if name not in trained:
                 continue
-            rows = self.select(member=name, split=split)
-            ends = [float(np.mean([row[end] for row in rows])) for end in ("low", "high")]
+            records = self.select(member=name, split=split)
+            low, high = (float(np.mean([record[end] for record in records])) for end in ("low", "high"))
             label = f"0..{layer}" if cumulative else layer
-            details = {"seeds": [row["seed"] for row in rows], "f1": [row["f1"] for row in rows]}
-            found.append(
+            details = {"seeds": [record["seed"] for record in records], "f1": [record["f1"] for record in records]}
+            scores.append(
                 Score(
-                    self.f1(name, split=split), self.task, rows[0]["n_targets"], (ends[0], ends[1]), details,
-                    label, label, {"split": rows[0]["split"], "score": "F1"},
+                    self.f1(name, split=split), self.task, records[0]["n_targets"], (low, high), details,
+                    label, label, {"split": records[0]["split"], "score": "F1"},
                 )
             )  # fmt: skip
-        return Scores(found)
+        return Scores(scores)
 
     def table(self, *, split: str | None = None) -> str:
-        """F1 in percent with its band, for every member, and what else there is to say, as text."""
-        return listing(self, self.split if split is None else split)
+        """Return F1 in percent with its interval for every member, mixing weights and findings, as text."""
+        return result_table(self, self.split if split is None else split)
 
     def plot(
         self, path: str | os.PathLike[str] | None = None, *, cumulative: bool = False, split: str | None = None
     ) -> Figure:
-        """F1 by layer, or by the highest layer of the mix, with its band; the lexical floor where there is one."""
+        """Draw F1 over the layers, or over the highest layer of the mix, with its interval and the lexical baseline.
+
+        The figure is written to `path` if one is given.
+        """
+        from ...results.figures import save
+        from ...results.lines import Line, line_figure
+
         split = self.split if split is None else split
-        found = self.scores(cumulative=cumulative, split=split)
-        ends = [score.interval or (score.value, score.value) for score in found]
-        values = [score.value for score in found]
-        line = Line(self.task, range(len(found)), values, [low for low, _ in ends], [high for _, high in ends])
-        lexical = any(member.name == LEXICAL for member in self.members)
+        scores = self.scores(cumulative=cumulative, split=split)
+        ends = [score.interval or (score.value, score.value) for score in scores]
+        line = Line(
+            self.task,
+            range(len(scores)),
+            [score.value for score in scores],
+            low=[low for low, _ in ends],
+            high=[high for _, high in ends],
+        )
+        has_baseline = any(member.name == LEXICAL for member in self.members)
         figure = line_figure(
             [line],
-            ticks=[str(score.layer_x).removeprefix("0..") for score in found],
-            title=f"{self.task} on {split}: {found[0].n_samples:,} targets, 95 % bands",
+            ticks=[str(score.layer_x).removeprefix("0..") for score in scores],
+            baselines={"lexical baseline": self.f1(LEXICAL, split=split)} if has_baseline else {},
+            percent=True,
+            title=f"{self.task} on {split}: {scores[0].n_samples:,} targets, 95 % intervals",
             xlabel="highest layer of the mix" if cumulative else "layer",
             ylabel="F1",
-            percent=True,
-            baselines={"lexical baseline": self.f1(LEXICAL, split=split)} if lexical else {},
         )
         if path is not None:
             save(figure, path)
         return figure
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write `rows`, one a line."""
-        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
-        return Path(path)
+        """Write `records`, one per line."""
+        return write_csv(path, list(self.records[0]), self.records)
 
     def to_jsonl(self, path: str | os.PathLike[str]) -> Path:
-        """Write `rows`, then `weights`, a JSON object a line; "kind" tells them apart."""
+        """Write `records`, then `weights`, one JSON object per line; "kind" is "score" or "weights"."""
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for kind, rows in (("score", self.rows), ("weights", self.weights)):
-                for row in rows:
-                    file.write(json.dumps({"kind": kind} | row, ensure_ascii=False, allow_nan=False) + "\n")
+            for kind, records in (("score", self.records), ("weights", self.weights)):
+                for record in records:
+                    file.write(json.dumps({"kind": kind} | record, ensure_ascii=False, allow_nan=False) + "\n")
         return Path(path)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything into one .npz file, which `load` reads."""
-        return save_result(vars(self), path)
+        plain = {name: value for name, value in vars(self).items() if name not in _ARRAYS}
+        plain["members"] = [vars(member) for member in self.members]
+        plain["findings"] = {name: [vars(one) for one in findings] for name, findings in self.findings.items()}
+        arrays = {f"{name}.{split}": array for name in _ARRAYS for split, array in vars(self)[name].items()}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, json=np.array(json.dumps(plain, default=dict)), **arrays)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> EdgeResult:
-        """Read what `save` wrote. StoreError if the file can't be read or holds something else."""
-        return cls(**load_result(path))
+        """Read what `save` wrote; StoreError if the file cannot be read."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                fields = json.loads(str(file["json"]))
+                for name in _ARRAYS:
+                    splits = [key.partition(".")[2] for key in file if key.startswith(f"{name}.")]
+                    fields[name] = {split: file[f"{name}.{split}"] for split in splits}
+            fields["members"] = tuple(
+                Member(**(member | {"sources": tuple(member["sources"])})) for member in fields["members"]
+            )
+            known = {field.name for field in dataclasses.fields(Finding)}
+            fields["findings"] = {
+                name: tuple(Finding(**{key: one[key] for key in known}) for one in findings)
+                for name, findings in fields["findings"].items()
+            }
+            for name in ("layers", "records", "weights", "history"):
+                fields[name] = tuple(fields[name])
+            return cls(**fields)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise StoreError(
+                f"A result is read from a file that EdgeResult.save wrote: {path} is not one, or is damaged ({error}). "
+                "Check the path."
+            ) from error
 
     def __repr__(self) -> str:
-        return f"EdgeResult({self.task}, {len(self.members)} probes, {', '.join(self.sentences)})"
+        return f"EdgeResult({self.task}, {len(self.members)} probes, {', '.join(self.sentence_counts)})"
 
 
-def collect(
+def collect_result(
     training: JointTraining,
     targets: Mapping[str, Targets],
-    scored: Mapping[str, Evaluation],
+    evaluations: Mapping[str, Evaluation],
     *,
     task: str,
     weights: np.ndarray,
     gammas: np.ndarray,
     layers: Sequence[str],
-    about: Mapping[str, Any],
+    request: Mapping[str, Any],
 ) -> EdgeResult:
-    """Put a result together from what training and evaluations left."""
+    """Return the result of a finished training and the evaluations of its splits."""
     members, labels = training.members, targets["train"].labels
-    rows: list[Row] = []
-    for split, evaluation in scored.items():
+    records: list[ScoreRecord] = []
+    for split, evaluation in evaluations.items():
         for part, keep in {"all": rule_of(task).keep, **rule_of(task).parts}.items():
-            right, said, gold = evaluation.totals(labels, keep)
+            true_positives, predicted, gold = evaluation.totals(labels, keep)
             for m, member in enumerate(members):
-                own = {"task": task, "member": member.name, "seed": member.seed, "split": split, "part": part}
-                score = f1_score(int(right[m]), int(said[m]), gold)._asdict()
-                counts = {"true_positives": int(right[m]), "predicted": int(said[m]), "gold": gold}
+                record = {"task": task, "member": member.name, "seed": member.seed, "split": split, "part": part}
+                record |= f1_score(int(true_positives[m]), int(predicted[m]), gold)._asdict()
+                record |= {"true_positives": int(true_positives[m]), "predicted": int(predicted[m]), "gold": gold}
                 bits = float(evaluation.nats[m] / max(evaluation.n_coded, 1) / np.log(2))
-                schedule = training.schedules[member.key]
-                rest = {"n_targets": evaluation.n_targets, "bits": bits, "best_step": schedule.best_step}
-                rows.append(own | score | counts | rest)
-    first = scored["dev"]
-    names = training.shape.sources
-    norms = {name: float(total / max(first.n_rows, 1)) for name, total in zip(names, first.norm_sum, strict=True)}
+                best_step = training.schedules[member.key].best_step
+                records.append(record | {"n_targets": evaluation.n_targets, "bits": bits, "best_step": best_step})
+    dev, names = evaluations["dev"], training.shape.sources
+    norms = {name: float(total / max(dev.n_rows, 1)) for name, total in zip(names, dev.norm_sum, strict=True)}
     return EdgeResult(
         task=task,
         members=members,
         layers=tuple(layers),
-        rows=tuple(rows),
-        weights=tuple(_weights_result(members, norms, weights, gammas)),
+        records=tuple(records),
+        weights=tuple(_mixing_weights(members, norms, weights, gammas)),
         norms=norms,
-        sentences={split: _by_sentence(found) for split, found in scored.items()},
-        records={split: targets[split].record for split in scored},
-        findings={split: found.findings for split, found in targets.items()},
+        sentence_counts={split: _sentence_counts(evaluation) for split, evaluation in evaluations.items()},
+        record_index={split: targets[split].record for split in evaluations},
+        findings={split: own.findings for split, own in targets.items()},
         history=tuple(training.history),
-        about=about,
+        request=request,
     )
 
 
-def _by_sentence(found: Evaluation) -> np.ndarray:
-    gold = np.broadcast_to(found.sentence_gold[None, :, None], (*found.sentences.shape[:2], 1))
-    return np.concatenate([found.sentences, gold], axis=2)
+def _sentence_counts(evaluation: Evaluation) -> np.ndarray:
+    gold = np.broadcast_to(evaluation.sentence_gold[None, :, None], (*evaluation.sentences.shape[:2], 1))
+    return np.concatenate([evaluation.sentences, gold], axis=2)
 
 
-def _weights_result(
+def _mixing_weights(
     members: Sequence[Member], norms: Mapping[str, float], weights: np.ndarray, gammas: np.ndarray
-) -> list[Row]:
+) -> list[dict[str, Any]]:
     names = list(norms)
     n_single = sum(not member.is_mix for member in members)
-    found = []
+    mixes = []
     for m, member in enumerate(members[n_single:]):
         own = [float(weights[m, names.index(name)]) for name in member.sources]
-        row: Row = {"member": member.name, "seed": member.seed, "weights": own, "gamma": float(gammas[n_single + m])}
-        row |= {"centre_of_gravity": centre_of_gravity(own), "divergence": divergence(own)}
-        found.append(row | {"norms": [norms[name] for name in member.sources]})
-    return found
+        mix: dict[str, Any] = {"member": member.name, "seed": member.seed, "weights": own}
+        mix |= {"gamma": float(gammas[n_single + m]), "centre_of_gravity": centre_of_gravity(own)}
+        mixes.append(mix | {"divergence": divergence(own), "norms": [norms[name] for name in member.sources]})
+    return mixes

@@ -1,4 +1,4 @@
-"""Targets as rows of a store: spans of words become spans of tokens, by characters; what fails is listed."""
+"""Find the rows of targets in a store: spans of words become spans of tokens, by characters."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...core.errors import TextError
-from ...store import ActivationStore
-from .documents import match_documents, word_spans
-from .records import Record
+from ...store import ActivationStore, match_texts
+from .records import Record, word_spans
+
+__all__ = ["Finding", "Targets", "align", "pointers", "ranges"]
 
 log = logging.getLogger("pyrepsim.probing")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a target or a record, and whether it was probed nevertheless."""
+    """A problem of a target or record: the reason, where it is, and whether the target was kept."""
 
     reason: str
     where: str
@@ -32,13 +33,13 @@ class Targets:
 
     Attributes
     ----------
-    labels : the closed vocabulary.
-    ptr : (n_sentences + 1,) the targets of each sentence; sentences without targets are left out.
-    record : (n_sentences,) index of the record each sentence came from.
-    spans : (n_targets, n_spans, 2) first row and one past the last row in the store.
+    labels : all labels that a target may have.
+    ptr : (n_sentences + 1,) where the targets of each sentence begin; sentences without targets are left out.
+    record : (n_sentences,) index of the record of each sentence.
+    spans : (n_targets, n_spans, 2) first row, and one past the last row, in the store.
     label_ptr, label_ids : the labels of each target, as indices into `labels`.
-    unseen : names of gold labels that `labels` lacks, by target: they count as missed.
-    findings : what was left out, and what was kept though it looks odd.
+    unseen : for some targets, gold labels that are not in `labels`; they count as missed.
+    findings : targets that were left out, and targets that were kept although something is odd.
     """
 
     labels: tuple[str, ...]
@@ -63,21 +64,21 @@ class Targets:
         return self.spans.shape[1]
 
     def multi_hot(self, targets: np.ndarray) -> np.ndarray:
-        """Float32 (len(targets), len(labels)), 1 where a label holds."""
+        """Return the labels of these targets as float32 of shape (len(targets), len(labels)), 1 for each label."""
         out = np.zeros((len(targets), len(self.labels)), np.float32)
         counts = np.diff(self.label_ptr)[targets]
-        at = np.repeat(np.arange(len(targets)), counts)
-        out[at, self.label_ids[ranges(self.label_ptr[targets], counts)]] = 1
+        owner = np.repeat(np.arange(len(targets)), counts)
+        out[owner, self.label_ids[ranges(self.label_ptr[targets], counts)]] = 1
         return out
 
     def first(self, n_sentences: int | None) -> Targets:
-        """The targets of the first sentences only."""
+        """Return the targets of the first sentences only."""
         if n_sentences is None or n_sentences >= self.n_sentences:
             return self
         return self.take(np.arange(n_sentences))
 
     def take(self, sentences: np.ndarray) -> Targets:
-        """The targets of these sentences, in this order."""
+        """Return the targets of these sentences, in this order."""
         counts = np.diff(self.ptr)[sentences]
         chosen = ranges(self.ptr[sentences], counts)
         n_labels = np.diff(self.label_ptr)[chosen]
@@ -99,40 +100,52 @@ def align(
     *,
     name: str,
     labels: tuple[str, ...] | None = None,
-    held: Sequence[str] | None = None,
+    texts: Sequence[str] | None = None,
 ) -> Targets:
-    """Find the rows of every target; `labels` is the vocabulary (None: it is made from these records).
+    """Find the rows of every target.
 
     A span of words becomes the rows from the first to the last token that shares a character with it. Targets that
-    cannot be probed are left out and listed with their reason in `findings`; a warning in the log counts them.
+    cannot be probed are left out and listed with their reason in `findings`; warnings in the log count them.
 
-    Raises TextError if no target is left, RowMismatchError if the store holds other texts.
+    Parameters
+    ----------
+    store, records : the store, and records of its texts.
+    name : name of the split, for messages.
+    labels : all labels. Default: those of the records.
+    texts : texts of the store's documents. Default: those of the records.
+
+    Raises
+    ------
+    TextError
+        If no target is left.
+    RowMismatchError
+        If the store holds other texts.
     """
     if labels is None:
         labels = tuple(sorted({label for record in records for target in record.targets for label in target.labels}))
     findings: list[Finding] = []
     spans: list[tuple[tuple[int, int], ...]] = []
-    found: list[tuple[str, ...]] = []
+    gold_labels: list[tuple[str, ...]] = []
     owner: list[int] = []
     tokens = _Tokens(store)
-    documents = match_documents(store, [record.text for record in records], held)
+    documents = match_texts(store, [record.text for record in records], texts)
     for index, (record, document) in enumerate(zip(records, documents, strict=True)):
-        for rows, gold in _sentence(tokens, record, int(document), findings):
+        for rows, gold in _aligned_targets(tokens, record, int(document), findings):
             spans.append(rows)
-            found.append(gold)
+            gold_labels.append(gold)
             owner.append(index)
     place = {label: i for i, label in enumerate(labels)}
     unseen = {}
-    for index, gold in enumerate(found):
+    for index, gold in enumerate(gold_labels):
         if missing := tuple(label for label in gold if label not in place):
             unseen[index] = missing
             findings.append(Finding("label not seen in training, counted as missed", records[owner[index]].where, True))
-    _report(findings, name)
+    _log_findings(findings, name)
     if not spans:
         reasons = "; ".join(sorted({finding.reason for finding in findings})) or "the records have none"
         raise TextError(f"There must be targets to probe: {name} has none left ({reasons}). Check records and store.")
     sentences, counts = np.unique(np.array(owner, np.int64), return_counts=True)
-    known = [[place[label] for label in gold if label in place] for gold in found]
+    known = [[place[label] for label in gold if label in place] for gold in gold_labels]
     return Targets(
         labels=labels,
         ptr=pointers(counts),
@@ -145,10 +158,10 @@ def align(
     )
 
 
-def _sentence(
+def _aligned_targets(
     tokens: _Tokens, record: Record, document: int, findings: list[Finding]
 ) -> Iterator[tuple[tuple[tuple[int, int], ...], tuple[str, ...]]]:
-    """Rows and labels of the targets of one record that can be probed."""
+    """Yield rows and labels of the targets of one record that can be probed; add the others to `findings`."""
     if not record.targets:
         findings.append(Finding("record without targets", record.where))
         return
@@ -171,7 +184,7 @@ def _sentence(
         if reason is not None:
             findings.append(Finding(reason, where))
             continue
-        if _crossing(target.spans):
+        if _overlap(target.spans):
             findings.append(Finding("spans of one target overlap", where, True))
         yield tuple(rows), target.labels
 
@@ -190,12 +203,12 @@ class _Tokens:
         self._start = store.columns.char_start[content].astype(np.int64)
         self._end = store.columns.char_end[content].astype(np.int64)
         self._document = store.columns.doc_id[content]
-        listed = {entry["doc_id"]: entry for entry in store.docs()}
-        self._n_words = {document: entry.get("n_words") for document, entry in listed.items()}
-        self._cut = {document for document, entry in listed.items() if entry.get("truncated")}
+        entries = {entry["doc_id"]: entry for entry in store.docs()}
+        self._n_words = {document: entry.get("n_words") for document, entry in entries.items()}
+        self._truncated = {document for document, entry in entries.items() if entry.get("truncated")}
 
     def problem(self, document: int, text: str, words: Sequence[tuple[int, int]]) -> str | None:
-        """Why this document of the store can't be that text, or None."""
+        """Return why this document of the store cannot be that text, or None if it can."""
         if document < 0:
             return "sentence not in the store"
         low, high = self._bounds(document)
@@ -203,22 +216,23 @@ class _Tokens:
             return "sentence without tokens in the store"
         start, end = self._start[low:high], self._end[low:high]
         word_start, word_end = np.array(words).reshape(-1, 2).T
-        if end.max() > len(text) or (document not in self._cut and end.max() <= word_start[-1]):
+        if end.max() > len(text) or (document not in self._truncated and end.max() <= word_start[-1]):
             return "the store has another text here"
         following = np.searchsorted(word_end, start, side="right") + 1  # the word after the one a token starts in
         inside = following < len(words)
-        across = (end[inside] > word_start[following[inside]]).any()
-        counts = len(words), len(text.split())  # an extraction cuts running text at any whitespace
-        if across or self._n_words.get(document, len(words)) not in counts:
+        crosses = (end[inside] > word_start[following[inside]]).any()
+        counts = len(words), len(text.split())  # an extraction splits running text at any whitespace
+        if crosses or self._n_words.get(document, len(words)) not in counts:
             return "the store has other words here"
         return None
 
     def rows(self, document: int, start: int, end: int) -> tuple[int, int]:
-        """First row and one past the last of the tokens that share a character with start..end; (0, 0) for none, or if
-        the store has not all of them.
+        """Return the first row, and one past the last, of the tokens that share a character with start..end.
+
+        (0, 0) if there is none, or if the document was cut off before `end`.
         """
         low, high = self._bounds(document)
-        if document in self._cut and end > self._end[low:high].max():
+        if document in self._truncated and end > self._end[low:high].max():
             return 0, 0
         first = low + int(np.searchsorted(self._end[low:high], start, side="right"))
         stop = low + int(np.searchsorted(self._start[low:high], end, side="left"))
@@ -229,23 +243,23 @@ class _Tokens:
         return int(low), int(high)
 
 
-def _crossing(spans: Sequence[tuple[int, int]]) -> bool:
-    """True for two spans that share words and are not the same."""
+def _overlap(spans: Sequence[tuple[int, int]]) -> bool:
+    """Return whether two different spans share words."""
     return len(spans) == 2 and spans[0] != spans[1] and spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]
 
 
-def _report(findings: Sequence[Finding], name: str) -> None:
+def _log_findings(findings: Sequence[Finding], name: str) -> None:
     for (reason, kept), count in Counter((finding.reason, finding.kept) for finding in findings).items():
         first = next(finding.where for finding in findings if finding.reason == reason)
         log.warning("%s: %d %s: %s (first: %s)", name, count, "kept" if kept else "left out", reason, first)
 
 
 def pointers(counts: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Cumulative counts with a leading zero, int64."""
+    """Return cumulative counts with a leading zero, int64."""
     return np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64))]).astype(np.int64)
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """start, start + 1, ..., start + count - 1 for each pair, one after the other."""
+    """Return start, start + 1, ..., start + count - 1 for each pair, one after the other."""
     ends = np.cumsum(counts)
     return np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)

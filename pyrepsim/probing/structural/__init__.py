@@ -1,6 +1,5 @@
-"""Structural probes: dependency trees as distances between word vectors (Hewitt & Manning 2019)."""
+"""Structural probes: dependency trees as distances between word vectors (Hewitt and Manning, 2019)."""
 
-from .api import structural_probe
-from .scores import evaluate
+import lazy_loader
 
-__all__ = ["evaluate", "structural_probe"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Figures of structural probes: scores over the layers, and one sentence with two trees."""
+"""The drawing of one sentence with its gold tree and its predicted tree."""
 
 from __future__ import annotations
 
@@ -6,69 +6,46 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...results.figures import save
-from ...results.lines import MAX_TICKS, Line, draw_lines
 from ...results.style import COLOURS, INK, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from .results import PredictedTree, StructuralProbeResult
+    from .result import PredictedTree
 
-__all__ = ["layer_curves", "save", "tree"]
+__all__ = ["draw_trees"]
 
-_RIGHT, _WRONG, *_ = COLOURS
-_FAINT = "#8a8a8a"
-_TITLES = {"uuas": "UUAS (%)", "root": "root accuracy (%)", "dspr": "DSpr", "nspr": "NSpr"}
-_CHARACTER, _WIDEST = 0.088, 26.0  # inches, of a letter at 10 points and of a figure
-
-
-@styled()
-def layer_curves(result: StructuralProbeResult) -> Figure:
-    """Draw a panel for each score, with a line for each rank and a band of one standard deviation over seeds."""
-    n_layers, x = len(result.layers), range(len(result.layers))
-    figure = new_figure(max(7.4, 0.9 * min(n_layers, MAX_TICKS)), 5.6)
-    for ax, (score, title) in zip(figure.subplots(2, 2, sharex=True).flat, _TITLES.items(), strict=True):
-        lines = []
-        for rank in result.ranks:
-            values = result.values(score, rank)
-            mean = values.mean(axis=0)
-            sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(n_layers, np.nan)
-            lines.append(Line(f"rank {rank}", x, mean, mean - sd, mean + sd))
-        draw_lines(ax, lines, ticks=result.layers, title=title)
-    if len(result.ranks) > 1:
-        handles = figure.axes[0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside upper right", ncols=min(len(result.ranks), 6), frameon=False, fontsize=8.5)
-    return figure
+_SHARED, _DIFFERENT, *_ = COLOURS
+_GREY = "#8a8a8a"
+_LETTER_WIDTH, _MAX_WIDTH = 0.088, 26.0  # inches, of a letter at 10 points and of a figure
 
 
 @styled()
-def tree(predicted: PredictedTree) -> Figure:
-    """The words in a row, the gold edges above them and the predicted ones below."""
+def draw_trees(predicted: PredictedTree) -> Figure:
+    """Draw the words in a row, with the gold edges above them and the predicted edges below."""
     words = list(predicted.sentence.words)
-    gold, found = ({(int(i), int(j)) for i, j in edges} for edges in (predicted.gold.edges, predicted.edges))
+    gold, edges = ({(int(i), int(j)) for i, j in tree} for tree in (predicted.gold.edges, predicted.edges))
     ends = np.cumsum([max(len(word), 2) + 1.6 for word in words])
     places = ends - np.diff(ends, prepend=0) / 2
-    scale = min(1.0, _WIDEST / (float(ends[-1]) * _CHARACTER))
-    # Above and below alike, a unit of height is 0.45 inches; letters take the gap from -1 to 1.
-    top = 1.35 + _height(max((j - i for i, j in gold | found), default=1))
-    figure = new_figure(max(4.6, float(ends[-1]) * _CHARACTER * scale + 0.5), 0.45 * 2 * (top + 0.4) + 0.5)
+    scale = min(1.0, _MAX_WIDTH / (float(ends[-1]) * _LETTER_WIDTH))
+    # A unit of height is 0.45 inches; the words are between -1 and 1.
+    top = 1.35 + _height(max((j - i for i, j in gold | edges), default=1))
+    figure = new_figure(max(4.6, float(ends[-1]) * _LETTER_WIDTH * scale + 0.5), 0.45 * 2 * (top + 0.4) + 0.5)
     ax = figure.subplots()
     for word, (x, text) in enumerate(zip(places, words, strict=True)):
-        colour = INK if predicted.gold.content[word] else _FAINT
+        colour = INK if predicted.gold.content[word] else _GREY
         ax.text(x, 0, text, ha="center", va="center", fontsize=10 * scale, color=colour, parse_math=False)
-    for up, edges, other, root, right_root in (
-        (1, gold, found, predicted.gold.root, True),
-        (-1, found, gold, predicted.root, predicted.root == predicted.gold.root),
+    for up, own, other, root, correct_root in (
+        (1, gold, edges, predicted.gold.root, True),
+        (-1, edges, gold, predicted.root, predicted.root == predicted.gold.root),
     ):
-        for edge in sorted(edges):
-            _arc(ax, places, edge, up, _RIGHT if edge in other else _WRONG)
-        _arrow(ax, float(places[root]), up, top, _RIGHT if right_root else _WRONG)
-    n_right = len(gold & found)
+        for edge in sorted(own):
+            _draw_arc(ax, places, edge, up, _SHARED if edge in other else _DIFFERENT)
+        _draw_root(ax, float(places[root]), up, top, _SHARED if correct_root else _DIFFERENT)
     ax.set_title(
-        f"{predicted.layer}, rank {predicted.rank}: {n_right} of {len(gold)} gold edges (above) are predicted (below); "
-        f"in orange, edges of one tree alone",
+        f"{predicted.layer}, rank {predicted.rank}: {len(gold & edges)} of {len(gold)} gold edges (above) are "
+        "predicted (below); orange edges are in one tree only",
         loc="left",
         fontsize=9,
         color=INK,
@@ -80,24 +57,25 @@ def tree(predicted: PredictedTree) -> Figure:
 
 
 def _height(span: int) -> float:
+    """Return the height of an arc over so many words."""
     return 0.75 * span**0.6
 
 
-def _arc(ax: Axes, places: np.ndarray, edge: tuple[int, int], up: int, colour: str) -> None:
+def _draw_arc(ax: Axes, places: np.ndarray, edge: tuple[int, int], up: int, colour: str) -> None:
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
     left, right = (float(places[word]) for word in edge)
-    foot = 0.65 * up
-    peak = foot + up * _height(edge[1] - edge[0]) * 4 / 3  # a Bezier curve rises to 3/4 of its handles
+    start = 0.65 * up
+    peak = start + up * _height(edge[1] - edge[0]) * 4 / 3  # a Bezier curve rises to 3/4 of its control points
     curve = Path(
-        [(left, foot), (left, peak), (right, peak), (right, foot)],
+        [(left, start), (left, peak), (right, peak), (right, start)],
         [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4],
     )
     ax.add_patch(PathPatch(curve, fill=False, edgecolor=colour, linewidth=1.3))
 
 
-def _arrow(ax: Axes, x: float, up: int, top: float, colour: str) -> None:
-    """The mark of a root: a line that comes from outside."""
+def _draw_root(ax: Axes, x: float, up: int, top: float, colour: str) -> None:
+    """Draw an arrow from outside to the root."""
     line: dict[str, Any] = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (x, 0.6 * up), (x, up * (top + 0.35)), arrowprops=line)

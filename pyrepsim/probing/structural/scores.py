@@ -1,7 +1,7 @@
-"""How well distances and depths recover trees: UUAS, DSpr, NSpr and root accuracy.
+"""Scores of predicted trees: UUAS, root accuracy, DSpr and NSpr.
 
-Hewitt and Manning (2019), A Structural Probe for Finding Syntax in Word Representations, section 4.1; details as in
-the authors' code.
+Hewitt and Manning (2019), "A Structural Probe for Finding Syntax in Word Representations", section 4.1, with the
+details of the authors' code.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from ...core.errors import NonFiniteError, ShapeError
 from .trees import GoldTree, content_trees
 
-__all__ = ["TreeScores", "evaluate"]
+__all__ = ["TreeScores", "evaluate", "predicted_roots"]
 
 LENGTHS = range(5, 51)
-"""Lengths of the sentences that the rank correlations are averaged over, punctuation counted."""
+"""Lengths of the sentences that the rank correlations are averaged over; punctuation counts as words."""
 
 
 def evaluate(
@@ -26,44 +26,64 @@ def evaluate(
 ) -> dict[str, float]:
     """Score predicted distances and depths of a corpus against its dependency trees.
 
+    Source: Hewitt and Manning (2019), section 4.1, with the details of the authors' code.
+
     Parameters
     ----------
-    distances : for each sentence of n words an array (n, n): squared distances between words
-    depths : for each an array (n,): squared norms of words
-    heads : for each the head of every word, counted from 1; 0 at the root
-    xpos : for each the Penn tag of every word; those in `PUNCTUATION` mark words that no tree is scored on
+    distances : sequence of ndarray of shape (n_words, n_words)
+        For each sentence, squared distances between its words.
+    depths : sequence of ndarray of shape (n_words,)
+        For each sentence, squared norms of its words.
+    heads : sequence of sequences of int
+        For each sentence, the head of every word, counted from 1; 0 for the root.
+    xpos : sequence of sequences of str
+        For each sentence, the Penn tag of every word. Words with a tag in `PUNCTUATION` are not in the trees.
 
     Returns
     -------
     dict
-        ``"uuas"``: per cent of the edges of the gold trees that are in the minimum spanning trees of `distances`, over
-        the corpus; both trees span the words that are no punctuation (the gold one is that of the gold distances; of
-        equal distances the pair that comes first in reading order counts as shorter).
-        ``"root"``: per cent of sentences whose root has the smallest depth of the words that are no punctuation (of
-        all words, if all are).
-        ``"dspr"``, in [-1, 1]: Spearman's correlation, with mid-ranks, of a word's predicted and gold distances to all
-        words, itself and punctuation included; averaged over the words of all sentences of a length, then over the
-        lengths from 5 to 50 that occur.
-        ``"nspr"``, in [-1, 1]: the same of the depths in a sentence, averaged over sentences of a length, then over
-        lengths.
+        ``"uuas"``, in [0, 1]: the fraction of the edges of the gold trees that are in the minimum spanning trees of
+        `distances`, over the corpus. Both trees span the words that are not punctuation (the gold tree is that of the
+        gold distances; of equal distances the pair that comes first in row-major order counts as shorter).
 
-        Where predictions of a row are all equal, Spearman's correlation is not defined: it counts as 0, since they
-        order nothing (SciPy's NaN would take the mean with it). A score of nothing is NaN: ``"dspr"`` and ``"nspr"``
-        without a sentence of 5 to 50 words, ``"uuas"`` without a pair of words to join.
+        ``"root"``, in [0, 1]: the fraction of sentences whose root has the smallest depth of the words that are not
+        punctuation (of all words, if all are punctuation).
+
+        ``"dspr"``, in [-1, 1]: Spearman's correlation, with mid-ranks, of the predicted and gold distances of a word
+        to all words, itself and punctuation included; averaged over the words of all sentences of a length, then over
+        the lengths from 5 to 50 that occur.
+
+        ``"nspr"``, in [-1, 1]: Spearman's correlation of the depths in a sentence, averaged over sentences of a
+        length, then over lengths.
+
+        If all predictions of a row are equal, Spearman's correlation is not defined. It counts as 0 here, because
+        equal predictions order nothing (SciPy returns NaN). A score over nothing is NaN: "dspr" and "nspr" without a
+        sentence of 5 to 50 words, "uuas" without a pair of words.
 
     Raises
     ------
     ShapeError
         If the lists or a sentence's arrays differ in length.
     NonFiniteError
-        For NaN or infinity in distances or depths.
+        If distances or depths are NaN or infinite.
     TextError
-        If heads do not make one tree.
+        If heads do not form one tree.
+
+    Examples
+    --------
+    "The cat sat .": the predicted tree has one of the two gold edges.
+
+    >>> import numpy as np
+    >>> from pyrepsim.probing.structural import evaluate
+    >>> distances = np.array([[0, 5, 1, 9], [5, 0, 2, 9], [1, 2, 0, 9], [9, 9, 9, 0]])
+    >>> scores = evaluate([distances], [[3, 2, 1, 0]], [[2, 3, 0, 3]], [["DT", "NN", "VBD", "."]])
+    >>> scores["uuas"], scores["root"]
+    (0.5, 1.0)
     """
     sizes = [len(part) for part in (distances, depths, heads, xpos)]
     if len(set(sizes)) > 1 or not sizes[0]:
         raise ShapeError(
-            "Distances, depths, heads and XPOS are lists with an entry per sentence, of one or more sentences: got "
+            "Distances, depths, heads and XPOS are lists with an entry per sentence, for one or more sentences: got "
             f"{', '.join(map(str, sizes))} entries."
         )
     scores = TreeScores(1)
@@ -84,7 +104,7 @@ def evaluate(
 
 
 class TreeScores:
-    """The scores of p probes on the same sentences, fed sentence by sentence."""
+    """The scores of p probes on the same sentences, added up sentence by sentence."""
 
     def __init__(self, n_probes: int) -> None:
         self._n_probes = n_probes
@@ -93,29 +113,29 @@ class TreeScores:
         self._dspr, self._nspr = _MeanByLength(n_probes), _MeanByLength(n_probes)
 
     def add(self, distances: np.ndarray, depths: np.ndarray, tree: GoldTree) -> None:
-        """One sentence of n words: predicted distances (p, n, n) and depths (p, n)."""
+        """Add a sentence of n words: predicted distances (p, n, n) and depths (p, n)."""
         n_words = len(tree)
         self._n_sentences += 1
         self._n_edges += len(tree.edges)
-        self._correct += n_correct(content_trees(distances, tree.content), tree)
+        self._correct += _count_correct(content_trees(distances, tree.content), tree)
         self._roots += predicted_roots(depths, tree.content) == tree.root
         if n_words in LENGTHS:
-            self._dspr.add(n_words, spearman(distances, tree.distances))
-            self._nspr.add(n_words, spearman(depths, tree.depths)[:, None])
+            self._dspr.add(n_words, _spearman(distances, tree.distances))
+            self._nspr.add(n_words, _spearman(depths, tree.depths)[:, None])
 
     def result(self) -> dict[str, np.ndarray]:
-        """What `evaluate` returns, an array (p,) for each score."""
+        """Return the scores of `evaluate`, each as an array (p,)."""
         nothing = np.full(self._n_probes, math.nan)
         return {
-            "uuas": 100 * self._correct / self._n_edges if self._n_edges else nothing,
+            "uuas": self._correct / self._n_edges if self._n_edges else nothing,
             "dspr": self._dspr.mean(),
             "nspr": self._nspr.mean(),
-            "root": 100 * self._roots / self._n_sentences if self._n_sentences else nothing,
+            "root": self._roots / self._n_sentences if self._n_sentences else nothing,
         }
 
 
 class _MeanByLength:
-    """Means over values of one length, then over lengths."""
+    """Means over the values of one sentence length, then over lengths."""
 
     def __init__(self, n_probes: int) -> None:
         self._n_probes = n_probes
@@ -123,7 +143,7 @@ class _MeanByLength:
         self._counts: dict[int, int] = {}
 
     def add(self, length: int, values: np.ndarray) -> None:
-        """Some values, (p, m), of that length."""
+        """Add values (p, m) of that length."""
         self._sums[length] = self._sums.get(length, 0) + values.sum(axis=1)
         self._counts[length] = self._counts.get(length, 0) + values.shape[1]
 
@@ -133,23 +153,23 @@ class _MeanByLength:
         return np.mean([self._sums[length] / self._counts[length] for length in sorted(self._sums)], axis=0)
 
 
-def n_correct(edges: np.ndarray, tree: GoldTree) -> np.ndarray:
-    """How many edges of each of p trees, (p, m - 1, 2), the gold tree has: (p,)."""
+def _count_correct(edges: np.ndarray, tree: GoldTree) -> np.ndarray:
+    """Return how many edges of each of p trees, (p, m - 1, 2), are in the gold tree: (p,)."""
     gold = np.zeros((len(tree), len(tree)), dtype=bool)
     gold[tree.edges[:, 0], tree.edges[:, 1]] = True
     return gold[edges[..., 0], edges[..., 1]].sum(axis=1)
 
 
 def predicted_roots(depths: np.ndarray, content: np.ndarray) -> np.ndarray:
-    """The shallowest word of each row of depths (p, n), the first of several: (p,)."""
+    """Return the word of the smallest depth for each row of depths (p, n), the first of several: (p,)."""
     words = np.flatnonzero(content) if content.any() else np.arange(len(content))
     return words[np.argmin(depths[:, words], axis=1)]
 
 
-def spearman(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """Spearman's correlation over the last axis, with mid-ranks; 0 where a side is constant.
+def _spearman(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Return Spearman's correlation over the last axis, with mid-ranks; 0 if one of the two is constant.
 
-    predicted : (p, ..., n); gold : (..., n). Returns (p, ...).
+    `predicted` has shape (p, ..., n), `gold` (..., n), the result (p, ...).
     """
     x, y = _centred_ranks(predicted), _centred_ranks(gold)
     products = (x * y).sum(axis=-1)
@@ -158,17 +178,7 @@ def spearman(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
 
 
 def _centred_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks over the last axis less their mean; equal values share the mean of their ranks."""
-    n = values.shape[-1]
-    order = np.argsort(values, axis=-1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=-1)
-    new = np.ones(values.shape, dtype=bool)
-    new[..., 1:] = ordered[..., 1:] != ordered[..., :-1]
-    last_of_run = np.ones(values.shape, dtype=bool)
-    last_of_run[..., :-1] = new[..., 1:]
-    places = np.arange(n)
-    first = np.maximum.accumulate(np.where(new, places, 0), axis=-1)
-    last = np.minimum.accumulate(np.where(last_of_run, places, n)[..., ::-1], axis=-1)[..., ::-1]
-    ranks = np.empty(values.shape)
-    np.put_along_axis(ranks, order, (first + last - (n - 1)) / 2, axis=-1)
-    return ranks
+    """Return ranks over the last axis minus their mean; equal values share the mean of their ranks."""
+    from scipy.stats import rankdata
+
+    return rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2

@@ -100,9 +100,9 @@ class CostEstimator:
 
     def edge(self, probe: EdgeProbe) -> Cost:
         """All probes of all layers and mixes up to the last validation; most stop earlier."""
-        from ...probing.edge import Recipe
+        from ...probing.edge import EdgeProbeRecipe
 
-        recipe = Recipe.for_task(probe.task).but(**probe.recipe)
+        recipe = EdgeProbeRecipe.for_task(probe.task).but(**probe.recipe)
         members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
         updates = recipe.validate_every * recipe.max_validations * len(self._plan.scale.edge.probe_seeds)
         _, words = self._sentences(probe.task, probe.files, probe.reading)
@@ -124,10 +124,10 @@ class CostEstimator:
         """The number of sentences and of words in each part of annotated data."""
         key = f"{task} {sorted(files.items())}"
         if key not in self._sizes:
-            from ...probing.runs.corpora import read_parts
+            from ...probing.annotations import read_splits
 
             paths = {part: self._plan.locate(source, self._data) for part, source in files.items()}
-            parts = list(read_parts(task, **paths, reading=reading).values())
-            words = [sum(len(t.split()) if isinstance(t, str) else len(t) for t in part.texts) for part in parts]
-            self._sizes[key] = ([len(part.texts) for part in parts], words)
+            splits = list(read_splits(task, **paths, reading=reading).values())
+            words = [sum(len(t.split()) if isinstance(t, str) else len(t) for t in split.texts) for split in splits]
+            self._sizes[key] = ([len(split.texts) for split in splits], words)
         return self._sizes[key]

@@ -57,7 +57,7 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, probe: EdgeProbe, mo
             recipe=dict(probe.recipe),
             members=None if probe.members is None else list(probe.members),
             seeds=list(seeds),
-            before=None if base is None else needed[base] / "probing",
+            base=None if base is None else needed[base] / "probing",
             device=plan.device,
             keep_stores=False,
             figures=(),
@@ -65,8 +65,8 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, probe: EdgeProbe, mo
         )
         shared = {**model.columns(), "probe": "edge", "probe_task": name}
         columns = _edge_columns(probing.result)
-        if probing.verdicts is not None:
-            columns += _difference_columns(probing.verdicts, probing.result)
+        if probing.comparison is not None:
+            columns += _difference_columns(probing.comparison, probing.result)
         return [plan.row(**shared, **one) for one in columns]
 
     request = {**model.request(plan), "probe": vars(probe), "seeds": seeds}
@@ -94,7 +94,7 @@ def _edge_columns(result: Any) -> list[dict[str, Any]]:
 
 
 def _difference_columns(changes: Any, result: Any) -> list[dict[str, Any]]:
-    n = len(result.sentences[changes.split][0])
+    n = len(result.sentence_counts[changes.split][0])
     return [
         {**_member_columns(one.member, result.layers), "kind": "difference", "value": one.difference, "low": one.low,
          "high": one.high, "band": "bootstrap of sentences", "confidence": changes.confidence, "n": n}

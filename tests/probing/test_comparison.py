@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import OptionError, RowMismatchError
+from pyrepsim.probing.comparison import compare_probes
 from pyrepsim.probing.edge import EdgeResult, Member, f1_score
-from pyrepsim.probing.verdict import verdicts
 
 N = 300
 
@@ -28,39 +28,39 @@ def result(accuracies, rng, *, seeds=(0,), records="same", task="pos"):
         task=task,
         members=members,
         layers=("a",),
-        rows=rows,
+        records=rows,
         weights=(),
         norms={},
-        sentences={"dev": np.stack([right, five, five], 2)},
-        records={"dev": np.arange(N)},
+        sentence_counts={"dev": np.stack([right, five, five], 2)},
+        record_index={"dev": np.arange(N)},
         findings={},
         history=(),
-        about={"records": {"dev": records}},
+        request={"records": {"dev": records}},
     )
 
 
 def test_gained_lost_and_unchanged(rng):
-    before = result({"a": 0.7, "b": 0.7, "c": 0.7, "lex": 0.5}, rng, seeds=(0, 1))
-    after = result({"c": 0.7, "b": 0.6, "a": 0.8}, rng, seeds=(4, 5, 6))
-    found = verdicts(before, after)
-    assert {row.member: row.verdict for row in found} == {"a": "gained", "b": "lost", "c": "unchanged"}
-    assert found.floor == before.f1("lex")
+    base = result({"a": 0.7, "b": 0.7, "c": 0.7, "lex": 0.5}, rng, seeds=(0, 1))
+    tuned = result({"c": 0.7, "b": 0.6, "a": 0.8}, rng, seeds=(4, 5, 6))
+    found = compare_probes(base, tuned)
+    assert {row.member: row.change for row in found} == {"a": "gained", "b": "lost", "c": "unchanged"}
+    assert found.lexical_baseline == base.f1("lex")
     for row in found:
-        assert row.difference == pytest.approx(after.f1(row.member) - before.f1(row.member))
+        assert row.difference == pytest.approx(tuned.f1(row.member) - base.f1(row.member))
         assert row.low < row.difference < row.high
-        assert row.of_context == pytest.approx(row.difference / (row.before - before.f1("lex")))
+        assert row.share_of_context == pytest.approx(row.difference / (row.base - base.f1("lex")))
 
 
 def test_the_interval_is_that_of_resampled_sentences(rng):
-    before, after = result({"a": 0.7}, rng), result({"a": 0.72}, rng)
-    (row,) = verdicts(before, after, n_resamples=4000)
+    base, tuned = result({"a": 0.7}, rng), result({"a": 0.72}, rng)
+    (row,) = compare_probes(base, tuned, n_resamples=4000)
     differences = []
     for _ in range(4000):
         drawn = rng.integers(N, size=N)
         pair = []
-        for one in (before, after):
-            right, said, gold = one.sentences["dev"][0][drawn].sum(0)
-            precision, recall = right / said, right / gold
+        for one in (base, tuned):
+            true_positives, predicted, gold = one.sentence_counts["dev"][0][drawn].sum(0)
+            precision, recall = true_positives / predicted, true_positives / gold
             pair.append(2 * precision * recall / (precision + recall))
         differences.append(pair[1] - pair[0])
     assert (row.low, row.high) == pytest.approx(np.percentile(differences, [2.5, 97.5]), abs=0.003)
@@ -69,40 +69,40 @@ def test_the_interval_is_that_of_resampled_sentences(rng):
 def test_sentences_are_paired(rng):
     """The same result twice: no resample differs, however much sentences vary."""
     one = result({"a": 0.7}, rng)
-    (row,) = verdicts(one, one)
-    assert (row.low, row.high, row.verdict) == (0, 0, "unchanged")
+    (row,) = compare_probes(one, one)
+    assert (row.low, row.high, row.change) == (0, 0, "unchanged")
 
 
 def test_verdicts_of_nothing_are_right_most_of_the_time(rng):
     wrong = sum(
-        row.verdict != "unchanged"
+        row.change != "unchanged"
         for _ in range(60)
-        for row in verdicts(result({"a": 0.7}, rng), result({"a": 0.7}, rng), n_resamples=200)
+        for row in compare_probes(result({"a": 0.7}, rng), result({"a": 0.7}, rng), n_resamples=200)
     )
     assert wrong <= 9  # 3 are due
 
 
 def test_table_and_file(rng, tmp_path):
-    found = verdicts(result({"a": 0.7}, rng), result({"a": 0.9}, rng), floor=0.5)
-    assert "lexical floor 50.00" in found.table()
+    found = compare_probes(result({"a": 0.7}, rng), result({"a": 0.9}, rng), lexical_baseline=0.5)
+    assert "lexical baseline 50.00" in found.table()
     assert "gained" in found.table()
     with open(found.to_csv(tmp_path / "v.csv"), newline="") as file:
         (row,) = csv.DictReader(file)
-    assert float(row["low"]) == found.rows[0].low
-    without = verdicts(result({"a": 0.7}, rng), result({"a": 0.9}, rng))
-    assert np.isnan(without.rows[0].of_context)
-    assert "no lexical floor" in without.table()
+    assert float(row["low"]) == found.records[0].low
+    without = compare_probes(result({"a": 0.7}, rng), result({"a": 0.9}, rng))
+    assert np.isnan(without.records[0].share_of_context)
+    assert "no lexical baseline" in without.table()
 
 
 def test_results_that_cannot_be_paired(rng):
     one = result({"a": 0.7}, rng)
     with pytest.raises(RowMismatchError, match="the same records"):
-        verdicts(one, result({"a": 0.7}, rng, records="other"))
+        compare_probes(one, result({"a": 0.7}, rng, records="other"))
     with pytest.raises(RowMismatchError, match="pos and srl"):
-        verdicts(one, result({"a": 0.7}, rng, task="srl"))
+        compare_probes(one, result({"a": 0.7}, rng, task="srl"))
     with pytest.raises(OptionError, match="share no member"):
-        verdicts(one, result({"b": 0.7}, rng))
-    with pytest.raises(OptionError, match="before has no 'test'"):
-        verdicts(one, one, split="test")
+        compare_probes(one, result({"b": 0.7}, rng))
+    with pytest.raises(OptionError, match="base has no 'test'"):
+        compare_probes(one, one, split="test")
     with pytest.raises(OptionError, match="n_resamples"):
-        verdicts(one, one, n_resamples=0)
+        compare_probes(one, one, n_resamples=0)

@@ -13,12 +13,15 @@ import torch
 from pyrepsim.core.errors import OptionError, RowMismatchError, StoreError, TextError
 from pyrepsim.probing import corpora as spans
 from pyrepsim.probing.edge import EdgeResult
-from pyrepsim.probing.runs import plan_probing, probe_edge, probe_mdl, probe_structural
+from pyrepsim.probing.edge.run import probe_edge
+from pyrepsim.probing.mdl import probe_mdl
+from pyrepsim.probing.plan import plan_probing
+from pyrepsim.probing.structural.run import probe_structural
 from tests.helpers.annotated_text import write_annotated_text
 from tests.helpers.tiny_synthetic import synthetic_bert
 
 TASKS = ("pos", "constituents", "dependencies", "entities", "srl", "coref", "spr", "relations")
-QUICK = {"projection": 8, "hidden": 8, "validate_every": 2, "max_validations": 2, "batch": 8}
+QUICK = {"projection": 8, "hidden": 8, "validate_every": 2, "max_validations": 2, "batch_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +37,15 @@ def model(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stores that all probings share."""
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the stores, which all probings share."""
     return tmp_path_factory.mktemp("stores")
 
 
 @pytest.fixture
-def probe(corpus: Path, model: Path, shelf: Path, tmp_path: Path) -> Any:
+def probe(corpus: Path, model: Path, stores: Path, tmp_path: Path) -> Any:
     def run(task: str = "pos", out: str = "out", **options: Any) -> Any:
-        how = {"recipe": QUICK, "stores": shelf, "device": "cpu", "members": ["top", "mix"], "figures": ()}
+        how = {"recipe": QUICK, "stores": stores, "device": "cpu", "members": ["top", "mix"], "figures": ()}
         how |= {"data": corpus / "edge" / task} if "train" not in options else {}
         return probe_edge(options.pop("model", model), task, out=tmp_path / out, **(how | options))
 
@@ -75,9 +78,8 @@ def test_all_layers_and_mixes_are_drawn(probe: Any):
 
 def test_a_finished_probing_is_read_and_neither_extracted_nor_trained(probe: Any, monkeypatch: pytest.MonkeyPatch):
     first = probe(control=True)
-    for name in ("extract", "edge_probe"):
-        room = "workspace" if name == "extract" else "edges"
-        monkeypatch.setattr(f"pyrepsim.probing.runs.{room}.{name}", None)
+    for name in ("workspace.extract", "edge.run.fit_edge_probes"):
+        monkeypatch.setattr(f"pyrepsim.probing.{name}", None)
     again = probe(control=True)
     assert again.table() == first.table()
     assert (again.stores, again.n_bytes) == (first.stores, first.n_bytes)
@@ -91,46 +93,44 @@ def test_an_interrupted_training_goes_on(probe: Any, monkeypatch: pytest.MonkeyP
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pyrepsim.probing.edge.running.collect", stop)
+        patch.setattr("pyrepsim.probing.edge.fit.collect_result", stop)
         with pytest.raises(KeyboardInterrupt):
             probe()
     state = next((Path(whole.folder).parent / "out" / "training").iterdir())
-    saved = torch.load(state, weights_only=True)["training"]["step"]
+    saved = torch.load(state, weights_only=True)["state"]["step"]
     assert saved == 4
     with monkeypatch.context() as patch:  # nothing is left to learn
-        patch.setattr("pyrepsim.probing.edge.training.JointTraining._learn", stop)
-        assert probe().result.rows == whole.result.rows
+        patch.setattr("pyrepsim.probing.edge.training.JointTraining._train_step", stop)
+        assert probe().result.records == whole.result.records
     assert not state.parent.exists()
 
 
 def test_a_folder_holds_one_probing(probe: Any):
     probe()
-    with pytest.raises(StoreError, match=r"has another \(seeds differ\)"):
+    with pytest.raises(StoreError, match=r"differs in seeds\[0\] \(0 before, 1 now\)"):
         probe(seeds=[1])
-    assert {row["seed"] for row in probe(seeds=[1], overwrite=True).result.rows} == {1}
+    assert {row["seed"] for row in probe(seeds=[1], overwrite=True).result.records} == {1}
 
 
-def test_before_and_after(probe: Any):
-    before = probe(out="before")
-    after = probe(out="after", random_init=True, init_seed=3, before=before.folder)
-    told = {row["member"]: row for row in rows(after.folder / "verdicts.csv")}
-    assert told.keys() == {"layer.1", "mix.2", "lex"}
-    assert float(told["mix.2"]["before"]) == before.result.f1("mix.2")
-    assert float(told["mix.2"]["after"]) == after.result.f1("mix.2")
-    assert "after against before" in after.table()
-    same = probe(out="same", before=before)
-    assert {verdict.verdict for verdict in same.verdicts} == {"unchanged"}
+def test_probes_are_compared_with_those_of_the_base_model(probe: Any):
+    base = probe(out="base")
+    tuned = probe(out="tuned", random_init=True, init_seed=3, base=base.folder)
+    written = {row["member"]: row for row in rows(tuned.folder / "comparison.csv")}
+    assert written.keys() == {"layer.1", "mix.2", "lex"}
+    assert float(written["mix.2"]["base"]) == base.result.f1("mix.2")
+    assert float(written["mix.2"]["tuned"]) == tuned.result.f1("mix.2")
+    assert "compared with base" in tuned.table()
+    same = probe(out="same", base=base)
+    assert {difference.change for difference in same.comparison} == {"unchanged"}
 
 
 def test_random_weights_are_another_model_by_the_seed(probe: Any):
-    drawn = [
-        probe(out=f"random-{i}", random_init=True, init_seed=seed, before=None) for i, seed in enumerate((0, 0, 1))
-    ]
+    drawn = [probe(out=f"random-{i}", random_init=True, init_seed=seed, base=None) for i, seed in enumerate((0, 0, 1))]
     stores = [found.stores for found in drawn]
     assert stores[0] == stores[1]
     assert not set(stores[0]) & set(stores[2])
-    assert drawn[0].result.rows == drawn[1].result.rows
-    assert probe(out="loaded").result.rows != drawn[0].result.rows != drawn[2].result.rows
+    assert drawn[0].result.records == drawn[1].result.records
+    assert probe(out="loaded").result.records != drawn[0].result.records != drawn[2].result.records
     record = json.loads((drawn[2].folder / "probing.json").read_text())
     assert record["request"]["model"]["init_seed"] == 1
 
@@ -139,7 +139,7 @@ def test_stores_can_go_at_the_end(probe: Any, tmp_path: Path):
     found = probe(stores=None, keep_stores=False)
     assert not (found.folder / "stores").exists()
     assert (found.stores, found.n_bytes) == ((), 0)
-    assert EdgeResult.load(found.folder / "edge.npz").rows == found.result.rows
+    assert EdgeResult.load(found.folder / "edge.npz").records == found.result.records
     assert probe(stores=None, keep_stores=False).table() == found.table()
 
 
@@ -160,9 +160,9 @@ def test_what_is_left_out_is_listed(probe: Any, corpus: Path, tmp_path: Path):
     assert {row["split"] for row in told} == {"dev"}
 
 
-def test_code_lengths(corpus: Path, model: Path, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_code_lengths(corpus: Path, model: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def run(task: str) -> Any:
-        how = {"recipe": QUICK, "fractions": (0.25, 1.0), "stores": shelf, "device": "cpu"}
+        how = {"recipe": QUICK, "fractions": (0.25, 1.0), "stores": stores, "device": "cpu"}
         return probe_mdl(model, task, out=tmp_path / task, data=corpus / "edge" / task, **how)
 
     found = run("pos")
@@ -173,27 +173,27 @@ def test_code_lengths(corpus: Path, model: Path, shelf: Path, tmp_path: Path, mo
         "lex",
     }
     assert (tmp_path / "pos" / "layers.svg").is_file()
-    several = run("spr").result.rows[0]
+    several = run("spr").result.records[0]
     assert several.uniform_bits == several.n_targets * round(several.uniform_bits / several.n_targets)  # a bit a label
-    monkeypatch.setattr("pyrepsim.probing.runs.codes.description_lengths", None)
+    monkeypatch.setattr("pyrepsim.probing.mdl.fit_online_codes", None)
     assert run("pos").result == found.result
 
 
-def test_trees(corpus: Path, model: Path, shelf: Path, tmp_path: Path):
+def test_trees(corpus: Path, model: Path, stores: Path, tmp_path: Path):
     parts = {name: corpus / "dependency" / f"{name}.conllu" for name in ("train", "dev", "test")}
-    how = {"ranks": (4,), "epochs": 2, "stores": shelf, "trees": 1, "device": "cpu", "out": tmp_path / "out", **parts}
+    how = {"ranks": (4,), "epochs": 2, "stores": stores, "trees": 1, "device": "cpu", "out": tmp_path / "out", **parts}
     found = probe_structural(model, **how)
     assert len(found.result.scored) == 8
     assert {"scores.csv", "layers.svg", "tree-0.svg"} <= {path.name for path in found.files}
-    assert probe_structural(model, **how).result.rows == found.result.rows
-    with pytest.raises(StoreError, match="ranks differ"):
+    assert probe_structural(model, **how).result.records == found.result.records
+    with pytest.raises(StoreError, match=r"differs in ranks\[0\]"):
         probe_structural(model, **(how | {"ranks": (2,)}))
 
 
 def test_a_plan_says_what_extraction_then_does(probe: Any, corpus: Path, model: Path, tmp_path: Path):
     how = {"data": corpus / "edge" / "srl", "out": tmp_path / "out", "device": "cpu"}
     planned = plan_probing(model, "srl", **how)
-    assert [part.part for part in planned.parts] == ["train", "dev", "test"]
+    assert [split.split for split in planned.splits] == ["train", "dev", "test"]
     assert not (tmp_path / "out").exists()
     found = probe("srl", stores=None)
     assert planned.n_bytes_left == found.n_bytes
@@ -211,14 +211,14 @@ def test_what_is_wrong_is_said(probe: Any, corpus: Path, tmp_path: Path):
         probe("dep", data=pos)
     with pytest.raises(OptionError, match="setting of the recipe"):
         probe(recipe={"lr": 1})
-    with pytest.raises(OptionError, match="Figures end in"):
+    with pytest.raises(OptionError, match="A figure format"):
         probe(figures=("gif",))
-    with pytest.raises(OptionError, match="options of spans"):
+    with pytest.raises(OptionError, match=r"options of probing\.corpora\.read"):
         probe(reading={"tag": "upos"})
     with pytest.raises(StoreError, match=r"has no edge\.npz"):
-        probe(before=tmp_path)
+        probe(base=tmp_path)
     with pytest.raises(TextError, match="has one span"):
         probe("pos", train=corpus / "edge" / "srl" / "train.jsonl", dev=pos / "dev.jsonl")
     other = probe(out="other", train=pos / "train.jsonl", dev=pos / "dev.jsonl", test=pos / "dev.jsonl")
     with pytest.raises(RowMismatchError):
-        probe(before=other)
+        probe(base=other)

@@ -1,0 +1,16 @@
+from .evaluation import F1 as F1
+from .evaluation import ScoringRule as ScoringRule
+from .evaluation import f1_score as f1_score
+from .evaluation import rule_of as rule_of
+from .fit import fit_edge_probes as fit_edge_probes
+from .lexical import lexical_table as lexical_table
+from .localisation import centre_of_gravity as centre_of_gravity
+from .localisation import divergence as divergence
+from .localisation import expected_layer as expected_layer
+from .localisation import gain_divergence as gain_divergence
+from .localisation import relative_gains as relative_gains
+from .recipe import EdgeProbeRecipe as EdgeProbeRecipe
+from .recipe import Member as Member
+from .recipe import choose_members as choose_members
+from .records import probe_texts as probe_texts
+from .result import EdgeResult as EdgeResult

@@ -1,0 +1,137 @@
+"""The workspace of a probing: the model, the output folder, and activation stores that are extracted once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import StoreError
+from ..core.resume import check_same_request, read_record, request_digest, write_record
+from ..data import Corpus, read_texts
+from ..extraction import extract
+from ..models import Encoder, load_encoder, wrap_encoder
+from ..models.layer_changes import reinitialise_all
+from ..store import ActivationStore, remove_store, store_info
+from ..version import __version__
+from .annotations import AnnotatedSplit
+from .options import ProbingOptions
+
+__all__ = ["Workspace", "open_workspace"]
+
+_RECORD = "probing.json"
+
+
+@dataclass(eq=False)
+class Workspace:
+    """Made by `open_workspace`.
+
+    Attributes
+    ----------
+    encoder : the model to probe.
+    model : its record, as JSON.
+    folder : where results are written.
+    stores_folder : where activation stores are written.
+    options : the options of the probing.
+    """
+
+    encoder: Encoder
+    model: Mapping[str, Any]
+    folder: Path
+    stores_folder: Path
+    options: ProbingOptions
+    _request: dict[str, Any] = field(default_factory=dict)
+    _record: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def training_folder(self) -> Path:
+        """Folder of the training states."""
+        return self.folder / "training"
+
+    @property
+    def device(self) -> str:
+        return str(self.encoder.device)
+
+    def begin(self, kind: str, splits: Mapping[str, AnnotatedSplit], **settings: Any) -> bool:
+        """Record the request of this probing; return whether the folder holds its finished result.
+
+        Raises StoreError if the folder holds another probing, unless ``overwrite`` is set.
+        """
+        self._request = {"kind": kind, "model": self.model, "extraction": self.options.extraction}
+        self._request |= {"data": {name: split.digest for name, split in splits.items()}}
+        self._request |= {**settings, "version": __version__}
+        self._record = {"read": {name: dict(split.counts) for name, split in splits.items()}, "stores": {}}
+        path = self.folder / _RECORD
+        if self.options.overwrite and path.exists():
+            shutil.rmtree(self.training_folder, ignore_errors=True)
+        earlier = None if self.options.overwrite else read_record(path)
+        if earlier is None:
+            write_record(path, self._request, **self._record, finished=False)
+            return False
+        remedy = "Choose another folder, or replace its contents: overwrite=True, or --overwrite on the command line."
+        check_same_request(earlier["request"], self._request, where=self.folder, remedy=remedy)
+        self._record["stores"] = dict(earlier.get("stores", {}))
+        return bool(earlier.get("finished"))
+
+    def extract(self, splits: Mapping[str, AnnotatedSplit], *, words: str | None = None) -> dict[str, ActivationStore]:
+        """Return the store of each split, extracted now unless it exists; splits with the same texts share one."""
+        stores: dict[str, ActivationStore] = {}
+        extracted: set[Path] = set()
+        for name, split in splits.items():
+            corpus = read_texts(list(split.texts))
+            path = self.store_path(name, corpus, words)
+            store = extract(
+                self.encoder,
+                corpus,
+                path,
+                words=words,
+                worker="0/1",
+                overwrite=self.options.overwrite and path not in extracted,
+                progress=self.options.progress,
+                **self.options.extraction,
+            )
+            if store is None:  # a single worker always seals its store
+                raise StoreError(f"A probing reads complete stores: {path} is not complete. Run the probing again.")
+            extracted.add(path)
+            stores[name] = store
+        self._record["stores"] = {name: str(store.path) for name, store in stores.items()}
+        return stores
+
+    def store_path(self, name: str, corpus: Corpus, words: str | None) -> Path:
+        """Return the folder of a store. Its name has a digest of all that decides its contents: probings share it."""
+        request = {**self.encoder.record(), **self.options.extraction, "words": words, "texts": corpus.fingerprint}
+        request |= {"tokenizer": self.encoder.tokenizer_digest, "device": self.encoder.device.type}
+        digest = request_digest(request)[:16]
+        return next(self.stores_folder.glob(f"*-{digest}"), self.stores_folder / f"{name}-{digest}")
+
+    def finish(self) -> tuple[tuple[Path, ...], int]:
+        """Record that the probing is finished; return the stores that are kept, and their size in bytes.
+
+        Stores are removed here unless ``keep_stores`` is set.
+        """
+        write_record(self.folder / _RECORD, self._request, **self._record, finished=True)
+        paths = sorted({Path(path) for path in self._record["stores"].values() if Path(path).is_dir()})
+        if self.options.keep_stores:
+            return tuple(paths), sum(store_info(path).n_bytes for path in paths)
+        for path in paths:
+            remove_store(path)
+        if self.stores_folder.is_dir() and not any(self.stores_folder.iterdir()):
+            self.stores_folder.rmdir()
+        return (), 0
+
+
+def open_workspace(model: str | os.PathLike[str], out: str | os.PathLike[str], options: ProbingOptions) -> Workspace:
+    """Load the model, with random weights if ``random_init`` is set. Nothing is written."""
+    encoder = load_encoder(model, revision=options.revision, device=options.device)
+    record: dict[str, Any] = {**encoder.record(), "random_init": options.random_init}
+    if options.random_init:
+        record["init_seed"] = options.init_seed
+        reinitialise_all(encoder.module, seed=options.init_seed)
+        name = f"{encoder.name} (random weights, seed {options.init_seed})"
+        encoder = wrap_encoder(encoder.module, encoder.tokenizer, name=name, revision=encoder.revision)
+    folder = Path(out)
+    stores_folder = folder / "stores" if options.stores is None else Path(options.stores)
+    return Workspace(encoder, record, folder, stores_folder, options)
