@@ -158,6 +158,5 @@ def _structural_columns(result: Any) -> Iterator[dict[str, Any]]:
             for member, place in members:
                 if np.isfinite(means[place]):
                     columns = {"member": member, "layer": place if member in layers else None, "rank": rank}
-                    value = float(means[place]) / (100 if score in ("uuas", "root") else 1)
-                    columns |= {"layer_name": layers[place], "metric": score, "value": value}
+                    columns |= {"layer_name": layers[place], "metric": score, "value": float(means[place])}
                     yield columns | {"n": edges if score == "uuas" else len(result.scored.trees)}
