@@ -1,5 +1,5 @@
-"""The command `pyrepsim`. Nothing heavy is imported before a verb runs, so that `--help` answers at once."""
+"""The command `pyrepsim`. Commands import what they need when they run, so that `--help` is quick."""
 
-from .main import main
+from .main import main, run
 
-__all__ = ["main"]
+__all__ = ["main", "run"]

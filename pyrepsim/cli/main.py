@@ -12,7 +12,7 @@ from ..core.errors import OptionError, PyrepsimError
 from .parsing import Commands, Group, command_class, parse
 from .transcript import Transcript
 
-__all__ = ["COMMANDS", "check_command", "main"]
+__all__ = ["COMMANDS", "check_command", "main", "run"]
 
 # Studies are an optional part of the package: without them the commands `study` and `report` are not there.
 _STUDIES: Commands = {
@@ -66,6 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"pyrepsim: {error}", file=sys.stderr)
         return 2
+
+
+def run() -> None:
+    """Run the command of this process and end it. After Ctrl-C the process ends at once, without waiting for torch."""
+    status = main()
+    if status == 130:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def check_command(words: Sequence[str]) -> None:
