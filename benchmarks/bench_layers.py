@@ -17,9 +17,9 @@ import pyrepsim as rs
 from benchmarks.harness import pair_of_layers, report, side_by_side
 from benchmarks.memory import peak_mb
 from benchmarks.roofline import roofline
-from pyrepsim.comparison.options import Engine
-from pyrepsim.comparison.passes import score_group
-from pyrepsim.comparison.sources import layer_groups
+from pyrepsim.comparison.layers import layer_groups
+from pyrepsim.comparison.moment_scores import score_group
+from pyrepsim.comparison.options import ExecutionOptions
 
 LAYERS, D = 26, 768
 ROWS = int(os.environ.get("PYREPSIM_BENCH_ROWS", "3840"))
@@ -48,7 +48,7 @@ def group():
 @pytest.fixture(scope="module")
 def filled(group):
     """Moments of raw and unit rows, and what they took."""
-    moments = Engine().moments(group, [D] * LAYERS, MEASURES)
+    moments = ExecutionOptions().moments(group, [D] * LAYERS, MEASURES)
     moments.update(next(chunks(BEFORE)))
     seconds = 0.0
     for chunk in chunks(ROWS):
@@ -77,7 +77,7 @@ def test_finishing_of_all_pairs(benchmark, group, filled):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
 
     def run():
-        return score_group(group, moments, MEASURES, Engine(), {}, None)
+        return score_group(group, moments, MEASURES, ExecutionOptions(), {}, None)
 
     scores = benchmark.pedantic(run, rounds=1)
     assert len(scores) == LAYERS**2 * len(MEASURES)
@@ -105,9 +105,9 @@ def test_shape_distances_of_all_pairs(benchmark):
     angles = np.zeros((len(names), len(names)))
 
     def ours():
-        moments = Engine().moments(group, [D] * len(names), [rs.Procrustes()])
+        moments = ExecutionOptions().moments(group, [D] * len(names), [rs.Procrustes()])
         moments.update([layers[names.index(name)] for name in group.layers_x])
-        for score in score_group(group, moments, [rs.Procrustes()], Engine(), {}, None):
+        for score in score_group(group, moments, [rs.Procrustes()], ExecutionOptions(), {}, None):
             angles[names.index(score.layer_x), names.index(score.layer_y)] = score.details["angle"]
 
     facts = side_by_side(benchmark, ours, {"loop of pairs": lambda: loop_of_pairs(layers)}, rounds=2)

@@ -1,8 +1,12 @@
-"""Comparison of two arrays, two layers or two stores: one pass over the rows, then a score per measure and pair."""
+"""Comparison of two arrays, two layers or two stores.
+
+`compare` reads the rows of both sides once and returns a score for each measure and pair of layers;
+`permutation_test` adds p-values, and `StreamingComparison` takes rows chunk by chunk.
+"""
 
 from .comparing import compare
-from .options import as_measures
+from .options import ExecutionOptions, as_measures
 from .permutation import permutation_test
 from .streaming import StreamingComparison
 
-__all__ = ["StreamingComparison", "as_measures", "compare", "permutation_test"]
+__all__ = ["ExecutionOptions", "StreamingComparison", "as_measures", "compare", "permutation_test"]

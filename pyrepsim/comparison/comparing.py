@@ -1,23 +1,24 @@
-"""`compare`: the verb of the package."""
+"""`compare`: the value of each measure for each pair of layers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from ..core.errors import OptionError
 from ..inference import Bootstrap, Jackknife
-from ..measures import Measure
+from ..measures import Measure, MomentMeasure, RowMeasure
 from ..results import Score, Scores
+from .executors import Executor, check_executor
 from .intervals import scores_with_intervals
-from .options import Engine, as_measures
-from .parts import Executor
-from .passes import kind_of, open_sides, scores_of
-from .sources import Layers
+from .layers import Layers
+from .moment_scores import moment_scores
+from .options import ExecutionOptions, as_measures, ordered
+from .row_scores import row_scores
+from .sources import Source, open_sides, source_groups
 
-__all__ = ["compare"]
+__all__ = ["compare", "scores_of"]
 
 
 def compare(
@@ -35,62 +36,131 @@ def compare(
     executor: Executor | None = None,
     progress: bool | None = None,
 ) -> Score | Scores:
-    """Compare two representations, or every layer of two activation stores, by any number of measures.
+    """Compare two representations, or the layers of two activation stores, by any number of measures.
 
-    Measures of moments share one pass over the rows, in memory that does not grow with them. Measures that read rows
-    (``measure.reads``) have a layer's selected rows in memory and take time n^2.
+    Measures of moments (`MomentMeasure`) share one pass over the rows; memory does not depend on the number of rows.
+    Measures of rows (`RowMeasure`) have the selected rows of a layer in memory and take time n^2.
 
     Parameters
     ----------
-    X, Y : arrays of shape (n_samples, n_features_x) and (n_samples, n_features_y), rows matched by position; or two
-        activation stores, or one layer of each (``store["layer.3"]``), rows matched by document, position and token.
-    measures : a measure or several; names such as ``"SVCCA(variance=0.9)"`` do too.
-    layers : for stores. ``"same"`` pairs layers of equal name, ``"all"`` every layer with every layer; or a list of
-        (layer_x, layer_y). Of a store compared with itself each layer is read, and each pair summed, once.
-    tokens : for stores. ``"content"`` leaves special tokens out; ``"all"``, ``"special"`` or ``"cls"``.
-    backend, n_threads : see `MomentsSet`. The choice is recorded in ``Score.provenance``.
-    precision : ``"auto"``: float64 for moments, float32 for tiles of pairs of rows; or ``"fp64"`` or ``"fp32"`` for
-        both; on a GPU also ``"fast"`` for measures that read rows: tiles of rows rounded to half precision. Sums are
-        float64.
-    interval : `Bootstrap` or `Jackknife`, or its text such as ``"Jackknife(blocks=16)"``: how to find an interval for
-        each value by resampling blocks of documents (of arrays: of consecutive rows). Measures of moments, and RDMs on
-        tiles under Pearson, cosine or Euclidean comparison, need no second pass; memory is that of S + 8 times the
-        d x d sums for S blocks. Any other measure is evaluated again without each block, S times, for the jackknife.
-        ``details["interval"]`` says which kind, ``"confidence"``, ``"blocks"``, ``"n_resamples"`` and
-        ``"standard_error"``, and rows of the long table say the same. The value
-        itself is that of the blocks' sums together: equal to the one without an interval up to rounding.
-    checkpoint : a folder where the sums of moments are kept while they grow; an interrupted call with the same
-        arguments goes on from there and ends with the same bits. For stores.
-    executor : who sums moments of stores: anything with ``submit()`` whose workers see the stores' paths, such as
-        `concurrent.futures.ProcessPoolExecutor`, `dask.distributed.Client` or submitit's. Each takes parts of 65,536
-        rows (of more, so that there are no more than 64 parts) with n_threads threads; with ``backend="cuda"``
-        successive parts go to the machine's GPUs in turn, so that a `ThreadPoolExecutor` of as many threads keeps all
-        of them busy. The bits are the same for any executor and any number of workers, and differ from those without
-        one by rounding. Measures that read rows, and the scores, are computed here.
-    progress : show a progress bar; None shows it on a terminal only.
+    X, Y : array-like of shape (n_samples, n_features_x) and (n_samples, n_features_y), or ActivationStore
+        Two arrays, whose rows are matched by position; or two activation stores, or one layer of each
+        (``store["layer.3"]``), whose rows are matched by document, position and token.
+    measures : Measure, str, or a sequence of these
+        Such as ``rs.LinearCKA()`` or ``"SVCCA(variance=0.9)"``.
+    layers : {"same", "all"} or list of (layer_x, layer_y), default "same"
+        For stores. "same" pairs layers of equal name, "all" every layer with every layer. If a store is compared with
+        itself, each layer is read once and each pair is summed once.
+    tokens : {"content", "all", "special", "cls"}, default "content"
+        For stores: the tokens to compare. "content" leaves out special tokens.
+    backend : {"auto", "cpu", "cuda", "reference"}, default "auto"
+        See `MomentsSet`. The choice is recorded in ``Score.provenance``.
+    n_threads : int, optional
+        By default one thread for each core.
+    precision : {"auto", "fp64", "fp32", "fast"}, default "auto"
+        Precision of the products; sums are float64. "auto" is fp64 for moments and fp32 for tiles of pairs of rows.
+        "fast", for measures of rows on a GPU, rounds rows to half precision.
+    interval : Bootstrap, Jackknife or str, optional
+        How to find an interval for each value: by resampling blocks of documents (for arrays, of consecutive rows). A
+        text such as ``"Jackknife(blocks=16)"`` works too. See Notes.
+    checkpoint : path-like, optional
+        For stores: a folder that keeps the sums of moments. Run the same call again to resume it after an interruption;
+        the result has the same bits.
+    executor : object with ``submit``, optional
+        For stores: workers that sum the moments, such as `concurrent.futures.ProcessPoolExecutor`,
+        `dask.distributed.Client` or submitit's; they must be able to open the stores' paths. See Notes.
+    progress : bool, optional
+        Whether to show a progress bar; by default on a terminal only.
 
     Returns
     -------
-    A `Score` for one measure of two arrays or two layers, otherwise `Scores`, one for each measure and pair of layers.
+    Score or Scores
+        A `Score` for one measure of two arrays or of two layers; otherwise `Scores`, one for each measure and pair of
+        layers.
 
     Raises
     ------
-    ShapeError, DTypeError, NonFiniteError, DegenerateError, LayerError, RowMismatchError or OptionError, each with the
-    rule, the fact and the remedy.
+    ShapeError, DTypeError
+        If the arrays are not two matrices of numbers with the same number of rows.
+    NonFiniteError
+        If there is a NaN or an infinity.
+    DegenerateError
+        If a measure is not defined on these rows, such as constant features.
+    RowMismatchError
+        If the stores do not hold the same tokens in the same order.
+    LayerError, OptionError
+        If a layer or an option does not exist.
+
+    Notes
+    -----
+    Intervals: measures of moments, and RSA by tiles with Pearson, cosine or Euclidean comparison, need no second pass;
+    for S blocks, memory is that of S + 8 times the d x d sums. Any other measure is evaluated again without each block,
+    S times, for a jackknife. ``Score.details["interval"]`` has its ``kind``, ``confidence``, ``blocks``,
+    ``n_resamples`` and ``standard_error``. The value is the one without an interval up to rounding, since sums are
+    added block by block.
+
+    Executors: each task sums 65,536 rows (more if there would be more than 64 tasks) with `n_threads` threads. With
+    ``backend="cuda"`` successive tasks go to the GPUs of the machine in turn, so a `ThreadPoolExecutor` with as many
+    threads uses them all. The bits are the same for any executor and number of workers; they differ from those without
+    an executor by rounding. Measures of rows, and the scores, are computed in the calling process.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> rs.compare(X, Y, rs.LinearCKA())
+    Score(0.410621, LinearCKA, n=500)
+    >>> scores = rs.compare(X, Y, ["CCA", "RSA(metric='euclidean')"], interval="Jackknife(blocks=10)")
+    >>> print(scores.table())
+    X ~ Y, n = 500
+    measure                                    value
+    -----------------------  -----------------------
+    CCA                      0.6938 [0.6805, 0.7071]
+    RSA(metric='euclidean')  0.4203 [0.3786, 0.4620]
     """
-    wanted = as_measures(measures)
-    engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
-    source, pairs = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
-    kind = kind_of(X)
-    shown = progress if kind != "array" or progress else False
-    if interval is None:
-        scores = scores_of(source, pairs, wanted, engine, checkpoint=checkpoint, executor=executor, progress=shown)
-    elif checkpoint is not None or executor is not None:
-        given = "checkpoint" if checkpoint is not None else "executor"
-        raise OptionError(f"{given} keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
+    parsed = as_measures(measures)
+    options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision)
+    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
+    shown = sides.progress(progress)
+    if interval is not None:
+        if checkpoint is not None or executor is not None:
+            name = "checkpoint" if checkpoint is not None else "executor"
+            raise OptionError(f"{name} keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
+        scores = scores_with_intervals(sides.source, sides.pairs, parsed, options, interval, progress=shown)
     else:
-        scores = scores_with_intervals(source, pairs, wanted, engine, interval, progress=shown)
-    if kind == "array":
-        scores = [replace(score, layer_x=None, layer_y=None) for score in scores]
-    one = kind != "store" and isinstance(measures, Measure | str)
-    return scores[0] if one else Scores(scores)
+        scores = scores_of(
+            sides.source, sides.pairs, parsed, options, checkpoint=checkpoint, executor=executor, progress=shown
+        )
+    scores = sides.named(scores)
+    single = sides.kind != "store" and isinstance(measures, Measure | str)
+    return scores[0] if single else Scores(scores)
+
+
+def scores_of(
+    source: Source,
+    pairs: Sequence[tuple[str, str]],
+    measures: Sequence[Measure],
+    options: ExecutionOptions,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> list[Score]:
+    """Return the score of every measure for every pair, in the order of the pairs and measures."""
+    of_moments = [measure for measure in measures if isinstance(measure, MomentMeasure)]
+    of_rows = [measure for measure in measures if isinstance(measure, RowMeasure)]
+    if checkpoint is not None and not of_moments:
+        raise OptionError(f"checkpoint keeps sums of moments: {', '.join(map(str, of_rows))} reads rows. Leave it out.")
+    if executor is not None:
+        check_executor(executor, source)
+    scores: list[Score] = []
+    if of_moments:
+        scores += moment_scores(
+            source, pairs, of_moments, options, checkpoint=checkpoint, executor=executor, progress=progress
+        )
+    if of_rows:
+        scores += row_scores(source, source_groups(source, pairs), of_rows, options, progress)
+    return ordered(scores, pairs, measures)

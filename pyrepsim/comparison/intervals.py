@@ -1,4 +1,7 @@
-"""Scores with intervals: each measure by the cheapest way there is to its values of resampled blocks of documents."""
+"""Scores with intervals, from values of resampled blocks of documents.
+
+Moments and block sums are resampled without reading rows again; other measures are evaluated once without each block.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,11 @@ from ..inference.resampling import bootstrap_weights, interval_of, jackknife_wei
 from ..measures import BlockSumMeasure, Measure, MomentMeasure, RowMeasure
 from ..moments import BlockMoments, Pair, RowBlocks, row_blocks
 from ..moments.block_moments import Replicate
-from ..pairwise import PairwiseEngine
 from ..results import Score
-from ..version import __version__
-from .options import Engine, ordered
-from .rows import Gathered, GatheredLayers, announce, score_rows
-from .sources import LayerGroup, Source, layer_groups
+from .layers import LayerGroup, layer_groups
+from .options import ExecutionOptions, ordered, provenance
+from .row_scores import Gathered, GatheredLayers, check_memory, row_score, row_scores
+from .sources import Source
 
 __all__ = ["scores_with_intervals"]
 
@@ -34,193 +36,192 @@ def scores_with_intervals(
     source: Source,
     pairs: Sequence[tuple[str, str]],
     measures: Sequence[Measure],
-    engine: Engine,
+    options: ExecutionOptions,
     plan: Plan | str,
     *,
     progress: bool | None = None,
 ) -> list[Score]:
-    """Every measure on every pair, with the interval that ``plan`` describes.
+    """Return the score of every measure for every pair, with the interval that `plan` describes.
 
-    All measures and layers share the blocks and the draws of blocks, so that their replicates are joint.
+    All measures and layers share the blocks and the resamples of blocks.
     """
     if isinstance(plan, str):
         plan = build_called(plan, _PLANS, "way to an interval", "Bootstrap(blocks=16)")
     if not isinstance(plan, Bootstrap | Jackknife):
         raise OptionError(f"interval must be rs.Bootstrap(...), rs.Jackknife(...) or None: got {plan!r}.")
-    draws = _Draws.of(plan, row_blocks(source.n_rows, plan.blocks, source.documents))
+    weights = _BlockWeights.of(plan, row_blocks(source.n_rows, plan.blocks, source.documents))
     groups = layer_groups(pairs)
     from_moments = [m for m in measures if isinstance(m, MomentMeasure) and not m.needs_second_pass]
     from_sums = [m for m in measures if isinstance(m, BlockSumMeasure)]
-    again = [m for m in measures if isinstance(m, RowMeasure) and m not in from_sums]
-    again += [m.row_form for m in measures if isinstance(m, MomentMeasure) and m.needs_second_pass]
+    from_rows = [m for m in measures if isinstance(m, RowMeasure) and m not in from_sums]
+    from_rows += [m.row_form for m in measures if isinstance(m, MomentMeasure) and m.needs_second_pass and m.row_form]
     scores: list[Score] = []
     for group in groups:
         if from_moments:
-            scores += _from_moments(source, group, from_moments, engine, draws, progress)
+            scores += _from_moments(source, group, from_moments, options, weights, progress)
         for measure in from_sums:
-            scores += _from_block_sums(source, group, measure, engine, draws, progress)
-    if again:
-        scores += _evaluated_again(source, groups, again, engine, draws, progress)
+            scores += _from_block_sums(source, group, measure, options, weights, progress)
+    if from_rows:
+        scores += _from_rows(source, groups, from_rows, options, weights, progress)
     return ordered(scores, pairs, measures)
 
 
 @dataclass(frozen=True)
-class _Draws:
-    """How often each block counts: once for the value, all but one for the jackknife, then bootstrap replicates."""
+class _BlockWeights:
+    """Weights of the blocks, (n, n_blocks): ones for the value, then those of the jackknife and of the bootstrap."""
 
     plan: Plan
     blocks: RowBlocks
     weights: np.ndarray
 
     @classmethod
-    def of(cls, plan: Plan, blocks: RowBlocks) -> _Draws:
+    def of(cls, plan: Plan, blocks: RowBlocks) -> _BlockWeights:
         n_blocks = blocks.n_blocks
         parts = [np.ones((1, n_blocks)), jackknife_weights(n_blocks)]
         if isinstance(plan, Bootstrap):
             parts.append(bootstrap_weights(n_blocks, plan.n_resamples, plan.seed))
         return cls(plan, blocks, np.concatenate(parts))
 
-    def wanted(self, measure: Measure) -> int:
-        """How many of the weights a measure is evaluated with."""
+    def n_needed(self, measure: Measure) -> int:
+        """Return with how many of the weights a measure is evaluated."""
         return 1 + self.blocks.n_blocks if measure.biased_by_copies else len(self.weights)
 
     def with_interval(self, score: Score, measure: Measure, values: Iterable[float]) -> Score:
-        """A score with the interval from values under the weights after the first."""
-        others, n_blocks = np.array(list(values)), self.blocks.n_blocks
-        replicates = others[n_blocks:] if len(others) > n_blocks else None
-        interval, about = interval_of(self.plan, score.value, others[:n_blocks], replicates, measure.range)
-        about = {**about, "unit": self.blocks.unit, "digest": self.blocks.digest}
+        """Return the score with an interval; `values` are those of the weights after the first."""
+        resampled, n_blocks = np.array(list(values)), self.blocks.n_blocks
+        replicates = resampled[n_blocks:] if len(resampled) > n_blocks else None
+        interval, details = interval_of(self.plan, score.value, resampled[:n_blocks], replicates, measure.range)
+        details = {**details, "unit": self.blocks.unit, "digest": self.blocks.digest}
         recorded = ("kind", "confidence", "blocks", "unit", "n_resamples", "seed")
-        provenance = {key: about[key] for key in recorded if key in about}
         return replace(
             score,
             interval=interval,
-            details={**score.details, "interval": about},
-            provenance={**score.provenance, "interval": provenance},
+            details={**score.details, "interval": details},
+            provenance={
+                **score.provenance,
+                "interval": {key: details[key] for key in recorded if key in details},
+            },
         )
 
 
 def _from_moments(
-    source: Source, group: LayerGroup, measures: Sequence[Measure], engine: Engine, draws: _Draws, progress: bool | None
+    source: Source,
+    group: LayerGroup,
+    measures: Sequence[MomentMeasure],
+    options: ExecutionOptions,
+    weights: _BlockWeights,
+    progress: bool | None,
 ) -> list[Score]:
-    """One pass over the rows, then arithmetic on sums of blocks."""
-    transforms = tuple({measure.transform for measure in measures})
+    """Return scores with intervals from one pass over the rows: moments of blocks are added with their weights."""
     moments = BlockMoments(
         source.widths(group),
         group.index_pairs,
-        draws.blocks,
-        transforms=transforms,
-        precision=engine.moments_precision,
-        backend=engine.backend,
-        n_threads=engine.n_threads,
+        weights.blocks,
+        transforms=tuple({measure.transform for measure in measures}),
+        precision=options.moments_precision,
+        backend=options.backend,
+        n_threads=options.n_threads,
         labels=[*group.layers_x, *group.layers_y],
     )
     with progress_bar(source.n_rows, progress, desc="compare") as bar:
         for chunk in source.chunks(group):
             moments.update(chunk)
             bar.update(len(chunk[0]))
-    about = {
-        **source.provenance,
-        "backend": moments.backend,
-        "precision": engine.moments_precision,
-        "n_threads": moments.n_threads,
-        "version": __version__,
-    }
-    weights = draws.weights[: max(map(draws.wanted, measures))]
-    first: dict[tuple[int, Measure], Score] = {}
+    recorded = provenance(
+        source.provenance,
+        backend=moments.backend,
+        n_threads=moments.n_threads,
+        precision=options.moments_precision,
+    )
+    needed = weights.weights[: max(map(weights.n_needed, measures))]
+    observed: dict[tuple[int, Measure], Score] = {}
     values: dict[tuple[int, Measure], list[float]] = {}
-    # One thread: the same bits whatever the number of cores, and no BLAS thread spins beside ours.
-    with one_blas_thread(), progress_bar(len(weights), progress, desc="interval") as bar:
-        for r, replicate in enumerate(moments.replicates(weights)):
+    # One thread, so that the bits do not depend on the number of cores.
+    with one_blas_thread(), progress_bar(len(needed), progress, desc="interval") as bar:
+        for r, replicate in enumerate(moments.replicates(needed)):
             for k, (layer_x, layer_y) in enumerate(group.pairs):
                 for measure in measures:
                     if r == 0:
-                        score = measure.score(_PairOf(replicate, k))
-                        first[k, measure] = replace(score, layer_x=layer_x, layer_y=layer_y, provenance=about)
+                        score = measure.score(_ReplicatePair(replicate, k))
+                        observed[k, measure] = replace(score, layer_x=layer_x, layer_y=layer_y, provenance=recorded)
                         values[k, measure] = []
-                    elif r < draws.wanted(measure):
-                        with _named(measure):
-                            values[k, measure].append(measure.score(_PairOf(replicate, k)).value)
+                    elif r < weights.n_needed(measure):
+                        with _resampling_errors(measure):
+                            values[k, measure].append(measure.score(_ReplicatePair(replicate, k)).value)
             bar.update(1)
-    return [draws.with_interval(score, key[1], values[key]) for key, score in first.items()]
+    return [weights.with_interval(score, key[1], values[key]) for key, score in observed.items()]
 
 
 def _from_block_sums(
-    source: Source, group: LayerGroup, measure: Measure, engine: Engine, draws: _Draws, progress: bool | None
+    source: Source,
+    group: LayerGroup,
+    measure: BlockSumMeasure,
+    options: ExecutionOptions,
+    weights: _BlockWeights,
+    progress: bool | None,
 ) -> list[Score]:
-    """One sweep over the tiles, then arithmetic on sums of pairs of blocks."""
-    pairwise = PairwiseEngine(
-        backend=engine.backend,
-        n_threads=engine.n_threads,
-        precision=engine.precision,
-        progress=progress,
-        blocks=draws.blocks.bounds,
-    )
-    about = {**source.provenance, "backend": pairwise.backend.name, "n_threads": pairwise.n_threads}
-    about |= {"version": __version__}
-    scores = []
+    """Return scores with intervals from one pass over all pairs of rows: sums of pairs of blocks are weighted."""
+    pairwise = options.pairwise(progress, blocks=weights.blocks.bounds)
+    order = weights.blocks.order
     with progress_bar(1, progress, desc="pairs of rows", unit=" groups of layers") as bar:
-        announce(bar, measure, source.n_rows, source.widths(group), pairwise)
+        check_memory(measure, source.n_rows, source.widths(group), pairwise, bar)
         gathered = GatheredLayers(Gathered(source, group), None, measure)
-        layers = gathered if draws.blocks.order is None else _InBlockOrder(gathered, draws.blocks.order)
+        layers = gathered if order is None else _InBlockOrder(gathered, order)
         with one_blas_thread():
-            sums = measure.block_sums(layers, group.index_pairs, pairwise.naming_rows(draws.blocks.order))
+            sums = measure.block_sums(layers, group.index_pairs, pairwise.naming_rows(order))
         bar.update(1)
-    for of_pair, (layer_x, layer_y) in zip(sums, group.pairs, strict=True):
-        score = measure.scored(measure.from_block_sums(of_pair, pairwise), source.n_rows)
-        used = {"precision": score.details.get("precision", pairwise.precision)}
-        score = replace(score, layer_x=layer_x, layer_y=layer_y, provenance=about | used)
-        with _named(measure):
+    scores = []
+    for of_pair, pair in zip(sums, group.pairs, strict=True):
+        score = row_score(measure, measure.from_block_sums(of_pair, pairwise), source.n_rows, pair, source, pairwise)
+        with _resampling_errors(measure):
             values = [
-                measure.from_block_sums(of_pair.resampled(drawn), pairwise)[0]
-                for drawn in draws.weights[1 : draws.wanted(measure)]
+                measure.from_block_sums(of_pair.resampled(weight), pairwise)[0]
+                for weight in weights.weights[1 : weights.n_needed(measure)]
             ]
-        scores.append(draws.with_interval(score, measure, values))
+        scores.append(weights.with_interval(score, measure, values))
     return scores
 
 
-def _evaluated_again(
+def _from_rows(
     source: Source,
     groups: Sequence[LayerGroup],
-    measures: Sequence[Measure],
-    engine: Engine,
-    draws: _Draws,
+    measures: Sequence[RowMeasure],
+    options: ExecutionOptions,
+    weights: _BlockWeights,
     progress: bool | None,
 ) -> list[Score]:
-    """The value, and the value without each block, from the rows: S + 1 evaluations."""
-    blocks = draws.blocks
+    """Return scores with jackknife intervals, from one evaluation with all rows and one without each block."""
+    blocks = weights.blocks
     with progress_bar(1 + blocks.n_blocks, progress, desc="interval by second passes", unit=" passes") as bar:
-        scores = score_rows(source, groups, measures, engine, False)
+        scores = row_scores(source, groups, measures, options, False)
         bar.update(1)
-        without: list[list[float]] = [[] for _ in scores]
+        values: list[list[float]] = [[] for _ in scores]
         for block in range(blocks.n_blocks):
-            counted = blocks.of_row != block
-            left = score_rows(source, groups, measures, engine, False, counted=counted)
-            for values, score in zip(without, left, strict=True):
-                values.append(score.value)
+            others = row_scores(source, groups, measures, options, False, counted=blocks.of_row != block)
+            for own, score in zip(values, others, strict=True):
+                own.append(score.value)
             bar.update(1)
     by_name = {str(measure): measure for measure in measures}
     return [
-        draws.with_interval(score, by_name[score.measure], values)
-        for score, values in zip(scores, without, strict=True)
+        weights.with_interval(score, by_name[score.measure], own) for score, own in zip(scores, values, strict=True)
     ]
 
 
 @contextmanager
-def _named(measure: Measure) -> Iterator[None]:
-    """Errors of resampled rows say that they are of those."""
+def _resampling_errors(measure: Measure) -> Iterator[None]:
+    """Raise errors on resampled rows as errors of the interval."""
     try:
         yield
     except DegenerateError as error:
         raise DegenerateError(
-            f"{measure} must be defined on the rows of every replicate, and is not on some: {error} "
+            f"{measure} must be defined on the rows of every resample, and is not on some: {error} "
             "Use interval=rs.Jackknife(), more rows, or no interval."
         ) from error
 
 
 @dataclass(frozen=True)
-class _PairOf:
-    """One pair of layers of a replicate, as measures read it."""
+class _ReplicatePair:
+    """The moments of one pair of layers in a resample."""
 
     replicate: Replicate
     k: int
@@ -230,7 +231,7 @@ class _PairOf:
 
 
 class _InBlockOrder(Sequence[np.ndarray]):
-    """Layers whose rows come block after block."""
+    """Layers whose rows are ordered by block."""
 
     def __init__(self, layers: GatheredLayers, order: np.ndarray) -> None:
         self._layers, self._order, self.labels = layers, order, layers.labels

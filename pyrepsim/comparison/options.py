@@ -1,27 +1,27 @@
-"""What measures need of the engine, and the order of their scores."""
+"""Options of the computation, and what scores record of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import OptionError
-from ..measures import Measure, parse_measure
+from ..measures import Measure, MomentMeasure, parse_measure
 from ..moments import MomentsSet, Pair
 from ..pairwise import PairwiseEngine
 from ..results import Score
 from ..version import __version__
-from .sources import LayerGroup
+from .layers import LayerGroup
 
-__all__ = ["Engine", "as_measures", "ordered"]
+__all__ = ["ExecutionOptions", "as_measures", "ordered", "provenance"]
 
 
 @dataclass(frozen=True)
-class Engine:
-    """How sums are made: the options of `MomentsSet` and `PairwiseEngine` that a caller chooses.
+class ExecutionOptions:
+    """Options of `compare` that choose how sums are computed: backend, number of threads and precision.
 
-    ``precision="auto"``: float64 for moments, float32 for tiles of pairs of rows.
+    ``precision="auto"`` means float64 for moments and float32 for tiles of pairs of rows.
     """
 
     backend: str = "auto"
@@ -30,27 +30,27 @@ class Engine:
 
     @property
     def moments_precision(self) -> str:
+        """Precision of moments: fp64 or fp32."""
         return "fp64" if self.precision == "auto" else self.precision
 
-    def pairwise(self, progress: bool | None) -> PairwiseEngine:
-        """The engine for measures that read rows."""
+    def pairwise(self, progress: bool | None, blocks: Any = None) -> PairwiseEngine:
+        """Return the engine for measures of rows; with `blocks`, its sums are kept for each pair of blocks of rows."""
         return PairwiseEngine(
-            backend=self.backend, n_threads=self.n_threads, precision=self.precision, progress=progress
+            backend=self.backend, n_threads=self.n_threads, precision=self.precision, progress=progress, blocks=blocks
         )
 
-    def moments(self, group: LayerGroup, widths: Sequence[int], measures: Sequence[Measure]) -> MomentsSet:
-        """An empty accumulator for the layers of ``group`` with every row transform that ``measures`` read."""
-        # whitened rows come in the second pass: the first one finds the whitening from raw rows
-        transforms = {"raw" if measure.transform == "whitened" else measure.transform for measure in measures}
-        return self._set(widths, group.crossed, tuple(transforms), [*group.layers_x, *group.layers_y])
+    def moments(self, group: LayerGroup, widths: Sequence[int], measures: Sequence[MomentMeasure]) -> MomentsSet:
+        """Return an empty accumulator for the layers of `group` and the row transforms of `measures`."""
+        # whitened rows are summed in a second pass, from the raw moments of the first
+        transforms = {"raw" if measure.needs_second_pass else measure.transform for measure in measures}
+        return self._moments(widths, group.crossed, tuple(transforms), [*group.layers_x, *group.layers_y])
 
     def whitened(self, pair: Pair) -> MomentsSet:
-        """An empty accumulator for whitened rows of a pair."""
-        return self._set(
-            (pair.x.rank, pair.y.rank), ((0, 1),), ("raw",), [f"whitened {s.label}" for s in (pair.x, pair.y)]
-        )
+        """Return an empty accumulator for the whitened rows of a pair of layers."""
+        labels = [f"whitened {side.label}" for side in (pair.x, pair.y)]
+        return self._moments((pair.x.rank, pair.y.rank), ((0, 1),), ("raw",), labels)
 
-    def _set(self, widths: Any, pairs: Any, transforms: Any, labels: Any) -> MomentsSet:
+    def _moments(self, widths: Any, pairs: Any, transforms: Any, labels: Any) -> MomentsSet:
         return MomentsSet(
             widths,
             pairs,
@@ -61,17 +61,21 @@ class Engine:
             n_threads=self.n_threads,
         )
 
-    def describe(self, moments: MomentsSet) -> dict[str, Any]:
-        return {
-            "backend": moments.backend,
-            "precision": self.moments_precision,
-            "n_threads": moments.n_threads,
-            "version": __version__,
-        }
+
+def provenance(sides: Mapping[str, Any], *, backend: str, n_threads: int, precision: str) -> dict[str, Any]:
+    """Return what a score records: the two sides, and how it was computed."""
+    return {**sides, "backend": backend, "precision": precision, "n_threads": n_threads, "version": __version__}
 
 
 def as_measures(measures: Measure | str | Sequence[Measure | str]) -> list[Measure]:
-    """One measure or several, given as objects or by name, as a list."""
+    """Return a list of measures, without duplicates, of a measure or several, given as objects or as text.
+
+    Examples
+    --------
+    >>> from pyrepsim.comparison import as_measures
+    >>> as_measures(["CCA", "SVCCA(variance=0.9)"])
+    [CCA(ridge=0.0), SVCCA(variance=0.9, components=None)]
+    """
     one = isinstance(measures, Measure | str | type) or not isinstance(measures, Sequence)
     several: list[Any] = [measures] if one else list(measures)
     parsed = [parse_measure(item) if isinstance(item, str) else item for item in several]
@@ -84,7 +88,7 @@ def as_measures(measures: Measure | str | Sequence[Measure | str]) -> list[Measu
 
 
 def ordered(scores: Sequence[Score], pairs: Sequence[tuple[str, str]], measures: Sequence[Measure]) -> list[Score]:
-    """Scores in the order the pairs, and for each the measures, were asked for."""
-    place = {pair: index for index, pair in enumerate(pairs)}
+    """Return scores sorted by the order of `pairs`, then by the order of `measures`."""
+    position = {pair: index for index, pair in enumerate(pairs)}
     rank = {str(measure): index for index, measure in enumerate(measures)}
-    return sorted(scores, key=lambda s: (place[s.layer_x, s.layer_y], rank[s.measure]))  # type: ignore[index]
+    return sorted(scores, key=lambda s: (position[s.layer_x, s.layer_y], rank[s.measure]))  # type: ignore[index]

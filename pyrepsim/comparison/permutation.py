@@ -1,4 +1,4 @@
-"""Chance agreement: what measures give when the rows of one side are matched with others at random."""
+"""Permutation tests: the values of measures when the rows of Y are matched with those of X at random."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from ..inference import max_statistic_p, permutation_p
 from ..measures import Measure
 from ..pairwise import PairwiseEngine
 from ..results import Score, Scores
-from .options import Engine, as_measures, ordered
-from .passes import kind_of, open_sides, scores_of
-from .sources import LayerGroup, Layers, Source, layer_groups
+from .comparing import scores_of
+from .layers import LayerGroup, Layers, layer_groups
+from .options import ExecutionOptions, as_measures, ordered
+from .sources import Source, open_sides
 
 __all__ = ["permutation_test"]
 
-_ROWS = 8192
+_CHUNK_ROWS = 8192
 
 
 def permutation_test(
@@ -39,68 +40,100 @@ def permutation_test(
     precision: str = "auto",
     progress: bool | None = None,
 ) -> Scores:
-    """Test each pair of layers against rows matched at random, and the best pair against the best of all pairs.
+    """Test whether X and Y are more similar than with rows matched at random, for each pair of layers and the best one.
 
-    The rows of Y are permuted, each permutation the same for all layers and measures: the largest value over the pairs
-    of layers then has the null distribution that the largest observed value is to be held against, so that a layer
-    picked because it scored highest is tested honestly.
-
-    Costs ``n_resamples`` + 1 comparisons: moments of permuted pairs do not follow from sums. The compared layers, all
-    pairs' under layers="all" and one pair's at a time otherwise, are held in memory in the type they are stored in.
+    The rows of Y are permuted; all layers and measures get the same permutations. The p-value of the best layer
+    therefore accounts for having chosen it among all layers.
 
     Parameters
     ----------
-    X, Y, measures, layers, tokens, backend, n_threads, precision, progress : as in `compare`.
-    n_resamples : number of permutations; the smallest possible p-value is 1 / (n_resamples + 1).
-    unit : what is exchangeable if X and Y are unrelated. ``"documents"``: whole documents change places, rows keep
-        their order within; ``"rows"``; ``"auto"``: documents where they are known. Rows of one document resemble each
-        other, which permuted rows do not show: p-values by rows are then too small.
-    alternative : ``"greater"``, for similarities, or ``"less"``, for distances.
+    X, Y, measures, layers, tokens, backend, n_threads, precision, progress
+        See `compare`.
+    n_resamples : int, default 199
+        Number of permutations. The smallest possible p-value is 1 / (n_resamples + 1).
+    seed : int, default 0
+        Of the permutations.
+    unit : {"auto", "documents", "rows"}, default "auto"
+        What is exchangeable if X and Y are unrelated. "documents": whole documents are exchanged, and rows keep their
+        order inside. "rows": single rows; rows of one document resemble each other, so that these p-values are too
+        small. "auto": documents where they are known.
+    alternative : {"greater", "less"}, default "greater"
+        "greater" for similarities, "less" for distances.
 
     Returns
     -------
-    Scores of the rows as they are. ``details["permutation"]``: p (one-sided, of this pair of layers), p_best (against
-    the most extreme of all pairs of layers in each permutation: family-wise, Westfall & Young 1993), null_mean,
-    null_sd, null_95 (the 95th percentile; of "less" the 5th), n_resamples, seed, unit, alternative.
+    Scores
+        Scores of the rows as they are. ``details["permutation"]`` has ``p`` (one-sided, for this pair of layers),
+        ``p_best`` (against the most extreme of all pairs of layers in each permutation: it controls the family-wise
+        error, Westfall & Young 1993), ``null_mean``, ``null_sd``, ``null_95`` (95th percentile; with "less" the 5th),
+        ``n_resamples``, ``seed``, ``unit`` and ``alternative``.
 
     Raises
     ------
-    As `compare`, and OptionError for options outside their domain, DegenerateError for a single document.
+    OptionError
+        If an option is outside its domain.
+    DegenerateError
+        If there is a single document.
+    PyrepsimError
+        As in `compare`.
 
-    References: Mantel (1967), Cancer Research 27; Phipson & Smyth (2010), SAGMB 9(1):39.
+    Notes
+    -----
+    Takes n_resamples + 1 comparisons. The compared layers are held in memory in their stored type: those of all pairs
+    with ``layers="all"``, otherwise of one pair at a time.
+
+    References
+    ----------
+    Mantel (1967), Cancer Research 27. Phipson & Smyth (2010), SAGMB 9(1):39.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 8))
+    >>> Y = X[:, :6] + 3 * rng.standard_normal((200, 6))
+    >>> (score,) = rs.permutation_test(X, Y, rs.LinearCKA(), n_resamples=99)
+    >>> round(score.value, 4), score.details["permutation"]["p"]
+    (0.1078, 0.01)
     """
-    wanted = as_measures(measures)
+    parsed = as_measures(measures)
     _check_options(n_resamples, seed, unit, alternative)
-    engine = Engine(backend=backend, n_threads=n_threads, precision=precision)
-    source, pairs = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
+    options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision)
+    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
+    source = sides.source
     documents = None if unit == "rows" else source.documents
     if unit == "documents" and documents is None:
-        raise OptionError("unit='documents' needs to know each row's document: arrays do not say. Compare stores.")
-    groups = layer_groups(pairs)
-    shown = progress if kind_of(X) != "array" or progress else False
+        raise OptionError("unit='documents' needs to know each row's document: arrays have none. Compare stores.")
+    groups = layer_groups(sides.pairs)
     observed: list[Score] = []
     null: list[list[float]] = [[] for _ in range(n_resamples)]
-    with progress_bar(len(groups) * (1 + n_resamples), shown, desc="permutations", unit=" comparisons") as bar:
+    work = len(groups) * (1 + n_resamples)
+    with progress_bar(work, sides.progress(progress), desc="permutations", unit=" comparisons") as bar:
         for group in groups:
-            gathered = _InMemory(source, group, engine.pairwise(False))
-            observed += scores_of(gathered, group.pairs, wanted, engine, progress=False)
+            in_memory = _InMemory(source, group, options.pairwise(False))
+            observed += scores_of(in_memory, group.pairs, parsed, options, progress=False)
             bar.update(1)
             for index in range(n_resamples):
-                gathered.order = permuted_rows(source.n_rows, documents, seed=seed, index=index)
-                found = scores_of(gathered, group.pairs, wanted, engine, progress=False)
-                null[index] += [score.value for score in found]
+                in_memory.order = permuted_rows(source.n_rows, documents, seed=seed, index=index)
+                permuted = scores_of(in_memory, group.pairs, parsed, options, progress=False)
+                null[index] += [score.value for score in permuted]
                 bar.update(1)
-    about = {"n_resamples": n_resamples, "seed": seed, "unit": "rows" if documents is None else "documents"}
-    tested = _tested(observed, np.array(null), wanted, {**about, "alternative": alternative})
-    if kind_of(X) == "array":
-        return Scores([replace(score, layer_x=None, layer_y=None) for score in tested])
-    return Scores(ordered(tested, pairs, wanted))
+    recorded = {
+        "n_resamples": n_resamples,
+        "seed": seed,
+        "unit": "rows" if documents is None else "documents",
+        "alternative": alternative,
+    }
+    tested = _tested(observed, np.array(null), parsed, recorded)
+    return Scores(sides.named(ordered(tested, sides.pairs, parsed)))
 
 
 def permuted_rows(n_rows: int, documents: np.ndarray | None, *, seed: int, index: int) -> np.ndarray:
-    """For each row the row that takes its place, in permutation ``index`` of a seed.
+    """Return permutation number `index` of a seed: for each row, the row that takes its place.
 
-    Documents are laid end to end in a random order, over the rows in document order: rows stay beside their neighbours.
+    With `documents`, whole documents are put in random order, and their rows are assigned to the rows in document
+    order: rows of one document stay together.
     """
     rng = np.random.default_rng([seed, index])
     if documents is None:
@@ -116,7 +149,7 @@ def permuted_rows(n_rows: int, documents: np.ndarray | None, *, seed: int, index
 
 
 class _InMemory:
-    """The rows of a group of layers, held here; those of the second side in any order."""
+    """A source whose rows are in memory; those of Y come in the order `order`."""
 
     def __init__(self, source: Source, group: LayerGroup, pairwise: PairwiseEngine) -> None:
         widths = source.widths(group)
@@ -132,7 +165,7 @@ class _InMemory:
         ]
 
     def widths(self, group: LayerGroup) -> list[int]:
-        return [self._rows[side][name].shape[1] for side, name in _places(group)]
+        return [self._rows[side][name].shape[1] for side, name in group.members]
 
     def gather(self, side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
         rows = self._rows[side][layer]
@@ -141,20 +174,16 @@ class _InMemory:
         return rows[self.order if chosen is None else self.order[chosen]]
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
-        for begin in range(start, self.n_rows, _ROWS):
-            part = np.arange(begin, min(begin + _ROWS, self.n_rows))
-            yield [self.gather(side, name, part) for side, name in _places(group)]
-
-
-def _places(group: LayerGroup) -> list[tuple[int, str]]:
-    return [*((0, name) for name in group.layers_x), *((1, name) for name in group.layers_y)]
+        for begin in range(start, self.n_rows, _CHUNK_ROWS):
+            part = np.arange(begin, min(begin + _CHUNK_ROWS, self.n_rows))
+            yield [self.gather(side, name, part) for side, name in group.members]
 
 
 def _tested(
-    observed: Sequence[Score], null: np.ndarray, measures: Sequence[Measure], about: dict[str, Any]
+    observed: Sequence[Score], null: np.ndarray, measures: Sequence[Measure], recorded: dict[str, Any]
 ) -> list[Score]:
-    """Scores with their p-values; ``null`` has shape (n_resamples, n_scores)."""
-    sign = 1.0 if about["alternative"] == "greater" else -1.0
+    """Return the scores with their p-values. `null` has shape (n_resamples, n_scores)."""
+    sign = 1.0 if recorded["alternative"] == "greater" else -1.0
     tested = list(observed)
     for measure in measures:
         mine = [index for index, score in enumerate(observed) if score.measure == str(measure)]
@@ -162,14 +191,14 @@ def _tested(
         best = max_statistic_p(sign * values, sign * chance)
         for column, index in enumerate(mine):
             draws = chance[:, column]
-            found = {
+            result = {
                 "p": permutation_p(sign * float(values[column]), sign * draws),
                 "p_best": float(best[column]),
                 "null_mean": float(draws.mean()),
                 "null_sd": float(draws.std(ddof=1)),
                 "null_95": sign * float(np.quantile(sign * draws, 0.95)),
             }
-            details = {**observed[index].details, "permutation": {**found, **about}}
+            details = {**observed[index].details, "permutation": {**result, **recorded}}
             tested[index] = replace(observed[index], details=details)
     return tested
 

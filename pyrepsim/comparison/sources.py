@@ -1,137 +1,59 @@
-"""Where rows come from: two arrays, or two stores. Each can be read again from any row on.
-
-FOLDED: Which layers meet which: the pairs asked for, cut into groups that can be streamed one after the other.
-"""
+"""Where rows come from: two arrays, or two stores. Rows can be read again, from any row on."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..backends import get_backend
 from ..core.arrays import Gate, check_paired
-from ..core.errors import LayerError, OptionError, RowMismatchError
-from ..store import ActivationStore, check_same_rows, paired_layer_chunks
+from ..core.errors import OptionError, RowMismatchError
+from ..results import Score
+from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
+from .layers import LayerGroup, Layers, layer_groups, layer_pairs
 
-__all__ = ["ArraySource", "LayerGroup", "Layers", "Source", "StoreSource", "layer_groups", "layer_pairs"]
+__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "source_groups"]
 
-Layers = str | Iterable[str | int | tuple[str | int, str | int]]
-
-
-@dataclass(frozen=True)
-class LayerGroup:
-    """Layers connected by pairs: their rows are read together, and no other layer's are needed."""
-
-    layers_x: tuple[str, ...]
-    layers_y: tuple[str, ...]
-    pairs: tuple[tuple[str, str], ...]
-
-    @property
-    def index_pairs(self) -> list[tuple[int, int]]:
-        """The pairs as indices into layers_x followed by layers_y."""
-        offset, columns = (len(self.layers_x), self.layers_y) if self.layers_y else (0, self.layers_x)
-        return [(self.layers_x.index(a), offset + columns.index(b)) for a, b in self.pairs]
-
-    @property
-    def crossed(self) -> list[tuple[int, int]]:
-        """The pairs (i, j), i < j, whose cross moments all `index_pairs` are made of."""
-        return list(dict.fromkeys((min(pair), max(pair)) for pair in self.index_pairs if pair[0] != pair[1]))
-
-    def of_one_store(self) -> LayerGroup:
-        """The group of a store that is compared with itself: each layer is there once, in layers_x."""
-        return replace(self, layers_x=_unique([*self.layers_x, *self.layers_y]), layers_y=())
-
-
-def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same") -> list[tuple[str, str]]:
-    """``"same"``: the layers both have, each with its namesake; ``"all"``: every layer with every layer; or a list of
-    pairs (or of single names, each paired with its namesake).
-    """
-    if layers == "same":
-        pairs = [(name, name) for name in layers_x if name in set(layers_y)]
-        if not pairs:
-            raise LayerError(
-                f"layers='same' needs layers of equal names: got {_listed(layers_x)} and {_listed(layers_y)}. "
-                "Pass layers='all' or a list of pairs."
-            )
-        return pairs
-    if layers == "all":
-        return [(a, b) for a in layers_x for b in layers_y]
-    if isinstance(layers, str):
-        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
-    if isinstance(layers, Mapping) or not isinstance(layers, Iterable):
-        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
-    pairs = [(item, item) if isinstance(item, str | int) else tuple(item) for item in layers]
-    if all(len(pair) == 2 for pair in pairs):
-        pairs = [(_name(a, layers_x), _name(b, layers_y)) for a, b in pairs]
-    if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {pairs!r}.")
-    for a, b in pairs:
-        for name, known in ((a, layers_x), (b, layers_y)):
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise LayerError(f"a layer must be one of {_listed(known)}: got {name!r}.{hint}")
-    return list(dict.fromkeys(pairs))  # type: ignore[arg-type]
-
-
-def _name(layer: str | int, known: Sequence[str]) -> str:
-    """A layer by its place, as in store[-1]; names as they are."""
-    inside = isinstance(layer, int) and -len(known) <= layer < len(known)
-    return known[int(layer)] if inside else layer  # type: ignore[return-value]
-
-
-def layer_groups(pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
-    """Connected components of the graph of pairs, in order of first appearance: one for each pair under ``"same"``
-    (each layer's files are read once and only two are open), a single one under ``"all"``.
-    """
-    groups: list[list[tuple[str, str]]] = []
-    for pair in pairs:
-        touching = [g for g in groups if any(a == pair[0] or b == pair[1] for a, b in g)]
-        merged = [p for g in touching for p in g] + [pair]
-        if touching:
-            groups[groups.index(touching[0])] = merged
-            groups = [g for g in groups if g not in touching[1:]]
-        else:
-            groups.append(merged)
-    return [LayerGroup(_unique(a for a, _ in g), _unique(b for _, b in g), tuple(g)) for g in groups]
-
-
-def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 6 else f"{names[0]}, ..., {names[-1]} ({len(names)} layers)"
-
-
-_ROWS = 8192
+_CHUNK_ROWS = 8192
 _GATHERED_ROWS = 1 << 24
 
 
 class Source(Protocol):
-    """Matched rows of two sides, layer by layer, as often as wanted."""
+    """Matched rows of two sides, layer by layer; they can be read any number of times."""
 
     @property
-    def n_rows(self) -> int: ...
+    def n_rows(self) -> int:
+        """Number of rows."""
+        ...
 
     @property
-    def documents(self) -> np.ndarray | None: ...
+    def documents(self) -> np.ndarray | None:
+        """Document of each row, (n_rows,); None if unknown."""
+        ...
 
     @property
-    def provenance(self) -> Mapping[str, Any]: ...
+    def provenance(self) -> Mapping[str, Any]:
+        """What scores record of the two sides."""
+        ...
 
-    def widths(self, group: LayerGroup, /) -> list[int]: ...
+    def widths(self, group: LayerGroup, /) -> list[int]:
+        """Return the number of features of each layer of a group."""
+        ...
 
-    def gather(self, side: int, layer: str, chosen: np.ndarray | None, /) -> np.ndarray: ...
+    def gather(self, side: int, layer: str, chosen: np.ndarray | None, /) -> np.ndarray:
+        """Return all rows, or the chosen rows, of one layer of side 0 (X) or 1 (Y)."""
+        ...
 
-    def chunks(self, group: LayerGroup, /, start: int = 0) -> Iterator[list[Any]]: ...
+    def chunks(self, group: LayerGroup, /, start: int = 0) -> Iterator[list[Any]]:
+        """Yield the rows from `start` on, in chunks: one array for each layer of the group."""
+        ...
 
 
 class ArraySource:
-    """Two arrays whose rows match by position: one layer a side, called X and Y."""
+    """Two arrays whose rows are matched by position. Each side has one layer, called X or Y."""
 
     layers_x, layers_y = ("X",), ("Y",)
 
@@ -141,19 +63,19 @@ class ArraySource:
         self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
 
     documents: np.ndarray | None = None
-    """Arrays do not say whose tokens their rows are."""
+    """Rows of arrays have no documents."""
 
     def widths(self, _group: LayerGroup) -> list[int]:
         return [array.shape[1] for array in self._arrays]
 
     def gather(self, side: int, _layer: str, chosen: np.ndarray | None) -> np.ndarray:
-        """All rows of a side, or those numbered, in this machine's memory."""
+        """Return all rows of a side, or the chosen ones, in the memory of the CPU."""
         rows = np.asarray(self._arrays[side])
         return rows if chosen is None else rows[chosen]
 
     def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
-        for begin in range(start, self.n_rows, _ROWS):
-            yield [array[begin : begin + _ROWS] for array in self._arrays]
+        for begin in range(start, self.n_rows, _CHUNK_ROWS):
+            yield [array[begin : begin + _CHUNK_ROWS] for array in self._arrays]
 
 
 class StoreSource:
@@ -192,15 +114,13 @@ class StoreSource:
 
     @property
     def documents(self) -> np.ndarray:
-        """The document of each selected row."""
+        """Document of each selected row."""
         x = self._stores[0]
         return x.columns["doc_id"][x.columns.mask(self._tokens)]
 
     def gather(self, side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
-        """The selected rows of a layer, or those numbered among them, in memory; a view of the file where they lie in
-        one piece.
-        """
-        paired_layer_chunks(*self._stores, [], [], tokens=self._tokens)  # refuses selections that differ
+        """Return the selected rows of a layer, or the chosen ones among them; a view of the file if possible."""
+        paired_layer_chunks(*self._stores, [], [], tokens=self._tokens)  # raises if the selections differ
         mask = self._stores[0].columns.mask(self._tokens)
         if chosen is not None:
             mask = np.zeros(len(mask), bool)
@@ -218,6 +138,61 @@ class StoreSource:
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
         pairs = paired_layer_chunks(
-            *self._stores, group.layers_x, group.layers_y, _ROWS, start=start, tokens=self._tokens
+            *self._stores, group.layers_x, group.layers_y, _CHUNK_ROWS, start=start, tokens=self._tokens
         )
         return ([*x.values(), *y.values()] for x, y in pairs)
+
+
+def source_groups(source: Source, pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
+    """Return the groups of layers to read; a store that is compared with itself has each layer once."""
+    groups = layer_groups(pairs)
+    if isinstance(source, StoreSource) and source.one_store:
+        return [group.of_one_store() for group in groups]
+    return groups
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What `compare` was given: a source of rows, and the pairs of layers to compare."""
+
+    source: Source
+    pairs: list[tuple[str, str]]
+    kind: str
+    """"array", "layer" or "store"."""
+
+    def progress(self, progress: bool | None) -> bool | None:
+        """Return whether to show a progress bar; for arrays only if the caller asks for it."""
+        return progress if self.kind != "array" or progress else False
+
+    def named(self, scores: Sequence[Score]) -> list[Score]:
+        """Return the scores; those of arrays have no layers."""
+        if self.kind != "array":
+            return list(scores)
+        return [replace(score, layer_x=None, layer_y=None) for score in scores]
+
+
+def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str) -> Sides:
+    """Check the two sides of a comparison and return their source and pairs of layers."""
+    kinds = {_kind(side) for side in (X, Y)}
+    if len(kinds) > 1:
+        raise OptionError(
+            f"compare takes two arrays, two layers of stores or two stores: got {' and '.join(sorted(kinds))}. "
+            "For the rows of one layer as an array pass np.asarray(store['layer.3'])."
+        )
+    (kind,) = kinds
+    if kind == "array" and (layers, tokens) != ("same", "content"):
+        raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
+    if kind == "layer" and layers != "same":
+        raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")
+    if kind == "array":
+        return Sides(ArraySource(X, Y, get_backend(backend).rows_view), [("X", "Y")], kind)
+    if kind == "layer":
+        return Sides(StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)], kind)
+    source = StoreSource(X, Y, tokens=tokens)
+    return Sides(source, layer_pairs(source.layers_x, source.layers_y, layers), kind)
+
+
+def _kind(side: Any) -> str:
+    if isinstance(side, ActivationStore):
+        return "store"
+    return "layer" if isinstance(side, Representation) else "array"

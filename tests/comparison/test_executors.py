@@ -15,8 +15,7 @@ import pytest
 import pyrepsim as rs
 from pyrepsim import backends
 from pyrepsim.backends.cuda import device as devices
-from pyrepsim.comparison import parts
-from pyrepsim.comparison import parts as checkpoint
+from pyrepsim.comparison import checkpoint, executors
 from pyrepsim.core.errors import CorruptStoreError, DegenerateError, OptionError, StoreError
 from tests.cuda_emulation.build import emulated_kernels
 from tests.cuda_emulation.cupy_on_numpy import Machine
@@ -61,7 +60,7 @@ class Backwards:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """Six parts of the 2,700 rows."""
-    monkeypatch.setattr(parts, "_PART_ROWS", 500)
+    monkeypatch.setattr(executors, "_PART_ROWS", 500)
 
 
 def values(scores):
@@ -102,12 +101,12 @@ def test_dask(stores):
 
 
 def test_how_rows_are_cut(monkeypatch):
-    monkeypatch.setattr(parts, "_PART_ROWS", 65_536)
-    assert parts.part_rows(1) == 65_536
-    assert parts.part_rows(64 * 65_536) == 65_536
+    monkeypatch.setattr(executors, "_PART_ROWS", 65_536)
+    assert executors.part_rows(1) == 65_536
+    assert executors.part_rows(64 * 65_536) == 65_536
     for n_rows in (64 * 65_536 + 1, 10**7, 10**9):
-        assert parts.part_rows(n_rows) % 65_536 == 0
-        assert 32 <= -(-n_rows // parts.part_rows(n_rows)) <= 64
+        assert executors.part_rows(n_rows) % 65_536 == 0
+        assert 32 <= -(-n_rows // executors.part_rows(n_rows)) <= 64
 
 
 def test_what_is_sent_is_small(stores):
@@ -144,7 +143,7 @@ def test_what_was_done_before_a_worker_died_is_kept(stores, tmp_path, monkeypatc
     again = rs.compare(*stores, measures, layers=layers, checkpoint=tmp_path, executor=rest)
     assert len(rest.done) == 6 - finished
     assert values(again) == values(rs.compare(*stores, measures, layers=layers, executor=AtOnce()))
-    with pytest.raises(StoreError, match="part_rows was 500, now None"):
+    with pytest.raises(StoreError, match=r"part_rows \(500 before, None now\)"):
         rs.compare(*stores, measures, layers=layers, checkpoint=tmp_path)
 
 
@@ -153,7 +152,7 @@ def die(_part):
 
 
 def test_a_killed_process_is_told(stores, monkeypatch):
-    monkeypatch.setattr(parts, "_sums_of", die)
+    monkeypatch.setattr(executors, "_sums_of", die)
     with (
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
         pytest.raises(BrokenProcessPool),

@@ -241,7 +241,7 @@ def test_what_intervals_refuse(stores, tmp_path):
         rs.compare(*stores, rs.LinearCKA(), interval=0.95)
     with pytest.raises(OptionError, match="Leave out one"):
         rs.compare(*stores, rs.LinearCKA(), interval=PLAN, checkpoint=tmp_path / "c")
-    with pytest.raises(OptionError, match="arrays do not say"):
+    with pytest.raises(OptionError, match="arrays have none"):
         permutation_test(text(0), text(1), rs.LinearCKA(), unit="documents")
     with pytest.raises(OptionError, match="alternative must be"):
         permutation_test(text(0), text(1), rs.LinearCKA(), alternative="both")

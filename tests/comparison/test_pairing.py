@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyrepsim.comparison.sources import layer_groups, layer_pairs
+from pyrepsim.comparison.layers import layer_groups, layer_pairs
 from pyrepsim.core.errors import LayerError
 
 

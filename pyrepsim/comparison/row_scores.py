@@ -1,4 +1,4 @@
-"""Measures that read rows: layers gathered once, the same rows of all, and handed to the pairwise engine."""
+"""Scores of measures of rows: each layer is read once, the same rows of all layers."""
 
 from __future__ import annotations
 
@@ -11,75 +11,82 @@ import numpy as np
 from ..core.blas import one_blas_thread
 from ..core.memory import total_memory
 from ..core.progress import progress_bar
-from ..measures import Measure
+from ..measures import Measure, RowMeasure
+from ..measures.base import Result
 from ..pairwise import METRICS, PairwiseEngine
 from ..results import Score
-from ..version import __version__
-from .options import Engine
-from .sources import ArraySource, LayerGroup, Source
+from .layers import LayerGroup
+from .options import ExecutionOptions, provenance
+from .sources import ArraySource, Source
 
-__all__ = ["Gathered", "GatheredLayers", "announce", "score_rows"]
+__all__ = ["Gathered", "GatheredLayers", "check_memory", "row_score", "row_scores"]
 
 _KEPT_SHARE = 1 / 8
-"""Of this machine's memory, for gathered rows that another pair or measure may want again."""
+"""Fraction of the memory for rows that another pair or measure may need again."""
 
 
-def score_rows(
+def row_scores(
     source: Source,
     groups: Sequence[LayerGroup],
-    measures: Sequence[Measure],
-    engine: Engine,
+    measures: Sequence[RowMeasure],
+    options: ExecutionOptions,
     progress: bool | None,
     *,
     counted: np.ndarray | None = None,
 ) -> list[Score]:
-    """Every measure, from its rows, on every pair of every group.
+    """Return the scores of all measures and all pairs of all groups.
 
-    counted : mask of the rows that count; the others are left out, of samples too. None: all.
+    counted : ndarray of shape (n_rows,), bool, optional
+        Rows that count; the others are left out, also of samples. By default all rows.
     """
-    pairwise = engine.pairwise(progress)
-    about = {
-        **source.provenance,
-        "backend": pairwise.backend.name,
-        "n_threads": pairwise.n_threads,
-        "version": __version__,
-    }
+    pairwise = options.pairwise(progress)
     samples = {
-        measure: [
-            _counted(chosen, counted) for chosen in measure.chosen_rows(source.n_rows, source.documents) or [None]
-        ]
+        measure: [_counted(rows, counted) for rows in measure.chosen_rows(source.n_rows, source.documents) or [None]]
         for measure in measures
     }
     work = len(groups) * sum(map(len, samples.values()))
     scores = []
     with progress_bar(work, progress, desc="pairs of rows", unit=" groups of layers") as bar:
         for group in groups:
-            kept = Gathered(source, group)
+            gathered = Gathered(source, group)
             for measure in measures:
                 n_rows = source.n_rows if samples[measure][0] is None else len(samples[measure][0])
-                announce(bar, measure, n_rows, source.widths(group), pairwise)
-                drawn = []
-                for chosen in samples[measure]:
-                    # One thread: the same bits whatever the number of cores, and no BLAS thread spins beside ours.
+                check_memory(measure, n_rows, source.widths(group), pairwise, bar)
+                results = []
+                for rows in samples[measure]:
+                    # One thread, so that the bits do not depend on the number of cores.
                     with one_blas_thread():
-                        layers = GatheredLayers(kept, chosen, measure)
-                        drawn.append(measure.evaluate(layers, group.index_pairs, pairwise.naming_rows(chosen)))
+                        layers = GatheredLayers(gathered, rows, measure)
+                        results.append(measure.evaluate(layers, group.index_pairs, pairwise.naming_rows(rows)))
                     bar.update(1)
-                for k, (layer_x, layer_y) in enumerate(group.pairs):
-                    score = measure.scored(measure.pooled([results[k] for results in drawn]), n_rows)
-                    used = {"precision": score.details.get("precision", pairwise.precision)}
-                    scores.append(replace(score, layer_x=layer_x, layer_y=layer_y, provenance=about | used))
+                for pair, *of_pair in zip(group.pairs, *results, strict=True):
+                    scores.append(row_score(measure, measure.pooled(of_pair), n_rows, pair, source, pairwise))
     return scores
 
 
+def row_score(
+    measure: RowMeasure, result: Result, n_rows: int, pair: tuple[str, str], source: Source, pairwise: PairwiseEngine
+) -> Score:
+    """Return a result as a score with its layers and provenance."""
+    score = measure.scored(result, n_rows)
+    recorded = provenance(
+        source.provenance,
+        backend=pairwise.backend.name,
+        n_threads=pairwise.n_threads,
+        precision=score.details.get("precision", pairwise.precision),
+    )
+    return replace(score, layer_x=pair[0], layer_y=pair[1], provenance=recorded)
+
+
 def _counted(chosen: np.ndarray | None, counted: np.ndarray | None) -> np.ndarray | None:
+    """Return the chosen rows that count; None for all rows."""
     if counted is None:
         return chosen
     return np.flatnonzero(counted) if chosen is None else chosen[counted[chosen]]
 
 
-def announce(bar: Any, measure: Measure, n_rows: int, widths: Sequence[int], pairwise: PairwiseEngine) -> None:
-    """Refuse what does not fit into memory; say on the bar what a sweep will take."""
+def check_memory(measure: Measure, n_rows: int, widths: Sequence[int], pairwise: PairwiseEngine, bar: Any) -> None:
+    """Raise an error if the packed rows do not fit into memory; write the expected time on the progress bar."""
     metric = getattr(measure, "metric", "sqeuclidean")
     metric = metric if metric in METRICS else "sqeuclidean"
     pairwise.refuse_what_does_not_fit(
@@ -93,41 +100,41 @@ def announce(bar: Any, measure: Measure, n_rows: int, widths: Sequence[int], pai
 
 
 class Gathered:
-    """Rows of the layers of a group, kept while there is room."""
+    """Rows of the layers of a group; they stay in memory up to a limit."""
 
     def __init__(self, source: Source, group: LayerGroup) -> None:
         self._source = source
-        self.places = [*((0, name) for name in group.layers_x), *((1, name) for name in group.layers_y)]
+        self.members = group.members
         self._kept: dict[tuple[int, bytes | None], np.ndarray] = {}
-        self._room = _KEPT_SHARE * total_memory()
+        self._free_bytes = _KEPT_SHARE * total_memory()
 
     @property
     def labels(self) -> list[str]:
         if isinstance(self._source, ArraySource):
             return ["X", "Y"]
-        return [f"{name} of {'XY'[side]}" for side, name in self.places]
+        return [f"{name} of {'XY'[side]}" for side, name in self.members]
 
     def get(self, index: int, chosen: np.ndarray | None) -> np.ndarray:
         key = (index, None if chosen is None else chosen.tobytes())
         if key in self._kept:
             return self._kept[key]
-        rows = self._source.gather(*self.places[index], chosen)
-        if rows.nbytes <= self._room:
+        rows = self._source.gather(*self.members[index], chosen)
+        if rows.nbytes <= self._free_bytes:
             self._kept[key] = rows
-            self._room -= rows.nbytes
+            self._free_bytes -= rows.nbytes
         return rows
 
 
 class GatheredLayers(Sequence[np.ndarray]):
-    """The layers of a group as a measure sees them, each read when it is asked for."""
+    """The layers of a group as a sequence; each layer is read, and checked for the measure, when it is indexed."""
 
-    def __init__(self, kept: Gathered, chosen: np.ndarray | None, measure: Measure) -> None:
-        self._kept, self._chosen, self._measure = kept, chosen, measure
+    def __init__(self, gathered: Gathered, chosen: np.ndarray | None, measure: Measure) -> None:
+        self._gathered, self._chosen, self._measure = gathered, chosen, measure
         self._checked: set[int] = set()
-        self.labels = kept.labels
+        self.labels = gathered.labels
 
     def __len__(self) -> int:
-        return len(self._kept.places)
+        return len(self._gathered.members)
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -137,7 +144,7 @@ class GatheredLayers(Sequence[np.ndarray]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         index = range(len(self))[index]
-        rows = self._kept.get(index, self._chosen)
+        rows = self._gathered.get(index, self._chosen)
         if index not in self._checked:
             label = self.labels[index] if self._chosen is None else f"the sample of {self.labels[index]}"
             self._measure.check_side(len(rows), _is_constant(rows), label)

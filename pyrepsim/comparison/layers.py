@@ -1,0 +1,105 @@
+"""The pairs of layers to compare, and their groups: layers whose rows are read together."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..core.errors import LayerError, OptionError
+
+__all__ = ["LayerGroup", "Layers", "layer_groups", "layer_pairs"]
+
+Layers = str | Iterable[str | int | tuple[str | int, str | int]]
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers that are connected by pairs: their rows are read together, without those of any other layer."""
+
+    layers_x: tuple[str, ...]
+    layers_y: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def members(self) -> list[tuple[int, str]]:
+        """Side (0 for X, 1 for Y) and name of each layer: layers_x followed by layers_y."""
+        return [*((0, name) for name in self.layers_x), *((1, name) for name in self.layers_y)]
+
+    @property
+    def index_pairs(self) -> list[tuple[int, int]]:
+        """The pairs as indices into `members`."""
+        offset, columns = (len(self.layers_x), self.layers_y) if self.layers_y else (0, self.layers_x)
+        return [(self.layers_x.index(a), offset + columns.index(b)) for a, b in self.pairs]
+
+    @property
+    def crossed(self) -> list[tuple[int, int]]:
+        """The pairs (i, j) with i < j whose cross moments give those of all `index_pairs`."""
+        return list(dict.fromkeys((min(pair), max(pair)) for pair in self.index_pairs if pair[0] != pair[1]))
+
+    def of_one_store(self) -> LayerGroup:
+        """Return the group for a store that is compared with itself: each layer is once in layers_x."""
+        return replace(self, layers_x=_unique([*self.layers_x, *self.layers_y]), layers_y=())
+
+
+def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same") -> list[tuple[str, str]]:
+    """Return the pairs of layers that the argument `layers` of `compare` describes.
+
+    ``"same"``: layers of equal name; ``"all"``: every layer with every layer; or a list of pairs (a single name is
+    paired with the same name). A layer may be given by its index.
+    """
+    if layers == "same":
+        pairs = [(name, name) for name in layers_x if name in set(layers_y)]
+        if not pairs:
+            raise LayerError(
+                f"layers='same' needs layers of equal names: got {_listed(layers_x)} and {_listed(layers_y)}. "
+                "Pass layers='all' or a list of pairs."
+            )
+        return pairs
+    if layers == "all":
+        return [(a, b) for a in layers_x for b in layers_y]
+    if isinstance(layers, str | Mapping) or not isinstance(layers, Iterable):
+        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
+    pairs = [(item, item) if isinstance(item, str | int) else tuple(item) for item in layers]
+    if all(len(pair) == 2 for pair in pairs):
+        pairs = [(_name(a, layers_x), _name(b, layers_y)) for a, b in pairs]
+    if not pairs or any(len(pair) != 2 for pair in pairs):
+        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {pairs!r}.")
+    for a, b in pairs:
+        for name, known in ((a, layers_x), (b, layers_y)):
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise LayerError(f"a layer must be one of {_listed(known)}: got {name!r}.{hint}")
+    return list(dict.fromkeys(pairs))  # type: ignore[arg-type]
+
+
+def _name(layer: str | int, known: Sequence[str]) -> str:
+    """Return the name of a layer that is given by name or by index."""
+    inside = isinstance(layer, int) and -len(known) <= layer < len(known)
+    return known[int(layer)] if inside else layer  # type: ignore[return-value]
+
+
+def layer_groups(pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
+    """Return the connected components of the graph of pairs, in order of first appearance.
+
+    With ``"same"`` each pair is a group, so that only two layers are read at a time; ``"all"`` gives a single group.
+    """
+    groups: list[list[tuple[str, str]]] = []
+    for pair in pairs:
+        touching = [g for g in groups if any(a == pair[0] or b == pair[1] for a, b in g)]
+        merged = [p for g in touching for p in g] + [pair]
+        if touching:
+            groups[groups.index(touching[0])] = merged
+            groups = [g for g in groups if g not in touching[1:]]
+        else:
+            groups.append(merged)
+    return [LayerGroup(_unique(a for a, _ in g), _unique(b for _, b in g), tuple(g)) for g in groups]
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 6 else f"{names[0]}, ..., {names[-1]} ({len(names)} layers)"

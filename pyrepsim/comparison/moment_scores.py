@@ -1,0 +1,174 @@
+"""Scores of measures of moments: one pass over the rows, then arithmetic on d x d matrices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..core.blas import one_blas_thread
+from ..core.errors import OptionError
+from ..core.progress import progress_bar
+from ..measures import MomentMeasure
+from ..moments import MomentsSet, Pair
+from ..results import Score
+from .checkpoint import Checkpoint
+from .executors import Executor, add_parts, part_rows
+from .layers import LayerGroup
+from .options import ExecutionOptions, provenance
+from .sources import Source, StoreSource, source_groups
+
+__all__ = ["Rereadable", "moment_scores", "score_group"]
+
+_LARGEST = (32 << 20) - (1 << 16)
+"""Size in bytes of the largest block, without its header, for which glibc raises its trim threshold."""
+
+
+class Rereadable(Protocol):
+    """A source whose rows can be read a second time."""
+
+    def chunks(self, group: LayerGroup, /, start: int = 0) -> Any:
+        """Yield the rows from `start` on, in chunks."""
+        ...
+
+
+def moment_scores(
+    source: Source,
+    pairs: Sequence[tuple[str, str]],
+    measures: Sequence[MomentMeasure],
+    options: ExecutionOptions,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    progress: bool | None = None,
+) -> list[Score]:
+    """Return the scores of all measures and pairs: for each group of layers one pass over its rows, then its scores."""
+    saved = None
+    if checkpoint is not None:
+        if not isinstance(source, StoreSource):
+            raise OptionError(
+                "checkpoint is for stores: arrays are gone when the process ends. Write them with rs.write_store first."
+            )
+        rows = None if executor is None else part_rows(source.n_rows)
+        saved = Checkpoint(checkpoint, source, options, measures, pairs, part_rows=rows)
+    groups = source_groups(source, pairs)
+    scores: list[Score] = []
+    with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
+        for index, group in enumerate(groups):
+            moments = options.moments(group, source.widths(group), measures)
+            if saved is not None:
+                saved.restore(index, moments)
+            bar.update(int(moments.n_samples))
+            for n_rows in _add_rows(moments, source, group, executor):
+                bar.update(n_rows)
+                if saved is not None:
+                    saved.save(index, moments)
+            if saved is not None:
+                saved.save(index, moments, finished=True)
+            scores += score_group(group, moments, measures, options, source.provenance, source)
+    return scores
+
+
+def _add_rows(moments: MomentsSet, source: Source, group: LayerGroup, executor: Executor | None) -> Iterator[int]:
+    """Add the rows that `moments` does not have yet, here or by an executor; yield the number of rows of each step."""
+    if executor is not None and isinstance(source, StoreSource):
+        yield from add_parts(moments, source, group, executor)
+        return
+    for chunk in source.chunks(group, start=int(moments.n_samples)):
+        moments.update(chunk)
+        yield len(chunk[0])
+
+
+@dataclass(frozen=True)
+class _LayerPair:
+    """The moments of one pair of layers; each row transform is centred once for all measures."""
+
+    moments: MomentsSet
+    i: int
+    j: int
+    group: LayerGroup
+    options: ExecutionOptions
+    source: Rereadable | None
+    mirror: _LayerPair | None = None
+    """The same two layers with X and Y exchanged."""
+    _pairs: dict[str, Pair] = field(default_factory=dict)
+
+    def pair(self, transform: str = "raw") -> Pair:
+        if transform not in self._pairs:
+            self._pairs[transform] = self._whitened() if transform == "whitened" else self._of(transform)
+        return self._pairs[transform]
+
+    def _of(self, transform: str) -> Pair:
+        if self.mirror is not None:
+            return self.mirror.pair(transform).swapped()
+        return self.moments.between(self.i, self.j, transform)
+
+    def _whitened(self) -> Pair:
+        """Return the moments of a second pass over the rows, centred and whitened by the moments of the first."""
+        if self.source is None:
+            raise OptionError(
+                "whitened rows need a second pass, which a stream does not have: extract to stores first."
+            )
+        raw = self.pair("raw")
+        maps = [(side.mean, side.whitening) for side in (raw.x, raw.y)]
+        moments = self.options.whitened(raw)
+        for chunk in self.source.chunks(self.group):
+            moments.update(
+                [
+                    (np.asarray(chunk[s], np.float64) - mean) @ white
+                    for s, (mean, white) in zip((self.i, self.j), maps, strict=True)
+                ]
+            )
+        return moments.pair_at(0)
+
+
+def score_group(
+    group: LayerGroup,
+    moments: MomentsSet,
+    measures: Sequence[MomentMeasure],
+    options: ExecutionOptions,
+    sides: Mapping[str, Any],
+    source: Rereadable | None,
+) -> list[Score]:
+    """Return the scores of all measures and all pairs of a group; the same bits for any number of threads.
+
+    `sides` is recorded in the provenance of each score. `source` is needed by measures with a second pass.
+    """
+    recorded = provenance(
+        sides, backend=moments.backend, n_threads=moments.n_threads, precision=options.moments_precision
+    )
+    mirrored: dict[tuple[int, int], list[int]] = {}  # (1, 0) goes with (0, 1), which shares its decompositions
+    for k, (i, j) in enumerate(group.index_pairs):
+        mirrored.setdefault((min(i, j), max(i, j)), []).append(k)
+    for transform in moments.transforms:  # centred here once, before threads read them
+        for side in range(len(moments.widths)):
+            moments.side(side, transform)
+
+    def score_pairs(indices: Sequence[int]) -> list[Score]:
+        scores: list[Score] = []
+        first = None
+        for k in indices:
+            pair = _LayerPair(moments, *group.index_pairs[k], group, options, source, mirror=first)
+            first = first or pair
+            layer_x, layer_y = group.pairs[k]
+            for measure in measures:
+                scores.append(replace(measure.score(pair), layer_x=layer_x, layer_y=layer_y, provenance=recorded))
+        return scores
+
+    # After this block has been freed, glibc keeps up to twice its size of free memory at the end of a heap, so that the
+    # arithmetic of each pair uses the memory of the one before and no page is mapped again.
+    np.empty(_LARGEST, np.uint8)
+
+    # One BLAS thread for each pair: its matrices are too small for more, and the bits are then always the same.
+    with one_blas_thread():
+        second_pass = any(measure.needs_second_pass for measure in measures)  # its sums use the threads
+        if second_pass or moments.n_threads == 1 or len(mirrored) == 1:
+            scored = [score_pairs(indices) for indices in mirrored.values()]
+        else:
+            with ThreadPoolExecutor(moments.n_threads, thread_name_prefix="pyrepsim-finish") as pool:
+                scored = list(pool.map(score_pairs, mirrored.values()))
+    return [score for scores in scored for score in scores]
