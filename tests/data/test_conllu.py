@@ -1,4 +1,4 @@
-"""CoNLL-U: words, what are no words, trees that are none, named with file, line and sentence."""
+"""CoNLL-U: words, ranges, empty nodes, and invalid sentences named with file, line and sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyrepsim.data.conllu import parse_conllu, read_conllu, with_tree
 from tests.helpers.treebank import TREEBANK, conllu, write_treebank
 
 
-def test_words_trees_and_where_they_stand(tmp_path):
+def test_words_trees_and_locations(tmp_path):
     path = write_treebank(tmp_path)
     first, second, third = read_conllu(path)
     assert first.words == ("The", "river", "flows", ".")
@@ -24,7 +24,7 @@ def test_words_trees_and_where_they_stand(tmp_path):
     assert second.words == ("Keys", "do", "n't", "run")
 
 
-def test_ranges_and_empty_nodes_are_no_words_and_are_counted(tmp_path):
+def test_ranges_and_empty_nodes_are_counted_apart_from_words(tmp_path):
     first, second, _ = read_conllu(write_treebank(tmp_path))
     assert (first.ranges, first.empty_nodes) == ((), 0)
     assert (second.ranges, second.empty_nodes) == (((2, 3, "don't"),), 1)
@@ -40,7 +40,7 @@ def test_line_ends_and_a_missing_last_line(tmp_path):
     assert [sentence.words for sentence in read_conllu(path)] == expected
 
 
-def test_another_tree_on_the_same_lines(tmp_path):
+def test_lines_with_another_tree(tmp_path):
     _, second, _ = read_conllu(write_treebank(tmp_path))
     lines = with_tree(second, [0, 1, 1, 1], ["root", "a", "b", "c"])
     assert lines[:2] == ["# sent_id = s2", "# text = Keys don't run"]
@@ -74,7 +74,7 @@ ROWS = ["1 a X 2 det", "2 b X 0 root", "3 c X 2 obj"]
         (["2-1 ba _ _ _", *ROWS], 3, "Ids and heads must be numbers"),
     ],
 )
-def test_what_is_no_tree_is_named(tmp_path, rows, line, rule):
+def test_an_invalid_sentence_is_named_with_its_line(tmp_path, rows, line, rule):
     path = write_treebank(tmp_path, "\n" + conllu(*rows, comments=("sent_id = here",)))
     with pytest.raises(TextError) as caught:
         read_conllu(path)
@@ -84,7 +84,7 @@ def test_what_is_no_tree_is_named(tmp_path, rows, line, rule):
     assert message.endswith("Sentence: here.")
 
 
-def test_columns_are_counted(tmp_path):
+def test_the_number_of_columns(tmp_path):
     path = write_treebank(tmp_path, conllu(*ROWS) + "1\ta\t_\n\n")
     with pytest.raises(
         TextError,
@@ -93,7 +93,7 @@ def test_columns_are_counted(tmp_path):
         read_conllu(path)
 
 
-def test_files_that_are_no_treebank(tmp_path):
+def test_files_that_are_not_a_treebank(tmp_path):
     with pytest.raises(TextError, match="absent"):
         read_conllu(tmp_path / "absent.conllu")
     with pytest.raises(TextError, match="at least one sentence"):

@@ -1,4 +1,4 @@
-"""Records from every kind of file and from the hub, and what is refused, with its line."""
+"""Records from every kind of file and from the hub, and errors with file and line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.json"])
-def test_json_lines_with_the_line_they_stand_on(tmp_path: Path, name: str):
+def test_json_lines_and_their_line_numbers(tmp_path: Path, name: str):
     rows = [{"text": "a\u2028b", "label": 0, "other": [1]}, {"sentence": "c", "label": "x"}]
     path = written(tmp_path, name, "\ufeff" + "\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\r\n")
     assert list(records(path, COLUMNS)) == [
@@ -33,7 +33,7 @@ def test_json_lines_with_the_line_they_stand_on(tmp_path: Path, name: str):
     assert list(records(str(path), COLUMNS)) == list(records(path, COLUMNS))
 
 
-def test_tsv_knows_no_quotes(tmp_path: Path):
+def test_tsv_has_no_quoting(tmp_path: Path):
     path = written(tmp_path, "a.tsv", 'id\tsentence\tlabel\r\n7\t"Un\u0085quote\rd\t1\n8\tHe said "no"\t0\n')
     assert [row for _, row in records(path, COLUMNS)] == [
         {"text": '"Un\u0085quote\rd', "label": "1"},
@@ -42,7 +42,7 @@ def test_tsv_knows_no_quotes(tmp_path: Path):
     assert [where for where, _ in records(path, COLUMNS)] == [f"{path}:2", f"{path}:3"]
 
 
-def test_a_tsv_without_header_gets_one(tmp_path: Path):
+def test_a_tsv_without_header(tmp_path: Path):
     header = ("source", "label", "star", "sentence")
     plain = written(tmp_path, "plain.tsv", "gj04\t1\t\tThe keys are here.\n")
     assert list(records(plain, COLUMNS, header=header)) == [
@@ -52,7 +52,7 @@ def test_a_tsv_without_header_gets_one(tmp_path: Path):
     assert list(records(headed, COLUMNS, header=header)) == [(f"{headed}:2", {"text": "a", "label": "0"})]
 
 
-def test_csv_knows_quotes_and_counts_lines_inside_them(tmp_path: Path):
+def test_csv_has_quoting_and_line_numbers_count_quoted_line_breaks(tmp_path: Path):
     path = written(tmp_path, "a.csv", 'text,label\n"a, ""b""\nc",x\n\nd,y\n')
     assert list(records(path, COLUMNS)) == [
         (f"{path}:2", {"text": 'a, "b"\nc', "label": "x"}),
@@ -84,12 +84,12 @@ def test_csv_knows_quotes_and_counts_lines_inside_them(tmp_path: Path):
         ("a", "text", "ends in nothing"),
     ],
 )
-def test_what_is_refused(tmp_path: Path, name: str, content: str | bytes, message: str):
+def test_invalid_files(tmp_path: Path, name: str, content: str | bytes, message: str):
     with pytest.raises(TextError, match=message):
         list(records(written(tmp_path, name, content), COLUMNS))
 
 
-def test_a_file_that_is_not_there(tmp_path: Path):
+def test_a_missing_file(tmp_path: Path):
     with pytest.raises(TextError, match=r"no.jsonl' is neither \(No such file"):
         list(records(tmp_path / "no.jsonl", COLUMNS))
     (tmp_path / "folder.tsv").mkdir()
@@ -141,7 +141,7 @@ def test_hub_labels_come_by_name(monkeypatch: pytest.MonkeyPatch):
         list(records("hub:owner/pairs", {"text": ("premise",)}))
 
 
-def test_a_hub_source_that_says_too_little_or_too_much(monkeypatch: pytest.MonkeyPatch):
+def test_incomplete_and_invalid_hub_sources(monkeypatch: pytest.MonkeyPatch):
     stub_hub(monkeypatch, {"train": SimpleNamespace(), "dev": SimpleNamespace()})
     with pytest.raises(TextError, match="it has train, dev. Use 'hub:owner/pairs:mnli:train'"):
         list(records("hub:owner/pairs:mnli", COLUMNS))

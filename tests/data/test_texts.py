@@ -1,4 +1,4 @@
-"""Texts from everything that holds texts, and what is refused."""
+"""Texts from every kind of source, and sources that are refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_generator_is_read_once():
     assert texts(read_texts(f"text {i}" for i in range(3))) == ["text 0", "text 1", "text 2"]
 
 
-def test_a_corpus_is_left_as_it_is():
+def test_a_corpus_is_returned_unchanged():
     corpus = read_texts(["a"])
     assert read_texts(corpus) is corpus
 
@@ -119,13 +119,13 @@ def test_a_dataset():
         read_texts(datasets.DatasetDict(train=data, test=data))
 
 
-def test_a_dataset_that_the_hub_does_not_give():
+def test_a_dataset_that_the_hub_does_not_have():
     pytest.importorskip("datasets", reason="no datasets")
     with pytest.raises(TextError, match="'nobody/nothing' is not a file, and could not be loaded"):
         read_texts("nobody/nothing")
 
 
-def test_a_hub_out_of_reach_is_asked_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+def test_an_unreachable_hub_is_contacted_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     datasets = pytest.importorskip("datasets", reason="no datasets")
     for constant, value in {"HF_HUB_OFFLINE": False, "ENDPOINT": "http://127.0.0.1:9"}.items():
         monkeypatch.setattr(huggingface_hub.constants, constant, value)
@@ -155,7 +155,7 @@ def test_a_split_of_a_hub_data_set_must_be_chosen(monkeypatch: pytest.MonkeyPatc
     assert asked == [("owner/pairs", "mnli", None), ("owner/pairs", "mnli", "dev")]
 
 
-def test_the_longest_text_is_suggested_and_no_parse_tree(tmp_path: Path):
+def test_the_field_with_the_longest_text_is_suggested(tmp_path: Path):
     path = tmp_path / "pairs.jsonl"
     pairs = [
         {
@@ -196,7 +196,7 @@ def test_an_array_of_strings():
 
 
 @pytest.mark.parametrize("options", [{"field": "text"}, {"config": "mnli"}, {"split": "train"}])
-def test_options_that_choose_from_nothing(options: dict[str, str], tmp_path: Path):
+def test_options_that_do_not_apply(options: dict[str, str], tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_text("a")
     for source in (["a"], path, read_texts(["a"])):
@@ -238,7 +238,7 @@ def test_real_files(shared_data: Path):
         (".", "is a folder"),
     ],
 )
-def test_what_is_no_text(source: object, message: str):
+def test_sources_that_are_not_texts(source: object, message: str):
     with pytest.raises(TextError, match=message):
         read_texts(source)
 
@@ -270,7 +270,7 @@ def test_a_field_for_a_plain_file_is_refused(tmp_path: Path):
         read_texts(tmp_path / "a.txt", field="text")
 
 
-def test_the_fingerprint_is_of_texts_and_words_alone():
+def test_the_fingerprint_depends_on_texts_and_words_only():
     plain = read_texts(["a b", "c"]).fingerprint
     assert read_texts(("a b", "c")).fingerprint == plain
     renamed = Corpus((Document("x", "a b"), Document("y", "c")), "elsewhere")

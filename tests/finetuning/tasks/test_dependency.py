@@ -29,13 +29,13 @@ def gold(sentences):
     return [Parse(sentence.heads, sentence.relations) for sentence in sentences]
 
 
-def test_relations_are_universal_unless_asked(sentences):
+def test_relations_are_universal_by_default(sentences):
     labels = Dependency().fit(sentences).labels
     assert labels == ("advmod", "aux", "det", "nsubj", "punct", "root")
     assert "nsubj:pass" in Dependency(relations="full").fit(sentences).labels
 
 
-def test_the_head_asked_for(sentences):
+def test_the_options_of_the_head(sentences):
     with pytest.raises(OptionError, match="fit"):
         Dependency().head()
     assert Dependency(words="first").fit(sentences).head() == {"kind": "biaffine", "relations": 6, "words": "first"}
@@ -54,7 +54,7 @@ def test_features(sentences, tokenizer):
 
 
 @pytest.mark.parametrize("make", [wordpiece, byte_level])
-def test_each_token_belongs_to_the_word_it_is_made_of(make):
+def test_each_token_belongs_to_its_word(make):
     tokenizer = make()
     tokenizer.bos_token = tokenizer.bos_token or tokenizer.eos_token or tokenizer.cls_token
     words = ["keys", "to", "un", "playable", "don't", "x y", "games"]
@@ -67,7 +67,7 @@ def test_each_token_belongs_to_the_word_it_is_made_of(make):
     assert len(set(map(len, inputs.values()))) == 1
 
 
-def test_a_word_of_which_nothing_is_left_is_unknown(tokenizer):
+def test_a_word_without_tokens_is_unknown(tokenizer):
     (inputs,) = encode_words([["the", "\u200b\x00", "keys"]], tokenizer)
     token = inputs["input_ids"][inputs["word_of_token"].index(2)]
     assert token == tokenizer.unk_token_id
@@ -78,7 +78,7 @@ def test_a_word_of_which_nothing_is_left_is_unknown(tokenizer):
         encode_words([["the", "\x00"]], bare)
 
 
-def test_tokenizers_a_parser_cannot_use():
+def test_unsuitable_tokenizers():
     with pytest.raises(ModelError, match="fast"):
         encode_words([["the"]], object())
     rootless = byte_level()
@@ -87,7 +87,7 @@ def test_tokenizers_a_parser_cannot_use():
         encode_words([["the"]], rootless)
 
 
-def test_a_sentence_too_long(sentences, tokenizer):
+def test_a_sentence_that_is_too_long(sentences, tokenizer):
     task = Dependency().fit(sentences)
     with pytest.raises(TextError, match=r"dev.conllu:3: .* max_length is 5.*long='drop'"):
         task.encode(sentences, tokenizer, max_length=5)
@@ -105,7 +105,7 @@ def test_a_sentence_too_long(sentences, tokenizer):
     assert dropping.score(sentences, parses)["las"] < 1
 
 
-def test_relations_that_training_lacks_are_said_and_are_no_targets(sentences, tokenizer):
+def test_unknown_relations_give_a_warning_and_are_not_targets(sentences, tokenizer):
     task = Dependency().fit(sentences[1:])
     with pytest.warns(UserWarning, match=r"dev.conllu:3: relation 'det'.*2 such arcs"):
         first, _, third = task.encode(sentences, tokenizer, max_length=64)
@@ -129,7 +129,7 @@ def test_outputs_become_trees(sentences):
     assert greedy.heads == (0, 0, 2)
 
 
-def test_scores_count_words_and_punctuation_as_asked(sentences):
+def test_scores_with_and_without_punctuation(sentences):
     perfect = gold(sentences)
     assert Dependency().score(sentences, perfect) == {"uas": 1, "las": 1}
     # One head wrong, at the full stop; one relation wrong in its subtype alone.
@@ -144,7 +144,7 @@ def test_scores_count_words_and_punctuation_as_asked(sentences):
     assert full == pytest.approx({"uas": 8 / 9, "las": 8 / 9, "las_full": 7 / 9})
 
 
-def test_penn_treebank_punctuation_goes_by_its_tags(tmp_path):
+def test_penn_treebank_punctuation_is_recognised_by_tags(tmp_path):
     text = conllu("1 Keys NNS 2 nsubj", "2 run VBP 0 root", "3 . . 2 punct").replace("NNS\t_", "NNS\tNNS")
     sentences = read_conllu(write_treebank(tmp_path, text))
     wrong = [Parse((2, 0, 1), sentences[0].relations)]
@@ -167,12 +167,12 @@ def test_the_file_written_scores_the_same(sentences, tmp_path):
 
 
 @pytest.mark.parametrize("option", [{"words": "last"}, {"relations": "some"}, {"decode": "eisner"}, {"long": "cut"}])
-def test_options_outside_their_domain(option):
+def test_invalid_options(option):
     with pytest.raises(OptionError, match=next(iter(option))):
         Dependency(**option)
 
 
-def test_a_parser_learns_a_treebank_by_heart(sentences, tokenizer):
+def test_a_parser_fits_a_small_treebank_perfectly(sentences, tokenizer):
     import torch
 
     from pyrepsim.finetuning.heads import BiaffineHead

@@ -1,4 +1,4 @@
-"""Attachment scores of two files: counted by hand, and against the shared task's own words on alignment."""
+"""Attachment scores of two files: counted by hand, and the alignment rules of the shared task."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_word_in_two_pieces(tmp_path):
     assert scores(tmp_path, gold, system) == percent(*[2 * 2 / 9] * 3)
 
 
-def test_sentences_cut_elsewhere(tmp_path):
+def test_other_sentence_boundaries(tmp_path):
     # The second half has a root of its own, which the gold file has not; "d" depends on "c" in both.
     system = conllu("1 a X 2 nsubj:pass", "2 b X 0 root") + conllu("1 c X 0 root", "2 d X 1 nmod:poss")
     assert scores(tmp_path, GOLD, system) == percent(3 / 4, 3 / 4, 3 / 4)
@@ -58,21 +58,21 @@ def test_words_of_a_range_are_aligned_by_their_forms(tmp_path):
     assert scores(tmp_path, gold, system) == percent(2 / 5, 2 / 5, 2 / 5)
 
 
-def test_overlapping_ranges_are_one_stretch(tmp_path):
+def test_overlapping_ranges_are_merged(tmp_path):
     gold = conllu("1-2 abab _ _ _", "1 p X 3 dep", "2 q X 3 dep", "3 c X 0 root")
     system = conllu("1 ab X 2 dep", "2-3 abc _ _ _", "2 q X 3 dep", "3 c X 0 root")
     # Stretch "ababc" holds all words; the longest common subsequence is "q c".
     assert scores(tmp_path, gold, system) == percent(2 / 3, 2 / 3, 2 / 3)
 
 
-def test_words_that_stick_out_of_a_range_are_not_aligned(tmp_path):
+def test_words_partly_outside_a_range_are_not_aligned(tmp_path):
     gold = conllu("1 a X 2 dep", "2-3 bc _ _ _", "2 b X 0 root", "3 c X 2 dep", "4 d X 2 dep")
     system = conllu("1 ab X 2 dep", "2 c X 0 root", "3 d X 2 dep")
     # "c" is aligned (but is no root in gold), "d" depends on it (not so in gold), "ab" is not aligned.
     assert scores(tmp_path, gold, system) == percent(0, 0, 0)
 
 
-def test_white_space_is_no_character(tmp_path):
+def test_white_space_is_ignored(tmp_path):
     gold = GOLD.replace("c\tc\t", "c 1\tc\t")
     system = GOLD.replace("c\tc\t", "c\u00a01\tc\t")
     assert scores(tmp_path, gold, system) == percent(1, 1, 1)
@@ -90,6 +90,6 @@ def test_another_text(tmp_path, system, fact):
         scores(tmp_path, GOLD, system)
 
 
-def test_trees_that_are_none(tmp_path):
+def test_invalid_trees(tmp_path):
     with pytest.raises(TextError, match="system.conllu:2: A tree must have one root"):
         scores(tmp_path, GOLD, conllu("1 a X 0 root", "2 b X 0 root", "3 c X 2 obj", "4 d X 3 nmod"))

@@ -1,4 +1,4 @@
-"""Trees from arc scores: the best there is, with one child of the root, the same on any number of threads."""
+"""Trees from arc scores: the best tree with one child of the root, equal for any number of threads."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_both_backends_find_equally_good_trees(rng, kind):
         assert total(scores[b], found[0][b]) == pytest.approx(total(scores[b], found[1][b]), abs=1e-9)
 
 
-def test_one_child_of_the_root_costs_no_digits():
+def test_the_single_root_keeps_full_precision():
     # The scores differ in the last digits of a float64: a penalty added to them would hide it.
     scores = np.ones((3, 4))
     scores[:, 0] = 1e3
@@ -87,7 +87,7 @@ def test_one_child_of_the_root_costs_no_digits():
     assert decode_one(scores).tolist() == [2, 3, 0]
 
 
-def test_ties_take_the_lower_head_whatever_the_threads_and_the_place():
+def test_ties_take_the_lower_head_for_any_threads_and_batch():
     scores = np.zeros((50, 6, 7))
     heads = decode(scores, [6] * 50, n_threads=1)
     assert (heads == heads[0]).all()
@@ -121,7 +121,7 @@ def test_lengths_padding_and_diagonal(rng, backend):
     assert decode(np.zeros((2, 0, 1)), [0, 0], backend=backend).shape == (2, 0)
 
 
-def test_whatever_holds_numbers(rng):
+def test_accepted_array_types(rng):
     import torch
 
     scores = rng.integers(-100, 100, (2, 4, 5)).astype(np.float64)
@@ -136,7 +136,7 @@ def test_whatever_holds_numbers(rng):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("bad", [np.nan, INF, 2e300, -2e300])
-def test_scores_that_are_no_numbers_are_named(rng, backend, bad):
+def test_scores_that_are_not_finite(rng, backend, bad):
     scores = rng.standard_normal((40, 3, 4))
     scores[17, 1, 3] = scores[30, 0, 0] = bad
     with pytest.raises(NonFiniteError, match="sentence 17 has .* for word 2 with head 3"):

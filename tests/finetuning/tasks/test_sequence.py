@@ -1,4 +1,4 @@
-"""Sentences and pairs: every edition of GLUE read alike, encoded as BERT does, scored as GLUE does."""
+"""Sentences and pairs: every edition of GLUE read alike, encoded as in BERT, scored as in GLUE."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_official_files(tmp_path: Path, task: type, name: str, content: str, lab
     assert example == SequenceExample("first", second, label, f"{path}:{1 if task is COLA else content.count(chr(10))}")
 
 
-def test_names_and_headlines():
+def test_names_and_main_scores():
     assert list(GLUE) == ["mnli", "sst2", "qqp", "qnli", "cola", "mrpc", "rte", "stsb"]
     assert {name: task.metric for name, task in GLUE.items() if task.metric != "accuracy"} == {
         "qqp": "f1",
@@ -126,13 +126,13 @@ def test_pairs_without_consensus_are_counted(tmp_path: Path, caplog: pytest.LogC
         ({"gold_label": "neutral", "sentence1": "a"}, "'sentence2' or 'hypothesis': .*:2 has gold_label, sentence1"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, row: dict[str, Any], message: str):
+def test_an_invalid_row_is_named(tmp_path: Path, row: dict[str, Any], message: str):
     path = written(tmp_path, "dev.jsonl", lines(pair("neutral"), row))
     with pytest.raises(TextError, match=message):
         MNLI().read(path)
 
 
-def test_bad_rows_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_invalid_rows_can_be_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
     path = written(tmp_path, "train.tsv", f"{header}1\t2\t3\ta\n4\t5\t6\tb\t\t1\n7\t8\t9\tc\td\t0\n")
     (example,) = QQP().read(path)
@@ -146,7 +146,7 @@ def test_bad_rows_can_be_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         QQP(bad_rows="keep").read(path)  # type: ignore[arg-type]
 
 
-def test_a_task_of_ones_own(tmp_path: Path):
+def test_a_custom_task(tmp_path: Path):
     path = written(tmp_path, "a.csv", "q,kind\nwho,person\nwhere,place\nwhen,3\n")
     task = SequenceClassification(first="q", label="kind")
     examples = task.read(path)
@@ -198,7 +198,7 @@ def test_single_sentences_of_any_number(monkeypatch: pytest.MonkeyPatch):
     assert len({len(feature) for feature in features}) == 5
 
 
-def test_a_label_that_training_lacks(tokenizer: Any):
+def test_a_label_that_is_not_in_the_training_data(tokenizer: Any):
     with pytest.raises(TextError, match=r"entailment, neutral, contradiction: dev.jsonl:7 has 'contradicts'"):
         MNLI().encode([SequenceExample("a", "b", "contradicts", "dev.jsonl:7")], tokenizer, max_length=16)
 

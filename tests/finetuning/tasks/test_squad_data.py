@@ -1,4 +1,4 @@
-"""Reading SQuAD: what is there, where it stands, what is refused and by which name."""
+"""Reading SQuAD: questions, their locations, and errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pyrepsim.finetuning.tasks.squad import Squad
 from tests.helpers.squad_files import NILE, question, squad_json, two_paragraphs, written
 
 
-def test_questions_come_in_order_with_their_places(tmp_path):
+def test_questions_come_in_order_with_their_locations(tmp_path):
     path = written(tmp_path, two_paragraphs())
     examples = Squad().read(path)
     assert [example.id for example in examples] == ["n1", "n2", "n3", "b1", "b2", "b3"]
@@ -25,7 +25,7 @@ def test_questions_come_in_order_with_their_places(tmp_path):
             assert example.context[answer.start :][: len(answer.text)] == answer.text
 
 
-def test_a_byte_order_mark_is_no_character(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
     path = tmp_path / "squad.json"
     path.write_text(json.dumps(two_paragraphs()), encoding="utf-8-sig")
     assert len(Squad().read(path)) == 6
@@ -55,7 +55,7 @@ def _content(change):
         (lambda p: p[0]["qas"][0]["answers"][0].update(text=" ", answer_start=3), r"answer must not be empty: .*'n1'"),
     ],
 )
-def test_a_fault_is_named_with_its_place(tmp_path, change, message):
+def test_an_invalid_question_is_named_with_its_location(tmp_path, change, message):
     with pytest.raises(TextError, match=message) as raised:
         Squad().read(written(tmp_path, _content(change)))
     assert "squad.json" in str(raised.value)
@@ -78,7 +78,7 @@ def test_files_that_are_not_squad(tmp_path, raw, message):
         Squad().read(path)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file(tmp_path):
     with pytest.raises(TextError, match=r"nowhere\.json must be a readable file: No such file"):
         Squad().read(tmp_path / "nowhere.json")
 
@@ -100,14 +100,14 @@ def test_a_misplaced_answer_is_an_error_unless_chosen_otherwise(tmp_path):
 
 
 @pytest.mark.parametrize(("said", "true"), [(-1, 0), (3, 0), (5, 9), (10, 9), (13, 9), (14, 18), (99, 18)])
-def test_nearest_moves_to_the_closest_place_of_the_text(tmp_path, caplog, said, true):
+def test_nearest_moves_to_the_closest_occurrence(tmp_path, caplog, said, true):
     examples = Squad(misplaced="nearest").read(written(tmp_path, _off("red", said)))
     (record,) = caplog.records
     assert re.search(r"1 of 2 answers .* moved .*; 2 of 2 questions are kept", record.getMessage())
     assert [answer.start for example in examples for answer in example.answers] == [4, true]
 
 
-def test_nearest_finds_no_place_for_another_text(tmp_path):
+def test_nearest_needs_an_occurrence(tmp_path):
     with pytest.raises(TextError, match=r"has 'green' at 0.*misplaced='drop'"):
         Squad(misplaced="nearest").read(written(tmp_path, _off("green", 0)))
 

@@ -1,4 +1,4 @@
-"""Windows: each token of a context is there, in the windows of BERT's own code, and owned once."""
+"""Windows of a context as in BERT's code, each token owned once; the best answers against a double loop."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ import types
 import numpy as np
 import pytest
 
-from pyrepsim.core.errors import ModelError, TextError
+from pyrepsim.core.errors import ModelError, NonFiniteError, TextError
 from pyrepsim.finetuning.tasks.squad import Squad, SquadExample
 from pyrepsim.finetuning.tasks.squad_data import GoldAnswer
-from pyrepsim.finetuning.tasks.squad_windows import context_windows
-from tests.helpers.references_squad import owner, window_ranges
+from pyrepsim.finetuning.tasks.squad_windows import (
+    Answer,
+    Span,
+    Window,
+    best_spans,
+    context_windows,
+    join_spans,
+    window_spans,
+)
+from tests.helpers.references_squad import owner, spans_by_loops, window_ranges
 from tests.helpers.squad_files import BRIDGE, NILE, pair_tokenizer
 from tests.helpers.tiny_models import byte_level
 
@@ -31,7 +39,7 @@ def windows_of(item, tokenizer, *, max_length=40, doc_stride=7, max_query=64):
 @pytest.mark.parametrize(
     ("max_length", "doc_stride"), [(40, 7), (40, 20), (40, 500), (64, 1), (33, 16), (300, 128), (999, 128)]
 )
-def test_windows_are_those_of_the_definition(make, max_length, doc_stride):
+def test_windows_equal_the_definition(make, max_length, doc_stride):
     tokenizer, item = make(), example(" ".join([LONG] * (1 + max_length // 100)))
     found = windows_of(item, tokenizer, max_length=max_length, doc_stride=doc_stride)
     alone = tokenizer(item.context, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
@@ -57,7 +65,7 @@ def test_a_much_longer_window_owns_a_token_that_has_a_little_less_context_in_it(
     assert found.windows[0].owned.sum() == sum(owner(token, ranges) == 0 for token in range(300)) == 128 + 77
 
 
-def test_the_question_stands_first_and_types_tell_them_apart():
+def test_the_question_comes_first_and_has_its_own_token_type():
     tokenizer = pair_tokenizer()
     item = example(question="  the keys ")
     found = windows_of(item, tokenizer)
@@ -109,7 +117,7 @@ def test_a_question_is_not_cut_inside_a_character():
     assert positions == [0, 2, 2, 4, 4, 6]
 
 
-def test_max_length_must_leave_room_for_the_context():
+def test_max_length_must_allow_one_token_of_the_context():
     item = example(question="the keys to the cabinet are here")
     features = Squad().encode(
         [item], pair_tokenizer(), max_length=11
@@ -157,3 +165,49 @@ def test_an_answer_inside_a_word_takes_the_whole_word():
     item = example(context="the rivers bank", answer="s", question="Who?")
     (feature,) = Squad().encode([item], pair_tokenizer(), max_length=64)
     assert feature.inputs["start"] == feature.inputs["end"]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(
+    ("n_tokens", "n_best", "max_answer"), [(1, 20, 30), (2, 1, 1), (7, 3, 4), (30, 20, 30), (40, 20, 5), (25, 400, 30)]
+)
+def test_n_best_equals_a_double_loop(rng, n_tokens, n_best, max_answer, ties):
+    for _ in range(20):
+        start, end = rng.normal(size=(2, n_tokens)).astype(np.float32)
+        if ties:
+            start, end = np.round(start), np.round(end)
+        owned = rng.random(n_tokens) < 0.6
+        scores, first, last = best_spans(start, end, owned, n_best=n_best, max_answer=max_answer)
+        expected = spans_by_loops(start, end, owned, n_best=n_best, max_answer=max_answer)
+        assert list(zip(scores, first, last, strict=True)) == expected
+
+
+def _window(n_tokens=4, position=3):
+    offsets = np.array([[5 * i, 5 * i + 4] for i in range(n_tokens)], dtype=np.int32)
+    return Window(position, 0, offsets, np.ones(n_tokens, dtype=bool))
+
+
+def test_only_scores_of_the_context_count(rng):
+    start, end = rng.normal(size=(2, 12)).astype(np.float32)
+    for outside in (0, 2, 7, 8):
+        start[outside] = end[outside] = 100.0
+    start[9:] = end[9:] = -np.inf  # padding
+    spans = window_spans(_window(), start, end, n_best=3, max_answer=30)
+    expected = spans_by_loops(start[3:7], end[3:7], [True] * 4, n_best=3, max_answer=30)
+    assert spans == [Span(score, 5 * i, 5 * j + 4) for score, i, j in expected]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_scores_must_be_finite(broken):
+    start = np.zeros(8, dtype=np.float32)
+    start[4] = broken
+    with pytest.raises(NonFiniteError, match="diverged"):
+        window_spans(_window(), start, np.zeros(8), n_best=3, max_answer=30)
+
+
+def test_equal_answers_of_several_windows_are_joined():
+    context = "red blue red  blue"
+    spans = [Span(1.0, 0, 3), Span(3.0, 9, 12), Span(2.0, 4, 8), Span(2.0, 12, 18), Span(9.0, 12, 14)]
+    assert join_spans(context, spans, n_best=20) == (Answer("red", 3.0), Answer("blue", 2.0))
+    assert join_spans(context, spans, n_best=1) == (Answer("red", 3.0),)
+    assert join_spans(context, [], n_best=1) == ()

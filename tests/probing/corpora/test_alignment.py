@@ -86,7 +86,7 @@ def test_two_spans_need_both() -> None:
     assert [one.name for one in moved.unaligned] == ["span2"]
 
 
-def test_faults() -> None:
+def test_invalid_spans_and_offsets() -> None:
     with pytest.raises(TextError, match=r"end <= 2: got \[1, 3\]"):
         align("a b", [(0, 1), (2, 3)], [(1, 3)])
     with pytest.raises(ShapeError, match="in ascending order"):

@@ -108,7 +108,7 @@ def test_one_word_may_open_and_close_other_mentions(file: File) -> None:
         ("constituents", "(VP*", "VP", 3, "parse bit"),
     ],
 )
-def test_faults_of_propbank(file: File, task: str, old: str, new: str, line: int, message: str) -> None:
+def test_invalid_propbank(file: File, task: str, old: str, new: str, line: int, message: str) -> None:
     assert old in PROPBANK
     path = file("dev.gold_conll", PROPBANK.replace(old, new, 1))
     with pytest.raises(TextError, match=rf"dev\.gold_conll:{line}: .*{message}"):
@@ -127,7 +127,7 @@ def test_withheld_words(file: File) -> None:
     ("old", "new", "line", "message"),
     [("(7)", "(7", 5, "is not"), ("   5)\n", "   6)\n", 3, "6. was not"), ("(7)", "(7))", 5, "got '.7..'")],
 )
-def test_faults_of_coreference(file: File, old: str, new: str, line: int, message: str) -> None:
+def test_invalid_coreference(file: File, old: str, new: str, line: int, message: str) -> None:
     with pytest.raises(TextError, match=rf"x\.conll:{line}: .*{message}"):
         list(read(file("x.conll", CONLL_2012.replace(old, new, 1)), "coref"))
 

@@ -1,4 +1,4 @@
-"""Counts over real corpora: those of other programs, or counted here by regular expressions."""
+"""Counts over real corpora: published counts, or counts by regular expressions here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SemEval-2010 Task 8, BIO columns, JSONL, OntoGUM; how formats are told."""
+"""SemEval-2010 Task 8, entity tags, JSONL, OntoGUM; how formats are recognised."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def test_parts_of_the_training_file(file: File) -> None:
         ('8002\t"', "8002\t", 5, "A sentence must be"),
     ],
 )
-def test_faults_of_semeval(file: File, old: str, new: str, line: int, message: str) -> None:
+def test_invalid_semeval(file: File, old: str, new: str, line: int, message: str) -> None:
     with pytest.raises(TextError, match=rf"TRAIN\.TXT:{line}: .*{message}"):
         list(read(file("TRAIN.TXT", SEMEVAL.replace(old, new, 1)), "relations"))
 
 
-def test_bio(file: File) -> None:
+def test_entity_tags(file: File) -> None:
     records = read(file("wnut.conll", BIO), "entities")
     first, second = records
     assert first["text"] == "Empire State #tag"
@@ -81,12 +81,12 @@ def test_bio(file: File) -> None:
         ("B-p", "X-p", 7, "has 'X-product'"),
     ],
 )
-def test_faults_of_bio(file: File, old: str, new: str, line: int, message: str) -> None:
+def test_invalid_entity_tags(file: File, old: str, new: str, line: int, message: str) -> None:
     with pytest.raises(TextError, match=rf"wnut\.conll:{line} .*{message}"):
         list(read(file("wnut.conll", BIO.replace(old, new, 1)), "entities"))
 
 
-def test_jsonl_comes_back(file: File, tmp_path: Path) -> None:
+def test_written_jsonl_is_read_again(file: File, tmp_path: Path) -> None:
     write(read(file("t.TXT", SEMEVAL), "relations"), tmp_path / "relations.jsonl")
     again = list(read(tmp_path / "relations.jsonl", "relations"))
     assert [spans(one) for one in again] == [spans(one) for one in read(tmp_path / "t.TXT", "relations")]
@@ -131,7 +131,7 @@ def test_proto_roles(file: File) -> None:
         ("dependencies", {"more": True}, "overlap"),
     ],
 )
-def test_faults_of_targets(file: File, task: str, change: dict, message: str) -> None:
+def test_invalid_targets(file: File, task: str, change: dict, message: str) -> None:
     targets = [{**RECORD["targets"][0], **change}]
     if change.pop("more", False):
         targets.append({"span1": [0, 2], "span2": [0, 1], "label": "x"})
@@ -150,7 +150,7 @@ def test_faults_of_targets(file: File, task: str, change: dict, message: str) ->
         ('{"text": "a b", "tokens": ["a"], "targets": []}', "they differ"),
     ],
 )
-def test_faults_of_records(file: File, line: str, message: str) -> None:
+def test_invalid_records(file: File, line: str, message: str) -> None:
     with pytest.raises(TextError, match=rf"a\.jsonl:1: .*{message}"):
         list(read(file("a.jsonl", line), "dpr"))
 

@@ -69,7 +69,7 @@ def test_pairs_of_mentions(file: File) -> None:
     assert found == [([0, 1], [0, 2], "0"), ([0, 1], [3, 4], "1"), ([0, 2], [3, 4], "0")]
 
 
-def test_mentions_in_pieces_are_counted(file: File) -> None:
+def test_discontinuous_mentions_are_counted(file: File) -> None:
     text = GUM.replace("(2-object-new", "(2[1/2]-object-new").replace("2)|", "2[1/2])|")
     records = read(file("a.conllu", text), "entities")
     assert [one["label"] for one in next(records)["targets"]] == ["person", "person"]
@@ -107,7 +107,7 @@ def test_a_missing_tag(file: File) -> None:
         list(read(file("a.conllu", DOGS.replace("VBP", "_")), "pos"))
 
 
-def test_annotation_that_is_not_there(file: File) -> None:
+def test_missing_annotation(file: File) -> None:
     path = file("a.conllu", DOGS)
     with pytest.raises(TextError, match=r"holds pos, dependencies \(CoNLL-U\): not 'srl'"):
         read(path, "srl")
@@ -115,7 +115,7 @@ def test_annotation_that_is_not_there(file: File) -> None:
         read(path, "entities")
 
 
-def test_options_are_of_their_task(file: File) -> None:
+def test_options_belong_to_a_task(file: File) -> None:
     path = file("a.conllu", DOGS)
     with pytest.raises(OptionError, match="must be one of pos, constituents"):
         read(path, "parsing")

@@ -54,6 +54,6 @@ def test_tags(file: File) -> None:
         ("(S ())", 1, r"got \(\)"),
     ],
 )
-def test_faults(file: File, text: str, line: int, message: str) -> None:
+def test_invalid_trees(file: File, text: str, line: int, message: str) -> None:
     with pytest.raises(TextError, match=rf"a\.ptb:{line}: .*{message}"):
         list(read(file("a.ptb", text), "constituents"))
