@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("transformers", reason="no transformers: the extraction room needs the extra [torch]")
+pytest.importorskip("transformers", reason="no transformers: extraction needs the extra [torch]")
 
 from pyrepsim.models import Encoder, load_encoder
 from tests.helpers import tiny_models

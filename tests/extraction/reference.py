@@ -1,4 +1,4 @@
-"""The slow, obvious extraction: each text alone through the model as transformers gives it."""
+"""A simple reference extraction: a forward pass of transformers for each text alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encoders, decoders, relative positions, recurrences: every family gives the rows of each text alone."""
+"""Encoders, decoders, relative positions, recurrence: every family gives the rows of each text alone."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TEXTS = ["the keys to the cabinet are here", "run", "the river bank flows runnin
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # the models' own
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family(family: str, tmp_path: Path):
+def test_each_family_gives_the_rows_of_each_text_alone(family: str, tmp_path: Path):
     config, model, sizes, positions = FAMILIES[family]
     tokenizer = wordpiece()
     folder = save(tmp_path / "model", model(config(vocab_size=len(tokenizer), **sizes)), tokenizer)

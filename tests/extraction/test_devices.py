@@ -1,4 +1,4 @@
-"""Extraction by a model on a GPU: the rows of the CPU up to rounding, wherever the shard's buffers lie."""
+"""Extraction on a GPU: the rows of the CPU up to rounding, wherever the shard's buffers are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXTS = [" ".join(TEXT.split()[: 1 + i % 17]) for i in range(40)]
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-def test_rows_of_a_gpu(tmp_path, monkeypatch, dtype):
+def test_rows_on_a_gpu_equal_those_on_the_cpu(tmp_path, monkeypatch, dtype):
     model = tiny_bert(tmp_path / "model", width=64)
     stores = {"cpu": extract(model, TEXTS, tmp_path / "cpu", dtype=dtype, device="cpu")}
     stores["cuda"] = extract(model, TEXTS, tmp_path / "cuda", dtype=dtype, device="cuda")
@@ -31,11 +31,11 @@ def test_rows_of_a_gpu(tmp_path, monkeypatch, dtype):
 
 
 @pytest.mark.skipif(available_backends()["cuda"] is not None, reason="no CUDA device for the backend")
-def test_fused_rows_stay_on_the_gpu(tmp_path, monkeypatch):
+def test_streamed_rows_stay_on_the_gpu(tmp_path, monkeypatch):
     models = [tiny_bert(tmp_path / name, width=64, seed=seed) for seed, name in enumerate("ab")]
     measures = ["LinearCKA", "RSA", "SVCCA"]
     expected = compare_models(*models, TEXTS, measures, device="cpu")
-    monkeypatch.setattr("pyrepsim.extraction.streaming.as_numpy", None)  # whoever brings rows to the host fails
+    monkeypatch.setattr("pyrepsim.extraction.streaming.as_numpy", None)  # copying rows to the host fails
     found = compare_models(*models, TEXTS, measures, device="cuda", backend="cuda")
     np.testing.assert_allclose([s.value for s in found], [s.value for s in expected], atol=1e-3)
 
@@ -53,7 +53,7 @@ class OnGPU:
         return self.host
 
 
-def test_who_gets_rows_on_the_device():
+def test_only_the_cuda_backend_gets_rows_on_the_device():
     host = torch.ones(2, 3)
     rows = OnGPU(host)
     assert _for_moments(rows, "cuda") is rows
@@ -64,7 +64,7 @@ def test_who_gets_rows_on_the_device():
     assert isinstance(_for_moments(host.half(), "cuda"), np.ndarray)
 
 
-def test_buffers_lie_beside_the_model_while_there_is_room(monkeypatch):
+def test_buffers_are_on_the_gpu_if_it_has_enough_memory(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (800, 1000))
     gpu = torch.device("cuda")
     assert buffers._buffer_device(gpu, 99) == gpu

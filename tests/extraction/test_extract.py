@@ -1,4 +1,4 @@
-"""Extraction as a process: resumed, shared between workers, overflowing, failing, quiet."""
+"""`extract` as a process: resuming, several workers, overflow, failures, output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pyrepsim.extraction.plan.SHARD_TOKENS", 100)
 
 
-def test_the_store_says_how_it_was_made(folders: dict[str, Path], tmp_path: Path):
+def test_the_store_records_its_request(folders: dict[str, Path], tmp_path: Path):
     store = extract(folders["base"], ["the keys"], tmp_path / "s", layers=["layer.1", 0], device="cpu")
     assert store.layers == ("embeddings", "layer.1")
     plan = store.plan
@@ -48,16 +48,16 @@ def test_the_store_says_how_it_was_made(folders: dict[str, Path], tmp_path: Path
 
 @pytest.mark.usefixtures("small_shards")
 @pytest.mark.parametrize("count", [1, 2, 3, 20])
-def test_any_number_of_workers_make_the_same_store(base: Encoder, count: int, tmp_path: Path):
+def test_the_store_does_not_depend_on_the_number_of_workers(base: Encoder, count: int, tmp_path: Path):
     alone = extract(base, TEXTS, tmp_path / "alone")
     stores = [extract(base, TEXTS, tmp_path / "many", worker=f"{i}/{count}") for i in range(count)]
     sealed = [store for store in stores if store is not None]
     assert {store.digest for store in sealed} == {alone.digest}
-    assert (stores[0] is None) == (count > 1), "the first of several leaves work to the others"
+    assert (stores[0] is None) == (count > 1), "the first of several workers does not finish the store"
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_worker_by_environment(base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_the_worker_is_read_from_the_environment(base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert extract(base, TEXTS, tmp_path / "s") is None
@@ -66,7 +66,9 @@ def test_worker_by_environment(base: Encoder, monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_an_interrupted_run_goes_on_and_ends_the_same(base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_an_interrupted_extraction_is_resumed_to_the_same_store(
+    base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     whole = extract(base, TEXTS, tmp_path / "whole")
     calls = []
 
@@ -87,11 +89,11 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(base: Encoder, monkeypatch
     done = len(calls)
     assert done < 12
     assert extract(base, TEXTS, tmp_path / "s").digest == whole.digest
-    assert len(calls) == done, "nothing is computed again for a sealed store"
+    assert len(calls) == done, "a sealed store is not computed again"
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_kill_9_in_the_middle(base: Encoder, folders: dict[str, Path], tmp_path: Path):
+def test_a_killed_extraction_is_resumed_to_the_same_store(base: Encoder, folders: dict[str, Path], tmp_path: Path):
     code = (
         "import sys\n"
         "import pyrepsim.extraction.plan as limits; limits.SHARD_TOKENS = 100\n"
@@ -108,7 +110,7 @@ def test_kill_9_in_the_middle(base: Encoder, folders: dict[str, Path], tmp_path:
     assert extract(base, TEXTS, tmp_path / "s").digest == extract(base, TEXTS, tmp_path / "whole").digest
 
 
-def test_another_plan_does_not_go_into_a_store(base: Encoder, tmp_path: Path):
+def test_a_store_is_not_resumed_with_another_plan(base: Encoder, tmp_path: Path):
     extract(base, ["the keys"], tmp_path / "s")
     with pytest.raises(StoreError, match="differs in"):
         extract(base, ["the keys"], tmp_path / "s", dtype="float32")
@@ -116,7 +118,7 @@ def test_another_plan_does_not_go_into_a_store(base: Encoder, tmp_path: Path):
     assert store.dtype == "float32"
 
 
-def test_overwrite_removes_stores_only(base: Encoder, tmp_path: Path):
+def test_overwrite_removes_only_stores(base: Encoder, tmp_path: Path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
     with pytest.raises(StoreError):
@@ -124,7 +126,7 @@ def test_overwrite_removes_stores_only(base: Encoder, tmp_path: Path):
     assert (tmp_path / "thesis" / "chapter.tex").exists()
 
 
-def test_the_plan_of_another_store(encoders: dict[str, Encoder], sentences: list[str], tmp_path: Path):
+def test_same_plan_as_gives_the_same_rows(encoders: dict[str, Encoder], sentences: list[str], tmp_path: Path):
     first = extract(encoders["base"], sentences, tmp_path / "a", batch_tokens=70)
     second = extract(encoders["tuned"], sentences, tmp_path / "b", same_plan_as=first)
     third = extract(encoders["tuned"], sentences, tmp_path / "c", same_plan_as=str(tmp_path / "a"))
@@ -135,7 +137,7 @@ def test_the_plan_of_another_store(encoders: dict[str, Encoder], sentences: list
         extract(encoders["gpt2"], sentences, tmp_path / "d", same_plan_as=first)
 
 
-def test_a_store_of_arrays_has_no_plan_to_share(base: Encoder, tmp_path: Path):
+def test_same_plan_as_refuses_a_store_without_extraction_plan(base: Encoder, tmp_path: Path):
     from pyrepsim.store import write_store
 
     write_store(tmp_path / "arrays", {"x": np.zeros((3, 2), np.float32)})
@@ -143,7 +145,7 @@ def test_a_store_of_arrays_has_no_plan_to_share(base: Encoder, tmp_path: Path):
         extract(base, ["the keys"], tmp_path / "s", same_plan_as=tmp_path / "arrays")
 
 
-def test_nan_is_refused_by_layer_and_document(folders: dict[str, Path], tmp_path: Path):
+def test_nan_is_refused_with_layer_and_document(folders: dict[str, Path], tmp_path: Path):
     encoder = load_encoder(folders["base"], device="cpu")
     river = encoder.tokenizer.convert_tokens_to_ids("river")
     with torch.no_grad():
@@ -170,7 +172,7 @@ def loud(folders: dict[str, Path]) -> Encoder:
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_overflow_upgrades_the_shard_and_leaves_no_trace_elsewhere(loud: Encoder, tmp_path: Path):
+def test_a_shard_that_overflows_float16_is_float32_and_no_other_is(loud: Encoder, tmp_path: Path):
     texts = [*TEXTS[:30], "the river", *TEXTS[30:]]
     store = extract(loud, texts, tmp_path / "s")
     exact = extract(loud, texts, tmp_path / "exact", dtype="float32")
@@ -178,22 +180,20 @@ def test_overflow_upgrades_the_shard_and_leaves_no_trace_elsewhere(loud: Encoder
     assert np.abs(found[1]).max() > 65504
     scale = np.abs(found[1]).max(axis=1, keepdims=True)
     assert (np.abs(found[0] - found[1]) / scale).max() < 2.0**-11
-    # A worker that meets the loud shard last, or never met an overflow, writes the same bytes.
+    # A worker that computes the overflowing shard last, or not at all, writes the same bytes.
     for index in (3, 2, 1, 0):
         last = extract(loud, texts, tmp_path / "workers", worker=f"{index}/4")
     assert last.digest == store.digest
 
 
-def test_values_that_fit_nowhere_are_an_error_and_no_endless_loop(
-    base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_values_that_overflow_float32_raise_an_error(base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("pyrepsim.extraction.forward.largest", lambda rows: torch.full((len(rows),), float("nan")))
     monkeypatch.setattr("pyrepsim.extraction.forward.check_finite", lambda *_: None)
     with pytest.raises(NonFiniteError, match="must fit in float32: layer 'embeddings' overflows it"):
         extract(base, ["the keys"], tmp_path / "s")
 
 
-def test_what_is_infinite_in_float32_alone_is_named(folders: dict[str, Path], tmp_path: Path):
+def test_values_that_are_infinite_only_in_float32_are_refused(folders: dict[str, Path], tmp_path: Path):
     encoder = load_encoder(folders["base"], device="cpu")
     original = encoder.module.forward
 
@@ -208,13 +208,13 @@ def test_what_is_infinite_in_float32_alone_is_named(folders: dict[str, Path], tm
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_who_finds_the_last_shard_taken_leaves_the_seal_to_its_writer(
+def test_a_worker_does_not_seal_while_another_writes_the_last_shard(
     base: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     commit, last = StoreWriter.commit, []
 
     def commit_or_lose(self: StoreWriter, shard: int, rows: dict, activations: dict) -> bool:
-        if shard == len(self.shard_rows) - 1 and not last:  # another process holds its claim and is still writing
+        if shard == len(self.shard_rows) - 1 and not last:  # another process has locked it and is still writing
             last.append(shard)
             return False
         return commit(self, shard, rows, activations)
@@ -226,7 +226,7 @@ def test_who_finds_the_last_shard_taken_leaves_the_seal_to_its_writer(
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_a_plan_knows_what_of_it_is_done(base: Encoder, tmp_path: Path):
+def test_a_plan_does_not_count_finished_shards(base: Encoder, tmp_path: Path):
     out = tmp_path / "s"
     whole = plan_extraction(base, TEXTS, out=out)
     assert whole.n_bytes_left == whole.n_bytes == plan_extraction(base, TEXTS).n_bytes
@@ -245,7 +245,7 @@ def test_a_plan_knows_what_of_it_is_done(base: Encoder, tmp_path: Path):
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_a_plan_counts_the_share_of_its_worker(base: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_plan_counts_only_the_share_of_its_worker(base: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     whole = plan_extraction(base, TEXTS)
     shares = [plan_extraction(base, TEXTS, worker=f"{index}/3") for index in range(3)]
     assert all(0 < share.n_bytes_left < 0.6 * whole.n_bytes for share in shares)
@@ -257,7 +257,7 @@ def test_a_plan_counts_the_share_of_its_worker(base: Encoder, tmp_path: Path, mo
     assert plan_extraction(base, TEXTS, out=tmp_path / "s").n_bytes_left == shares[1].n_bytes_left
 
 
-def test_options_are_named_in_the_signature_and_no_others_are_taken(base: Encoder):
+def test_options_are_in_the_signature_and_others_are_refused(base: Encoder):
     for function in (extract, plan_extraction):
         shown = inspect.signature(function).parameters
         assert shown["dtype"].default == "float16"
@@ -268,9 +268,7 @@ def test_options_are_named_in_the_signature_and_no_others_are_taken(base: Encode
         plan_extraction(base, TEXTS, dtyp="float32")  # pyright: ignore[reportCallIssue]
 
 
-def test_progress_is_shown_on_request_and_quiet_otherwise(
-    base: Encoder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-):
+def test_progress_is_shown_only_on_request(base: Encoder, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     extract(base, TEXTS, tmp_path / "quiet")
     assert capfd.readouterr() == ("", "")
     extract(base, TEXTS, tmp_path / "loud", progress=True)
@@ -279,7 +277,7 @@ def test_progress_is_shown_on_request_and_quiet_otherwise(
     assert "tokens/s" in shown
 
 
-def test_the_log_says_how_fast(base: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_the_log_has_tokens_per_second(base: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, logger="pyrepsim.extraction"):
         extract(base, TEXTS, tmp_path / "s")
     assert "tokens/s" in caplog.text
@@ -292,7 +290,7 @@ def test_a_full_disk_is_a_store_error(base: Encoder, tmp_path: Path):
     assert extract(base, TEXTS, tmp_path / "s") is not None
 
 
-def test_errors_come_before_the_folder(base: Encoder, tmp_path: Path):
+def test_errors_are_raised_before_the_folder_is_made(base: Encoder, tmp_path: Path):
     with pytest.raises(OptionError):
         extract(base, TEXTS, tmp_path / "s", dtype="int8")
     with pytest.raises(LayerError):

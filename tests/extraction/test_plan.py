@@ -1,4 +1,4 @@
-"""The frozen plan: the same for models of one tokenizer, refused for others, within its budgets."""
+"""The plan: equal for models with one tokenizer, refused for others, within its budgets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_models_of_one_tokenizer_have_one_plan(encoders: dict[str, Encoder], sen
     assert plan_extraction(encoders["gpt2"], sentences).record()["rows"] != plans[0].record()["rows"]
 
 
-def test_by_word_tokenizers_do_not_matter_to_the_rows(encoders: dict[str, Encoder], sentences: list[str]):
+def test_rows_by_word_do_not_depend_on_the_tokenizer(encoders: dict[str, Encoder], sentences: list[str]):
     plans = [plan_extraction(encoders[name], sentences, words="first") for name in ("base", "gpt2")]
     assert plans[0].record()["rows"] == plans[1].record()["rows"]
     columns = [np.concatenate([s.columns["token_id"] for s in plan.shards()]) for plan in plans]
@@ -45,18 +45,18 @@ def test_by_word_tokenizers_do_not_matter_to_the_rows(encoders: dict[str, Encode
 
 
 @pytest.mark.parametrize("change", [{"batch_tokens": 100}, {"shard_tokens": 50}, {"words": "first"}])
-def test_what_changes_the_numbers_changes_the_rows(base: Encoder, change: dict[str, object]):
+def test_options_that_change_activations_change_the_recorded_rows(base: Encoder, change: dict[str, object]):
     texts = random_texts(60)
     assert frozen(base, texts, **change).record()["rows"] != frozen(base, texts).record()["rows"]
 
 
 @pytest.mark.parametrize("same", [{"max_length": 63}, {"long": "window"}, {"long": "truncate"}])
-def test_what_changes_nothing_here_does_not(base: Encoder, same: dict[str, object]):
+def test_options_without_effect_do_not_change_the_recorded_rows(base: Encoder, same: dict[str, object]):
     texts = random_texts(60)
     assert frozen(base, texts, **same).record()["rows"] == frozen(base, texts).record()["rows"]
 
 
-def test_a_plan_is_json_and_as_small_as_a_page(base: Encoder):
+def test_a_plan_is_small_json(base: Encoder):
     record = frozen(base, random_texts(300), shard_tokens=100).record()
     assert json.loads(json.dumps(record)) == record
     assert len(json.dumps(record)) < 4096
@@ -64,7 +64,9 @@ def test_a_plan_is_json_and_as_small_as_a_page(base: Encoder):
 
 @pytest.mark.parametrize("shard_tokens", [1, 37, 500, 10**6])
 @pytest.mark.parametrize("batch_tokens", [1, 64, 300])
-def test_shards_are_whole_documents_and_batches_keep_their_budget(base: Encoder, shard_tokens: int, batch_tokens: int):
+def test_shards_hold_whole_documents_and_batches_stay_within_budget(
+    base: Encoder, shard_tokens: int, batch_tokens: int
+):
     texts = [*random_texts(50), ""]
     plan = frozen(base, texts, shard_tokens=shard_tokens, batch_tokens=batch_tokens)
     seen, tokens = [], 0
@@ -76,19 +78,19 @@ def test_shards_are_whole_documents_and_batches_keep_their_budget(base: Encoder,
         rows = []
         for batch in layout.batches():
             assert batch.ids.size <= batch_tokens or len(batch.ids) == 1
-            assert (batch.ids[:, -1] >= 0).any(), "no column of padding alone"
+            assert (batch.ids[:, -1] >= 0).any(), "no column with only padding"
             assert (batch.ids.reshape(-1)[batch.picks] == layout.columns["token_id"][batch.rows]).all()
             rows.append(batch.rows)
             tokens += batch.n_tokens
         assert sorted(np.concatenate(rows)) == list(range(layout.n_rows)), "each row once"
         seen.append(layout.columns)
     order = np.concatenate([columns["doc_id"] for columns in seen])
-    assert (np.diff(order) >= 0).all(), "rows stand in the order of the documents"
+    assert (np.diff(order) >= 0).all(), "rows are in document order"
     assert order.max() == len(texts) - 1
     assert (plan.n_tokens, plan.n_rows) == (tokens, tokens)
 
 
-def test_sorting_by_length_saves_padding(base: Encoder):
+def test_sorting_by_length_reduces_padding(base: Encoder):
     texts = random_texts(2000)
     plan = frozen(base, texts)
     lengths = plan.table.lengths
@@ -110,7 +112,7 @@ def test_flags_and_positions(base: Encoder):
     assert layout.columns["flags"][2] == first | last | TokenFlag.UNKNOWN
 
 
-def test_a_long_document_is_refused_with_the_way_out(base: Encoder):
+def test_a_long_document_is_refused_with_a_remedy(base: Encoder):
     texts = ["short", "the keys " * 40, "the " * 100]
     with pytest.raises(TextError, match=r"max_length=64 tokens: 2 of 3 do not, the longest is '2' with 102"):
         plan_extraction(base, texts)
@@ -118,7 +120,9 @@ def test_a_long_document_is_refused_with_the_way_out(base: Encoder):
         plan_extraction(base, ["the " * 20], max_length=10)
 
 
-def test_a_plan_is_shared_or_refused(encoders: dict[str, Encoder], sentences: list[str]):
+def test_a_plan_is_shared_only_for_the_same_tokens_texts_and_options(
+    encoders: dict[str, Encoder], sentences: list[str]
+):
     plan = plan_extraction(encoders["base"], sentences, batch_tokens=50, long="window", max_length=12)
     shared = plan_extraction(encoders["tuned"], sentences, same_plan_as=plan)
     assert shared.record() == plan.record()
@@ -130,7 +134,7 @@ def test_a_plan_is_shared_or_refused(encoders: dict[str, Encoder], sentences: li
         plan_extraction(encoders["tuned"], sentences, same_plan_as=plan, batch_tokens=60)
 
 
-def test_a_plan_with_longer_sequences_than_the_model_takes_is_refused(base: Encoder):
+def test_a_shared_plan_longer_than_the_model_is_refused(base: Encoder):
     small = replace(base, name="small", position_limit=20)
     plan = plan_extraction(base, ["the " * 30])
     with pytest.raises(OptionError, match=r"32 tokens: 'small' has 20. Make the plan with max_length=20"):
@@ -149,12 +153,12 @@ def test_the_estimate_has_bytes_and_seconds(base: Encoder, sentences: list[str])
     assert plan.n_bytes_left == plan.n_bytes
 
 
-def test_the_estimate_counts_calls_and_leaves_the_warming_up_out(base: Encoder, monkeypatch: pytest.MonkeyPatch):
+def test_the_estimate_counts_calls_without_warm_up(base: Encoder, monkeypatch: pytest.MonkeyPatch):
     calls = []
 
     def hidden_states(self: Encoder, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         calls.append(1)
-        time.sleep(0.5 if len(calls) == 1 else 0.02)  # a tiny model: a call costs the same whatever it reads
+        time.sleep(0.5 if len(calls) == 1 else 0.02)  # a tiny model: a call takes the same time for any batch
         return tuple(torch.zeros(*ids.shape, width) for width in self.layers.values())
 
     monkeypatch.setattr(Encoder, "hidden_states", hidden_states)
@@ -166,7 +170,7 @@ def test_the_estimate_counts_calls_and_leaves_the_warming_up_out(base: Encoder, 
     assert len(calls) == 5
 
 
-def test_texts_are_checked_before_tokenizer_and_lengths_see_them(base: Encoder):
+def test_texts_are_checked_before_they_are_tokenised(base: Encoder):
     with pytest.raises(TextError, match="document '1' has a lone surrogate at character 4"):
         plan_extraction(base, ["fine", "the \ud800"])
     plan = plan_extraction(base, ["short"])
@@ -196,7 +200,7 @@ def test_options_outside_their_domain(base: Encoder, options: dict, error: type,
         plan_extraction(base, ["the keys"], **options)
 
 
-def test_nothing_to_store(encoders: dict[str, Encoder]):
+def test_texts_without_rows_are_refused(encoders: dict[str, Encoder]):
     with pytest.raises(TextError, match="have no words"):
         plan_extraction(encoders["base"], ["", "  "], words="first")
     with pytest.raises(TextError, match="have no tokens"):

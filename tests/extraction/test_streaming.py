@@ -1,4 +1,4 @@
-"""compare_models: the same scores as two stores compared, without the stores."""
+"""`compare_models` gives the scores of two stores without writing them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pyrepsim.extraction import compare_models, extract
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.results import Score
 
-# Layer normalisation leaves these models one dimension short, so measures that invert a covariance are left out.
+# Layer normalisation makes these states rank deficient, so measures that invert a covariance are left out.
 MEASURES = ["LinearCKA(debiased=True)", "Procrustes"]
 
 
@@ -33,7 +33,7 @@ def values(scores: Sequence[Score]) -> dict[tuple[str, str | None, str | None], 
 
 @pytest.mark.parametrize("tokens", ["content", "all"])
 @pytest.mark.parametrize("layers", ["same", "all"])
-def test_the_scores_are_those_of_stores(
+def test_the_scores_equal_those_of_stores(
     encoders: dict[str, Encoder], texts: list[str], tokens: str, layers: str, tmp_path: Path
 ):
     pair = encoders["base"], encoders["tuned"]
@@ -52,13 +52,13 @@ def test_the_scores_are_those_of_stores(
 
 
 @pytest.mark.parametrize("words", ["first", "mean"])
-def test_models_with_different_tokenizers_meet_at_the_words(
+def test_models_with_different_tokenizers_are_compared_by_word(
     encoders: dict[str, Encoder], texts: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pair = encoders["base"], encoders["gpt2"]
     stores = [extract(encoder, texts, tmp_path / encoder.weights, words=words, dtype="float32") for encoder in pair]
     wanted = values(compare(*stores, MEASURES))
-    monkeypatch.setattr("pyrepsim.extraction.plan.SHARD_TOKENS", 100)  # many shards, cut by one tokenizer
+    monkeypatch.setattr("pyrepsim.extraction.plan.SHARD_TOKENS", 100)  # many shards, with bounds from one tokenizer
     scores = compare_models(*pair, texts, MEASURES, words=words)
     found = values(scores)
     assert max(abs(found[key] - wanted[key]) for key in wanted) < 1e-6  # other batches, other padding
@@ -83,24 +83,24 @@ def test_different_tokenizers_need_words(encoders: dict[str, Encoder], texts: li
         compare_models(encoders["base"], encoders["gpt2"], texts, "LinearCKA")
 
 
-def test_a_word_that_one_tokenizer_drops_is_named(encoders: dict[str, Encoder]):
+def test_a_word_without_tokens_in_one_model_is_refused(encoders: dict[str, Encoder]):
     texts = [["the", "keys"], ["the", "\u200b", "river"]]
     with pytest.raises(RowMismatchError, match=r"has none for '\\u200b' of document '1'"):
         compare_models(encoders["gpt2"], encoders["base"], texts, "LinearCKA", words="first")
 
 
 @pytest.mark.parametrize("tokens", ["special", "cls"])
-def test_special_tokens_are_no_words(encoders: dict[str, Encoder], texts: list[str], tokens: str):
+def test_words_and_special_tokens_exclude_each_other(encoders: dict[str, Encoder], texts: list[str], tokens: str):
     with pytest.raises(OptionError, match="hold no special tokens"):
         compare_models(encoders["base"], encoders["tuned"], texts, "LinearCKA", words="mean", tokens=tokens)
 
 
-def test_a_selection_of_nothing(encoders: dict[str, Encoder], texts: list[str]):
+def test_a_selection_without_rows_is_refused(encoders: dict[str, Encoder], texts: list[str]):
     with pytest.raises(TextError, match="tokens='special' must select at least one row"):
         compare_models(encoders["gpt2"], encoders["gpt2"], texts, "LinearCKA", tokens="special")
 
 
-def test_the_shorter_model_sets_the_length(encoders: dict[str, Encoder]):
+def test_the_shorter_model_limits_the_length(encoders: dict[str, Encoder]):
     short = replace(encoders["tuned"], name="short", max_length=10, position_limit=10)
     with pytest.raises(TextError, match="max_length=10"):
         compare_models(encoders["base"], short, ["the keys " * 10], "LinearCKA")

@@ -1,4 +1,4 @@
-"""Tokens and the words they belong to: against Hugging Face's own map, and on texts made to trip it."""
+"""Tokens and their words, compared with Hugging Face's own alignment, also on difficult texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def document(table: TokenTable, index: int) -> slice:
     return slice(int(table.ptr[index]), int(table.ptr[index + 1]))
 
 
-def test_words_of_word_lists_are_those_of_hugging_face():
+def test_words_of_word_lists_equal_those_of_hugging_face():
     tokenizer = wordpiece()
     lists = [AWKWARD, ["the", "keys"], [], AWKWARD[::-1], ["\u200b"]]
     table = tokenise(read_texts(lists), tokenizer)
@@ -36,7 +36,7 @@ def test_words_of_word_lists_are_those_of_hugging_face():
 
 
 @pytest.mark.parametrize("make", [wordpiece, byte_level])
-def test_words_of_running_text_are_what_whitespace_separates(make: Any, sentences: list[str]):
+def test_words_of_a_text_are_separated_by_whitespace(make: Any, sentences: list[str]):
     tokenizer = make()
     table = tokenise(read_texts(sentences), tokenizer)
     for index, text in enumerate(sentences):
@@ -53,7 +53,7 @@ def test_words_of_running_text_are_what_whitespace_separates(make: Any, sentence
 
 
 @pytest.mark.parametrize("make", [wordpiece, byte_level])
-def test_ids_are_those_of_each_text_alone(make: Any, sentences: list[str]):
+def test_ids_equal_those_of_each_text_alone(make: Any, sentences: list[str]):
     tokenizer = make()
     table = tokenise(read_texts(sentences), tokenizer)
     for index, text in enumerate(sentences):
@@ -69,7 +69,7 @@ def test_saved_truncation_and_padding_are_ignored():
     assert table.lengths.tolist() == [9]
 
 
-def test_text_cannot_forge_a_special_token(sentences: list[str]):
+def test_text_that_spells_a_special_token_is_split(sentences: list[str]):
     for tokenizer in (wordpiece(), byte_level()):
         table = tokenise(read_texts(sentences), tokenizer)
         forged = np.isin(table.ids, tokenizer.all_special_ids) & ~table.special
@@ -86,20 +86,20 @@ def test_special_tokens_are_counted_at_both_ends():
     assert only.special.all()
 
 
-def test_byte_level_words_keep_their_spaces():
-    """A list of words given to such a tokenizer as a list is glued together: thekeys."""
+def test_byte_level_bpe_sees_the_spaces_between_words():
+    """Given as a list, the words would be joined without spaces: thekeys."""
     tokenizer = byte_level()
     table = tokenise(read_texts([["the", "keys", "are", "here"]]), tokenizer)
     assert tokenizer.decode(table.ids) == "the keys are here"
     assert set(table.word.tolist()) == {0, 1, 2, 3}
 
 
-def test_bytes_of_one_character_belong_to_one_word():
+def test_the_bytes_of_a_character_belong_to_one_word():
     table = tokenise(read_texts(["a 🙂 b"]), byte_level())
     assert table.word.tolist().count(1) == 4
 
 
-def test_batches_of_the_tokenizer_do_not_show(monkeypatch: pytest.MonkeyPatch, sentences: list[str]):
+def test_tokens_do_not_depend_on_the_tokenizer_batches(monkeypatch: pytest.MonkeyPatch, sentences: list[str]):
     whole = tokenise(read_texts(sentences), wordpiece())
     monkeypatch.setattr("pyrepsim.extraction.tokens._BATCH", 2)
     parts = tokenise(read_texts(sentences), wordpiece())
@@ -108,7 +108,7 @@ def test_batches_of_the_tokenizer_do_not_show(monkeypatch: pytest.MonkeyPatch, s
     assert (whole.digest, whole.prefix, whole.suffix) == (parts.digest, parts.prefix, parts.suffix)
 
 
-def test_the_digest_is_of_ids_and_the_strings_behind_them(base: Encoder):
+def test_the_digest_depends_on_ids_and_their_strings(base: Encoder):
     texts = read_texts(["the keys are here"])
     digest = tokenise(texts, base.tokenizer).digest
     assert tokenise(texts, wordpiece()).digest == digest
@@ -119,8 +119,8 @@ def test_the_digest_is_of_ids_and_the_strings_behind_them(base: Encoder):
     assert tokenise(texts, swapped).digest != digest
 
 
-class Rigged:
-    """A tokenizer whose offsets are ours to choose."""
+class TokenizerWithOffsets:
+    """A tokenizer with given offsets."""
 
     unk_token_id = None
 
@@ -140,20 +140,20 @@ class Rigged:
 
 
 @pytest.mark.parametrize("offsets", [[(0, 1), (2, 9)], [(2, 3), (0, 1)], [(-1, 1), (2, 3)], [(1, 0), (2, 3)]])
-def test_offsets_that_cannot_be_are_refused_by_document(offsets: list[tuple[int, int]]):
+def test_invalid_offsets_are_refused_with_the_document(offsets: list[tuple[int, int]]):
     fine = [(0, 1), (2, 3)]
     with pytest.raises(TextError, match="those of document '1' do"):
-        tokenise(read_texts(["a b", "c d"]), Rigged(fine, offsets))
+        tokenise(read_texts(["a b", "c d"]), TokenizerWithOffsets(fine, offsets))
 
 
-def test_a_token_across_two_given_words_is_refused_and_across_two_of_running_text_goes_to_the_first():
+def test_a_token_across_two_given_words_is_refused():
     with pytest.raises(TextError, match="one does in document '0'"):
-        tokenise(read_texts([["a", "b"]]), Rigged([(0, 3)]))
-    table = tokenise(read_texts(["a b"]), Rigged([(0, 3)]))
+        tokenise(read_texts([["a", "b"]]), TokenizerWithOffsets([(0, 3)]))
+    table = tokenise(read_texts(["a b"]), TokenizerWithOffsets([(0, 3)]))
     assert table.word.tolist() == [0]
     assert table.words_without_tokens.tolist() == [1]
 
 
 def test_special_tokens_inside_a_text_are_refused():
     with pytest.raises(ModelError, match="adds some inside"):
-        tokenise(read_texts(["a b"]), Rigged([(0, 1), (0, 0), (2, 3)], special=[0, 1, 0]))
+        tokenise(read_texts(["a b"]), TokenizerWithOffsets([(0, 1), (0, 0), (2, 3)], special=[0, 1, 0]))

@@ -1,4 +1,4 @@
-"""Activations in the store are those of each text alone in a plain forward pass."""
+"""Stored activations equal those of a forward pass of each text alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stored(store: ActivationStore, layer: str, document: int) -> np.ndarray:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("kind", ["base", "gpt2"])
-def test_every_row_of_every_layer(
+def test_every_row_equals_a_forward_pass_of_its_text_alone(
     encoders: dict[str, Encoder], kind: str, dtype: str, sentences: list[str], tmp_path: Path
 ):
     encoder = encoders[kind]
@@ -46,8 +46,8 @@ def test_every_row_of_every_layer(
     assert store.n_rows == total
 
 
-def test_the_tolerance_would_notice_a_neighbour(base: Encoder, tmp_path: Path):
-    """Negative control: one row further, or one layer further, is far outside the tolerance."""
+def test_the_tolerance_detects_a_shift_by_one_row_or_layer(base: Encoder, tmp_path: Path):
+    """A shift by one row or one layer is far outside the tolerance."""
     text = "the keys to the cabinet are here"
     store = extract(base, [text], tmp_path / "store", dtype="float32")
     states = forward_alone(base, tokens_alone(base, text))
@@ -55,9 +55,9 @@ def test_the_tolerance_would_notice_a_neighbour(base: Encoder, tmp_path: Path):
     assert relative_error(stored(store, "layer.0", 0), states[2]) > 1e4 * FLOAT32
 
 
-def test_special_tokens_are_flagged_and_content_is_the_rest(base: Encoder, sentences: list[str], tmp_path: Path):
+def test_special_tokens_are_flagged(base: Encoder, sentences: list[str], tmp_path: Path):
     store = extract(base, sentences, tmp_path / "store")
-    special = np.isin(store.columns.token_id, [2, 3])  # the text cannot forge these
+    special = np.isin(store.columns.token_id, [2, 3])  # text is never tokenised as these
     assert np.array_equal(store.columns.mask("special"), special)
     assert np.array_equal(store.columns.mask("content"), ~special)
     assert store.columns.mask("cls").sum() == len(sentences)
@@ -102,7 +102,7 @@ def word_of_tokens(words: list[str], offsets: list[tuple[int, int]], special: li
 
 
 @pytest.mark.parametrize("kind", ["base", "gpt2"])
-def test_windows_store_each_token_once_from_the_middle_of_a_window(
+def test_each_token_is_stored_once_from_its_best_window(
     encoders: dict[str, Encoder], kind: str, sentences: list[str], tmp_path: Path
 ):
     encoder = encoders[kind]
@@ -168,7 +168,7 @@ def test_words_stay_whole_in_windows(base: Encoder, tmp_path: Path):
     assert (np.diff(store.columns.window_id) >= 0).all()
 
 
-def test_documents_without_tokens_hold_their_place(encoders: dict[str, Encoder], tmp_path: Path):
+def test_documents_without_tokens_keep_their_number(encoders: dict[str, Encoder], tmp_path: Path):
     texts = ["", "the keys", "", "run", ""]
     store = extract(encoders["gpt2"], texts, tmp_path / "s")
     assert np.unique(store.columns.doc_id).tolist() == [1, 3]

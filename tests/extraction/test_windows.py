@@ -1,4 +1,4 @@
-"""Windows over long documents, against the definition applied token by token."""
+"""Windows over long documents, compared with the definition applied token by token."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_each_token_comes_from_the_window_of_the_definition(length: int, capacit
 
 
 @pytest.mark.parametrize(("length", "capacity"), SHAPES)
-def test_runs_of_tokens_stay_together(length: int, capacity: int):
+def test_a_run_of_tokens_comes_from_one_window(length: int, capacity: int):
     rng = np.random.default_rng(length)
     first = np.sort(rng.integers(0, length, 50))
     last = np.minimum(first + rng.integers(0, 8, 50), length - 1)
@@ -52,6 +52,6 @@ def test_runs_of_tokens_stay_together(length: int, capacity: int):
     assert chosen.tolist() == [by_definition(a, b, starts, capacity) for a, b in runs]
 
 
-def test_nothing_to_choose():
+def test_no_tokens():
     empty = np.zeros(0, np.int64)
     assert choose_windows(empty, empty, np.zeros(1, np.int64), 5).shape == (0,)

@@ -1,4 +1,4 @@
-"""Sweeps: their cells, what is skipped, refused and survives a failure, and what needs no training."""
+"""`ablate`: values and seeds, skipped and refused runs, failures, and ablations without training."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ TASK = Rivers()
 
 
 class Trainer:
-    """In place of `finetune`: writes down what it is asked for, and scores freezing by how much is frozen."""
+    """Replaces `finetune`: records its arguments, and scores freezing by the number of frozen blocks."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.calls: list[dict[str, Any]] = []
         self.broken: set[int] = set()
 
     def __call__(
         self, model: Any, task: Any, *, out: Path, recipe: TrainingRecipe, ablation: Ablation, **options: Any
     ) -> Run:
-        self.asked.append({"out": out, "recipe": recipe, "ablation": ablation, **options})
+        self.calls.append({"out": out, "recipe": recipe, "ablation": ablation, **options})
         if ablation.freeze in self.broken:
             raise TextError("a line is broken")
         return Run(out, {}, {"dev": {"accuracy": (90 - 5 * ablation.freeze + recipe.seed) / 100, "f1": 1.0}}, ())
@@ -45,15 +45,15 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
     return made
 
 
-def test_a_cell_for_each_value_and_seed(trainer: Trainer, encoder: Path, tmp_path: Path):
+def test_one_run_for_each_value_and_seed(trainer: Trainer, encoder: Path, tmp_path: Path):
     sweep = ablate("freeze", encoder, TASK, out=tmp_path, seeds=(0, 3), recipe=RECIPE, train="t", dev="d", device="cpu")
     assert [(row["value"], row["seed"]) for row in sweep] == [(k, seed) for k in range(5) for seed in (0, 3)]
     assert [row["score"] for row in sweep][:4] == [0.9, 0.93, 0.85, 0.88]
-    asked = trainer.asked[3]
-    assert asked["out"] == tmp_path / "freeze-1-seed3"
-    assert asked["recipe"] == TrainingRecipe(**{**RECIPE.record(), "seed": 3})
-    assert asked["ablation"] == Ablation(freeze=1)
-    assert (asked["train"], asked["dev"], asked["test"], asked["device"]) == ("t", "d", None, "cpu")
+    call = trainer.calls[3]
+    assert call["out"] == tmp_path / "freeze-1-seed3"
+    assert call["recipe"] == TrainingRecipe(**{**RECIPE.record(), "seed": 3})
+    assert call["ablation"] == Ablation(freeze=1)
+    assert (call["train"], call["dev"], call["test"], call["device"]) == ("t", "d", None, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -66,16 +66,16 @@ def test_a_cell_for_each_value_and_seed(trainer: Trainer, encoder: Path, tmp_pat
         ("head", range(1, 5), Ablation(layers=3, freeze=3)),
     ],
 )
-def test_the_kinds(
+def test_each_kind_of_ablation(
     kind: str, values: range, ablation: Ablation, trainer: Trainer, encoder: Path, tmp_path: Path, monkeypatch: Any
 ):
     monkeypatch.setattr(AblationScores, "plot", lambda *_: None)
     sweep = ablate(kind, encoder, TASK, out=tmp_path)
     assert [row["value"] for row in sweep] == list(values)
-    assert trainer.asked[[*values].index(3)]["ablation"] == ablation
+    assert trainer.calls[[*values].index(3)]["ablation"] == ablation
 
 
-def test_rows_and_figure_are_written(trainer: Trainer, encoder: Path, tmp_path: Path):
+def test_table_and_figure_are_written(trainer: Trainer, encoder: Path, tmp_path: Path):
     pytest.importorskip("matplotlib")
     sweep = ablate("freeze", encoder, TASK, out=tmp_path, values=[2, 0])
     with (tmp_path / "freeze.csv").open() as file:
@@ -89,7 +89,7 @@ def test_rows_and_figure_are_written(trainer: Trainer, encoder: Path, tmp_path: 
     assert "freeze-2-seed0" in sweep.table()
 
 
-def test_a_failed_cell_is_named_and_the_others_go_on(
+def test_a_failure_is_recorded_and_the_others_still_run(
     trainer: Trainer, encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     trainer.broken = {1, 3}
@@ -100,7 +100,7 @@ def test_a_failed_cell_is_named_and_the_others_go_on(
     assert caplog.records[-1].getMessage() == "failed: freeze-3-seed0: TextError: a line is broken"
 
 
-def test_when_all_fail_the_first_reason_is_raised(trainer: Trainer, encoder: Path, tmp_path: Path):
+def test_if_all_fail_the_first_error_is_raised(trainer: Trainer, encoder: Path, tmp_path: Path):
     trainer.broken = {1, 2}
     with pytest.raises(TextError, match="a line is broken"):
         ablate("freeze", encoder, TASK, out=tmp_path, values=[1, 2])
@@ -118,12 +118,12 @@ def test_when_all_fail_the_first_reason_is_raised(trainer: Trainer, encoder: Pat
         ("exit", {"seeds": [1], "recipe": RECIPE}, "takes no seeds, recipe"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_training(
+def test_invalid_arguments_are_refused_before_training(
     kind: str, options: Any, message: str, trainer: Trainer, encoder: Path, tmp_path: Path
 ):
     with pytest.raises(OptionError, match=message):
         ablate(kind, encoder, **{"task": TASK, "out": tmp_path, **options})
-    assert not trainer.asked
+    assert not trainer.calls
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def tuned(encoder: Path, rivers: Any, tmp_path_factory: pytest.TempPathFactory) 
     return finetune(encoder, TASK, train=rivers["train"], dev=rivers["dev"], out=out, recipe=recipe, device="cpu")
 
 
-def test_finished_cells_are_not_run_again_and_others_are_refused(encoder: Path, rivers: Any, tmp_path: Path):
+def test_finished_runs_are_skipped_and_other_requests_refused(encoder: Path, rivers: Any, tmp_path: Path):
     options: Any = {"train": rivers["train"], "dev": rivers["dev"], "out": tmp_path, "recipe": RECIPE, "device": "cpu"}
     first = ablate("layers", encoder, TASK, values=[1], **options)
     stamp = (tmp_path / "layers-1-seed0" / "run.json").stat().st_mtime_ns
@@ -146,7 +146,7 @@ def test_finished_cells_are_not_run_again_and_others_are_refused(encoder: Path, 
     assert len(mixed.failures) == 1
 
 
-def test_a_head_on_a_lower_layer_is_the_truncated_model(tuned: Run, rivers: Any, tmp_path: Path):
+def test_exit_gives_the_head_on_the_truncated_model(tuned: Run, rivers: Any, tmp_path: Path):
     sweep = ablate("exit", tuned.folder, TASK, out=tmp_path, device="cpu")
     assert [row["value"] for row in sweep] == [1, 2, 3, 4]
     assert sweep[3]["score"] == sweep[3]["score_whole"] == tuned.scores["dev"]["accuracy"]
@@ -159,10 +159,10 @@ def test_a_head_on_a_lower_layer_is_the_truncated_model(tuned: Run, rivers: Any,
         state = encoder.module(**batch, output_hidden_states=True).hidden_states[2]
         wanted = model.head(state, batch)["logits"]
         assert torch.equal(early_exit(model, 2)(**batch)["logits"], wanted)
-    assert len(encoder.module.encoder.layer) == 4  # a copy was cut
+    assert len(encoder.module.encoder.layer) == 4  # the model itself is not truncated
 
 
-def test_exits_take_one_pass_but_for_those_that_cannot_be_cut(
+def test_exits_are_predicted_in_one_pass_unless_one_cannot_be_cut(
     tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     passes, truncate = [], tuned_run.truncate
@@ -197,7 +197,7 @@ def test_reverting_layers_of_a_tuned_run(tuned: Run, tmp_path: Path, monkeypatch
     assert again.to_records() == sweep.to_records()
 
 
-def test_another_run_is_refused_in_the_same_cells(tuned: Run, tmp_path: Path):
+def test_scores_of_another_run_are_refused(tuned: Run, tmp_path: Path):
     ablate("exit", tuned, TASK, out=tmp_path, values=[4], device="cpu")
     other = copy.deepcopy(tuned)
     other.record["request"]["recipe"]["epochs"] = 9
@@ -207,7 +207,7 @@ def test_another_run_is_refused_in_the_same_cells(tuned: Run, tmp_path: Path):
         ablate("exit", [tuned, other], TASK, out=tmp_path / "two", device="cpu")
 
 
-def test_a_base_that_changed_since_is_refused(rivers: Any, tmp_path: Path):
+def test_revert_refuses_a_changed_base(rivers: Any, tmp_path: Path):
     model = tiny_bert(tmp_path / "model")
     recipe = TrainingRecipe(**{**RECIPE.record(), "epochs": 0.1})
     run = finetune(
@@ -218,7 +218,7 @@ def test_a_base_that_changed_since_is_refused(rivers: Any, tmp_path: Path):
         ablate("revert", run, TASK, out=tmp_path / "sweep", values=[1], device="cpu")
 
 
-def test_a_task_the_registry_lacks_must_be_given(tuned: Run, tmp_path: Path):
+def test_a_task_that_is_not_registered_must_be_given(tuned: Run, tmp_path: Path):
     with pytest.raises(OptionError, match="is of 'rivers'. Give it as task"):
         ablate("exit", tuned, out=tmp_path, device="cpu")
     with pytest.raises(OptionError, match="is of 'rivers', got 'dependency'"):

@@ -47,7 +47,7 @@ def word_vectors(states, words, how):
 
 
 @pytest.mark.parametrize("how", ["mean", "first"])
-def test_scores_are_those_of_the_formula(hidden, how):
+def test_scores_equal_the_formula(hidden, how):
     head = random_head(words=how)
     outputs = head(hidden, BATCH)
     U = torch.cat([head.arc.weight.T, head.arc.bias[None]])
@@ -64,7 +64,7 @@ def test_scores_are_those_of_the_formula(hidden, how):
                     torch.testing.assert_close(outputs["gold_relations"][b, i - 1], scores)
 
 
-def test_the_loss_is_the_cross_entropy_of_heads_plus_that_of_relations(hidden):
+def test_the_loss_is_the_sum_of_two_cross_entropies(hidden):
     head = random_head()
     outputs = head(hidden, BATCH)
     real = [(0, 0), (0, 1), (0, 2), (1, 0)]
@@ -75,7 +75,7 @@ def test_the_loss_is_the_cross_entropy_of_heads_plus_that_of_relations(hidden):
     torch.testing.assert_close(head.loss(outputs, BATCH), expected)
 
 
-def test_relations_that_are_no_targets_do_not_count(hidden):
+def test_relations_without_target_are_ignored(hidden):
     head = random_head()
     outputs = head(hidden, BATCH)
     arcs = head.loss(outputs, {**BATCH, "relations": torch.full_like(TARGETS, -100)})
@@ -83,7 +83,7 @@ def test_relations_that_are_no_targets_do_not_count(hidden):
     assert arcs < head.loss(outputs, BATCH)
 
 
-def test_padding_is_no_head_and_changes_nothing(hidden):
+def test_padding_does_not_change_the_scores(hidden):
     head = random_head()
     together = head(hidden, BATCH)
     assert torch.isneginf(together["arcs"][1, :, 2:]).all()
@@ -103,12 +103,12 @@ def test_scores_without_gold_heads(hidden):
     assert all(torch.equal(outputs[name], expected[name]) for name in outputs)
 
 
-def test_training_makes_no_table_of_all_relations(hidden):
+def test_training_does_not_compute_all_relations(hidden):
     outputs = random_head().train()(hidden, BATCH)
     assert outputs.keys() == {"arcs", "gold_relations"}
 
 
-def test_biaffines_start_at_zero_and_learn(hidden):
+def test_the_biaffine_weights_start_at_zero_and_learn(hidden):
     head = BiaffineHead(WIDTH, relations=RELATIONS, dropout=0.0)
     first = head.loss(head(hidden, BATCH), BATCH)
     # All heads of a sentence are alike: 4 in the first, 2 in the second.
@@ -122,7 +122,7 @@ def test_biaffines_start_at_zero_and_learn(hidden):
     assert head.loss(head(hidden, BATCH), BATCH) < 0.1 * first
 
 
-def test_autocast_scores_in_single_precision(hidden):
+def test_under_autocast_scores_are_float32(hidden):
     head = random_head()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs = head(hidden.bfloat16(), BATCH)

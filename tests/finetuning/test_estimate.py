@@ -1,4 +1,4 @@
-"""A plan counts what the run then does."""
+"""`plan_finetuning` counts what `finetune` does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tests.finetuning.conftest import Rivers
 
 
 @pytest.mark.parametrize(("every", "n_scorings"), [(None, 2), (9, 3)])
-def test_a_plan_counts_what_is_done(encoder: Path, rivers: Any, tmp_path: Path, every: int | None, n_scorings: int):
+def test_the_estimated_counts_equal_those_of_the_run(
+    encoder: Path, rivers: Any, tmp_path: Path, every: int | None, n_scorings: int
+):
     data = {"train": rivers["train"], "dev": rivers["dev"], "device": "cpu"}
     recipe = TrainingRecipe(epochs=2, batch_size=16, max_length=64, checkpoints=(5,), evaluate_every=every)
     plan = plan_finetuning(encoder, Rivers(), recipe=recipe, **data)

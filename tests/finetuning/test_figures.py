@@ -1,4 +1,4 @@
-"""Figures of ablations: the line, the band over seeds, what is left out."""
+"""Figures of ablations: lines, bands over seeds, missing scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def row(value: int, score: float | None, seed: int = 0, kind: str = "freeze", ta
     return {"kind": kind, "value": value, "seed": seed, "task": task, "metric": "accuracy", "score": score}
 
 
-def test_a_line_through_the_means_and_a_band_from_lowest_to_highest():
+def test_the_line_is_the_mean_and_the_band_the_range():
     rows = [row(k, 0.80 - 0.01 * k + 0.02 * seed, seed) for seed in (0, 1) for k in (2, 0, 1)]
     (ax,) = ablation_curves(rows).axes
     (line,) = ax.lines
@@ -30,7 +30,7 @@ def test_a_line_through_the_means_and_a_band_from_lowest_to_highest():
     assert "2 seeds" in ax.get_title(loc="left")
 
 
-def test_a_failed_cell_leaves_a_gap_and_the_whole_models_score_is_dashed():
+def test_failures_are_left_out_and_the_unchanged_score_is_dashed():
     rows = [row(0, 0.70), row(1, None), {**row(2, 0.60), "score_whole": 0.72}]
     (ax,) = ablation_curves(rows).axes
     line, dashed = ax.lines
@@ -39,7 +39,7 @@ def test_a_failed_cell_leaves_a_gap_and_the_whole_models_score_is_dashed():
     assert not ax.collections
 
 
-def test_tasks_and_kinds_have_lines_of_their_own():
+def test_each_task_and_kind_has_a_line():
     rows = [
         row(k, 0.50 + 0.01 * k, kind=kind, task=task)
         for task in ("mnli", "squad")
@@ -53,6 +53,6 @@ def test_tasks_and_kinds_have_lines_of_their_own():
     assert ax.get_xlabel() == "k"
 
 
-def test_no_score_no_figure():
+def test_records_without_scores_are_refused():
     with pytest.raises(OptionError, match="no record has one"):
         ablation_curves([row(0, None)])

@@ -1,4 +1,4 @@
-"""A run from start to finish: what it learns, what it leaves behind, how it resumes, what it refuses."""
+"""`finetune` from start to finish: scores, files, resuming, refused requests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tuned(encoder: Path, rivers: dict[str, Path], tmp_path_factory: pytest.TempP
     return run(encoder, rivers, tmp_path_factory.mktemp("runs") / "whole")
 
 
-def test_it_learns(tuned: Run):
+def test_training_learns(tuned: Run):
     assert tuned.scores["dev"]["accuracy"] >= 0.95
     losses = [entry["loss"] for entry in tuned.history if "loss" in entry]
     assert losses[-1] < losses[0] / 4
@@ -67,7 +67,7 @@ def test_the_history_holds_rates_losses_and_scores(tuned: Run):
     assert tuned.history[-1]["eval_accuracy"] == tuned.scores["dev"]["accuracy"]
 
 
-def test_equal_seeds_give_equal_weights_and_others_do_not(tuned: Run, encoder: Path, rivers: Any, tmp_path: Path):
+def test_only_equal_seeds_give_equal_weights(tuned: Run, encoder: Path, rivers: Any, tmp_path: Path):
     again = run(encoder, rivers, tmp_path / "again")
     assert same(weights(again.folder), weights(tuned.folder))
     other = run(
@@ -77,7 +77,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(tuned: Run, encoder: P
 
 
 class Killed(Exception):
-    """What stops a training half way."""
+    """Stops a training half way."""
 
 
 @pytest.mark.parametrize("after", [13, 40, 151])
@@ -101,7 +101,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
             run(encoder, rivers, tmp_path / "run", recipe=recipe)
     with pytest.raises(ModelError, match="must be finished"):
         open_run(tmp_path / "run")
-    # A point that was cut off while it was written is passed over.
+    # An incomplete checkpoint is ignored.
     newest = max((tmp_path / "run" / "resume").iterdir(), key=lambda path: int(path.name.split("-")[1]))
     broken = newest.with_name("checkpoint-9999")
     broken.mkdir()
@@ -131,7 +131,7 @@ def test_a_folder_with_other_files_is_left_alone(overwrite: bool, encoder: Path,
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
-def test_overwriting_replaces_a_run_but_not_for_one_that_cannot_be(encoder: Path, rivers: Any, tmp_path: Path):
+def test_overwrite_keeps_the_run_if_the_new_one_cannot_start(encoder: Path, rivers: Any, tmp_path: Path):
     short = TrainingRecipe(**{**RECIPE.record(), "epochs": 1})
     first = run(encoder, rivers, tmp_path / "run", recipe=short)
     with pytest.raises(OptionError, match="64, got 128"):
@@ -143,7 +143,7 @@ def test_overwriting_replaces_a_run_but_not_for_one_that_cannot_be(encoder: Path
     assert run(encoder, rivers, first.folder, recipe=short, overwrite=True).scores == first.scores
 
 
-def test_encoders_along_the_way_are_kept(encoder: Path, rivers: Any, tmp_path: Path):
+def test_encoders_are_saved_at_the_checkpoints(encoder: Path, rivers: Any, tmp_path: Path):
     recipe = TrainingRecipe(**{**RECIPE.record(), "epochs": 1, "checkpoints": (0, 5, 26)})
     kept = run(encoder, rivers, tmp_path / "run", recipe=recipe)
     folders = sorted((kept.folder / "checkpoints").iterdir())
@@ -154,7 +154,7 @@ def test_encoders_along_the_way_are_kept(encoder: Path, rivers: Any, tmp_path: P
     assert not same(states[1], states[2])
 
 
-def test_weights_decay_but_for_vectors(encoder: Path):
+def test_only_matrices_decay(encoder: Path):
     from pyrepsim.finetuning.heads import build_head
     from pyrepsim.finetuning.task_model import TaskModel
     from pyrepsim.finetuning.trainer import make_optimizer
@@ -171,7 +171,7 @@ def test_weights_decay_but_for_vectors(encoder: Path):
         assert decay == (0.0 if "LayerNorm" in name or name.endswith("bias") else 0.01)
 
 
-def test_a_head_that_does_not_fit_is_named(tuned: Run, tmp_path: Path):
+def test_a_head_that_does_not_fit_is_refused(tuned: Run, tmp_path: Path):
     from tests.helpers.tiny_models import tiny_bert
 
     wide = load_encoder(tiny_bert(tmp_path / "wide", width=32), device="cpu")
@@ -193,23 +193,23 @@ def test_a_sequence_longer_than_the_positions_is_refused(encoder: Path, rivers: 
         run(encoder, rivers, tmp_path / "run", recipe=TrainingRecipe(max_length=128))
 
 
-def test_a_loss_that_leaves_the_numbers_stops_the_run(encoder: Path, rivers: Any, tmp_path: Path):
+def test_an_infinite_loss_stops_the_run(encoder: Path, rivers: Any, tmp_path: Path):
     recipe = TrainingRecipe(**{**RECIPE.record(), "learning_rate": 1e30, "clip": 1e30})
     with pytest.raises(NonFiniteError, match="must stay finite"):
         run(encoder, rivers, tmp_path / "run", recipe=recipe)
 
 
-def test_half_precision_that_the_device_lacks_is_refused(encoder: Path, rivers: Any, tmp_path: Path):
+def test_float16_on_a_cpu_is_refused(encoder: Path, rivers: Any, tmp_path: Path):
     with pytest.raises(OptionError, match="needs a GPU"):
         run(encoder, rivers, tmp_path / "run", recipe=TrainingRecipe(max_length=64, precision="fp16"))
 
 
-def test_bfloat16_learns_too(encoder: Path, rivers: Any, tmp_path: Path):
+def test_training_learns_in_bfloat16(encoder: Path, rivers: Any, tmp_path: Path):
     recipe = TrainingRecipe(**{**RECIPE.record(), "precision": "bf16"})
     assert run(encoder, rivers, tmp_path / "run", recipe=recipe).scores["dev"]["accuracy"] >= 0.95
 
 
-def test_the_shipped_recipes_are_the_papers():
+def test_the_shipped_recipes_have_the_published_values():
     assert TrainingRecipe.for_task("mnli") == TrainingRecipe(
         epochs=3, batch_size=32, learning_rate=2e-5, max_length=128
     )

@@ -1,4 +1,4 @@
-"""Blocks, truncation, re-initialisation, reverting on every family: found by structure, checked by the states."""
+"""Blocks, truncation, re-initialisation and reverting for every family, checked by the hidden states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.tiny_models import save, wordpiece
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
 BERT_LIKE = SIZES | {"max_position_embeddings": 64}
 IDS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
-# Configuration, model, sizes; where the blocks are, and how the names of what is shared or stands first begin.
+# Configuration, model, sizes, path of the blocks, and first parts of the names of embeddings and shared parameters.
 FAMILIES: dict[str, tuple[Any, Any, dict[str, Any], str, set[str]]] = {
     "bert": (hf.BertConfig, hf.BertModel, BERT_LIKE, "encoder.layer", {"embeddings"}),
     "roberta": (hf.RobertaConfig, hf.RobertaModel, BERT_LIKE, "encoder.layer", {"embeddings"}),
@@ -68,7 +68,7 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any], str, set[str]]] = {
     ),
     "llama": (hf.LlamaConfig, hf.LlamaModel, BERT_LIKE | IDS | {"num_key_value_heads": 2}, "layers", {"embed_tokens"}),
 }
-NORMED = {"gpt2", "modernbert", "llama"}  # these normalise the last state once more
+NORMED = {"gpt2", "modernbert", "llama"}  # these apply a final normalisation to the last state
 TOKENS = torch.tensor([[2, 17, 30, 9, 41, 3]])
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # the models' own
@@ -91,7 +91,7 @@ def weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def shaken(module: torch.nn.Module) -> Any:
-    """A copy in which every weight has moved: a stand-in for a tuned model."""
+    """A copy in which every weight has changed, like a tuned model."""
     moved = copy.deepcopy(module)
     with torch.no_grad():
         for parameter in moved.parameters():
@@ -104,7 +104,7 @@ def family(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_the_blocks_and_what_stands_before_them(family: str):
+def test_blocks_and_embeddings_of_each_family(family: str):
     module = build(family)
     path, first = FAMILIES[family][3:]
     blocks = find_blocks(module)
@@ -115,7 +115,7 @@ def test_the_blocks_and_what_stands_before_them(family: str):
     assert sorted(names) == sorted(name for name, _ in module.named_parameters())  # each weight in one layer
 
 
-def test_finding_blocks_leaves_the_module_as_it_was(family: str):
+def test_finding_blocks_does_not_change_the_module(family: str):
     module = build(family).train()
     next(module.parameters()).requires_grad_(False)
     before, state = weights(module), torch.get_rng_state()
@@ -128,7 +128,7 @@ def test_finding_blocks_leaves_the_module_as_it_was(family: str):
 
 
 @pytest.mark.parametrize("k", [0, 1, 2])
-def test_what_is_below_decides_the_state_there_and_nothing_else_does(family: str, k: int):
+def test_a_hidden_state_depends_only_on_the_parameters_below(family: str, k: int):
     module = build(family)
     at, above = states(module)[k : k + 2]
     below = find_blocks(module).below(k)
@@ -136,21 +136,21 @@ def test_what_is_below_decides_the_state_there_and_nothing_else_does(family: str
     for name, parameter in moved.named_parameters():
         if name in below:
             parameter.data.copy_(below[name])
-    assert torch.equal(states(moved)[k], at)  # held, they hold the state
+    assert torch.equal(states(moved)[k], at)  # with these parameters fixed, the state is fixed
     for name, parameter in below.items():
-        if not name.startswith(FAMILIES[family][3]):  # each table outside the blocks is used by them
+        if not name.startswith(FAMILIES[family][3]):  # every parameter outside the blocks is used by them
             kept = parameter.detach().clone()
             parameter.data.normal_()
             assert not torch.equal(states(module)[k + 1], above), name
             parameter.data.copy_(kept)
 
 
-def test_with_all_blocks_every_weight_is_below(family: str):
+def test_below_all_blocks_is_every_parameter(family: str):
     module = build(family)
     assert set(find_blocks(module).below(3)) == {name for name, _ in module.named_parameters()}
 
 
-def test_a_truncated_model_is_the_bottom_and_loads_again(family: str, tmp_path: Path):
+def test_a_truncated_model_keeps_its_lower_states_and_loads_again(family: str, tmp_path: Path):
     module = build(family)
     whole = states(module)
     truncate(module, 2)
@@ -165,7 +165,7 @@ def test_a_truncated_model_is_the_bottom_and_loads_again(family: str, tmp_path: 
     assert len(find_blocks(encoder.module)) == 2
 
 
-def test_reinitialised_blocks_and_no_others_are_drawn_anew(family: str):
+def test_only_the_chosen_blocks_are_reinitialised(family: str):
     module = shaken(build(family))
     before = weights(module)
     state = torch.get_rng_state()
@@ -177,7 +177,7 @@ def test_reinitialised_blocks_and_no_others_are_drawn_anew(family: str):
         assert torch.equal(parameter, before[name]) != name.startswith(inside), name
 
 
-def test_drawn_weights_are_the_models_own():
+def test_reinitialised_weights_have_the_distribution_of_a_new_model():
     module = build("bert")
     module.config.initializer_range = 0.3
     with torch.no_grad():
@@ -192,11 +192,11 @@ def test_drawn_weights_are_the_models_own():
     assert all((p == 1).all() for name, p in block.named_parameters() if name.endswith("LayerNorm.weight"))
 
 
-def test_a_block_is_drawn_by_seed_and_place_alone(tmp_path: Path):
+def test_reinitialised_weights_depend_only_on_seed_and_block(tmp_path: Path):
     folder = save(tmp_path / "model", build("bert"), wordpiece())
     drawn = []
     for indices, seed in (([2], 3), ([0, 1, 2], 3), ([2], 4)):
-        module = load_encoder(folder, device="cpu").module  # loaded weights are marked, and must be drawn all the same
+        module = load_encoder(folder, device="cpu").module  # transformers marks loaded weights; they must be drawn too
         torch.randn(len(drawn))
         reinitialise(module, indices, seed=seed)
         drawn.append(find_blocks(module).modules[2].state_dict()["output.dense.weight"])
@@ -204,7 +204,7 @@ def test_a_block_is_drawn_by_seed_and_place_alone(tmp_path: Path):
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_a_whole_model_is_drawn_anew_by_its_seed(family: str):
+def test_reinitialise_all_changes_every_weight_by_seed(family: str):
     drawn = []
     for seed in (5, 5, 6):
         module = shaken(build(family))
@@ -219,7 +219,7 @@ def test_a_whole_model_is_drawn_anew_by_its_seed(family: str):
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_reverting_everything_is_the_base_and_one_layer_is_one_layer(family: str):
+def test_reverting_all_layers_gives_the_base_and_one_layer_changes_one(family: str):
     base = build(family)
     tuned = shaken(base)
     before = weights(tuned)
@@ -232,7 +232,7 @@ def test_reverting_everything_is_the_base_and_one_layer_is_one_layer(family: str
     assert all(torch.equal(before[name], tensor) for name, tensor in tuned.state_dict().items())
 
 
-def test_reverting_refuses_what_does_not_fit():
+def test_reverting_refuses_another_architecture():
     base, other = build("bert"), build("roberta")
     with pytest.raises(LayerError, match=r"layer\.2, rest: BertModel has no layer\.3"):
         revert(base, base, ["layer.3"])
@@ -250,7 +250,7 @@ def test_shared_layers_are_refused():
         find_blocks(shared)
 
 
-def test_a_list_that_does_not_run_block_by_block_is_refused():
+def test_a_list_of_blocks_that_does_not_run_in_order_is_refused():
     module = build("bert")
     layers = module.encoder.layer
     layers[1] = layers[0]
@@ -258,7 +258,7 @@ def test_a_list_that_does_not_run_block_by_block_is_refused():
         find_blocks(module)
 
 
-def test_what_cannot_be_cut_is_refused_whole():
+def test_a_model_that_cannot_be_truncated_is_not_changed():
     grouped = hf.AlbertModel(hf.AlbertConfig(**BERT_LIKE, embedding_size=8, num_hidden_groups=3, vocab_size=99))
     before = weights(grouped)
     with pytest.raises(ModelError, match="2 of 3 blocks would not"):
@@ -269,7 +269,7 @@ def test_what_cannot_be_cut_is_refused_whole():
         truncate(build("bert"), 4)
 
 
-def test_a_rule_that_passes_over_weights_is_found():
+def test_a_rule_that_does_not_set_every_weight_is_refused():
     module = build("bert")
     find_blocks(module).modules[0].extra = torch.nn.Parameter(torch.ones(3))
     with pytest.raises(ModelError, match="does not set 'extra'"):

@@ -1,4 +1,4 @@
-"""The demo's models: found where pip put them, without importing what they drag in."""
+"""The demo's models are found without importing their packages."""
 
 from __future__ import annotations
 

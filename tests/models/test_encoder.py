@@ -1,4 +1,4 @@
-"""What an encoder says about itself, and that its hidden states are those of the model."""
+"""The attributes of an encoder, and its hidden states, which equal those of the model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_layers_are_named_from_the_embeddings_up(kind: str, request: pytest.Fixt
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_hidden_states_are_the_models(kind: str, request: pytest.FixtureRequest):
+def test_hidden_states_equal_those_of_the_model(kind: str, request: pytest.FixtureRequest):
     folder = request.getfixturevalue(kind)
     ids = torch.tensor([[5, 9, 17, 30], [7, 40, 41, 6]])
     expected = forward(transformers.AutoModel.from_pretrained(folder).eval(), ids)
@@ -39,7 +39,7 @@ def test_hidden_states_are_the_models(kind: str, request: pytest.FixtureRequest)
         assert not found.requires_grad
 
 
-def test_the_task_head_and_the_pooler_are_left_off(bert: Path, tmp_path: Path):
+def test_task_head_and_pooler_are_not_loaded(bert: Path, tmp_path: Path):
     base = transformers.BertModel.from_pretrained(bert, add_pooling_layer=False)
     tuned = transformers.BertForSequenceClassification(base.config)
     tuned.bert.load_state_dict(base.state_dict(), strict=False)
@@ -49,7 +49,7 @@ def test_the_task_head_and_the_pooler_are_left_off(bert: Path, tmp_path: Path):
     assert encoder.weights == load_encoder(bert, device="cpu").weights
 
 
-def test_the_weights_digest_notices_one_bit(bert: Path):
+def test_the_weights_digest_changes_with_one_bit(bert: Path):
     encoder = load_encoder(bert, device="cpu")
     module = encoder.module
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_a_model_in_memory_is_wrapped_without_its_head(bert: Path):
     assert encoder.record()["id"] == "mine"
 
 
-def test_an_encoder_decoder_gives_its_encoder(tmp_path: Path):
+def test_of_an_encoder_decoder_the_encoder_is_used(tmp_path: Path):
     config = transformers.T5Config(
         vocab_size=120, d_model=16, d_kv=8, d_ff=32, num_layers=3, num_heads=2, decoder_start_token_id=0
     )
@@ -84,7 +84,7 @@ def test_an_encoder_decoder_gives_its_encoder(tmp_path: Path):
     assert encoder.max_length == 64  # the tokenizer's
 
 
-def test_roberta_counts_positions_from_behind_the_padding_id(tmp_path: Path):
+def test_positions_of_roberta_start_after_the_padding_id(tmp_path: Path):
     tokenizer = wordpiece(positions=10**30)
     config = transformers.RobertaConfig(
         vocab_size=len(tokenizer),
@@ -99,11 +99,11 @@ def test_roberta_counts_positions_from_behind_the_padding_id(tmp_path: Path):
     assert encoder.max_length == encoder.position_limit == 32
     ids = torch.full((1, 32), 7)
     assert encoder.hidden_states(ids, torch.ones_like(ids))[0].shape == (1, 32, 16)
-    with pytest.raises((IndexError, RuntimeError)):  # the limit is not smaller than need be
+    with pytest.raises((IndexError, RuntimeError)):  # the limit is not too small
         encoder.hidden_states(torch.full((1, 33), 7), torch.ones((1, 33), dtype=torch.long))
 
 
-def test_a_tokenizer_without_a_limit_leaves_it_to_the_model(tmp_path: Path):
+def test_without_a_tokenizer_limit_the_model_limits_the_length(tmp_path: Path):
     folder = tiny_bert(tmp_path)
     encoder = wrap_encoder(transformers.AutoModel.from_pretrained(folder), wordpiece(positions=10**30), name="x")
     assert encoder.max_length == 64

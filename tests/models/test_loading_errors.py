@@ -1,4 +1,4 @@
-"""Every way a model can fail to load: rule, fact, remedy, and never a made-up model."""
+"""Every way a model can fail to load: a message with rule, fact and remedy, never invented weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def copy(bert: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No network, and a hub cache of our own; returns the cache."""
+    """No network, and an own hub cache, which is returned."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
@@ -46,7 +46,7 @@ def test_a_file(copy: Path):
         load_encoder(copy / "config.json")
 
 
-def test_a_folder_that_is_no_model(tmp_path: Path):
+def test_a_folder_without_a_model(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(ModelError, match=r"has no config.json \(it holds notes.txt\)"):
         load_encoder(tmp_path)
@@ -74,7 +74,7 @@ def test_missing_weights_are_never_filled_with_random_numbers(copy: Path):
 
 
 @pytest.mark.parametrize("keep", [(), ("tokenizer_config.json",)])
-def test_a_tokenizer_is_never_made_up(copy: Path, keep: tuple[str, ...]):
+def test_a_missing_tokenizer_is_an_error(copy: Path, keep: tuple[str, ...]):
     for file in copy.glob("*token*"):
         if file.name not in keep:
             file.unlink()
@@ -100,7 +100,7 @@ def test_code_from_a_repository_is_never_run(copy: Path, tmp_path: Path):
     assert not marker.exists()
 
 
-def test_the_hub_out_of_reach(offline: Path):
+def test_an_unreachable_hub(offline: Path):
     with pytest.raises(ModelError, match=r"is no folder here .* the hub cannot be reached \(OfflineMode"):
         load_encoder("bert-base-uncased")
     with pytest.raises(ModelError, match="'bert-base-uncased' at revision 'v2' .* `hf download"):
@@ -109,13 +109,13 @@ def test_the_hub_out_of_reach(offline: Path):
 
 @pytest.fixture
 def unreachable(offline: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Not offline by choice: the hub is where nobody listens. Returns the cache."""
+    """A hub address without a server, and an own hub cache, which is returned."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     return offline
 
 
-def test_a_hub_that_does_not_answer_is_asked_once(unreachable: Path, caplog: pytest.LogCaptureFixture):
+def test_a_hub_that_does_not_answer_is_tried_once(unreachable: Path, caplog: pytest.LogCaptureFixture):
     started = time.perf_counter()
     with pytest.raises(ModelError, match=r"the hub cannot be reached \(.*127\.0\.0\.1:9.*`hf download bert-base"):
         load_encoder("bert-base-uncased")
@@ -123,10 +123,10 @@ def test_a_hub_that_does_not_answer_is_asked_once(unreachable: Path, caplog: pyt
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_a_hub_that_keeps_silent_is_not_waited_for(unreachable: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_hub_that_never_answers_times_out(unreachable: Path, monkeypatch: pytest.MonkeyPatch):
     class Silent:
         def head(self, endpoint: str, timeout: float) -> None:
-            time.sleep(2)  # as looking up a name may, whatever the timeout
+            time.sleep(2)  # a name lookup may ignore the timeout
 
     monkeypatch.setattr("huggingface_hub.utils.get_session", Silent)
     monkeypatch.setattr("pyrepsim.data.hub._SECONDS", 0.1)
@@ -135,7 +135,9 @@ def test_a_hub_that_keeps_silent_is_not_waited_for(unreachable: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("status", "why"), [(200, None), (404, None), (502, "https://hub answers with status 502")])
-def test_any_answer_but_a_gateways_complaint_is_the_hub(status: int, why: str | None, monkeypatch: pytest.MonkeyPatch):
+def test_any_answer_except_a_gateway_error_means_reachable(
+    status: int, why: str | None, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "https://hub")
     session = SimpleNamespace(head=lambda endpoint, timeout: SimpleNamespace(status_code=status))
@@ -150,13 +152,13 @@ def in_the_cache(bert: Path, cache: Path) -> None:
     (refs / "main").write_text(COMMIT)
 
 
-def test_a_hub_model_in_the_cache_loads_where_the_hub_does_not_answer(bert: Path, unreachable: Path):
+def test_a_cached_hub_model_loads_if_the_hub_does_not_answer(bert: Path, unreachable: Path):
     in_the_cache(bert, unreachable)
     encoder = load_encoder("someone/tiny", device="cpu")
     assert (encoder.name, encoder.revision) == ("someone/tiny", COMMIT)
 
 
-def test_a_hub_model_in_the_cache_loads_offline_at_its_commit(bert: Path, offline: Path):
+def test_a_cached_hub_model_loads_offline_at_its_commit(bert: Path, offline: Path):
     in_the_cache(bert, offline)
     for name, revision in (
         ("someone/tiny", None),
@@ -170,12 +172,12 @@ def test_a_hub_model_in_the_cache_loads_offline_at_its_commit(bert: Path, offlin
 
 
 @pytest.mark.parametrize("name", ["two words", "", "a--b"])
-def test_an_id_that_the_hub_cannot_have(name: str, offline: Path):
+def test_an_invalid_hub_id(name: str, offline: Path):
     with pytest.raises(ModelError):
         load_encoder(name)
 
 
-def test_revisions_that_make_no_sense(bert: Path):
+def test_contradictory_revisions(bert: Path):
     with pytest.raises(OptionError, match="Leave revision out"):
         load_encoder(bert, revision="main")
     with pytest.raises(OptionError, match="one revision: got 'a' in 'x/y@a' and revision='b'"):
@@ -183,12 +185,12 @@ def test_revisions_that_make_no_sense(bert: Path):
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
-def test_a_device_that_is_not_there(bert: Path, device: str):
+def test_an_unknown_device(bert: Path, device: str):
     with pytest.raises(BackendError, match="Use device='cpu'"):
         load_encoder(bert, device=device)
 
 
-def test_special_tokens_alone_are_no_vocabulary(bert: Path):
+def test_a_tokenizer_with_only_special_tokens_is_refused(bert: Path):
     model = transformers.AutoModel.from_pretrained(bert)
     tokenizer = wordpiece()
     tokenizer.add_special_tokens({"additional_special_tokens": sorted(tokenizer.get_vocab())})

@@ -1,4 +1,4 @@
-"""All exits of a model in one pass: what each shorter model gives, every block run once."""
+"""All early exits of a model in one pass: outputs of each shorter model, every block run once."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def outputs(module: torch.nn.Module, ids: torch.Tensor) -> Any:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("layers", [[1, 2, 3], [3, 1]])
 @pytest.mark.parametrize("model", FAMILIES, indirect=True)
-def test_each_exit_is_the_shorter_model(model: TaskModel, layers: list[int]):
+def test_each_exit_equals_the_shorter_model(model: TaskModel, layers: list[int]):
     exits = EarlyExits(model, layers).eval()
     shorter = {k: early_exit(model, k) for k in layers}
-    for ids in BATCHES:  # nothing of one batch reaches the next
+    for ids in BATCHES:  # batches do not affect each other
         found = outputs(exits, ids)
         assert list(found) == sorted(layers)
         for k, one in shorter.items():
@@ -42,7 +42,7 @@ def test_each_exit_is_the_shorter_model(model: TaskModel, layers: list[int]):
 
 
 @pytest.mark.parametrize("model", ["bert"], indirect=True)
-def test_a_block_runs_once_with_the_models_own_weights(model: TaskModel):
+def test_a_block_runs_once_and_shares_the_model_weights(model: TaskModel):
     exits = EarlyExits(model, [1, 2, 3]).eval()
     ran = []
     for shorter in exits.models:
@@ -58,6 +58,6 @@ def test_a_block_runs_once_with_the_models_own_weights(model: TaskModel):
 
 
 @pytest.mark.parametrize("model", ["bert"], indirect=True)
-def test_a_block_that_is_not_there_is_refused(model: TaskModel):
+def test_a_missing_block_is_refused(model: TaskModel):
     with pytest.raises(ModelError, match="has 3, asked for 4"):
         EarlyExits(model, [1, 4])

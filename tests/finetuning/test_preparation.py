@@ -1,4 +1,4 @@
-"""Ablations: their domain, what they do before training, and what training leaves of them."""
+"""Ablations: their domain, the changed encoder, and the trained one."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def test_an_ablation_outside_its_domain_is_refused(options: dict[str, Any]):
 
 
 @pytest.mark.parametrize("ablation", [Ablation(freeze=5), Ablation(layers=5), Ablation(freeze=2, reinit=3)])
-def test_a_model_with_too_few_blocks_is_left_alone(ablation: Ablation, encoder: Path):
+def test_a_model_with_too_few_blocks_is_not_changed(ablation: Ablation, encoder: Path):
     module = load_encoder(encoder, device="cpu").module
     with pytest.raises(OptionError, match="4"):
         apply_ablation(module, ablation, seed=0)
     assert all(parameter.requires_grad for parameter in module.parameters())
 
 
-def test_no_ablation_asks_nothing_of_the_model():
+def test_an_empty_ablation_accepts_any_module():
     apply_ablation(torch.nn.Linear(2, 2), Ablation(), seed=0)
     with pytest.raises(ModelError, match="num_hidden_layers of Linear"):
         apply_ablation(torch.nn.Linear(2, 2), Ablation(freeze=1), seed=0)
 
 
-def test_removed_then_drawn_then_frozen(encoder: Path):
+def test_layers_are_removed_then_reinitialised_then_frozen(encoder: Path):
     module = load_encoder(encoder, device="cpu").module
     drawn = copy.deepcopy(module)
     state = torch.get_rng_state()
@@ -68,7 +68,7 @@ def test_removed_then_drawn_then_frozen(encoder: Path):
         assert parameter.requires_grad == name.startswith("encoder.layer.2.")
 
 
-def test_the_bottom_is_the_other_end(encoder: Path):
+def test_reinitialisation_from_the_bottom(encoder: Path):
     module = load_encoder(encoder, device="cpu").module
     before = copy.deepcopy(module)
     apply_ablation(module, Ablation(reinit=2, reinit_end="bottom"), seed=0)
@@ -99,7 +99,7 @@ def full(encoder: Path, rivers: Any, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.parametrize("ablation", [Ablation(freeze=0), Ablation(layers=4)], ids=["freeze=0", "layers=4"])
-def test_nothing_withheld_is_full_fine_tuning_bit_for_bit(
+def test_an_ablation_without_effect_equals_full_fine_tuning_bit_for_bit(
     ablation: Any, full: Run, encoder: Path, rivers: Any, tmp_path
 ):
     found = weights(run(encoder, rivers, tmp_path / "run", ablation).folder)
@@ -109,14 +109,14 @@ def test_nothing_withheld_is_full_fine_tuning_bit_for_bit(
 
 
 @pytest.mark.parametrize("k", [1, 4])
-def test_frozen_weights_stay_bit_for_bit_and_the_others_move(k: int, encoder: Path, rivers: Any, tmp_path: Path):
+def test_frozen_weights_stay_bit_for_bit_and_all_others_change(k: int, encoder: Path, rivers: Any, tmp_path: Path):
     base = load_encoder(encoder, device="cpu").module
     found = weights(run(encoder, rivers, tmp_path / "run", Ablation(freeze=k)).folder)
     held = ("embeddings.", *(f"encoder.layer.{index}." for index in range(k)))
     assert equal(found, base.state_dict()) == {name for name in base.state_dict() if name.startswith(held)}
 
 
-def test_the_head_alone_on_a_lower_layer(encoder: Path, rivers: Any, tmp_path: Path):
+def test_only_the_head_is_trained_on_a_lower_layer(encoder: Path, rivers: Any, tmp_path: Path):
     tuned = run(encoder, rivers, tmp_path / "run", Ablation(layers=2, freeze=2))
     module = load_encoder(tuned.folder, device="cpu").module
     base = load_encoder(encoder, device="cpu").module.state_dict()
@@ -124,7 +124,7 @@ def test_the_head_alone_on_a_lower_layer(encoder: Path, rivers: Any, tmp_path: P
     assert equal(dict(module.state_dict()), base) == module.state_dict().keys()
 
 
-def test_the_record_names_the_ablation_and_a_folder_holds_one(full: Run, encoder: Path, rivers: Any, tmp_path: Path):
+def test_the_record_has_the_ablation_and_another_one_is_refused(full: Run, encoder: Path, rivers: Any, tmp_path: Path):
     cut = run(encoder, rivers, tmp_path / "run", Ablation(layers=2))
     assert cut.record["request"]["ablation"] == {"freeze": 0, "layers": 2, "reinit": 0, "reinit_end": "top"}
     assert run(encoder, rivers, tmp_path / "run", Ablation(layers=2)).scores == cut.scores
