@@ -217,7 +217,7 @@ def test_what_is_wrong_is_said(probe: Any, corpus: Path, tmp_path: Path):
         probe(reading={"tag": "upos"})
     with pytest.raises(StoreError, match=r"has no edge\.npz"):
         probe(base=tmp_path)
-    with pytest.raises(TextError, match="has one span"):
+    with pytest.raises(TextError, match="must have one span"):
         probe("pos", train=corpus / "edge" / "srl" / "train.jsonl", dev=pos / "dev.jsonl")
     other = probe(out="other", train=pos / "train.jsonl", dev=pos / "dev.jsonl", test=pos / "dev.jsonl")
     with pytest.raises(RowMismatchError):
