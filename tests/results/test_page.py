@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -15,42 +14,15 @@ pytest.importorskip("matplotlib")
 from pyrepsim.core.errors import OptionError
 from pyrepsim.results import Score, Scores
 from pyrepsim.results.page import page
-
-VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-class Reader(HTMLParser):
-    """Checks that tags close, and keeps names and text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_data(self, data):
-        self.words.append(data)
+from tests.helpers.html_reader import HTMLReader
 
 
 def test_the_page_is_whole(make_scores, tmp_path: Path):
     path = make_scores(3).html(tmp_path / "deep" / "page.html")
     text = path.read_text(encoding="utf-8")
-    reader = Reader(text)
-    assert reader.tags.count("svg") == 1
-    assert reader.tags.count("details") == 3
+    reader = HTMLReader(text)
+    assert len(reader.named("svg")) == 1
+    assert len(reader.named("details")) == 3
     words = " ".join(reader.words)
     for needed in (
         "bert-base-uncased ~ mnli/seed0",
@@ -87,7 +59,7 @@ def test_everything_is_escaped(make_scores):
         for s in make_scores(1, measures=("A",))
     )
     text = page(scores, title=evil)
-    assert "img" not in Reader(text).tags
+    assert "img" not in HTMLReader(text).tags
 
 
 def test_heat_maps_fold_their_long_table(make_scores):
@@ -99,7 +71,7 @@ def test_heat_maps_fold_their_long_table(make_scores):
 
 def test_arrays_have_a_page_without_a_figure():
     text = page(Scores([Score(0.5, "CCA", 10, details={"rank": 3})]))
-    assert "svg" not in Reader(text).tags
+    assert "svg" not in HTMLReader(text).tags
     assert "0.5000" in text
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NoReturn
@@ -203,10 +203,11 @@ def _point(x: float, rows: Sequence[Row]) -> Point:
     whole = [row for row in rows if row["kind"] == "aggregate"] or (rows if len(rows) == 1 else [])
     if whole:
         row = whole[0]
-        interval: tuple[Any, ...] = (row["low"], row["high"], row["band"], row["confidence"])
+        point = Point(x, row["value"], n=row["n"], p=_p(row), seeds=values if len(values) > 1 else ())
         if row["low"] is None or row["high"] is None:
-            interval = (None,) * 4
-        return Point(x, row["value"], *interval, row["n"], _p(row), values if len(values) > 1 else ())
+            return point
+        interval = {name: row[name] for name in ("low", "high", "band", "confidence")}
+        return replace(point, **interval)
     p = max((_p(row) for row in rows if _p(row) is not None), default=None)
     lows, highs = ([row[end] for row in rows if row[end] is not None] for end in ("low", "high"))
     first = rows[0]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...core.errors import OptionError
 from .lexicon import Domain, Verb, domain_named
-from .random_choices import RandomChoices
+from .random_choices import RandomChoices, check_count
 from .statements import Statement, Term, contradiction, realise, single_edits, unrelated
 from .syntax import FlatTree, bracketed
 
@@ -84,8 +83,7 @@ def generate_pairs(n: int, *, seed: int = 0, domain: str = "village") -> list[Pa
     A relative met Clara, and Hugo glimpsed the lamp. | An uncle met Clara. | neutral
     No relative met Clara, and Hanna cracked a drum. | An uncle met Clara. | contradiction
     """
-    if n < 1:
-        raise OptionError(f"The number of pairs must be at least 1: got {n}.")
+    check_count(n, "pairs")
     maker = _PairMaker(domain_named(domain), RandomChoices("pairs", domain, seed))
     pairs: list[Pair] = []
     while len(pairs) < n:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...core.errors import OptionError
 from .lexicon import Domain, Noun, Verb, domain_named
-from .random_choices import RandomChoices
+from .random_choices import RandomChoices, distinct
 from .syntax import (
     Part,
     Phrase,
@@ -91,14 +90,8 @@ def generate_paragraphs(n: int, *, seed: int = 0, domain: str = "village") -> li
     >>> paragraph.questions[0]
     Question(text='When did Martha push the hammer?', answer='Sunday', start=3)
     """
-    if n < 1:
-        raise OptionError(f"The number of paragraphs must be at least 1: got {n}.")
     writer = _Writer(domain_named(domain), RandomChoices("questions", domain, seed))
-    paragraphs: dict[str, Paragraph] = {}
-    while len(paragraphs) < n:
-        paragraph = writer.paragraph()
-        paragraphs.setdefault(paragraph.text, paragraph)
-    return list(paragraphs.values())
+    return distinct(n, writer.paragraph, "paragraphs")
 
 
 class _Writer:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
-__all__ = ["RandomChoices"]
+from ...core.errors import OptionError
+
+__all__ = ["RandomChoices", "check_count", "distinct"]
 
 T = TypeVar("T")
+
+
+class _HasText(Protocol):
+    @property
+    def text(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_HasText)
 
 
 class RandomChoices:
@@ -42,3 +52,19 @@ class RandomChoices:
         """Return `k` elements at different positions, in random order."""
         remaining = list(choices)
         return [remaining.pop(int(self._random() * len(remaining))) for _ in range(k)]
+
+
+def check_count(n: int, noun: str) -> None:
+    """Raise OptionError if fewer than one item is to be generated."""
+    if n < 1:
+        raise OptionError(f"The number of {noun} must be at least 1: got {n}.")
+
+
+def distinct(n: int, make: Callable[[], Item], noun: str) -> list[Item]:
+    """Call `make` until there are `n` items with different texts, and return these in order."""
+    check_count(n, noun)
+    items: dict[str, Item] = {}
+    while len(items) < n:
+        item = make()
+        items.setdefault(item.text, item)
+    return list(items.values())

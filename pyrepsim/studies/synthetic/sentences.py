@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...core.errors import OptionError
 from .annotations import Sentence, SentenceBuilder, proto_role_properties
 from .lexicon import Domain, Verb, domain_named
 from .noun_phrases import NounPhrases, Referent
-from .random_choices import RandomChoices
+from .random_choices import RandomChoices, distinct
 from .syntax import Leaf, Part, Phrase, adverb_phrase, first_auxiliary, prepositional, sentence_of, verb_phrase, word
 
 __all__ = ["generate_sentences"]
@@ -345,11 +344,5 @@ def generate_sentences(n: int, *, seed: int = 0, domain: str = "village") -> lis
     >>> sentence.frames
     (Frame(predicate=(3, 4), sense='dance.01', arguments=(('ARG0', (0, 2)),)),)
     """
-    if n < 1:
-        raise OptionError(f"The number of sentences must be at least 1: got {n}.")
     grammar = Grammar(domain_named(domain), RandomChoices("sentences", domain, seed))
-    sentences: dict[str, Sentence] = {}
-    while len(sentences) < n:
-        sentence = grammar.sentence()
-        sentences.setdefault(sentence.text, sentence)
-    return list(sentences.values())
+    return distinct(n, grammar.sentence, "sentences")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -14,42 +13,8 @@ pytest.importorskip("matplotlib")
 from pyrepsim.core.errors import OptionError, StoreError
 from pyrepsim.studies.report import FIGURES, study_report
 from pyrepsim.studies.report.rows import read_study
+from tests.helpers.html_reader import HTMLReader
 from tests.studies.study_rows import claims, study, study_rows, write_study
-
-VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-class Reader(HTMLParser):
-    """Checks that tags close, and keeps names, attributes and text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def named(self, tag: str) -> list[dict]:
-        return [attrs for name, attrs in self.tags if name == tag]
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def sparse(**changes) -> list[dict]:
@@ -67,11 +32,11 @@ def whole(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reader(whole: Path) -> Reader:
-    return Reader(whole.read_text(encoding="utf-8"))
+def reader(whole: Path) -> HTMLReader:
+    return HTMLReader(whole.read_text(encoding="utf-8"))
 
 
-def test_every_figure_is_on_the_page_with_a_caption_and_a_name(reader: Reader):
+def test_every_figure_is_on_the_page_with_a_caption_and_a_name(reader: HTMLReader):
     assert [figure["id"] for figure in reader.named("figure")] == sorted(
         FIGURES, key=[figure["id"] for figure in reader.named("figure")].index
     )
@@ -82,7 +47,7 @@ def test_every_figure_is_on_the_page_with_a_caption_and_a_name(reader: Reader):
     assert all(svg.get("aria-hidden") for svg in reader.named("svg") if svg not in drawn)
 
 
-def test_the_claims_are_first_and_lead_to_their_figures(reader: Reader, whole: Path):
+def test_the_claims_are_first_and_lead_to_their_figures(reader: HTMLReader, whole: Path):
     for verdict in ("✓ holds", "✗ does not hold", "? undecided", "– not tested"):
         assert verdict in reader.text
     ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
@@ -95,7 +60,7 @@ def test_the_claims_are_first_and_lead_to_their_figures(reader: Reader, whole: P
     assert "−0.62 [−0.66, −0.57] F1 (points)" in reader.text
 
 
-def test_no_id_is_given_twice(reader: Reader):
+def test_no_id_is_given_twice(reader: HTMLReader):
     ids = [attrs["id"] for _, attrs in reader.tags if "id" in attrs]
     assert sorted(set(ids)) == sorted(ids)
     used = set(re.findall(r"url\(#([^)]+)\)", " ".join(str(attrs) for _, attrs in reader.tags)))
@@ -103,7 +68,7 @@ def test_no_id_is_given_twice(reader: Reader):
     assert used <= set(ids)
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(whole: Path, reader: Reader):
+def test_the_page_fetches_nothing_and_runs_nothing(whole: Path, reader: HTMLReader):
     text = whole.read_text(encoding="utf-8")
     assert not re.search(r"<(script|link|img|iframe|object|embed|base)\b|@import|@font-face|url\((?!#)", text)
     assert not re.search(r'\bsrc="|\bon\w+="', text)
@@ -115,7 +80,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(whole: Path, reader: Reader):
     assert all(attrs.get("xlink:href", "#").startswith(inside) for _, attrs in reader.tags)
 
 
-def test_tables_are_for_every_reader(reader: Reader):
+def test_tables_are_for_every_reader(reader: HTMLReader):
     assert all(cell.get("scope") for cell in reader.named("th"))
     scrolled = [div for div in reader.named("div") if div.get("class") == "wide"]
     assert scrolled
@@ -132,7 +97,7 @@ def test_figures_take_the_colours_of_the_page(whole: Path):
     assert not bare & {"#ffffff", "#000000", "#1b1b1b", "#0072b2"}
 
 
-def test_the_page_describes_what_was_run(reader: Reader, whole: Path):
+def test_the_page_describes_what_was_run(reader: HTMLReader, whole: Path):
     digest = read_study(whole.parents[1]).digest
     for needed in (
         "bert-base-uncased, an encoder of 2 blocks, was fine-tuned on MNLI, SQuAD and parsing (2 seeds each)",
@@ -153,7 +118,7 @@ def test_the_page_describes_what_was_run(reader: Reader, whole: Path):
 def test_missing_results_are_listed(tmp_path: Path):
     rows = [*sparse(), *sparse(experiment="phrenology")]
     made = study_report(write_study(tmp_path, rows, study=None, claims=None), formats=())
-    reader = Reader(made.page.read_text(encoding="utf-8"))
+    reader = HTMLReader(made.page.read_text(encoding="utf-8"))
     assert [figure["id"] for figure in reader.named("figure")] == [
         "scores_by_task", "similarity_by_layer", "similarity_measures", "freezing",
     ]  # fmt: skip
@@ -184,7 +149,7 @@ def test_everything_is_escaped(tmp_path: Path):
     verdicts = [dict.fromkeys(("claim", "statement", "verdict", "why", "rule", "figure", "unit"), hostile)]
     verdicts[0]["tasks"] = [{"task": hostile, "verdict": hostile, "why": hostile}]
     made = study_report(write_study(tmp_path, rows, study=described, claims=verdicts), formats=("csv",), title=hostile)
-    reader = Reader(made.page.read_text(encoding="utf-8"))
+    reader = HTMLReader(made.page.read_text(encoding="utf-8"))
     assert not reader.named("img")
     assert not any(key.startswith("on") for _, attrs in reader.tags for key in attrs)
     assert hostile in reader.text
@@ -203,6 +168,6 @@ def test_formats_choose_the_files(tmp_path: Path):
 
 
 def test_a_study_without_rows_has_a_page(tmp_path: Path):
-    reader = Reader(study_report(write_study(tmp_path, []), formats=()).page.read_text(encoding="utf-8"))
+    reader = HTMLReader(study_report(write_study(tmp_path, []), formats=()).page.read_text(encoding="utf-8"))
     assert "Not run" in reader.text
     assert reader.named("figure") == []
