@@ -12,7 +12,8 @@ import pytest
 from tests.helpers.annotated_text import write_annotated_text
 from tests.helpers.tiny_models import tiny_bert
 
-QUICK = ("--validate-every", "1", "--max-validations", "1", "--projection", "4", "--hidden", "4", "--device", "cpu")
+RECIPE = '{"validate_every": 1, "max_validations": 1, "projection": 4, "hidden": 4}'
+QUICK = ("--recipe", RECIPE, "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_edge_probes_and_the_python_that_does_the_same(run: Callable[..., Any], 
     assert str(out / "scores.csv") in ran.out
     assert "stores: " in ran.out
     assert "probe_edge(" in ran.err
-    assert "recipe={'projection': 4, 'hidden': 4, 'validate_every': 1, 'max_validations': 1}" in ran.err
+    assert "recipe={'validate_every': 1, 'max_validations': 1, 'projection': 4, 'hidden': 4}" in ran.err
     assert "# task: pos" in ran.err
     assert run(*words).out == ran.out
     after = run(*words, "--out", "random", "--random-init", "--base", out, "--keep-stores", "false")
@@ -64,7 +65,7 @@ def test_trees_and_codes(run: Callable[..., Any], encoder: Path, corpus: Path):
     ran = run("probe", "structural", encoder, *files, "--ranks", "[2,4]", "--epochs", "1")
     assert ran.status == 0, ran.err
     assert "uuas" in ran.out
-    assert "ranks=(2, 4)" in ran.err
+    assert "ranks=[2, 4]" in ran.err
     ran = run("probe", "mdl", encoder, "--task", "pos", "--data", corpus / "edge" / "pos", *QUICK, "--members", "top")
     assert ran.status == 0, ran.err
     assert "compression" in ran.out
@@ -73,7 +74,7 @@ def test_trees_and_codes(run: Callable[..., Any], encoder: Path, corpus: Path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["probe", "edge", "x"], "say which, as in --task dependencies"),
+        (["probe", "edge", "x"], "give one, such as --task dependencies"),
         (["probe", "edge", "x", "--task", "pos"], "train and dev missing"),
         (["probe", "edges", "x"], "Did you mean edge?"),
         (["probe", "structural", "x", "--train", "a.conllu", "--dev", "b.conllu"], "a.conllu"),
@@ -87,4 +88,4 @@ def test_what_is_wrong_is_said(run: Callable[..., Any], words: list[str], said: 
 
 def test_the_overview_says_what_probes_do(run: Callable[..., Any]):
     assert "edge, structural, mdl, table: measure what each layer encodes." in run("--help").out
-    assert "Classify spans" in run("probe", "--help").out
+    assert "Classify spans of words" in run("probe", "--help").out

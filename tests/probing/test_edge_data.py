@@ -131,9 +131,7 @@ def test_a_store_of_known_texts_is_held_to_them(tmp_path, rng):
         store = store_of(tmp_path / name, TEXTS, noise(rng, 4), plan=plan)
         records = [record(words, target(0, 1)) for words in TEXTS]
         assert aligned(store, *records, records[0]).n_targets == 4
-        with pytest.raises(
-            RowMismatchError, match=r"3 other documents .* are 2 texts to find, 2 of them different"
-        ):
+        with pytest.raises(RowMismatchError, match=r"3 other documents .* are 2 texts to find, 2 of them different"):
             aligned(store, *records[:2])
         assert aligned(store, *records[:2], texts=texts).n_targets == 2
 
