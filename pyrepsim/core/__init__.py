@@ -1,1 +1,1 @@
-"""What every package uses: errors, input checks, files, progress, workers."""
+"""What all packages use: errors, input checks, files, locks, memory, progress, resuming, workers."""

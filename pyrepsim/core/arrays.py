@@ -1,8 +1,8 @@
-"""The input gate: whatever holds rows and features becomes one NumPy view, never a copy.
+"""Input checks: everything that holds rows and features becomes a NumPy view, without a copy where possible.
 
-Accepted: NumPy arrays and memory maps (read-only and strided too), anything with DLPack or the buffer protocol on
-the CPU (torch, JAX, CuPy through ``.get()``), pandas frames, nested sequences of floats. Element types: float16,
-bfloat16, float32, float64, read as they are; the engine widens them in cache.
+Accepted are NumPy arrays and memory maps (also read-only or strided), arrays with DLPack or the buffer protocol on the
+CPU (torch, JAX; CuPy through ``.get()``), pandas data frames, and nested sequences of floats. Element types are float16,
+bfloat16, float32 and float64. They are not converted here; the engine converts them block by block.
 """
 
 from __future__ import annotations
@@ -24,15 +24,37 @@ FLOAT_NAMES = ("float16", "bfloat16", "float32", "float64")
 
 
 def rows_view(array: Any, name: str = "X") -> np.ndarray:
-    """``array`` as a 2-D NumPy view of shape (n_samples, n_features) with a floating element type.
+    """Return an array as a NumPy view of shape (n_samples, n_features) with a floating-point type.
 
-    Raises ShapeError unless it has two dimensions, at least one row and one feature; DTypeError for other types.
+    Parameters
+    ----------
+    array : array-like of shape (n_samples, n_features)
+        An array of any library.
+    name : str
+        Name of the argument, for messages.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+
+    Raises
+    ------
+    ShapeError
+        If it does not have two dimensions, or no row or no feature.
+    DTypeError
+        If it has another element type.
+
+    Examples
+    --------
+    >>> from pyrepsim.core.arrays import rows_view
+    >>> rows_view([[0.5, 1.5]]).shape
+    (1, 2)
     """
     return checked_rows(as_numpy(array, name), name)
 
 
 def checked_rows(view: Any, name: str) -> Any:
-    """``view``, an array of any library, or the error that `rows_view` raises for its shape or element type."""
+    """Return `view`, an array of any library, or raise the error of `rows_view` for its shape or element type."""
     if view.ndim != 2:
         raise ShapeError(
             f"{name} must have shape (n_samples, n_features): got {view.ndim} dimension(s), shape {view.shape}. "
@@ -49,14 +71,30 @@ def checked_rows(view: Any, name: str) -> Any:
 
 
 def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:
-    """Both arrays through the gate (`rows_view`, or a backend's), with equal numbers of rows; frames with equal
-    indexes too.
+    """Check two arrays and that their rows are paired.
+
+    Parameters
+    ----------
+    X, Y : array-like of shapes (n_samples, d_x) and (n_samples, d_y)
+        Two representations of the same samples.
+    gate : callable
+        The check of one array: `rows_view`, or that of a backend.
+
+    Returns
+    -------
+    tuple of arrays
+        Both arrays as returned by `gate`.
+
+    Raises
+    ------
+    ShapeError
+        If the numbers of rows differ, or if two data frames have different indexes.
     """
     index_x: Any = getattr(X, "index", None)
     index_y: Any = getattr(Y, "index", None)
     if hasattr(index_x, "equals") and hasattr(index_y, "equals") and not index_x.equals(index_y):
         raise ShapeError(
-            "X and Y must have the same index: rows are matched by position, and these frames name other rows. "
+            "X and Y must have the same index: rows are matched by position, and these data frames have different rows. "
             "Align them first, e.g. Y.loc[X.index]."
         )
     x, y = gate(X, "X"), gate(Y, "Y")
@@ -69,12 +107,12 @@ def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:
 
 
 def as_numpy(array: Any, name: str) -> np.ndarray:
-    """An array from wherever it is, as a NumPy view where that is possible; of any shape and type."""
+    """Return an array of any library, shape and type as a NumPy array: a view where that is possible."""
     if np.ma.isMaskedArray(array):
-        raise DTypeError(f"{name} must have no mask: got a masked array. Leave the masked rows out of both sides.")
+        raise DTypeError(f"{name} must have no mask: got a masked array. Remove the masked rows from both arrays.")
     if isinstance(array, np.ndarray):
         return np.asarray(array)  # subclasses (memmap, matrix) as plain arrays over the same memory
-    import array_api_compat as api  # knows foreign arrays without importing their libraries
+    import array_api_compat as api  # recognises arrays without importing their libraries
 
     if api.is_torch_array(array):
         return _from_torch(array, name)
@@ -90,7 +128,7 @@ def as_numpy(array: Any, name: str) -> np.ndarray:
                 f"{name} must be readable on the CPU through DLPack: {error}. Pass a NumPy array."
             ) from error
     if isinstance(array, str | bytes | os.PathLike):
-        raise DTypeError(f"{name} must be an array: got {array!r}. A folder is opened with rs.open_store.")
+        raise DTypeError(f"{name} must be an array: got {array!r}. Open a store with rs.open_store.")
     if hasattr(array, "__array__") or isinstance(array, Sequence | memoryview):
         try:
             return np.asarray(array)
@@ -102,14 +140,14 @@ def as_numpy(array: Any, name: str) -> np.ndarray:
 
 
 def _from_torch(tensor: Any, name: str) -> np.ndarray:
-    torch = sys.modules["torch"]  # a tensor can only exist if its maker was imported
+    torch = sys.modules["torch"]  # imported already, because there is a tensor
     if tensor.layout != torch.strided or tensor.device.type == "meta":
         raise DTypeError(
             f"{name} must be a dense tensor: got {tensor.layout} on {tensor.device}. "
             "Call .to_dense() first, and load its values."
         )
     tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
-    if tensor.dtype == torch.bfloat16:  # NumPy has no such type of its own
+    if tensor.dtype == torch.bfloat16:  # NumPy itself has no such type
         import ml_dtypes
 
         return tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)

@@ -1,4 +1,4 @@
-"""NumPy's BLAS on one thread: the same bits for any number of cores, and no thread of it spins beside ours."""
+"""Running NumPy's BLAS on one thread, so that results do not depend on the number of cores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-import numpy as np  # noqa: F401 - loads the BLAS that is to be found
+import numpy as np  # noqa: F401 - loads the BLAS library
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["one_blas_thread"]
@@ -14,12 +14,15 @@ __all__ = ["one_blas_thread"]
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """Found once: looking takes a millisecond."""
+    """Return the loaded BLAS libraries. Finding them takes a millisecond, so it is done once."""
     return ThreadpoolController()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """While this context lasts, in all threads of the process. Of contexts that overlap, the first thread's rules."""
+    """Let BLAS use one thread, in the whole process, until the end of the with-block.
+
+    Idle BLAS threads would also slow down the threads of the engine.
+    """
     with _libraries().limit(limits=1, user_api="blas"):
         yield

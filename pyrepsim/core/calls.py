@@ -1,4 +1,4 @@
-"""Things written as Python calls: ``SVCCA(variance=0.99)``, ``squad(doc_stride=64)``. Nothing is evaluated."""
+"""Reading options that are written as Python calls, such as ``SVCCA(variance=0.99)``. No code is executed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,28 @@ from .errors import OptionError
 
 __all__ = ["build_called"]
 
-Made = TypeVar("Made")
+Dataclass = TypeVar("Dataclass")
 
 
-def build_called(text: Any, known: Mapping[str, type[Made]], what: str, example: str) -> Made:
-    """Build the dataclass that ``Name`` or ``Name(option=literal, ...)`` names, or raise OptionError saying why not."""
+def build_called(text: Any, known: Mapping[str, type[Dataclass]], what: str, example: str) -> Dataclass:
+    """Return an instance of the dataclass that a text like ``Name(option=value, ...)`` names.
+
+    Parameters
+    ----------
+    text : str
+        A name, or a call with keyword arguments that are literals.
+    known : mapping of str to type
+        The dataclasses, by name.
+    what : str
+        What they are, for messages ("measure").
+    example : str
+        A text that is accepted, for messages.
+
+    Raises
+    ------
+    OptionError
+        If the text is not of that form, or the name or an option is unknown.
+    """
     rule = f"a {what} is written like {example}"
     if not isinstance(text, str) or len(text) > 500:
         raise OptionError(f"{rule}: got {text!r:.60}.")

@@ -11,8 +11,10 @@ T = TypeVar("T")
 
 
 class lazy(Generic[T]):
-    """`functools.cached_property` without its lock, which in Python 3.11 makes the threads of all instances wait for
-    each other. Two threads that come at once both compute the value, and get equal ones.
+    """`functools.cached_property` without a lock.
+
+    In Python 3.11 that lock makes threads wait for each other even if they use different instances. Here two threads
+    may compute the value at the same time; both then get the value that was stored first.
     """
 
     def __init__(self, compute: Callable[[Any], T]) -> None:

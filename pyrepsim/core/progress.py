@@ -1,4 +1,4 @@
-"""Progress on a terminal, silence elsewhere."""
+"""Progress bars, shown only on a terminal unless requested."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ if TYPE_CHECKING:
 
 __all__ = ["progress_bar"]
 
-_PATIENCE = 0.5
+_DELAY_SECONDS = 0.5
 
 
-def progress_bar(total: int, wanted: bool | None, *, desc: str, unit: str = " rows", passing: bool = False) -> tqdm:
-    """A bar that counts ``unit`` and their rate; ``wanted=None`` shows it on a terminal only.
+def progress_bar(total: int, progress: bool | None, *, desc: str, unit: str = " rows", transient: bool = False) -> tqdm:
+    """Return a progress bar.
 
-    passing : one of many: it appears after half a second and leaves no line behind.
+    Parameters
+    ----------
+    total : int
+        The number of units of work.
+    progress : bool or None
+        Whether to show the bar; None shows it on a terminal only.
+    desc, unit : str
+        What is done, and what is counted.
+    transient : bool
+        Show the bar after half a second only, and remove it at the end. For one of many short tasks.
     """
     from tqdm.auto import tqdm
 
@@ -24,7 +33,7 @@ def progress_bar(total: int, wanted: bool | None, *, desc: str, unit: str = " ro
         unit=unit,
         unit_scale=True,
         desc=desc,
-        disable=None if wanted is None else not wanted,
-        leave=not passing,
-        delay=_PATIENCE if passing else 0,
+        disable=None if progress is None else not progress,
+        leave=not transient,
+        delay=_DELAY_SECONDS if transient else 0,
     )

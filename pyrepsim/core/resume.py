@@ -1,7 +1,7 @@
-"""Resume interrupted work: a request lists all that decides a result, and its record is kept beside the result.
+"""Resume interrupted work: a request lists all that determines a result, and its record is kept beside the result.
 
-Every verb follows the same steps: write the request down as plain JSON, compare it with the record in the output
-folder, and either start, continue or refuse. A refusal names the first difference between the two requests.
+Every command follows the same steps: write the request as plain JSON, compare it with the record in the output folder,
+and then start, continue or refuse. A refusal names the first difference between the two requests.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .outputs import replacing
 
 __all__ = ["check_same_request", "first_difference", "plain_json", "read_record", "request_digest", "write_record"]
 
-_REMEDY = "Use the same arguments, choose another folder, or remove the files that are there."
+_REMEDY = "Use the same arguments, choose another folder, or remove the files in this one."
 
-# One changed option changes many keys of a request. Options that the user chose are named first, then all others by
-# name, and last the quantities that are derived from them.
+# One changed option changes many keys of a request. Options that the user chose are compared first, then all others by
+# name, and last the quantities that are computed from them.
 _CHOSEN = ("plan", "model", "policy", "tokenizer", "rows", "texts", "unit")
-_DERIVED = ("documents", "tokens", "batches", "shard_rows")
+_COMPUTED = ("documents", "tokens", "batches", "shard_rows")
 
 
 def plain_json(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `request` as JSON would give it back: tuples become lists, paths and other objects become text."""
+    """Return a request as it is after writing it as JSON and reading it: tuples become lists, paths become text."""
     return json.loads(json.dumps(request, sort_keys=True, default=str))
 
 
 def request_digest(request: Mapping[str, Any]) -> str:
-    """Return the xxh3-128 digest of a request: equal for equal JSON, whatever the order of its keys."""
+    """Return the xxh3-128 digest of a request. It is equal for equal JSON, in any order of the keys."""
     text = json.dumps(request, sort_keys=True, default=str, ensure_ascii=False)
     return xxhash.xxh3_128_hexdigest(text.encode("utf-8"))
 
@@ -45,12 +45,22 @@ def check_same_request(
 
     Parameters
     ----------
-    recorded, request
-        The request that the work was started with, and the one to continue it with. Compared as JSON.
-    where
-        The folder or file that holds the work, for the message.
-    remedy
-        Last sentence of the message: what the caller can do.
+    recorded, request : mapping
+        The request that the work was started with, and the one to continue it with. They are compared as JSON.
+    where : object
+        The folder or file of the work, for the message.
+    remedy : str
+        Last sentence of the message: what the user can do.
+
+    Examples
+    --------
+    >>> from pyrepsim.core.resume import check_same_request
+    >>> check_same_request({"layers": [0, 1]}, {"layers": (0, 1)}, where="runs/a")
+    >>> check_same_request({"layers": [0, 1]}, {"layers": (0, 2)}, where="runs/a", remedy="Choose another folder.")
+    Traceback (most recent call last):
+        ...
+    pyrepsim.core.errors.StoreError: Work is resumed only with the request it was started with: runs/a differs in \
+layers[1] (1 before, 2 now). Choose another folder.
     """
     old, new = plain_json(recorded), plain_json(request)
     if old != new:
@@ -61,7 +71,23 @@ def check_same_request(
 
 
 def first_difference(old: Any, new: Any, where: str = "", sides: tuple[str, str] = ("before", "now")) -> str:
-    """Return the first key at which two JSON values differ, and both values, as text."""
+    """Return the first key at which two JSON values differ, with both values, as text.
+
+    Parameters
+    ----------
+    old, new : JSON values
+        Two values that differ.
+    where : str
+        Path of keys to these values.
+    sides : tuple of str
+        What the first and the second value are called.
+
+    Examples
+    --------
+    >>> from pyrepsim.core.resume import first_difference
+    >>> first_difference({"seed": 0, "lr": 0.1}, {"seed": 1, "lr": 0.1})
+    'seed (0 before, 1 now)'
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys(), key=_rank):
             here = f"{where}.{key}" if where else key
@@ -76,9 +102,12 @@ def first_difference(old: Any, new: Any, where: str = "", sides: tuple[str, str]
 
 
 def read_record(path: Path, *, remedy: str = "Remove it to start again.") -> dict[str, Any] | None:
-    """Return the record that `write_record` wrote, or None where there is no file.
+    """Return the record that `write_record` wrote, or None if there is no file.
 
-    Raises CorruptStoreError for a file that cannot be read, is no JSON object, or has no request.
+    Raises
+    ------
+    CorruptStoreError
+        If the file cannot be read, is not a JSON object, or has no request.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -86,18 +115,18 @@ def read_record(path: Path, *, remedy: str = "Remove it to start again.") -> dic
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CorruptStoreError(f"A record must be whole: {path} cannot be read ({error}). {remedy}") from error
+        raise CorruptStoreError(f"A record must be complete: {path} cannot be read ({error}). {remedy}") from error
 
 
 def write_record(path: str | os.PathLike[str], request: Mapping[str, Any], **result: Any) -> None:
-    """Write a request, and what has come of it so far, as one JSON file that is replaced in one step."""
+    """Write a request, and its results so far, as one JSON file. An existing file is replaced in one step."""
     record = {"request": plain_json(request), **result}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _rank(key: str) -> tuple[int, int, str]:
-    for place, keys in ((0, _CHOSEN), (2, _DERIVED)):
+    for place, keys in ((0, _CHOSEN), (2, _COMPUTED)):
         if key in keys:
             return place, keys.index(key), key
     return 1, 0, key

@@ -1,4 +1,4 @@
-"""Which share of the work this process takes. Workers share a folder alone: any may die, restart, or come late."""
+"""Which part of the work a process does. Workers share only a folder: each may stop, restart or start late."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import OptionError
 
 @dataclass(frozen=True)
 class Worker:
-    """Worker `index` of `count` takes the shards ``k`` with ``k % count == index``."""
+    """Worker `index` of `count` does the shards ``k`` with ``k % count == index``."""
 
     index: int = 0
     count: int = 1
@@ -24,6 +24,7 @@ class Worker:
             )
 
     def takes(self, shard: int) -> bool:
+        """Return whether this worker does that shard."""
         return shard % self.count == self.index
 
     def __str__(self) -> str:
@@ -31,9 +32,28 @@ class Worker:
 
 
 def find_worker(worker: str | Worker | None = None, environ: Mapping[str, str] | None = None) -> Worker:
-    """The worker named by ``"i/n"``, or else by torchrun (RANK, WORLD_SIZE) or a SLURM array; 0/1 if by none.
+    """Return which worker this process is.
 
-    A SLURM array may start at any number and have a step: ``--array=1-8`` gives workers 0/8 to 7/8.
+    Parameters
+    ----------
+    worker : str, Worker or None
+        ``"i/n"``, counted from 0. None: from the variables of torchrun (RANK, WORLD_SIZE) or of a SLURM array, which
+        may start at any number and have a step (``--array=1-8`` gives workers 0/8 to 7/8); otherwise worker 0/1.
+    environ : mapping, optional
+        Environment variables; by default those of the process.
+
+    Raises
+    ------
+    OptionError
+        If `worker` or a variable is not of that form.
+
+    Examples
+    --------
+    >>> from pyrepsim.core.workers import find_worker
+    >>> find_worker("1/4").takes(5)
+    True
+    >>> str(find_worker(None, {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_ARRAY_TASK_MIN": "1"}))
+    '2/8'
     """
     if isinstance(worker, Worker):
         return worker
