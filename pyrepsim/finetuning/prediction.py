@@ -52,7 +52,7 @@ def predict_each(
         with (
             torch.inference_mode(),
             torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
-            progress_bar(len(features), progress, desc="predict", unit=" sequences", passing=True) as bar,
+            progress_bar(len(features), progress, desc="predict", unit=" sequences", transient=True) as bar,
         ):
             for indices in token_batches([len(feature) for feature in features], BATCH_TOKENS):
                 batch = collate([features[index] for index in indices], pad_id)

@@ -195,7 +195,7 @@ class PairwiseEngine:
     def run(self, sweep: Any, desc: str) -> Any:
         """All tasks of a sweep, some at a time, so that a bar moves and Ctrl-C is heard; then its result."""
         done, step = 0, self.n_threads
-        with progress_bar(sweep.n_tasks, self._progress, desc=desc, unit=" blocks", passing=True) as bar:
+        with progress_bar(sweep.n_tasks, self._progress, desc=desc, unit=" blocks", transient=True) as bar:
             while done < sweep.n_tasks:
                 stop = min(done + step, sweep.n_tasks)
                 began = time.monotonic()

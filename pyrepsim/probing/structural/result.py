@@ -289,7 +289,7 @@ def score_probes(
     n_ranks = len(blocks) // 2
     on_device = {seed: probes.to(device) for seed, probes in weights.items()}
     scores = {seed: TreeScores(n_ranks * n_layers) for seed in weights}
-    with progress_bar(len(sentences), progress, desc="scoring", unit=" sentences", passing=True) as bar:
+    with progress_bar(len(sentences), progress, desc="scoring", unit=" sentences", transient=True) as bar:
         for start in range(0, len(sentences), _BATCH):
             chosen = np.arange(start, min(start + _BATCH, len(sentences)))
             hidden = torch.from_numpy(reader.read(chosen)).to(device)
