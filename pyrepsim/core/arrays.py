@@ -1,8 +1,8 @@
 """Input checks: everything that holds rows and features becomes a NumPy view, without a copy where possible.
 
 Accepted are NumPy arrays and memory maps (also read-only or strided), arrays with DLPack or the buffer protocol on the
-CPU (torch, JAX; CuPy through ``.get()``), pandas data frames, and nested sequences of floats. Element types are float16,
-bfloat16, float32 and float64. They are not converted here; the engine converts them block by block.
+CPU (torch, JAX; CuPy through ``.get()``), pandas data frames, and nested sequences of floats. Element types are
+float16, bfloat16, float32 and float64. They are not converted here; the engine converts them block by block.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:
     index_y: Any = getattr(Y, "index", None)
     if hasattr(index_x, "equals") and hasattr(index_y, "equals") and not index_x.equals(index_y):
         raise ShapeError(
-            "X and Y must have the same index: rows are matched by position, and these data frames have different rows. "
-            "Align them first, e.g. Y.loc[X.index]."
+            "X and Y must have the same index: rows are matched by position, and these data frames have "
+            "different rows. Align them first, e.g. Y.loc[X.index]."
         )
     x, y = gate(X, "X"), gate(Y, "Y")
     if x.shape[0] != y.shape[0]:
