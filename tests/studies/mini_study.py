@@ -1,4 +1,4 @@
-"""The whole study in miniature: a random BERT of two layers, forty sentences a split, a few updates each."""
+"""The study in miniature: a random BERT of two layers, forty sentences a split, a few updates each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mini_scale(**changes: Any) -> Scale:
             "dev": "village/dependency/dev.conllu",
         },
     }
-    told = {
+    content = {
         "name": "mini",
         "synthetic": {"train": 40, "dev": 24, "test": 16},
         "seeds": [0, 1],
@@ -70,7 +70,7 @@ def mini_scale(**changes: Any) -> Scale:
             "options": {"ranks": [4], "epochs": 1},
         },
     }
-    return build_scale({**told, **changes}, "mini")
+    return build_scale({**content, **changes}, "mini")
 
 
 def mini_study(model: Path, **changes: Any) -> Study:

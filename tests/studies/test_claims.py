@@ -30,7 +30,7 @@ def one_seed(rows: list[made.Row]) -> list[made.Row]:
     return [row for row in rows if row.get("seed") in (None, 0)]
 
 
-def test_what_the_paper_found_holds():
+def test_the_results_of_the_paper_hold():
     found = judge(made.whole_study())
     assert [claim["claim"] for claim in found] == ["C3", "C4", "C5", "C6", "C7", "C8"]
     assert {claim["claim"]: claim["verdict"] for claim in found} == dict.fromkeys(
@@ -112,7 +112,7 @@ def test_freezing_that_costs_nothing_even_for_all_blocks_shows_nothing():
 
 
 def test_freezing_is_paired_by_seed():
-    """Seeds that differ by points leave no trace when each loses the same."""
+    """Differences between seeds do not matter if each seed loses the same."""
     rows = made.freezing("mnli", {0: 0.0, 8: 0.003, 12: 0.2})
     spread = [{**row, "value": row["value"] + 0.05 * row["seed"]} for row in rows]
     before, after = of("C7", rows), of("C7", spread)
@@ -256,7 +256,7 @@ def test_ratio_covers_both_intervals_and_has_none_at_zero():
     assert ratio(Estimate(1.0, 0.9, 1.1), Estimate(1.0, -0.1, 2.0)).ends is None
 
 
-def test_over_seeds_adds_the_chance_of_texts():
+def test_over_seeds_adds_the_variation_of_texts():
     bare = over_seeds([Estimate(1.0), Estimate(2.0), Estimate(3.0)])
     half = 4.302653 / math.sqrt(3)  # Student's t, two degrees of freedom
     assert bare.ends == pytest.approx((2 - half, 2 + half), rel=1e-6)

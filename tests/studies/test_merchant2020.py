@@ -1,4 +1,4 @@
-"""The whole study in miniature, end to end: what every experiment must say, and that nothing is done twice."""
+"""The study in miniature, end to end: the rows of every experiment, and that each cell runs once."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Rows = list[dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def out(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study, killed once half way and gone on with by two workers."""
+    """The study, killed once half way and resumed by two workers."""
     folder = tmp_path_factory.mktemp("study")
     killed = _worker(model, folder, "0/1")
     until = time.monotonic() + 120
@@ -85,21 +85,21 @@ def test_a_second_run_does_nothing_and_leaves_the_same_bytes(model: Path, out: P
     assert (out / "rows.jsonl").read_bytes() == before
 
 
-def test_killed_and_shared_it_ends_with_the_rows_of_one_quiet_run(model: Path, out: Path, tmp_path: Path):
+def test_a_killed_and_shared_study_has_the_rows_of_an_uninterrupted_one(model: Path, out: Path, tmp_path: Path):
     only = ["freezing", "domains"]
     assert run_study(mini_study(model), out=tmp_path, only=only, progress=False).complete
 
-    def told(folder: Path) -> list[str]:
+    def lines_of(folder: Path) -> list[str]:
         lines = (folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
         return [line for line in lines if json.loads(line)["experiment"] in (*only, "finetuning", "similarity")]
 
-    quiet = told(tmp_path)
-    assert set(quiet) <= set(told(out))
-    assert {json.loads(line)["experiment"] for line in quiet} == {*only, "finetuning", "similarity"}
+    expected = lines_of(tmp_path)
+    assert set(expected) <= set(lines_of(out))
+    assert {json.loads(line)["experiment"] for line in expected} == {*only, "finetuning", "similarity"}
     assert not list((tmp_path / "cells").glob("edge/*"))
 
 
-def test_stores_and_weights_of_ablations_are_gone_and_tuned_models_stay(out: Path):
+def test_stores_and_weights_of_ablations_are_removed_and_tuned_models_kept(out: Path):
     assert not list(out.glob("cells/stores/*/store"))
     assert not list(out.glob("cells/freezing/*/run/*.safetensors"))
     assert len(list(out.glob("cells/finetuning/*/run/model.safetensors"))) == 4
@@ -117,7 +117,7 @@ def test_ablations_share_the_full_run_and_never_train_it_again(rows: Rows, out: 
     assert exits[-1]["value"] == pytest.approx(trained[0]["value"])
 
 
-def test_similarity_has_bands_floors_noise_and_heat_maps(rows: Rows):
+def test_similarity_has_intervals_baselines_seeds_and_pairs_of_layers(rows: Rows):
     found = pick(rows, experiment="similarity", corpus="laboratory", metric="RSA", kind="value")
     assert {row["variant"] for row in found} == {"tuned", "random", "seeds"}
     assert {row["domain"] for row in pick(found, variant="tuned")} == {"out"}
@@ -137,7 +137,7 @@ def test_similarity_has_bands_floors_noise_and_heat_maps(rows: Rows):
     assert pick(rows, experiment="similarity", metric="centre of change: RSA", task="mnli", layer=None)
 
 
-def test_domains_say_out_minus_in_with_tests(rows: Rows):
+def test_domains_are_out_minus_in_with_tests(rows: Rows):
     found = pick(rows, experiment="domains", task="mnli", seed=0, metric="RSA")
     similarity = pick(rows, experiment="similarity", task="mnli", seed=0, metric="RSA", variant="tuned", kind="value")
     for row in found:
@@ -153,7 +153,7 @@ def test_domains_say_out_minus_in_with_tests(rows: Rows):
     assert len(found) == 3
 
 
-def test_probes_have_members_floors_and_differences(rows: Rows):
+def test_probes_have_members_baselines_and_differences(rows: Rows):
     edge = pick(rows, experiment="edge", probe_task="dependencies")
     base = pick(edge, variant="base")
     assert [row["member"] for row in base if row["k"] is not None] == ["mix.0", "mix.1", "mix.2"]
@@ -169,7 +169,7 @@ def test_probes_have_members_floors_and_differences(rows: Rows):
     assert structural[0]["rank"] == 4
 
 
-def test_the_record_says_what_was_run_on_what(out: Path):
+def test_the_record_names_model_scale_and_cells(out: Path):
     record = json.loads((out / "study.json").read_text(encoding="utf-8"))
     assert record["study"] == "merchant2020"
     assert record["scale"] == "mini"
@@ -180,7 +180,7 @@ def test_the_record_says_what_was_run_on_what(out: Path):
     assert [claim["claim"] for claim in claims] == ["C3", "C4", "C5", "C6", "C7", "C8"]
 
 
-def test_keys_follow_what_decides_the_result_and_nothing_else(model: Path, tmp_path: Path):
+def test_keys_depend_on_what_determines_the_result_alone(model: Path, tmp_path: Path):
     keys = mini_study(model).keys()
     moved = tmp_path / model.parent.name / model.name
     moved.parent.mkdir(parents=True)
@@ -196,7 +196,7 @@ def test_keys_follow_what_decides_the_result_and_nothing_else(model: Path, tmp_p
 
 
 @pytest.mark.parametrize("name", ["smoke", "small", "paper"])
-def test_the_scales_that_are_shipped_are_whole(name: str):
+def test_the_shipped_scales_are_complete(name: str):
     scale = load_scale(name)
     assert set(scale.tasks) == {"mnli", "squad", "dependency"}
     assert all(
@@ -209,7 +209,7 @@ def test_the_scales_that_are_shipped_are_whole(name: str):
 
 
 @pytest.mark.parametrize(
-    ("told", "complaint"),
+    ("content", "complaint"),
     [
         ({"speed": 3}, "got speed"),
         ({"corpora": {"a": {"source": "x", "form": "training"}}}, "form"),
@@ -219,14 +219,14 @@ def test_the_scales_that_are_shipped_are_whole(name: str):
         ([1], "maps names to values"),
     ],
 )
-def test_scales_that_are_none_are_refused(told: Any, complaint: str):
+def test_invalid_scales_are_refused(content: Any, complaint: str):
     with pytest.raises(OptionError, match=complaint):
-        build_scale({"name": "x", **told} if isinstance(told, dict) else told, "x.yaml")
+        build_scale({"name": "x", **content} if isinstance(content, dict) else content, "x.yaml")
     with pytest.raises(OptionError, match="A scale is one of paper, small, smoke"):
         load_scale("large")
 
 
-def test_a_measure_that_is_not_defined_costs_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_an_undefined_measure_is_left_out_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     rng = np.random.default_rng(0)
     one_way = np.outer(1 + np.arange(40), np.eye(12)[0])  # rows differ in length alone: their cosines do not vary
     sides = [
@@ -238,7 +238,7 @@ def test_a_measure_that_is_not_defined_costs_no_other(tmp_path: Path, caplog: py
     assert "RSA is left out" in caplog.text
 
 
-def test_lengths_are_matched_one_text_for_each():
+def test_one_text_is_drawn_for_each_length():
     sizes = [3, 9, 9, 4, 30, 5, 12]
     assert sorted(sizes[i] for i in match_sizes(sizes, [9, 10, 4])) == [4, 9, 9]
     assert match_sizes(sizes, [1] * 20) == list(range(7))
@@ -247,7 +247,7 @@ def test_lengths_are_matched_one_text_for_each():
     assert drawn == sorted(drawn) != list(range(10))
 
 
-def test_aggregates_are_over_seeds_of_one_thing():
+def test_aggregates_are_over_seeds():
     rows = [{"task": "a", "layer": k, "seed": s, "value": 1.0 * s + k, "n": 7} for s in (0, 2) for k in (0, 1)]
     found = aggregate(rows)
     assert [(row["layer"], row["value"], row["n"]) for row in found] == [(0, 1.0, 2), (1, 2.0, 2)]

@@ -131,7 +131,7 @@ def test_statistics_of_a_changed_block_have_narrow_intervals_around_it(base: Pat
     assert (middle.low, middle.high) == pytest.approx((1, 1), abs=1e-6)
 
 
-def test_joint_intervals_are_narrower_than_boxes(base: Path, changed, extracted):
+def test_joint_intervals_are_narrower_than_those_from_layers(base: Path, changed, extracted):
     """Layers vary together from text to text: the centre of change is known better than its layers one by one."""
     scores = compared(extracted(base, "in"), extracted(changed(2, 4, 6), "in"), "RSA")
     joint = next(one for one in curve_statistics(scores) if one.statistic == "centre of change")
@@ -248,7 +248,7 @@ def test_drops_add_up_and_centres_are_where_the_drops_are():
 @pytest.mark.parametrize(
     ("depth", "last_of_thirds"), [(12, (4, 8, 12)), (6, (2, 4, 6)), (24, (8, 16, 24)), (4, (1, 3, 4)), (3, (1, 2, 3))]
 )
-def test_thirds_share_out_the_blocks(depth: int, last_of_thirds: tuple[int, ...]):
+def test_thirds_divide_the_blocks(depth: int, last_of_thirds: tuple[int, ...]):
     assert tuple(third[-1] for third in thirds(depth)) == last_of_thirds
     assert [block for third in thirds(depth) for block in third] == list(range(1, depth + 1))
 
@@ -258,7 +258,7 @@ def test_models_too_shallow_for_thirds_have_no_middle():
 
 
 @pytest.mark.parametrize("curve", [[], [1.0], [1.0, float("nan")], [[1.0, 0.9]]])
-def test_what_is_no_curve_is_refused(curve: list[Any]):
+def test_invalid_curves_are_refused(curve: list[Any]):
     with pytest.raises(OptionError, match="A curve holds"):
         drops(curve)
 

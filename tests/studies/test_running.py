@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -246,3 +247,21 @@ def test_a_live_worker_keeps_its_cell(tmp_path: Path):
     with results.lock(study.cells[1]):
         assert results.state(study.cells[1]) == "running"
     assert results.state(study.cells[1]) == "waiting"
+
+
+MEMORY_PROGRAM = """
+import numpy as np, psutil
+from pyrepsim.studies.runner.running import free_memory
+pieces = [np.ones(10_000) for _ in range(2000)]  # 160 MB; some of them are kept, all over the heap
+kept = pieces[::500]
+del pieces
+before = psutil.Process().memory_info().rss
+free_memory()
+print((before - psutil.Process().memory_info().rss) / 1e6)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has malloc_trim")
+def test_freed_memory_is_returned_to_the_system_between_cells():
+    done = subprocess.run([sys.executable, "-c", MEMORY_PROGRAM], capture_output=True, text=True, check=True)
+    assert float(done.stdout) > 100

@@ -1,4 +1,4 @@
-"""`pyrepsim study`: what is planned, run and told, on one experiment of the study in miniature."""
+"""`pyrepsim study`: its plan, its output and its errors, on one experiment of the study in miniature."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def scale(tmp_path: Path) -> Path:
             return {key: plain(one) for key, one in value.items()}
         return [plain(one) for one in value] if isinstance(value, tuple | list) else value
 
-    told = plain(asdict(mini_scale()))
-    told |= {"freezing": None, "truncation": None, "exit": None, "structural": None, "edge": {}}
+    content = plain(asdict(mini_scale()))
+    content |= {"freezing": None, "truncation": None, "exit": None, "structural": None, "edge": {}}
     path = tmp_path / "own.yaml"
-    path.write_text(yaml.safe_dump(told))
+    path.write_text(yaml.safe_dump(content))
     return path
 
 

@@ -65,7 +65,7 @@ def test_each_checkpoint_is_compared_with_base_and_final(rows: list[dict[str, An
         assert to_base[last] == pytest.approx(to_final[0], rel=1e-6)
 
 
-def test_layers_leave_the_base_and_near_the_final_model(rows: list[dict[str, Any]]):
+def test_layers_move_away_from_the_base_and_towards_the_final_model(rows: list[dict[str, Any]]):
     for measure, sign in (("LinearCKA(debiased=True)", 1), ("SVCCA distance", -1), ("attention_js", -1)):
         to_base = [sign * one[-1] for one in values(rows, f"{measure} to base").values()]
         to_final = [sign * one[-1] for one in values(rows, f"{measure} to final").values()]
@@ -79,7 +79,7 @@ def test_distance_is_one_less_similarity(rows: list[dict[str, Any]]):
         assert distance[step] == pytest.approx([1 - value for value in one])
 
 
-def test_copies_of_the_encoder_go_and_nothing_is_done_twice(study: Any, out: Path):
+def test_checkpoints_are_removed_and_no_cell_runs_twice(study: Any, out: Path):
     assert list(out.glob("cells/finetuning/mnli-seed0-*/run/model.safetensors"))
     assert not list(out.glob("cells/finetuning/*/run/checkpoints"))
     assert run_study(study, out=out, progress=False).ran == ()

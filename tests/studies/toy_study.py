@@ -1,4 +1,4 @@
-"""A study of toy cells that leave traces of every call; as a program it runs as one worker: FOLDER [i/n]."""
+"""A study of toy cells that count their calls; as a program it runs as one worker: FOLDER [i/n]."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STEPS = 5
 
 
 def toy_study(*, factor: int = 2, seconds: float = 0.0, broken: tuple[str, ...] = (), n: int = 4, **more: Any) -> Study:
-    """A source, n cells that work on it step by step, and a sum over all; `broken` names those that fail."""
+    """A source, n cells that use it step by step, and a sum over all; `broken` names cells that fail."""
 
     def source(folder: Path, _needed: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
         called(folder)

@@ -114,7 +114,15 @@ class StructuralProbes:
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """Everything that the cells of the study depend on, except the model."""
+    """Everything that the cells of the study depend on, except the model.
+
+    Examples
+    --------
+    >>> from pyrepsim.studies.merchant2020 import load_scale
+    >>> scale = load_scale("paper")
+    >>> scale.model, len(scale.edge.probes)
+    ('bert-base-uncased', 8)
+    """
 
     name: str
     model: str | None = None
