@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrepsim.backends.cuda import scan
+from pyrepsim.backends.cuda import rows as device_rows
 from pyrepsim.backends.cuda.device import current_device
 from pyrepsim.moments import MomentsSet
 
@@ -104,7 +104,7 @@ def moments_of_layers(n: int = 98_304, pairs: int = 13) -> dict[str, Any]:
         def feed(scanned: bool) -> None:
             for part in _chunks(views):
                 if scanned:
-                    scan.stage(device, part)
+                    device_rows.stage(device, part)
                 else:
                     device.take(part)
             device.read_on_copy_stream(device.largest_indices((1,)))

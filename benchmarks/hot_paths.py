@@ -4,7 +4,7 @@
 
 Samples of the clock, so virtual machines without counters do. For the names of our own functions, build with
 CMAKE_ARGS='-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O3 -DNDEBUG -g1"' (the default is
-stripped). csrc/README.md says what was found.
+stripped). benchmarks/README.md has the results.
 """
 
 from __future__ import annotations

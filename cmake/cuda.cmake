@@ -34,7 +34,7 @@ if(NOT wanted)
   endif()
 endif()
 
-file(GLOB cuda_kernels CONFIGURE_DEPENDS csrc/cuda/*.cu)
+file(GLOB cuda_kernels CONFIGURE_DEPENDS csrc/cuda/*.cu csrc/cuda/tiles/*.cu)
 file(GLOB cuda_bindings CONFIGURE_DEPENDS csrc/bindings/cuda/*.cpp)
 add_library(cuda_kernels OBJECT ${cuda_kernels})
 target_include_directories(cuda_kernels PUBLIC csrc)
@@ -51,12 +51,12 @@ if(PYREPSIM_WERROR)
   # A kernel that spills registers or keeps an array in local memory is several times slower than it looks. The fused
   # one is given all registers there are, and keeps some of what waits for the second layer in local memory.
   set(gated ${cuda_kernels})
-  list(FILTER gated EXCLUDE REGEX "/pair_fused\\.cu$")
+  list(FILTER gated EXCLUDE REGEX "/tiles/fused\\.cu$")
   set_source_files_properties(
     ${gated} PROPERTIES COMPILE_OPTIONS "-Xptxas=-Werror,--warn-on-spills,--warn-on-local-memory-usage")
   target_compile_options(cuda_kernels PRIVATE -Werror=all-warnings)
 endif()
-pybind11_add_module(_cuda MODULE ${cuda_bindings} csrc/pairwise/metric.cpp)
+pybind11_add_module(_cuda MODULE ${cuda_bindings} csrc/tiles/metric.cpp)
 set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
 target_include_directories(_cuda PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
 target_link_libraries(_cuda PRIVATE cuda_kernels)

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "bindings/array_view.h"
-#include "bindings/words.h"
+#include "bindings/enum_names.h"
 #include "moments/centre.h"
 #include "moments/moments.h"
 #include "moments/scan.h"
@@ -41,8 +41,7 @@ void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
     self.update(views, n_threads);
 }
 
-// In memory of our own: NumPy's of this size is new at each call and comes in small pages, whose faults cost as much as
-// what is read into them.
+// In an AlignedBuffer: NumPy would allocate new small pages at each call, whose page faults cost as much as filling them.
 Dense new_dense(std::int64_t rows, std::int64_t cols) {
     auto memory = std::make_unique<AlignedBuffer<double>>(AlignedBuffer<double>::uninitialised(rows * cols));
     double* data = memory->data();
@@ -139,7 +138,7 @@ void bind_moments(py::module_& module) {
     });
     module.def("first_directionless_row", [](const py::array& rows, const std::string& transform, int n_threads) {
         const MatrixView view = view_of(rows);
-        const Rows kind = rows_from_name(transform);
+        const RowTransform kind = transform_from_name(transform);
         BadEntry bad;
         {
             py::gil_scoped_release released;
@@ -150,12 +149,12 @@ void bind_moments(py::module_& module) {
     module.def("centre", &centred, py::arg("matrix").noconvert(), py::arg("e"), py::arg("f"), py::arg("n_threads"));
     py::class_<Moments>(module, "Moments")
         .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs,
-                         const std::string& rows, const std::string& precision, const std::string& isa) {
-                 return Moments(
-                     {std::move(widths), std::move(pairs), rows_from_name(rows), precision_from_name(precision)},
-                     choose_isa(isa));
+                         const std::string& transform, const std::string& precision, const std::string& isa) {
+                 return Moments({std::move(widths), std::move(pairs), transform_from_name(transform),
+                                 precision_from_name(precision)},
+                                choose_isa(isa));
              }),
-             py::arg("widths"), py::arg("pairs"), py::kw_only(), py::arg("rows"), py::arg("precision"),
+             py::arg("widths"), py::arg("pairs"), py::kw_only(), py::arg("transform"), py::arg("precision"),
              py::arg("isa") = "auto")
         .def("update", &update, py::arg("chunk"), py::arg("n_threads"))
         .def("get_state", &get_state, py::arg("complete"), py::arg("n_threads") = 1)

@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "bindings/array_view.h"
-#include "bindings/words.h"
-#include "pairwise/distance_sweep.h"
-#include "pairwise/sum_sweep.h"
+#include "bindings/enum_names.h"
+#include "tiles/distance_sweep.h"
+#include "tiles/sum_sweep.h"
 
 namespace py = pybind11;
 using namespace repsim;
@@ -23,7 +23,7 @@ MutablePanels make_panels(const py::array& rows, const std::string& transform, c
     const MatrixView view = view_of(rows);
     std::vector<double> origin;
     if (shift) origin.assign(shift->data(), shift->data() + shift->size());
-    const Rows kind = rows_from_name(transform);
+    const RowTransform kind = transform_from_name(transform);
     const TilePrecision tile_precision = tile_precision_from_name(precision);
     const Isa level = choose_isa(isa);
     py::gil_scoped_release released;
@@ -32,7 +32,7 @@ MutablePanels make_panels(const py::array& rows, const std::string& transform, c
 
 Dense mean_of(const py::array& rows, const std::string& transform, int n_threads, const std::string& isa) {
     const MatrixView view = view_of(rows);
-    const Rows kind = rows_from_name(transform);
+    const RowTransform kind = transform_from_name(transform);
     const Isa level = choose_isa(isa);
     std::vector<double> mean;
     {

@@ -1,4 +1,4 @@
-// Ranks of long vectors, and entries made steady for them. Sums leave as Python integers: they are exact and outgrow
+// Ranks of long vectors, and rounding of their entries. Sums leave as Python integers: they are exact and outgrow
 // 64 bits.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -7,8 +7,8 @@
 #include <string>
 
 #include "core/check.h"
-#include "pairwise/ranks.h"
-#include "pairwise/steady.h"
+#include "ranks/ranks.h"
+#include "ranks/round_entries.h"
 
 namespace py = pybind11;
 using namespace repsim;
@@ -88,7 +88,7 @@ py::tuple kendall(const py::array& x, const py::array& y, int n_threads) {
                           counts.ties_both);
 }
 
-py::tuple steady_in_place(const py::array& entries, int n_threads) {
+py::tuple round_in_place(const py::array& entries, int n_threads) {
     const Values values(entries);
     REPSIM_CHECK(entries.writeable() && values.data() == entries.data(),
                  "entries must be a writeable C-contiguous array of native byte order");
@@ -96,7 +96,7 @@ py::tuple steady_in_place(const py::array& entries, int n_threads) {
     {
         py::gil_scoped_release released;
         range = values.visit(
-            [&]<class T>(const T* data) { return steady(const_cast<T*>(data), values.size(), n_threads); });
+            [&]<class T>(const T* data) { return round_entries(const_cast<T*>(data), values.size(), n_threads); });
     }
     return py::make_tuple(range.low, range.high);
 }
@@ -104,7 +104,7 @@ py::tuple steady_in_place(const py::array& entries, int n_threads) {
 }  // namespace
 
 void bind_ranks(py::module_& module) {
-    module.def("steady", &steady_in_place, py::arg("entries"), py::arg("n_threads"));
+    module.def("round_entries", &round_in_place, py::arg("entries"), py::arg("n_threads"));
     module.def("midranks", &midranks_of, py::arg("values"), py::arg("n_threads"));
     module.def("spearman_sums", &spearman, py::arg("x"), py::arg("y"), py::arg("n_threads"));
     module.def("kendall_counts", &kendall, py::arg("x"), py::arg("y"), py::arg("n_threads"));

@@ -7,9 +7,9 @@
 #include <optional>
 #include <variant>
 
-#include "pairwise/histogram.h"
-#include "pairwise/neighbours.h"
-#include "pairwise/screened_sweep.h"
+#include "neighbours/neighbours.h"
+#include "neighbours/screened_sweep.h"
+#include "ranks/histogram.h"
 
 namespace py = pybind11;
 using namespace repsim;

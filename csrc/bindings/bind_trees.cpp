@@ -1,4 +1,4 @@
-// Trees from arc scores. A fault leaves as a tuple, not as an error: Python says which type it is.
+// Trees from arc scores. An error is returned as a tuple, not raised: Python chooses its type.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 

@@ -1,4 +1,4 @@
-// Rows on their way into a store: to its element type, to the nearest value, with what was seen on the way.
+// Conversion of rows to the element type of a store, rounded to nearest, with their largest magnitudes and column sums.
 #pragma once
 
 #include <cstdint>

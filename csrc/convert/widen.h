@@ -1,5 +1,5 @@
-// Rows of a shard as numbers: float16, bfloat16, float32 or float64 to what the caller computes in. All exact, but for
-// float64 rows read as float32, which nobody asks for.
+// Rows of a shard as numbers: float16, bfloat16, float32 or float64 to what the caller computes in. All exact, except
+// float64 rows read as float32, which no caller uses.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ inline float float_from_bits(std::uint32_t bits) {
 }
 
 // IEEE binary16: move exponent and fraction into place, then let one multiplication by 2^112 fix the bias, which
-// handles subnormals too (finite values only: the gate has refused the rest).
+// handles subnormals too (finite values only: others were refused before).
 inline float half_to_float(std::uint16_t half) {
     const float magnitude = float_from_bits((half & 0x7fffu) << 13) * float_from_bits(0x77800000u);
     return (half & 0x8000u) ? -magnitude : magnitude;

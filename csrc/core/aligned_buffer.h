@@ -1,5 +1,5 @@
-// Memory on a 64-byte boundary, so that vector loads of whole cache lines are legal; zero unless asked otherwise.
-// Large buffers are in large pages: a sweep over packed rows otherwise misses the TLB every few kilobytes (3 % of it).
+// Memory on a 64-byte boundary, so that vector loads of whole cache lines are legal; filled with zeros by default.
+// Large buffers use large pages: a sweep over packed rows would otherwise miss the TLB every few kilobytes (3 % of its time).
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ class AlignedBuffer {
     explicit AlignedBuffer(std::size_t count) : AlignedBuffer(uninitialised(count)) {
         std::fill_n(data_.get(), count, T{});
     }
-    // For what is written before it is read.
+    // Contents are uninitialised: for buffers that are written before they are read.
     static AlignedBuffer uninitialised(std::size_t count) {
         AlignedBuffer buffer;
         buffer.size_ = count;

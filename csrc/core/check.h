@@ -1,4 +1,4 @@
-// Two words for failure: CHECK for what a caller can cause, ASSERT for our own mistakes.
+// REPSIM_CHECK is for mistakes of the caller, REPSIM_ASSERT for mistakes in the engine.
 #pragma once
 
 #include <sstream>

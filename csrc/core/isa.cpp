@@ -14,19 +14,19 @@ std::string isa_name(Isa isa) {
 }
 
 static std::vector<Isa> detect() {
-    std::vector<Isa> found{Isa::base};
+    std::vector<Isa> isas{Isa::base};
 #ifdef PYREPSIM_X86
     __builtin_cpu_init();
     // The avx2 unit is compiled with FMA and F16C, the avx512 unit with BW, DQ and VL: ask for all of them.
-    // Every processor with AVX2 that we know has F16C; __builtin_cpu_supports has no word for it before GCC 11.
+    // Every processor with AVX2 that we know has F16C; __builtin_cpu_supports does not know it before GCC 11.
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        found.push_back(Isa::avx2);
+        isas.push_back(Isa::avx2);
         if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-            found.push_back(Isa::avx512);
+            isas.push_back(Isa::avx512);
     }
 #endif
-    return found;
+    return isas;
 }
 
 const std::vector<Isa>& available_isas() {

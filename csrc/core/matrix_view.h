@@ -1,4 +1,4 @@
-// A non-owning (rows, cols) matrix: checked once at the border, trusted below it.
+// A non-owning (rows, cols) matrix: checked once where it enters the engine.
 #pragma once
 
 #include <cstdint>

@@ -21,18 +21,18 @@ struct Block {
 
 struct Spare {
     std::mutex mutex;
-    std::vector<Block> blocks;  // the longest unused first
+    std::vector<Block> blocks;  // the one unused for longest first
     std::size_t bytes = 0;
 
-    Spare() { blocks.reserve(kMostSpare / kLargeBlock + 1); }  // giving back never needs memory
+    Spare() { blocks.reserve(kMostSpare / kLargeBlock + 1); }  // freeing never allocates
 
     void* take(std::size_t wanted) {
-        const auto found =
+        const auto at =
             std::find_if(blocks.rbegin(), blocks.rend(), [&](const Block& block) { return block.bytes == wanted; });
-        if (found == blocks.rend()) return nullptr;
-        void* memory = found->memory;
+        if (at == blocks.rend()) return nullptr;
+        void* memory = at->memory;
         bytes -= wanted;
-        blocks.erase(std::next(found).base());
+        blocks.erase(std::next(at).base());
         return memory;
     }
 
@@ -56,13 +56,13 @@ Spare& spare() {
 
 }  // namespace
 
-// Nobody waits for the lock: a forked child may find it held for ever by a thread that it does not have.
+// The lock is only tried: in a forked child it may be held for ever by a thread that the child does not have.
 void* take_block(std::size_t bytes) {
     if (std::unique_lock lock(spare().mutex, std::try_to_lock); lock)
         if (void* memory = spare().take(bytes)) return memory;
     void* memory = ::operator new(bytes, kLargePage);
 #ifdef MADV_HUGEPAGE
-    madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: failure changes nothing
+    madvise(memory, bytes, MADV_HUGEPAGE);  // a hint: failure changes nothing
 #endif
     return memory;
 }

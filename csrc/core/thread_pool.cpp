@@ -21,8 +21,8 @@ namespace {
 #ifdef __linux__
 int this_cpu() { return sched_getcpu(); }
 
-// Linux often wakes a thread on the core of its waker, here the caller, who is busy, and leaves both there for many
-// milliseconds though other cores are idle (seen: a call after a rest took 1.3 to 1.7 times as long).
+// Linux often wakes a thread on the core of the caller, which is busy, and leaves both there for many milliseconds although
+// other cores are idle (a call after a pause then takes 1.3 to 1.7 times as long).
 void leave_cpu(int cpu) {
     cpu_set_t allowed, others;
     if (sched_getcpu() != cpu || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
@@ -36,8 +36,8 @@ int this_cpu() { return -1; }
 void leave_cpu(int) {}
 #endif
 
-// The next job of a call, and the end of the last task of a job, are often nearer than the 30 us that sleeping and being
-// woken cost.
+// The next job of a call, and the end of the last task of a job, often come sooner than the 30 us that sleeping and waking
+// cost.
 template <class Condition>
 void watch_for(Condition there) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
@@ -66,7 +66,7 @@ class Pool {
         }
         wake_.notify_all();
         drain(0);
-        {  // no task is left: who has not come by now, because others have the cores, is not waited for
+        {  // no task is left: helpers that have not started, because the cores are busy, are not waited for
             std::lock_guard<std::mutex> lock(mutex_);
             helpers_wanted_ = 0;
         }

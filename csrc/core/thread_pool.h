@@ -1,4 +1,4 @@
-// Our own threads: no OpenMP runtime to clash with, no spinning workers, a queue that any thread may drain.
+// A pool of threads: no OpenMP runtime to clash with, no spinning workers, one counter from which every thread takes tasks.
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "cuda/pair_layer.h"
+#include "cuda/tiles/layer.h"
 
 namespace repsim::cuda {
 

@@ -1,4 +1,4 @@
-// Hopper's own instructions, as thin as they come: barriers in shared memory, bulk tensor copies, warpgroup products.
+// Thin wrappers of Hopper's instructions: barriers in shared memory, bulk tensor copies, warpgroup products.
 // For sm_90a alone; nothing here is compiled for other architectures.
 #pragma once
 
@@ -78,7 +78,7 @@ __device__ __forceinline__ void fewer_registers() {
 // A barrier of the 128 threads of one warpgroup.
 __device__ __forceinline__ void warpgroup_barrier(int id) { asm volatile("bar.sync %0, 128;" ::"r"(id) : "memory"); }
 
-// One warpgroup says that it has come so far; the other waits for it.
+// One warpgroup signals that it has reached this point; the other waits for it.
 __device__ __forceinline__ void say_started(int id) { asm volatile("bar.arrive %0, 256;" ::"r"(id) : "memory"); }
 __device__ __forceinline__ void wait_started(int id) { asm volatile("bar.sync %0, 256;" ::"r"(id) : "memory"); }
 

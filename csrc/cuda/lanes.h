@@ -1,4 +1,4 @@
-// Work that may overlap: lane i of n has a stream of its own, which waits for the caller's stream and is waited for.
+// Work that may overlap: lane i of n has its own stream, which waits for the caller's stream and the caller's stream for it.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 namespace repsim::cuda {
 
 // The layout is the same for every compiler of a build: host code and kernels share objects.
-// One lane is the caller's stream itself, so that nothing is paid for what is not used.
+// One lane is the caller's stream itself, so that a single lane costs nothing extra.
 class Lanes {
   public:
     explicit Lanes(int n) {

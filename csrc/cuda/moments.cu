@@ -41,7 +41,7 @@ __device__ __forceinline__ void each_group(const T* row, std::int64_t cols, unsi
 
 template <class In, class Out, bool aligned>
 __global__ void __launch_bounds__(kThreads)
-    prepare(const In* in, std::int64_t rows, std::int64_t cols, std::int64_t stride, Rows transform,
+    prepare(const In* in, std::int64_t rows, std::int64_t cols, std::int64_t stride, RowTransform transform,
             const double* __restrict__ shift, Out* __restrict__ out, double* __restrict__ norms) {
     const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kWarp;
     const unsigned lane = threadIdx.x % kWarp;
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads)
     const In* row = in + r * stride;
 
     double centre = 0, near_one = 1, scale = 1;
-    if (transform == Rows::unit_centred) {
+    if (transform == RowTransform::unit_centred) {
         double total = 0;
         each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
 #pragma unroll
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kThreads)
         });
         centre = sum_of_lanes(total) / static_cast<double>(cols);
     }
-    if (transform != Rows::raw) {
+    if (transform != RowTransform::raw) {
         auto squares = [&] {
             double total = 0;
             each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
@@ -72,7 +72,8 @@ __global__ void __launch_bounds__(kThreads)
             return sum_of_lanes(total);
         };
         double norm_sq = squares();
-        if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // squares that leave the range: bring the row near 1 first
+        if (!(norm_sq > 1e-280 &&
+              norm_sq < 1e280)) {  // squares would over- or underflow: scale the row to magnitude 1 first
             double largest = 0;
             each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
 #pragma unroll
@@ -106,7 +107,7 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class In, bool aligned>
 __global__ void __launch_bounds__(kThreads)
-    scan(const In* in, std::int64_t rows, std::int64_t cols, std::int64_t stride, unsigned long long* found) {
+    scan(const In* in, std::int64_t rows, std::int64_t cols, std::int64_t stride, unsigned long long* first_bad) {
     using Word = typename Bits<In>::type;
     const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + threadIdx.x / kWarp;
     const unsigned lane = threadIdx.x % kWarp;
@@ -133,9 +134,9 @@ __global__ void __launch_bounds__(kThreads)
     constant = __all_sync(kAllLanes, constant);
     for (int step = kWarp / 2; step > 0; step /= 2) bad = min(bad, __shfl_xor_sync(kAllLanes, bad, step));
     if (lane != 0) return;
-    if (bad != ~0ull) atomicMin(found, static_cast<unsigned long long>(r * cols) + bad);
-    if (zero) atomicMin(found + 1, static_cast<unsigned long long>(r));
-    if (constant) atomicMin(found + 2, static_cast<unsigned long long>(r));
+    if (bad != ~0ull) atomicMin(first_bad, static_cast<unsigned long long>(r * cols) + bad);
+    if (zero) atomicMin(first_bad + 1, static_cast<unsigned long long>(r));
+    if (constant) atomicMin(first_bad + 2, static_cast<unsigned long long>(r));
 }
 
 constexpr int kColumns = 128;      // of u for a block, one a thread
@@ -195,7 +196,7 @@ bool rows_are_aligned(const DeviceRows& in) {
 
 }  // namespace
 
-void prepare_rows(const DeviceRows& in, Rows transform, const double* shift, Precision precision, void* out,
+void prepare_rows(const DeviceRows& in, RowTransform transform, const double* shift, Precision precision, void* out,
                   double* norms, cudaStream_t stream) {
     if (in.rows == 0) return;
     visit(in.dtype, [&](auto zero) {
@@ -214,13 +215,13 @@ void prepare_rows(const DeviceRows& in, Rows transform, const double* shift, Pre
     });
 }
 
-void scan_rows(const DeviceRows& in, unsigned long long* found, cudaStream_t stream) {
+void scan_rows(const DeviceRows& in, unsigned long long* first_bad, cudaStream_t stream) {
     if (in.rows == 0) return;
     visit(in.dtype, [&](auto zero) {
         using In = decltype(zero);
         const bool aligned = rows_are_aligned<In>(in);
         launch("scan_rows", aligned ? scan<In, true> : scan<In, false>, blocks_for(in.rows, kRowsPerBlock), kThreads, 0,
-               stream, static_cast<const In*>(in.data), in.rows, in.cols, in.stride, found);
+               stream, static_cast<const In*>(in.data), in.rows, in.cols, in.stride, first_bad);
     });
 }
 

@@ -1,4 +1,4 @@
-// Tensor maps: what the copy engine of Hopper knows of an array.
+// Tensor maps: the description of an array for the copy engine of Hopper.
 #pragma once
 
 #include <cuda.h>
@@ -14,7 +14,7 @@ using TensorMapEncoder = decltype(&cuTensorMapEncodeTiled);
 
 // The driver's function, found through the runtime: nothing links to the driver.
 inline TensorMapEncoder tensor_map_encoder() {
-    static const TensorMapEncoder found = [] {
+    static const TensorMapEncoder encoder = [] {
         void* function = nullptr;
         cudaDriverEntryPointQueryResult result;
         const cudaError_t error =
@@ -23,7 +23,7 @@ inline TensorMapEncoder tensor_map_encoder() {
                    ? reinterpret_cast<TensorMapEncoder>(function)
                    : nullptr;
     }();
-    return found;
+    return encoder;
 }
 
 // Dense rows of halves, copied in boxes of 128-byte swizzled rows; what lies outside is zero.

@@ -1,6 +1,6 @@
 // Included by the two-line isa_*.cpp files, never elsewhere. Everything below lives in a namespace named after the
 // instruction set, and nothing of the standard library is instantiated: an inline function compiled here under
-// -mavx512f and merged by the linker with its twin elsewhere would fault on an older processor.
+// -mavx512f and merged by the linker with its twin elsewhere would crash on an older processor.
 #include "gemm/kernels.h"
 
 #include "gemm/micro_kernel.h"

@@ -13,7 +13,7 @@
 namespace repsim {
 
 // What is done to a row before the shift.
-enum class Rows : int {
+enum class RowTransform : int {
     raw,           // x
     unit,          // x / |x|                     dot products of unit rows are cosines
     unit_centred,  // (x - mean x) / |x - mean x|  ... and these are correlations
@@ -28,12 +28,12 @@ struct PackArgs {
     DType dtype;
     std::int64_t n_rows;
     std::int64_t width;
-    Rows transform;
+    RowTransform transform;
     const double* shift;      // width values, subtracted after the transform
     void* workspace;          // 16 * width bytes, aligned as double
     void* panels;             // panel p begins at element p * panel_rows * nr; its row r at + r * nr
     std::int64_t first_row;   // where in the panels the first row goes
-    std::int64_t panel_rows;  // rows that a panel has room for
+    std::int64_t panel_rows;  // rows that fit in a panel
     double* squared_norms;    // |u|^2 of each packed row, as packed
 };
 
@@ -46,7 +46,7 @@ struct MultiplyArgs {
     double* out;              // out[i * out_stride + j] += sum_k left[k, i] * right[k, j]
     std::int64_t out_stride;
     bool upper = false;           // a panel by itself: sums below the diagonal may be left out
-    const void* ahead = nullptr;  // the panel that the next product reads, if it is not near yet
+    const void* ahead = nullptr;  // the panel that the next product reads, if it is not in cache yet
 };
 
 struct Kernels {
@@ -54,8 +54,8 @@ struct Kernels {
     std::size_t element_size;
     void (*pack)(const PackArgs&);
     void (*multiply)(const MultiplyArgs&);
-    // out[j] = the row as the engine sees it: converted and transformed, not shifted
-    void (*read_row)(const char* row, DType dtype, std::int64_t width, Rows transform, double* out);
+    // out[j] = the row converted and transformed, not shifted
+    void (*read_row)(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out);
 };
 
 const Kernels& kernels(Isa isa, Precision precision);

@@ -2,7 +2,7 @@
 //
 // A micro-tile holds mr x nr sums in registers while it walks down the rows of a packed block: per row it loads
 // nr / lanes vectors of the right panel, broadcasts mr elements of the left one, and does mr * nr / lanes
-// fused multiply-adds. Shapes leave room for the operands: 24 + 3 + 1 of 32 registers under AVX-512,
+// fused multiply-adds. The registers hold sums and operands: 24 + 3 + 1 of 32 registers under AVX-512,
 // 12 + 3 + 1 of 16 under AVX2 and SSE2. Sums are flushed to float64 once per block. One prefetch a row brings the
 // panel that comes next from the last-level cache, whose delay would otherwise be paid at every change of panel.
 #pragma once
@@ -74,7 +74,7 @@ inline void micro_tile_from(std::int64_t first, const T* left, const MultiplyArg
 template <class T>
 void multiply(const MultiplyArgs& args) {
     const T* left = static_cast<const T*>(args.left);
-    const char* here = static_cast<const char*>(args.right);  // near already: a prefetch of it does nothing
+    const char* here = static_cast<const char*>(args.right);  // in cache already: prefetching it does nothing
     const std::int64_t panel_bytes = args.n_rows * Tile<T>::nr * static_cast<std::int64_t>(sizeof(T));
     std::int64_t fetched = args.ahead ? 0 : panel_bytes;
     for (std::int64_t i = 0; i < args.left_width; i += Tile<T>::mr, fetched += 64 * args.n_rows) {

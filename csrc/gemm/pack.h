@@ -39,13 +39,14 @@ inline double sum_of_squares(const double* row, std::int64_t width) {
     return fold(lane);
 }
 
-inline void read_row(const char* row, DType dtype, std::int64_t width, Rows transform, double* out) {
+inline void read_row(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out) {
     convert_row(row, dtype, width, out);
-    if (transform == Rows::raw) return;
-    const double centre = transform == Rows::unit_centred ? sum(out, width) / static_cast<double>(width) : 0.0;
+    if (transform == RowTransform::raw) return;
+    const double centre = transform == RowTransform::unit_centred ? sum(out, width) / static_cast<double>(width) : 0.0;
     for (std::int64_t j = 0; j < width; ++j) out[j] -= centre;
     double norm_sq = sum_of_squares(out, width);
-    if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // squares that leave the range: bring the row near 1 first
+    if (!(norm_sq > 1e-280 &&
+          norm_sq < 1e280)) {  // squares would over- or underflow: scale the row to magnitude 1 first
         double largest = 0;
         for (std::int64_t j = 0; j < width; ++j) largest = __builtin_fmax(largest, __builtin_fabs(out[j]));
         const double near_one = __builtin_ldexp(1.0, -__builtin_ilogb(largest));
@@ -71,7 +72,7 @@ double subtract(const From* row, const From* shift, std::int64_t width, T* out) 
 // Whether rows can be shifted in float32 with the result of a subtraction in float64 rounded to float32: they and the
 // shift must be float32 numbers, whose double rounding is harmless because 53 >= 2 * 24 + 2. Fills `single`.
 inline bool shift_in_single(const PackArgs& args, float* single) {
-    if (args.transform != Rows::raw || args.dtype == DType::f64) return false;
+    if (args.transform != RowTransform::raw || args.dtype == DType::f64) return false;
     bool exact = true;
     for (std::int64_t j = 0; j < args.width; ++j) {
         single[j] = static_cast<float>(args.shift[j]);

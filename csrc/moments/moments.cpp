@@ -10,8 +10,8 @@ namespace repsim {
 namespace {
 
 constexpr std::int64_t kRowsPerPackTask = 64;
-// Blocks multiplied together: fewer barriers, and fewer passes over the sums, which of many pairs come from memory.
-// Those of a pair, whose tasks follow each other, should fit the last-level cache.
+// Blocks multiplied together: fewer barriers, and fewer passes over the sums, which are in memory when there are
+// many pairs. The blocks of a pair, whose tasks follow each other, should fit in the last-level cache.
 constexpr std::int64_t kMaxBlocksTogether = 8;
 constexpr std::int64_t kPairBytes = 16 << 20;
 
@@ -96,7 +96,7 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
     std::vector<double> row(width), low, high, mean(width, 0.0), variance(width, 0.0);
     auto each_row = [&](auto&& visit) {
         for (std::int64_t r = 0; r < block.n_rows; ++r) {
-            kernels_.read_row(block.rows[side].row(r), block.rows[side].dtype, width, config_.rows, row.data());
+            kernels_.read_row(block.rows[side].row(r), block.rows[side].dtype, width, config_.transform, row.data());
             visit();
         }
     };
@@ -115,7 +115,7 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
             continue;
         }
         const double sd = std::sqrt(variance[j] * share);
-        if (!(sd > 0)) continue;  // differences whose squares underflow
+        if (!(sd > 0)) continue;  // the squares of the differences underflow
         const double grid = std::ldexp(1.0, std::ilogb(sd) - 4);
         if (std::abs(mean[j]) < grid * 0x1p52) mean[j] = std::nearbyint(mean[j] / grid) * grid;
     }
@@ -141,7 +141,7 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
         args.dtype = view.dtype;
         args.n_rows = end - begin;
         args.width = view.cols;
-        args.transform = config_.rows;
+        args.transform = config_.transform;
         args.shift = shifts[side].data();
         args.workspace = workspace.data();
         args.panels = panel(side, first_slot + b, 0);
@@ -216,7 +216,7 @@ void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t 
     }
 }
 
-// There must be room for the blocks.
+// The blocks must fit in the free slots.
 void Moments::take(const std::vector<Block>& blocks, int n_threads) {
     if (n_blocks_ == 0)
         parallel_for(sides(), n_threads,
@@ -268,7 +268,7 @@ void Moments::stash(const std::vector<MatrixView>& chunk, std::int64_t begin, st
                                 element);
         for (std::int64_t r = begin; r < end; ++r) {
             const char* row = line.empty() ? view.row(r) : line.data() + (r - begin) * width * element;
-            kernels_.read_row(row, view.dtype, width, Rows::raw, out + (r - begin) * width);
+            kernels_.read_row(row, view.dtype, width, RowTransform::raw, out + (r - begin) * width);
         }
     }
     n_pending_ += end - begin;
@@ -282,9 +282,10 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
         std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });
     std::int64_t next = 0;
     while (next < rows) {
-        if (n_packed_ == room()) add_to_sums(n_threads);
+        if (n_packed_ == block_slots()) add_to_sums(n_threads);
         if (n_pending_ == 0 && contiguous && rows - next >= kBlockRows) {  // straight from the chunk
-            std::vector<Block> blocks(std::min((rows - next) / kBlockRows, room() - n_packed_), Block{{}, kBlockRows});
+            std::vector<Block> blocks(std::min((rows - next) / kBlockRows, block_slots() - n_packed_),
+                                      Block{{}, kBlockRows});
             for (Block& block : blocks) {
                 for (const MatrixView& view : chunk)
                     block.rows.push_back(

@@ -5,8 +5,8 @@
 //     with a = |u|^2, b = |v|^2:  sum a,  sum a b,  sum a v   (what debiased CKA and squared distances need).
 // Rows are cut into blocks at multiples of kBlockRows from the start of the stream. Each sum receives one float64
 // addition per block, in order, whatever the chunks, threads or memory layout were: the bits are the same.
-// Blocks are packed as they come and multiplied when there is room for no more, or when the sums are read: of few rows
-// no sums are kept at all.
+// Blocks are packed when they arrive, and multiplied when the buffer is full or when the sums are read. For few rows no
+// sums are stored.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ namespace repsim {
 struct MomentsConfig {
     std::vector<std::int64_t> widths;        // features of each representation
     std::vector<std::pair<int, int>> pairs;  // which cross products to keep
-    Rows rows = Rows::raw;
+    RowTransform transform = RowTransform::raw;
     Precision precision = Precision::fp64;
 };
 
@@ -67,7 +67,7 @@ class Moments {
     struct Sum {  // a padded (rows x cols) float64 accumulator: left representation x right representation
         int left, right;
         std::int64_t rows, cols;
-        AlignedBuffer<double> values;  // none while all is zero
+        AlignedBuffer<double> values;  // empty while all are zero
     };
     struct Task {  // panels [p0, p1) of the left side against [q0, q1) of the right, or the weights of one side
         int sum;   // index in sums_, or -1 - side for the weighted sums
@@ -77,18 +77,18 @@ class Moments {
         std::vector<MatrixView> rows;
         std::int64_t n_rows;
     };
-    struct Packed {  // blocks that are not in the sums yet, and room for the pending rows behind them
+    struct Packed {  // blocks that are not in the sums yet, and one slot for the pending rows behind them
         std::int64_t n_slots = 0;
         std::vector<AlignedBuffer<char>> panels;  // per side, [slot][panel][row][nr]
         AlignedBuffer<double> squared_norms;      // [side][slot][row]
         AlignedBuffer<char> weights;              // [slot][row][weight]: 1, then |u|^2 of each side
     };
-    struct Slots {  // the first n of them, full but for the last
+    struct Slots {  // the first n slots, full except for the last
         std::int64_t n, last_rows;
         std::int64_t rows(std::int64_t slot) const { return slot + 1 == n ? last_rows : kBlockRows; }
     };
     std::int64_t padded(int side) const { return (config_.widths[side] + kernels_.nr - 1) / kernels_.nr * kernels_.nr; }
-    std::int64_t room() const { return packed_.n_slots - 1; }  // for blocks
+    std::int64_t block_slots() const { return packed_.n_slots - 1; }
     int sides() const { return static_cast<int>(config_.widths.size()); }
     char* panel(int side, std::int64_t slot, std::int64_t panel_index) const;
     double* squared_norms(int side, std::int64_t slot) const;
@@ -104,7 +104,7 @@ class Moments {
     void add_to_sums(int n_threads);
     Block pending_block() const;
     void stash(const std::vector<MatrixView>& chunk, std::int64_t begin, std::int64_t end);
-    // The blocks that are packed; the pending rows as a last, short one under the shift in force, if they are wanted.
+    // The blocks that are packed; the pending rows as a last, short one with the current shift, if they are wanted.
     Slots packed_slots(bool with_pending, int n_threads) const;
     void read_part(const Task& task, Slots slots, double* tile, double* out) const;
     void read_weighted(const Task& task, Slots slots, double* out) const;
@@ -121,7 +121,7 @@ class Moments {
     std::vector<Task> tasks_;
     std::int64_t n_blocks_ = 0;                   // of the stream
     std::int64_t n_packed_ = 0;                   // the last of them, that are not in the sums yet
-    std::vector<AlignedBuffer<double>> pending_;  // room for a block of each side, once there are any
+    std::vector<AlignedBuffer<double>> pending_;  // a block of each side, allocated when first needed
     std::int64_t n_pending_ = 0;
     mutable Packed packed_;
     mutable bool tail_is_packed_ = false;

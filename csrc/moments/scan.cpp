@@ -45,11 +45,11 @@ std::int64_t nonfinite_column(const MatrixView& view, std::int64_t row) {
 }
 
 template <class Bits>
-bool directionless(const MatrixView& view, std::int64_t row, Rows transform) {
+bool directionless(const MatrixView& view, std::int64_t row, RowTransform transform) {
     constexpr Bits sign = static_cast<Bits>(Bits(1) << (8 * sizeof(Bits) - 1));
     Bits first;
     std::memcpy(&first, view.row(row), sizeof first);
-    if (transform == Rows::unit && (first & ~sign) != 0) return false;
+    if (transform == RowTransform::unit && (first & ~sign) != 0) return false;
     for (std::int64_t j = 1; j < view.cols; ++j) {
         Bits bits;
         std::memcpy(&bits, view.row(row) + j * view.col_stride, sizeof bits);
@@ -59,7 +59,7 @@ bool directionless(const MatrixView& view, std::int64_t row, Rows transform) {
     return true;
 }
 
-bool directionless(const MatrixView& view, std::int64_t row, Rows transform) {
+bool directionless(const MatrixView& view, std::int64_t row, RowTransform transform) {
     switch (size_of(view.dtype)) {
         case 2: return directionless<std::uint16_t>(view, row, transform);
         case 4: return directionless<std::uint32_t>(view, row, transform);
@@ -70,18 +70,18 @@ bool directionless(const MatrixView& view, std::int64_t row, Rows transform) {
 // The smallest row for which `is_bad` holds, or -1: the answer does not depend on the order of tasks.
 template <class Predicate>
 std::int64_t first_row_where(std::int64_t rows, int n_threads, Predicate is_bad) {
-    std::atomic<std::int64_t> found{rows};
+    std::atomic<std::int64_t> first{rows};
     parallel_for((rows + kRowsPerTask - 1) / kRowsPerTask, n_threads, [&](std::int64_t task, int) {
         const std::int64_t begin = task * kRowsPerTask, end = std::min(rows, begin + kRowsPerTask);
-        for (std::int64_t row = begin; row < end && row < found.load(); ++row) {
+        for (std::int64_t row = begin; row < end && row < first.load(); ++row) {
             if (!is_bad(row)) continue;
-            std::int64_t smallest = found.load();
-            while (row < smallest && !found.compare_exchange_weak(smallest, row)) {
+            std::int64_t smallest = first.load();
+            while (row < smallest && !first.compare_exchange_weak(smallest, row)) {
             }
             return;
         }
     });
-    return found.load() == rows ? -1 : found.load();
+    return first.load() == rows ? -1 : first.load();
 }
 
 }  // namespace
@@ -92,8 +92,8 @@ BadEntry first_nonfinite(const MatrixView& view, int n_threads) {
     return row < 0 ? BadEntry{} : BadEntry{row, nonfinite_column(view, row)};
 }
 
-BadEntry first_directionless_row(const MatrixView& view, Rows transform, int n_threads) {
-    if (transform == Rows::raw) return {};
+BadEntry first_directionless_row(const MatrixView& view, RowTransform transform, int n_threads) {
+    if (transform == RowTransform::raw) return {};
     return BadEntry{
         first_row_where(view.rows, n_threads, [&](std::int64_t r) { return directionless(view, r, transform); })};
 }

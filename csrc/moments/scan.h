@@ -1,4 +1,4 @@
-// What must not enter a sum: found before anything is added, so that a refused chunk leaves the state as it was.
+// Searches for values that must not enter a sum, before anything is added, so that a refused chunk leaves the state as it was.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,6 @@ struct BadEntry {
 BadEntry first_nonfinite(const MatrixView& view, int n_threads);
 
 // The first row without a direction: all zero (unit), or constant (unit_centred).
-BadEntry first_directionless_row(const MatrixView& view, Rows transform, int n_threads);
+BadEntry first_directionless_row(const MatrixView& view, RowTransform transform, int n_threads);
 
 }  // namespace repsim

@@ -1,5 +1,4 @@
-// What the sums are so far, with the blocks that are only packed and the rows that fill none; and sums that were saved,
-// taken over.
+// Reads the current sums, including blocks that are only packed and rows that do not fill a block; and restores saved sums.
 #include <algorithm>
 
 #include "core/thread_pool.h"

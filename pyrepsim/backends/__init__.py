@@ -1,19 +1,20 @@
-"""Where sums are made: ``cpu`` (the compiled engine), ``cuda`` (an NVIDIA GPU), ``reference`` (plain NumPy, obvious).
+"""Compute backends: ``cpu`` (compiled engine), ``cuda`` (NVIDIA GPU), ``reference`` (plain NumPy, for checks).
 
 A backend is a module with
 
-* ``rows_view(array, name)``: the input gate, `arrays.rows_view` or one that leaves arrays where the backend wants them;
-* ``stage(views)``: rows that passed the gate, where they will be read: the next three take these, or NumPy views;
+* ``rows_view(array, name)``: checks an input array and returns its rows, `core.arrays.rows_view` or a variant that
+  leaves arrays on the device;
+* ``stage(views)``: brings checked rows to the device;
 * ``first_nonfinite(rows, n_threads)`` and ``first_directionless_row(rows, transform, n_threads)``:
   the (row, column) that must not enter a sum, or None;
 * ``Moments(widths, pairs, transform=, precision=)``: ``update(chunk, n_threads)``,
-  ``get_state(complete, n_threads=1)``,
-  ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums (stats/state.py gives the formulas);
-* ``Panels``, ``mean_row``, the sweeps over pairs of rows and the ranks of what they make: reference_pairwise.py gives
-  the formulas; ``tile_precisions`` names the precisions of ``Panels``;
-* ``writable_on_device(array, name)``: an array of another library to write results to, or None;
-* ``on_device(k)``: inside, this thread works on the k-th device, counted round where there are fewer;
-* ``narrow(rows, out, sums, n_summed)``: rows to the type of a store (narrowing.py);
+  ``get_state(complete, n_threads=1)``, ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums
+  (moments/state.py has the formulas);
+* ``Panels``, ``mean_row``, the sweeps over pairs of rows and the ranks of their entries: reference_pairwise.py has the
+  formulas; ``tile_precisions`` names the precisions of ``Panels``;
+* ``writable_on_device(array, name)``: the device memory of an array of another library, for results, or None;
+* ``on_device(k)``: a context in which this thread uses device k modulo the number of devices;
+* ``narrow(rows, out, sums, n_summed)``: converts rows to the element type of a store (reference.py);
 * ``centre(matrix, e, f, n_threads)``: matrix - e f^T in place, and the sums of squares of its rows; not on the GPU;
 * ``arborescences(scores, lengths, n_threads)``: trees from arc scores (reference_trees.py); not on the GPU.
 """
@@ -53,9 +54,30 @@ _BACKENDS: dict[str, tuple[str, Callable[[], str | None]]] = {
 
 
 def get_backend(name: str = "auto") -> ModuleType:
-    """The backend module called ``name``; ``"auto"`` takes the compiled engine, or plain NumPy where that is missing.
+    """Import and return a backend.
 
-    A GPU is taken only when asked for: its scores agree to rounding, not to the bit, and it may be somebody else's.
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "reference"}
+        ``"auto"`` is the compiled engine, or plain NumPy if that cannot be imported. It is never a GPU, whose scores
+        agree with those of the CPU up to rounding only, and which other users may need.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    OptionError
+        For an unknown name.
+    BackendError
+        If the backend cannot be used on this machine.
+
+    Examples
+    --------
+    >>> from pyrepsim.backends import get_backend
+    >>> get_backend("reference").name
+    'reference'
     """
     if name == "auto":
         name = "reference" if _reason_without_cpu() else "cpu"
@@ -64,7 +86,7 @@ def get_backend(name: str = "auto") -> ModuleType:
     module, reason_without = _BACKENDS[name]
     if reason := reason_without():
         raise BackendError(
-            f"backend {name!r} must be there to be used: {reason}. "
+            f"backend {name!r} cannot be used: {reason}. "
             f"{'Pass' if name == 'cuda' else 'Reinstall pyrepsim, or pass'} another backend, for example "
             f"{'cpu' if name == 'cuda' else 'reference'!r}."
         )
@@ -72,12 +94,42 @@ def get_backend(name: str = "auto") -> ModuleType:
 
 
 def available_backends() -> dict[str, str | None]:
-    """Each backend's name with the reason why it cannot be used, or None when it can."""
+    """The names of all backends, each with the reason why it cannot be used here, or None if it can.
+
+    Returns
+    -------
+    dict of str to str or None
+
+    Examples
+    --------
+    >>> from pyrepsim.backends import available_backends
+    >>> print(available_backends()["reference"])
+    None
+    """
     return {name: reason_without() for name, (_, reason_without) in _BACKENDS.items()}
 
 
 def default_threads() -> int:
-    """PYREPSIM_NUM_THREADS, else the cores this process may use, within its cgroup's CPU quota."""
+    """The number of threads where none is given.
+
+    It is the environment variable PYREPSIM_NUM_THREADS, or else the number of cores that this process may use, within
+    the CPU quota of its cgroup.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    OptionError
+        If PYREPSIM_NUM_THREADS is not a positive whole number.
+
+    Examples
+    --------
+    >>> from pyrepsim.backends import default_threads
+    >>> default_threads() >= 1
+    True
+    """
     wanted = os.environ.get("PYREPSIM_NUM_THREADS", "")
     if wanted:
         if not wanted.isdecimal() or not 1 <= int(wanted) <= 4096:
@@ -90,5 +142,5 @@ def default_threads() -> int:
         if quota != "max":
             cores = min(cores, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
-        pass  # no cgroup, or one of another shape: the affinity mask stands
+        pass  # no cgroup, or another format: the affinity mask decides
     return cores

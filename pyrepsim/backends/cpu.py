@@ -1,4 +1,4 @@
-"""The compiled engine (csrc/): convert, shift and pack in cache, own micro-kernels, own threads."""
+"""The compiled engine (csrc/)."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ __all__ = [
     "name",
     "narrow",
     "on_device",
+    "round_entries",
     "rows_view",
     "spearman_sums",
     "stage",
-    "steady",
     "tile_precisions",
     "writable_on_device",
 ]
@@ -42,16 +42,16 @@ __all__ = [
 name = "cpu"
 tile_precisions = ("fp32", "fp64", "bf16")
 
-stage = list  # rows stay where they are
+stage = list  # rows stay in host memory
 
 
 def on_device(_index: int) -> AbstractContextManager[None]:
-    """There is one."""
+    """Nothing to choose: there is one device, the CPU."""
     return nullcontext()
 
 
 def writable_on_device(_array: Any, _name: str) -> None:
-    """Results are in host memory."""
+    """None: results are in host memory."""
 
 
 first_nonfinite = _core.first_nonfinite
@@ -63,7 +63,7 @@ DistanceSweep = _core.DistanceSweep
 HistogramSweep = _core.HistogramSweep
 JointHistogramSweep = _core.JointHistogramSweep
 NeighbourSweep = _core.NeighbourSweep
-steady = _core.steady
+round_entries = _core.round_entries
 midranks = _core.midranks
 spearman_sums = _core.spearman_sums
 kendall_counts = _core.kendall_counts
@@ -71,7 +71,7 @@ arborescences = _core.arborescences
 
 
 def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed: int) -> tuple[float, float]:
-    """Rows of a store's shard to the type of ``out``; see backends/narrowing.py, which says the same in NumPy."""
+    """Convert rows to the element type of a store; reference.py has the same in NumPy."""
     return _core.narrow(rows, out, sums, n_summed, isa=_isa())
 
 
@@ -79,7 +79,7 @@ def Moments(
     widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
 ) -> _core.Moments:
     """The engine's accumulator of moments."""
-    return _core.Moments(list(widths), list(pairs), rows=transform, precision=precision, isa=_isa())
+    return _core.Moments(list(widths), list(pairs), transform=transform, precision=precision, isa=_isa())
 
 
 def Panels(
@@ -103,8 +103,10 @@ def mean_row(rows: np.ndarray, transform: str, n_threads: int) -> np.ndarray:
 
 
 def _isa() -> str:
-    """The fastest instruction set here, or the one named by PYREPSIM_ISA."""
+    """The fastest instruction set of this processor, or the one that PYREPSIM_ISA names."""
     isa, known = os.environ.get("PYREPSIM_ISA", "auto"), _core.available_isas()
     if isa not in ("auto", *known):
-        raise OptionError(f"PYREPSIM_ISA must be auto or what this processor runs ({', '.join(known)}): got {isa!r}.")
+        raise OptionError(
+            f"PYREPSIM_ISA must be auto or one that this processor supports ({', '.join(known)}): got {isa!r}."
+        )
     return isa

@@ -1,10 +1,8 @@
-"""The engine's sums in plain NumPy: what csrc/moments means, in one page.
+"""The reference backend: the moments and conversions of the engine (csrc/moments, csrc/convert) in plain NumPy.
 
-Same state, same blocks of 256 rows, no care for speed. ``precision="fp32"`` rounds the shifted rows to float32 and
-multiplies them in float32, block by block, as the engine does.
-
-
-FOLDED: Rows to the type of a store, in plain NumPy: what csrc/convert means.
+It has the same state and the same blocks of 256 rows as the engine, and is written for clarity, not for speed.
+``precision="fp32"`` rounds the shifted rows to float32 and multiplies them in float32, block by block, as the engine
+does.
 """
 
 from __future__ import annotations
@@ -26,8 +24,8 @@ from .reference_pairwise import (
     kendall_counts,
     mean_row,
     midranks,
+    round_entries,
     spearman_sums,
-    steady,
     transformed,
 )
 from .reference_trees import arborescences
@@ -50,11 +48,11 @@ __all__ = [
     "name",
     "narrow",
     "on_device",
+    "round_entries",
     "rows_view",
     "shift_for",
     "spearman_sums",
     "stage",
-    "steady",
     "tile_precisions",
     "transformed",
     "writable_on_device",
@@ -64,10 +62,10 @@ _WORDS = {2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}
 
 
 def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed: int) -> tuple[float, float]:
-    """Write rows (n, width), contiguous along a row, into ``out`` of the same shape, each value to the nearest.
+    """Convert rows (n, width) to the element type of ``out``, rounding to nearest.
 
-    The first ``n_summed`` rows as stored are added to ``sums`` (width,), one after the other. ``out`` None: rows are
-    stored as they are. Returns the largest magnitudes (given, stored), NaN or infinite if there is such a value.
+    Without ``out`` the rows are stored as they are. The first ``n_summed`` stored rows are added to ``sums`` (width,)
+    one by one. Returns the largest magnitudes before and after; NaN or infinite if there is such a value.
     """
     given = _largest(rows)
     if out is not None:
@@ -82,7 +80,7 @@ def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed:
 
 
 def _to_odd(rows: np.ndarray) -> np.ndarray:
-    """float64 to float32, inexact results made odd: rounded once more, they are what rounding once would give."""
+    """float64 to float32, rounded to odd, so that a second rounding gives the same result as a single one."""
     single = rows.astype(np.float32)
     bits = single.view(np.uint32)
     step = np.where(np.abs(single.astype(np.float64)) < np.abs(rows), 1, -1)
@@ -91,7 +89,7 @@ def _to_odd(rows: np.ndarray) -> np.ndarray:
 
 
 def _largest(block: np.ndarray) -> float:
-    """IEEE magnitudes are ordered like the integers with the same bits, NaN last."""
+    """The largest magnitude; IEEE magnitudes are ordered like the integers with the same bits, NaN last."""
     if not block.size:
         return 0.0
     word = _WORDS[block.dtype.itemsize]
@@ -108,16 +106,18 @@ BLOCK_ROWS = 256
 
 
 def on_device(_index: int) -> AbstractContextManager[None]:
-    """There is one."""
+    """Nothing to choose: there is one device, the CPU."""
     return nullcontext()
 
 
 def writable_on_device(_array: Any, _name: str) -> None:
-    """Results are in host memory."""
+    """None: results are in host memory."""
 
 
 def centre(matrix: np.ndarray, e: np.ndarray, f: np.ndarray, _n_threads: int = 1) -> np.ndarray:
-    """matrix - e f^T in place, from sums around the shift to sums around the mean; and its rows' sums of squares."""
+    """matrix - e f^T in place (from sums around the shift to sums around the mean); returns sums of squares of its
+    rows.
+    """
     matrix -= np.multiply.outer(e, f)
     return np.square(matrix).sum(axis=1)
 
@@ -138,9 +138,9 @@ def first_directionless_row(rows: np.ndarray, transform: str, _n_threads: int = 
 
 
 def shift_for(block: np.ndarray) -> np.ndarray:
-    """Near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself where it is constant.
+    """A point near the mean, on a grid of sd / 16 to sd / 32 of each feature; the value itself for constant features.
 
-    The low bits of the full mean, the same in every row, would leave the same rounding error in every product.
+    The low bits of the exact mean are the same in every row and would cause the same rounding error in every product.
     """
     mean, sd = block.mean(axis=0), block.std(axis=0)
     grid = np.ldexp(1.0, np.frexp(np.where(sd > 0, sd, 1.0))[1] - 5)
@@ -150,7 +150,7 @@ def shift_for(block: np.ndarray) -> np.ndarray:
 
 
 class Moments:
-    """Sums over rows u = t(x) - c: see stats/state.py for their names and formulas."""
+    """Sums over rows u = t(x) - c: moments/state.py has their names and formulas."""
 
     def __init__(
         self, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
@@ -195,11 +195,11 @@ class Moments:
 
     def get_state(self, complete: bool, _n_threads: int = 1) -> dict[str, Any]:
         if complete and len(self._pending[0]):
-            whole = Moments(self.widths, self.pairs, transform=self.transform, precision=self.precision)
-            whole.set_state(self.get_state(complete=False))
-            whole._add(whole._pending)
-            whole._pending = [rows[:0] for rows in whole._pending]
-            return whole.get_state(complete=True)
+            complete_copy = Moments(self.widths, self.pairs, transform=self.transform, precision=self.precision)
+            complete_copy.set_state(self.get_state(complete=False))
+            complete_copy._add(complete_copy._pending)
+            complete_copy._pending = [rows[:0] for rows in complete_copy._pending]
+            return complete_copy.get_state(complete=True)
         return {
             "n_samples": self.n_samples,
             "shift": [v.copy() for v in self._shift],

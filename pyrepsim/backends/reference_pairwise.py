@@ -1,7 +1,7 @@
-"""Pairwise sweeps in plain NumPy: what csrc/pairwise means, in a few pages of formulas.
+"""The reference backend: the pairwise sweeps and ranks of the engine (csrc/tiles, ranks, neighbours) in plain NumPy.
 
-Same names, same blocks and tasks, no care for speed: every distance is worked out by differences, in float64 from the
-packed values, and rounded to the type of the tile.
+It has the same names, blocks and tasks as the engine, and is written for clarity, not for speed. Every distance is
+computed from differences, in float64 from the packed values, and rounded to the type of the tile.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = [
     "kendall_counts",
     "mean_row",
     "midranks",
+    "round_entries",
     "spearman_sums",
-    "steady",
 ]
 
 _PACKED: dict[str, Any] = {"fp32": np.float32, "fp64": np.float64, "bf16": ml_dtypes.bfloat16}
@@ -34,13 +34,15 @@ _CHUNK = 256
 
 
 def transformed(rows: np.ndarray, kind: str) -> np.ndarray:
-    """Rows in float64: as they are (``raw``), at length 1 (``unit``), or centred first (``unit_centred``)."""
+    """Rows in float64: unchanged (``raw``), scaled to length 1 (``unit``), or centred and scaled (``unit_centred``)."""
     rows = rows.astype(np.float64)
     if kind == "unit_centred":
         rows = rows - rows.mean(axis=1, keepdims=True)
     if kind == "raw":
         return rows
-    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])  # near 1: squares stay in range
+    rows = np.ldexp(
+        rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]
+    )  # scaled near 1, so that squares do not over- or underflow
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -53,7 +55,7 @@ def mean_row(rows: np.ndarray, transform: str, _n_threads: int = 1) -> np.ndarra
 
 
 class Panels:
-    """Rows u = t(x) - c, rounded to the type that is packed, in blocks."""
+    """Rows u = t(x) - c, rounded to the packed type, in blocks."""
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class Panels:
 
 
 def pair_values(x: np.ndarray, y: np.ndarray, metric: str) -> np.ndarray:
-    """(n, m) values of rows of x with rows of y, in float64."""
+    """The metric between rows of x and rows of y, (n, m) in float64."""
     if metric == "dot":
         return np.stack([(y * row).sum(axis=1) for row in x])
     out = np.empty((len(x), len(y)))
@@ -102,7 +104,7 @@ def pair_values(x: np.ndarray, y: np.ndarray, metric: str) -> np.ndarray:
 
 
 class _Sweep:
-    """Every pair of rows once: tasks are pairs of blocks, i <= j within one set of rows."""
+    """A sweep over every pair of rows; tasks are pairs of blocks, i <= j within one set of rows."""
 
     def __init__(self, left: Sequence[Panels], right: Sequence[Panels] | None, metric: str) -> None:
         self._left, self._right, self._metric = list(left), None if right is None else list(right), metric
@@ -129,7 +131,7 @@ class _Sweep:
         raise NotImplementedError
 
     def _entries(self, i: int, j: int, tile: np.ndarray) -> np.ndarray:
-        """The entries that count: row before column."""
+        """The entries of pairs, each pair once: row before column."""
         return tile[np.triu_indices(len(tile), 1)] if self._right is None and i == j else tile.ravel()
 
     def _rows_of(self, i: int) -> slice:
@@ -142,19 +144,19 @@ def bin_of(values: np.ndarray, low: float, high: float, bins: int) -> np.ndarray
     return np.clip(place, 0, bins - 1).astype(np.int64)
 
 
-def _mapped(values: np.ndarray, how: tuple[Any, ...] | None) -> np.ndarray:
-    if how is None:
+def _mapped(values: np.ndarray, entry_map: tuple[Any, ...] | None) -> np.ndarray:
+    if entry_map is None:
         return values.astype(np.float64)
-    if how[0] == "rbf":
-        return np.exp(-how[1] * values.astype(np.float64))
-    if how[0] == "expm1":
-        return np.expm1(-how[1] * values.astype(np.float64))
-    _, low, high, table = how
+    if entry_map[0] == "rbf":
+        return np.exp(-entry_map[1] * values.astype(np.float64))
+    if entry_map[0] == "expm1":
+        return np.expm1(-entry_map[1] * values.astype(np.float64))
+    _, low, high, table = entry_map
     return np.asarray(table, np.float64)[bin_of(values, low, high, len(table))]
 
 
 class SumSweep(_Sweep):
-    """Sums of entries v (mapped, less an origin) of each layer and of their products, per pair of blocks."""
+    """Sums of entries v (mapped, minus an origin) of each layer and of their products, for each pair of blocks."""
 
     def __init__(
         self,
@@ -198,7 +200,7 @@ class SumSweep(_Sweep):
 
 
 class DistanceSweep(_Sweep):
-    """The entries themselves, in ``out``: condensed, in scipy's order, or (n, m)."""
+    """Writes the entries to ``out``: condensed, in the order of SciPy, or (n, m)."""
 
     def __init__(self, x: Panels, y: Panels | None, *, metric: str, out: np.ndarray) -> None:
         super().__init__([x], None if y is None else [y], metric)
@@ -221,7 +223,9 @@ class DistanceSweep(_Sweep):
 
 
 class HistogramSweep(_Sweep):
-    """How many entries of each layer fall in each bin, (layers, bins); low and high for all layers or for each."""
+    """Counts of the entries of each layer in each bin, (layers, bins); low and high are common or one for each
+    layer.
+    """
 
     def __init__(self, layers: Sequence[Panels], *, metric: str, low: Any, high: Any, bins: int) -> None:
         super().__init__(layers, None, metric)
@@ -238,7 +242,7 @@ class HistogramSweep(_Sweep):
 
 
 class JointHistogramSweep(_Sweep):
-    """How many entries of a pair of layers fall in each pair of bins, (pairs, bins, bins)."""
+    """Counts of the entries of two layers in each pair of bins, (pairs, bins, bins)."""
 
     def __init__(
         self,
@@ -272,34 +276,34 @@ def _ranges(low: Any, high: Any, count: int) -> list[tuple[float, float]]:
 
 
 class NeighbourSweep(_Sweep):
-    """The k nearest rows of each row, nearest first, ties by the lower index; for dot the largest products."""
+    """The k nearest rows of each row, nearest first, ties by index; for dot the largest products."""
 
     def __init__(self, x: Panels, y: Panels | None, *, metric: str, k: int) -> None:
         super().__init__([x], None if y is None else [y], metric)
         self._k = k
-        self._found = np.full((x.n_rows, (x if y is None else y).n_rows), np.inf)
+        self._values = np.full((x.n_rows, (x if y is None else y).n_rows), np.inf)
 
     def _reduce(self, i: int, j: int, tiles: list[np.ndarray]) -> None:
         sign = -1.0 if self._metric == "dot" else 1.0
         tile, rows = sign * tiles[0].astype(np.float64), self._rows_of(i)
         if self._right is not None:
             blocks = self._right[0].blocks
-            self._found[rows, int(blocks[j]) : int(blocks[j + 1])] = tile
+            self._values[rows, int(blocks[j]) : int(blocks[j + 1])] = tile
             return
         columns = self._rows_of(j)
         if i == j:
             np.fill_diagonal(tile, np.inf)
-        self._found[rows, columns], self._found[columns, rows] = tile, tile.T
+        self._values[rows, columns], self._values[columns, rows] = tile, tile.T
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        order = np.argsort(self._found, axis=1, kind="stable")[:, : self._k]
-        values = np.take_along_axis(self._found, order, axis=1)
+        order = np.argsort(self._values, axis=1, kind="stable")[:, : self._k]
+        values = np.take_along_axis(self._values, order, axis=1)
         values = -values if self._metric == "dot" else values
         return order.astype(np.int64), values.astype(_TILE[self._left[0].precision])
 
 
-def steady(entries: np.ndarray, _n_threads: int = 1) -> tuple[float, float]:
-    """Round the significands of finite entries, in place, to 20 bits of 24, or 40 of 53; the range they then have."""
+def round_entries(entries: np.ndarray, _n_threads: int = 1) -> tuple[float, float]:
+    """Round the significands of finite entries in place to 20 bits of 24, or 40 of 53; returns their range."""
     unsigned, low = (np.uint32, 4) if entries.dtype == np.float32 else (np.uint64, 13)
     bits = entries.view(unsigned)
     bits += unsigned(1 << (low - 1))
@@ -308,14 +312,14 @@ def steady(entries: np.ndarray, _n_threads: int = 1) -> tuple[float, float]:
 
 
 def midranks(values: np.ndarray, _n_threads: int = 1) -> np.ndarray:
-    """Rank of each value from 1; equal values share the mean of theirs."""
+    """Rank of each value, counted from 1; equal values get their mean rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return ((last - counts + 1 + last) / 2.0)[place]
 
 
 def spearman_sums(x: np.ndarray, y: np.ndarray, _n_threads: int = 1) -> tuple[int, int, int]:
-    """(sum a^2, sum a b, sum b^2) of a = 2 rank(x) - (n + 1) and b likewise: whole numbers, exact."""
+    """(sum a^2, sum a b, sum b^2) for a = 2 rank(x) - (n + 1) and b likewise from y: exact integers."""
     a, b = ((2 * midranks(v)).astype(np.int64) - (len(v) + 1) for v in (x, y))
     return int(np.sum(a.astype(object) * a)), int(np.sum(a.astype(object) * b)), int(np.sum(b.astype(object) * b))
 
@@ -325,7 +329,7 @@ def kendall_counts(x: np.ndarray, y: np.ndarray, _n_threads: int = 1) -> tuple[i
     a, b = (np.unique(v, return_inverse=True)[1].astype(np.int64) for v in (x, y))
     ties_x, ties_y, both = (_tied_pairs(key) for key in (a, b, a * (b.max() + 1) + b))
     pairs = len(a) * (len(a) - 1) // 2
-    discordant = _inversions(b[np.lexsort((b, a))])  # in the order of x, and of y where x is tied
+    discordant = _inversions(b[np.lexsort((b, a))])  # sorted by x, ties by y
     return pairs, pairs - ties_x - ties_y + both - 2 * discordant, ties_x, ties_y, both
 
 
@@ -335,13 +339,13 @@ def _tied_pairs(keys: np.ndarray) -> int:
 
 
 def _inversions(values: np.ndarray) -> int:
-    """Pairs i < j with v_i > v_j: they first differ in some bit, where v_i has the 1."""
-    found = 0
+    """The number of pairs i < j with v_i > v_j, counted at the highest bit in which the two differ."""
+    total = 0
     for bit in range(int(values.max()).bit_length()):
         prefix = values >> (bit + 1)
         order = np.argsort(prefix, kind="stable")
         ones = (values[order] >> bit) & 1
         before = np.cumsum(ones) - ones
         start = np.searchsorted(prefix[order], prefix[order], side="left")  # of the group with this prefix
-        found += int(np.sum((before - before[start])[ones == 0]))
-    return found
+        total += int(np.sum((before - before[start])[ones == 0]))
+    return total

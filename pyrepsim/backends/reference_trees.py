@@ -1,6 +1,6 @@
-"""Maximum spanning arborescences in plain NumPy: what csrc/trees means, by the textbook.
+"""The reference backend: maximum spanning arborescences (csrc/trees) in plain NumPy.
 
-Chu-Liu/Edmonds as a recursion, once for each child that the root may have: O(n^4), and obvious.
+The algorithm of Chu-Liu and Edmonds as a recursion, once for each possible child of the root, in O(n^4).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ Fault = tuple[str, int, int, int]
 
 
 def arborescences(scores: np.ndarray, lengths: np.ndarray, n_threads: int) -> tuple[np.ndarray, Fault | None]:
-    """Heads (batch, words), -1 in the padding, and what was wrong first.
+    """Heads (batch, words), -1 in the padding, and the first error.
 
-    That is ("score", sentence, word, head) or ("no tree", sentence, -1, -1), or None.
+    The error is ("score", sentence, word, head), ("no tree", sentence, -1, -1) or None.
     """
     del n_threads
     heads = np.full(scores.shape[:2], -1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Moments: the sums of rows and of products of rows from which every linear measure is computed."""
+"""Moments: sums of rows and of products of rows, from which every linear measure is computed."""
 
 from .accumulators import MomentsSet, PairedMoments
 from .block_moments import BlockMoments, RowBlocks, row_blocks

@@ -1,4 +1,4 @@
-"""Accumulators: chunks of rows in, `Side` and `Pair` out. One pass, memory independent of the number of rows."""
+"""Accumulators of moments: one pass over chunks of rows, in memory that does not depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["TRANSFORMS", "MomentsSet", "PairedMoments"]
 TRANSFORMS = ("raw", "unit", "unit_centred")
 _PRECISIONS = ("fp64", "fp32")
 _ROWS_PER_CALL = 16_384
-"""Larger updates are cut into calls of this many rows, so that Ctrl-C is heard between them. The sums don't notice."""
+"""Larger updates are cut into calls of this many rows, so that Ctrl-C works between them. The sums stay the same."""
 _REMEDY = {
     "unit": "is all zero and has no direction, so its cosine is undefined",
     "unit_centred": "is constant across features, so its correlation is undefined",
@@ -31,16 +31,46 @@ _REMEDY = {
 
 
 class MomentsSet:
-    """Moments of several representations over the same rows, and of chosen pairs among them.
-
-    widths : features of each representation.
-    pairs : index pairs (i, j) whose cross moments to keep.
-    transforms : row transforms to keep moments of: ``"raw"``; ``"unit"`` (x / |x|, for cosine RSA);
-        ``"unit_centred"`` ((x - mean x) / |x - mean x|, for correlation RSA).
-    precision : ``"fp64"``, or ``"fp32"``: products in float32, summed in float32 over 256 rows, then in float64;
-        error of an entry of the scatter about 1e-6 of sqrt(S_ii S_jj), against 1e-14 in float64.
+    """Moments of several representations over the same rows, and of chosen pairs of them.
 
     The result has the same bits for any chunking of the rows, any number of threads and any memory layout.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        The number of features of each representation.
+    pairs : sequence of (int, int)
+        Pairs of indices (i, j) of representations whose cross moments are kept.
+    transforms : sequence of {"raw", "unit", "unit_centred"}
+        Row transforms whose moments are kept: ``"raw"``: x; ``"unit"``: x / |x|, for cosine RSA; ``"unit_centred"``:
+        (x - mean x) / |x - mean x|, for correlation RSA.
+    precision : {"fp64", "fp32"}
+        ``"fp32"``: products in float32, summed in float32 over 256 rows, then in float64. The error of an entry of the
+        scatter is about 1e-6 sqrt(S_ii S_jj), against 1e-14 in float64.
+    backend : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"reference"``.
+    n_threads : int, optional
+        By default all cores that this process may use.
+    labels : sequence of str, optional
+        Names of the representations in error messages.
+
+    Raises
+    ------
+    OptionError
+        If an option is outside its domain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).standard_normal((1000, 4))
+    >>> moments = rs.MomentsSet([4, 4], pairs=[(0, 1)])
+    >>> for start in range(0, 1000, 250):
+    ...     moments.update([X[start : start + 250], 2 * X[start : start + 250]])
+    >>> moments.n_samples
+    1000
+    >>> moments.between(0, 1).cross.shape
+    (4, 4)
     """
 
     def __init__(
@@ -71,7 +101,7 @@ class MomentsSet:
         self._backend = get_backend(backend)
         self._live = self._new_live()
         self._merged: dict[str, State] = {}
-        self._torn = False
+        self._incomplete = False
         self._lock = Lock()
         self._centred: dict[str, Centred] = {}
 
@@ -88,17 +118,27 @@ class MomentsSet:
         return next(iter(self._live.values())).n_samples
 
     def update(self, chunk: Sequence[Any]) -> None:
-        """Add one chunk: an array (n, width) for each representation, rows matched by position.
+        """Add one chunk of rows.
 
-        Raises NonFiniteError, DegenerateError (a row without direction, for unit rows) or ShapeError before anything
-        is added: a refused chunk leaves the sums as they were. One thread at a time.
+        Parameters
+        ----------
+        chunk : sequence of ndarray of shape (n_rows, width)
+            One array for each representation; row k of every array belongs to the same sample.
+
+        Raises
+        ------
+        NonFiniteError, DegenerateError, ShapeError
+            For NaN or infinity, for a row without direction (transforms ``"unit"`` and ``"unit_centred"``), or for
+            arrays of other shapes. Nothing is added then.
+        StateError
+            If another thread uses this object at the same time.
         """
         self.add(self.checked(chunk))
 
     def checked(self, chunk: Sequence[Any], *, first_row: int | None = None) -> list[Any]:
-        """The arrays of a chunk as rows that `add` may take, or the error that `update` would raise.
+        """The arrays of a chunk in the form that `add` takes, or the error that `update` would raise.
 
-        first_row : the number that errors give to the first row; None: as many as there were before.
+        ``first_row`` is the number of the first row in error messages; by default the number of rows added before.
         """
         if len(chunk) != len(self.widths):
             raise ShapeError(
@@ -114,38 +154,38 @@ class MomentsSet:
                 )
         views = self._backend.stage(views)
         for view, label in zip(views, self.labels, strict=True):
-            self._refuse_bad_rows(view, label, int(self.n_samples) if first_row is None else first_row)
+            self._check_rows(view, label, int(self.n_samples) if first_row is None else first_row)
         return views
 
     def add(self, views: Sequence[Any]) -> None:
-        """Add rows that `checked` has passed."""
-        with self._alone():
-            self._refuse_if_torn()
-            self._forget()
-            self._torn = True  # until every row transform has had every row
+        """Add rows that `checked` returned."""
+        with self._exclusive():
+            self._check_complete()
+            self._clear_centred()
+            self._incomplete = True  # until every row transform has had every row
             for start in range(0, len(views[0]), _ROWS_PER_CALL):
                 part = [view[start : start + _ROWS_PER_CALL] for view in views]
                 for moments in self._live.values():
                     moments.update(part, self.n_threads)
-            self._torn = False
+            self._incomplete = False
 
     def state(self, transform: str = "raw") -> State:
-        """The sums over all rows so far: frozen, and their own memory."""
-        with self._alone():
+        """The sums over all rows so far, as a frozen copy."""
+        with self._exclusive():
             return self._read(transform)
 
     def side(self, index: int, transform: str = "raw") -> Side:
-        """Moments of one representation."""
+        """Centred moments of one representation."""
         return self._centred_at(transform).side(index)
 
     def pair_at(self, k: int, transform: str = "raw") -> Pair:
-        """Moments of the k-th pair."""
+        """Centred moments of the k-th pair."""
         if not 0 <= k < len(self.pairs):
             raise OptionError(f"k must be one of the {len(self.pairs)} pairs, from 0: got {k!r}.")
         return self._centred_at(transform).pair_at(k)
 
     def between(self, i: int, j: int, transform: str = "raw") -> Pair:
-        """Moments of representations i and j in this order, whichever order their pair was kept in."""
+        """Moments of representations i and j in this order; ``pairs`` holds (i, j) or (j, i)."""
         if i == j:
             return Pair.of_side(self.side(i, transform))
         if (i, j) in self._places:
@@ -155,7 +195,7 @@ class MomentsSet:
         raise OptionError(f"pairs must hold representations {i!r} and {j!r}: got {self.pairs}.")
 
     def merge(self, other: MomentsSet) -> None:
-        """Add the samples of ``other``, accumulated elsewhere with the same options."""
+        """Add the samples of ``other``, which was accumulated with the same options."""
         for option in ("transforms", "widths", "pairs", "precision"):
             ours, theirs = getattr(self, option), getattr(other, option)
             if ours != theirs:
@@ -163,26 +203,26 @@ class MomentsSet:
         self.add_states({kind: other.state(kind) for kind in self.transforms})
 
     def add_states(self, states: Mapping[str, State]) -> None:
-        """Add the samples whose sums these are, for each row transform: what `state` gave elsewhere."""
-        with self._alone():
-            self._refuse_if_torn()
+        """Add the samples of the given sums, one `State` for each row transform."""
+        with self._exclusive():
+            self._check_complete()
             self._merged = {
                 kind: self._merged[kind] + states[kind] if self._merged else states[kind] for kind in self.transforms
             }
-            self._forget()
+            self._clear_centred()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything, so that `load` or `restore` continues to the same bits."""
-        with self._alone():
-            self._refuse_if_torn()
+        """Write everything to a file, so that `restore` continues with the same bits."""
+        with self._exclusive():
+            self._check_complete()
             sums = {f"live/{kind}": live.get_state(complete=False) for kind, live in self._live.items()}
             sums |= {f"merged/{kind}": vars(state) for kind, state in self._merged.items()}
             write_moments(path, self._options(), sums)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Take over what `save` wrote; the options must be those of the accumulator that wrote it.
+        """Read what `save` wrote; the options must be those of the accumulator that wrote it.
 
-        Everything is read and checked first: a file that is refused changes nothing.
+        Everything is read and checked first, so a damaged file (StoreError) changes nothing.
         """
         header = read_header(path)
         for key, value in self._options().items():
@@ -199,17 +239,19 @@ class MomentsSet:
         for kind, sums in live.items():
             # backends hold back more or fewer rows until they make a block: these go in again as rows
             pending = sums["pending"]
-            whole = sums["n_samples"] - len(pending[0])
-            fresh[kind].set_state({**sums, "n_samples": whole, "pending": [rows[:0] for rows in pending]})
+            n_summed = sums["n_samples"] - len(pending[0])
+            fresh[kind].set_state({**sums, "n_samples": n_summed, "pending": [rows[:0] for rows in pending]})
             if len(pending[0]):
                 fresh[kind].update(pending, self.n_threads)
-        with self._alone():
-            self._live, self._merged, self._torn = fresh, merged, False
-            self._forget()
+        with self._exclusive():
+            self._live, self._merged, self._incomplete = fresh, merged, False
+            self._clear_centred()
 
     def _centred_at(self, transform: str) -> Centred:
-        if transform not in self._centred or self._centred[transform].torn:  # several threads may read what is there
-            with self._alone():
+        if (
+            transform not in self._centred or self._centred[transform].incomplete
+        ):  # several threads may read what is already centred
+            with self._exclusive():
                 self._centred[transform] = Centred(self._read(transform), self.labels, n_threads=self.n_threads)
         return self._centred[transform]
 
@@ -219,11 +261,11 @@ class MomentsSet:
                 f"these moments keep transforms={self.transforms}: {transform!r} rows were not summed. "
                 f"Make them with transforms={(*self.transforms, transform)!r}, or let rs.compare choose."
             )
-        self._refuse_if_torn()
+        self._check_complete()
         state = self._as_state(self._live[transform].get_state(True, self.n_threads), transform)
         if not self._merged:
             return state
-        # an empty state adds nothing and no memory: then the sums are copied
+        # copied where there is nothing to add
         return self._merged[transform] + state if state.n_samples else 1.0 * self._merged[transform]
 
     def _options(self) -> dict[str, Any]:
@@ -231,7 +273,7 @@ class MomentsSet:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What to call `MomentsSet` with for another one like it."""
+        """The arguments of `MomentsSet` for another one like it."""
         return {
             "widths": self.widths,
             "pairs": self.pairs,
@@ -249,28 +291,28 @@ class MomentsSet:
         }
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive(self) -> Iterator[None]:
         if not self._lock.acquire(blocking=False):
             raise StateError(
-                "moments are fed and read by one thread at a time: another thread is at work on these. "
-                "Give each thread its own and merge them."
+                "moments must be updated and read by one thread at a time: another thread is using these. "
+                "Use one accumulator for each thread and merge them."
             )
         try:
             yield
         finally:
             self._lock.release()
 
-    def _forget(self) -> None:
+    def _clear_centred(self) -> None:
         self._centred.clear()
 
-    def _refuse_if_torn(self) -> None:
-        if self._torn:
+    def _check_complete(self) -> None:
+        if self._incomplete:
             raise StateError(
-                "moments are read and fed only while whole: an earlier update was interrupted half way through its "
-                "rows. Start again, or restore the last file that save(...) wrote."
+                "moments must be complete to be read or updated: an earlier update was interrupted within its rows. "
+                "Start again, or restore the last file that save(...) wrote."
             )
 
-    def _refuse_bad_rows(self, view: Any, label: str, first_row: int) -> None:
+    def _check_rows(self, view: Any, label: str, first_row: int) -> None:
         bad = self._backend.first_nonfinite(view, self.n_threads)
         if bad is not None:
             raise NonFiniteError(
@@ -300,7 +342,7 @@ class MomentsSet:
 
 
 class PairedMoments(MomentsSet):
-    """Moments of two representations over the same rows: streaming, mergeable, saveable.
+    """Moments of two representations over the same rows: can be updated, merged, saved and restored.
 
     Examples
     --------
@@ -336,7 +378,7 @@ class PairedMoments(MomentsSet):
         )
 
     def update(self, x: Any, y: Any) -> None:  # type: ignore[override]
-        """Add rows (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""
+        """Add rows of shape (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""
         super().update(check_paired(x, y, self._backend.rows_view))
 
     def pair(self, transform: str = "raw") -> Pair:
@@ -347,7 +389,7 @@ class PairedMoments(MomentsSet):
     def load(
         cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
     ) -> PairedMoments:
-        """What `save` wrote, ready for more rows."""
+        """Read what `save` wrote; more rows can be added."""
         header = read_header(path)
         if len(header["widths"]) != 2 or header["pairs"] != ((0, 1),):
             raise StoreError(
@@ -363,7 +405,7 @@ class PairedMoments(MomentsSet):
 def _checked_layout(
     widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    """Whole positive widths, pairs among them, and sums that fit into memory."""
+    """The widths and pairs as tuples, or an error unless they are valid and their sums fit into memory."""
     if not widths or not all(isinstance(width, Integral) and width > 0 for width in widths):
         raise ShapeError(f"widths must be positive whole numbers, one for each representation: got {tuple(widths)!r}.")
     if not all(

@@ -1,6 +1,7 @@
-"""Moments kept per block of documents: every bootstrap replicate and delete-one value from one pass over the rows.
+"""Moments for each block of documents: all bootstrap and jackknife resamples from one pass over the rows.
 
-FOLDED: Rows cut into blocks of whole documents: the units that are resampled.
+Blocks are the units that are resampled. They consist of whole documents, because rows of one document depend on each
+other.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ __all__ = ["BlockMoments", "Replicate", "RowBlocks", "row_blocks"]
 
 @dataclass(frozen=True, eq=False)
 class RowBlocks:
-    """Which block each row is in."""
+    """The block of each row; made by `row_blocks`."""
 
     of_row: np.ndarray
-    """(n,), int64, from 0; every block has rows."""
+    """ndarray of shape (n_samples,), int64, counted from 0; every block has at least one row."""
     unit: str
-    """``"documents"``, or ``"rows"`` where documents are not known and blocks are of consecutive rows."""
+    """``"documents"``, or ``"rows"`` if the documents are unknown and blocks hold consecutive rows."""
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """Rows of each block, (S,)."""
+        """Number of rows of each block, (n_blocks,)."""
         return np.bincount(self.of_row)
 
     @property
@@ -43,26 +44,51 @@ class RowBlocks:
 
     @cached_property
     def bounds(self) -> np.ndarray:
-        """Boundaries of the blocks among the rows in ``order``, (S + 1,)."""
+        """Boundaries of the blocks in the rows sorted by ``order``, (n_blocks + 1,)."""
         return np.concatenate([[0], np.cumsum(self.counts)])
 
     @cached_property
     def order(self) -> np.ndarray | None:
-        """Row numbers, block after block; None where rows are in that order already."""
+        """Row numbers sorted by block; None if the rows are already sorted."""
         return None if (np.diff(self.of_row) >= 0).all() else np.argsort(self.of_row, kind="stable")
 
     @cached_property
     def digest(self) -> str:
-        """Equal for equal cuts of equally many rows."""
+        """Hash of the blocks: equal only for the same blocks of the same number of rows."""
         return xxhash.xxh3_64_hexdigest(np.ascontiguousarray(self.of_row, dtype="<i8").tobytes())
 
 
 def row_blocks(n_rows: int, blocks: int, documents: np.ndarray | None = None) -> RowBlocks:
-    """At most ``blocks`` blocks of about equally many rows, of documents in their order of first appearance.
+    """Cut rows into blocks of about equally many rows; documents are not divided.
 
-    documents : (n,), each row's document; None: every row is one, and blocks are of consecutive rows.
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows.
+    blocks : int
+        Largest number of blocks.
+    documents : ndarray of shape (n_rows,), optional
+        The document of each row. Documents are taken in the order of their first row. By default every row is a
+        document of its own, and blocks hold consecutive rows.
 
-    Raises ShapeError for as many documents as there are not rows, DegenerateError for fewer than two blocks.
+    Returns
+    -------
+    RowBlocks
+
+    Raises
+    ------
+    ShapeError
+        If ``documents`` has another length.
+    DegenerateError
+        If there are fewer than two blocks.
+
+    Examples
+    --------
+    >>> from pyrepsim.moments import row_blocks
+    >>> row_blocks(6, 2).of_row
+    array([0, 0, 0, 1, 1, 1])
+    >>> row_blocks(6, 2, [7, 7, 7, 7, 3, 3]).counts
+    array([4, 2])
     """
     if documents is None:
         size, document_of_row, unit = np.ones(n_rows, np.int64), np.arange(n_rows), "rows"
@@ -76,31 +102,55 @@ def row_blocks(n_rows: int, blocks: int, documents: np.ndarray | None = None) ->
         size, document_of_row, unit = count[appearance], place[inverse], "documents"
     if len(size) < 2:
         raise DegenerateError(
-            f"Blocks are resampled: there must be at least two {unit}, got {len(size)}. "
-            "Pass rows of more documents, or leave the interval out."
+            f"Resampling needs at least two {unit}: got {len(size)}. Pass rows of more documents, or no interval."
         )
     if len(size) <= blocks:
         block = np.arange(len(size))
     else:
-        # by the middle of each document; one that is longer than a block leaves numbers out
+        # by the middle of each document; a document longer than a block skips block numbers, hence np.unique
         middle = 2 * np.cumsum(size) - size
         block = np.unique(middle * blocks // (2 * n_rows), return_inverse=True)[1]
     if block[-1] == 0:
-        raise DegenerateError(f"Blocks are resampled: one of the {unit} must not hold nearly all of {n_rows} rows.")
+        raise DegenerateError(
+            f"Resampling needs at least two blocks: one of the {unit} holds nearly all of the {n_rows} rows. "
+            "Pass rows of more documents, or no interval."
+        )
     return RowBlocks(block[document_of_row].astype(np.int64), unit)
 
 
 _AT_ONCE = 8
-"""Replicates whose sums are made by one product: the blocks are read once for all, and the bits don't vary."""
+"""Number of resamples whose sums are made by one matrix product, so that the blocks are read once for all of them."""
 
 
 class BlockMoments:
-    """The sums of a `MomentsSet` for each block of rows, fed with the rows in their order, chunk by chunk.
+    """The sums of a `MomentsSet` for each block of rows.
 
-    Takes S + 8 times the memory of the plain sums; in time, a pass is what it is without blocks. Replicates have the
-    same bits for any chunking of the rows, any number of threads and any memory layout.
+    Needs n_blocks + 8 times the memory of the sums without blocks, and about the same time. Resamples have the same
+    bits for any chunking of the rows, any number of threads and any memory layout.
 
-    Raises ShapeError at once where the sums would not fit into memory, with the number of blocks that would.
+    Parameters
+    ----------
+    widths, pairs, transforms, precision, backend, n_threads, labels
+        As in `MomentsSet`.
+    blocks : RowBlocks
+        The block of each row.
+
+    Raises
+    ------
+    ShapeError
+        If the sums do not fit in memory; the message has the number of blocks that would fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.moments import BlockMoments, row_blocks
+    >>> X = np.arange(12.0).reshape(6, 2)
+    >>> moments = BlockMoments([2], [], row_blocks(6, 2))
+    >>> moments.update([X])
+    >>> (resample,) = moments.replicates(np.array([[2, 0]]))
+    >>> resample.n_samples, resample.side(0).mean
+    (6.0, array([2., 3.]))
     """
 
     def __init__(
@@ -119,7 +169,7 @@ class BlockMoments:
         self._options["labels"] = labels
         self._set = self._new(widths, pairs)
         self._blocks = blocks
-        self._refuse_what_does_not_fit()
+        self._check_memory()
         self._open: dict[int, MomentsSet] = {}
         self._stacks: dict[str, _Stack] = {}
         self.n_samples = 0
@@ -133,40 +183,42 @@ class BlockMoments:
         return self._set.n_threads
 
     def update(self, chunk: Sequence[Any]) -> None:
-        """Add the next rows: an array (n, width) for each representation, rows matched by position.
+        """Add the next rows, in their order: one array of shape (n_rows, width) for each representation.
 
-        Raises as `MomentsSet.update` does, before anything is added.
+        Raises the errors of `MomentsSet.update`, before anything is added.
         """
         views = self._set.checked(chunk, first_row=self.n_samples)
         stop = self.n_samples + len(views[0])
         if stop > len(self._blocks.of_row):
             raise ShapeError(
-                f"there must be as many rows as blocks were cut from: got {stop}, want {len(self._blocks.of_row)}."
+                f"the rows must be those of the blocks: got {stop} rows, blocks of {len(self._blocks.of_row)}."
             )
         of_row = self._blocks.of_row[self.n_samples : stop]
         for block in np.unique(of_row):
             mine = np.flatnonzero(of_row == block)
-            whole = mine[-1] - mine[0] == len(mine) - 1
-            part = slice(int(mine[0]), int(mine[-1]) + 1) if whole else mine
+            consecutive = mine[-1] - mine[0] == len(mine) - 1
+            part = slice(int(mine[0]), int(mine[-1]) + 1) if consecutive else mine
             self._add(int(block), [view[part] for view in views])
         self.n_samples = stop
 
     def replicates(self, weights: np.ndarray) -> Iterator[Replicate]:
-        """For each row of ``weights`` (R, S), whole numbers, the moments of every block taken so many times."""
+        """For each row of ``weights`` (n_resamples, n_blocks): the moments with block s counted weights[s] times."""
         if self.n_samples != len(self._blocks.of_row):
             raise ShapeError(
-                f"replicates are of all rows that blocks were cut from: got {self.n_samples} of "
-                f"{len(self._blocks.of_row)} so far. Call update(...) with the rest first."
+                f"resampling needs all rows of the blocks: got {self.n_samples} of {len(self._blocks.of_row)} so far. "
+                "Call update(...) with the rest first."
             )
         if np.ndim(weights) != 2 or np.shape(weights)[1] != self._blocks.n_blocks:
-            raise ShapeError(f"weights must have shape (R, {self._blocks.n_blocks}): got {np.shape(weights)}.")
-        how, counts = {"labels": self._set.labels, "n_threads": self.n_threads}, self._blocks.counts
+            raise ShapeError(
+                f"weights must have shape (n_resamples, {self._blocks.n_blocks}): got {np.shape(weights)}."
+            )
+        options, counts = {"labels": self._set.labels, "n_threads": self.n_threads}, self._blocks.counts
         for start in range(0, len(weights), _AT_ONCE):
             part = np.asarray(weights[start : start + _AT_ONCE], dtype=np.float64)
             states = {kind: stack.combined(part) for kind, stack in self._stacks.items()}
             for r, drawn in enumerate(part):
                 copies = float(np.sum(counts * drawn * (drawn - 1))) / 2
-                yield Replicate({kind: states[kind][r] for kind in states}, copies=copies, **how)
+                yield Replicate({kind: states[kind][r] for kind in states}, copies=copies, **options)
 
     def _add(self, block: int, views: list[Any]) -> None:
         if block not in self._open:
@@ -183,45 +235,44 @@ class BlockMoments:
     def _new(self, widths: Sequence[int], pairs: Sequence[tuple[int, int]]) -> MomentsSet:
         return MomentsSet(widths, pairs, **self._options)
 
-    def _refuse_what_does_not_fit(self) -> None:
+    def _check_memory(self) -> None:
         widths, pairs = self._set.widths, self._set.pairs
-        one = (
-            8 * len(self._set.transforms) * (sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in pairs))
-        )
+        n_products = sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in pairs)
+        one = 8 * len(self._set.transforms) * n_products
         memory = total_memory()
-        room, wanted = memory // 2, self._blocks.n_blocks
-        # beside the blocks: replicates made at once, and the block that is being summed
-        if (wanted + _AT_ONCE + 2) * one > room:
-            most = room // one - _AT_ONCE - 2
+        available, wanted = memory // 2, self._blocks.n_blocks
+        # in addition to the blocks: the resamples made at once, and the block that is being summed
+        if (wanted + _AT_ONCE + 2) * one > available:
+            most = available // one - _AT_ONCE - 2
             remedy = f"Use blocks={most}, or compare" if most >= 2 else "Compare"
             raise ShapeError(
                 f"the sums of {wanted} blocks must fit into half of memory: widths {widths} with {len(pairs)} pairs "
-                f"need {format_bytes((wanted + _AT_ONCE + 2) * one)} of {format_bytes(room)}. "
+                f"need {format_bytes((wanted + _AT_ONCE + 2) * one)} of {format_bytes(available)}. "
                 f"{remedy} fewer layers at once."
             )
 
 
 class Replicate:
-    """Moments of blocks taken several times each; sides are centred once for all pairs and measures."""
+    """Moments of one resample of blocks; sides are centred once for all pairs and measures."""
 
-    def __init__(self, states: dict[str, State], **how: Any) -> None:
-        self._centred = {kind: Centred(state, **how) for kind, state in states.items()}
+    def __init__(self, states: dict[str, State], **options: Any) -> None:
+        self._centred = {kind: Centred(state, **options) for kind, state in states.items()}
 
     @property
     def n_samples(self) -> float:
         return next(iter(self._centred.values())).n_samples
 
     def side(self, index: int, transform: str = "raw") -> Side:
-        """Moments of one representation."""
+        """Centred moments of one representation."""
         return self._centred[transform].side(index)
 
     def pair_at(self, k: int, transform: str = "raw") -> Pair:
-        """Moments of the k-th pair."""
+        """Centred moments of the k-th pair."""
         return self._centred[transform].pair_at(k)
 
 
 class _Stack:
-    """States of all blocks, array by array; around one shift once all are there."""
+    """The states of all blocks, stacked array by array, and moved to a common shift when all blocks are complete."""
 
     def __init__(self, like: State, n_blocks: int) -> None:
         self._like = like
@@ -237,16 +288,16 @@ class _Stack:
 
     def combined(self, weights: np.ndarray) -> list[State]:
         """The state of each row of weights."""
-        shift = self._around_one_shift()
+        shift = self._move_to_common_shift()
         sums = [(weights @ stack.reshape(len(stack), -1)).reshape(-1, *stack.shape[1:]) for stack in self._arrays]
         return [
             _with_arrays(self._like, float(n), shift, [array[r] for array in sums])
             for r, n in enumerate(weights @ self._n)
         ]
 
-    def _around_one_shift(self) -> tuple[np.ndarray, ...]:
+    def _move_to_common_shift(self) -> tuple[np.ndarray, ...]:
         if self._shift is None:
-            # the median: a feature that varies in few blocks keeps exact zeros in the others, where it is constant
+            # the median: a feature that is constant in most blocks keeps sums of exactly 0 in them
             self._shift = tuple(np.median(shifts, axis=0) for shifts in self._shifts)
             for block, n in enumerate(self._n):
                 own = tuple(shifts[block] for shifts in self._shifts)

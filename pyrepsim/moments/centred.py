@@ -1,4 +1,4 @@
-"""From plain sums to `Side` and `Pair`: each matrix is centred once, where it lies."""
+"""From plain sums to `Side` and `Pair`; each matrix is centred once, in place."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ __all__ = ["Centred"]
 
 _EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
 _RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
-"""Root mean square of |x - m| whose fourth powers the sums of a precision hold, with room for many rows."""
+"""Root mean square of |x - m| whose fourth powers, summed over many rows, a precision can represent."""
 
 
 class Centred:
-    """The sides and pairs of a state, whose arrays it takes over and centres in place when they are first asked for.
+    """The sides and pairs of a state. The arrays of the state are centred in place when they are first needed.
 
-    Several threads may ask. Pairs are made anew each time: what measures keep in them goes with them.
+    Safe for several threads. Each call of `pair_at` makes a new pair, so results that measures cache in a pair are
+    freed with it.
     """
 
     def __init__(self, state: State, labels: Sequence[str], *, n_threads: int, copies: float = 0.0) -> None:
@@ -30,12 +31,12 @@ class Centred:
             raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
         self._state, self._labels, self._n_threads, self._copies = state, labels, n_threads, copies
         self._host = get_backend()  # sums are read into host memory
-        self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # less the shift
+        self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # minus the shift
         self._sides: dict[int, Side] = {}
         self._done: dict[tuple[str, int], float] = {}
         self._lock = Lock()
-        self.torn = False
-        """Whether centring was interrupted half way through a matrix: then read the state again."""
+        self.incomplete = False
+        """True if centring was interrupted within a matrix: the state must then be read again."""
 
     @property
     def n_samples(self) -> float:
@@ -62,14 +63,14 @@ class Centred:
 
     def _new_side(self, s: int) -> Side:
         state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
             norm_sq = self._centre("products", s, scatter, s, s)
         low, high = _RANGE[state.precision]
         size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
-        lost = size == 0 and bool(self._means[s].any())  # rows that vary, of which float64 holds no squares
-        if lost or not (low <= size <= high or size == 0):
+        underflow = size == 0 and bool(self._means[s].any())  # rows that vary, but whose squares are 0 in float64
+        if underflow or not (low <= size <= high or size == 0):
             fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
-            fact = "have squares that are 0 in float64" if lost else fact
+            fact = "have squares that are 0 in float64" if underflow else fact
             remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
             raise NonFiniteError(
                 f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in "
@@ -87,17 +88,17 @@ class Centred:
         )
 
     def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> float:
-        """sum u v^T - n e f^T in place, once; its squared norm."""
+        """sum u v^T - n e f^T in place, once; returns its squared norm."""
         if (kind, index) in self._done:
             return self._done[kind, index]
-        if self.torn:
+        if self.incomplete:
             raise StateError(
-                "moments are centred once: an earlier reading of these was interrupted half way. Make them again."
+                "moments are centred once: an earlier call was interrupted within a matrix. Make the moments again."
             )
-        root = np.sqrt(self._state.n_samples)  # on both sides: a scatter stays symmetric to the bit
+        root = np.sqrt(self._state.n_samples)  # one factor on each side: the scatter stays exactly symmetric
         try:
             squares = self._host.centre(products, root * self._means[i], root * self._means[j], self._n_threads)
             return self._done.setdefault((kind, index), float(squares.sum()))
         except BaseException:
-            self.torn = True
+            self.incomplete = True
             raise

@@ -1,6 +1,6 @@
-"""What a measure reads: centred moments of one representation (`Side`) and of two (`Pair`).
+"""Centred moments of one representation (`Side`) and of two (`Pair`), which measures read.
 
-FOLDED: Sums over squared norms, around the means: what debiased CKA and squared distances read beside the scatter.
+`Norms` holds sums over squared norms, which debiased CKA and squared distances need in addition to the scatter.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["Norms", "Pair", "Side"]
 
 @dataclass(frozen=True, eq=False)
 class Norms:
-    """Sums of squared norms around the shifts of a state, which the centred scatter S of both sides moves to the means.
+    """Sums of squared norms around the shifts of a state, from which the scatter gives sums around the means.
 
-    Rows u and v are those of the two sides less their shifts, e and f their means; a = |u - e|^2, b = |v - f|^2.
+    u and v are rows of the two sides minus their shifts, e and f the means of u and v; a = |u - e|^2, b = |v - f|^2.
     """
 
     n_samples: float
@@ -67,14 +67,33 @@ class Norms:
         return self.weighting_u - 2 * (scatter @ self.f) - self.e * self.total_v
 
 
-_LEAST_SCALED = 1e-12
-"""At unit diagonal, a direction with less than this share of the largest eigenvalue is rounding of the rows: float32
-leaves about 1e-14 in a direction that a LayerNorm has removed."""
+LEAST_SCALED = 1e-12
+"""After scaling to unit diagonal, directions with less than this fraction of the largest eigenvalue are rounding errors
+of the rows: float32 leaves about 1e-14 in a direction that a LayerNorm has removed."""
+
+
+def scaled_spectrum(scatter: np.ndarray, varying: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues (descending) and eigenvectors of the scatter scaled to unit diagonal, and the scale (0: constant)."""
+    scale = np.zeros(len(scatter))
+    scale[varying] = 1.0 / np.sqrt(np.diag(scatter)[varying])
+    values, vectors = np.linalg.eigh(scatter * np.outer(scale, scale))
+    return values[::-1], vectors[:, ::-1], scale
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """Moments of one representation: rows x (after the row transform), centred at their mean m."""
+    """Moments of one representation: of its rows x (after the row transform), centred at their mean m.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> moments = rs.MomentsSet([2])
+    >>> moments.update([np.array([[1.0, 0.0], [3.0, 4.0]])])
+    >>> side = moments.side(0)
+    >>> side.mean, side.scatter.tolist(), side.rank
+    (array([2., 2.]), [[2.0, 4.0], [4.0, 8.0]], 1)
+    """
 
     n_samples: float
     mean: np.ndarray
@@ -88,7 +107,7 @@ class Side:
     """Unit round-off of the products that made the sums."""
     label: str = "X"
     copies: float = 0.0
-    """How many of the n (n - 1) / 2 pairs of rows are of a row with its own copy: bootstrap replicates repeat rows."""
+    """The number of pairs of rows that are a row and its own copy: bootstrap resamples repeat rows."""
 
     @property
     def n_features(self) -> int:
@@ -106,7 +125,7 @@ class Side:
 
     @lazy
     def varying(self) -> np.ndarray:
-        """Mask of features that vary by more than the rounding of their mean: the others are constant."""
+        """Mask of features that vary by more than the rounding error of their mean; the others are constant."""
         sd = np.sqrt(np.maximum(np.diag(self.scatter), 0.0) / self.n_samples)
         return sd > 8 * 2.0**-53 * np.abs(self.mean)
 
@@ -124,19 +143,19 @@ class Side:
     def whitening(self) -> np.ndarray:
         """W, (d, rank), with W^T S W = I over the numerical range of S.
 
-        S is scaled to unit diagonal first, which changes no canonical correlation and keeps features of very
-        different size apart from rounding. Constant features are left out.
+        S is scaled to unit diagonal first. This does not change canonical correlations, and it keeps rounding errors
+        of large features out of small ones. Constant features are left out.
         """
         values, vectors, scale = self._scaled_spectrum
         return scale[:, None] * vectors[:, : self.rank] / np.sqrt(values[: self.rank])
 
     @lazy
     def loadings(self) -> np.ndarray:
-        """S W, (d, rank): the covariances of the features with the whitened ones, times n."""
+        """S W, (d, rank): n times the covariances of the features with the whitened features."""
         return self.scatter @ self.whitening
 
     def within_rank(self, covariances: np.ndarray) -> np.ndarray:
-        """S W W^T C, of covariances C (d, k) of the features with others: without what lies beyond the rank."""
+        """S W W^T C for covariances C (d, k) of the features with others: the part of C within the rank."""
         _, vectors, scale = self._scaled_spectrum
         beyond = vectors[:, self.rank :]
         if not beyond.size:
@@ -148,30 +167,27 @@ class Side:
     def rank(self) -> int:
         """Numerical rank of S scaled to unit diagonal."""
         values = self._scaled_spectrum[0]
-        return min(self.rank_of(values), int(np.count_nonzero(values > _LEAST_SCALED * values[0])))
+        return min(self.rank_of(values), int(np.count_nonzero(values > LEAST_SCALED * values[0])))
 
     @lazy
     def condition(self) -> float:
-        """Largest over smallest eigenvalue counted in the rank, after scaling to unit diagonal."""
+        """Largest eigenvalue over the smallest one within the rank, after scaling to unit diagonal."""
         values = self._scaled_spectrum[0]
         return float(values[0] / values[self.rank - 1])
 
     @property
     def accuracy(self) -> float:
-        """About how much of a whitened quantity may be rounding: condition times round-off."""
+        """Approximate relative error of whitened quantities: condition number times unit round-off."""
         return self.condition * self.epsilon
 
     @lazy
     def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        scale = np.zeros(self.n_features)
-        scale[self.varying] = 1.0 / np.sqrt(np.diag(self.scatter)[self.varying])
-        values, vectors = np.linalg.eigh(self.scatter * np.outer(scale, scale))
-        return values[::-1], vectors[:, ::-1], scale
+        return scaled_spectrum(self.scatter, self.varying)
 
     def rank_of(self, eigenvalues: np.ndarray) -> int:
-        """How many of the descending eigenvalues stand above max(d, 100) epsilon of the largest, at most n - 1.
+        """The number of eigenvalues (descending) above max(d, 100) epsilon times the largest, at most n - 1.
 
-        Rounding of the sums leaves a few epsilon, however few features there are.
+        Rounding errors of the sums are a few epsilon even for few features, hence the 100.
         """
         above = eigenvalues > max(self.n_features, 100) * self.epsilon * eigenvalues[0]
         return int(min(np.count_nonzero(above), max(self.n_samples - 1, 0)))
@@ -179,7 +195,19 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Moments of two representations over the same rows."""
+    """Moments of two representations over the same rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).standard_normal((100, 3))
+    >>> moments = rs.PairedMoments(3, 3)
+    >>> moments.update(X, 2 * X)
+    >>> pair = moments.pair()
+    >>> pair.n_samples, pair.cross.shape, pair.canonical[1].round(4)
+    (100, (3, 3), array([1., 1., 1.]))
+    """
 
     x: Side
     y: Side
@@ -189,7 +217,7 @@ class Pair:
     """|S_xy|_F^2."""
     norms: Norms
     mirror: Pair | None = field(default=None, repr=False)
-    """The same pair the other way round, whose decompositions serve."""
+    """The pair (y, x), whose decompositions are reused."""
 
     @property
     def n_samples(self) -> float:
@@ -233,15 +261,15 @@ class Pair:
 
     @lazy
     def known(self) -> dict[Any, np.ndarray]:
-        """Correlations that a measure has found of this pair or its mirror, by measure."""
+        """Correlations that measures have computed for this pair or its mirror, by measure."""
         return {} if self.mirror is None else self.mirror.known
 
     @lazy
     def canonical(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Canonical correlations rho, descending, between their weights in X and in Y: (k,) each, k the lower rank.
+        """Weights in X, canonical correlations rho in descending order, weights in Y: (k,) each, k the smaller rank.
 
-        The weight of rho_i in X is sum_j |<h_i, x_j>|, h_i = a_i^T (x - m_x) its variate of unit norm: <h_i, x_j> =
-        (S_x a_i)_j.
+        The weight of rho_i in X is sum_j |<h_i, x_j>| with the canonical variate h_i = a_i^T (x - m_x) of unit norm,
+        and <h_i, x_j> = (S_x a_i)_j.
         """
         if self.mirror is not None or self.x.rank > self.y.rank:
             mirror = self.mirror or Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms)
@@ -264,5 +292,5 @@ class Pair:
         return cls(side, side, side.scatter, side.norm_sq, side.norms)
 
     def swapped(self) -> Pair:
-        """Y first."""
+        """The pair (y, x)."""
         return Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms, mirror=self)

@@ -1,4 +1,4 @@
-"""Moments on disk: a .npz file of named sums, checked against what it must hold before any of it is used."""
+"""Moments on disk: an .npz file of named sums, checked completely before it is used."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["read_header", "read_sums", "write_moments"]
 
 _FORMAT = "pyrepsim moments 1"
 _BLOCK_ROWS = 256
-"""The rows of every backend's sums are a multiple of this; those beyond are kept as rows."""
+"""The number of rows in the sums of every backend is a multiple of this; the remaining rows are stored as rows."""
 
 
 def write_moments(
     path: str | os.PathLike[str], options: Mapping[str, Any], sums: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Write ``options`` and, by name, dictionaries of sums. Written aside, synced, then renamed over ``path``."""
+    """Write ``options`` and named dictionaries of sums to a temporary file, sync it, and rename it to ``path``."""
     header = {"format": _FORMAT, **options, "n_samples": {name: part["n_samples"] for name, part in sums.items()}}
     arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     for name, part in sums.items():
@@ -38,7 +38,9 @@ def write_moments(
         aside.replace(path)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise StoreError(f"moments are saved in a folder that exists and has room: {path}: {error}.") from error
+        raise StoreError(
+            f"moments must be saved in a folder that exists, on a disk with free space: {path}: {error}."
+        ) from error
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -53,13 +55,13 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
         header["transforms"] = tuple(str(kind) for kind in header["transforms"])
         header["precision"] = str(header["precision"])
         header["n_samples"] = dict(header["n_samples"].items())
-    except Exception as error:  # on damaged files np.load raises whatever its parsers stumble over
+    except Exception as error:  # np.load raises many types for damaged files
         raise _damaged(path, error) from error
     return header
 
 
 def read_sums(path: str | os.PathLike[str], header: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """One dictionary of sums, every array of the shape, type and finiteness that the header implies."""
+    """One dictionary of sums; the shape, type and finiteness of every array are checked against the header."""
     live = name.startswith("live/")
     widths: Sequence[int] = header["widths"]
     sides = len(widths)
@@ -77,7 +79,7 @@ def read_sums(path: str | os.PathLike[str], header: Mapping[str, Any], name: str
             if live and (pending > n_samples or (n_samples - pending) % _BLOCK_ROWS):
                 raise ValueError(f"{pending} of {n_samples} rows not yet in the sums")
             shapes["pending"] = [(pending, d) for d in widths] if live else []
-            # NaN marks sums over sides that are no pair, after a merge; what is needed is a number
+            # after a merge, NaN marks sums over sides that are not a pair; all others must be numbers
             needed = np.ones((1 + sides, sides), bool)
             if not live:
                 needed[1:] = np.eye(sides, dtype=bool)
@@ -91,7 +93,7 @@ def read_sums(path: str | os.PathLike[str], header: Mapping[str, Any], name: str
                 ]
                 for key, wanted in shapes.items()
             }
-    except Exception as error:  # on damaged files np.load raises whatever its parsers stumble over
+    except Exception as error:  # np.load raises many types for damaged files
         raise _damaged(path, error) from error
     return {**sums, "norms": norms, "n_samples": n_samples}
 
@@ -106,9 +108,9 @@ def _checked(array: np.ndarray, shape: tuple[int, ...], needed: Any) -> np.ndarr
     if array.shape != shape or array.dtype != np.float64:
         raise ValueError(f"{array.dtype} {array.shape} instead of float64 {shape}")
     if np.isinf(array).any() or np.isnan(array[needed]).any():
-        raise ValueError("a sum that is no number")
+        raise ValueError("a sum that is not a number")
     return array
 
 
 def _damaged(path: str | os.PathLike[str], error: BaseException) -> StoreError:
-    return StoreError(f"{path} must be a whole file written by moments.save(...): {error!r}. Sum the rows again.")
+    return StoreError(f"{path} must be a complete file written by moments.save(...): {error!r}. Sum the rows again.")

@@ -1,4 +1,4 @@
-"""Plain sums of shifted rows: they add, they scale, and they move to another shift.
+"""Plain sums of shifted rows: they can be added, scaled and moved to another shift.
 
 For side s with rows u = t(x) - c_s (t the row transform, c_s a fixed shift) and a_s = |u|^2, over n samples:
 
@@ -24,8 +24,18 @@ __all__ = ["State"]
 
 @dataclass(frozen=True)
 class State:
-    """The sums of a set of representations (sides) and of chosen pairs among them. ``a + b`` pools two samples;
-    ``w * a`` counts each sample w times (resampling weights).
+    """The sums of several representations (sides) and of chosen pairs of them; the module docstring has the formulas.
+
+    ``a + b`` are the sums of both samples together; ``w * a`` counts each sample w times (resampling weights).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> moments = rs.MomentsSet([3])
+    >>> moments.update([np.eye(3)])
+    >>> (2 * moments.state() + moments.state()).n_samples
+    9
     """
 
     transform: str
@@ -51,7 +61,7 @@ class State:
             other.widths,
         ):
             raise OptionError(
-                "two states merge when transform, precision, pairs and widths are equal: got "
+                "two states can be added if transform, precision, pairs and widths are equal: got "
                 f"({self.transform}, {self.precision}, {self.pairs}, {self.widths}) and "
                 f"({other.transform}, {other.precision}, {other.pairs}, {other.widths})."
             )
@@ -82,7 +92,8 @@ class State:
     def around(self, shift: tuple[np.ndarray, ...]) -> State:
         """The same sums around another shift: u becomes u - e with e = shift - c, expanded term by term.
 
-        Sums over two sides that are no pair have no cross products to move them with: they become NaN, unused.
+        Sums over two sides that are not a pair cannot be moved, because their cross products are not kept; they become
+        NaN and are not used.
         """
         if all(np.array_equal(old, new) for old, new in zip(self.shift, shift, strict=True)):
             return self
@@ -139,5 +150,5 @@ def _add(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> tuple[
 
 
 def _scaled(weight: float, sums: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """In C order, whatever they came in: rows are centred one by one."""
+    """In C order for any input order, because rows are centred one by one."""
     return tuple(np.multiply(weight, one, order="C") for one in sums)

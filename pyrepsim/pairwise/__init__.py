@@ -1,4 +1,4 @@
-"""Pairs of rows: what has no closed form, on tiles of n x n matrices that are reduced as they are made."""
+"""Distances between all pairs of rows: computed in tiles and reduced at once, for measures without a closed form."""
 
 from .comparators import COMPARATORS, compare_rdms
 from .distances import cdist, pdist, rdm

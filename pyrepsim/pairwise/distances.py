@@ -1,7 +1,4 @@
-"""Distances in full, for any tool: condensed, between two sets, or an RDM of conditions.
-
-FOLDED: Rows by condition and fold: mean patterns, noise whitening, crossnobis.
-"""
+"""Complete distance matrices: condensed, between two sets of rows, or as an RDM of conditions."""
 
 from __future__ import annotations
 
@@ -10,85 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import rows_view
-from ..core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from ..core.errors import DegenerateError, DTypeError, OptionError, ShapeError
 from .engine import PairwiseEngine
 from .metrics import METRICS, metric_named
+from .patterns import condition_patterns, crossnobis, noise_whitening
 
-__all__ = ["cdist", "condensed", "condition_patterns", "crossnobis", "noise_whitening", "pdist", "rdm"]
-
-
-def condition_patterns(rows: np.ndarray, conditions: Any) -> np.ndarray:
-    """Mean row of each condition, (c, d) float64, in sorted order of the labels."""
-    _, place = _labels(conditions, len(rows), "conditions")
-    return _means(rows, place)
-
-
-def crossnobis(rows: np.ndarray, conditions: Any, folds: Any) -> np.ndarray:
-    """Cross-validated squared distances of the conditions, condensed; the rows are whitened already.
-
-    With p^k the patterns of fold k and K folds, the mean over k != l of (p_a^k - p_b^k).(p_a^l - p_b^l) is
-    (|sum_k (p_a^k - p_b^k)|^2 - sum_k |p_a^k - p_b^k|^2) / (K (K - 1)).
-    """
-    if not np.isfinite(rows).all():
-        raise NonFiniteError("X must be finite: got NaN or infinity. Drop or repair such rows.")
-    names, place = _labels(conditions, len(rows), "conditions")
-    parts, fold = _labels(folds, len(rows), "folds")
-    if len(names) < 2 or len(parts) < 2:
-        raise DegenerateError(
-            f"crossnobis needs at least two conditions and two folds: got {len(names)} and {len(parts)}."
-        )
-    patterns = []
-    for k, part in enumerate(parts):
-        absent = np.setdiff1d(np.arange(len(names)), place[fold == k])
-        if len(absent):
-            raise DegenerateError(
-                f"crossnobis needs every condition in every fold: fold {part} has no row of condition "
-                f"{names[absent[0]]}. Leave that condition or fold out."
-            )
-        patterns.append(_means(rows[fold == k], place[fold == k]))
-    first, second = np.triu_indices(len(names), 1)
-    differences = np.stack(patterns)[:, first] - np.stack(patterns)[:, second]
-    total = differences.sum(axis=0)
-    products = np.sum(total * total, axis=1) - np.sum(differences * differences, axis=(0, 2))
-    return products / (len(parts) * (len(parts) - 1))
-
-
-def noise_whitening(noise: Any, n_features: int) -> np.ndarray:
-    """W with W W^T = N^-1 for a noise covariance N."""
-    given = np.asarray(noise)
-    if given.dtype.kind not in "fiu":
-        raise DTypeError(f"noise must be a covariance, an array of numbers: got {noise!r:.40}.")
-    covariance = given.astype(np.float64)
-    if covariance.shape != (n_features, n_features):
-        raise ShapeError(f"noise must be a covariance of shape ({n_features}, {n_features}): got {covariance.shape}.")
-    size = float(np.abs(covariance).max())
-    if not np.isfinite(size) or not np.allclose(covariance, covariance.T, rtol=1e-8, atol=1e-10 * size):
-        raise NonFiniteError("noise must be a symmetric matrix of finite numbers. Pass e.g. np.cov(residuals.T).")
-    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
-    if not values[0] > 1e-12 * values[-1]:
-        raise DegenerateError(
-            f"noise must be positive definite: its eigenvalues go from {values[0]:.3g} to {values[-1]:.3g}. "
-            "Shrink it, e.g. 0.9 * S + 0.1 * np.diag(np.diag(S))."
-        )
-    return vectors / np.sqrt(values)
-
-
-def _labels(labels: Any, n_rows: int, what: str) -> tuple[np.ndarray, np.ndarray]:
-    given = np.asarray(labels)
-    if given.ndim != 1 or len(given) != n_rows:
-        raise ShapeError(f"{what} must hold one label for each of the {n_rows} rows: got shape {given.shape}.")
-    if given.dtype.kind == "O" and len({type(label) for label in given}) > 1:
-        raise DTypeError(f"{what} must be labels of one type: got {sorted({type(v).__name__ for v in given})}.")
-    if given.dtype.kind not in "biufUSOM" or any(label is None or label != label for label in given.tolist()):
-        raise DTypeError(f"{what} must name a label in every row: got None, NaN or labels of type {given.dtype}.")
-    names, place = np.unique(given, return_inverse=True)
-    return names, place.reshape(-1)
-
-
-def _means(rows: np.ndarray, place: np.ndarray) -> np.ndarray:
-    sums = np.zeros((place.max() + 1, rows.shape[1]))
-    np.add.at(sums, place, rows.astype(np.float64))
-    return sums / np.bincount(place)[:, None]
+__all__ = ["cdist", "condensed", "n_rows_of", "pdist", "rdm", "square_matrix"]
 
 
 def pdist(
@@ -101,26 +25,52 @@ def pdist(
     precision: str = "auto",
     progress: bool | None = None,
 ) -> Any:
-    """Distances of all pairs of rows i < j of X (n, d): condensed, n (n - 1) / 2 entries in scipy's order.
+    """Distances between all pairs of rows i < j, in condensed form and in the order of `scipy.spatial.distance.pdist`.
 
-    metric : ``"cosine"`` (1 - cos), ``"correlation"`` (1 - Pearson across features), ``"angular"`` (arccos(cos) / pi),
-        ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"mahalanobis"`` and ``"sqmahalanobis"``
-        (rows whitened by their own covariance, as scipy does), or ``"dot"`` (x_i . x_j, a similarity).
-    out : array to fill, float32 or float64, such as a memory map; with ``backend="cuda"`` also one on the GPU (torch,
-        CuPy), which is complete when this returns. It is what is returned; without it, a new one of the tiles' type.
-    precision : ``"fp32"`` (the default), about 1e-6 relative, products of up to 32 features in float64 for its sake;
-        ``"fp64"``; ``"bf16"`` for dot products of bfloat16 rows;
-        on a GPU ``"fast"``, rows rounded to half precision after shift and scaling.
+    Equal rows have distance exactly 0, and the same distance from every other row.
 
-    Equal rows are exactly 0 apart, and as far as each other from all others. Angular distances near 1, of rows that
-    point opposite ways, are within 4e-4 (fp64: 2e-8): there the angle is as the root of what the cosine lacks of -1.
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        NumPy, PyTorch or CuPy; float16, bfloat16, float32 or float64.
+    metric : str, default "cosine"
+        ``"cosine"`` (1 - cos), ``"correlation"`` (1 - Pearson correlation across features), ``"angular"``
+        (arccos(cos) / pi), ``"sqeuclidean"``, ``"euclidean"``, ``"manhattan"``, ``"chebyshev"``, ``"mahalanobis"`` and
+        ``"sqmahalanobis"`` (rows whitened by their own covariance, as in SciPy), or ``"dot"`` (x_i . x_j, a
+        similarity).
+    out : array, optional
+        Array to fill, float32 or float64, for example a memory map; with ``backend="cuda"`` also an array on the GPU.
+    backend, n_threads, precision, progress
+        As in `PairwiseEngine`. ``"fp32"`` has relative errors of about 1e-6; with up to 32 features its products are
+        computed in float64.
 
-    Raises ShapeError (out of another size, or n < 2), DTypeError, NonFiniteError, DegenerateError or OptionError.
+    Returns
+    -------
+    array of shape (n_samples (n_samples - 1) / 2,)
+        ``out`` if given, otherwise a new array of the type of the tiles (float32 unless ``precision="fp64"``).
+        Angular distances near 1 (opposite directions) have errors up to 4e-4 (fp64: 2e-8), because the arccosine is
+        steep there.
+
+    Raises
+    ------
+    ShapeError
+        For fewer than two rows, or ``out`` of another shape.
+    DTypeError, NonFiniteError, OptionError
+        For wrong element types, NaN or infinity, and unknown options.
+    DegenerateError
+        For a row of zeros (cosine, angular) or a constant row (correlation).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rs.pdist(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]), "euclidean", precision="fp64")
+    array([ 5., 10.,  5.])
     """
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
     rows = engine.backend.rows_view(X, "X")
     if len(rows) < 2:
-        raise ShapeError("X must have at least two rows for there to be a distance: got 1.")
+        raise ShapeError("X must have at least two rows: got 1. Pass more rows.")
     return condensed(engine, engine.panels(rows, metric), metric, out)
 
 
@@ -135,21 +85,41 @@ def cdist(
     precision: str = "auto",
     progress: bool | None = None,
 ) -> Any:
-    """Distances (n, m) of the rows of X (n, d) to the rows of Y (m, d). Options as for `pdist`.
+    """Distances of every row of X from every row of Y.
 
-    Mahalanobis distances take the covariance of the rows of both together, as scipy does.
+    Parameters
+    ----------
+    X : array of shape (n_samples_x, n_features)
+    Y : array of shape (n_samples_y, n_features)
+    metric, out, backend, n_threads, precision, progress
+        As in `pdist`. Mahalanobis distances use the covariance of the rows of X and Y together, as SciPy does.
+
+    Returns
+    -------
+    array of shape (n_samples_x, n_samples_y)
+
+    Raises
+    ------
+    The errors of `pdist`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rs.cdist(np.array([[0.0, 0.0]]), np.array([[3.0, 4.0], [6.0, 8.0]]), "euclidean", precision="fp64")
+    array([[ 5., 10.]])
     """
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
     left, right = engine.panels_of([X, Y], metric, ["X", "Y"])
-    filled, given = _space(engine, (left.n_rows, right.n_rows), out)
+    filled, given = _output(engine, (left.n_rows, right.n_rows), out)
     sweep = engine.backend.DistanceSweep(left, right, metric=metric_named(metric).kernel, out=filled)
     engine.run(sweep, f"{metric} distances")
     return given
 
 
 def condensed(engine: PairwiseEngine, panels: Any, metric: str, out: Any = None) -> Any:
-    """`pdist` of packed rows."""
-    filled, given = _space(engine, (panels.n_rows * (panels.n_rows - 1) // 2,), out)
+    """`pdist` of rows that are already packed."""
+    filled, given = _output(engine, (panels.n_rows * (panels.n_rows - 1) // 2,), out)
     sweep = engine.backend.DistanceSweep(panels, None, metric=metric_named(metric).kernel, out=filled)
     engine.run(sweep, f"{metric} distances")
     return given
@@ -168,18 +138,54 @@ def rdm(
     precision: str = "auto",
     progress: bool | None = None,
 ) -> np.ndarray:
-    """The representational dissimilarity matrix of the rows, or of conditions among them.
+    """The representational dissimilarity matrix (RDM) of rows, or of conditions.
 
-    X : (n, d). metric : as for `pdist`, or ``"crossnobis"``: the cross-validated squared Mahalanobis distance
-        d_ab = mean over ordered pairs of folds k != l of (p_a^k - p_b^k)^T N^-1 (p_a^l - p_b^l), p_a^k the mean row of
-        condition a in fold k. Unbiased: 0 in expectation for conditions that do not differ, so it can be negative.
-    conditions : a label for each row; the RDM is then that of the conditions' mean rows, in sorted order of labels.
-    folds : a label for each row, for crossnobis; every condition must occur in every fold.
-    noise : covariance of the noise, (d, d), positive definite: rows are whitened by it first; None: identity.
-    square : a symmetric matrix (c, c), zero diagonal (``"dot"``: the products); otherwise condensed, i < j.
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    metric : str, default "cosine"
+        As in `pdist`, or ``"crossnobis"``, the cross-validated squared Mahalanobis distance: d_ab is the mean over
+        ordered pairs of folds k != l of (p_a^k - p_b^k)^T N^-1 (p_a^l - p_b^l), with p_a^k the mean row of condition a
+        in fold k. It is unbiased: 0 in expectation for conditions that do not differ, so values can be negative. It is
+        not divided by the number of features.
+    conditions : array-like of shape (n_samples,), optional
+        A label for each row. The RDM is then that of the mean rows of the conditions, in sorted order of the labels.
+    folds : array-like of shape (n_samples,), optional
+        A label for each row, for crossnobis; every condition must occur in every fold.
+    noise : ndarray of shape (n_features, n_features), optional
+        Covariance of the noise, positive definite; rows are whitened by it first. By default the identity.
+    square : bool, default True
+        Whether to return a symmetric matrix instead of the condensed form i < j.
+    backend, n_threads, precision, progress
+        As in `PairwiseEngine`.
 
-    References: Kriegeskorte et al. (2008); crossnobis: Walther et al. (2016), NeuroImage 137, equation 6; not divided
-    by the number of features.
+    Returns
+    -------
+    ndarray of shape (n, n), or (n (n - 1) / 2,) with ``square=False``
+        n is the number of rows or conditions. The diagonal is 0 (``"dot"``: the squared norms).
+
+    Raises
+    ------
+    OptionError
+        For an unknown metric, or folds without crossnobis.
+    DegenerateError
+        For fewer than two rows or conditions, or rows that the metric cannot normalise.
+    ShapeError, DTypeError, NonFiniteError
+        For arrays of wrong shape, type or content.
+
+    References
+    ----------
+    Kriegeskorte et al. (2008), Frontiers in Systems Neuroscience 2:4; crossnobis: Walther et al. (2016), NeuroImage
+    137, equation 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rs.rdm(np.array([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]), "euclidean", precision="fp64")
+    array([[ 0.,  5., 10.],
+           [ 5.,  0.,  5.],
+           [10.,  5.,  0.]])
     """
     rows = rows_view(X, "X")
     if metric != "crossnobis" and metric not in METRICS:
@@ -196,7 +202,7 @@ def rdm(
         rows = rows.astype(np.float64) @ noise_whitening(noise, rows.shape[1])
     if metric == "crossnobis":
         vector = crossnobis(rows, conditions, folds)
-        return _squared(vector, np.zeros(_side(len(vector)))) if square else vector
+        return square_matrix(vector, np.zeros(n_rows_of(vector))) if square else vector
     if conditions is not None:
         rows = condition_patterns(rows, conditions)
     if len(rows) < 2:
@@ -206,10 +212,11 @@ def rdm(
     if not square:
         return vector
     own = np.zeros(len(rows)) if metric != "dot" else np.sum(rows.astype(np.float64) ** 2, axis=1)
-    return _squared(vector, own)
+    return square_matrix(vector, own)
 
 
-def _squared(vector: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+def square_matrix(vector: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    """The symmetric matrix with this condensed form and diagonal."""
     n = len(diagonal)
     matrix = np.zeros((n, n), vector.dtype)
     matrix[np.triu_indices(n, 1)] = vector
@@ -218,12 +225,13 @@ def _squared(vector: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
     return matrix
 
 
-def _side(n_pairs: int) -> int:
-    return round((1 + (1 + 8 * n_pairs) ** 0.5) / 2)
+def n_rows_of(vector: np.ndarray) -> int:
+    """n for a condensed vector of n (n - 1) / 2 entries."""
+    return round((1 + (1 + 8 * len(vector)) ** 0.5) / 2)
 
 
-def _space(engine: PairwiseEngine, shape: tuple[int, ...], out: Any) -> tuple[Any, Any]:
-    """Where distances go, what was given if it fits or a new array: for the backend to write, and for the caller."""
+def _output(engine: PairwiseEngine, shape: tuple[int, ...], out: Any) -> tuple[Any, Any]:
+    """The array that the backend writes to and the one that the caller gets: ``out``, checked, or a new array."""
     if out is None:
         dtype = np.dtype(engine.entry_type)
         needed = int(np.prod(shape, dtype=np.float64)) * dtype.itemsize

@@ -1,4 +1,4 @@
-"""The pairwise engine: rows of layers packed once, sweeps over all their pairs, in slices that can be interrupted."""
+"""The pairwise engine: packs the rows of layers once, and sweeps over all their pairs in interruptible slices."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
 
 _BYTES = {"fp32": 4, "fp64": 8, "bf16": 2, "fast": 2}
 _SIZES = {"fp32": (1e-16, 1e17), "fp64": (1e-140, 1e140), "bf16": (1e-16, 1e17), "fast": (1e-16, 1e17)}
-"""Root mean square of operands whose squares, summed over many features, a precision holds."""
+"""Root mean square of operands whose squares, summed over many features, a precision can represent."""
 _TILE_ROWS, _MOST_BLOCKS = 192, 64
-"""A block is a whole number of the engine's tiles high, save the last; each pair of blocks is a task."""
+"""Every block but the last is a whole number of tiles high; each pair of blocks is a task."""
 _FEW_ROWS = 512
 _FEW_FEATURES = 32
-"""With so few, some rows are so near each other that rounding to float32 shows in their distance; fp64 is cheap."""
+"""With so few features some rows are so close that rounding to float32 changes their distance, and fp64 is cheap."""
 _FINE_ROWS = 2048
-_LARGEST_HALF_SQUARE = 1e37  # csrc/pairwise/README.md, "Range"
+_LARGEST_HALF_SQUARE = 1e37  # csrc/tiles/README.md, "Range"
 _SLICE_SECONDS, _MOST_GROWTH = 0.15, 64
 _rates: dict[tuple[str, int, str, str], float] = {}
 _REMEDY = {
@@ -40,12 +40,12 @@ _REMEDY = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take."""
+    """Predicted memory and time of a run: see `PairwiseEngine.estimate`."""
 
     n_bytes: int
-    """Memory for the packed rows of all layers and for what is kept of their pairs."""
+    """Memory for the packed rows of all layers and for stored results, in bytes."""
     seconds: float
-    """One sweep over all pairs of rows, at the rate of a small trial on this machine."""
+    """Time of one sweep over all pairs of rows, from the speed of a small trial on this machine."""
 
     def __str__(self) -> str:
         return f"about {self.seconds:.2g} s and {format_bytes(self.n_bytes)}"
@@ -53,14 +53,14 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """The rows of one layer, ready for sweeps by a metric."""
+    """The rows of one layer, packed for sweeps by a metric; made by `PairwiseEngine.packed`."""
 
     label: str
-    """Whose rows they are, for errors."""
+    """Name of the layer in error messages."""
     panels: Any
     metric: Metric
     few: np.ndarray
-    """The entries among a few evenly spaced rows, float64: for provisional means and ranges."""
+    """Entries between a few evenly spaced rows, float64: for a provisional mean and range."""
 
 
 def equal_blocks(n_rows: int) -> np.ndarray:
@@ -71,15 +71,41 @@ def equal_blocks(n_rows: int) -> np.ndarray:
 
 
 class PairwiseEngine:
-    """Where n x n matrices are made tile by tile, reduced, and forgotten.
+    """Computes n x n matrices of distances tile by tile and reduces each tile at once; the matrix is never stored.
 
-    backend : ``"auto"``, or one that `rs.available_backends` lists.
-    n_threads : None takes every core this process may use. The results have the same bits for any number.
-    precision : of the tiles: ``"fp32"``, ``"fp64"``, ``"auto"`` (fp32, save for ranks of few rows), ``"bf16"`` for dot
-        products of bfloat16 rows, or on a GPU ``"fast"``: rows rounded to half precision after shift and scaling.
-        Sums over tiles are float64.
-    progress : show a bar; None shows it on a terminal only.
-    blocks : row boundaries from 0 to n of the groups of rows by which sums are kept (documents, say); None: equal cuts.
+    Parameters
+    ----------
+    backend : {"auto", "cpu", "cuda", "reference"}
+        `pyrepsim.show_config` shows which ones work here.
+    n_threads : int, optional
+        By default all cores that this process may use. Results have the same bits for any number.
+    precision : {"auto", "fp32", "fp64", "bf16", "fast"}
+        Of the tiles; sums over tiles are float64. ``"auto"`` is fp32, except for ranks of up to 2048 rows. ``"bf16"``
+        is for dot products of bfloat16 rows. ``"fast"`` is for GPUs: rows are rounded to half precision after shift and
+        scaling.
+    progress : bool, optional
+        Whether to show a progress bar; by default only on a terminal.
+    blocks : array-like of int, optional
+        Ascending row boundaries from 0 to n_rows of the groups of rows for which sums are kept separately (documents,
+        for example); by default equal blocks.
+
+    Raises
+    ------
+    OptionError
+        If an option is outside its domain.
+    BackendError
+        If the backend does not work on this machine.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).standard_normal((50, 8))
+    >>> engine = rs.PairwiseEngine(precision="fp64")
+    >>> packed = engine.packed_layers([X, X + 1.0], "euclidean")
+    >>> (sums,) = rs.pairwise.pair_sums(engine, packed, [(0, 1)])
+    >>> round(sums.pearson(), 4)
+    1.0
     """
 
     def __init__(
@@ -103,23 +129,21 @@ class PairwiseEngine:
         self.n_threads = int(n_threads or default_threads())
         self.precision = "fp32" if precision == "auto" else precision
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"
-        """For measures that sum moments of the rows they are given: exact unless float32 was asked for."""
-        self._asked = precision
+        """Precision of moments for measures that sum them from gathered rows: fp64 unless fp32 was requested."""
+        self._requested = precision
         self._progress = progress
         self._blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
         self._row_numbers: np.ndarray | None = None
 
     def naming_rows(self, numbers: np.ndarray | None) -> PairwiseEngine:
-        """The engine for a sample, whose i-th row errors are to call ``numbers[i]``; None: i."""
+        """The same engine, whose error messages call row i ``numbers[i]`` (for samples of rows)."""
         named = copy.copy(self)
         named._row_numbers = numbers
         return named
 
     def for_ranks(self, n_rows: int) -> PairwiseEngine:
-        """The engine for ranks: where precision is ours to choose and rows are few, fp64, in which what is tied stays
-        tied.
-        """
-        if self._asked != "auto" or n_rows > _FINE_ROWS:
+        """The engine for ranks: with ``precision="auto"`` and few rows it uses fp64, so that ties stay ties."""
+        if self._requested != "auto" or n_rows > _FINE_ROWS:
             return self
         finer = copy.copy(self)
         finer.precision = "fp64"
@@ -131,15 +155,16 @@ class PairwiseEngine:
         return np.float64 if self.precision == "fp64" else np.float32
 
     def panels(self, rows: Any, metric: str, *, label: str = "X") -> Any:
-        """Rows (n, d), packed for sweeps with the kernel of ``metric``: see `panels_of`."""
+        """Rows of shape (n, d), packed for sweeps by ``metric``: see `panels_of`."""
         return self.panels_of([rows], metric, [label])[0]
 
     def panels_of(self, sides: Sequence[Any], metric: str, labels: Sequence[str]) -> list[Any]:
-        """Sides whose rows are to be compared with each other: one shift and one whitening for all.
+        """Packed sides whose rows are compared with each other: all have the same shift and the same whitening.
 
-        For what is kept entry by entry: with few features fp32 is of the entries, not of the operands.
+        For results that hold every entry. With few features, precision "fp32" then applies to the entries only, and
+        operands are fp64.
 
-        Raises ShapeError, DTypeError, NonFiniteError, or DegenerateError for a row without direction where the metric
+        Raises ShapeError, DTypeError, NonFiniteError, or DegenerateError for a row without direction if the metric
         needs one.
         """
         chosen = metric_named(metric)
@@ -149,7 +174,7 @@ class PairwiseEngine:
         return [self._packed(view, chosen, shift, label, precision) for view, label in zip(views, labels, strict=True)]
 
     def packed(self, rows: Any, metric: str, *, label: str = "X") -> Packed:
-        """Rows (n, d) of one layer packed, with the entries among a few of them."""
+        """The rows of one layer, shape (n, d), packed, with the entries between a few of them."""
         chosen = metric_named(metric)
         (view,), shift = self._operands([rows], chosen, [label])
         panels = self._packed(view, chosen, shift, label)
@@ -162,7 +187,7 @@ class PairwiseEngine:
         return Packed(label, panels, chosen, entries.astype(np.float64))
 
     def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
-        """`packed` of each of several layers over the same rows; each is indexed once and let go."""
+        """`packed` for several layers over the same rows; each layer is read once and not kept."""
         names = getattr(layers, "labels", None) or (("X", "Y") if len(layers) == 2 else None)
         return [
             self.packed(layers[index], metric, label=names[index] if names else f"layer {index}")
@@ -172,14 +197,14 @@ class PairwiseEngine:
     def _operands(
         self, sides: Sequence[Any], chosen: Metric, labels: Sequence[str]
     ) -> tuple[list[Any], np.ndarray | None]:
-        """The rows as the engine is to read them, and what it is to take off after the transform."""
+        """The rows for the engine, and the shift that it subtracts after the transform."""
         views = [self.backend.rows_view(side, label) for side, label in zip(sides, labels, strict=True)]
         for view, label in zip(views, labels, strict=True):
             self.refuse_bad_rows(view, chosen.transform, label)
             if view.shape[1] != views[0].shape[1]:
                 raise ShapeError(
-                    f"rows that are compared must have equally many features: {labels[0]} has {views[0].shape[1]}, "
-                    f"{label} has {view.shape[1]}."
+                    f"rows that are compared must have the same number of features: {labels[0]} has "
+                    f"{views[0].shape[1]}, {label} has {view.shape[1]}."
                 )
         shift = None
         if chosen.whitened:
@@ -193,7 +218,7 @@ class PairwiseEngine:
         return views, shift
 
     def run(self, sweep: Any, desc: str) -> Any:
-        """All tasks of a sweep, some at a time, so that a bar moves and Ctrl-C is heard; then its result."""
+        """Run all tasks of a sweep, in slices for the progress bar and Ctrl-C, and return its result."""
         done, step = 0, self.n_threads
         with progress_bar(sweep.n_tasks, self._progress, desc=desc, unit=" blocks", transient=True) as bar:
             while done < sweep.n_tasks:
@@ -201,16 +226,29 @@ class PairwiseEngine:
                 began = time.monotonic()
                 sweep.run(done, stop, self.n_threads)
                 took = time.monotonic() - began
-                # few slices: at the end of each, threads wait for the last one
+                # large slices, because threads wait for each other at the end of each
                 step = max(self.n_threads, int(step * min(_SLICE_SECONDS / max(took, 1e-9), _MOST_GROWTH)))
                 bar.update(stop - done)
                 done = stop
         return sweep.result()
 
     def estimate(self, n_rows: int, widths: Sequence[int], metric: str = "cosine", *, kept: int = 0) -> Estimate:
-        """Memory and time of one sweep over all pairs of ``n_rows`` rows of layers with these widths.
+        """Predict memory and time of one sweep over all pairs of rows.
 
-        kept : bytes kept besides the packed rows, such as an RDM.
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows of each layer.
+        widths : sequence of int
+            Number of features of each layer.
+        metric : str
+            Name of a metric.
+        kept : int
+            Bytes that are stored in addition to the packed rows, such as an RDM.
+
+        Returns
+        -------
+        Estimate
         """
         if not (isinstance(n_rows, Integral) and n_rows >= 1 and all(width >= 1 for width in widths)):
             raise OptionError(f"an estimate needs rows and widths of at least 1: got {n_rows!r} rows, {widths!r}.")
@@ -219,11 +257,11 @@ class PairwiseEngine:
         return Estimate(self.packed_bytes(n_rows, widths) + kept, seconds)
 
     def packed_bytes(self, n_rows: int, widths: Sequence[int]) -> int:
-        """Memory of the packed rows of layers with these widths, three norms a row included."""
+        """Bytes of the packed rows of layers with these widths, including three norms for each row."""
         return sum((int(width) + 3) * _BYTES[self.precision] * n_rows for width in widths)
 
     def refuse_what_does_not_fit(self, n_bytes: int, what: str, remedy: str) -> None:
-        """Raise ShapeError where something needs more memory than this machine has."""
+        """Raise ShapeError if ``n_bytes`` are more than the memory of this machine."""
         memory = total_memory()
         if n_bytes > memory:
             raise ShapeError(
@@ -231,14 +269,14 @@ class PairwiseEngine:
             )
 
     def _rate(self, kernel: str) -> float:
-        """Features of pairs of rows per second, from a trial of a few milliseconds."""
+        """Speed in features of row pairs per second, from a trial of a few milliseconds."""
         key = (self.backend.name, self.n_threads, self.precision, kernel)
         if key not in _rates:
             n, took = 128, 0.0
             while took < 0.005 and n < 4096:
                 n *= 2
                 rows = np.random.default_rng(0).standard_normal((n, 64)).astype(np.float32)
-                # raw rows without a shift: operands of any kernel, for their time alone
+                # raw rows without a shift are valid operands of every kernel
                 panels = self._new_panels(rows, "raw", None, equal_blocks(n))
                 sums = self.backend.SumSweep([panels], [], metric=kernel, maps=[None], origins=[0.0], row_sums=False)
                 began = time.perf_counter()
@@ -284,9 +322,7 @@ class PairwiseEngine:
         except ValueError as error:
             if self.precision != "bf16":
                 self._refuse_sizes(label, f"are not ({error})")
-            raise BackendError(
-                f"bf16 products need instructions of their own: {error}. Use precision='fp32'."
-            ) from error
+            raise BackendError(f"bf16 products need special instructions: {error}. Use precision='fp32'.") from error
 
     def refuse_nonfinite(self, view: Any, label: str) -> None:
         """Raise NonFiniteError for NaN or infinity."""
@@ -298,7 +334,7 @@ class PairwiseEngine:
             )
 
     def refuse_bad_rows(self, view: Any, transform: str, label: str) -> None:
-        """Raise NonFiniteError for NaN or infinity, DegenerateError for a row that ``transform`` cannot divide."""
+        """Raise NonFiniteError for NaN or infinity, DegenerateError for a row that ``transform`` cannot normalise."""
         self.refuse_nonfinite(view, label)
         bad = self.backend.first_directionless_row(view, transform, self.n_threads)
         if bad is not None:
@@ -320,7 +356,7 @@ class PairwiseEngine:
             self._refuse_sizes(label, f"have root mean square {size:.3g} around their mean")
 
     def _refuse_large_rows(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
-        """float64 operands hold what float32 entries do not: the check that packing makes of float32 operands."""
+        """The range check of float32 packing, for float64 operands whose entries are float32."""
         if metric.transform != "raw" or not metric.squares:
             return
         rows = _evenly(view, len(view)).astype(np.float64)
@@ -334,13 +370,13 @@ class PairwiseEngine:
     def _refuse_sizes(self, label: str, fact: str) -> NoReturn:
         low, high = _SIZES[self.precision]
         raise NonFiniteError(
-            f"rows must be of a size whose squares {self.precision} tiles can hold, {low:g} to {high:g}: those of "
+            f"rows must have magnitudes whose squares {self.precision} tiles can hold, {low:g} to {high:g}: those of "
             f"{label} {fact}. Rescale them{'' if self.precision == 'fp64' else ', or use precision=' + repr('fp64')}."
         )
 
 
 def _evenly(rows: Any, most: int) -> np.ndarray:
-    """At most so many rows, in this machine's memory."""
+    """At most ``most`` evenly spaced rows, in host memory."""
     if isinstance(rows, np.ndarray) and len(rows) > most:
         return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
     return np.asarray(rows[:: -(-len(rows) // most)])

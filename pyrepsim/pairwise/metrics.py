@@ -1,7 +1,4 @@
-"""The metrics by name, and what is done to rows before the engine sees them.
-
-FOLDED: The point that is taken off all rows before their products: amid them, and with few binary digits.
-"""
+"""The metrics by name, and the point that is subtracted from all rows before the engine multiplies them."""
 
 from __future__ import annotations
 
@@ -15,22 +12,22 @@ from ..core.errors import OptionError
 __all__ = ["METRICS", "Metric", "centre_on_grid", "metric_named"]
 
 _FINEST = 2.0**-5
-"""A grid of a sixteenth to a thirty-second of the spread: taken off, it leaves rows as small as the median would."""
+"""The grid is 1/32 to 1/16 of the spread; subtracting the rounded median makes rows about as small as the exact one."""
 
 
 def centre_on_grid(few: np.ndarray) -> np.ndarray:
-    """The median of each feature over ``few`` rows (m, d), rounded to a power of two near 1 / 32 of its spread.
+    """The median c of each feature over ``few`` rows (m, d), rounded to a power of two near 1/32 of its spread.
 
-    x - c is then exact in float32 for whole numbers, float16 and bfloat16, so that distances that are equal stay equal
-    (the low bits of a mean would round each row in another way). Medians, so that a few huge rows do not push the
-    others to where float32 is coarse. A constant feature loses its own value.
+    x - c is then exact in float32 for integers, float16 and bfloat16, so equal distances stay equal (the low bits of
+    a mean would round each row differently). Medians are robust to a few huge rows. For a constant feature c is its
+    value.
     """
     m, kind = len(few), np.float64 if few.dtype == np.float64 else np.float32
     ordered = np.sort(np.ascontiguousarray(few.T, dtype=kind), axis=1)  # float32 sorts ten times as fast as float64
     least, low, high, most = (ordered[:, i].astype(np.float64) for i in (0, m // 4, m - 1 - m // 4, m - 1))
     centre = sum(0.5 * ordered[:, i].astype(np.float64) for i in ((m - 1) // 2, m // 2))
     constant, flat = least == most, low == high
-    with np.errstate(over="ignore", invalid="ignore"):  # rows of a size whose squares overflow keep their median
+    with np.errstate(over="ignore", invalid="ignore"):  # huge rows keep their median
         spread = high - low
         spread[flat] = few[:, flat].astype(np.float64).std(axis=0)
         usable = ~constant & (spread > 0) & np.isfinite(spread)
@@ -41,23 +38,24 @@ def centre_on_grid(few: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: the engine's word for it, and how rows become its operands u = t(x) - c."""
+    """A metric: its kernel in the engine, and how rows x become its operands u = t(x) - c."""
 
     name: str
     kernel: str
-    """What the engine works out: a distance of rows u, or ``dot``."""
+    """What the engine computes: a distance of rows u, or ``dot``."""
     transform: str = "raw"
-    """t: rows as they are, at length 1 (``unit``), or centred and at length 1 (``unit_centred``)."""
+    """t: identity (``raw``), scaling to length 1 (``unit``), or centring and scaling to length 1 (``unit_centred``)."""
     shifted: bool = True
-    """c lies amid the t(x): distances do not see it, and products of rows near it lose nothing to rounding."""
+    """Whether c is near the mean of t(x), which reduces rounding errors and does not change distances; otherwise c =
+    0."""
     whitened: bool = False
     """Rows are whitened by their covariance first."""
     highest: float = math.inf
-    """The largest value there can be; the smallest is 0, save for ``dot``."""
+    """The largest possible value; the smallest is 0, except for ``dot``."""
 
     @property
     def squares(self) -> bool:
-        """Values come from products of operands, whose squares must be in range."""
+        """Whether values come from products of operands, whose squares must not over- or underflow."""
         return self.kernel not in ("manhattan", "chebyshev")
 
 
@@ -81,6 +79,7 @@ largest difference; mahalanobis: Euclidean distance of rows whitened by their ow
 
 
 def metric_named(name: str) -> Metric:
+    """The metric called ``name``, or OptionError."""
     if not isinstance(name, str) or name not in METRICS:
         raise OptionError(f"metric must be one of {', '.join(METRICS)}: got {name!r}.")
     return METRICS[name]

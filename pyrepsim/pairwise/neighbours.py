@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: the k best of every row, kept while the tiles go by."""
+"""Exact nearest neighbours of every row, selected from the tiles."""
 
 from __future__ import annotations
 
@@ -25,16 +25,43 @@ def knn(
     precision: str = "auto",
     progress: bool | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows of Y for each row of X, exactly; without Y the nearest other rows of X.
+    """The k nearest rows of Y for each row of X, exactly; without Y the k nearest other rows of X.
 
-    X : (n, d) and Y : (m, d), whatever the input gate takes. ``k`` is at most m, or n - 1 without Y.
-    metric : a name in `pdist`; with ``"dot"`` the largest products come first.
+    Needs memory for the rows in float32 (2.5 times that where the processor multiplies bfloat16, which is faster and
+    gives the same bits) and for the result.
 
-    Returns indices (n, k), int64, and distances (n, k), float32 or with precision="fp64" float64; nearest first, ties
-    by the lower index. Memory is that of the rows in float32 (2.5 times that where bfloat16 products say first which
-    distances can matter: the result has the same bits) and of the result.
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    k : int
+        Number of neighbours, at most the number of rows of Y, or n_samples - 1 without Y.
+    metric : str, default "cosine"
+        As in `pdist`. With ``"dot"`` the largest products come first.
+    Y : array of shape (n_samples_y, n_features), optional
+    backend, n_threads, precision, progress
+        As in `PairwiseEngine`.
 
-    Raises ShapeError, DTypeError, NonFiniteError, DegenerateError (a row without direction) or OptionError.
+    Returns
+    -------
+    indices : ndarray of shape (n_samples, k), int64
+        Nearest first; ties are ordered by index.
+    distances : ndarray of shape (n_samples, k)
+        float32, or float64 with ``precision="fp64"``.
+
+    Raises
+    ------
+    OptionError
+        If k is not within its limits.
+    ShapeError, DTypeError, NonFiniteError, DegenerateError
+        As in `pdist`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> indices, distances = rs.knn(np.array([[0.0], [1.0], [3.0]]), 1, "euclidean", precision="fp64")
+    >>> indices.ravel(), distances.ravel()
+    (array([1, 0, 1]), array([1., 1., 2.]))
     """
     engine = PairwiseEngine(backend=backend, n_threads=n_threads, precision=precision, progress=progress)
     gate = engine.backend.rows_view
@@ -44,7 +71,7 @@ def knn(
 def nearest(
     engine: PairwiseEngine, x: Any, k: int, metric: str = "cosine", y: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`knn` on an engine that is there."""
+    """`knn` with an existing engine; ``x`` and ``y`` are checked rows."""
     most = len(x) - 1 if y is None else len(y)
     if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= most:
         others = f"{most} other rows" if y is None else f"{most} rows of Y"

@@ -1,6 +1,6 @@
-"""Rank correlations of RDMs: exact in memory while that is small, then by histograms with a rigorous bound.
+"""Rank correlations of RDMs: exact for RDMs that fit in memory, otherwise from histograms with a rigorous error bound.
 
-FOLDED: Rank correlations of two long vectors that are there: exact, from whole-number sums.
+The first functions are for two vectors in memory; their sums are integers, so they are exact.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def rho_a(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> 
 
 
 def from_rank_sums(compare: str, sums: Sequence[int], n_entries: int) -> float:
-    """Spearman's rho or rho-a from (xx, xy, yy), whole-number sums over twice the centred mid-ranks."""
+    """Spearman's rho or rho-a from the sums xx, xy, yy of products of doubled centred mid-ranks (integers)."""
     xx, xy, yy = sums
     if n_entries < 2:
         raise DegenerateError("ranks need at least two entries: got 1. Pass at least three rows.")
@@ -55,7 +55,7 @@ def from_rank_sums(compare: str, sums: Sequence[int], n_entries: int) -> float:
 
 
 def doubled_ranks(backend: ModuleType, x: np.ndarray, n_threads: int) -> np.ndarray:
-    """2 rank - (n + 1), whole numbers in int32."""
+    """2 rank - (n + 1), which are integers, as int32."""
     ranks = backend.midranks(x, n_threads)
     ranks *= 2
     ranks -= len(x) + 1
@@ -63,7 +63,7 @@ def doubled_ranks(backend: ModuleType, x: np.ndarray, n_threads: int) -> np.ndar
 
 
 def product_of_ranks(a: np.ndarray, b: np.ndarray) -> int:
-    """sum a b, exactly: partial sums stay below 2^63 for fewer than 2^25 entries."""
+    """sum a b, exact for fewer than 2^25 entries, whose partial sums stay below 2^63."""
     total = 0
     for start in range(0, len(a), 1 << 20):
         part = a[start : start + (1 << 20)].astype(np.int64)
@@ -91,7 +91,7 @@ def tau_a(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> 
 
 
 def refuse_all_tied(x: float, y: float, names: Sequence[str] = ("the first RDM", "the second RDM")) -> None:
-    """Raise DegenerateError where a side has no pairs that are not tied."""
+    """Raise DegenerateError if all pairs of a side are tied."""
     for untied, name in zip((x, y), names, strict=True):
         if untied <= 0:
             raise DegenerateError(
@@ -102,16 +102,16 @@ def refuse_all_tied(x: float, y: float, names: Sequence[str] = ("the first RDM",
 RANK_COMPARATORS = ("spearman", "rho-a", "kendall", "tau-a")
 _FORMULAS = {"spearman": spearman, "rho-a": rho_a, "kendall": tau_b, "tau-a": tau_a}
 IN_MEMORY_ROWS = 8192
-"""Up to this many rows the entries are ranked in memory, 4 or 8 bytes each."""
+"""Up to this number of rows the entries are ranked in memory, with 4 or 8 bytes each."""
 BINS, EXACT_BINS, JOINT_BINS = 2**16, 2**24, 1024
 _MARGIN = 0.25
-"""Histograms reach this far beyond the entries among a few rows, as a fraction of their range; what lies outside shares
-the end bins, and the bound knows."""
+"""Histograms extend this far beyond the entries between a few rows, as a fraction of their range. Entries outside are
+counted in the end bins; the error bound includes them."""
 _LEAST_RANGE = 1e-6
 _TABLE_ROUNDING = 2.0**-21
-"""Allowance for ranks held in float32."""
+"""Bound on the error of storing ranks in float32."""
 
-Found = tuple[float, Mapping[str, Any]]
+ValueAndDetails = tuple[float, Mapping[str, Any]]
 
 
 def rank_correlations(
@@ -121,12 +121,40 @@ def rank_correlations(
     compare: str,
     *,
     exact: bool = False,
-) -> list[Found]:
-    """A rank correlation of the RDMs of each pair of layers, and how it was found.
+) -> list[ValueAndDetails]:
+    """Rank correlations of the RDMs of pairs of layers.
 
-    compare : one of RANK_COMPARATORS. Details: ``ranks`` ("exact" or "histogram") and, for histograms, ``bins`` and
-    ``bound``: the value is within ``bound`` of the exact one, for any entries whatever.
-    exact : 2^24 bins for Spearman and rho-a where entries are not ranked in memory: about the resolution of float32.
+    Parameters
+    ----------
+    engine : PairwiseEngine
+    layers : sequence of Packed
+        From `PairwiseEngine.packed`, all over the same rows.
+    pairs : sequence of (int, int)
+        Indices of the layers to compare.
+    compare : {"spearman", "rho-a", "kendall", "tau-a"}
+    exact : bool, default False
+        Use 2^24 bins for Spearman and rho-a where the RDMs do not fit in memory: about the resolution of float32.
+
+    Returns
+    -------
+    list of (float, dict)
+        For each pair the value and its details: ``ranks`` ("exact" or "histogram") and for histograms ``bins`` and
+        ``bound``, which bounds the error of the value for all possible entries.
+
+    Raises
+    ------
+    DegenerateError
+        If all entries of an RDM are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).standard_normal((50, 8))
+    >>> engine = rs.PairwiseEngine()
+    >>> layers = engine.packed_layers([X, 2 * X], "euclidean")
+    >>> rs.pairwise.rank_correlations(engine, layers, [(0, 1)], "spearman")
+    [(1.0, {'ranks': 'exact'})]
     """
     if layers[0].panels.n_rows <= IN_MEMORY_ROWS:
         return _in_memory(engine, layers, pairs, compare)
@@ -137,8 +165,8 @@ def rank_correlations(
 
 def _in_memory(
     engine: PairwiseEngine, layers: Sequence[Packed], pairs: Sequence[tuple[int, int]], compare: str
-) -> list[Found]:
-    """Each layer's entries, or their ranks where several pairs want them, are kept while pairs to come need them."""
+) -> list[ValueAndDetails]:
+    """The entries of each layer, or their ranks if several pairs need them, are kept until their last pair is done."""
     n_rows, n_threads = layers[0].panels.n_rows, engine.n_threads
     uses = Counter(layer for pair in pairs for layer in {*pair})
     engine.refuse_what_does_not_fit(
@@ -146,10 +174,10 @@ def _in_memory(
     )
     ranked_once = compare in ("spearman", "rho-a") and max(uses.values()) > 1
     kept: dict[int, np.ndarray] = {}
-    found = []
+    results = []
     for i, j in pairs:
         for layer in {i, j} - {*kept}:
-            entries = _steady_entries(engine, layers[layer])
+            entries = _rounded_entries(engine, layers[layer])
             kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
         x, y = kept[i], kept[j]
         if ranked_once:
@@ -157,23 +185,23 @@ def _in_memory(
             value = from_rank_sums(compare, sums, len(x))
         else:
             value = _FORMULAS[compare](engine.backend, x, y, n_threads)
-        found.append((value, {"ranks": "exact"}))
+        results.append((value, {"ranks": "exact"}))
         for layer in {i, j}:
             uses[layer] -= 1
             if not uses[layer]:
                 del kept[layer]
-    return found
+    return results
 
 
-def _steady_entries(engine: PairwiseEngine, layer: Packed) -> np.ndarray:
-    """All entries, rounded to 20 bits of 24, or 40 of 53: what rounding alone sets apart is tied.
+def _rounded_entries(engine: PairwiseEngine, layer: Packed) -> np.ndarray:
+    """All entries, rounded to 20 bits of 24, or 40 of 53, so that entries which differ only by rounding noise are tied.
 
-    Rows that were divided by their lengths or whitened are uncertain by their own last bits: rows of one direction
-    come out that far apart, where theory says 0.
+    Rows that were normalised or whitened have rounding errors of their own, so the distance between rows of the same
+    direction is tiny but not 0; such entries become 0.
     """
     metric = layer.metric
     entries = condensed(engine, layer.panels, metric.name)
-    low, high = engine.backend.steady(entries, engine.n_threads)
+    low, high = engine.backend.round_entries(entries, engine.n_threads)
     if metric.transform != "raw" or metric.whitened:
         near = 8 * float(np.finfo(entries.dtype).eps)
         nearest = (near * near if metric.kernel in ("cosine", "correlation", "sqeuclidean") else near) * high
@@ -189,11 +217,11 @@ def _steady_entries(engine: PairwiseEngine, layer: Packed) -> np.ndarray:
 
 def _by_tables(
     engine: PairwiseEngine, layers: Sequence[Packed], pairs: Sequence[tuple[int, int]], compare: str, bins: int
-) -> list[Found]:
-    """Every entry is replaced by the mid-rank of its bin: one sweep counts, a second one sums.
+) -> list[ValueAndDetails]:
+    """Spearman or rho-a with every entry replaced by the mid-rank of its bin: one sweep counts, a second one sums.
 
-    The binned ranks b are the means of the ranks r within bins, so r = b + e with e orthogonal to b and
-    |e|^2 <= W = sum_bins (c^3 - c) / 12. Both bounds below follow by the Cauchy-Schwarz inequality.
+    The binned ranks b are the means of the ranks r within the bins, so r = b + e with e orthogonal to b and
+    |e|^2 <= W = sum_bins (c^3 - c) / 12. Both bounds below follow from the Cauchy-Schwarz inequality.
     """
     maps, within = [], []
     for layer in layers:
@@ -204,13 +232,13 @@ def _by_tables(
         table = (below + (counts - n_pairs) / 2) / n_pairs  # (mid-rank - mean rank) / P, in (-1/2, 1/2)
         maps.append(("table", low, high, table.astype(np.float32)))
         within.append(float(np.sum(counts**3 - counts)) / 12 / n_pairs**2)
-    found = []
+    results = []
     for sums, (i, j) in zip(pair_sums(engine, layers, pairs, maps=maps), pairs, strict=True):
         product, xx, yy = (sums.total(s) for s in (sums.cross, sums.x.second, sums.y.second))
         refuse_all_tied(xx, yy, _names(layers[i], layers[j]))
         n = sums.n_pairs
         if compare == "rho-a":
-            scale = (n - 1 / n) / 12  # of ranks over P without a tie
+            scale = (n - 1 / n) / 12  # sum of squares of the ranks over P if there are no ties
             value = product / scale
             s, t = math.sqrt(within[i] / scale), math.sqrt(within[j] / scale)
             bound = s + t + s * t
@@ -219,12 +247,12 @@ def _by_tables(
             s, t = math.sqrt(within[i] / (within[i] + xx)), math.sqrt(within[j] / (within[j] + yy))
             # 1 - |b||c| / (|r||s|) <= 1 - (1 - max(s, t)^2)
             bound = s + t + s * t + abs(value) * max(s, t) ** 2
-        found.append((value, {"ranks": "histogram", "bins": bins, "bound": bound + _TABLE_ROUNDING}))
-    return found
+        results.append((value, {"ranks": "histogram", "bins": bins, "bound": bound + _TABLE_ROUNDING}))
+    return results
 
 
-def _tau(engine: PairwiseEngine, x: Packed, y: Packed, compare: str) -> Found:
-    """Concordant less discordant pairs of entries from a joint histogram: only pairs that share a bin are unknown."""
+def _tau(engine: PairwiseEngine, x: Packed, y: Packed, compare: str) -> ValueAndDetails:
+    """Concordant minus discordant pairs of entries from a joint histogram; only pairs that share a bin are unknown."""
     ranges = [entry_range(layer) for layer in (x, y)]
     sweep = engine.backend.JointHistogramSweep(
         [x.panels, y.panels],
@@ -246,8 +274,8 @@ def _tau(engine: PairwiseEngine, x: Packed, y: Packed, compare: str) -> Found:
     unknown = sum(coarse) - _tied(joint)
     value, bound = difference / pairs, unknown / pairs
     if compare == "kendall":
-        # True ties are at most those of fine bins. Entries that only share a bin fall with the width of the bins, true
-        # ties stay: two widths tell them apart.
+        # There are at most as many true ties as pairs within fine bins. The number of pairs that share a bin without
+        # being tied is proportional to the width of the bins, so two widths give an estimate of both numbers.
         fine = [_tied(_histogram(engine, layer, *entry_range(layer), BINS).astype(np.float64)) for layer in (x, y)]
         refuse_all_tied(pairs - fine[0], pairs - fine[1], _names(x, y))
         ratio = BINS / JOINT_BINS
@@ -259,7 +287,29 @@ def _tau(engine: PairwiseEngine, x: Packed, y: Packed, compare: str) -> Found:
 
 
 def median_entry(engine: PairwiseEngine, layer: Packed, kernel: str) -> float:
-    """Median over i < j of what ``kernel`` makes of packed rows: exact in memory, else to 1 / 65536 of their range."""
+    """Median over i < j of the entries that ``kernel`` gives: exact in memory, otherwise to 1/65536 of their range.
+
+    Parameters
+    ----------
+    engine : PairwiseEngine
+    layer : Packed
+        From `PairwiseEngine.packed`.
+    kernel : str
+        Name of a distance.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> engine = rs.PairwiseEngine(precision="fp64")
+    >>> layer = engine.packed(np.array([[0.0], [1.0], [3.0]]), "sqeuclidean")
+    >>> rs.pairwise.median_entry(engine, layer, "euclidean")
+    2.0
+    """
     if layer.panels.n_rows <= IN_MEMORY_ROWS // 2:
         return float(np.median(condensed(engine, layer.panels, kernel)))
     few = layer.few if kernel == layer.metric.kernel else np.sqrt(layer.few)
@@ -273,7 +323,7 @@ def median_entry(engine: PairwiseEngine, layer: Packed, kernel: str) -> float:
 
 
 def entry_range(layer: Packed) -> tuple[float, float]:
-    """Where nearly all entries lie, from those among a few rows."""
+    """A range that contains nearly all entries, from those between a few rows."""
     return _widened(layer.few, layer.metric.highest, signed=layer.metric.kernel == "dot")
 
 

@@ -1,4 +1,4 @@
-"""Sums over the entries of two RDMs, kept per pair of blocks of rows, and what follows from them."""
+"""Sums over the entries of two RDMs for each pair of blocks of rows, and the comparisons that follow from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .engine import Packed, PairwiseEngine
 __all__ = ["EntrySums", "PairSums", "cosine_from", "gaussian_map", "pair_sums"]
 
 LEAST_SPREAD = 1e-12
-"""Variance of an RDM over its mean square at which it counts as constant: float32 tiles leave about 1e-14."""
+"""An RDM counts as constant if its variance over its mean square is below this; float32 tiles leave about 1e-14."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,42 +24,52 @@ class EntrySums:
 
     label: str
     origin: float
-    """A provisional mean, taken from every entry so that sums do not cancel."""
+    """A provisional mean, subtracted from every entry to avoid cancellation in the sums."""
     first: np.ndarray
-    """sum v, (S, S): per pair of blocks, i <= j filled."""
+    """sum v for each pair of blocks i <= j, (n_blocks, n_blocks)."""
     second: np.ndarray
-    """sum v^2, (S, S)."""
+    """sum v^2, (n_blocks, n_blocks)."""
     rows: np.ndarray | None
-    """sum over j != i of v_ij, (n,), where it was asked for."""
+    """sum over j != i of v_ij, (n_rows,), if requested."""
     diagonal: float = 0.0
-    """The entry of a row with itself, less no origin."""
+    """The entry of a row with itself; the origin is not subtracted."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairSums:
-    """Sums of two RDMs D and E of the same n rows: agreement without the RDMs.
+    """Sums of two RDMs D and E of the same rows, from which they can be compared without storing them.
 
-    ``weights``: how often each of the S blocks of rows counts. A bootstrap replicate of blocks is `resampled`.
+    Made by `pair_sums`. ``weights`` says how often each block of rows counts: see `resampled`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).standard_normal((50, 8))
+    >>> engine = rs.PairwiseEngine(precision="fp64")
+    >>> (sums,) = rs.pairwise.pair_sums(engine, engine.packed_layers([X, X**3], "euclidean"), [(0, 1)])
+    >>> sums.n_pairs, round(sums.pearson(), 4), round(sums.cosine(), 4)
+    (1225.0, 0.6415, 0.8486)
     """
 
     n_rows: int
     entries: np.ndarray
-    """Pairs of rows per pair of blocks, (S, S)."""
+    """Number of pairs of rows for each pair of blocks, (n_blocks, n_blocks)."""
     x: EntrySums
     y: EntrySums
     cross: np.ndarray
-    """sum v_x v_y, (S, S)."""
+    """sum v_x v_y, (n_blocks, n_blocks)."""
     weights: np.ndarray | None = None
 
     def resampled(self, weights: Sequence[float] | np.ndarray) -> PairSums:
-        """With every block of rows drawn ``weights[s]`` times; pairs of a row with its own copies are left out."""
+        """The sums with block s drawn ``weights[s]`` times; pairs of a row and its own copy are left out."""
         drawn = np.asarray(weights, dtype=np.float64)
         if drawn.shape != (len(self.entries),) or not (np.isfinite(drawn).all() and (drawn >= 0).all()):
             raise OptionError(f"weights must be {len(self.entries)} numbers >= 0, one for each block: got {weights!r}.")
         return replace(self, weights=drawn)
 
     def total(self, per_blocks: np.ndarray) -> float:
-        """The sum over all pairs of blocks, each as often as its blocks count."""
+        """The weighted sum over all pairs of blocks."""
         if self.weights is None:
             return float(np.sum(per_blocks))
         # within a block, w copies give w sets of pairs, and w (w - 1) more between copies: w^2 in all
@@ -83,33 +93,35 @@ class PairSums:
         return cosine_from(xy, xx, yy)
 
     def euclidean(self) -> float:
-        """sqrt(sum (d - e)^2); where D and E nearly agree it keeps about half of the digits of the sums."""
+        """sqrt(sum (d - e)^2); if D and E are nearly equal, only about half of the digits are correct."""
         (o, s), (p, t) = self._first()
         n, apart = self.n_pairs, o - p
         squares = self.total(self.x.second) + self.total(self.y.second) - 2 * self.total(self.cross)
         return math.sqrt(max(squares + 2 * apart * (s - t) + n * apart * apart, 0.0))
 
     def centred(self) -> float:
-        """Cosine of H D H and H E H, H = I - 11^T / n, diagonals included: biased CKA of kernels, squared distance
-        correlation of distances, whitened cosine (cosine_cov) of RDMs.
+        """Cosine of H D H and H E H with H = I - 11^T / n, diagonals included.
+
+        This is biased CKA for kernels, squared distance correlation for distances, and the whitened cosine (cosine_cov)
+        for RDMs.
         """
         return cosine_from(*(self._centred_product(*pair) for pair in self._three()))
 
     def u_centred(self) -> float:
-        """Cosine of the U-centred matrices, whose products estimate without bias; may be negative.
+        """Cosine of the U-centred matrices, whose products are unbiased estimates; it can be negative.
 
-        Song et al. (2012), equation 5, for kernels; Szekely & Rizzo (2014), equation 3.3, for distances: the same sums.
+        The same sums serve kernels (Song et al. 2012, equation 5) and distances (Szekely & Rizzo 2014, equation 3.3).
         """
         if self.n_rows < 4:
             raise DegenerateError(f"unbiased estimates need at least 4 rows: got {self.n_rows}. Pass more samples.")
         return cosine_from(*(self._u_product(*pair) for pair in self._three()))
 
     def corr_cov(self) -> float:
-        """`centred` of the matrices whose off-diagonal entries have had their mean taken off."""
+        """`centred` after subtracting the mean of the off-diagonal entries of each matrix."""
         return cosine_from(*(self._corr_cov_product(*pair) for pair in self._three()))
 
-    def refuse_constant(self, what: str, remedy: str = "Pass more samples or another metric.") -> None:
-        """Raise DegenerateError where all entries of one side agree up to rounding."""
+    def refuse_constant(self, measure: str, remedy: str = "Pass more samples or another metric.") -> None:
+        """Raise DegenerateError if all entries of a side are equal up to rounding."""
         _, xx, yy = self._centred()
         n = self.n_pairs
         for spread, side in ((xx, self.x), (yy, self.y)):
@@ -117,7 +129,7 @@ class PairSums:
             size = self.total(side.second) + 2 * o * first + n * o * o
             if not spread > LEAST_SPREAD * size:
                 raise DegenerateError(
-                    f"{what}: the entries of the RDM of {side.label} must differ: they are all equal up to rounding "
+                    f"{measure}: the entries of the RDM of {side.label} must differ: they are all equal up to rounding "
                     f"(whitened rows with n <= d + 1, or two distinct rows only). {remedy}"
                 )
 
@@ -133,11 +145,11 @@ class PairSums:
         return [self.total(cross) - self.total(a.first) * self.total(b.first) / n for a, b, cross in self._three()]
 
     def _row_sums(self, side: EntrySums, diagonal: float) -> tuple[np.ndarray, float]:
-        """Row sums less their mean, and the sum of all entries; of v, with this value on the diagonal."""
+        """Row sums of v minus their mean, and the sum of all v, with this value on the diagonal."""
         if self.weights is not None:
             raise OptionError(
-                "centred products need row sums, which are of all rows: these sums are resampled, and row sums know "
-                "no weights. Use pearson, cosine or euclidean, or a sweep over the rows that were drawn."
+                "centred products need row sums, which cannot be resampled: these sums have weights. "
+                "Use pearson, cosine or euclidean, or a sweep over the rows that were drawn."
             )
         if side.rows is None:
             raise OptionError("centred products need row sums: make the sums with row_sums=True.")
@@ -153,7 +165,8 @@ class PairSums:
     def _u_product(self, a: EntrySums, b: EntrySums, cross: np.ndarray) -> float:
         n = self.n_rows
         (rows_a, all_a), (rows_b, all_b) = self._row_sums(a, 0.0), self._row_sums(b, 0.0)
-        # sum r s split into means and rest: the means join (sum r)(sum s) / ((n - 1)(n - 2)) in the middle term
+        # row sums are split into mean and rest; the means are part of the middle term, with (sum r)(sum s) / ((n - 1)(n
+        # - 2))
         centred = 2 * self.total(cross) - all_a * all_b / (n * (n - 1))
         return (centred - 2 / (n - 2) * float(rows_a @ rows_b)) / (n * (n - 3))
 
@@ -169,7 +182,7 @@ def cosine_from(xy: float, xx: float, yy: float) -> float:
     if not (xx > 0 and yy > 0):
         raise DegenerateError(
             f"a cosine needs positive self-products: got {xx:.3g} and {yy:.3g}. "
-            "All entries agree, or there are too few rows: pass more samples."
+            "All entries are equal, or there are too few rows: pass more samples."
         )
     if xx == yy:
         return xy / xx
@@ -184,24 +197,48 @@ def pair_sums(
     maps: Sequence[tuple[Any, ...] | None] | None = None,
     row_sums: bool = False,
 ) -> list[PairSums]:
-    """One sweep over the tiles of all layers: each layer's tile is made once, whatever the number of pairs.
+    """Sums for pairs of layers from one sweep over the tiles; each tile of a layer is computed once for all pairs.
 
-    layers : from `PairwiseEngine.packed`. pairs : indices of the layers to compare. maps : per layer, applied to each
-    entry, None, ("rbf", gamma): exp(-gamma v), ("expm1", gamma): exp(-gamma v) - 1, or ("table", low, high, values).
+    Parameters
+    ----------
+    engine : PairwiseEngine
+    layers : sequence of Packed
+        From `PairwiseEngine.packed`, all over the same rows.
+    pairs : sequence of (int, int)
+        Indices of the layers to compare.
+    maps : sequence, optional
+        For each layer the map of its entries v: None, ("rbf", gamma): exp(-gamma v), ("expm1", gamma):
+        exp(-gamma v) - 1, or ("table", low, high, values).
+    row_sums : bool, default False
+        Whether to keep row sums, which `PairSums.centred` and similar methods need.
+
+    Returns
+    -------
+    list of PairSums
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).standard_normal((50, 8))
+    >>> engine = rs.PairwiseEngine(precision="fp64")
+    >>> layers = engine.packed_layers([X, X + 1.0], "euclidean")
+    >>> round(rs.pairwise.pair_sums(engine, layers, [(0, 1)], row_sums=True)[0].centred(), 4)
+    1.0
     """
-    how = [None] * len(layers) if maps is None else list(maps)
-    origins = [_provisional_mean(layer, each) for layer, each in zip(layers, how, strict=True)]
+    maps = [None] * len(layers) if maps is None else list(maps)
+    origins = [_provisional_mean(layer, each) for layer, each in zip(layers, maps, strict=True)]
     sweep = engine.backend.SumSweep(
         [layer.panels for layer in layers],
         list(pairs),
         metric=layers[0].metric.kernel,
-        maps=how,
+        maps=maps,
         origins=origins,
         row_sums=row_sums,
     )
     sums = engine.run(sweep, f"{layers[0].metric.name} tiles")
     rows = sums["rows"] if row_sums else [None] * len(layers)
-    diagonals = [float(each is not None and each[0] == "rbf") for each in how]
+    diagonals = [float(each is not None and each[0] == "rbf") for each in maps]
     labels = [layer.label for layer in layers]
     columns = (labels, origins, sums["first"], sums["second"], rows, diagonals)
     sides = [EntrySums(*side) for side in zip(*columns, strict=True)]
@@ -210,18 +247,36 @@ def pair_sums(
 
 
 def gaussian_map(squared: np.ndarray, gamma: float) -> tuple[str, float]:
-    """The map of squared distances v like these to exp(-gamma v), or to that less 1, which centring does not see.
+    """The map from squared distances v to exp(-gamma v), or to exp(-gamma v) - 1 if that is more accurate in float32.
 
-    Where entries are near 1 float32 holds little of what sets them apart, and all of it less 1; of entries near 0 it
-    holds more than of those near -1.
+    Centring removes the constant. Near 1, float32 resolves exp(-gamma v) poorly, but its difference from 1 well; near 0
+    it is the other way round.
+
+    Parameters
+    ----------
+    squared : ndarray
+        Some of the squared distances.
+    gamma : float
+
+    Returns
+    -------
+    ("expm1", gamma) or ("rbf", gamma)
+        A map for `pair_sums`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyrepsim.pairwise import gaussian_map
+    >>> gaussian_map(np.array([0.5]), 1.0), gaussian_map(np.array([5.0]), 1.0)
+    (('expm1', 1.0), ('rbf', 1.0))
     """
     return ("expm1" if gamma * float(np.mean(squared)) < 1 else "rbf", gamma)
 
 
-def _provisional_mean(layer: Packed, how: tuple[Any, ...] | None) -> float:
-    if how is not None and how[0] == "table":
-        return 0.0  # tables are made with their mean taken off
+def _provisional_mean(layer: Packed, entry_map: tuple[Any, ...] | None) -> float:
+    if entry_map is not None and entry_map[0] == "table":
+        return 0.0  # the values of tables have mean 0
     few = layer.few
-    if how is not None:
-        few = (np.exp if how[0] == "rbf" else np.expm1)(-how[1] * few)
+    if entry_map is not None:
+        few = (np.exp if entry_map[0] == "rbf" else np.expm1)(-entry_map[1] * few)
     return float(np.mean(few)) if len(few) else 0.0

@@ -1,4 +1,4 @@
-"""Rows whose Euclidean distances are Mahalanobis distances."""
+"""Whitening of rows, after which Euclidean distances are Mahalanobis distances."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import numpy as np
 
 from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, NonFiniteError
+from ..moments.pair import LEAST_SCALED, scaled_spectrum
 
 __all__ = ["whiten"]
 
 _CHUNK = 4096
 _EPSILON = 2.0**-53
 _LEAST_SQUARED = 1e-150
-_LEAST_SCALED = 1e-12
-"""At unit diagonal, a direction with less than this share of the largest eigenvalue is rounding of the rows."""
 
 
 def whiten(sides: Sequence[np.ndarray], backend: ModuleType, n_threads: int, dtype: type) -> list[np.ndarray]:
-    """(x - m) W of every row of every side, with W^T C W = I over the numerical range of C.
+    """(x - m) W for every row x of every side, with W^T C W = I over the numerical range of C.
 
-    C is the covariance, with n - 1, of the rows of all sides together (scipy's convention), m their mean. Constant
-    features and directions of rounding are left out: the same rule as for the closed form. Equal rows stay equal.
+    m is the mean and C the covariance (divisor n - 1, as in SciPy) of the rows of all sides together. Constant features
+    and directions of rounding errors are left out, by the rule of `moments.Side`. Equal rows stay equal.
     """
     n = sum(len(side) for side in sides)
     moments = backend.Moments([sides[0].shape[1]], [], transform="raw", precision="fp64")
@@ -32,10 +31,10 @@ def whiten(sides: Sequence[np.ndarray], backend: ModuleType, n_threads: int, dty
             moments.update([side[start : start + _CHUNK]], n_threads)
     sums = moments.get_state(complete=True)
     mean = sums["weighted"][0][0] / n
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflowed is named below
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
         scatter = sums["products"][0] - n * np.outer(mean, mean)
     mean = sums["shift"][0] + mean
-    # One thread: the same bits whatever the number of cores.
+    # one thread: the same bits for any number of cores
     with one_blas_thread():
         matrix = np.sqrt(n - 1) * _whitening(scatter, mean, n)
         return [_apply(side, mean, matrix, dtype) for side in sides]
@@ -48,7 +47,7 @@ def _whitening(scatter: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
     if not finite or (not sd.any() and 0 < np.abs(mean).max() < _LEAST_SQUARED):
         what = "are 0" if finite else "overflow"
         raise NonFiniteError(
-            f"Mahalanobis distances need rows whose squares float64 can hold: those given {what}. "
+            f"Mahalanobis distances need rows whose squares float64 can hold: those of these rows {what}. "
             "Rescale them to sizes near 1."
         )
     varying = sd > 8 * _EPSILON * np.abs(mean)
@@ -57,11 +56,8 @@ def _whitening(scatter: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
             f"Mahalanobis distances need features that vary: all {d} are constant over the {n} rows. "
             "Check the layer and the row selection."
         )
-    scale = np.zeros(d)
-    scale[varying] = 1.0 / np.sqrt(np.diag(scatter)[varying])
-    values, vectors = np.linalg.eigh(scatter * np.outer(scale, scale))
-    values, vectors = values[::-1], vectors[:, ::-1]
-    kept = values > max(max(d, 100) * _EPSILON, _LEAST_SCALED) * values[0]
+    values, vectors, scale = scaled_spectrum(scatter, varying)
+    kept = values > max(max(d, 100) * _EPSILON, LEAST_SCALED) * values[0]
     rank = min(int(np.count_nonzero(kept)), n - 1)
     return scale[:, None] * vectors[:, :rank] / np.sqrt(values[:rank])
 
@@ -69,7 +65,7 @@ def _whitening(scatter: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
 def _apply(side: np.ndarray, mean: np.ndarray, matrix: np.ndarray, dtype: type) -> np.ndarray:
     rows = np.ascontiguousarray(side)
     whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
-    # A product of matrices may round a row by its place: equal rows go through once.
+    # a matrix product may round a row differently at another place, so equal rows are multiplied once
     _, first, place = np.unique(whole, return_index=True, return_inverse=True)
     distinct = len(first) == len(rows)
     out = np.empty((len(first), matrix.shape[1]), dtype)

@@ -48,7 +48,7 @@ def test_why_there_is_no_cuda(case, monkeypatch):
         lambda: rs.pdist(X, backend="cuda"),
         lambda: rs.PairedMoments(4, 4, backend="cuda"),
     ):
-        with pytest.raises(BackendError, match=f"backend 'cuda' must be there to be used: {reason}.*'cpu'") as error:
+        with pytest.raises(BackendError, match=f"backend 'cuda' cannot be used: {reason}.*'cpu'") as error:
             refused()
         assert said in str(error.value)
     assert rs.compare(X, Y, "CCA").provenance["backend"] == "cpu"  # nothing else is affected

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from functools import cache
 
-from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, scan, spearman_sums, steady
+from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, round_entries, spearman_sums
+from pyrepsim.backends.cuda import rows as device_rows
 from pyrepsim.backends.cuda.device import Device, Libraries
 from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
@@ -31,10 +32,10 @@ __all__ = [
     "midranks",
     "name",
     "on_device",
+    "round_entries",
     "rows_view",
     "spearman_sums",
     "stage",
-    "steady",
     "tile_precisions",
     "writable_on_device",
 ]
@@ -80,15 +81,15 @@ def writable_on_device(array, label):
 
 
 def stage(views):
-    return scan.stage(device(), views)
+    return device_rows.stage(device(), views)
 
 
 def first_nonfinite(rows, _n_threads=1):
-    return scan.first_nonfinite(device(), rows)
+    return device_rows.first_nonfinite(device(), rows)
 
 
 def first_directionless_row(rows, transform, _n_threads=1):
-    return scan.first_directionless_row(device(), rows, transform)
+    return device_rows.first_directionless_row(device(), rows, transform)
 
 
 def Moments(widths, pairs, *, transform, precision):

@@ -206,7 +206,7 @@ def test_a_feature_that_varies_by_rounding_alone_is_constant(rng):
 
 def test_one_thread_at_a_time(rng):
     moments = PairedMoments(4, 4)
-    with moments._alone(), pytest.raises(StateError, match="one thread at a time"):
+    with moments._exclusive(), pytest.raises(StateError, match="one thread at a time"):
         moments.update(rng.standard_normal((9, 4)), rng.standard_normal((9, 4)))
     moments.update(rng.standard_normal((9, 4)), rng.standard_normal((9, 4)))
     assert moments.n_samples == 9

@@ -155,9 +155,9 @@ def test_what_block_moments_refuse(pair, documents, monkeypatch):
     with pytest.raises(NonFiniteError, match="at row 120, feature 3"):
         moments.update([bad, Y[100:]])
     moments.update([X[100:], Y[100:]])
-    with pytest.raises(ShapeError, match="as many rows as blocks"):
+    with pytest.raises(ShapeError, match="the rows must be those of the blocks"):
         moments.update([X[:1], Y[:1]])
-    with pytest.raises(ShapeError, match=r"\(R, 7\)"):
+    with pytest.raises(ShapeError, match=r"\(n_resamples, 7\)"):
         next(moments.replicates(np.ones((1, 6))))
     with pytest.raises(DegenerateError, match="at least two documents"):
         row_blocks(5, 4, np.zeros(5))

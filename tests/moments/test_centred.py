@@ -127,7 +127,7 @@ def test_centring_that_was_interrupted_is_begun_again(monkeypatch):
             with pytest.raises(KeyboardInterrupt):
                 reading()
     np.testing.assert_array_equal(moments.pair().cross, expected)
-    with pytest.raises(StateError, match="interrupted half way"):
+    with pytest.raises(StateError, match="interrupted within a matrix"):
         centred.side(1)
 
 

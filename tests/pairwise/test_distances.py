@@ -137,7 +137,7 @@ def test_what_is_no_distance(rows):
         rs.pdist(rows, "cityblock")
     with pytest.raises(ShapeError, match="at least two rows"):
         rs.pdist(rows[:1])
-    with pytest.raises(ShapeError, match="equally many features"):
+    with pytest.raises(ShapeError, match="same number of features"):
         rs.cdist(rows, rows[:, :3])
     with pytest.raises(DegenerateError, match="all 7 are constant"):
         rs.pdist(np.ones((5, 7)), "mahalanobis")

@@ -21,7 +21,7 @@ def on_few_numbers(n: int) -> dict[str, np.ndarray]:
     draws = rng.standard_normal(n)
     grid = (np.round(1024 * draws) / 1024).astype(np.float32)
     octave = (1 + rng.random(n) / 16).astype(np.float32)
-    reference.steady(octave)
+    reference.round_entries(octave)
     signs = rng.integers(-1, 2, n)
     powers = np.ldexp(np.where(signs == 0, 0.0, 1.0), rng.integers(-126, 128, n))
     return {
@@ -54,7 +54,7 @@ def test_midranks_are_those_of_scipy(n):
 def test_spearman_sums_are_exact():
     vectors = on_few_numbers(100_001)
     y = vectors["one octave of twenty bits"] + np.abs(vectors["negative and positive"])
-    reference.steady(y)
+    reference.round_entries(y)
     ranks_y = centred(y)
     for name, x in vectors.items():
         ranks_x = centred(x)
@@ -68,17 +68,17 @@ def test_spearman_sums_are_exact():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 65_536, 65_553, 200_000])
-def test_steady_entries_are_those_of_the_reference(n, dtype):
+def test_rounded_entries_are_those_of_the_reference(n, dtype):
     rng = np.random.default_rng(n)
     wide = np.exp(60 * rng.standard_normal(n)) * rng.choice([-1, 1], n)
     tiny = np.finfo(dtype).smallest_subnormal * rng.integers(0, 40, n)
     for name, values in {"wide": np.clip(wide, -1e38, 1e38), "positive": rng.random(n) + 0.5, "tiny": tiny}.items():
         expected = values.astype(dtype)
         before = expected.copy()
-        span = reference.steady(expected)
+        span = reference.round_entries(expected)
         for n_threads in (1, 2, 5):
             entries = before.copy()
-            assert _core.steady(entries, n_threads) == span, (name, n_threads)
+            assert _core.round_entries(entries, n_threads) == span, (name, n_threads)
             assert np.array_equal(entries.view(np.uint8), expected.view(np.uint8)), (name, n_threads)
         nearest = 2.0 ** (-20 if dtype == "float32" else -40)
         normal = np.abs(before) > np.finfo(dtype).smallest_normal
@@ -86,13 +86,13 @@ def test_steady_entries_are_those_of_the_reference(n, dtype):
 
 
 @pytest.mark.parametrize("entries", [np.zeros(6)[::2], np.zeros(3, np.int64), np.frombuffer(bytes(24))])
-def test_what_cannot_be_made_steady_is_refused(entries):
+def test_entries_that_cannot_be_rounded_are_refused(entries):
     with pytest.raises(ValueError, match="writeable C-contiguous|float32 or float64"):
-        _core.steady(entries, 1)
+        _core.round_entries(entries, 1)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot"])
-def test_spearman_of_rows_is_that_of_their_steady_entries(metric):
+def test_spearman_of_rows_is_that_of_their_rounded_entries(metric):
     """Rows with copies and opposites, more entries than the fewest: zeros, ties and, for dot, both signs."""
     rng = np.random.default_rng(5)
     x = rng.standard_normal((420, 9)).astype(np.float32)
@@ -109,7 +109,7 @@ def test_spearman_of_rows_is_that_of_their_steady_entries(metric):
         engine = rs.pairwise.PairwiseEngine(precision="fp32")
         packed = engine.packed(rows, metric)
         entries = rs.pairwise.distances.condensed(engine, packed.panels, metric)
-        reference.steady(entries)
+        reference.round_entries(entries)
         if metric == "cosine":
             entries[entries < 1e-11] = 0
         ranks.append(centred(entries))

@@ -74,7 +74,7 @@ def test_a_replicate_of_blocks_is_the_rows_drawn_without_pairs_of_copies(pair):
     assert replicate.pearson() == pytest.approx(np.corrcoef(a, b)[0, 1], rel=1e-10)
     assert replicate.cosine() == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)), rel=1e-10)
     assert replicate.euclidean() == pytest.approx(np.linalg.norm(a - b), rel=1e-10)
-    with pytest.raises(OptionError, match="these sums are resampled"):
+    with pytest.raises(OptionError, match="which cannot be resampled"):
         replicate.centred()
     for bad in ([1, 1], [1, -1, 1, 1], [1, np.nan, 1, 1]):
         with pytest.raises(OptionError, match="4 numbers >= 0"):

@@ -1,5 +1,5 @@
 #include "bindings/cuda/module.h"
-#include "bindings/words.h"
+#include "bindings/enum_names.h"
 #include "cuda/moments.h"
 
 namespace py = pybind11;
@@ -25,7 +25,7 @@ void bind_cuda_moments(py::module_& module) {
            const std::string& transform, Address shift, const std::string& precision, Address out, Address norms,
            Address stream) {
             const auto in = rows_at(data, dtype, rows, cols, stride);
-            const auto kind = rows_from_name(transform);
+            const auto kind = transform_from_name(transform);
             const auto rounding = precision_from_name(precision);
             py::gil_scoped_release released;
             prepare_rows(in, kind, pointer<const double>(shift), rounding, pointer<void>(out), pointer<double>(norms),
@@ -36,12 +36,12 @@ void bind_cuda_moments(py::module_& module) {
     module.def(
         "scan_rows",
         [](Address data, const std::string& dtype, std::int64_t rows, std::int64_t cols, std::int64_t stride,
-           Address found, Address stream) {
+           Address first_bad, Address stream) {
             const auto in = rows_at(data, dtype, rows, cols, stride);
             py::gil_scoped_release released;
-            scan_rows(in, pointer<unsigned long long>(found), stream_at(stream));
+            scan_rows(in, pointer<unsigned long long>(first_bad), stream_at(stream));
         },
-        py::arg("data"), py::arg("dtype"), py::arg("rows"), py::arg("cols"), py::arg("stride"), py::arg("found"),
+        py::arg("data"), py::arg("dtype"), py::arg("rows"), py::arg("cols"), py::arg("stride"), py::arg("first_bad"),
         py::arg("stream"));
     module.def("partial_sums", &partial_sums, py::arg("rows"), py::arg("cols"), py::arg("n_weights"));
     module.def(

@@ -2,10 +2,10 @@
 
 #include "bindings/cuda/module.h"
 #include "core/check.h"
-#include "cuda/pair_fused.h"
-#include "cuda/pair_pack.h"
-#include "cuda/pair_sums.h"
-#include "cuda/pair_tables.h"
+#include "cuda/tiles/fused.h"
+#include "cuda/tiles/pack.h"
+#include "cuda/tiles/sums.h"
+#include "cuda/tiles/tables.h"
 
 namespace py = pybind11;
 using namespace repsim::cuda;

@@ -1,7 +1,7 @@
-"""The CUDA backend: kernels of csrc/cuda, products by cuBLAS, rows fed through pinned buffers or taken where they lie.
+"""The CUDA backend: kernels of csrc/cuda and products by cuBLAS.
 
-Chosen by ``backend="cuda"`` and never by itself: its scores agree with the CPU's to rounding, not to the bit, and a GPU
-may be somebody else's. Needs CuPy (``pip install 'pyrepsim[cuda]'``), imported at first use.
+It is used only with ``backend="cuda"``: its scores agree with those of the CPU up to rounding only, and other users may
+need the GPU. Needs CuPy (``pip install 'pyrepsim[cuda]'``), which is imported at first use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from ...core.arrays import checked_rows
 from ...core.arrays import rows_view as host_rows_view
 from .. import get_backend
-from . import moments, pairwise, scan
+from . import moments, pairwise
+from . import rows as device_rows
 from .device import current_device, on_device, reason_without
 from .pairwise import SumSweep
 from .rows import DeviceRows
@@ -36,10 +37,10 @@ __all__ = [
     "name",
     "on_device",
     "reason_without",
+    "round_entries",
     "rows_view",
     "spearman_sums",
     "stage",
-    "steady",
     "tile_precisions",
     "writable_on_device",
 ]
@@ -49,31 +50,31 @@ tile_precisions = ("fp32", "fp64", "fast")
 
 
 def rows_view(array: Any, label: str = "X") -> np.ndarray | DeviceRows:
-    """The input gate: arrays on the device (torch, CuPy, JAX, Numba) stay there, others become NumPy views."""
+    """Check an input array; arrays on the device (torch, CuPy, JAX, Numba) stay there, others become NumPy views."""
     if isinstance(array, DeviceRows):
         return array
-    there = current_device().foreign(array, label)
-    return host_rows_view(array, label) if there is None else checked_rows(there, label)
+    on_this_device = current_device().foreign(array, label)
+    return host_rows_view(array, label) if on_this_device is None else checked_rows(on_this_device, label)
 
 
 def writable_on_device(array: Any, label: str) -> Any:
-    """An array of another library on the device, as CuPy's: the same memory; None for anything else."""
+    """A CuPy view of an array of another library on the device; None for anything else."""
     return current_device().writable(array, label)
 
 
 def stage(views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
-    """Copies on the device, scanned for what must not enter a sum."""
-    return scan.stage(current_device(), views)
+    """Copies on the device, scanned for values that must not enter a sum."""
+    return device_rows.stage(current_device(), views)
 
 
 def first_nonfinite(rows: np.ndarray | DeviceRows, _n_threads: int = 1) -> tuple[int, int] | None:
-    return scan.first_nonfinite(current_device(), rows)
+    return device_rows.first_nonfinite(current_device(), rows)
 
 
 def first_directionless_row(
     rows: np.ndarray | DeviceRows, transform: str, _n_threads: int = 1
 ) -> tuple[int, int] | None:
-    return scan.first_directionless_row(current_device(), rows, transform)
+    return device_rows.first_directionless_row(current_device(), rows, transform)
 
 
 def Moments(
@@ -100,11 +101,11 @@ def Panels(
     return pairwise.Panels(current_device(), rows, transform=transform, shift=shift, precision=precision, blocks=blocks)
 
 
-# Ranks are taken of entries that are in host memory already, by the backend that works there.
+# Ranks are of entries in host memory, so the CPU backend computes them.
 
 
-def steady(entries: np.ndarray, n_threads: int = 1) -> tuple[float, float]:
-    return get_backend().steady(entries, n_threads)
+def round_entries(entries: np.ndarray, n_threads: int = 1) -> tuple[float, float]:
+    return get_backend().round_entries(entries, n_threads)
 
 
 def midranks(values: np.ndarray, n_threads: int = 1) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""One CUDA device: memory by CuPy, products by cuBLAS, kernels from pyrepsim._cuda, copies that overlap with work.
+"""One CUDA device: memory by CuPy, products by cuBLAS, kernels from pyrepsim._cuda, and overlapping copies.
 
-What it computes with is given to it (`Libraries`), so that the tests can give it emulated kernels over NumPy's memory
+The libraries are an argument (`Libraries`), so that the tests can replace them by emulated kernels on NumPy arrays
 (tests/cuda_emulation).
 """
 
@@ -27,7 +27,7 @@ __all__ = ["Device", "Libraries", "current_device", "on_device", "reason_without
 
 
 def reason_without() -> str | None:
-    """Why there is no CUDA backend here, or None. Does not import CuPy and makes no context."""
+    """The reason why the CUDA backend cannot be used, or None. Does not import CuPy or create a context."""
     try:
         kernels = importlib.import_module("pyrepsim._cuda")
     except ImportError as error:
@@ -44,12 +44,12 @@ def reason_without() -> str | None:
 
 @dataclass(frozen=True)
 class Libraries:
-    """What a device computes with.
+    """The libraries that a device uses.
 
     kernels : the compiled module; its functions take addresses (`Device.address`) and a stream (`Device.stream`).
-    cupy : the module of that name.
-    dgemm : cuBLAS's, as CuPy calls it.
-    cublas : file of the cuBLAS that CuPy has loaded, where the kernels look up theirs.
+    cupy : the module CuPy.
+    dgemm : the function of cuBLAS, as CuPy calls it.
+    cublas : path of the cuBLAS library that CuPy has loaded, which the kernels use too.
     """
 
     kernels: Any
@@ -65,10 +65,10 @@ def _libraries() -> Libraries:
     kernels, cupy = importlib.import_module("pyrepsim._cuda"), importlib.import_module("cupy")
     dgemm = importlib.import_module("cupy_backends.cuda.libs.cublas").dgemm  # loads cuBLAS
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-        found = {line.split(maxsplit=5)[-1].strip() for line in maps if "/libcublas.so" in line}
-    if not found:
-        raise BackendError("cuBLAS must be loaded with CuPy: found no libcublas.so in this process. Reinstall CuPy.")
-    return Libraries(kernels, cupy, dgemm, sorted(found)[0])
+        paths = {line.split(maxsplit=5)[-1].strip() for line in maps if "/libcublas.so" in line}
+    if not paths:
+        raise BackendError("cuBLAS must be loaded with CuPy: this process has no libcublas.so. Reinstall CuPy.")
+    return Libraries(kernels, cupy, dgemm, sorted(paths)[0])
 
 
 @cache
@@ -80,13 +80,13 @@ _chosen = threading.local()
 
 
 def current_device() -> Device:
-    """The device this thread uses: that of `on_device`, else the first one visible (CUDA_VISIBLE_DEVICES chooses)."""
+    """The device of this thread: that of `on_device`, otherwise the first visible one (see CUDA_VISIBLE_DEVICES)."""
     return _device_at(getattr(_chosen, "index", 0))
 
 
 @contextmanager
 def on_device(index: int) -> Iterator[None]:
-    """Inside, this thread alone uses one of the visible devices, by number; of more than there are, counted round."""
+    """A context in which this thread alone uses visible device ``index``, modulo the number of devices."""
     device = _device_at(index % _libraries().kernels.device_count())
     before = getattr(_chosen, "index", 0)
     with device.alone():
@@ -98,9 +98,9 @@ def on_device(index: int) -> Iterator[None]:
 
 
 class Device:
-    """Arrays of shape (...) in device memory are C-ordered; work is queued on one compute stream, in order.
+    """A CUDA device. Its arrays are C-ordered, and work is queued on one compute stream, in order.
 
-    block_rows : rows whose products are made together, a multiple of 256; sums have other bits with another number.
+    block_rows : number of rows in one product, a multiple of 256; the bits of sums depend on it.
     """
 
     block_rows = 8192
@@ -120,12 +120,12 @@ class Device:
         self.name = properties["name"].decode()
 
     def here(self) -> Any:
-        """Inside, this thread's CUDA calls are this device's."""
+        """A context in which the CUDA calls of this thread use this device."""
         return self._cupy.cuda.Device(self.index)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Inside, no other thread uses this device so."""
+        """A context in which no other thread uses this device through `on_device`."""
         with self._lock:
             yield
 
@@ -138,7 +138,7 @@ class Device:
 
     @contextmanager
     def work(self) -> Iterator[Any]:
-        """Inside, CuPy allocates and computes on this device and the compute stream. Gives CuPy's namespace."""
+        """A context in which CuPy uses this device and the compute stream; its value is the CuPy module."""
         with self.here(), self._compute:
             yield self._cupy
 
@@ -151,12 +151,12 @@ class Device:
             return cp.zeros(shape, dtype)
 
     def to_device(self, array: np.ndarray) -> Any:
-        """A small NumPy array, copied."""
+        """A device copy of a small NumPy array."""
         with self.work() as cp:
             return cp.asarray(array)
 
     def to_host(self, array: Any) -> np.ndarray:
-        """A device array as NumPy; waits for the work queued before."""
+        """A NumPy copy of a device array; waits for the work queued before."""
         with self.work():
             return array.get()
 
@@ -172,7 +172,7 @@ class Device:
     def add_products(self, jobs: Iterable[tuple[Any, Any, Any]]) -> None:
         """out += left^T right for each job (left, right, out): float64 arrays (k, m), (k, n) and a dense (m, n).
 
-        left and right may be transposed or have longer rows; nothing is copied.
+        left and right may be transposed or strided along rows; nothing is copied.
         """
         with self.work() as cp:
             handle = cp.cuda.device.get_cublas_handle()  # each thread has its own
@@ -180,7 +180,7 @@ class Device:
                 (k, m), n = left.shape, right.shape[1]
                 along, right_stride = _layout(right)
                 across, left_stride = _layout(left)
-                # cuBLAS counts down columns, where our rows are its columns: out^T += right^T left
+                # cuBLAS is column-major and sees our rows as columns: out^T += right^T left
                 self._dgemm(
                     handle, 1 - along, across, n, m, k, self._one.ctypes.data,
                     right.data.ptr, right_stride, left.data.ptr, left_stride,
@@ -195,7 +195,7 @@ class Device:
     # --- rows
 
     def foreign(self, array: Any, name: str) -> DeviceRows | None:
-        """Rows that are on this device already (torch, CuPy, JAX, Numba), as they lie; None for anything else."""
+        """Rows that are already on this device (torch, CuPy, JAX, Numba), without a copy; None for anything else."""
         kind, index = _dlpack_device(array)
         if kind is None and not hasattr(array, "__cuda_array_interface__"):
             return None
@@ -206,13 +206,13 @@ class Device:
         bfloat16 = str(getattr(array, "dtype", "")).removeprefix("torch.") == "bfloat16"
         if bfloat16:
             detached = detached.view(_int16_like(detached))
-        # CuPy's own arrays are complete when the caller's stream has come so far; others say so themselves
+        # arrays of CuPy are complete when the caller's stream is; other libraries synchronise themselves
         self._staging.stream.wait_event(cp.cuda.get_current_stream().record())
         with self.here(), self._staging.stream:
             try:
                 values = cp.asarray(detached) if kind is None else cp.from_dlpack(detached)
             except (BufferError, RuntimeError, TypeError, ValueError):
-                return None  # not dense, say: the gate of the host reads it, or names the reason
+                return None  # for example not dense: the host backend reads it, or reports the reason
         if bfloat16:
             import ml_dtypes
 
@@ -225,25 +225,27 @@ class Device:
         return DeviceRows(values, np.dtype(values.dtype))
 
     def writable(self, array: Any, name: str) -> Any:
-        """The memory of `foreign` rows, which work queued from now on may write; the caller waits for that work."""
+        """The memory of `foreign` rows, for results of work that is queued after this; the caller waits for that
+        work.
+        """
         rows = self.foreign(array, name)
         if rows is None:
             return None
         with self.here():
-            self._compute.wait_event(self._staging.stream.record())  # for what its library has still to do
+            self._compute.wait_event(self._staging.stream.record())  # pending work of its library
         return rows.values
 
     def take(self, views: Sequence[np.ndarray | DeviceRows]) -> list[DeviceRows]:
-        """Copies of these rows that are ours, dense, on the device; in flight on the copy stream when this returns."""
+        """Dense device copies of these rows, queued on the copy stream."""
         return self._staging.take(views, self._rows_read)
 
     def rows_were_read(self) -> None:
-        """To be called when work that reads taken rows is queued: their memory is written again after it, no sooner."""
+        """Call this after queueing work that reads taken rows; their memory is not reused before that work is done."""
         with self.here():
             self._rows_read = self._compute.record()
 
     def largest_indices(self, shape: tuple[int, ...]) -> Any:
-        """64-bit unsigned numbers, each the largest, on the copy stream."""
+        """An array filled with the largest uint64, made on the copy stream."""
         with self.here(), self._staging.stream:
             return self._cupy.full(shape, np.iinfo(np.uint64).max, np.uint64)
 
@@ -252,25 +254,25 @@ class Device:
         return self._staging.stream.ptr
 
     def read_on_copy_stream(self, array: Any) -> np.ndarray:
-        """A small array written on the copy stream, when that has come so far."""
+        """A NumPy copy of a small array that is written on the copy stream."""
         with self.here(), self._staging.stream:
             return array.get()
 
 
 class _Kernels:
-    """The compiled module, called on one device whichever is current: torch.cuda.set_device may have chosen another."""
+    """The compiled module, always called on one device, even if torch.cuda.set_device has chosen another."""
 
     def __init__(self, module: Any, device: Device) -> None:
         self._module, self._device = module, device
 
     def __getattr__(self, name: str) -> Any:
-        thing = getattr(self._module, name)
-        if not callable(thing):
-            return thing
+        attribute = getattr(self._module, name)
+        if not callable(attribute):
+            return attribute
 
         def call(*args: Any, **kwargs: Any) -> Any:
             with self._device.here():
-                return thing(*args, **kwargs)
+                return attribute(*args, **kwargs)
 
         return call
 
@@ -279,7 +281,7 @@ _KDL_CUDA = 2
 
 
 def _layout(array: Any) -> tuple[int, int]:
-    """(1, elements from row to row) when rows lie in one piece, (0, elements from column to column) when columns do."""
+    """(1, elements from row to row) if rows are contiguous, (0, elements from column to column) if columns are."""
     down, along = (stride // array.itemsize for stride in array.strides)
     return (1, max(down, array.shape[1])) if along == 1 else (0, max(along, array.shape[0]))
 
@@ -290,7 +292,7 @@ def _dlpack_device(array: Any) -> tuple[int | None, int]:
     try:
         kind, index = array.__dlpack_device__()
     except (BufferError, RuntimeError, TypeError, ValueError):
-        return None, 0  # on no device that DLPack has a name for
+        return None, 0  # a device that DLPack does not know
     return int(kind), int(index)
 
 

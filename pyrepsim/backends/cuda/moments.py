@@ -1,4 +1,4 @@
-"""Streaming moments on a device: the sums of stats/state.py, rows in, products by cuBLAS.
+"""Streaming moments on a device: the sums of moments/state.py, with products by cuBLAS.
 
 Rows are cut into blocks of `device.block_rows` (8192) from the start of the stream, whatever the chunks. The rows of a
 block are converted, transformed and shifted into a buffer as they come; when it is full its products are added to
@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 
 from .. import reference
-from .rows import DeviceRows
-from .scan import stage
+from .rows import DeviceRows, stage
 
 __all__ = ["Moments"]
 
 _SINGLE_ROWS = 256
-"""Rows of a float32 product, and those that the shift is taken from: the CPU engine's block."""
+"""Rows of a float32 product, and of the first block, which gives the shift: the block size of the CPU engine."""
 _PRODUCT_BYTES = 256 << 20
 
 
@@ -38,7 +37,7 @@ class _Sums:
 
 
 class Moments:
-    """Sums over rows u = t(x) - c on `device`: see stats/state.py for their names and formulas."""
+    """Sums over rows u = t(x) - c on `device`: moments/state.py has their names and formulas."""
 
     def __init__(
         self, device: Any, widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
@@ -60,7 +59,7 @@ class Moments:
         self._partial = device.empty(widest, np.float64)
         self._shift: list[np.ndarray] | None = None  # known once there are _SINGLE_ROWS rows
         self._shift_on_device: list[Any] = []
-        self._pending: list[list[DeviceRows]] = []  # what the unfinished block was made from, for saving
+        self._pending: list[list[DeviceRows]] = []  # the rows of the unfinished block, for saving
         self._n_done = self._n_pending = self._n_prepared = 0
 
     @property
@@ -68,7 +67,7 @@ class Moments:
         return self._n_done + self._n_pending
 
     def update(self, chunk: Sequence[np.ndarray | DeviceRows], _n_threads: int = 1) -> None:
-        """Queue the rows of a chunk; returns before the device has added them."""
+        """Queue the rows of a chunk; the device adds them later."""
         ours = all(isinstance(rows, DeviceRows) and rows.ours for rows in chunk)
         taken = chunk if ours else stage(self._device, chunk)
         n_rows, start = len(taken[0]), 0
@@ -90,7 +89,7 @@ class Moments:
                 self._pending.clear()
 
     def _shift_of_first_rows(self) -> list[np.ndarray]:
-        """As the CPU engine chooses it, from the first rows of the stream."""
+        """The shift that the CPU engine would choose, from the first rows of the stream."""
         shifts = []
         for side in range(len(self.widths)):
             parts, wanted = [], min(self._n_pending, _SINGLE_ROWS)
@@ -103,7 +102,7 @@ class Moments:
         return shifts
 
     def _prepare(self, shift: Sequence[Any]) -> None:
-        """Bring pending rows that are not yet in the block buffers there, with their squared norms."""
+        """Copy pending rows into the block buffers, with their squared norms."""
         device, first = self._device, 0
         for chunk in self._pending:
             n_rows = len(chunk[0])
@@ -154,7 +153,7 @@ class Moments:
             )
 
     def _add_single(self, sums: _Sums, n_rows: int) -> None:
-        """The matrix products in float32, `_SINGLE_ROWS` rows each; rows of zeros fill the last one."""
+        """Matrix products in float32 of `_SINGLE_ROWS` rows each; the last one is padded with rows of zeros."""
         parts = -(-n_rows // _SINGLE_ROWS)
         for rows in self._block:
             rows[n_rows : parts * _SINGLE_ROWS] = 0
@@ -165,7 +164,7 @@ class Moments:
             self._add_parts(blocks[i], blocks[j], out)
 
     def _add_parts(self, left: Any, right: Any, out: Any) -> None:
-        """out += sum over parts of left^T right: made in float32, a few at a time, and added in their order."""
+        """out += sum over parts of left^T right; products are float32, a few at a time, added in order."""
         device, together = self._device, max(1, _PRODUCT_BYTES // (4 * out.size))
         for begin in range(0, len(left), together):
             parts = device.products(left[begin : begin + together], right[begin : begin + together])
@@ -178,7 +177,7 @@ class Moments:
             )
 
     def get_state(self, complete: bool, _n_threads: int = 1) -> dict[str, Any]:
-        """The sums as NumPy arrays; with `complete`, including the rows of the unfinished block."""
+        """The sums as NumPy arrays; with ``complete`` they include the rows of the unfinished block."""
         device, sums, shift = self._device, self._sums, self._shift
         with device.work():
             if complete and self._n_pending:
@@ -204,7 +203,7 @@ class Moments:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over what `get_state(complete=False)` gave."""
+        """Restore the result of ``get_state(complete=False)``."""
         device, n_pending = self._device, len(state["pending"][0])
         names = ("products", "cross", "weighted")
         products, cross, weighted = ([device.to_device(np.array(one)) for one in state[name]] for name in names)

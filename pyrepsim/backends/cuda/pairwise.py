@@ -1,19 +1,21 @@
-"""Pairwise sweeps on a device: rows packed once, tiles multiplied by cuBLAS, reduced by our kernels while in the L2.
+"""Pairwise sweeps on a device: rows are packed once, cuBLAS multiplies tiles, our kernels reduce them in the L2 cache.
 
-The names and meanings of `pyrepsim._core`'s sweeps. Precisions:
+Names and meanings are those of the sweeps of `pyrepsim._core`. Precisions:
 
-* ``"fp32"``: rows rounded to float32. Products by the tensor cores from two half-precision numbers for each element,
-  22 bits of it, summed in float32: an entry is within about 1e-6 of the two squared norms.
+* ``"fp32"``: rows are rounded to float32. Tensor cores multiply two half-precision numbers for each element (22 bits),
+  summed in float32; the error of an entry is about 1e-6 of the two squared norms.
 * ``"fp64"``: float64 throughout.
-* ``"fast"``: rows rounded to half precision after shift and scaling, 11 bits: distances of slightly moved rows, each
-  moved by at most 2^-11 of its length. For products alone, not for manhattan and chebyshev.
+* ``"fast"``: rows are rounded to half precision (11 bits) after shift and scaling, so each row moves by at most 2^-11
+of
+  its length. For metrics that are functions of products, not for manhattan and chebyshev.
 
-On Hopper, sums of many rows over pairs of layers are made by one kernel that keeps the products in registers
-(csrc/cuda/pair_fused.h): there an entry of the first layer meets the second's rounded to 11 bits, to nearest, so that a
-sum of N products carries noise of about 2^-13 / sqrt(N) of its size.
+On Hopper GPUs, sums of many rows over pairs of layers are made by one kernel that keeps the products in registers
+(csrc/cuda/tiles/fused.h). It rounds the entries of the first layer to 11 bits (to nearest), so that a sum of N products
+has a relative error of about 2^-13 / sqrt(N).
 
-Pairs nearer than a sixteenth of their squared norms are made again from differences, in float64. Results have the same
-bits from run to run on one device. Sums of huge or tiny float32 entries are of entries times a power of two.
+Where the squared distance is less than a sixteenth of the squared norms, the entry is recomputed from differences in
+float64. Results have the same bits in every run on one device. In sums over huge or tiny float32 entries, entries are
+multiplied by a power of two.
 """
 
 from __future__ import annotations
@@ -24,16 +26,15 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import OptionError, ShapeError
-from .rows import DeviceRows
-from .scan import stage
+from .rows import DeviceRows, stage
 
 __all__ = ["Panels", "SumSweep", "layer_fields", "mean_row", "shape_fields", "tile_sides"]
 
-_CHUNK = 8192  # rows that are in float64 at a time
+_CHUNK = 8192  # rows converted to float64 at once
 _MOST_TILE = 4096
-_L2_BYTES = 36 << 20  # what the tiles of all layers may take together to stay in the L2 of a large GPU
+_L2_BYTES = 36 << 20  # memory of the tiles of all layers that stays in the L2 cache of a large GPU
 _FEWEST_FUSED = 2048
-_PAYS_FUSED = 20_000  # rows: with fewer, tiles by cuBLAS fill the device better
+_PAYS_FUSED = 20_000  # number of rows above which the fused kernel is faster
 _NOT_PRODUCTS = ("manhattan", "chebyshev")
 _SUMMED_AS_THEY_ARE = (1e-9, 1e15)  # bounds on entries whose squares float32 can sum
 _TYPES = {"fp32": (np.float32, np.float16), "fp64": (np.float64, np.float64), "fast": (np.float16, np.float16)}
@@ -44,7 +45,7 @@ def _up(count: int, multiple: int) -> int:
 
 
 def _prepared(device: Any, rows: Any, transform: str, shift: np.ndarray | None) -> Iterator[tuple[int, Any]]:
-    """(first row, u in float64 on the device) of t(x) - shift, some rows at a time."""
+    """Yield (first row, u = t(x) - shift in float64 on the device) for chunks of rows."""
     n, d = rows.shape
     taken_off = device.to_device(np.zeros(d) if shift is None else np.ascontiguousarray(shift, np.float64))
     norms = device.empty(min(n, _CHUNK), np.float64)
@@ -92,9 +93,9 @@ class Panels:
         self.value_type, self.operand_type = (np.dtype(kind) for kind in _TYPES[precision])
         self.stride = _up(self.n_features, 8)
         single = np.float64 if self.is_double else np.float32
-        # A tile may reach beyond the last row: zero rows are there.
-        whole = _up(self.n_rows, device.kernels.strip)
-        self._held = whole + min(whole, _MOST_TILE)
+        # tiles can extend beyond the last row, into rows of zeros
+        padded = _up(self.n_rows, device.kernels.strip)
+        self._held = padded + min(padded, _MOST_TILE)
         self.values = device.zeros((self._held, self.stride), self.value_type)
         self.operand = self.values
         if precision == "fp32":
@@ -118,21 +119,21 @@ class Panels:
         return int(sum(array.nbytes for array in (*both, self.half_squares, self.scales)))
 
     def side(self) -> dict[str, int]:
-        """Addresses, as the kernels' PackedSide takes them."""
+        """Addresses, as in the kernels' struct PackedSide."""
         names = ("values", "half_squares", "scales", "operand")
         return {name: self.device.address(getattr(self, name)) for name in names}
 
 
 def _check_range(half_square: float, *, raw: bool, is_double: bool) -> None:
-    """Squares must neither overflow nor, in float32, all vanish: the rule of csrc/pairwise/panels.cpp."""
+    """Raise ValueError if squares overflow or, in float32, all underflow: the rule of csrc/tiles/panels.cpp."""
     if not half_square < (1e300 if is_double else 1e37):
         raise ValueError(f"rows must be shorter than {'1e150' if is_double else '4e18'} for products of their type")
     if raw and not is_double and 0 < half_square <= 1e-28:
-        raise ValueError(f"the longest row has length {np.sqrt(2 * half_square):.3g}, whose float32 products vanish")
+        raise ValueError(f"the longest row has length {np.sqrt(2 * half_square):.3g}, whose float32 products underflow")
 
 
 def layer_fields(x: Panels, y: Panels, tile: Any, **map_fields: Any) -> dict[str, Any]:
-    """The kernels' PairLayer for the rows of x against those of y."""
+    """The kernels' struct PairLayer for rows of x against rows of y."""
     split = x.precision == "fp32"
     fields = {
         "left": x.side(),
@@ -159,7 +160,7 @@ def layer_fields(x: Panels, y: Panels, tile: Any, **map_fields: Any) -> dict[str
 
 
 def shape_fields(x: Panels, y: Panels, metric: str, tile: tuple[int, int], *, symmetric: bool) -> dict[str, Any]:
-    """The kernels' SweepShape."""
+    """The kernels' struct SweepShape."""
     if x.precision == "fast" and metric in _NOT_PRODUCTS:
         raise OptionError(
             f"precision='fast' is for metrics that are inner products: got metric={metric!r}. Use precision='fp32'."
@@ -176,7 +177,7 @@ def shape_fields(x: Panels, y: Panels, metric: str, tile: tuple[int, int], *, sy
 
 
 def tile_sides(panels: Panels, n_tiles: int, limit: int = 2048) -> int:
-    """Side of a square tile of which ``n_tiles`` stay in the L2, as far as products of that size are still fast."""
+    """Side length of square tiles, so that ``n_tiles`` of them stay in the L2 cache and products are still fast."""
     entry = 8 if panels.is_double else 4
     side = limit
     while side > 1024 and n_tiles * side * side * entry > _L2_BYTES:
@@ -185,14 +186,16 @@ def tile_sides(panels: Panels, n_tiles: int, limit: int = 2048) -> int:
 
 
 def _segments(blocks: np.ndarray, n: int, multiple: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows cut at block boundaries and multiples: begins and n, first segment of each multiple, ... of each block."""
+    """Rows cut at block boundaries and multiples: starts and n, then the first segment of each multiple and block."""
     begin = np.union1d(blocks, np.arange(0, n, multiple, dtype=np.int64)).astype(np.int64)
     multiples = np.append(np.arange(0, n, multiple, dtype=np.int64), n)
     return begin, np.searchsorted(begin, multiples), np.searchsorted(begin, blocks)
 
 
 class SumSweep:
-    """Sums of v, v^2 and v_i v_j over pairs of rows, v less its layer's origin, for each pair of row blocks."""
+    """Sums of v, v^2 and v_i v_j over pairs of rows for each pair of blocks; v is the entry minus its layer's
+    origin.
+    """
 
     def __init__(
         self,
@@ -214,7 +217,7 @@ class SumSweep:
         n, blocks, n_layers = first.n_rows, first.blocks, len(layers)
         rows, cols = tile or (tile_sides(first, lanes * n_layers),) * 2
         single = np.float64 if first.is_double else np.float32
-        # in fp32, two halves for each element, it gains 5 %: not worth its rounding
+        # in fp32 (two halves for each element) it gains only 5 %, which does not justify its rounding
         wanted = (n >= _PAYS_FUSED and first.precision == "fast") if fused is None else fused
         self._units = [_unit(panels, metric, entry_map) for panels, entry_map in zip(layers, maps, strict=True)]
         as_they_are = all(unit == 1 for unit in self._units)
@@ -277,7 +280,7 @@ class SumSweep:
             lanes=lanes,
             fused=self.fused,
         )
-        self._kept = (memory, on_device, tiles, tables)  # what the kernels have the addresses of
+        self._kept = (memory, on_device, tiles, tables)  # memory whose addresses the kernels hold
 
     @property
     def n_tasks(self) -> int:
@@ -307,7 +310,7 @@ class SumSweep:
 
 
 def _unit(panels: Panels, metric: str, entry_map: tuple | None) -> float:
-    """A power of two that brings entries below 1 where float32 cannot sum the squares of what they are; else 1."""
+    """A power of two that scales entries below 1 if float32 cannot sum their squares; otherwise 1."""
     largest, d = panels.largest, panels.n_features
     bounds = {
         "dot": d * largest**2,
@@ -323,7 +326,7 @@ def _unit(panels: Panels, metric: str, entry_map: tuple | None) -> float:
 
 
 def _fused(layers: Sequence[Panels], pairs: Sequence[tuple[int, int]], metric: str) -> bool:
-    """Whether the fused kernel can do it: each layer in one pair, halves as operands, enough rows to fill it."""
+    """Whether the fused kernel applies: each layer is in one pair, operands are halves, and there are enough rows."""
     first = layers[0]
     once = sorted(index for pair in pairs for index in pair) == list(range(len(layers)))
     return (
@@ -343,7 +346,7 @@ def _spread(panels: Panels) -> float:
 
 
 def _noise_scale(panels: Panels, metric: str, entry_map: tuple | None) -> float:
-    """A power of two that brings entries near 1, so that half precision holds them."""
+    """A power of two that scales entries near 1, so that half precision can hold them."""
     typical = 1.0
     if entry_map is not None:
         typical = float(np.abs(entry_map[3]).max()) if entry_map[0] == "table" else 1.0
@@ -355,7 +358,7 @@ def _noise_scale(panels: Panels, metric: str, entry_map: tuple | None) -> float:
 
 
 def same_rows(layers: Sequence[Panels]) -> None:
-    """Raise where layers do not have the same samples, blocks and precision."""
+    """Raise an error unless all layers have the same rows, blocks and precision."""
     for panels in layers[1:]:
         if panels.n_rows != layers[0].n_rows or not np.array_equal(panels.blocks, layers[0].blocks):
             raise ShapeError(

@@ -1,7 +1,7 @@
-"""From host memory to the device: a ring of pinned buffers, filled by threads, emptied by a copy stream.
+"""Copies from host memory to the device, through a ring of pinned buffers that threads fill and a copy stream sends.
 
-While one buffer is on the wire the next is being filled and the device works on the rows of the last call. Rows travel
-in their own type: half precision is half the bytes.
+While one buffer is sent, the next one is filled and the device computes with the rows of the previous call. Rows are
+sent in their own type, so half precision needs half the bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FILLERS = 4
 
 
 class Staging:
-    """Copies rows to the device, on `stream`."""
+    """Copies rows to the device on ``stream``."""
 
     def __init__(self, cupy: Any, device: int) -> None:
         self._cupy, self._device = cupy, device
@@ -32,7 +32,7 @@ class Staging:
         self._fillers: ThreadPoolExecutor | None = None
 
     def take(self, views: Sequence[np.ndarray | DeviceRows], readers: Any) -> list[DeviceRows]:
-        """Dense device copies of `views`, written after the event `readers`."""
+        """Dense device copies of ``views``, written after the event ``readers``."""
         cp = self._cupy
         with cp.cuda.Device(self._device), self.stream:
             self.stream.wait_event(readers)
@@ -75,7 +75,7 @@ class Staging:
 
 
 class _Slot:
-    """One pinned buffer, and the event that says it may be written again."""
+    """One pinned buffer, and the event after which it can be written again."""
 
     def __init__(self, cupy: Any) -> None:
         self._memory = cupy.cuda.alloc_pinned_memory(_SLOT_BYTES)
@@ -84,7 +84,9 @@ class _Slot:
         self.sent = cupy.cuda.Event(disable_timing=True)
 
     def fill(self, piece: np.ndarray) -> int:
-        """Copy (and make dense) a piece; gives its bytes. Runs in a filler thread; NumPy releases the GIL."""
+        """Copy a piece into the buffer, dense; returns its size in bytes. Runs in a filler thread; NumPy releases the
+        GIL.
+        """
         held = self._bytes[: piece.nbytes].view(piece.dtype).reshape(piece.shape)
         np.copyto(held, piece)
         return piece.nbytes
@@ -96,12 +98,12 @@ class _Slot:
 
 
 def _as_known(view: np.ndarray) -> np.ndarray:
-    """bfloat16 as the bits it is, which every library can copy."""
+    """bfloat16 as uint16, which every library can copy; other types unchanged."""
     return view.view(np.uint16) if view.dtype.name == "bfloat16" else view
 
 
 def _pieces(view: np.ndarray, address: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Runs of whole rows (or parts of one) that fit a slot, with where they go."""
+    """Runs of rows (or parts of a row) that fit in a buffer, each with its device address."""
     row_bytes = view.shape[1] * view.itemsize
     if row_bytes > _SLOT_BYTES:
         step = _SLOT_BYTES // view.itemsize

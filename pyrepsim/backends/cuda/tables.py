@@ -1,4 +1,4 @@
-"""Distances themselves, counts of them, and each row's nearest: sweeps on a device beside the sums of pairwise.py."""
+"""Sweeps on a device besides the sums of pairwise.py: distances, their histograms, and nearest neighbours."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .pairwise import Panels, layer_fields, same_rows, shape_fields, tile_sides
 
 __all__ = ["DistanceSweep", "HistogramSweep", "JointHistogramSweep", "NeighbourSweep"]
 
-_STAGED_ROWS = 512  # rows of the matrix that wait on the device for their copy to the host
+_STAGED_ROWS = 512  # rows of the matrix on the device before they are copied to the host
 
 
 class _Sweep:
-    """Rows of tiles, one task each."""
+    """A sweep whose tasks are rows of tiles."""
 
     def __init__(self, device: Any, kernel: Any) -> None:
         self._device, self._kernel = device, kernel
@@ -66,7 +66,7 @@ class DistanceSweep(_Sweep):
         super().__init__(device, device.kernels.PairDistances(shape, layers, device.cublas))
 
     def _at(self, row: int) -> int:
-        """Where the entries of a row begin in ``out``."""
+        """Index of the first entry of a row in ``out``."""
         row = min(row, self._n)
         return row * (2 * self._n - row - 1) // 2 if self._condensed else row * self._m
 
@@ -120,14 +120,14 @@ class _Counts(_Sweep):
 
 
 class HistogramSweep(_Counts):
-    """(L, bins) uint64: how many pairs of rows have a distance in each bin of [low, high)."""
+    """Number of pairs of rows whose distance is in each bin of [low, high): (layers, bins), uint64."""
 
     def __init__(self, layers: Sequence[Panels], *, metric: str, low: Any, high: Any, bins: int) -> None:
         super().__init__(layers, (), (len(layers), bins), metric=metric, low=low, high=high, bins=bins)
 
 
 class JointHistogramSweep(_Counts):
-    """(P, bins, bins) uint64: for each pair of layers, how many pairs of rows have distances in two bins."""
+    """Number of pairs of rows in each pair of bins, for each pair of layers: (pairs, bins, bins), uint64."""
 
     def __init__(
         self,
@@ -144,7 +144,9 @@ class JointHistogramSweep(_Counts):
 
 
 class NeighbourSweep(_Sweep):
-    """(indices int64 (n, k), values (n, k)): nearest first, ties by lower index; y None: a row is not its own."""
+    """Indices (n, k) int64 and values (n, k), nearest first, ties by index; without y a row is not its own
+    neighbour.
+    """
 
     def __init__(self, x: Panels, y: Panels | None, *, metric: str, k: int) -> None:
         other = x if y is None else y

@@ -1,3 +1,0 @@
-#define REPSIM_ISA isa_avx2
-#define REPSIM_VECTOR_BYTES 32
-#include "pairwise/isa_kernels.h"

@@ -1,3 +1,0 @@
-#define REPSIM_ISA isa_avx512bf16
-#define REPSIM_VECTOR_BYTES 64
-#include "pairwise/screen_kernel.h"

@@ -1,3 +1,0 @@
-#define REPSIM_ISA isa_base
-#define REPSIM_VECTOR_BYTES 16
-#include "pairwise/isa_kernels.h"

@@ -1,0 +1,3 @@
+#define REPSIM_ISA isa_avx512
+#define REPSIM_VECTOR_BYTES 64
+#include "tiles/isa_kernels.h"
