@@ -10,7 +10,8 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.backends.cuda import device as devices
-from pyrepsim.backends.cuda import moments, pairwise, scan, staging
+from pyrepsim.backends.cuda import moments, pairwise, staging
+from pyrepsim.backends.cuda.rows import stage
 from pyrepsim.core.errors import DTypeError, ShapeError
 from tests.cuda_emulation import backend
 from tests.cuda_emulation.backend import EmulatedDevice
@@ -47,7 +48,7 @@ def scatter(device, chunks, precision="fp64"):
     """Sums of u u^T over the rows of all chunks, and the shift."""
     made = moments.Moments(device, [D], [], transform="raw", precision=precision)
     for chunk in chunks:
-        made.update(scan.stage(device, [chunk]))
+        made.update(stage(device, [chunk]))
     state = made.get_state(complete=True)
     return state["products"][0], state["shift"][0]
 
