@@ -1,4 +1,4 @@
-"""Readers of the file formats that others write: texts, records, CoNLL-U, tagged files and hub data sets."""
+"""Readers of published formats and data sets: texts, records, CoNLL-U, columns, trees, SQuAD, the hub."""
 
 from .documents import Corpus, Document
 from .texts import read_texts

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Self, get_args
 
 from ...core.errors import OptionError, ShapeError, TextError
 from ...core.outputs import replacing
+from ...data.squad import Misplaced, SquadExample, json_questions, load_json, place_answers, read_questions
 from .base import Feature, Task
-from .squad_data import Misplaced, SquadExample, json_questions, load_json, place_answers, read_questions
 from .squad_windows import Answer, Span, context_windows, join_spans, window_spans
 
 __all__ = ["Answer", "Squad", "SquadExample", "evaluate"]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...core.errors import ModelError, NonFiniteError, TextError
-from .squad_data import SquadExample
+from ...data.squad import SquadExample
 
 __all__ = ["Answer", "ContextWindows", "Span", "Window", "best_spans", "context_windows", "join_spans", "window_spans"]
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...data.brackets import flat_spans, mentions
 from ...data.columns import ColumnBlock, column_blocks
 from ...data.entity_tags import as_iob2, entities
 from ...data.lines import numbered_lines
+from ...data.phrase_trees import parse_bits
 from ...data.tagged import read_tagged_columns
-from . import trees
-from .brackets import flat_spans, mentions
 from .records import Record, coref_pairs, record, target
+from .treebank import constituents, tagged
 
 __all__ = ["CONLL_2012", "PROPBANK", "read_columns", "read_entity_tags"]
 
@@ -48,9 +49,9 @@ def read_columns(path: Path, task: str, layout: Layout, counts: Counter[str]) ->
                 yield record(words, targets, **info, **frame)
             continue
         if task == "pos":
-            targets = trees.tagged(block.column(_TAG))
+            targets = tagged(block.column(_TAG))
         elif task == "constituents":
-            targets = trees.constituents(trees.from_bits(block.column(_BIT), block.error))
+            targets = constituents(parse_bits(block.column(_BIT), block.error))
         elif task == "entities":
             spans = flat_spans(block.column(layout.entities or 0), block.error)
             targets = [target(label, (start, end)) for label, start, end in spans]

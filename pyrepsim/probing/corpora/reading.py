@@ -16,8 +16,7 @@ from ...data.lines import JSONL_SUFFIXES, numbered_lines
 from .columns import CONLL_2012, PROPBANK, read_columns, read_entity_tags
 from .records import ONE_SPAN, TWO_SPANS, Record, Records, read_jsonl
 from .semeval import read_semeval
-from .treebank import read_conllu, read_ontogum
-from .trees import read_trees
+from .treebank import read_conllu, read_ontogum, read_trees
 
 __all__ = ["TASKS", "read"]
 

@@ -1,4 +1,4 @@
-"""CoNLL-U: tags and dependencies; entities and coreference from ``Entity=`` (GUM, CorefUD) or from OntoGUM files."""
+"""Treebanks: CoNLL-U with ``Entity=`` (GUM, CorefUD), OntoGUM's coreference, and phrase-structure trees."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...core.errors import TextError
+from ...data.brackets import mentions
 from ...data.columns import ColumnBlock, column_blocks
 from ...data.conllu import Sentence, parse_conllu
 from ...data.lines import numbered_lines
-from .brackets import mentions
+from ...data.phrase_trees import Node, parse_bracketed, strip_label
 from .records import Record, coref_pairs, record, target
 
-__all__ = ["read_conllu", "read_ontogum"]
+__all__ = ["constituents", "read_conllu", "read_ontogum", "read_trees", "tagged"]
 
 _DEFAULT_FIELDS = "GRP-etype"
 _ENTITY_ID = ("GRP", "eid")
@@ -176,3 +177,26 @@ def _treebank_of(path: Path, treebank: Path | None) -> Path:
         f"{path}: OntoGUM files have no sentence boundaries; they are read from {name}, which is not under "
         f"{treebank or 'a folder dep/ beside them'}. Give treebank=, GUM's folder dep/."
     )
+
+
+def read_trees(file: Path, task: str, counts: Counter[str]) -> Iterator[Record]:
+    """Yield one record per tree of a bracketed file, for the task pos or constituents."""
+    for number, tree in enumerate(parse_bracketed(numbered_lines(file), str(file))):
+        counts["sentences"] += 1
+        targets = tagged(tree.tags) if task == "pos" else constituents(tree.nodes)
+        yield record(tree.words, targets, source="trees", where=tree.where, sentence=f"{file.name}/{number}")
+
+
+def constituents(nodes: Iterable[Node]) -> list[Record]:
+    """Make one target per non-terminal, with function tags in ``info``. Non-terminals over traces only are left out."""
+    targets = []
+    for node in nodes:
+        label, functions = strip_label(node.label)
+        if node.start < node.end:
+            targets.append(target(label, (node.start, node.end), height=node.height, functions=functions))
+    return targets
+
+
+def tagged(tags: Iterable[str]) -> list[Record]:
+    """Make one target per tag."""
+    return [target(strip_label(tag)[0], (i, i + 1)) for i, tag in enumerate(tags)]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pyrepsim.core.errors import ModelError, NonFiniteError, TextError
+from pyrepsim.data.squad import GoldAnswer
 from pyrepsim.finetuning.tasks.squad import Squad, SquadExample
-from pyrepsim.finetuning.tasks.squad_data import GoldAnswer
 from pyrepsim.finetuning.tasks.squad_windows import (
     Answer,
     Span,

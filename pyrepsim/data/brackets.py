@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ...core.errors import TextError
+from ..core.errors import TextError
 
 __all__ = ["flat_spans", "mentions"]
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from ...core.errors import TextError
-from ...data.lines import numbered_lines
-from .records import Record, record, target
+from ..core.errors import TextError
 
-__all__ = ["constituents", "from_bits", "read_trees", "tagged"]
+__all__ = ["Node", "Tree", "parse_bits", "parse_bracketed", "strip_label"]
 
 _BIT = re.compile(r"((?:\([^()*\s]+)*)\*(\)*)")
 _TOKEN = re.compile(r"[()]|[^\s()]+")
@@ -39,21 +35,6 @@ class Tree:
     nodes: list[Node]
 
 
-def constituents(nodes: Iterable[Node]) -> list[Record]:
-    """Make one target per non-terminal, with function tags in ``info``. Non-terminals over traces only are left out."""
-    targets = []
-    for node in nodes:
-        label, functions = strip_label(node.label)
-        if node.start < node.end:
-            targets.append(target(label, (node.start, node.end), height=node.height, functions=functions))
-    return targets
-
-
-def tagged(tags: Iterable[str]) -> list[Record]:
-    """Make one target per tag."""
-    return [target(strip_label(tag)[0], (i, i + 1)) for i, tag in enumerate(tags)]
-
-
 def strip_label(label: str) -> tuple[str, list[str]]:
     """Split ``NP-SBJ-1`` into NP and [SBJ]. Labels such as ``-LRB-`` and the old ``PRP-S`` are not split."""
     if label.startswith("-"):
@@ -64,8 +45,8 @@ def strip_label(label: str) -> tuple[str, list[str]]:
     return first, [part for part in rest if part and not part.isdigit()]
 
 
-def from_bits(bits: Sequence[str], fail: Callable[[str, int], TextError]) -> list[Node]:
-    """Read the non-terminals of one sentence from parse bits such as ``(S(NP*``, ``*`` and ``*))``."""
+def parse_bits(bits: Sequence[str], fail: Callable[[str, int], TextError]) -> list[Node]:
+    """Return the non-terminals of one sentence from parse bits such as ``(S(NP*``, ``*`` and ``*))``."""
     nodes: list[Node] = []
     opened: list[Node] = []
     for word, bit in enumerate(bits):
@@ -96,15 +77,7 @@ def _close(opened: list[Node], end: int) -> None:
         opened[-1].height = max(opened[-1].height, node.height)
 
 
-def read_trees(file: Path, task: str, counts: Counter[str]) -> Iterator[Record]:
-    """Yield one record per tree of a bracketed file, for the task pos or constituents."""
-    for number, tree in enumerate(bracketed(numbered_lines(file), str(file))):
-        counts["sentences"] += 1
-        targets = tagged(tree.tags) if task == "pos" else constituents(tree.nodes)
-        yield record(tree.words, targets, source="trees", where=tree.where, sentence=f"{file.name}/{number}")
-
-
-def bracketed(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Tree]:
+def parse_bracketed(lines: Iterable[tuple[int, str]], file: str) -> Iterator[Tree]:
     r"""Yield the trees of a bracketed file; a tree may span several lines.
 
     Traces (``-NONE-``) are not words. Escaped brackets and slashes in words (``-LRB-``, ``\/``) are unescaped.
@@ -172,11 +145,11 @@ class _BracketReader:
         tag, word = pending
         if tag != "-NONE-":
             self.tags.append(tag)
-            self.words.append(unescape(word))
+            self.words.append(_unescape(word))
         self._pending = None
 
 
-def unescape(word: str) -> str:
+def _unescape(word: str) -> str:
     for escaped, plain in _ESCAPES.items():
         word = word.replace(escaped, plain)
     return word

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ...core.errors import TextError
-from ...data.hub import HUB, hub_records
+from ..core.errors import TextError
+from .hub import HUB, hub_records
 
 __all__ = ["GoldAnswer", "Misplaced", "SquadExample", "json_questions", "load_json", "place_answers", "read_questions"]
 
-log = logging.getLogger("pyrepsim.finetuning.tasks")
+log = logging.getLogger("pyrepsim.data")
 
 Misplaced = Literal["error", "nearest", "drop"]
 
