@@ -36,7 +36,7 @@ def test_the_demo_goes_through(tiny_models, tmp_path: Path, capsys: pytest.Captu
     for name in ("index.html", "layers.svg", "layers.png"):
         assert (tmp_path / name).stat().st_size > 1000
         assert str(tmp_path / name) in out
-    assert out.count(" s  ") == 6, "each step says how long it took"
+    assert out.count(" s  ") == 6, "each step prints its time"
 
 
 def test_the_demo_goes_on_with_the_stores_it_has(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

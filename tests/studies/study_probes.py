@@ -14,11 +14,11 @@ CHANGE = {"mnli": -0.008, "squad": -0.003, "dependency": 0.006}
 
 def edge(tasks: Sequence[str], layers: int, rng: random.Random) -> list[dict[str, Any]]:
     """Every probe before and after, with its baselines, and the difference of the two."""
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for probe_task, (low, high) in EDGE.items():
         for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
-            found += _edge(probe_task, low, high, variant, task, layers, rng)
-    return found
+            rows += _edge(probe_task, low, high, variant, task, layers, rng)
+    return rows
 
 
 def _edge(
@@ -30,17 +30,17 @@ def _edge(
     half = 0.003 if probe_task == "pos" else 0.011
     band = {"band": "normal approximation", "confidence": 0.95, "n": 25_049}
 
-    def told(value: float) -> dict[str, Any]:
+    def with_interval(value: float) -> dict[str, Any]:
         return {"value": value, "low": value - half, "high": value + half, **band}
 
     if variant == "base":
-        yield shared | {"member": "lex"} | told(low)
+        yield shared | {"member": "lex"} | with_interval(low)
     for layer in range(layers + 1):
         reach = min(1.0, (layer / layers) * 2.2) * (0.45 if variant == "random" else 1.0)
         for member, extra in ((f"layer.{layer - 1}" if layer else "embeddings", -0.01), (f"mix.{layer}", 0.0)):
             value = low + (high - low) * reach + extra + change * (layer / layers) ** 2 + rng.gauss(0, 0.0015)
             place = {"k": layer} if member.startswith("mix") else {"layer": layer}
-            yield shared | {"member": member} | place | told(value)
+            yield shared | {"member": member} | place | with_interval(value)
     if task is not None:
         for member, place in ((f"mix.{layers}", {"k": layers}), (f"layer.{layers - 1}", {"layer": layers})):
             difference = {"value": change, "low": change - half / 2, "high": change + half / 2, "kind": "difference"}
@@ -49,7 +49,7 @@ def _edge(
 
 def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
     """The scores of structural probes by layer, and at the best layer."""
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for variant, task in [("base", None), ("random", None), *(("tuned", task) for task in tasks)]:
         top = {"mnli": -0.08, "squad": -0.06, "dependency": 0.13}.get(task or "", 0.0)
         shared = {"experiment": "structural", "probe": "structural", "variant": variant, "task": task, "rank": 64}
@@ -68,9 +68,9 @@ def structural(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:
                 value = scale * (low + hump + top * at**3)
                 values.append(value)
                 ends = {"low": value - 0.01 * scale, "high": value + 0.01 * scale}
-                told = {"metric": metric, "layer": layer, "member": f"layer.{layer - 1}", "value": value, **ends}
-                found.append(shared | told)
+                columns = {"metric": metric, "layer": layer, "member": f"layer.{layer - 1}", "value": value, **ends}
+                rows.append(shared | columns)
             best = max(range(layers + 1), key=values.__getitem__)
             ends = {"low": values[best] - 0.01 * scale, "high": values[best] + 0.01 * scale}
-            found.append(shared | {"metric": metric, "layer": best, "member": "best", "value": values[best], **ends})
-    return found
+            rows.append(shared | {"metric": metric, "layer": best, "member": "best", "value": values[best], **ends})
+    return rows

@@ -27,31 +27,31 @@ def study_rows(
 ) -> list[dict[str, Any]]:
     """All rows, with every column."""
     rng = random.Random(0)
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for task in tasks:
-        found += _finetuning(task, seeds, rng)
-        found += _similarity(task, layers, seeds, rng)
-        found += _pairs(task, layers)
-        found += _ablations(task, layers, seeds, rng)
-        found += _curves(task, layers, seeds)
-    found += _floors(layers) + _profiles(tasks, layers)
-    found += edge(tasks, layers, rng) + structural(tasks, layers)
-    return [dict.fromkeys(COLUMNS) | {"model": "bert-base-uncased", "kind": "value"} | row for row in found]
+        rows += _finetuning(task, seeds, rng)
+        rows += _similarity(task, layers, seeds, rng)
+        rows += _pairs(task, layers)
+        rows += _ablations(task, layers, seeds, rng)
+        rows += _curves(task, layers, seeds)
+    rows += _baselines(layers) + _profiles(tasks, layers)
+    rows += edge(tasks, layers, rng) + structural(tasks, layers)
+    return [dict.fromkeys(COLUMNS) | {"model": "bert-base-uncased", "kind": "value"} | row for row in rows]
 
 
 def write_study(folder: Path, rows: Sequence[Mapping[str, Any]], **files: Any) -> Path:
     """Write study.json, rows.jsonl and claims.jsonl; `study=None` or `claims=None` leaves one out."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    if (told := files.get("study", study())) is not None:
-        (folder / "study.json").write_text(json.dumps(told), encoding="utf-8")
-    if (judged := files.get("claims", claims())) is not None:
-        (folder / "claims.jsonl").write_text("".join(json.dumps(c) + "\n" for c in judged), encoding="utf-8")
+    if (study_json := files.get("study", study())) is not None:
+        (folder / "study.json").write_text(json.dumps(study_json), encoding="utf-8")
+    if (claims_list := files.get("claims", claims())) is not None:
+        (folder / "claims.jsonl").write_text("".join(json.dumps(c) + "\n" for c in claims_list), encoding="utf-8")
     return folder
 
 
 def study() -> dict[str, Any]:
-    """What was run: with one cell that failed, and one that it blocked."""
+    """study.json with one cell that failed and one cell that needs it."""
     cells = [
         {"experiment": e, "name": n, "key": f"{hash_of(e + n):08x}", "state": "done", "seconds": s, "bytes": 12_345}
         for e, n, s in (
@@ -78,7 +78,7 @@ def study() -> dict[str, Any]:
 
 
 def hash_of(text: str) -> int:
-    """A number that looks like a key."""
+    """A number in the form of a cell's key."""
     return sum((place + 1) * ord(letter) * 7919 for place, letter in enumerate(text))
 
 
@@ -96,10 +96,10 @@ def claims() -> list[dict[str, Any]]:
         ends = dict.fromkeys(("low", "high"))
         if effect is not None:
             ends = {"low": effect - 0.04 * scale, "high": effect + 0.05 * scale}
-        told = {"claim": name, "statement": statement, "verdict": verdict, "effect": effect, **ends, "figure": figure}
+        record = {"claim": name, "statement": statement, "verdict": verdict, "effect": effect, **ends, "figure": figure}
         rule = "Holds if the interval of the effect lies above 0 in every task; does not hold if below 0 in one."
         why = "The top third changes by 0.31 in RSA, the bottom third by 0.02; the interval leaves out 0."
-        return told | {"unit": "RSA", "why": why, "rule": rule, "tasks": []} | more
+        return record | {"unit": "RSA", "why": why, "rule": rule, "tasks": []} | more
 
     each = [task("mnli", "holds", 0.31), task("squad", "undecided", 0.02), task("dependency", "does not hold", -0.11)]
     return [
@@ -156,20 +156,20 @@ def _similarity(task: str, layers: int, seeds: int, rng: random.Random) -> Itera
                 if domain == "out" and metric != MEASURES[-1]:
                     gap = 0.3 * (1 - curve(task, layer, layers))
                     ends = {"low": gap - 0.012, "high": gap + 0.014, "band": "jackknife of differences", "n": 512}
-                    told = {"experiment": "domains", "kind": "difference", "domain": None, "value": gap, **ends}
-                    yield shared | told | {"p": 0.001, "p_holm": 0.01 if layer > layers / 2 else 0.4}
+                    columns = {"experiment": "domains", "kind": "difference", "domain": None, "value": gap, **ends}
+                    yield shared | columns | {"p": 0.001, "p_holm": 0.01 if layer > layers / 2 else 0.4}
     for layer in range(layers + 1):
         value = 1 - 0.4 * (1 - curve(task, layer, layers))
-        told = {"experiment": "similarity", "variant": "seeds", "task": task, "seed": 1, "corpus": f"{task}-dev"}
-        told |= {"domain": "in", "form": "sentences", "layer": layer, "metric": "RSA", "value": value}
-        yield told | {"low": value - 0.01, "high": value + 0.01, **DOCUMENTS}
+        columns = {"experiment": "similarity", "variant": "seeds", "task": task, "seed": 1, "corpus": f"{task}-dev"}
+        columns |= {"domain": "in", "form": "sentences", "layer": layer, "metric": "RSA", "value": value}
+        yield columns | {"low": value - 0.01, "high": value + 0.01, **DOCUMENTS}
 
 
-def _floors(layers: int) -> list[dict[str, Any]]:
+def _baselines(layers: int) -> list[dict[str, Any]]:
     return [
         {"experiment": "similarity", "variant": variant, "corpus": corpus, "form": "sentences", "layer": layer,
-         "metric": metric, "value": floor + 0.02 * math.sin(layer), **DOCUMENTS}
-        for variant, floor in (("random", 0.12), ("unrelated", 0.38))
+         "metric": metric, "value": baseline + 0.02 * math.sin(layer), **DOCUMENTS}
+        for variant, baseline in (("random", 0.12), ("unrelated", 0.38))
         for corpus in ("wikitext", "mnli-dev", "squad-dev", "dependency-dev")
         for metric in MEASURES[:-1]
         for layer in range(layers + 1)
@@ -203,17 +203,17 @@ def _curves(task: str, layers: int, seeds: int) -> Iterator[dict[str, Any]]:
         changed = 1 - curve(task, layer, layers)
         shared = {"variant": "tuned", "task": task, "layer": layer, "layer_name": name(layer)}
         for seed in range(seeds):
-            told = {"experiment": "weights", "metric": "weight_distance", "seed": seed}
-            yield shared | told | {"value": 0.02 + 0.05 * changed + 0.001 * seed}
+            columns = {"experiment": "weights", "metric": "weight_distance", "seed": seed}
+            yield shared | columns | {"value": 0.02 + 0.05 * changed + 0.001 * seed}
         for member, size in ((None, 0.2), *((f"head.{head}", 0.05 + 0.08 * head) for head in range(4))):
             if layer:
                 value = 0.01 + size * changed
-                told = {"experiment": "attention", "metric": "attention_js", "seed": 0, "value": value}
-                yield shared | told | {"low": value * 0.93, "high": value * 1.06, "member": member, **DOCUMENTS}
+                columns = {"experiment": "attention", "metric": "attention_js", "seed": 0, "value": value}
+                yield shared | columns | {"low": value * 0.93, "high": value * 1.06, "member": member, **DOCUMENTS}
         for step in (10, 20, 50, 100):
-            told = {"experiment": "trajectories", "k": step, "seed": 0}
+            columns = {"experiment": "trajectories", "k": step, "seed": 0}
             for metric, left in (("to base", 1 - math.exp(-step / 30)), ("to final", math.exp(-step / 30))):
-                yield shared | told | {"metric": f"LinearCKA(debiased=True) {metric}", "value": 1 - changed * left}
+                yield shared | columns | {"metric": f"LinearCKA(debiased=True) {metric}", "value": 1 - changed * left}
 
 
 def _profiles(tasks: Sequence[str], layers: int) -> list[dict[str, Any]]:

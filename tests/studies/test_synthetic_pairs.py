@@ -1,4 +1,4 @@
-"""Synthetic inference pairs: the labels hold in small models, and cannot be had from the hypothesis."""
+"""Synthetic inference pairs: labels are correct in small models, and the hypothesis alone does not predict them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def domain(request: pytest.FixtureRequest) -> str:
 
 
 def test_labels_hold_in_random_models(domain: str):
-    met = {
+    required = {
         "entailment": {(True, True)},
         "neutral": {(True, True), (True, False)},
         "contradiction": {(True, False)},
@@ -31,13 +31,13 @@ def test_labels_hold_in_random_models(domain: str):
     never = {"entailment": {(True, False)}, "neutral": set(), "contradiction": {(True, True)}}
     rng = random.Random(0)
     for pair in generate_pairs(120, domain=domain, seed=7):
-        expect = met[pair.label]
+        expect = required[pair.label]
         premise, *filler = pair.premise_meaning
-        found = judged(premise, pair.hypothesis_meaning, DOMAINS[domain], rng, models=30, expect=expect)
-        assert found >= expect, pair
-        assert not found & never[pair.label], pair
-        for said in filler:  # bears on nothing the pair is about
-            assert said.subject.noun not in f"{premise} {pair.hypothesis_meaning}"
+        observed = judged(premise, pair.hypothesis_meaning, DOMAINS[domain], rng, models=30, expect=expect)
+        assert observed >= expect, pair
+        assert not observed & never[pair.label], pair
+        for statement in filler:  # it is unrelated to the pair
+            assert statement.subject.noun not in f"{premise} {pair.hypothesis_meaning}"
 
 
 def test_the_checker_finds_counterexamples():
@@ -46,11 +46,11 @@ def test_the_checker_finds_counterexamples():
         premise, *_ = pair.premise_meaning
         if pair.label == "entailment" and premise != pair.hypothesis_meaning:
             expect = {(True, False), (True, True)}
-            found = judged(pair.hypothesis_meaning, premise, DOMAINS["village"], rng, models=30, expect=expect)
-            assert found >= expect, pair  # read backwards it is neutral
+            observed = judged(pair.hypothesis_meaning, premise, DOMAINS["village"], rng, models=30, expect=expect)
+            assert observed >= expect, pair  # in the other direction the label is neutral
 
 
-def test_the_hypothesis_says_nothing_about_the_label(domain: str):
+def test_the_hypothesis_does_not_predict_the_label(domain: str):
     pairs = generate_pairs(2400, domain=domain)
     assert Counter(pair.label for pair in pairs) == dict.fromkeys(LABELS, 800)
     triples = defaultdict(list)

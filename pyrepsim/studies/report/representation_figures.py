@@ -115,7 +115,7 @@ def layer_by_layer(rows: Sequence[Row]) -> Plot | None:
 
 
 def weights(rows: Sequence[Row]) -> Plot | None:
-    """Describe how far the weights of each layer moved, relative to their norm."""
+    """Describe the distance of the weights of each layer from the pre-trained weights, relative to their norm."""
     return _by_task(
         rows, "weights", "weights_by_layer", "Distance of the weights", "‖W′ − W‖ / ‖W‖",
         "Distance of each layer's weights from the pre-trained weights, relative to the norm of the latter.",

@@ -200,9 +200,9 @@ def single_point(rows: Sequence[Row], *, kinds: tuple[str, ...] = ("value", "agg
 
 def _point(x: float, rows: Sequence[Row]) -> Point:
     values = tuple(row["value"] for row in rows if row["kind"] != "aggregate")
-    whole = [row for row in rows if row["kind"] == "aggregate"] or (rows if len(rows) == 1 else [])
-    if whole:
-        row = whole[0]
+    aggregates = [row for row in rows if row["kind"] == "aggregate"] or (rows if len(rows) == 1 else [])
+    if aggregates:
+        row = aggregates[0]
         point = Point(x, row["value"], n=row["n"], p=_p(row), seeds=values if len(values) > 1 else ())
         if row["low"] is None or row["high"] is None:
             return point

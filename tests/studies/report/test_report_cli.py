@@ -1,4 +1,4 @@
-"""The verb `report`: from a study's files to a page, and what it says when there are none."""
+"""The command `report`: from a study's files to a page, and its messages without files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def folder(tmp_path: Path) -> Path:
     return write_study(tmp_path / "study", kept)
 
 
-def test_a_report_is_written_and_said(folder: Path, capsys):
+def test_a_report_is_written_and_its_path_is_printed(folder: Path, capsys):
     assert main(["report", str(folder), "--formats", "csv,tex", "--title", "What changed"]) == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     page = folder / "report" / "index.html"
-    assert said.out.splitlines()[0] == str(page)
-    assert "not in these results: similarity_by_layer" in said.out
+    assert printed.out.splitlines()[0] == str(page)
+    assert "not in these results: similarity_by_layer" in printed.out
     assert "<h1>What changed</h1>" in page.read_text(encoding="utf-8")
     assert sorted(path.suffix for path in (folder / "report" / "tables").glob("freezing.*")) == [".csv", ".tex"]
-    assert f"study_report({str(folder)!r}, formats=('csv', 'tex'), title='What changed')" in said.err
+    assert f"study_report({str(folder)!r}, formats=('csv', 'tex'), title='What changed')" in printed.err
 
 
-def test_what_can_not_be_reported_is_an_error_with_a_remedy(folder: Path, tmp_path: Path, capsys):
+def test_missing_files_and_unknown_formats_are_errors_with_a_remedy(folder: Path, tmp_path: Path, capsys):
     assert main(["report", str(tmp_path / "nowhere")]) == 2
     assert "rows.jsonl" in capsys.readouterr().err
     assert main(["report", str(folder), "--formats", "svg,docx"]) == 2

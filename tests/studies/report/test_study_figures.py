@@ -44,8 +44,8 @@ def test_every_figure_is_described_and_none_without_rows(rows):
 
 def test_an_aggregate_stands_for_its_seeds():
     single = [row(seed=seed, value=value) for seed, value in enumerate((1.0, 2.0))]
-    whole = row(kind="aggregate", value=1.5, low=0.5, high=2.5, band="t of seeds", confidence=0.95, n=2)
-    (point,) = points([*single, whole])
+    aggregate = row(kind="aggregate", value=1.5, low=0.5, high=2.5, band="t of seeds", confidence=0.95, n=2)
+    (point,) = points([*single, aggregate])
     assert (point.value, point.low, point.high, point.band, point.seeds) == (1.5, 0.5, 2.5, "t of seeds", (1.0, 2.0))
     (point,) = points(single)
     assert (point.value, point.low, point.high, point.band, point.n) == (1.5, 1.0, 2.0, "range of seeds", 2)
@@ -124,8 +124,8 @@ def test_ablations_have_their_own_scale_and_the_score_of_the_full_model(rows):
     assert [panel.ylabel for panel in described.panels] == ["accuracy (%)", "F1 (%)", "LAS (%)"]
     assert [point.x for point in described.panels[0].series[0].points] == [0, 1, 2, 3, 4]
     (mark,) = described.panels[0].marks
-    whole = [r["value"] for r in rows if r["experiment"] == "finetuning" and r["metric"] == "accuracy"]
-    assert mark.at == whole[-1]
+    scores = [r["value"] for r in rows if r["experiment"] == "finetuning" and r["metric"] == "accuracy"]
+    assert mark.at == scores[-1]
 
 
 def test_edge_probes_show_base_tuned_and_both_baselines(rows):

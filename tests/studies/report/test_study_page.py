@@ -25,15 +25,15 @@ def sparse(**changes) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
+def page(tmp_path_factory) -> Path:
     """Everything, of two layers: the page alone."""
     folder = write_study(tmp_path_factory.mktemp("study"), study_rows(layers=2))
     return study_report(folder, formats=()).page
 
 
 @pytest.fixture(scope="module")
-def reader(whole: Path) -> HTMLReader:
-    return HTMLReader(whole.read_text(encoding="utf-8"))
+def reader(page: Path) -> HTMLReader:
+    return HTMLReader(page.read_text(encoding="utf-8"))
 
 
 def test_every_figure_is_on_the_page_with_a_caption_and_a_name(reader: HTMLReader):
@@ -47,20 +47,20 @@ def test_every_figure_is_on_the_page_with_a_caption_and_a_name(reader: HTMLReade
     assert all(svg.get("aria-hidden") for svg in reader.named("svg") if svg not in drawn)
 
 
-def test_the_claims_are_first_and_lead_to_their_figures(reader: HTMLReader, whole: Path):
+def test_the_claims_are_first_and_link_to_their_figures(reader: HTMLReader, page: Path):
     for verdict in ("✓ holds", "✗ does not hold", "? undecided", "– not tested"):
         assert verdict in reader.text
     ids = {attrs["id"] for _, attrs in reader.tags if "id" in attrs}
     links = [a["href"] for a in reader.named("a") if a["href"].startswith("#")]
     assert {link[1:] for link in links} <= ids
     assert {f"#{claim['figure']}" for claim in claims()} <= set(links)
-    text = whole.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     assert text.index('id="claims"') < text.index('id="section-scores"')
     assert "+0.312 [+0.272, +0.362] RSA" in reader.text
     assert "−0.62 [−0.66, −0.57] F1 (points)" in reader.text
 
 
-def test_no_id_is_given_twice(reader: HTMLReader):
+def test_ids_are_unique(reader: HTMLReader):
     ids = [attrs["id"] for _, attrs in reader.tags if "id" in attrs]
     assert sorted(set(ids)) == sorted(ids)
     used = set(re.findall(r"url\(#([^)]+)\)", " ".join(str(attrs) for _, attrs in reader.tags)))
@@ -68,8 +68,8 @@ def test_no_id_is_given_twice(reader: HTMLReader):
     assert used <= set(ids)
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(whole: Path, reader: HTMLReader):
-    text = whole.read_text(encoding="utf-8")
+def test_the_page_has_no_scripts_and_loads_nothing(page: Path, reader: HTMLReader):
+    text = page.read_text(encoding="utf-8")
     assert not re.search(r"<(script|link|img|iframe|object|embed|base)\b|@import|@font-face|url\((?!#)", text)
     assert not re.search(r'\bsrc="|\bon\w+="', text)
     outside = [a["href"] for a in reader.named("a") if not a["href"].startswith("#")]
@@ -80,15 +80,15 @@ def test_the_page_fetches_nothing_and_runs_nothing(whole: Path, reader: HTMLRead
     assert all(attrs.get("xlink:href", "#").startswith(inside) for _, attrs in reader.tags)
 
 
-def test_tables_are_for_every_reader(reader: HTMLReader):
+def test_tables_are_accessible(reader: HTMLReader):
     assert all(cell.get("scope") for cell in reader.named("th"))
     scrolled = [div for div in reader.named("div") if div.get("class") == "wide"]
     assert scrolled
     assert all(div["tabindex"] == "0" and div["role"] == "region" and div["aria-label"] for div in scrolled)
 
 
-def test_figures_take_the_colours_of_the_page(whole: Path):
-    text = whole.read_text(encoding="utf-8")
+def test_figures_take_the_colours_of_the_page(page: Path):
+    text = page.read_text(encoding="utf-8")
     assert "prefers-color-scheme: dark" in text
     for name in ("ink", "paper", "grid", "c0", "c1", "c2"):
         assert re.search(rf"(fill|stroke): var\(--{name}, #", text), name
@@ -97,8 +97,8 @@ def test_figures_take_the_colours_of_the_page(whole: Path):
     assert not bare & {"#ffffff", "#000000", "#1b1b1b", "#0072b2"}
 
 
-def test_the_page_describes_what_was_run(reader: HTMLReader, whole: Path):
-    digest = read_study(whole.parents[1]).digest
+def test_the_page_describes_what_was_run(reader: HTMLReader, page: Path):
+    digest = read_study(page.parents[1]).digest
     for needed in (
         "bert-base-uncased, an encoder of 2 blocks, was fine-tuned on MNLI, SQuAD and parsing (2 seeds each)",
         "merchant2020 at the scale paper",
