@@ -96,12 +96,10 @@ def extract(
 
     Examples
     --------
-    >>> import tempfile
     >>> import pyrepsim as rs
-    >>> folder = tempfile.mkdtemp()
-    >>> store = rs.extract("bert-base-uncased", ["the keys are here", "the river"], f"{folder}/base", device="cpu")
-    >>> store.layers[:2]
-    ('embeddings', 'layer.0')
+    >>> store = rs.extract("bert-base-uncased", ["the keys are here", "the river"], out="acts/base", device="cpu")
+    >>> store.layers[:2], store.n_rows
+    (('embeddings', 'layer.0'), 10)
     """
     share = find_worker(worker)
     encoder, plan, widths, dtype = _prepare(model, texts, ExtractionOptions(**options))

@@ -182,22 +182,24 @@ class ShardBuffers:
         return {layer: as_numpy(self._pinned.get(layer, buffer)[:n_rows]) for layer, buffer in self._data.items()}
 
 
-def fill(selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus: Corpus, bar: tqdm) -> None:
+def fill(selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus: Corpus, bar: tqdm | None) -> None:
     """Compute all rows of a shard. If a layer overflows, give it a float32 buffer and compute the shard again."""
     while True:
-        counted = 0
+        done = 0
         try:
             for batch in layout.batches():
                 rows = selector.rows(batch)
                 magnitudes = largest(rows)
                 check_finite(rows, magnitudes, layout.columns["doc_id"][batch.rows], corpus, selector.encoder.name)
                 buffers.place(batch.rows, rows, magnitudes)
-                bar.update(batch.n_tokens)
-                counted += batch.n_tokens
+                done += batch.n_tokens
+                if bar is not None:
+                    bar.update(batch.n_tokens)
             return
         except OverflowingLayersError as overflow:
             buffers.widen(overflow.layers)
-            bar.update(-counted)
+            if bar is not None:
+                bar.update(-done)
 
 
 def _buffer_device(device: torch.device, n_bytes: int) -> torch.device:

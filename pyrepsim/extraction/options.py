@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal, TypeVar
 
-from ..core.errors import OptionError
+from ..core.errors import OptionError, check_choice
 
 __all__ = ["ExtractionOptions", "ReadingOptions", "ReadingPolicy", "with_keywords_of"]
 
@@ -29,6 +29,12 @@ class ReadingOptions:
     ------
     OptionError
         If a value is outside its domain.
+
+    Examples
+    --------
+    >>> from pyrepsim.extraction import ReadingOptions
+    >>> ReadingOptions(words="mean")
+    ReadingOptions(words='mean', long='error', max_length=None, batch_tokens=4096)
     """
 
     words: Literal["first", "mean"] | None = None
@@ -42,12 +48,11 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            if (value := getattr(self, name)) not in choices:
-                raise OptionError(f"{name} must be one of {', '.join(map(repr, choices))}: got {value!r}.")
+            check_choice(name, getattr(self, name), choices)
         for name in _COUNTS:
             value: Any = getattr(self, name, None)
-            count = isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
-            if not (count or (value is None and name != "batch_tokens")):
+            is_count = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+            if not (is_count or (value is None and name != "batch_tokens")):
                 raise OptionError(f"{name} must be a whole number of tokens, 1 or more: got {value!r}.")
 
     def reading(self) -> dict[str, Any]:
@@ -65,7 +70,14 @@ class ReadingPolicy(ReadingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionOptions(ReadingOptions):
-    """What decides the rows, layers and bytes of a store."""
+    """Keyword options of `extract` and `plan_extraction`: what decides the rows, layers and bytes of a store.
+
+    Examples
+    --------
+    >>> from pyrepsim.extraction import ExtractionOptions
+    >>> ExtractionOptions(layers="all", dtype="float32").reading()
+    {'words': None, 'long': 'error', 'max_length': None, 'batch_tokens': 4096}
+    """
 
     layers: str | Sequence[str | int] = "all"
     """Layers to store: all, or names and indices as in Encoder.layers."""

@@ -164,12 +164,10 @@ def _chunks_by_shard(
         layouts = [plan.shard(shard) for plan in (plan_x, plan_y)]
         _check_same_words(layouts, plan_x, encoders)
         if layouts[0].n_rows:
-            for selector, layout, buffer in zip(selectors, layouts, buffers, strict=True):
-                with progress_bar(0, False, desc="") as hidden:
-                    fill(selector, layout, buffer, plan_x.corpus, hidden)
+            for selector, layout, buffer, shown in zip(selectors, layouts, buffers, (bar, None), strict=True):
+                fill(selector, layout, buffer, plan_x.corpus, shown)
             chunks = [buffer.arrays(layouts[0].n_rows) for buffer in buffers]
             yield chunks[0], chunks[1]
-        bar.update(layouts[0].n_tokens)
 
 
 def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
