@@ -155,10 +155,9 @@ def compare_probes(
     >>> for name, layers in (("base", {"a": signal, "b": signal}), ("tuned", {"a": signal, "b": noise})):
     ...     store = rs.write_store(name, layers, columns={
     ...         "doc_id": np.repeat(np.arange(200), 5), "position": np.tile(np.arange(5), 200),
-    ...         "char_start": starts, "char_end": starts + 1,
+    ...         "token_id": words.ravel(), "char_start": starts, "char_end": starts + 1,
     ...     })
-    ...     texts = [record["text"] for record in records]
-    ...     results.append(fit_edge_probes(store, records, texts=texts, dev=(store, records, texts),
+    ...     results.append(fit_edge_probes(store, records, dev=(store, records),
     ...                                    members="layers", recipe=recipe, progress=False))
     >>> comparison = rs.compare_probes(*results)
     >>> [(difference.member, difference.change) for difference in comparison]

@@ -199,15 +199,14 @@ def fit_online_codes(
     ...     {"text": "w w w w w", "targets": [{"span1": [i, i + 1], "label": "NV"[k]} for i, k in enumerate(row)]}
     ...     for row in words
     ... ]
-    >>> texts = [record["text"] for record in records]
     >>> signal = np.stack([words.ravel(), 1 - words.ravel()], axis=1).astype("float32")
     >>> starts = np.tile(np.arange(5) * 2, 200)
     >>> store = rs.write_store(
     ...     "acts", {"a": rng.standard_normal(signal.shape).astype("float32"), "b": signal},
     ...     columns={"doc_id": np.repeat(np.arange(200), 5), "position": np.tile(np.arange(5), 200),
-    ...              "char_start": starts, "char_end": starts + 1})
+    ...              "token_id": words.ravel(), "char_start": starts, "char_end": starts + 1})
     >>> codes = fit_online_codes(
-    ...     store, records, dev=(store, records, texts), texts=texts, fractions=[0.1, 1.0], progress=False,
+    ...     store, records, dev=(store, records), fractions=[0.1, 1.0], progress=False,
     ...     recipe=CODE_RECIPE.but(family="linear", projection=None, learning_rate=0.03))
     >>> codes.compression("a") < 1.1, codes.compression("b") > 4
     (True, True)

@@ -109,7 +109,7 @@ def f1_score(true_positives: float, predicted: float, gold: float) -> F1:
     --------
     >>> from pyrepsim.probing.edge import f1_score
     >>> [round(value, 3) for value in f1_score(80, 100, 90)[:3]]
-    [0.842, 0.77, 0.914]
+    [0.842, 0.769, 0.915]
     """
     precision = true_positives / predicted if predicted else 0.0
     recall = true_positives / gold if gold else 0.0

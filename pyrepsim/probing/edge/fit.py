@@ -125,15 +125,14 @@ def fit_edge_probes(
     ...     {"text": "w w w w w", "targets": [{"span1": [i, i + 1], "label": "NV"[k]} for i, k in enumerate(row)]}
     ...     for row in words
     ... ]
-    >>> texts = [record["text"] for record in records]
     >>> signal = np.stack([words.ravel(), 1 - words.ravel()], axis=1).astype("float32")
     >>> starts = np.tile(np.arange(5) * 2, 200)
     >>> store = rs.write_store(
     ...     "acts", {"a": rng.standard_normal(signal.shape).astype("float32"), "b": signal},
     ...     columns={"doc_id": np.repeat(np.arange(200), 5), "position": np.tile(np.arange(5), 200),
-    ...              "char_start": starts, "char_end": starts + 1})
+    ...              "token_id": words.ravel(), "char_start": starts, "char_end": starts + 1})
     >>> recipe = EdgeProbeRecipe(projection=4, hidden=4, learning_rate=0.01, validate_every=20, max_validations=5)
-    >>> result = fit_edge_probes(store, records, dev=(store, records, texts), texts=texts, members="layers",
+    >>> result = fit_edge_probes(store, records, dev=(store, records), members="layers",
     ...                          recipe=recipe, progress=False)
     >>> result.f1("b")
     1.0
