@@ -42,16 +42,34 @@ _WRITE_ONLY = 2
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path` that is renamed to it at the end, so that no reader sees half a file.
 
-    Missing folders are created. The file is not flushed to the disk: use `DurableFile` for what must survive a loss
-    of power.
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Missing folders are created.
+    sync : bool
+        Flush the file to the disk before it is renamed, so that it also survives a loss of power.
+
+    Yields
+    ------
+    Path
+        Where to write the file.
 
     Raises
     ------
     StoreError
-        If the system refuses a step. The old file then stays.
+        If the system refuses a step. An existing file then stays as it was.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from pyrepsim.core.outputs import replacing
+    >>> with replacing("results/table.csv") as temporary:
+    ...     _ = temporary.write_text("layer,score")
+    >>> Path("results/table.csv").read_text()
+    'layer,score'
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -59,6 +77,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
+            if sync:
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             if os.path.lexists(temporary):
