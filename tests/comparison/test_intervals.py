@@ -247,5 +247,5 @@ def test_what_intervals_refuse(stores, tmp_path):
         permutation_test(text(0), text(1), rs.LinearCKA(), alternative="both")
     constant = np.ones((60, 2))
     constant[-3:] = np.random.default_rng(0).standard_normal((3, 2))
-    with pytest.raises(DegenerateError, match="every replicate"):
+    with pytest.raises(DegenerateError, match="every resample"):
         rs.compare(constant, text(0, 60), rs.LinearCKA(), interval=Jackknife(blocks=4))
