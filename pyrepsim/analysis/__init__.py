@@ -1,1 +1,1 @@
-"""Analyses of single models: geometry of one representation, attention, weight distances."""
+"""Analyses of models other than measures: geometry of one representation, attention, weight distances."""

@@ -1,4 +1,4 @@
-"""How differently two models attend: Jensen-Shannon divergence, head by head, over all real tokens."""
+"""Difference of the attention of two models: Jensen-Shannon divergence for each head, over all real tokens."""
 
 from __future__ import annotations
 
@@ -19,33 +19,38 @@ from ..extraction.options import ReadingOptions
 from ..extraction.plan import ExtractionPlan, check_positions, have_same_tokens, plans_of_both
 from ..models import Encoder, load_encoder
 from ..models.encoder import first_line
+from ..results.tables import Records
 from ..store.columns import TOKENS, token_mask
 
 __all__ = ["AttentionDivergence", "attention_divergence", "jensen_shannon"]
 
-_BYTES_AT_ONCE = 1 << 26  # of float32 attention of all blocks of one model
+_MAX_BYTES = 1 << 26  # of the float32 attention of all blocks of one model at a time
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionDivergence:
-    """Made by `attention_divergence`.
-
-    Attributes
-    ----------
-    values : (blocks, heads) mean divergence in bits over query positions, from 0 to 1.
-    n_queries : over how many positions.
-    base, tuned : names of the models.
-    """
+class AttentionDivergence(Records):
+    """The result of `attention_divergence`."""
 
     values: np.ndarray
+    """Mean divergence in bits over the query positions, in [0, 1], (n_blocks, n_heads)."""
     n_queries: int
+    """Number of query positions."""
     base: str
+    """Name of the base model."""
     tuned: str
+    """Name of the tuned model."""
 
     @property
     def per_block(self) -> np.ndarray:
-        """(blocks,) mean over heads."""
+        """Mean over the heads, (n_blocks,)."""
         return self.values.mean(axis=1)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return one dict for each head: ``layer``, ``head`` (from 0), ``divergence`` (bits) and ``n_queries``."""
+        return [
+            {"layer": f"layer.{block}", "head": head, "divergence": float(value), "n_queries": self.n_queries}
+            for (block, head), value in np.ndenumerate(self.values)
+        ]
 
 
 def attention_divergence(
@@ -60,29 +65,52 @@ def attention_divergence(
     device: str = "auto",
     progress: bool | None = None,
 ) -> AttentionDivergence:
-    """Jensen-Shannon divergence of the attention of two models, for each head of each block, as Hao et al. (2020).
+    """Return the Jensen-Shannon divergence of the attention of two models, for each head of each block.
 
-    Both read the same batches. For a query position i with attention p and q over all real tokens it is
+    For a query position with attention p in `base` and q in `tuned`, over all real tokens,
     JS(p, q) = H((p + q) / 2) - (H(p) + H(q)) / 2 in bits: 0 for equal attention, 1 for attention to disjoint tokens.
-    Heads are matched by their place, as fine-tuning leaves them; padding is neither query nor key. Sums are in float64.
-    What is held at once is the attention of one batch, or of a part of it where a batch has more than 64 MiB.
+    Heads are matched by index. Padding is neither a query nor a key. Sums are in float64.
 
     Parameters
     ----------
-    base, tuned : models of as many blocks and heads, whose tokenizers cut the texts alike.
-    tokens : which positions count as queries: ``"all"``, or as in `compare` ``"content"``, ``"special"``, ``"cls"``.
-    texts, long, max_length, batch_tokens, device, progress : as in `extract`. In windows each position counts once.
+    base, tuned : path-like, str or Encoder
+        Models with the same number of blocks and heads, whose tokenizers give the same tokens.
+    texts : iterable of str, path-like, or any argument of `extract`
+    tokens : {"all", "content", "special", "cls"}, default "all"
+        Positions that count as queries.
+    long, max_length, batch_tokens, device, progress
+        As in `extract`. In windows, each position counts once.
+
+    Returns
+    -------
+    AttentionDivergence
 
     Raises
     ------
     OptionError
-        If the tokenizers differ, or for an option outside its domain.
+        If the tokenizers differ, or an option is outside its domain.
     ModelError
-        If a model gives no attention, or the two differ in blocks or heads.
-    NonFiniteError, TextError
-        As in `extract`, and where no position is chosen.
+        If a model returns no attention, or the models differ in blocks or heads.
+    NonFiniteError
+        If an attention weight is not finite.
+    TextError
+        If there are no texts, or no position is selected.
 
-    Reference: Hao, Dong, Wei & Xu (2020), Investigating Learning Dynamics of BERT Fine-Tuning, section 3.
+    Notes
+    -----
+    The attention of one batch is in memory, or of a part of it if a batch has more than 64 MiB.
+
+    References
+    ----------
+    Hao, Dong, Wei & Xu (2020), Investigating Learning Dynamics of BERT Fine-Tuning, section 3.
+
+    Examples
+    --------
+    >>> from pyrepsim.analysis.attention import attention_divergence
+    >>> texts = ["the cat sat on the mat .", "a dog ran ."]
+    >>> same = attention_divergence("bert-base-uncased", "bert-base-uncased", texts)
+    >>> float(same.values.max()), same.n_queries
+    (0.0, 26)
     """
     check_choice("tokens", tokens, TOKENS)
     first, second = (
@@ -96,8 +124,8 @@ def attention_divergence(
             keep = token_mask(layout.columns, tokens, layout.n_rows)
             for batch in layout.batches():
                 for ids, picks in _parts(batch.select(keep), first):
-                    found = _sums(first, second, ids, picks)
-                    sums = found if sums is None else sums + found
+                    part = _sums(first, second, ids, picks)
+                    sums = part if sums is None else sums + part
                     n_queries += len(picks)
                 bar.update(batch.n_tokens)
     if sums is None:
@@ -112,10 +140,28 @@ def attention_divergence(
 
 
 def jensen_shannon(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """JS(p, q) in bits along the last dimension, of distributions scaled to sum 1; float64.
+    """Return JS(p, q) in bits along the last dimension, in float64; p and q are scaled to sum 1.
 
-    sum_j m ((1 + d) ln(1 + d) + (1 - d) ln(1 - d)) / (2 ln 2) with m = (p + q) / 2 and d = (p - q) / (p + q): exactly 0
-    for equal p and q, and as exact for nearly equal ones, where differences of entropies would leave rounding alone.
+    Computed as sum_j m ((1 + d) ln(1 + d) + (1 - d) ln(1 - d)) / (2 ln 2) with m = (p + q) / 2 and
+    d = (p - q) / (p + q). This is exactly 0 for equal p and q, and accurate for nearly equal ones, where a difference
+    of entropies would be rounding.
+
+    Parameters
+    ----------
+    p, q : tensor of shape (..., n)
+        Not negative.
+
+    Returns
+    -------
+    tensor of shape (...,), float64
+        In [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pyrepsim.analysis.attention import jensen_shannon
+    >>> jensen_shannon(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.5, 0.0, 0.5])).item()
+    0.5
     """
     p, q = (one.double() / one.double().sum(dim=-1, keepdim=True) for one in (p, q))
     total = p + q
@@ -128,7 +174,7 @@ def _shared_plan(first: Encoder, second: Encoder, texts: Any, **reading: Any) ->
     plan, other = plans_of_both((first, second), read_texts(texts), ReadingOptions(**reading))
     if not have_same_tokens(plan, other):
         raise OptionError(
-            f"Attention is compared token by token: {first.name!r} and {second.name!r} cut the texts into other "
+            f"Attention is compared token by token: {first.name!r} and {second.name!r} cut the texts into different "
             "tokens. Compare models of one tokenizer."
         )
     for encoder in (first, second):
@@ -137,11 +183,11 @@ def _shared_plan(first: Encoder, second: Encoder, texts: Any, **reading: Any) ->
 
 
 def _parts(batch: Batch, encoder: Encoder) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Token ids of a few sequences at a time, padded with -1, and their query positions, flattened."""
+    """Yield the token ids of a few sequences, padded with -1, and their query positions, flattened."""
     n, width = batch.ids.shape
     config: Any = encoder.module.config
     one = 4 * config.num_hidden_layers * config.num_attention_heads * width**2
-    step = max(1, _BYTES_AT_ONCE // one)
+    step = max(1, _MAX_BYTES // one)
     line = batch.picks // width
     for begin in range(0, n, step):
         end = min(begin + step, n)
@@ -151,9 +197,9 @@ def _parts(batch: Batch, encoder: Encoder) -> Iterator[tuple[torch.Tensor, torch
 
 
 def _sums(first: Encoder, second: Encoder, ids: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
-    """(blocks, heads) sums of divergences over the query positions."""
-    ours, theirs = (_attention(encoder, ids) for encoder in (first, second))
-    shapes = [(len(one), *one[0].shape[1:2]) for one in (ours, theirs)]
+    """Return the sums of divergences over the query positions, (n_blocks, n_heads)."""
+    base_attention, tuned_attention = (_attention(encoder, ids) for encoder in (first, second))
+    shapes = [(len(one), *one[0].shape[1:2]) for one in (base_attention, tuned_attention)]
     if shapes[0] != shapes[1]:
         raise ModelError(
             f"Attention is compared head by head: {first.name!r} has {shapes[0][0]} blocks of {shapes[0][1]} heads, "
@@ -163,13 +209,13 @@ def _sums(first: Encoder, second: Encoder, ids: torch.Tensor, picks: torch.Tenso
         return torch.stack(
             [
                 jensen_shannon(_queries(p, picks), _queries(q, picks)).sum(dim=0)
-                for p, q in zip(ours, theirs, strict=True)
+                for p, q in zip(base_attention, tuned_attention, strict=True)
             ]
         )
 
 
 def _queries(attention: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
-    """(sequences, heads, tokens, tokens) to (positions, heads, tokens)."""
+    """Select query positions: (sequences, heads, tokens, tokens) to (positions, heads, tokens)."""
     return attention.transpose(1, 2).flatten(0, 1).index_select(0, picks.to(attention.device))
 
 
@@ -179,13 +225,13 @@ def _attention(encoder: Encoder, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
     module: Any = encoder.module
     options = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
     with torch.inference_mode():
-        found = module(
+        output = module(
             input_ids=ids.masked_fill(~mask, encoder.pad_id),
             attention_mask=mask.long(),
             output_attentions=True,
             **options,
         )
-    attention = getattr(found, "attentions", None)
+    attention = getattr(output, "attentions", None)
     if not attention or any(one is None or one.ndim != 4 for one in attention):
         raise ModelError(
             f"Attention is read from what a model returns: {encoder.name!r} ({type(module).__name__}) returns none. "
@@ -196,9 +242,9 @@ def _attention(encoder: Encoder, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 @contextmanager
 def _eager(encoder: Encoder) -> Iterator[None]:
-    """The implementation that forms the whole attention; the model is left as it was."""
+    """Use the implementation that returns attention weights, and restore the previous one at the end."""
     module: Any = encoder.module
-    before = getattr(module.config, "_attn_implementation", None)
+    previous = getattr(module.config, "_attn_implementation", None)
     try:
         module.set_attn_implementation("eager")
     except (AttributeError, ValueError) as error:
@@ -209,5 +255,5 @@ def _eager(encoder: Encoder) -> Iterator[None]:
     try:
         yield
     finally:
-        if before is not None:
-            module.set_attn_implementation(before)
+        if previous is not None:
+            module.set_attn_implementation(previous)

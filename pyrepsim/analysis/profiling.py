@@ -1,8 +1,7 @@
-"""One representation by itself: what its geometry looks like, layer by layer."""
+"""Profile of a representation: norms, anisotropy, effective dimensions and rogue features of each layer."""
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +13,12 @@ from ..core.arrays import rows_view
 from ..core.errors import DegenerateError, LayerError, OptionError
 from ..core.progress import progress_bar
 from ..moments import MomentsSet, Side
+from ..results.tables import Records, TextTable
 from ..store import ActivationStore, Representation
 
 __all__ = ["LayerProfile", "Profile", "profile"]
 
-_ROWS = 8192
+_CHUNK_ROWS = 8192
 _ROGUE_THRESHOLD = 6.0
 
 
@@ -27,14 +27,17 @@ class LayerProfile:
     """The geometry of one layer over n rows x in R^d, with mean m and scatter S (eigenvalues lambda)."""
 
     layer: str
+    """Name of the layer; "X" for an array."""
     n_samples: int
+    """Number of rows."""
     n_features: int
+    """Number of features d."""
     mean_norm: float
-    """Mean of |x|."""
+    """Mean of |x|, in the units of the representation."""
     sd_norm: float
-    """Standard deviation of |x| (n - 1)."""
+    """Standard deviation of |x| (with n - 1), in the units of the representation."""
     anisotropy: float
-    """Mean cosine between two different rows, over all pairs; 0 where directions cancel (Ethayarajh 2019)."""
+    """Mean cosine between two different rows, over all pairs, in [-1, 1] (Ethayarajh 2019)."""
     effective_rank: float
     """exp of the entropy of sqrt(lambda) / sum sqrt(lambda), in [1, rank] (Roy & Vetterli 2007)."""
     participation_ratio: float
@@ -42,15 +45,20 @@ class LayerProfile:
     rank: int
     """Numerical rank of S."""
     rogue_dimensions: tuple[int, ...]
-    """Features whose |mean| or sd exceeds the median over features by more than 6 robust deviations (1.4826 median
-    absolute deviations, at least 0.01 of the median sd): see Timkey & van Schijndel 2021."""
+    """Features whose |mean| or standard deviation exceeds the median over features by more than 6 robust deviations
+    (1.4826 median absolute deviations, at least 0.01 of the median standard deviation): Timkey & van Schijndel 2021."""
     rogue_contribution: float
-    """Contribution to the anisotropy of the three features that contribute most, over the sum of all absolute
-    contributions: near 1 where a few features dominate, near 0 where none does."""
+    """Contribution of the three features that contribute most to the anisotropy, divided by the sum of all absolute
+    contributions: near 1 if a few features dominate, near 0 if none does."""
 
 
-class Profile(Sequence[LayerProfile]):
-    """The profiles of the layers of a store, in order. Prints as a table; `to_frame` gives pandas."""
+class Profile(Records, Sequence[LayerProfile]):
+    """The profiles of the layers of a store, in order; index it by number or by name of the layer.
+
+    Parameters
+    ----------
+    layers : iterable of LayerProfile
+    """
 
     def __init__(self, layers: Iterable[LayerProfile]) -> None:
         self._layers = tuple(layers)
@@ -70,50 +78,12 @@ class Profile(Sequence[LayerProfile]):
         return iter(self._layers)
 
     def to_records(self) -> list[dict[str, Any]]:
-        """One flat dictionary a layer."""
+        """Return one dict for each layer, with the fields of `LayerProfile`."""
         return [asdict(layer) for layer in self._layers]
 
-    def to_frame(self) -> Any:
-        """A pandas frame, one row a layer."""
-        import pandas as pd
-
-        return pd.DataFrame(self.to_records())
-
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        header = [
-            "layer",
-            "rows",
-            "mean |x|",
-            "sd |x|",
-            "anisotropy",
-            "effective rank",
-            "participation",
-            "rank",
-            "rogue",
-        ]
-        rows = []
-        for p in self._layers:
-            rogue = ", ".join(map(str, p.rogue_dimensions[:4])) + (", ..." if len(p.rogue_dimensions) > 4 else "")
-            numbers = [
-                f"{p.mean_norm:.3f}",
-                f"{p.sd_norm:.3f}",
-                f"{p.anisotropy:.4f}",
-                f"{p.effective_rank:.1f}",
-            ]
-            numbers += [f"{p.participation_ratio:.1f}", f"{p.rank} of {p.n_features}"]
-            rows.append([p.layer, str(p.n_samples), *numbers, rogue or "-"])
-        return header, rows
-
     def table(self) -> str:
-        """The profile as text."""
-        header, rows = self._cells()
-        widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in [header, *rows]
-        )
+        """Return the profile as text, a row for each layer."""
+        return self._text_table().text(rule=False)
 
     __str__ = table
 
@@ -121,13 +91,17 @@ class Profile(Sequence[LayerProfile]):
         return f"Profile({len(self._layers)} layers)"
 
     def _repr_html_(self) -> str:
-        header, rows = self._cells()
+        return self._text_table().html()
 
-        def line(cells: list[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        body = "".join(line(row, "td") for row in rows)
-        return f"<table><thead>{line(header, 'th')}</thead><tbody>{body}</tbody></table>"
+    def _text_table(self) -> TextTable:
+        geometry = ("mean |x|", "sd |x|", "anisotropy", "effective rank", "participation", "rank", "rogue")
+        rows = []
+        for p in self._layers:
+            rogue = ", ".join(map(str, p.rogue_dimensions[:4])) + (", ..." if len(p.rogue_dimensions) > 4 else "")
+            numbers = (f"{p.mean_norm:.3f}", f"{p.sd_norm:.3f}", f"{p.anisotropy:.4f}", f"{p.effective_rank:.1f}")
+            dimensions = (f"{p.participation_ratio:.1f}", f"{p.rank} of {p.n_features}", rogue or "-")
+            rows.append((p.layer, str(p.n_samples), *numbers, *dimensions))
+        return TextTable(("layer", "rows", *geometry), tuple(rows))
 
 
 def profile(
@@ -139,10 +113,42 @@ def profile(
     n_threads: int | None = None,
     progress: bool | None = None,
 ) -> Profile:
-    """Profile every layer of an activation store, one layer of it, or an array (n_samples, n_features), in one pass.
+    """Profile the geometry of every layer of an activation store, of one layer, or of an array, in one pass.
 
-    layers : names to profile; all of them by default. tokens : see `compare`. Raises LayerError, NonFiniteError,
-    DegenerateError (fewer than two rows, rows of zeros, no variance).
+    Parameters
+    ----------
+    store : ActivationStore, Representation, or array-like of shape (n_samples, n_features)
+    layers : str or iterable of str, optional
+        For a store: the layers to profile. By default all.
+    tokens : {"content", "all", "special", "cls"}, default "content"
+        For a store: the tokens to use. "content" leaves out special tokens.
+    backend, n_threads
+        See `MomentsSet`.
+    progress : bool, optional
+        Whether to show a progress bar; by default on a terminal only.
+
+    Returns
+    -------
+    Profile
+        One `LayerProfile` for each layer.
+
+    Raises
+    ------
+    LayerError, OptionError
+        If a layer does not exist, or an option does not apply.
+    NonFiniteError
+        If there is a NaN or an infinity.
+    DegenerateError
+        If there are fewer than two rows, a row of zeros, or no variance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).standard_normal((500, 8)) + 1
+    >>> print(rs.profile(X).table())
+    layer  rows  mean |x|  sd |x|  anisotropy  effective rank  participation    rank  rogue
+    X       500     3.868   0.880      0.4993             8.0            7.8  8 of 8      -
     """
     if isinstance(store, Representation):
         if layers is not None:
@@ -157,14 +163,14 @@ def profile(
         mask = store.columns.mask(tokens)
         streams = {name: store[name] for name in (store.layers if layers is None else layers)}
         total = len(streams) * int(np.count_nonzero(mask))
-        sources = ((name, layer.chunks(_ROWS, mask=mask), layer.shape[1]) for name, layer in streams.items())
+        sources = ((name, layer.chunks(_CHUNK_ROWS, mask=mask), layer.shape[1]) for name, layer in streams.items())
     else:
         if layers is not None or tokens != "content":
             raise OptionError("layers and tokens choose from a store: an array is profiled as it is. Leave both out.")
         rows = rows_view(store)
         total = len(rows)
-        sources = iter([("X", (rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)), rows.shape[1])])
-    done = []
+        sources = iter([("X", (rows[i : i + _CHUNK_ROWS] for i in range(0, len(rows), _CHUNK_ROWS)), rows.shape[1])])
+    profiles = []
     with progress_bar(total, progress, desc="profile") as bar:
         for name, chunks, width in sources:
             moments = MomentsSet(
@@ -179,18 +185,18 @@ def profile(
                 raise DegenerateError(
                     f"a profile needs at least two rows: got {moments.n_samples:g} of {name}. Select more tokens."
                 )
-            done.append(_layer_profile(name, moments.side(0, "raw"), moments.side(0, "unit"), norms))
-    return Profile(done)
+            profiles.append(_layer_profile(name, moments.side(0, "raw"), moments.side(0, "unit"), norms))
+    return Profile(profiles)
 
 
 class _Norms:
-    """Mean and standard deviation of row norms, around the first norm so that no digits cancel."""
+    """Mean and standard deviation of row norms, relative to the first norm so that no digits cancel."""
 
     def __init__(self) -> None:
         self.n, self.first, self.total, self.squares = 0, 0.0, 0.0, 0.0
 
     def update(self, chunk: np.ndarray) -> None:
-        with np.errstate(over="ignore", invalid="ignore"):  # such rows are refused when their sums are read
+        with np.errstate(over="ignore", invalid="ignore"):  # such rows raise an error when their sums are read
             norms = np.linalg.norm(chunk.astype(np.float64), axis=1)
             if self.n == 0:
                 self.first = float(norms[0])
@@ -235,9 +241,9 @@ def _layer_profile(name: str, raw: Side, unit: Side, norms: _Norms) -> LayerProf
 
 def _rogue_dimensions(side: Side) -> np.ndarray:
     sds = np.sqrt(np.maximum(np.diag(side.scatter), 0.0) / (side.n_samples - 1))
-    found = np.zeros(side.n_features, dtype=bool)
+    rogue = np.zeros(side.n_features, dtype=bool)
     for values in (np.abs(side.mean), sds):
         median = np.median(values)
         spread = max(1.4826 * float(np.median(np.abs(values - median))), 0.01 * float(np.median(sds)))
-        found |= values - median > _ROGUE_THRESHOLD * spread
-    return np.flatnonzero(found)
+        rogue |= values - median > _ROGUE_THRESHOLD * spread
+    return np.flatnonzero(rogue)

@@ -1,4 +1,4 @@
-"""How far training moved the weights, layer by layer and module by module."""
+"""Distances between the weights of a base model and a model tuned from it, for each layer and module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..models import load_encoder
 from ..models.blocks import Blocks, find_blocks, paired_parameters
 from ..results.figures import save
 from ..results.lines import Line, line_figure
-from ..results.rows import Table
+from ..results.tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,10 +24,26 @@ __all__ = ["WeightDistances", "weight_distance"]
 
 
 class WeightDistances(Table):
-    """One row a layer and module, as `weight_distance` returns them."""
+    """The records of `weight_distance`, one for each layer and module.
+
+    Columns: ``layer`` ("embeddings", "layer.0", ..., "rest"), ``module`` (its name inside the block, such as
+    "attention.self.query"; "all" is the whole layer), ``distance`` (||W' - W|| / ||W||, a ratio), ``cosine`` (in
+    [-1, 1]), ``norm`` (||W||) and ``n_weights``. `distance` and `cosine` are None where a norm is 0.
+    """
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw the relative distance over the layers, a line for each module of the blocks."""
+        """Draw the relative distance over the layers, a line for each module that is in several layers.
+
+        Parameters
+        ----------
+        path : path-like, optional
+            File to write; its ending (.svg, .png, .pdf) chooses the format.
+
+        Raises
+        ------
+        OptionError
+            If no record has a distance.
+        """
         figure = _figure(self)
         if path is not None:
             save(figure, path)
@@ -37,34 +53,49 @@ class WeightDistances(Table):
 def weight_distance(
     base: str | os.PathLike[str] | torch.nn.Module, tuned: str | os.PathLike[str] | torch.nn.Module
 ) -> WeightDistances:
-    """Distance ||W' - W|| / ||W|| (Frobenius) and cosine <W', W> / (||W'|| ||W||) between base W and tuned W'.
+    """Compare the weights of two models: relative distance and cosine for each layer and module.
 
-    Rows have the columns ``layer`` ("embeddings", "layer.0", ..., "rest"), ``module`` (its name inside the block,
-    such as "attention.self.query"; weight and bias are one vector; "all" is the whole layer), ``distance``,
-    ``cosine``, ``norm`` (||W||) and ``n_weights``. A distance or cosine is None where ||W|| or ||W'|| is 0. All sums
-    are in float64.
+    distance = ||W' - W|| / ||W|| and cosine = <W', W> / (||W'|| ||W||), with Frobenius norms, where W are the weights
+    and biases of a module of `base` as one vector and W' those of `tuned`. All sums are in float64.
 
     Parameters
     ----------
-    base, tuned : folder, hub id, or module
-        Encoders of one architecture; `tuned` may have lost its top blocks.
+    base, tuned : path-like, str or torch.nn.Module
+        Folder, hub id or module: encoders of one architecture. `tuned` may have lost its top blocks.
+
+    Returns
+    -------
+    WeightDistances
+        One record for each layer and module; see there for the columns.
 
     Raises
     ------
     ModelError
         If a model cannot be loaded, or the two do not match.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.models import load_encoder
+    >>> tuned = load_encoder("bert-base-uncased").module
+    >>> with torch.no_grad():
+    ...     for parameter in tuned.encoder.layer[1].parameters():
+    ...         _ = parameter.mul_(1.1)
+    >>> distances = rs.weight_distance("bert-base-uncased", tuned)
+    >>> [(r["layer"], round(r["distance"], 4)) for r in distances if r["module"] == "all"]
+    [('embeddings', 0.0), ('layer.0', 0.0), ('layer.1', 0.1)]
     """
-    before, after = (find_blocks(_module(model)) for model in (base, tuned))
-    rows = []
-    for layer in after.layers:
+    base_blocks, tuned_blocks = (find_blocks(_module(model)) for model in (base, tuned))
+    records = []
+    for layer in tuned_blocks.layers:
         modules: dict[str, _Sums] = defaultdict(_Sums, all=_Sums())
-        for name, ours, theirs in paired_parameters(after, before, layer):
-            kind = _inside(name, after).removesuffix(".weight").removesuffix(".bias")
-            products = _products(theirs, ours)
-            modules[kind].add(products)
-            modules["all"].add(products)
-        rows += [{"layer": layer, "module": kind, **sums.row()} for kind, sums in modules.items() if sums.n]
-    return WeightDistances(rows)
+        for name, tuned_weights, base_weights in paired_parameters(tuned_blocks, base_blocks, layer):
+            module = _name_in_block(name, tuned_blocks).removesuffix(".weight").removesuffix(".bias")
+            for sums in (modules[module], modules["all"]):
+                sums.add(base_weights, tuned_weights)
+        records += [{"layer": layer, "module": module, **sums.record()} for module, sums in modules.items() if sums.n]
+    return WeightDistances(records)
 
 
 def _figure(records: Sequence[Mapping[str, Any]]) -> Figure:
@@ -83,39 +114,33 @@ def _figure(records: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 class _Sums:
-    """Squared norms and products of a pair of vectors, from their parts."""
+    """Squared norms and products of two vectors, summed over their parts."""
 
     def __init__(self) -> None:
-        self.moved = self.before = self.after = self.product = 0.0
+        self.step_sq = self.base_sq = self.tuned_sq = self.product = 0.0
         self.n = 0
 
-    def add(self, products: tuple[float, float, float, float, int]) -> None:
-        moved, before, after, product, n = products
-        self.moved += moved
-        self.before += before
-        self.after += after
-        self.product += product
-        self.n += n
+    def add(self, base: torch.Tensor, tuned: torch.Tensor) -> None:
+        w, v = (tensor.detach().cpu().double().ravel() for tensor in (base, tuned))
+        step = v - w
+        self.step_sq += float(step @ step)
+        self.base_sq += float(w @ w)
+        self.tuned_sq += float(v @ v)
+        self.product += float(v @ w)
+        self.n += w.numel()
 
-    def row(self) -> dict[str, Any]:
-        norms = math.sqrt(self.before) * math.sqrt(self.after)
+    def record(self) -> dict[str, Any]:
+        norms = math.sqrt(self.base_sq) * math.sqrt(self.tuned_sq)
         return {
-            "distance": math.sqrt(self.moved / self.before) if self.before else None,
+            "distance": math.sqrt(self.step_sq / self.base_sq) if self.base_sq else None,
             "cosine": self.product / norms if norms else None,
-            "norm": math.sqrt(self.before),
+            "norm": math.sqrt(self.base_sq),
             "n_weights": self.n,
         }
 
 
-def _products(base: torch.Tensor, tuned: torch.Tensor) -> tuple[float, float, float, float, int]:
-    """|v - w|^2, |w|^2, |v|^2, <v, w> and the number of weights."""
-    w, v = (tensor.detach().cpu().double().ravel() for tensor in (base, tuned))
-    step = v - w
-    return float(step @ step), float(w @ w), float(v @ v), float(v @ w), w.numel()
-
-
-def _inside(name: str, blocks: Blocks) -> str:
-    """A parameter's name without the path of its block."""
+def _name_in_block(name: str, blocks: Blocks) -> str:
+    """Return a parameter's name without the path of its block."""
     prefix = f"{blocks.path}."
     return name.removeprefix(prefix).partition(".")[2] if name.startswith(prefix) else name
 

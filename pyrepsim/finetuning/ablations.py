@@ -18,7 +18,7 @@ from ..core.resume import check_same_request, read_record, write_record
 from ..models.encoder import first_line
 from ..models.source import locate_model
 from ..results.figures import save
-from ..results.rows import Table
+from ..results.tables import Table
 from .figures import ablation_curves
 from .recipes import Ablation, TrainingRecipe
 from .run import Run, open_run

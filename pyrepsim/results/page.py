@@ -13,7 +13,7 @@ from ..core.errors import MissingExtraError, OptionError
 from ..core.outputs import replacing
 from .figures import themed_svg
 from .score_figures import plot
-from .tables import flat, html_table, names, rows_in_words
+from .score_tables import flat, names, sample_counts, score_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,14 +74,14 @@ def page(scores: Scores, *, title: str | None = None) -> str:
         "pyrepsim.results",
         "page.html",
         title=sides if title is None else title,
-        subtitle=f"{prefix}{rows_in_words(scores)}; {size}",
+        subtitle=f"{prefix}{sample_counts(scores)}; {size}",
         figure=None if figure is None else themed_svg(figure, salt="scores", alt=alt),
         axes=_axes_in_words(figure) if figure is not None else "",
         curves=len(pairs) == len(scores.layers_x) == len(scores.layers_y),
         folded=len(scores) > 60 and len(pairs) > len(scores.layers_x),
         x=x,
         y=y,
-        table=html_table(scores, bare=True),
+        table=score_table(scores).html(bare=True),
         details=_details(scores),
         provenance=_shared_provenance(scores),
     )

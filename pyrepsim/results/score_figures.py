@@ -12,8 +12,8 @@ import numpy as np
 from ..core.errors import OptionError
 from .figures import save
 from .lines import MAX_TICKS, Line, draw_line, finish_axes, line_style, name_ticks
+from .score_tables import caption, format_value, names
 from .style import INK, new_figure, styled
-from .tables import caption, format_value, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

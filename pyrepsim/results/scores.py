@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -15,42 +14,56 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
-from ..core.errors import LayerError, MissingExtraError, OptionError, StoreError
+from ..core.errors import LayerError, OptionError, StoreError
 from ..core.outputs import replacing
+from .tables import Records
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 __all__ = ["Score", "Scores"]
 
-# A measure's name, or a Measure, which stands on a higher floor: its str() is its name.
 MeasureLike: TypeAlias = Any
+"""The name of a measure, or a `Measure`, whose ``str()`` is its name. (This package may not import measures.)"""
 
 
 @dataclass(frozen=True, repr=False)
 class Score:
-    """The value that a measure gave to a pair of representations, and where it came from.
+    """The value of a measure for a pair of representations, with its details and provenance.
 
-    A score owns its memory: arrays in `details` are copied and read-only. `float(score)` is its value.
+    ``float(score)`` is the value. Arrays in `details` are copied and read-only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> score = rs.compare(X, X[:, :6] + rng.standard_normal((500, 6)), rs.CCA())
+    >>> score
+    Score(0.693796, CCA, n=500)
+    >>> score.details["correlations"].round(4)
+    array([0.7595, 0.7238, 0.6992, 0.6923, 0.6549, 0.6332])
+    >>> score.provenance["precision"]
+    'fp64'
     """
 
     value: float
-    """The measure's value, float64."""
+    """Value of the measure, float64, in the range that the measure declares."""
     measure: str
-    """The measure as one would write it, with its non-default options: `SVCCA(components=20)`."""
+    """The measure as it is written in code, with its non-default options: ``SVCCA(components=20)``."""
     n_samples: int
-    """Rows that entered the score."""
+    """Number of rows that entered the score."""
     interval: tuple[float, float] | None = None
-    """Lower and upper end of an interval for the value, where one was asked for."""
+    """Lower and upper end of the interval, if `compare` was called with ``interval=``."""
     details: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What the measure found on its way: ranks, correlations, condition numbers."""
+    """Further results of the measure, such as ranks, correlations and condition numbers: see each measure."""
     layer_x: str | None = None
-    """Layer of the first side, named as in the model; None for plain arrays."""
+    """Layer of X, named as in the model; None for arrays."""
     layer_y: str | None = None
-    """Layer of the second side."""
+    """Layer of Y."""
     provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """Models, store digests, backend, precision, version. `model_x` and `model_y` name the sides."""
+    """Models (``model_x``, ``model_y``), digests of the stores, backend, precision, threads and version."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", float(self.value))
@@ -72,17 +85,49 @@ class Score:
     def _repr_html_(self) -> str:
         interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
         pair = "" if self.layer_x is None else f", {self.layer_x} ~ {self.layer_y}"
-        said = escape(f"{interval} {self.measure}{pair}, n = {self.n_samples:,}")
-        return f"<span><b>{self.value:.6g}</b>{said}</span>"
+        text = escape(f"{interval} {self.measure}{pair}, n = {self.n_samples:,}")
+        return f"<span><b>{self.value:.6g}</b>{text}</span>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Read-only mapping views can't be pickled; plain dicts can, and are frozen again on the way in.
+        # Read-only mappings cannot be pickled. Plain dicts can, and __post_init__ makes them read-only again.
         return Score, (self.value, self.measure, self.n_samples, self.interval, _plain(self.details),
                        self.layer_x, self.layer_y, _plain(self.provenance))  # fmt: skip
 
 
-class Scores(Sequence[Score]):
-    """Scores in the order of computation. Immutable: iterate, index, `select`, print, plot, save."""
+class Scores(Records, Sequence[Score]):
+    """An immutable sequence of scores, in order of computation.
+
+    Index it, iterate over it, add another one, `select`, print `table`, `plot`, or write it to a file.
+
+    Parameters
+    ----------
+    scores : iterable of Score
+
+    Raises
+    ------
+    OptionError
+        If an item is not a `Score`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> scores = rs.compare(X, Y, ["CCA", "RSA", "SVCCA(components=3)"])
+    >>> scores
+    Scores(3 scores; 1 x 1 layers; CCA, RSA, SVCCA(components=3))
+    >>> print(scores.table())
+    X ~ Y, n = 500
+    measure               value
+    -------------------  ------
+    CCA                  0.6938
+    RSA                  0.3566
+    SVCCA(components=3)  0.4973
+    >>> round(scores.select(measure="SVCCA")[0].value, 4)
+    0.4973
+    """
 
     def __init__(self, scores: Iterable[Score] = ()) -> None:
         self._scores = tuple(scores)
@@ -119,17 +164,17 @@ class Scores(Sequence[Score]):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The measures, in order of first appearance."""
+        """Names of the measures, in order of first appearance."""
         return tuple(dict.fromkeys(score.measure for score in self))
 
     @property
     def layers_x(self) -> tuple[str | None, ...]:
-        """Layers of the first side, in order of first appearance."""
+        """Layers of X, in order of first appearance."""
         return tuple(dict.fromkeys(score.layer_x for score in self))
 
     @property
     def layers_y(self) -> tuple[str | None, ...]:
-        """Layers of the second side, in order of first appearance."""
+        """Layers of Y, in order of first appearance."""
         return tuple(dict.fromkeys(score.layer_y for score in self))
 
     def select(
@@ -141,9 +186,16 @@ class Scores(Sequence[Score]):
     ) -> Scores:
         """Return the scores with these measures and layers.
 
-        A measure is named in full (`"SVCCA(components=20)"`), by its family (`"SVCCA"`, any options), or is
-        itself given (`SVCCA(components=20)`, these options).
-        Raises OptionError or LayerError for a name that no score has.
+        Parameters
+        ----------
+        measure : str, Measure, or an iterable of these, optional
+            A full name (``"SVCCA(components=20)"``), a family with any options (``"SVCCA"``), or a measure.
+        layer_x, layer_y : str or iterable of str, optional
+
+        Raises
+        ------
+        OptionError, LayerError
+            If no score has the measure or the layer.
         """
         families = {name: name.partition("(")[0] for name in self.measures}
         kept = list(self)
@@ -152,10 +204,10 @@ class Scores(Sequence[Score]):
             for item in _several(measure):
                 name = str(item)
                 exact = name in families or not isinstance(item, str)
-                found = {full for full, family in families.items() if name == (full if exact else family)}
-                if not found:
+                matches = {full for full, family in families.items() if name == (full if exact else family)}
+                if not matches:
                     raise OptionError(f"A measure must be one of {', '.join(families)}: got {name!r}.")
-                wanted |= found
+                wanted |= matches
             kept = [score for score in kept if score.measure in wanted]
         for side, layers, have in (("layer_x", layer_x, self.layers_x), ("layer_y", layer_y, self.layers_y)):
             if layers is None:
@@ -170,10 +222,23 @@ class Scores(Sequence[Score]):
     def matrix(
         self, measure: MeasureLike | None = None
     ) -> tuple[tuple[str | None, ...], tuple[str | None, ...], np.ndarray]:
-        """Return `(layers_x, layers_y, values)` of one measure: float64, NaN where a pair has no score.
+        """Return the values of one measure as a matrix.
 
-        `measure` may be left out when there is only one. Raises OptionError when a pair has two scores
-        (of two model pairs, say): select before.
+        Parameters
+        ----------
+        measure : str or Measure, optional
+            May be left out if there is only one.
+
+        Returns
+        -------
+        layers_x, layers_y : tuple of str
+        values : ndarray of shape (len(layers_x), len(layers_y)), float64
+            NaN where a pair of layers has no score.
+
+        Raises
+        ------
+        OptionError
+            If there are several measures, or several scores of one pair of layers.
         """
         chosen = self if measure is None else self.select(measure=measure)
         if len(chosen.measures) != 1:
@@ -185,83 +250,90 @@ class Scores(Sequence[Score]):
         for score in chosen:
             pair = (score.layer_x, score.layer_y)
             if pair in seen:
-                raise OptionError(f"A matrix has one score a layer pair: {pair} has several. Select first.")
+                raise OptionError(f"A matrix has one score for each layer pair: {pair} has several. Select first.")
             seen.add(pair)
             values[rows.index(pair[0]), columns.index(pair[1])] = score.value
         return rows, columns, values
 
     def table(self) -> str:
-        """Return the scores as text: layers down, measures across for one-to-one layers; else a row each."""
-        from .tables import text_table
+        """Return the scores as text: a row for each layer if each has one partner, else a row for each score."""
+        from .score_tables import score_table
 
-        return text_table(self)
+        return score_table(self).text()
 
     def _repr_html_(self) -> str:
-        from .tables import html_table
+        from .score_tables import score_table
 
-        return html_table(self)
+        return score_table(self).html()
 
     def plot(self, path: str | os.PathLike[str] | None = None, measure: MeasureLike | None = None) -> Figure:
-        """Draw layer curves, or layer x layer heat maps when there are off-diagonal pairs; return the figure.
+        """Draw lines over layers if each layer has one partner, else layer x layer heat maps.
 
-        The file name's ending (.svg, .png, .pdf) chooses the format. Needs `pip install "pyrepsim[plot]"`.
+        Parameters
+        ----------
+        path : path-like, optional
+            File to write; its ending (.svg, .png, .pdf) chooses the format.
+        measure : str or Measure, optional
+            Draw only this measure.
+
+        Returns
+        -------
+        matplotlib Figure
+
+        Raises
+        ------
+        OptionError
+            If the scores have no layers, or several scores for one measure and pair of layers.
+        MissingExtraError
+            Without matplotlib: ``pip install "pyrepsim[plot]"``.
         """
         from .score_figures import plot
 
         return plot(self, path=path, measure=measure)
 
     def html(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
-        """Write one self-contained page (tables, figures, provenance) and return its path."""
+        """Write one HTML page with figures, table, details and provenance, and return its path.
+
+        The page is a single file: it has no script and loads nothing from the network.
+
+        Parameters
+        ----------
+        path : path-like
+        title : str, optional
+            By default the names of the two models.
+
+        Raises
+        ------
+        OptionError
+            If there are no scores.
+        MissingExtraError
+            Without jinja2 or matplotlib: ``pip install "pyrepsim[plot]"``.
+        """
         from .page import page, write_html
 
         return write_html(page(self, title=title), path)
 
     def to_records(self) -> list[dict[str, Any]]:
-        """Return one flat dict a score: the score's own columns, then every scalar of its provenance.
+        """Return the long table: one flat dict for each score.
 
-        A nested provenance key is joined by dots. Arrays and `details` are left to `to_jsonl`.
+        Returns
+        -------
+        list of dict
+            ``measure`` (text), ``layer_x`` and ``layer_y`` (text or None), ``value`` (in the units of the measure, most
+            often a similarity in [0, 1]), ``ci_low`` and ``ci_high`` (ends of the interval in the same units, or None),
+            ``n_samples`` (number of rows), and every scalar of the provenance: nested keys are joined by dots, such as
+            ``interval.confidence`` (a fraction in [0, 1]). Arrays and `details` are only in `to_jsonl`.
         """
-        rows = []
+        records = []
         for score in self:
             low, high = score.interval or (None, None)
             own = {"measure": score.measure, "layer_x": score.layer_x, "layer_y": score.layer_y}
             own |= {"value": score.value, "ci_low": low, "ci_high": high, "n_samples": score.n_samples}
-            rows.append(own | {key: item for key, item in _flat(score.provenance) if key not in own})
-        return rows
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the long table as a pandas DataFrame, one row a score."""
-        try:
-            import pandas as pd
-        except ImportError as error:
-            message = "to_frame() needs pandas: pip install pandas, or use to_records()."
-            raise MissingExtraError(message) from error
-        return pd.DataFrame.from_records(self.to_records())
-
-    def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write `to_records()` as CSV. Floats keep all their digits."""
-        records = self.to_records()
-        columns = dict.fromkeys(key for record in records for key in record)
-        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(columns))
-            writer.writeheader()
-            writer.writerows(records)
-        return Path(path)
-
-    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
-        """Write the long table as Parquet. Needs pandas and pyarrow."""
-        frame = self.to_frame()
-        try:
-            import pyarrow as pa  # noqa: F401 (pandas asks for it later, and less clearly)
-        except ImportError as error:
-            message = "to_parquet() needs pyarrow: pip install pyarrow, or use to_csv()."
-            raise MissingExtraError(message) from error
-        with replacing(path) as temporary:
-            frame.to_parquet(temporary, index=False)
-        return Path(path)
+            records.append(own | {key: item for key, item in _flat(score.provenance) if key not in own})
+        return records
 
     def to_jsonl(self, path: str | os.PathLike[str]) -> Path:
-        """Write everything, details and provenance too, a JSON object a line; `from_jsonl` reads it back."""
+        """Write all scores, with details and provenance, one JSON object a line; `from_jsonl` reads them."""
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for score in self:
                 json.dump(_jsonable(vars(score)), file, allow_nan=False, ensure_ascii=False)
@@ -270,9 +342,14 @@ class Scores(Sequence[Score]):
 
     @classmethod
     def from_jsonl(cls, path: str | os.PathLike[str]) -> Scores:
-        """Read scores that `to_jsonl` wrote. Lists of numbers in `details` come back as float64 arrays.
+        """Read scores that `to_jsonl` wrote. Lists of numbers in `details` become float64 arrays.
 
-        Raises StoreError if the file cannot be read, OptionError if it holds something else.
+        Raises
+        ------
+        StoreError
+            If the file cannot be read.
+        OptionError
+            If it is not a file of scores.
         """
         scores = []
         try:
@@ -305,7 +382,7 @@ def _several(value: Any) -> list[Any]:
 
 
 def _owned(value: Any) -> Any:
-    """Copy arrays and containers, and make the copies read-only."""
+    """Return read-only copies of arrays and containers."""
     if isinstance(value, np.ndarray):
         copy = value.copy()
         copy.setflags(write=False)
@@ -337,7 +414,7 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(value)}  # JSON has no word for infinity; other readers refuse Python's
+        return {"float": str(value)}  # JSON has no infinity and no NaN
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 

@@ -1,158 +1,186 @@
-"""Scores as text and HTML: layers down, measures across where layers pair off one to one; else a row each."""
+"""Tables of results: records for programs, and aligned text or HTML for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import csv
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from .scores import Score, Scores
+from ..core.errors import MissingExtraError
+from ..core.outputs import replacing
 
-__all__ = ["Grid", "caption", "flat", "format_value", "grid", "html_table", "names", "rows_in_words", "text_table"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Records", "Table", "TextTable"]
 
 _NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums;padding:2px 10px"
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A table of text, ready to print: the first `n_labels` columns are labels, the rest are numbers."""
+class Records(ABC):
+    """Base class of results that are a long table: one flat record for each value."""
 
-    caption: str
+    @abstractmethod
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return one dict for each record."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the records as a pandas DataFrame, one row for each record.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtraError("to_frame() needs pandas: pip install pandas, or use to_records().") from error
+        return pd.DataFrame.from_records(self.to_records())
+
+    def to_csv(self, path: str | os.PathLike[str]) -> Path:
+        """Write the records as CSV and return the path. Floats keep all their digits."""
+        records = self.to_records()
+        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for record in records for name in record)))
+            writer.writeheader()
+            writer.writerows(records)
+        return Path(path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write the records as Parquet and return the path.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas or pyarrow is not installed.
+        """
+        frame = self.to_frame()
+        try:
+            import pyarrow as pa  # noqa: F401 (the error of pandas is less clear)
+        except ImportError as error:
+            raise MissingExtraError("to_parquet() needs pyarrow: pip install pyarrow, or use to_csv().") from error
+        with replacing(path) as temporary:
+            frame.to_parquet(temporary, index=False)
+        return Path(path)
+
+    def to_jsonl(self, path: str | os.PathLike[str]) -> Path:
+        """Write one JSON object a line, one for each record, and return the path."""
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for record in self.to_records():
+                file.write(json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n")
+        return Path(path)
+
+
+class Table(Records, Sequence[Mapping[str, Any]]):
+    """An immutable sequence of records, each a mapping from column to value. Records may lack columns.
+
+    Examples
+    --------
+    >>> from pyrepsim.results.tables import Table
+    >>> table = Table([{"layer": "embeddings", "distance": 0.01}, {"layer": "layer.0", "distance": 0.125}])
+    >>> table.columns
+    ('layer', 'distance')
+    >>> print(table.table())
+    layer       distance
+    embeddings  0.01
+    layer.0     0.125
+    """
+
+    def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
+        self._records = tuple(dict(record) for record in records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._records[index]
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self._records)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, in order of first appearance."""
+        return tuple(dict.fromkeys(name for record in self for name in record))
+
+    def table(self) -> str:
+        """Return the records as aligned text, without columns that are empty in every record."""
+        columns = tuple(name for name in self.columns if any(record.get(name) is not None for record in self))
+        cells = tuple(tuple(_cell(record.get(name)) for name in columns) for record in self)
+        return TextTable(columns, cells, n_labels=len(columns)).text(rule=False)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} records; {', '.join(self.columns)})"
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return one dict for each record."""
+        return [dict(record) for record in self]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table of formatted cells: the first `n_labels` columns are left-aligned labels, the others right-aligned.
+
+    Examples
+    --------
+    >>> from pyrepsim.results.tables import TextTable
+    >>> print(TextTable(("layer", "CKA"), (("embeddings", "0.9900"), ("layer.0", "0.9800")), "base ~ tuned").text())
+    base ~ tuned
+    layer          CKA
+    ----------  ------
+    embeddings  0.9900
+    layer.0     0.9800
+    """
+
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    n_labels: int
+    caption: str = ""
+    n_labels: int = 1
 
+    def text(self, *, rule: bool = True) -> str:
+        """Return the table as aligned text: caption, header, a rule if wanted, and the rows."""
+        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
 
-def names(scores: Scores) -> tuple[str, str]:
-    """Return the names of the two sides: their models, where provenance says so, else X and Y."""
-    sides = []
-    for key, fallback in (("model_x", "X"), ("model_y", "Y")):
-        found = {_short(score.provenance.get(key)) for score in scores} - {None}
-        sides.append(found.pop() if len(found) == 1 else fallback)
-    return sides[0], sides[1]
+        def line(cells: Sequence[str]) -> str:
+            aligned = (
+                cell.ljust(width) if column < self.n_labels else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            )
+            return "  ".join(aligned).rstrip()
 
+        lines = [self.caption] if self.caption else []
+        if self.header:
+            lines += [line(self.header), *(["  ".join("-" * width for width in widths)] if rule else [])]
+        return "\n".join([*lines, *map(line, self.rows)])
 
-def grid(scores: Scores) -> Grid:
-    """Lay the scores out as a table."""
-    if len(scores) == 0:
-        return Grid("no scores", (), (), 0)
-    pairs = list(dict.fromkeys((score.layer_x, score.layer_y) for score in scores))
-    x_once = len({x for x, _ in pairs}) == len(pairs) and len({y for _, y in pairs}) == len(pairs)
-    cells = {(score.layer_x, score.layer_y, score.measure): score for score in scores}
-    if x_once and pairs[0] != (None, None) and len(cells) == len(scores):
-        return _across(scores, pairs, cells)
-    return _long(scores)
+    def html(self, *, bare: bool = False) -> str:
+        """Return the table as HTML, with its style for notebooks, or without style and caption (``bare=True``)."""
+        style = "" if bare else f' style="{_NOTEBOOK_STYLE}"'
+        label_style = ' class="label"' if bare else f' style="{_NOTEBOOK_STYLE};text-align:left"'
 
+        def row(cells: Sequence[str], tag: str) -> str:
+            out = []
+            for column, cell in enumerate(cells):
+                label = column < self.n_labels
+                kind = "th" if label else tag
+                scope = f' scope="{"col" if tag == "th" else "row"}"' if kind == "th" else ""
+                out.append(f"<{kind}{scope}{label_style if label else style}>{escape(cell)}</{kind}>")
+            return f"<tr>{''.join(out)}</tr>"
 
-def text_table(scores: Scores) -> str:
-    """Return the table as aligned text."""
-    table = grid(scores)
-    lines = [table.header, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        aligned = (
-            cell.ljust(width) if column < table.n_labels else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(aligned).rstrip()
-
-    rule = "  ".join("-" * width for width in widths)
-    body = [line(table.header), rule, *map(line, table.rows)] if table.rows else []
-    return "\n".join([table.caption, *body])
-
-
-def html_table(scores: Scores, *, bare: bool = False) -> str:
-    """Return the table as HTML: styled in place for notebooks, or (`bare=True`) by the page it goes into."""
-    table = grid(scores)
-    style = "" if bare else f' style="{_NOTEBOOK_STYLE}"'
-    label_style = ' class="label"' if bare else f' style="{_NOTEBOOK_STYLE};text-align:left"'
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        out = []
-        for column, cell in enumerate(cells):
-            label = column < table.n_labels
-            kind = tag if tag == "th" or not label else "th"
-            scope = f' scope="{"col" if tag == "th" else "row"}"' if kind == "th" else ""
-            out.append(f"<{kind}{scope}{label_style if label else style}>{escape(cell)}</{kind}>")
-        return f"<tr>{''.join(out)}</tr>"
-
-    head = row(table.header, "th")
-    body = "\n".join(row(cells, "td") for cells in table.rows)
-    title = "" if bare else f"<caption>{escape(table.caption)}</caption>\n"
-    return f"<table>\n{title}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
-
-
-def format_value(value: float) -> str:
-    """Four decimals for what lives near [-1, 1], four digits for the rest."""
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:.4g}"
-
-
-def _across(scores: Scores, pairs: list[tuple[Any, Any]], cells: dict[tuple[Any, ...], Score]) -> Grid:
-    rows = []
-    for x, y in pairs:
-        found = [cells.get((x, y, measure)) for measure in scores.measures]
-        label = x if x == y else f"{x} ~ {y}"
-        rows.append((label, *("" if score is None else _cell(score) for score in found)))
-    return Grid(caption(scores), ("layer", *scores.measures), tuple(rows), 1)
-
-
-def _long(scores: Scores) -> Grid:
-    columns = {
-        "measure": lambda score: score.measure,
-        "model_x": lambda score: _short(score.provenance.get("model_x")),
-        "layer_x": lambda score: score.layer_x,
-        "model_y": lambda score: _short(score.provenance.get("model_y")),
-        "layer_y": lambda score: score.layer_y,
-        "value": _cell,
-        "n": lambda score: f"{score.n_samples:,}",
-    }
-    order = {measure: place for place, measure in enumerate(scores.measures)}
-    in_order = sorted(scores, key=lambda score: order[score.measure])
-    filled = {}
-    for name, read in columns.items():
-        column = [read(score) for score in in_order]
-        hidden = name.startswith("model") and len(set(column)) == 1  # the caption says it
-        if any(cell is not None for cell in column) and not hidden:
-            filled[name] = ["" if cell is None else cell for cell in column]
-    if len(set(filled["n"])) == 1:
-        del filled["n"]  # the caption says it
-    rows = tuple(zip(*filled.values(), strict=True))
-    return Grid(caption(scores), tuple(filled), rows, sum(name not in ("value", "n") for name in filled))
-
-
-def _cell(score: Score) -> str:
-    if score.interval is None:
-        return format_value(score.value)
-    low, high = map(format_value, score.interval)
-    return f"{format_value(score.value)} [{low}, {high}]"
-
-
-def caption(scores: Scores) -> str:
-    """Return `model ~ model, n = rows` in one line."""
-    x, y = names(scores)
-    return f"{x} ~ {y}, {rows_in_words(scores)}"
-
-
-def rows_in_words(scores: Scores) -> str:
-    """Return `n = rows`, or `n = fewest to most`."""
-    counts = {score.n_samples for score in scores}
-    return f"n = {min(counts):,}" if len(counts) == 1 else f"n = {min(counts):,} to {max(counts):,}"
-
-
-def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every scalar of a nested mapping as text, keys joined by dots."""
-    for key, item in mapping.items():
-        if isinstance(item, Mapping):
-            yield from flat(item, f"{prefix}{key}.")
-        elif isinstance(item, float):
-            yield f"{prefix}{key}", f"{item:.6g}"
-        elif not hasattr(item, "__len__") or isinstance(item, str):
-            yield f"{prefix}{key}", str(item)
-
-
-def _short(model: Any) -> str | None:
-    """The last two parts of a model's name: labels have little room, provenance keeps the whole path."""
-    return None if model is None else "/".join(str(model).rstrip("/").split("/")[-2:])
+        head = row(self.header, "th")
+        body = "\n".join(row(cells, "td") for cells in self.rows)
+        title = "" if bare else f"<caption>{escape(self.caption)}</caption>\n"
+        return f"<table>\n{title}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"

@@ -97,7 +97,7 @@ def test_what_is_held_at_once_is_bounded(
     read: list[int] = []
     forward = attention._attention
     monkeypatch.setattr(attention, "_attention", lambda model, ids: (read.append(len(ids)), forward(model, ids))[1])
-    monkeypatch.setattr(attention, "_BYTES_AT_ONCE", 1)
+    monkeypatch.setattr(attention, "_MAX_BYTES", 1)
     found = attention_divergence(*pair, sentences, batch_tokens=100000, device="cpu", progress=False)
     assert set(read) == {1}
     assert found.values == pytest.approx(reference(pair, sentences), abs=FLOAT32)
@@ -152,7 +152,7 @@ def test_tiny_divergences_are_exact():
 def test_models_that_do_not_match_are_refused(
     pair: tuple[Path, Path], folders: dict[str, Path], sentences: list[str], tmp_path: Path
 ):
-    with pytest.raises(OptionError, match="other tokens"):
+    with pytest.raises(OptionError, match="different tokens"):
         attention_divergence(pair[0], folders["gpt2"], sentences, device="cpu", progress=False)
     shallow = tiny_bert(tmp_path / "shallow", layers=2)
     with pytest.raises(ModelError, match="3 blocks of 2 heads"):

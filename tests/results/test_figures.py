@@ -191,7 +191,7 @@ def test_letters_come_from_the_fonts_that_are_there(make_scores, tmp_path: Path,
 
 def test_a_figure_that_cannot_be_written_is_said(make_scores, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"f\.svg did not .* Choose a path"):
+    with pytest.raises(StoreError, match=r"f\.svg was not .* Choose a path"):
         make_scores(2).plot(tmp_path / "file" / "f.svg")
-    with pytest.raises(StoreError, match=r"f\.html did not .* Choose a path"):
+    with pytest.raises(StoreError, match=r"f\.html was not .* Choose a path"):
         make_scores(2).html(tmp_path / "file" / "f.html")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pyrepsim.results import Score, Scores
-from pyrepsim.results.tables import format_value, html_table, names
+from pyrepsim.results.score_tables import format_value, names, score_table
 
 
 def test_layers_down_measures_across(make_scores):
@@ -72,7 +72,7 @@ def test_values_are_short(value: float, text: str):
 
 def test_html_escapes_what_it_is_given(make_scores):
     evil = Scores([replace(make_scores(1)[0], measure="<script>", layer_x="<b>", layer_y="<b>")])
-    for table in (evil._repr_html_(), html_table(evil, bare=True)):
+    for table in (evil._repr_html_(), score_table(evil).html(bare=True)):
         assert "<script>" not in table
         assert "<b>" not in table
         assert "&lt;script&gt;" in table

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...core.errors import MissingExtraError
 from ...core.outputs import replacing
-from ...results.rows import Table as Records
+from ...results.tables import Table as Records
 from .plots import Plot, by_model
 from .representation_figures import main_measure
 from .rows import Point, Row, StudyFiles, distinct, points, select, single_point

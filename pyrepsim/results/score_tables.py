@@ -1,0 +1,108 @@
+"""The table of scores: layers down and measures across if each layer has one partner, else a row for each score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .tables import TextTable
+
+if TYPE_CHECKING:
+    from .scores import Score, Scores
+
+__all__ = ["caption", "flat", "format_value", "names", "sample_counts", "score_table"]
+
+
+def names(scores: Scores) -> tuple[str, str]:
+    """Return the names of the two sides: their models if the provenance has them, else X and Y."""
+    sides = []
+    for key, fallback in (("model_x", "X"), ("model_y", "Y")):
+        models = {_short(score.provenance.get(key)) for score in scores} - {None}
+        sides.append(models.pop() if len(models) == 1 else fallback)
+    return sides[0], sides[1]
+
+
+def score_table(scores: Scores) -> TextTable:
+    """Return the table of the scores."""
+    if len(scores) == 0:
+        return TextTable((), (), "no scores", 0)
+    pairs = list(dict.fromkeys((score.layer_x, score.layer_y) for score in scores))
+    x_once = len({x for x, _ in pairs}) == len(pairs) and len({y for _, y in pairs}) == len(pairs)
+    cells = {(score.layer_x, score.layer_y, score.measure): score for score in scores}
+    if x_once and pairs[0] != (None, None) and len(cells) == len(scores):
+        return _across(scores, pairs, cells)
+    return _long(scores)
+
+
+def format_value(value: float) -> str:
+    """Return a value with four decimals below 100, else with four digits."""
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _across(scores: Scores, pairs: list[tuple[Any, Any]], cells: dict[tuple[Any, ...], Score]) -> TextTable:
+    rows = []
+    for x, y in pairs:
+        row = [cells.get((x, y, measure)) for measure in scores.measures]
+        label = x if x == y else f"{x} ~ {y}"
+        rows.append((label, *("" if score is None else _cell(score) for score in row)))
+    return TextTable(("layer", *scores.measures), tuple(rows), caption(scores))
+
+
+def _long(scores: Scores) -> TextTable:
+    columns = {
+        "measure": lambda score: score.measure,
+        "model_x": lambda score: _short(score.provenance.get("model_x")),
+        "layer_x": lambda score: score.layer_x,
+        "model_y": lambda score: _short(score.provenance.get("model_y")),
+        "layer_y": lambda score: score.layer_y,
+        "value": _cell,
+        "n": lambda score: f"{score.n_samples:,}",
+    }
+    order = {measure: index for index, measure in enumerate(scores.measures)}
+    in_order = sorted(scores, key=lambda score: order[score.measure])
+    filled: dict[str, list[str]] = {}
+    for name, read in columns.items():
+        column = [read(score) for score in in_order]
+        hidden = name.startswith("model") and len(set(column)) == 1  # it is in the caption
+        if any(cell is not None for cell in column) and not hidden:
+            filled[name] = ["" if cell is None else cell for cell in column]
+    if len(set(filled["n"])) == 1:
+        del filled["n"]  # it is in the caption
+    rows = tuple(zip(*filled.values(), strict=True))
+    n_labels = sum(name not in ("value", "n") for name in filled)
+    return TextTable(tuple(filled), rows, caption(scores), n_labels)
+
+
+def _cell(score: Score) -> str:
+    if score.interval is None:
+        return format_value(score.value)
+    low, high = map(format_value, score.interval)
+    return f"{format_value(score.value)} [{low}, {high}]"
+
+
+def caption(scores: Scores) -> str:
+    """Return `model_x ~ model_y, n = number of samples`."""
+    x, y = names(scores)
+    return f"{x} ~ {y}, {sample_counts(scores)}"
+
+
+def sample_counts(scores: Scores) -> str:
+    """Return `n = number of samples`, or `n = fewest to most`."""
+    counts = {score.n_samples for score in scores}
+    return f"n = {min(counts):,}" if len(counts) == 1 else f"n = {min(counts):,} to {max(counts):,}"
+
+
+def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every scalar of a nested mapping as text, keys joined by dots."""
+    for key, item in mapping.items():
+        if isinstance(item, Mapping):
+            yield from flat(item, f"{prefix}{key}.")
+        elif isinstance(item, float):
+            yield f"{prefix}{key}", f"{item:.6g}"
+        elif not hasattr(item, "__len__") or isinstance(item, str):
+            yield f"{prefix}{key}", str(item)
+
+
+def _short(model: Any) -> str | None:
+    """Return the last two parts of a model's name or path."""
+    return None if model is None else "/".join(str(model).rstrip("/").split("/")[-2:])
