@@ -1,4 +1,4 @@
-"""Windows of a context beside its question, and the best answers over all windows.
+"""Windows of a context, each with its question, and the best answers over all windows.
 
 As in BERT's run_squad.py (Devlin et al. 2019), except that the search for answers is exhaustive.
 """
@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...core.errors import ModelError, NonFiniteError, TextError
+from ...core.errors import NonFiniteError, TextError
 from ...data.squad import SquadExample
+from .word_pieces import check_fast
 
 __all__ = ["Answer", "ContextWindows", "Span", "Window", "best_spans", "context_windows", "join_spans", "window_spans"]
 
@@ -81,11 +82,7 @@ def context_windows(
     TextError
         If no token of the context fits into `max_length`, or the context has no tokens.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            "SQuAD locates answers in the text by the offsets of a fast tokenizer: "
-            f"{type(tokenizer).__name__} has none. Save it in fast form (tokenizer.json) beside the model."
-        )
+    check_fast(tokenizer, "Locating answers in a text")
     questions = _shortened([example.question.strip() for example in examples], tokenizer, max_query)
     n_specials = tokenizer.num_special_tokens_to_add(pair=True)
     by_capacity: dict[int, list[int]] = {}
@@ -147,25 +144,25 @@ def _tokenized(
         rows[pair].append(row)
     for members in rows:
         inputs = [{key: encoded[key][row] for key in keys} for row in members]
-        yield _stitched(inputs, [encoded.encodings[row] for row in members], overlap)
+        yield _joined(inputs, [encoded.encodings[row] for row in members], overlap)
 
 
-def _stitched(inputs: list[dict[str, list[int]]], encodings: list[Any], overlap: int) -> ContextWindows:
+def _joined(inputs: list[dict[str, list[int]]], encodings: list[Any], overlap: int) -> ContextWindows:
     """Join the windows of one context: all but the last are full, and each overlaps the next by `overlap` tokens."""
     parts = []
     for encoding in encodings:
-        places = np.flatnonzero([sequence == 1 for sequence in encoding.sequence_ids])
-        parts.append((places, np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)[places]))
+        positions = np.flatnonzero([sequence == 1 for sequence in encoding.sequence_ids])
+        parts.append((positions, np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)[positions]))
     step = len(parts[0][0]) - overlap
     begins = [k * step for k in range(len(parts))]
-    new = [offsets if k == 0 else offsets[overlap:] for k, (_, offsets) in enumerate(parts)]
-    whole = np.concatenate(new)
-    owners = _owners(np.array(begins), np.array([len(places) for places, _ in parts]), len(whole))
+    offsets = np.concatenate([own if k == 0 else own[overlap:] for k, (_, own) in enumerate(parts)])
+    owners = _owners(np.array(begins), np.array([len(positions) for positions, _ in parts]), len(offsets))
     windows = []
-    for k, (begin, (places, _)) in enumerate(zip(begins, parts, strict=True)):
-        inside = slice(begin, begin + len(places))
-        windows.append(Window(int(places[0]) if len(places) else 0, begin, whole[inside], owners[inside] == k))
-    return ContextWindows(inputs, windows, whole)
+    for k, (begin, (positions, _)) in enumerate(zip(begins, parts, strict=True)):
+        inside = slice(begin, begin + len(positions))
+        first = int(positions[0]) if len(positions) else 0
+        windows.append(Window(first, begin, offsets[inside], owners[inside] == k))
+    return ContextWindows(inputs, windows, offsets)
 
 
 def _owners(begins: np.ndarray, lengths: np.ndarray, n_tokens: int) -> np.ndarray:

@@ -7,9 +7,18 @@ from typing import Any
 
 from ...core.errors import ModelError
 
-__all__ = ["IGNORED", "encode_words"]
+__all__ = ["IGNORED", "check_fast", "encode_words"]
 
 IGNORED = -100
+
+
+def check_fast(tokenizer: Any, purpose: str) -> None:
+    """Raise ModelError if the tokenizer is a slow one, which has no offsets."""
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"{purpose} needs the offsets of a fast tokenizer: got {type(tokenizer).__name__}, a slow one. Save it in "
+            "fast form (tokenizer.json) in the folder of the model."
+        )
 
 
 def encode_words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dict[str, list[int]]]:
@@ -30,11 +39,7 @@ def encode_words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dic
     ModelError
         If the tokenizer is a slow one, without offsets, or has no token for the root or for unknown words.
     """
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"Aligning words with subwords needs the offsets of a fast tokenizer: got {type(tokenizer).__name__}, a "
-            "slow one. Save it in fast form (tokenizer.json) beside the model."
-        )
+    check_fast(tokenizer, "Aligning words with subwords")
     if not sentences:
         return []
     encoded = _encode(sentences, tokenizer)

@@ -1,4 +1,4 @@
-"""Edge-probing data: spans of words and their labels, read from corpora in their own formats (README.md)."""
+"""Edge-probing data: spans of words and their labels, read from corpora in their own formats (docs/corpora.md)."""
 
 from .alignment import Projection, Unaligned, align, project
 from .parts import Split, splits

@@ -21,7 +21,25 @@ BEYOND = "beyond the model's limit"
 
 @dataclass(frozen=True)
 class Unaligned:
-    """A span without word pieces: its record, target and words, and the reason."""
+    """A span without word pieces.
+
+    Attributes
+    ----------
+    where : str
+        Location of the record.
+    target : int
+        Index of the target in the record.
+    name : {"span1", "span2"}
+    span : (int, int)
+        (start, end) in words.
+    words : str
+    reason : str
+
+    Examples
+    --------
+    >>> print(Unaligned("dev.jsonl:3", 0, "span1", (2, 3), "keys", "no piece overlaps it"))
+    dev.jsonl:3: span1 of target 0, 'keys': no piece overlaps it
+    """
 
     where: str
     target: int
@@ -36,7 +54,15 @@ class Unaligned:
 
 @dataclass(frozen=True)
 class Projection:
-    """Targets with spans of word pieces, and the spans because of which targets were left out."""
+    """The result of `project`.
+
+    Attributes
+    ----------
+    targets : tuple of dict
+        Targets with spans of word pieces.
+    unaligned : tuple of Unaligned
+        The spans without a piece, whose targets are left out.
+    """
 
     targets: tuple[Record, ...]
     unaligned: tuple[Unaligned, ...]

@@ -26,6 +26,13 @@ class Split:
         A file or folder.
     part : str, optional
         For SemEval-2010 Task 8, "train" or "dev" of the training file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("dev.jsonl").write_text('{"text": "a b", "targets": [{"span1": [0, 1], "label": "X"}]}')
+    >>> next(Split(Path("dev.jsonl")).read("pos"))["text"]
+    'a b'
     """
 
     path: Path
@@ -78,8 +85,8 @@ def splits(folder: str | os.PathLike[str], task: str) -> dict[str, Split]:
     """Return the "train", "dev" and "test" parts of a corpus folder, by the published names of its files.
 
     Supported are Universal Dependencies, PropBank over EWT, GUM (folders ``dep``, ``const`` and ``coref_ontogum``, each
-    with ``train``, ``dev`` and ``test`` after GUM's own splits), UDS proto-roles, SemEval-2010 Task 8 (development: 15
-    % of the training file), WNUT-17, OntoNotes 5 in CoNLL-2012 form, and ``train``, ``dev`` and ``test`` as JSONL.
+    with ``train``, ``dev`` and ``test`` after GUM's own splits), UDS proto-roles, SemEval-2010 Task 8 (15 % of the
+    training file for development), WNUT-17, OntoNotes 5 in CoNLL-2012 form, and ``train``, ``dev``, ``test`` as JSONL.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def read(
     A record is ``{"text": words joined by one space, "targets": [{"span1": [start, end], "span2": [start, end],
     "label": str or list of str, "info": {}}], "info": {"source", "where", "sentence"}}``. Spans are half-open intervals
     of words; tasks with one span (pos, constituents, entities) have no ``span2``. Formats and rules, which follow the
-    edge-probing suite of Tenney et al. (2019), are in ``pyrepsim/probing/corpora/README.md``.
+    edge-probing suite of Tenney et al. (2019), are in ``docs/corpora.md``.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def _format(file: Path) -> str:
     if name is None:
         raise TextError(
             f"{file}: A corpus must have one of the formats {', '.join(_TASKS_OF)}: this file starts with "
-            f"{first[:60]!r}. Convert it to JSONL (pyrepsim/probing/corpora/README.md)."
+            f"{first[:60]!r}. Convert it to JSONL (docs/corpora.md)."
         )
     return name
 
