@@ -6,8 +6,9 @@ every figure; baselines are dotted grey lines.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ...results.lines import LineStyle
 from ...results.style import COLOURS, INK, MARKERS, QUIET
@@ -16,7 +17,7 @@ from .text import in_prose, joined, task_name
 
 __all__ = [
     "BASELINES", "LAYER", "SEEDS", "ZERO", "HeatMap", "Mark", "Panel", "Plot", "Series", "Style", "by_model",
-    "line_charts", "styles_of",
+    "line_charts", "make_plot", "styles_of",
 ]  # fmt: skip
 
 LAYER = "layer (0: embeddings)"
@@ -173,6 +174,11 @@ class Plot:
         if len(set().union(*colours)) > 1 and all(len(own) <= 1 for own in colours):
             return [style if style.colour == QUIET else replace(style, colour=INK) for style in by_label.values()]
         return list(by_label.values())
+
+
+def make_plot(name: str, title: str, panels: Sequence[Panel], *texts: str, **options: Any) -> Plot | None:
+    """Return a plot, or None if it has no panels. `texts` are the labels of x and y, caption and description."""
+    return Plot(name, title, tuple(panels), *texts, **options) if panels else None
 
 
 def line_charts(panels: Iterable[Panel], rest: str) -> str:

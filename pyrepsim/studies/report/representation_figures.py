@@ -18,6 +18,7 @@ from .plots import (
     Style,
     by_model,
     line_charts,
+    make_plot,
     styles_of,
 )
 from .rows import Row, distinct, points, select, tasks_of
@@ -40,10 +41,8 @@ def similarity(rows: Sequence[Row]) -> Plot | None:
     panels = tuple(
         panel for task, style in styles_of(rows).items() if (panel := _similarity_panel(layered, task, style)).series
     )
-    if not panels:
-        return None
     name = measure_name(metric)
-    return Plot(
+    return make_plot(
         "similarity_by_layer", f"{name} of each layer before and after fine-tuning", panels, LAYER, name,
         f"{name} between the same layer before and after fine-tuning, over the tokens of a text; 1 means no change. "
         f"Solid: text of the task's own domain; dashed: other text.{_baselines_in_words(panels)}",
@@ -61,10 +60,8 @@ def similarity_measures(rows: Sequence[Row]) -> Plot | None:
         series = _series_by_task(rows, select(layered, metric=metric))
         if metric != main and series:
             panels.append(Panel(measure_name(metric), series))
-    if not panels:
-        return None
-    return Plot(
-        "similarity_measures", "The other measures, in domain", tuple(panels), LAYER, "score",
+    return make_plot(
+        "similarity_measures", "The other measures, in domain", panels, LAYER, "score",
         "The same comparison by other measures, on text of each task's own domain. Measures may disagree, because each "
         "ignores other differences; see the guide to measures. “Without rogue dimensions”: without the few features "
         "that dominate cosines.",
@@ -103,11 +100,9 @@ def layer_by_layer(rows: Sequence[Row]) -> Plot | None:
         cells = {(row["layer"], row["k"]): row["value"] for row in own if None not in (row["layer"], row["k"])}
         if cells:
             panels.append(Panel(task_name(task), heat_map=HeatMap.from_cells(cells, measure_name(metric))))
-    if not panels:
-        return None
     name = measure_name(metric)
-    return Plot(
-        "layer_by_layer", f"{name}, every layer with every layer", tuple(panels), "layer after", "layer before",
+    return make_plot(
+        "layer_by_layer", f"{name}, every layer with every layer", panels, "layer after", "layer before",
         f"{name} of each layer before fine-tuning (down) with each layer after (across), one seed. All maps have the "
         "same colour scale.",
         f"Heat maps, one for each of {joined(panel.title for panel in panels)}: layers before against layers after.",
@@ -134,19 +129,17 @@ def attention(rows: Sequence[Row]) -> Plot | None:
 def attention_heads(rows: Sequence[Row]) -> Plot | None:
     """Describe the change of attention of each head, as heat maps of one seed."""
     of_heads = [row for row in select(rows, experiment="attention", variant="tuned") if _head(row) is not None]
-    metrics = distinct(of_heads, "metric")
+    metric = next(iter(distinct(of_heads, "metric")), "")
     panels = []
     for task in tasks_of(of_heads):
-        own = select(of_heads, task=task, metric=metrics[0])
+        own = select(of_heads, task=task, metric=metric)
         own = select(own, seed=own[0]["seed"], corpus=own[0]["corpus"]) if own else []
         cells = {(row["layer"], _head(row)): row["value"] for row in own if row["layer"] is not None}
         if cells:
-            panels.append(Panel(task_name(task), heat_map=HeatMap.from_cells(cells, score_name(metrics[0]))))
-    if not panels:
-        return None
-    return Plot(
-        "attention_heads", "Attention by head", tuple(panels), "head", "block",
-        f"{capital(score_name(metrics[0]))} of each head, one seed. All maps have the same colour scale.",
+            panels.append(Panel(task_name(task), heat_map=HeatMap.from_cells(cells, score_name(metric))))
+    return make_plot(
+        "attention_heads", "Attention by head", panels, "head", "block",
+        f"{capital(score_name(metric))} of each head, one seed. All maps have the same colour scale.",
         f"Heat maps, one for each of {joined(panel.title for panel in panels)}: blocks against heads.",
     )  # fmt: skip
 
@@ -161,11 +154,9 @@ def profiles(rows: Sequence[Row]) -> Plot | None:
         series = _with_points(Series(style, points(part)) for style, part in by_model(select(own, metric=metric)))
         if series:
             panels.append(Panel(capital(score_name(metric)), series, ylabel=""))
-    if not panels:
-        return None
     text = f" Text: {texts[0]}." if texts else ""
-    return Plot(
-        "profiles_by_layer", "The geometry of each layer", tuple(panels), LAYER, "",
+    return make_plot(
+        "profiles_by_layer", "The geometry of each layer", panels, LAYER, "",
         "Properties of each layer's representation. Anisotropy: mean cosine between two different tokens; effective "
         "rank: number of directions that the variance uses; rogue dimensions: the few features that dominate "
         f"cosines.{text}",
@@ -210,12 +201,10 @@ def _domain_gaps(rows: Sequence[Row], metrics: Sequence[str], name: str, title: 
         series = _series_by_task(rows, select(differences, metric=metric), ("difference",))
         if series:
             panels.append(Panel(measure_name(metric), series, (Mark(0.0, ZERO),)))
-    if not panels:
-        return None
     tested = any(series.tested for panel in panels for series in panel.series)
     hollow = " Hollow points: adjusted p-value of at least 0.05." if tested else ""
-    return Plot(
-        name, title, tuple(panels), LAYER, "out − in", f"{caption}{hollow}",
+    return make_plot(
+        name, title, panels, LAYER, "out − in", f"{caption}{hollow}",
         line_charts(panels, "the difference against layer"),
     )  # fmt: skip
 
@@ -286,8 +275,6 @@ def _by_task(
         if shown := _with_points(series):
             label = "" if len(metrics) > 1 else ylabel or score_name(metric)
             panels.append(Panel("" if len(metrics) == 1 else capital(score_name(metric)), shown, ylabel=label))
-    if not panels:
-        return None
     names = joined(panel.title or title.lower() for panel in panels)
     alt = f"Line charts of {names}: a line for each task, against layer."
-    return Plot(name, title, tuple(panels), LAYER, "", caption, alt)
+    return make_plot(name, title, panels, LAYER, "", caption, alt)

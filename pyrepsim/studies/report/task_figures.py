@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...results.style import QUIET
-from .plots import LAYER, ZERO, Mark, Panel, Plot, Series, Style, by_model, line_charts, styles_of
+from .plots import LAYER, ZERO, Mark, Panel, Plot, Series, Style, by_model, line_charts, make_plot, styles_of
 from .rows import Row, distinct, points, select, single_point
 from .text import PROBES, in_prose, is_percent, joined, measure_name, mix_in_words, score_name, task_name
 
@@ -36,10 +36,8 @@ def scores(rows: Sequence[Row]) -> Plot | None:
             names = tuple(map(score_name, shown))
             series = (Series(replace(style, label=""), line),)
             panels.append(Panel(task_name(task), series, categories=names, percent=True))
-    if not panels:
-        return None
-    return Plot(
-        "scores_by_task", "Scores after fine-tuning", tuple(panels), "score on dev (%)", "",
+    return make_plot(
+        "scores_by_task", "Scores after fine-tuning", panels, "score on dev (%)", "",
         "Scores on each task's dev data. Ticks are seeds, the dot is their mean. Each task has its own axis.",
         f"Dot plots of the scores of {joined(panel.title for panel in panels)}.", listed=False,
     )  # fmt: skip
@@ -148,12 +146,10 @@ def structural(rows: Sequence[Row]) -> Plot | None:
             percent = is_percent("structural", metric)
             ylabel = f"{score_name(metric)} ({'%' if percent else 'correlation'})"
             panels.append(Panel(score_name(metric), series, ylabel=ylabel, percent=percent))
-    if not panels:
-        return None
     ranks = joined(f"{rank:g}" for rank in distinct(layered, "rank"))
     rank = f" Rank {ranks}." if ranks else ""
-    return Plot(
-        "structural_by_layer", "Structural probes by layer", tuple(panels), LAYER, "score",
+    return make_plot(
+        "structural_by_layer", "Structural probes by layer", panels, LAYER, "score",
         "How well a linear map of a layer predicts distances and depths in the syntax tree. UUAS: share of undirected "
         "edges that are correct; DSpr. and NSpr.: Spearman correlation of distances and of depths; root accuracy: "
         f"share of roots that are correct.{rank}",
@@ -183,10 +179,8 @@ def _ablation(rows: Sequence[Row], experiment: str, title: str, xlabel: str, cap
         marks = () if full is None else (Mark(full.value, _FULL_MODEL),)
         series = (Series(replace(style, label=""), line),)
         panels.append(Panel(task_name(task), series, marks, ylabel=f"{score_name(metrics[0])} (%)", percent=True))
-    if not panels:
-        return None
-    return Plot(
-        experiment, title, tuple(panels), xlabel, "score (%)",
+    return make_plot(
+        experiment, title, panels, xlabel, "score (%)",
         f"{caption} Each task has its own scale; ticks are seeds.", line_charts(panels, f"score against {xlabel}"),
     )  # fmt: skip
 
@@ -209,10 +203,8 @@ def _checkpoints(rows: Sequence[Row], metrics: Sequence[str], name: str, title: 
                 several = len(metrics) > 1
                 panel_title = f"{task_name(task)}: {measure_name(metric)}" if several else task_name(task)
                 panels.append(Panel(panel_title, tuple(series), ylabel="" if several else measure_name(metric)))
-    if not panels:
-        return None
     alt = line_charts(panels, "a line for each checkpoint, against layer")
-    return Plot(name, title, tuple(panels), LAYER, "", caption, alt)
+    return make_plot(name, title, panels, LAYER, "", caption, alt)
 
 
 def _edge(rows: Sequence[Row], x: str, name: str, title: str, xlabel: str, caption: str) -> Plot | None:
@@ -227,7 +219,5 @@ def _edge(rows: Sequence[Row], x: str, name: str, title: str, xlabel: str, capti
         base = select(lexical, variant="base") or lexical
         marks = tuple(Mark(row["value"], _LEXICAL_STYLE) for row in base[:1])
         panels.append(Panel(PROBES.get(task, task), series, marks, percent=True))
-    if not panels:
-        return None
     alt = line_charts(panels, f"a line for each model, against {xlabel}")
-    return Plot(name, title, tuple(panels), xlabel, "F1 (%)", caption, alt)
+    return make_plot(name, title, panels, xlabel, "F1 (%)", caption, alt)

@@ -8,7 +8,18 @@ from .annotations import Sentence, SentenceBuilder, proto_role_properties
 from .lexicon import Domain, Verb, domain_named
 from .noun_phrases import NounPhrases, Referent
 from .random_choices import RandomChoices, distinct
-from .syntax import Leaf, Part, Phrase, adverb_phrase, first_auxiliary, prepositional, sentence_of, verb_phrase, word
+from .syntax import (
+    Leaf,
+    Part,
+    Phrase,
+    adjective,
+    adverb_phrase,
+    first_auxiliary,
+    prepositional,
+    sentence_of,
+    verb_phrase,
+    word,
+)
 
 __all__ = ["generate_sentences"]
 
@@ -305,8 +316,7 @@ class Grammar:
         if rng.chance(0.3):
             predicate = self.noun_phrases.location_phrase()
         else:
-            form = rng.pick(words).form
-            predicate = Phrase("ADJP", [("", Leaf(form, form, "ADJ", "JJ", "Degree=Pos"))])
+            predicate = Phrase("ADJP", [("", adjective(rng.pick(words).form))])
         tense, negated = self.predicates.tense(), rng.chance(self.domain.style.negated)
         vp = verb_phrase(None, tense=tense, plural=subject.plural, negated=negated, predicate=predicate)
         return sentence_of(subject.node, vp)

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from .lexicon import Domain, Noun, Verb
 from .syntax import (
     FlatTree,
-    Leaf,
     Part,
     Phrase,
+    adjective,
     determiner,
     flatten,
     name_phrase,
@@ -102,7 +102,7 @@ def _term(term: Term, domain: Domain, negated: bool) -> Phrase:
 
 
 def _adjectives(forms: tuple[str, ...]) -> Phrase:
-    first, *rest = (Phrase("ADJP", [("", Leaf(form, form, "ADJ", "JJ", "Degree=Pos"))]) for form in forms)
+    first, *rest = (Phrase("ADJP", [("", adjective(form))]) for form in forms)
     if not rest:
         return first
     return Phrase("ADJP", [("", first), ("conj", Phrase("", [("cc", word("and")), ("", rest[0])]))])

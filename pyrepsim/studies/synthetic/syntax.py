@@ -15,6 +15,7 @@ __all__ = [
     "Leaf",
     "Part",
     "Phrase",
+    "adjective",
     "adverb_phrase",
     "bracketed",
     "determiner",
@@ -231,6 +232,11 @@ def word(form: str) -> Leaf:
     return Leaf(form, *_CLOSED[form])
 
 
+def adjective(form: str) -> Leaf:
+    """Return an adjective."""
+    return Leaf(form, form, "ADJ", "JJ", "Degree=Pos")
+
+
 def determiner(det: str) -> Part:
     if det == "not every":
         return "det", Phrase("", [("advmod", word("not")), ("", word("every"))])
@@ -242,7 +248,7 @@ def noun_phrase(
     noun: Noun, before: Sequence[Part] = (), *, plural: bool = False, adjectives: Sequence[str] = ()
 ) -> Phrase:
     """Return the noun phrase ``[before] [adjectives] noun``."""
-    described: list[Part] = [("amod", Leaf(form, form, "ADJ", "JJ", "Degree=Pos")) for form in adjectives]
+    described: list[Part] = [("amod", adjective(form)) for form in adjectives]
     head = Leaf(
         noun.plural if plural else noun.lemma, noun.lemma, "NOUN", *(("NNS", _PLURAL) if plural else ("NN", _SINGULAR))
     )
