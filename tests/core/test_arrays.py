@@ -1,4 +1,4 @@
-"""The gate: everything that holds rows becomes a view over the same memory."""
+"""Input checks: arrays of all libraries become views of the same memory."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_shapes(bad):
 
 
 @pytest.mark.parametrize("bad", ["text", 3.0, {"a": 1}, None, np.ones((2, 2), dtype=bool)])
-def test_other_things(bad):
+def test_other_objects_are_refused(bad):
     with pytest.raises((DTypeError, ShapeError)):
         rows_view(bad)
 

@@ -1,4 +1,4 @@
-"""NumPy's BLAS has one thread while our algebra runs, and as many as before afterwards."""
+"""NumPy's BLAS uses one thread in the with-block, and as many as before afterwards."""
 
 from __future__ import annotations
 

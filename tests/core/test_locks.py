@@ -1,4 +1,4 @@
-"""Locks: one process at a time; the lock of a dead process is free, in whatever way it died."""
+"""Locks: one process at a time; the lock of a dead process is free."""
 
 from __future__ import annotations
 

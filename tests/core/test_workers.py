@@ -1,4 +1,4 @@
-"""Which shards a worker takes, from every place that can say so."""
+"""Which shards a worker does, for every way to choose the worker."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ SLURM = {"SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_ID": "3"}
         (None, {"SLURM_ARRAY_TASK_ID": "3"}, Worker(0, 1)),
     ],
 )
-def test_who_says_which_worker_this_is(argument: str, environ: dict[str, str], expected: Worker):
+def test_the_worker_of_an_argument_or_an_environment(argument: str, environ: dict[str, str], expected: Worker):
     assert find_worker(argument, environ) == expected
 
 
 @pytest.mark.parametrize("argument", ["5/5", "0/0", "1", "a/b", "-1/4", "1/4/2", ""])
-def test_workers_that_cannot_be(argument: str):
+def test_invalid_workers(argument: str):
     with pytest.raises(OptionError, match="worker must be 'i/n'"):
         find_worker(argument, {})
 
 
-def test_an_environment_that_cannot_be():
+def test_an_invalid_environment():
     with pytest.raises(OptionError, match="variable RANK must be a whole number: got 'x'"):
         find_worker(None, {"RANK": "x", "WORLD_SIZE": "4"})
     with pytest.raises(OptionError, match="0 <= i < n: got 4/4"):

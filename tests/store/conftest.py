@@ -1,4 +1,4 @@
-"""A small store with awkward edges, and ways to spoil one."""
+"""A small store with unusual sizes, and functions that damage it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pyrepsim.store import TokenFlag, write_store
 from pyrepsim.store.columns import COLUMNS, RowsDigest, check_columns
 
 
-def test_columns_come_back_in_their_types_and_the_absent_ones_are_marked(store, rows):
+def test_columns_have_their_types_and_missing_ones_are_filled(store, rows):
     for name, dtype in COLUMNS.items():
         assert store.columns[name].dtype == dtype
         assert store.columns[name].shape == (50,)
@@ -72,7 +72,7 @@ def test_bad_columns_are_refused(rows, change, kind, message):
         check_columns(rows, 50, "rows")
 
 
-def test_identity_does_not_depend_on_shards_dtype_or_other_columns(make_store, rows):
+def test_the_rows_digest_does_not_depend_on_shards_dtype_or_other_columns(make_store, rows):
     store = make_store("a")
     other = make_store("b", shard_rows=[50], dtype="float32", columns=rows | {"word_id": np.arange(50)})
     assert store.rows_digest == other.rows_digest
@@ -80,20 +80,20 @@ def test_identity_does_not_depend_on_shards_dtype_or_other_columns(make_store, r
 
 
 @pytest.mark.parametrize("name", ["doc_id", "position", "token_id"])
-def test_identity_notices_one_changed_row(make_store, rows, name):
+def test_the_rows_digest_changes_with_one_row(make_store, rows, name):
     changed = rows[name].copy()
     changed[49] += 1
     assert make_store("a").rows_digest != make_store("b", columns=rows | {name: changed}).rows_digest
 
 
-def test_identity_notices_a_value_that_moves_to_the_next_column():
+def test_the_rows_digest_changes_if_a_value_moves_to_the_next_column():
     one, other = RowsDigest(), RowsDigest()
     one.update({"doc_id": np.array([1]), "position": np.array([2, 3]), "token_id": np.array([])})
     other.update({"doc_id": np.array([1]), "position": np.array([2]), "token_id": np.array([3])})
     assert one.hexdigest() != other.hexdigest()
 
 
-def test_identity_in_words(store, rows):
+def test_identity_as_text(store, rows):
     token = rows["token_id"][9]
     assert store.columns.identity(9) == f"document 1, position 2, token {token}"
     assert "50 rows" in repr(store.columns)

@@ -1,4 +1,4 @@
-"""The one lossy step: what is stored is the nearest value of the store's type, and never an infinity."""
+"""Conversion to the type of the store: each value becomes the nearest one, and never an infinity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyrepsim.core.errors import NonFiniteError
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])
-def test_what_is_not_finite_is_named_and_leaves_nothing(create, commit, arrays, tree, value, kind):
+def test_values_that_are_not_finite_are_an_error_and_no_file_is_left(create, commit, arrays, tree, value, kind):
     writer = create()
     before = tree(writer.path)
     spoiled = arrays["layer.0"].astype(kind)
@@ -56,7 +56,7 @@ def test_doubles_beyond_float32_are_refused(create, commit, arrays, dtype):
         commit(create(dtype=dtype), 0, **{"layer.0": arrays["layer.0"].astype("f8") * 1e300})
 
 
-def test_small_values_vanish_without_a_warning(create, commit, arrays):
+def test_small_values_become_zero_without_a_warning(create, commit, arrays):
     writer = create()
     commit(writer, 0, **{"layer.0": arrays["layer.0"].astype("f8") * 1e-320})
     assert not (writer.path / "layers/L01/.tmp-shard-00000.safetensors").exists()

@@ -1,4 +1,4 @@
-"""Kill, fill the disk or flip a bit at every point of a write: the next run ends with the same store."""
+"""After a kill, a full disk or a changed bit at any point of a write, the next run writes the same store."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("point", KILL_POINTS)
-def test_killed_anywhere_the_next_run_makes_the_same_store(tmp_path, undisturbed, tree, point):
+def test_after_a_kill_at_any_point_the_next_run_writes_the_same_store(tmp_path, undisturbed, tree, point):
     path = tmp_path / "s"
     code, _, _ = run(path, f"{point}:kill")
     assert code == -9
@@ -93,7 +93,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_only_complete_shards(tmp_path, 
     assert tree(path) == due
 
 
-def test_a_full_disk_from_another_process_says_so_on_stderr(tmp_path):
+def test_a_full_disk_in_another_process_is_reported_on_stderr(tmp_path):
     code, _, err = run(tmp_path / "s", "write:0:enospc")
     assert code == 1
     assert "StoreError: Writing the store" in err
@@ -115,14 +115,14 @@ def test_short_writes_change_nothing(tmp_path, undisturbed, tree):
 
 
 @pytest.mark.parametrize("layer", ["embeddings", "layer.0", "tokens"])
-def test_a_bit_that_flips_on_its_way_to_the_disk_is_found(tmp_path, layer):
+def test_a_bit_that_changes_on_the_way_to_the_disk_is_detected(tmp_path, layer):
     worker.main(str(tmp_path / "s"), f"write@{layer}:2:flip")
     (problem, *others) = verify(tmp_path / "s", collect=True)
     assert not others
     assert (problem.shard, problem.layer) == (2, None if layer == "tokens" else layer)
 
 
-def test_a_system_that_takes_a_few_bytes_at_a_time(tmp_path, undisturbed, tree, monkeypatch):
+def test_a_system_that_writes_a_few_bytes_at_a_time(tmp_path, undisturbed, tree, monkeypatch):
     monkeypatch.setattr(os, "writev", lambda fd, parts: os.write(fd, b"".join(parts)[:1000]))
     worker.main(str(tmp_path / "s"))
     assert tree(tmp_path / "s") == tree(undisturbed)
@@ -138,7 +138,7 @@ def test_many_workers_on_the_same_shards_make_one_store(tmp_path, undisturbed, t
     assert tree(path) == tree(undisturbed)
 
 
-def test_the_second_writer_of_a_shard_loses_cleanly(tmp_path, tree):
+def test_the_second_writer_of_a_shard_changes_nothing(tmp_path, tree):
     path = tmp_path / "s"
     options = {"layers": worker.LAYERS, "shard_rows": worker.SHARD_ROWS}
     first = StoreWriter.create(path, {}, **options)
@@ -154,7 +154,7 @@ def test_the_second_writer_of_a_shard_loses_cleanly(tmp_path, tree):
     assert not second.commit(0, *worker.shard_of(0))
 
 
-def test_without_locks_a_lone_writer_still_works(tmp_path, undisturbed, tree, monkeypatch):
+def test_without_locks_a_single_writer_works(tmp_path, undisturbed, tree, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 

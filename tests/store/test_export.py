@@ -1,4 +1,4 @@
-"""Exports hold the stored values, in files that others read."""
+"""Exports hold the stored values, in files that other libraries read."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_failed_export_leaves_nothing(store, tmp_path, monkeypatch, error, the
     ("layer", "kind"),
     [("columns", "safetensors"), ("doc_id", "arrow"), ("flags", "arrow")],
 )
-def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_store, arrays, tmp_path, layer, kind):
+def test_a_layer_named_like_a_token_column_is_refused(make_store, arrays, tmp_path, layer, kind):
     store = make_store(layers={"embeddings": arrays["embeddings"], layer: arrays["layer.0"]})
     with pytest.raises(OptionError, match=rf"the layer '{layer}' of .* Choose format='npy'"):
         export(store, tmp_path / "out", kind)
@@ -129,7 +129,7 @@ def test_a_layer_named_like_the_rows_is_refused_before_anything_is_written(make_
     np.testing.assert_array_equal(np.load(tmp_path / "npy" / "columns.npz")["doc_id"], store.columns["doc_id"])
 
 
-def test_a_file_in_the_way_is_said(store, tmp_path):
+def test_a_file_instead_of_the_folder_is_an_error(store, tmp_path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
         with pytest.raises(StoreError, match=r"The export to .* needs a folder: .*file is a file\. Choose another"):

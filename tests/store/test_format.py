@@ -1,4 +1,4 @@
-"""The bytes on disk: golden, aligned, and readable by others. A change here is a new version of the format."""
+"""The bytes on disk: fixed, aligned, and readable by other programs. A change here is a new version of the format."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_token_shard_byte_by_byte(tiny):
     assert data[4096:] == struct.pack("<qiiiiiiiB", 8, -1, 0, 2, -1, -1, -1, 0, 0)
 
 
-def test_plan_and_root_digest_are_golden(tiny):
+def test_plan_and_root_digest_are_fixed(tiny):
     assert tiny.plan_digest == "34a7bf74d828255e677a549ecc36bdca9d662c5b8e778204ad6d24dba8798135"
     assert tiny.digest == "ef37be057dc59882947f7d12e26c597dc1dd602c512abb9feb1e5d9279f22443"
     identity = [np.array([7, 7, 8], "<i8"), np.array([0, 1, 0], "<i4"), np.array([3, 1, 2], "<i4")]
@@ -85,7 +85,7 @@ def test_each_json_file_ends_with_the_digest_of_the_bytes_before(tiny, name):
     assert json.loads(data)["digest"] == tail[14:78].decode()
 
 
-def test_the_journal_says_what_is_in_the_files(tiny):
+def test_the_journal_describes_the_files(tiny):
     record = json.loads((tiny.path / "journal/00000.json").read_text())
     data = (tiny.path / "layers/L00/shard-00000.safetensors").read_bytes()
     layer = record["layers"]["a"]
@@ -142,7 +142,7 @@ def test_sha256_can_be_the_checksum(tmp_path, arrays, rows):
     assert open_store(store.path, expect_digest=store.digest).digest == store.digest
 
 
-def test_a_reader_written_from_the_page(make_store):
+def test_a_reader_written_from_the_documentation(make_store):
     """docs/store-format.md is enough: nothing of the package is used, and every promise about digests is checked."""
     store = make_store(dtype="float32")
 

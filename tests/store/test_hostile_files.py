@@ -1,4 +1,4 @@
-"""One test per way in which a shard, its header or the file system can lie: each is refused, none is followed."""
+"""Damaged or forged shard files, headers and links: each is refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def metadata(text, **changes):
 
 
 @pytest.mark.parametrize(
-    ("lie", "message"),
+    ("change", "message"),
     [
         (lambda text: activation(text, shape=[8, 17]), r"'shape': \[8, 17\]"),
         (lambda text: activation(text, shape=[1 << 40, 1 << 40]), "'shape'"),
@@ -54,22 +54,22 @@ def metadata(text, **changes):
         (lambda text: text + "\n", "the same entries in other bytes"),
     ],
 )
-def test_lies_of_a_header(store, refused, lie, message):
+def test_a_wrong_header(store, refused, change, message):
     path = store.path / SHARD
     data = path.read_bytes()
-    text = lie(data[8:4096].decode().rstrip())
+    text = change(data[8:4096].decode().rstrip())
     path.write_bytes(data[:8] + text.encode().ljust(4088) + data[4096:])
     refused(f"{SHARD} of .*{message}")
 
 
 @pytest.mark.parametrize("length", [0, 4087, 4096, 1 << 20, 1 << 63, (1 << 64) - 1])
-def test_lies_about_the_length_of_a_header(store, refused, length):
+def test_a_wrong_length_of_a_header(store, refused, length):
     path = store.path / SHARD
     path.write_bytes(struct.pack("<Q", length) + path.read_bytes()[8:])
     refused(f"it states {length} header bytes instead of 4088")
 
 
-def test_lies_of_a_token_header(store):
+def test_a_wrong_token_header(store):
     path = store.path / "tokens/shard-00002.safetensors"
     path.write_bytes(path.read_bytes().replace(b"position", b"positiom"))
     with pytest.raises(CorruptStoreError, match="the entry 'position' is missing"):
@@ -131,7 +131,7 @@ def test_a_file_of_another_size(store, refused, name, change):
 
 
 def test_a_shard_that_is_cut_after_opening(store):
-    """mmap must look at the size before it maps: behind the end of a file lies SIGBUS."""
+    """mmap must look at the size before it maps: reading behind the end of a mapped file raises SIGBUS."""
     opened = {io: open_store(store.path, io=io) for io in ("mmap", "pread")}
     os.truncate(store.path / SHARD, 4096 + 16)
     for kind in opened.values():

@@ -1,6 +1,6 @@
-"""One test per way in which plan, journal and manifest can lie: each is refused, with the file named.
+"""Invalid plans, records and manifests: each is refused, with the file named.
 
-Lies are told with correct digests, all the way up, so that it is the check behind the digest that answers.
+All their digests are correct, so that the check behind the digest must refuse them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLAN = '{"format": "pyrepsim-store", "version": 1, "plan": {%s}, "layers": [{"na
 PLAN += '"shard_rows": [1], "dtype": "float16", "overflow": "error", "checksum": "sha256"'
 
 
-def test_the_honest_text_of_these_tests_is_accepted(store, forge):
+def test_the_valid_text_of_these_tests_is_accepted(store, forge):
     forge("plan.json", text=PLAN % "")
     with pytest.raises(CorruptStoreError, match=r"manifest.json .* as in the plan"):
         open_store(store.path)
@@ -48,7 +48,7 @@ def test_the_honest_text_of_these_tests_is_accepted(store, forge):
         ('"x": "\n"', "strict JSON"),
     ],
 )
-def test_lies_of_json(forge, refused, inside, message):
+def test_invalid_json(forge, refused, inside, message):
     forge("plan.json", text=PLAN % inside)
     refused(message)
 
@@ -94,7 +94,7 @@ def test_a_byte_order_mark(forge, refused):
         (lambda plan: plan["layers"][0].update(width=6), "as in the plan"),
     ],
 )
-def test_lies_of_the_plan(forge, refused, edit, message):
+def test_invalid_plans(forge, refused, edit, message):
     forge("plan.json", edit)
     refused(message)
 
@@ -163,7 +163,7 @@ def shift(*values):
         (lambda record: layer(record).update(checksum=None), "'checksum' of .* must be a string"),
     ],
 )
-def test_lies_of_the_journal(forge, refused, edit, message):
+def test_invalid_records(forge, refused, edit, message):
     forge("journal/00002.json", edit)
     refused(message)
 
@@ -189,7 +189,7 @@ def test_a_false_checksum_in_the_journal_is_found_by_verify(store, forge):
     assert (problem.shard, problem.layer) == (2, "layer.0")
 
 
-def test_a_record_that_the_manifest_does_not_know(store, forge, refused):
+def test_a_record_that_is_not_in_the_manifest(store, forge, refused):
     old = (store.path / "manifest.json").read_bytes()
     forge("journal/00002.json", lambda record: layer(record).update(absmax=1e4))
     (store.path / "manifest.json").write_bytes(old)
@@ -225,7 +225,7 @@ def test_swapped_records(store, refused):
         (lambda manifest: manifest.update(format="x"), "must have format"),
     ],
 )
-def test_lies_of_the_manifest(forge, refused, edit, message):
+def test_invalid_manifests(forge, refused, edit, message):
     forge("manifest.json", edit)
     refused(message)
 

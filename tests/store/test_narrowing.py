@@ -1,4 +1,4 @@
-"""The engine's conversion beside NumPy's: the same bits on every instruction set, wherever rounding turns."""
+"""The engine's conversion against NumPy's: the same bits on every instruction set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TYPES = {"float16": np.dtype("f2"), "bfloat16": np.dtype(ml_dtypes.bfloat16), "f
 
 
 def turning_points(dtype: np.dtype) -> np.ndarray:
-    """Every fifth value of a 16-bit type, the midpoints between neighbours, and what lies just beside those."""
+    """Every fifth value of a 16-bit type, the midpoints between neighbours, and the values next to those."""
     infinity = int(np.array(np.inf, dtype=dtype).view(np.uint16))
     patterns = np.arange(0, infinity - 1, 5, dtype=np.uint16)
     values = np.stack([patterns, patterns + 1]).astype(np.uint16).view(dtype).astype(np.float64)
@@ -72,7 +72,7 @@ def test_backends_agree(rng, source, target, width, isa, monkeypatch):
 @pytest.mark.parametrize("isa", _core.available_isas())
 @pytest.mark.parametrize("source", [*TYPES, "float64"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_is_the_largest(source, value, isa, monkeypatch):
+def test_the_largest_value_is_not_finite_if_any_is(source, value, isa, monkeypatch):
     monkeypatch.setenv("PYREPSIM_ISA", isa)
     rows = np.ones((4, 70), dtype=TYPES.get(source, source))
     rows[2, 66] = value
@@ -83,14 +83,14 @@ def test_what_is_not_finite_is_the_largest(source, value, isa, monkeypatch):
 
 @pytest.mark.parametrize("isa", _core.available_isas())
 @pytest.mark.parametrize(("value", "fits"), [(65519.996, True), (65520.0, False), (1e300, False)])
-def test_overflow_shows(value, fits, isa, monkeypatch):
+def test_overflow_is_reported(value, fits, isa, monkeypatch):
     monkeypatch.setenv("PYREPSIM_ISA", isa)
     given, stored = narrowed("cpu", np.full((1, 9), value), TYPES["float16"])[2]
     assert given == value
     assert stored == (65504.0 if fits else np.inf)
 
 
-def test_what_the_engine_refuses():
+def test_arguments_that_the_engine_refuses():
     rows, sums = np.ones((3, 4), dtype="f4"), np.zeros(4)
     for out in (np.empty((3, 4)), np.empty((4, 3), "f2"), np.empty((3, 8), "f2")[:, ::2]):
         with pytest.raises(ValueError, match="out must be"):

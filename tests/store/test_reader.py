@@ -1,4 +1,4 @@
-"""Chunks are the stored rows, whatever their size, the shards, the mask, the start and the way they are read."""
+"""Chunks are the stored rows for any chunk size, shards, mask, start and way of reading."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyrepsim.core.errors import CorruptStoreError, DTypeError, LayerError, OptionError, ShapeError, StoreError
-from pyrepsim.store import open_store, shards, write_store
+from pyrepsim.store import ShardCache, open_store, shards, write_store
 
 IO = pytest.mark.parametrize("io", ["mmap", "pread"])
 
@@ -138,7 +138,7 @@ def test_resident_memory_stays_small(tmp_path, io, mask):
     assert most - before < 16 << 20
 
 
-def test_layers_share_the_work_on_a_mask(store):
+def test_layers_share_the_selection_of_a_mask(store):
     mask = store.columns.mask("content")
     assert store.selection(mask) is store.selection(store.columns.mask("content"))
     own = mask.copy()
@@ -203,7 +203,7 @@ def test_facts_about_a_layer(store, arrays):
     assert repr(layer) == "Representation('layer.0', 50 rows x 8 features, float16)"
 
 
-def test_the_digest_pins_a_store(make_store):
+def test_the_digest_identifies_a_store(make_store):
     store, other = make_store("a"), make_store("b", dtype="float32")
     assert open_store(store.path, expect_digest=store.digest).digest == store.digest
     with pytest.raises(CorruptStoreError, match=f"must have the root digest {other.digest}"):
@@ -222,7 +222,7 @@ def test_a_store_survives_pickling_but_not_replacement(make_store):
         pickle.loads(frozen)
 
 
-def test_what_is_no_store_is_named(tmp_path):
+def test_a_folder_that_is_not_a_store_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="there is none at"):
         open_store(tmp_path / "nothing")
     with pytest.raises(StoreError, match=r"has a file plan.json"):
@@ -242,7 +242,7 @@ def test_repr_shortens_many_layers(tmp_path):
     assert "layer.11, ..., layer.38, layer.39" in repr(store)
 
 
-def test_threads_may_walk_one_store(store):
+def test_threads_can_read_the_same_store(store):
     mask = store.columns.mask("content")
     due = {name: np.asarray(store[name])[mask] for name in store}
     failures = []
@@ -260,7 +260,7 @@ def test_threads_may_walk_one_store(store):
     assert failures == []
 
 
-def test_a_walk_that_is_left_closes_its_file(store):
+def test_an_abandoned_pass_closes_its_file(store):
     process = psutil.Process()
     before = process.num_fds()
     for io in ("mmap", "pread"):
@@ -277,7 +277,7 @@ def test_sizes_are_in_words(store):
 
 
 @pytest.mark.parametrize("advice", [shards.HUGEPAGE, -1, None], ids=["huge pages", "unknown advice", "no advice"])
-def test_huge_pages_are_no_condition(tmp_path, monkeypatch, advice):
+def test_large_pages_are_not_required(tmp_path, monkeypatch, advice):
     monkeypatch.setattr(shards, "HUGEPAGE", advice)
     array = np.arange(3000, dtype=np.float32).reshape(1000, 3)
     layer = open_store(write_store(tmp_path / "s", {"a": array}, dtype="float32").path)["a"]
@@ -285,10 +285,25 @@ def test_huge_pages_are_no_condition(tmp_path, monkeypatch, advice):
 
 
 @pytest.mark.parametrize(("every", "whole"), [(None, True), (1, True), (10, True), (64, True), (100, False)])
-def test_all_of_a_shard_is_fetched_if_many_of_its_rows_are_wanted(tmp_path, monkeypatch, every, whole):
-    told = []
-    monkeypatch.setattr(shards.ShardFile, "expect_pass", lambda file: told.append(file))
+def test_all_of_a_shard_is_read_in_advance_if_many_of_its_rows_are_selected(tmp_path, monkeypatch, every, whole):
+    calls = []
+    monkeypatch.setattr(shards.ShardFile, "expect_pass", lambda file: calls.append(file))
     layer = open_store(write_store(tmp_path / "s", {"a": np.ones((12_800, 3))}, shard_rows=[6400, 6400]).path)["a"]
     mask = None if every is None else np.arange(12_800) % every == 0
     assert sum(len(chunk) for chunk in layer.chunks(500, mask=mask)) == 12_800 // (every or 1)
-    assert len(told) == (2 if whole else 0)
+    assert len(calls) == (2 if whole else 0)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_files": 1}, {"max_bytes": 8}])
+@pytest.mark.parametrize("io", ["mmap", "pread"])
+def test_the_cache_reads_what_the_layer_holds(tmp_path, io, options):
+    layer = np.arange(18, dtype=np.float32).reshape(-1, 2)
+    path = write_store(tmp_path / "s", {"a": layer, "b": -layer}, shard_rows=4, dtype="float32").path
+    store = open_store(path, io=io)
+    pieces = [("a", 0, slice(0, 2)), ("b", 1, slice(1, 4)), ("a", 2, slice(0, 1)), ("a", 0, slice(2, 4))]
+    with ShardCache(store, **options) as cache:
+        found = [cache.read(*piece) for piece in pieces]
+        assert len(cache._files) <= options.get("max_files", 3)
+    for (layer, shard, rows), values in zip(pieces, found, strict=True):
+        np.testing.assert_array_equal(values, np.asarray(store[layer])[4 * shard :][rows])
+        assert not values.flags.writeable

@@ -1,4 +1,4 @@
-"""verify() reads every byte and says where the wrong one is."""
+"""verify() reads every byte and names the damaged file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pyrepsim.core.errors import CorruptStoreError, StoreError
 from pyrepsim.store import StoreWriter, verify
 
 
-def test_an_intact_store_has_no_problem(store):
+def test_a_complete_store_has_no_problems(store):
     seen = []
     assert verify(store) == verify(store.path) == verify(str(store.path), progress=seen.append) == []
     assert sum(seen) == store.n_bytes
 
 
-def test_one_flipped_bit_is_found_wherever_it_is(store, flip, tree):
+def test_one_changed_bit_is_detected_anywhere(store, flip, tree):
     """Every file of the store, in header, payload and text."""
     for name, data in tree(store.path).items():
         path = store.path / name
@@ -50,7 +50,7 @@ def test_all_problems_are_collected(store, flip):
     assert found == [(0, "embeddings"), (2, "embeddings"), (3, None), (3, "layer.0"), (None, None)]
 
 
-def test_strange_files_are_reported_and_passing_ones_are_not(store):
+def test_unknown_files_are_reported_but_temporary_ones_are_not(store):
     (store.path / ".tmp-x").write_text("")
     assert verify(store) == []
     (store.path / "README").symlink_to("/etc/hostname")
@@ -89,6 +89,6 @@ def test_docs_are_checked(tmp_path, arrays, rows, flip):
         verify(store)
 
 
-def test_what_is_no_store_is_no_problem_but_an_error(tmp_path):
+def test_a_folder_that_is_not_a_store_is_an_error(tmp_path):
     with pytest.raises(StoreError, match=r"has a file plan\.json"):
         verify(tmp_path, collect=True)

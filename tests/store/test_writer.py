@@ -1,4 +1,4 @@
-"""What a writer accepts, what it refuses, and how it goes on."""
+"""Writing stores: accepted and refused arguments, resuming, sealing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_shards_in_any_order_give_the_same_store(create, commit, make_store, arr
     assert store.digest == make_store("other", shard_rows=[30, 20], plan={"rows": {"texts": 1}}).digest
 
 
-def test_create_goes_on_where_the_last_writer_stopped(create, commit):
+def test_create_continues_where_the_last_writer_stopped(create, commit):
     commit(create(), 1)
     again = create()
     assert again.missing() == [0]
@@ -62,7 +62,7 @@ def test_create_goes_on_where_the_last_writer_stopped(create, commit):
         ({"layers": {"layer.0": 8, "embeddings": 5}}, r"layers\[0\]\.name"),
     ],
 )
-def test_another_plan_is_refused_by_the_first_key_that_differs(create, changes, key):
+def test_another_plan_is_refused_with_the_first_key_that_differs(create, changes, key):
     create()
     with pytest.raises(StoreError, match=key):
         create(**changes)
@@ -164,11 +164,11 @@ def test_layers_written_at_once_give_the_same_bytes(tmp_path, rng, tree, monkeyp
     layers = {f"layer.{i}": rng.standard_normal((40, 1 + i)) for i in range(9)}
     write_store(tmp_path / "by default", layers, shard_rows=30)
     monkeypatch.setenv("PYREPSIM_NUM_THREADS", threads)
-    write_store(tmp_path / "as asked", layers, shard_rows=30)
-    assert tree(tmp_path / "as asked") == tree(tmp_path / "by default")
+    write_store(tmp_path / "in two shards", layers, shard_rows=30)
+    assert tree(tmp_path / "in two shards") == tree(tmp_path / "by default")
 
 
-def test_of_several_layers_that_fail_the_first_is_named_and_nothing_is_left(create, rows, arrays, tree):
+def test_if_several_layers_fail_the_first_is_named_and_no_file_is_left(create, rows, arrays, tree):
     writer = create()
     before = tree(writer.path)
     spoiled = {name: np.full_like(array[:30], np.nan) for name, array in arrays.items()}
@@ -221,7 +221,7 @@ def test_a_store_without_docs_has_none(store):
     assert list(store.docs()) == []
 
 
-def test_seal_names_what_is_missing(create, commit):
+def test_seal_names_the_missing_shards(create, commit):
     writer = create()
     commit(writer, 0)
     with pytest.raises(StoreError, match=r"1 of 2 are missing .*first: 1"):
@@ -230,7 +230,7 @@ def test_seal_names_what_is_missing(create, commit):
         open_store(writer.path)
 
 
-def test_a_writer_that_was_left_commits_no_more(create, commit):
+def test_a_closed_writer_cannot_commit(create, commit):
     with create() as writer:
         commit(writer, 0)
     with pytest.raises(StoreError, match="must be open"):
@@ -341,7 +341,7 @@ def test_a_file_where_the_store_should_be(tmp_path, below):
         write_store(path, {"a": np.ones((1, 1))})
 
 
-def test_a_link_that_leads_nowhere(tmp_path):
+def test_a_broken_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     with pytest.raises(StoreError, match=r"link is a broken link\. Choose another path"):
         StoreWriter.create(tmp_path / "link", {}, layers={"a": 1}, shard_rows=[1])
@@ -367,7 +367,7 @@ def test_a_folder_removed_while_it_is_written(create, commit):
         ({"batches": "q"}, r"plan\.batches"),
     ],
 )
-def test_another_plan_is_named_by_what_was_chosen(create, changes, named):
+def test_options_that_the_user_chose_are_named_first(create, changes, named):
     plan = {
         "rows": {"batches": "p", "documents": 2, "texts": "t"},
         "policy": {"words": None},

@@ -1,4 +1,4 @@
-"""One worker of an extraction, for tests that kill it: commits every shard that is missing, then seals."""
+"""A process that writes a store, for tests that kill it: it commits every missing shard and then seals."""
 
 from __future__ import annotations
 

@@ -1,12 +1,26 @@
-"""Two stores are read side by side only if their rows are the same."""
+"""Rows are matched by their tokens: two stores row by row, and texts and sentences with one store."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from pyrepsim.core.errors import LayerError, OptionError, RowMismatchError
-from pyrepsim.store import check_same_rows, paired_chunks, paired_layer_chunks
+from pyrepsim.core.errors import LayerError, OptionError, RowMismatchError, StoreError
+from pyrepsim.data.documents import Corpus, Document
+from pyrepsim.store import (
+    check_same_rows,
+    count_documents,
+    document_rows,
+    match_texts,
+    match_words,
+    paired_chunks,
+    paired_layer_chunks,
+    write_store,
+)
+from pyrepsim.store.columns import word_hashes
+
+SENTENCES = [["a", "b", "c"], ["d", "e"], ["a", "b"], ["d", "e"]]
+TEXTS = [" ".join(words) for words in SENTENCES]
 
 
 @pytest.fixture
@@ -52,7 +66,7 @@ def test_a_store_with_itself(store):
         np.testing.assert_array_equal(a, b)
 
 
-def test_nothing_selected_is_no_chunk(make_store, rows):
+def test_without_selected_rows_there_are_no_chunks(make_store, rows):
     store = make_store(columns={name: rows[name] for name in ("doc_id", "position", "token_id")})
     assert list(paired_chunks(store[0], store[1], tokens="special")) == []
 
@@ -72,7 +86,7 @@ def test_the_first_differing_row_is_named_with_both_identities(make_store, rows)
         check_same_rows(x, y)
 
 
-def test_a_longer_store_is_named_by_its_first_row_too_many(make_store, arrays, rows):
+def test_for_stores_of_different_lengths_the_first_extra_row_is_named(make_store, arrays, rows):
     short = {name: array[:44] for name, array in arrays.items()}
     cut = {name: column[:44] for name, column in rows.items()}
     x, y = make_store("x"), make_store("y", short, columns=cut, shard_rows=[44])
@@ -109,6 +123,60 @@ def test_bad_options_are_refused_at_once(pair):
         paired_layer_chunks(x, y, ["layer.7"])
 
 
-def test_two_stores_are_no_layers(store):
+def test_stores_instead_of_layers_are_refused(store):
     with pytest.raises(OptionError, match=r"reads two layers: got ActivationStore\. .*store\['layer\.0'\]"):
         paired_chunks(store, store)
+
+
+def store_of(path, plan_rows=None):
+    lengths = [len(words) for words in SENTENCES]
+    columns = {
+        "doc_id": np.repeat(np.arange(len(lengths)), lengths),
+        "position": np.concatenate([np.arange(n) for n in lengths]),
+        "token_id": word_hashes(word for words in SENTENCES for word in words),
+    }
+    layer = np.arange(2 * sum(lengths), dtype=np.float32).reshape(-1, 2)
+    options = {"shard_rows": 4, "dtype": "float32"}
+    return write_store(path, {"a": layer, "b": -layer}, columns=columns, plan={"rows": plan_rows or {}}, **options)
+
+
+def fingerprint(texts, words):
+    make = (lambda text: Document.from_words("", text.split(" "))) if words else (lambda text: Document("", text))
+    return Corpus(tuple(make(text) for text in texts), "").fingerprint
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_texts_are_matched_by_the_fingerprint_in_the_plan(tmp_path, words):
+    store = store_of(tmp_path / "s", {"texts": fingerprint(TEXTS, words), "documents": 4})
+    assert match_texts(store, TEXTS).tolist() == [0, 1, 2, 3]
+    assert match_texts(store, ["d e", "x", "a b"], TEXTS).tolist() == [1, -1, 2]
+    with pytest.raises(RowMismatchError, match=r"holds 4 other documents \(there are 3 texts to find, 2 of them"):
+        match_texts(store, ["x", "y", "y"])
+
+
+def test_a_store_of_each_text_once(tmp_path):
+    store = store_of(tmp_path / "s", {"texts": fingerprint(["p", "q", "r", "s"], False), "documents": 4})
+    assert match_texts(store, ["p", "q", "q", "r", "s", "p"]).tolist() == [0, 1, 1, 2, 3, 0]
+
+
+def test_without_a_fingerprint_the_number_of_documents_decides(tmp_path):
+    store = store_of(tmp_path / "s")
+    assert match_texts(store, ["p", "q", "q", "r", "s"]).tolist() == [0, 1, 1, 2, 3]
+    assert match_texts(store, ["p", "q", "q", "r"]).tolist() == [0, 1, 2, 3]
+
+
+def test_sentences_are_matched_by_the_hashes_of_their_words(tmp_path):
+    store = store_of(tmp_path / "s")
+    assert match_words(store, [["d", "e"], ["a", "b", "c"], ["a", "b"], ["b", "c"]]).tolist() == [3, 0, 5, -1]
+    assert document_rows(store) == [(0, 3), (3, 5), (5, 7), (7, 9)]
+
+
+def test_a_hash_is_31_bits_of_xxh32():
+    assert word_hashes(["a", "naïve"]).tolist() == [0x550D7456, 625248281]
+
+
+def test_documents_out_of_order_are_refused(tmp_path):
+    columns = {"doc_id": np.array([0, 1, 0]), "position": np.arange(3), "token_id": np.arange(3)}
+    store = write_store(tmp_path / "s", {"a": np.ones((3, 2))}, columns=columns)
+    with pytest.raises(StoreError, match="row 2 of .* goes back to document 0"):
+        count_documents(store)
