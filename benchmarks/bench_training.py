@@ -81,7 +81,7 @@ def our_epoch(model, features, folder: Path, encoder):
         pad_id=encoder.pad_id,
         device=encoder.device,
         evaluate_model=None,
-        keep_encoder=lambda _: None,
+        save_encoder=lambda _: None,
         progress=False,
     )
     trainer.train_or_resume()

@@ -50,9 +50,9 @@ _FROM_ONE = ("layers", "head", "exit")  # the other kinds have a value 0: no blo
 class AblationScores(Table):
     """One record per value and seed, made by `ablate`.
 
-    Columns: ``kind``, ``value``, ``seed``, ``task``, ``metric``, ``score`` (the metric on dev), ``score_whole`` (the
-    unchanged model's score, for ``exit`` and ``revert``), every score as ``dev.accuracy``, ``folder`` and ``error``.
-    Scores are fractions in [0, 1], correlations in [-1, 1].
+    Columns: ``kind``, ``value``, ``seed``, ``task``, ``metric``, ``score`` (the metric on dev), ``score_unchanged`` (that
+    of the unchanged model, for ``exit`` and ``revert``), every score by name as ``dev.accuracy``, ``folder`` and
+    ``error``. Scores are fractions in [0, 1], correlations in [-1, 1].
     """
 
     @property
@@ -171,7 +171,7 @@ class _Step:
     seed: int
     task: Task
     run: Callable[[], Scores]
-    score_whole: float | None = None
+    score_unchanged: float | None = None
 
     @property
     def name(self) -> str:
@@ -182,7 +182,7 @@ class _Step:
         metric = self.task.metric
         record: dict[str, Any] = {"kind": self.kind, "value": self.value, "seed": self.seed}
         record |= {"task": self.task.name, "metric": metric, "score": scores.get("dev", {}).get(metric)}
-        record |= {} if self.score_whole is None else {"score_whole": self.score_whole}
+        record |= {} if self.score_unchanged is None else {"score_unchanged": self.score_unchanged}
         record |= {f"{data}.{name}": value for data, part in scores.items() for name, value in part.items()}
         return record | {"folder": self.name, "error": None if error is None else f"{type(error).__name__}: {error}"}
 
@@ -237,11 +237,11 @@ def _untrained(
         seed = run.record["request"]["recipe"]["seed"]
         if seed in {step.seed for step in steps}:
             raise OptionError(f"Runs must differ in their seeds: two have seed {seed}. Give one run per seed.")
-        score_whole = run.scores["dev"][run.metric] if dev is None else None
+        score_unchanged = run.scores["dev"][run.metric] if dev is None else None
         chosen = _checked_values(kind, given, _depth(run.folder))
         for value in chosen:
             score = partial(_score, tuned, kind, value, chosen, folder / _name(kind, value, seed))
-            steps.append(_Step(kind, value, seed, tuned.task, score, score_whole))
+            steps.append(_Step(kind, value, seed, tuned.task, score, score_unchanged))
     return steps
 
 

@@ -21,9 +21,9 @@ _AXES = {
     "layers": "blocks kept, from the bottom, then fine-tuned",
     "reinit-top": "blocks re-initialised, from the top",
     "reinit-bottom": "blocks re-initialised, from the bottom",
-    "head": "layer under the head, which alone is trained",
-    "exit": "layer under the tuned head, without further training",
-    "revert": "layer set back to its weights before tuning (0: embeddings)",
+    "head": "layer below the head; only the head is trained",
+    "exit": "layer below the tuned head, without further training",
+    "revert": "layer with the weights of the base model (0: embeddings)",
 }
 
 
@@ -31,7 +31,7 @@ def ablation_curves(records: Iterable[Mapping[str, Any]]) -> Figure:
     """Draw ``score`` against ``value``: the mean over seeds as a line, the range over seeds as a band.
 
     There is one line for each task and kind of ablation. A dashed line in the same colour shows the mean of
-    ``score_whole``, the score of the unchanged model, where records have it. Records without a score are left out.
+    ``score_unchanged``, the score of the unchanged model, where records have it. Records without a score are left out.
 
     Raises
     ------
@@ -57,9 +57,9 @@ def ablation_curves(records: Iterable[Mapping[str, Any]]) -> Figure:
         ylabel=metrics[0] if len(metrics) == 1 else "score",
     )
     for index, own in enumerate(series.values()):
-        whole = {record["seed"]: record["score_whole"] for record in own if record.get("score_whole") is not None}
-        if whole:
-            figure.axes[0].axhline(fmean(whole.values()), color=line_style(index).colour, linestyle="--", linewidth=1)
+        by_seed = {record["seed"]: record.get("score_unchanged") for record in own}
+        if unchanged := [score for score in by_seed.values() if score is not None]:
+            figure.axes[0].axhline(fmean(unchanged), color=line_style(index).colour, linestyle="--", linewidth=1)
     return figure
 
 

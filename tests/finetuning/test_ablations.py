@@ -149,7 +149,7 @@ def test_finished_runs_are_skipped_and_other_requests_refused(encoder: Path, riv
 def test_exit_gives_the_head_on_the_truncated_model(tuned: Run, rivers: Any, tmp_path: Path):
     sweep = ablate("exit", tuned.folder, TASK, out=tmp_path, device="cpu")
     assert [row["value"] for row in sweep] == [1, 2, 3, 4]
-    assert sweep[3]["score"] == sweep[3]["score_whole"] == tuned.scores["dev"]["accuracy"]
+    assert sweep[3]["score"] == sweep[3]["score_unchanged"] == tuned.scores["dev"]["accuracy"]
     assert sweep[0]["score"] < sweep[3]["score"]
     encoder = load_encoder(tuned.folder, device="cpu")
     model = TaskModel(encoder.module, load_head(tuned.folder, encoder)).eval()
@@ -189,8 +189,8 @@ def test_exits_are_predicted_in_one_pass_unless_one_cannot_be_cut(
 def test_reverting_layers_of_a_tuned_run(tuned: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sweep = ablate("revert", tuned, TASK, out=tmp_path, device="cpu")
     assert [row["value"] for row in sweep] == [0, 1, 2, 3, 4]
-    assert {row["score_whole"] for row in sweep} == {tuned.scores["dev"]["accuracy"]}
-    assert any(row["score"] != row["score_whole"] for row in sweep)
+    assert {row["score_unchanged"] for row in sweep} == {tuned.scores["dev"]["accuracy"]}
+    assert any(row["score"] != row["score_unchanged"] for row in sweep)
     assert (tmp_path / "revert-0-seed0" / "predictions-dev.jsonl").is_file()
     monkeypatch.setattr(ablations.TunedRun, "score", lambda *_: pytest.fail("it scored again"))
     again = ablate("revert", tuned, TASK, out=tmp_path, device="cpu")

@@ -31,7 +31,7 @@ def test_the_line_is_the_mean_and_the_band_the_range():
 
 
 def test_failures_are_left_out_and_the_unchanged_score_is_dashed():
-    rows = [row(0, 0.70), row(1, None), {**row(2, 0.60), "score_whole": 0.72}]
+    rows = [row(0, 0.70), row(1, None), {**row(2, 0.60), "score_unchanged": 0.72}]
     (ax,) = ablation_curves(rows).axes
     line, dashed = ax.lines
     assert line.get_xdata().tolist() == [0, 2]

@@ -66,7 +66,7 @@ def test_the_sweeps_run_end_to_end(tmp_path: Path):
     for task, cell in tuned.items():
         exits = ablate("exit", out / task / f"{cell}-seed0", out=out / task, device="cpu")
         assert [row["value"] for row in exits] == [1, 2]
-        assert exits[1]["score"] == exits[1]["score_whole"]
+        assert exits[1]["score"] == exits[1]["score_unchanged"]
     reverted = ablate("revert", runs / "freeze-0-seed0", out=runs, device="cpu")
     assert [row["value"] for row in reverted] == [0, 1, 2]
     assert not reverted.failures
