@@ -50,8 +50,8 @@ _FROM_ONE = ("layers", "head", "exit")  # the other kinds have a value 0: no blo
 class AblationScores(Table):
     """One record per value and seed, made by `ablate`.
 
-    Columns: ``kind``, ``value``, ``seed``, ``task``, ``metric``, ``score`` (the metric on dev), ``score_unchanged`` (that
-    of the unchanged model, for ``exit`` and ``revert``), every score by name as ``dev.accuracy``, ``folder`` and
+    Columns: ``kind``, ``value``, ``seed``, ``task``, ``metric``, ``score`` (the metric on dev), ``score_unchanged``
+    (that of the unchanged model, for ``exit`` and ``revert``), every score by name as ``dev.accuracy``, ``folder`` and
     ``error``. Scores are fractions in [0, 1], correlations in [-1, 1].
     """
 
