@@ -137,7 +137,7 @@ def profile(
     LayerError, OptionError
         If a layer does not exist, or an option does not apply.
     NonFiniteError
-        If there is a NaN or an infinity.
+        If a value is NaN or infinite.
     DegenerateError
         If there are fewer than two rows, a row of zeros, or no variance.
 

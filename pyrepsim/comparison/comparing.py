@@ -83,7 +83,7 @@ def compare(
     ShapeError, DTypeError
         If the arrays are not two matrices of numbers with the same number of rows.
     NonFiniteError
-        If there is a NaN or an infinity.
+        If a value is NaN or infinite.
     DegenerateError
         If a measure is not defined on these rows, such as constant features.
     RowMismatchError

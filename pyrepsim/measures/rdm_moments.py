@@ -116,10 +116,10 @@ def pairs_of_rows(
     moments.update(views)
     if kind != "whitened":
         return [moments.pair_at(k, transform) for k in range(len(pairs))]
-    found = []
+    whitened = []
     for i, j in pairs:
         sides = [(views[s].astype(np.float64) - moments.side(s).mean) @ moments.side(s).whitening for s in (i, j)]
         white = MomentsSet([side.shape[1] for side in sides], [(0, 1)], **options)
         white.update(sides)
-        found.append(white.pair_at(0))
-    return found
+        whitened.append(white.pair_at(0))
+    return whitened

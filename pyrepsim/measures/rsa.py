@@ -319,9 +319,9 @@ def _draw_rows(
         if per_document is not None and documents is not None:
             order = order[_rank_in_group(documents[order]) < per_document]
         if len(order) < sample:
-            cap = "" if per_document is None else f" of which at most {per_document} a document make {len(order)}"
+            cap = "" if per_document is None else f" ({len(order)} with at most {per_document} of each document)"
             raise OptionError(
-                f"a sample must be at most the rows there are: sample={sample}, got {n_rows} rows{cap}. "
+                f"a sample cannot have more rows than the data: sample={sample}, got {n_rows} rows{cap}. "
                 "Take a smaller one, or sample=None for all rows."
             )
         samples.append(np.sort(order[:sample]))

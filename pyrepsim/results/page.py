@@ -88,7 +88,7 @@ def page(scores: Scores, *, title: str | None = None) -> str:
 
 
 def _axes_in_words(figure: Figure) -> str:
-    """Say of layer curves whose vertical axis leaves zero out that it does; else nothing."""
+    """Return a sentence if a vertical axis does not start at zero, else an empty text."""
     without = [ax.get_ylim()[0] > 0 or ax.get_ylim()[1] < 0 for ax in figure.axes]
     if not any(without):
         return ""
@@ -102,13 +102,13 @@ def _count(number: int, word: str) -> str:
 
 
 def _details(scores: Scores) -> list[dict[str, Any]]:
-    """Return for each measure a table of the scalars that it noted, one row a layer pair."""
+    """Return for each measure a table of the scalars in its details, one row for each layer pair."""
     tables = []
     for measure in scores.measures:
-        noted = [(score, dict(flat(score.details))) for score in scores.select(measure=measure)]
-        columns = list(dict.fromkeys(key for _, items in noted for key in items))
+        details = [(score, dict(flat(score.details))) for score in scores.select(measure=measure)]
+        columns = list(dict.fromkeys(key for _, items in details for key in items))
         rows = []
-        for score, items in noted:
+        for score, items in details:
             same = score.layer_x == score.layer_y
             layer = (score.layer_x or "") if same else f"{score.layer_x} ~ {score.layer_y}"
             rows.append([layer, *(items.get(column, "") for column in columns)])
@@ -118,6 +118,6 @@ def _details(scores: Scores) -> list[dict[str, Any]]:
 
 
 def _shared_provenance(scores: Scores) -> dict[str, str]:
-    """Return what every score says of its origin; what differs between scores is in the saved table."""
+    """Return the entries of the provenance that all scores share."""
     each = [dict(flat(score.provenance)) for score in scores]
     return {key: item for key, item in each[0].items() if all(other.get(key) == item for other in each)}

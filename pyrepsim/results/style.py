@@ -1,7 +1,4 @@
-"""How every figure looks: colours, markers, fonts, and a canvas without matplotlib's global state.
-
-FOLDED: Letters that matplotlib's own font lacks, from fonts that are there.
-"""
+"""The style of all figures: colours, markers and fonts, without changes to matplotlib's global state."""
 
 from __future__ import annotations
 
@@ -16,7 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["COLOURS", "GRID", "INK", "MARKERS", "QUIET", "fonts_present", "new_figure", "styled"]
 
-# Chinese, Japanese and Korean: those that Linux, macOS and Windows bring, and the free ones
+# Colours of Okabe and Ito, which people with colour blindness can distinguish; markers differ in print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK, QUIET, GRID = "#1b1b1b", "#5c5c5c", "#e6e6e6"
+
+# Chinese, Japanese and Korean fonts of Linux, macOS and Windows, and free ones
 _EAST_ASIAN = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -38,36 +40,6 @@ _EAST_ASIAN = (
     "SimHei",
 )
 
-
-@contextmanager
-def fonts_present(figure: Figure, suffix: str) -> Iterator[None]:
-    """While a figure is drawn as pixels or PDF: after its own font, the East Asian ones of this machine.
-
-    SVG keeps its text and is left alone: equal scores, equal bytes, whatever fonts there are.
-    """
-    from matplotlib.font_manager import fontManager
-    from matplotlib.text import Text
-
-    there = set(fontManager.get_font_names())
-    others = [name for name in _EAST_ASIAN if name in there]
-    texts = [text for text in figure.findobj(Text) if not text.get_text().isascii()] if others else []
-    if suffix == "svg" or not texts:
-        yield
-        return
-    families = [text.get_fontfamily() for text in texts]
-    try:
-        for text, family in zip(texts, families, strict=True):
-            text.set_fontfamily([*family, *others])
-        yield
-    finally:
-        for text, family in zip(texts, families, strict=True):
-            text.set_fontfamily(family)
-
-
-# Okabe and Ito's colours are told apart under every common colour blindness; markers do it in print.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-INK, QUIET, GRID = "#1b1b1b", "#5c5c5c", "#e6e6e6"
 _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial"],
@@ -83,13 +55,14 @@ _STYLE: dict[str, Any] = {
     "ytick.color": QUIET,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
-    "text.parse_math": False,  # a dollar sign in a layer's name is a dollar sign
-    "svg.hashsalt": "pyrepsim",  # equal scores draw equal bytes
+    "svg.fonttype": "none",  # text can be searched, copied and read by screen readers
+    "text.parse_math": False,  # a dollar sign in the name of a layer is not mathematics
+    "svg.hashsalt": "pyrepsim",  # the same data give the same bytes
 }
 
 
 def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in inches, not registered with pyplot."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -99,9 +72,38 @@ def new_figure(width: float, height: float) -> Figure:
 
 @contextmanager
 def styled(**changes: Any) -> Iterator[None]:
+    """Use the style of pyrepsim's figures, with changes to matplotlib's rcParams. Also a decorator.
+
+    Raises MissingExtraError without matplotlib.
+    """
     try:
         import matplotlib as mpl
     except ImportError as error:
         raise MissingExtraError('Figures need matplotlib: pip install "pyrepsim[plot]".') from error
     with mpl.rc_context(_STYLE | changes):
         yield
+
+
+@contextmanager
+def fonts_present(figure: Figure, suffix: str) -> Iterator[None]:
+    """Let a figure use installed East Asian fonts for letters that its own font lacks.
+
+    SVG files keep text as text and are not changed, so that their bytes do not depend on the installed fonts.
+    """
+    from matplotlib.font_manager import fontManager
+    from matplotlib.text import Text
+
+    installed = set(fontManager.get_font_names())
+    others = [name for name in _EAST_ASIAN if name in installed]
+    texts = [text for text in figure.findobj(Text) if not text.get_text().isascii()] if others else []
+    if suffix == "svg" or not texts:
+        yield
+        return
+    families = [text.get_fontfamily() for text in texts]
+    try:
+        for text, family in zip(texts, families, strict=True):
+            text.set_fontfamily([*family, *others])
+        yield
+    finally:
+        for text, family in zip(texts, families, strict=True):
+            text.set_fontfamily(family)

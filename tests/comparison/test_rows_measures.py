@@ -115,7 +115,7 @@ def test_a_cap_on_the_rows_of_a_document(stores):
     x, y = content(base, "layer.0")[rows], content(tuned, "layer.0")[rows]
     score = rs.compare(base["layer.0"], tuned["layer.0"], measure)
     assert score.value == pytest.approx(rs.compare(x, y, rs.RSA()).value, rel=1e-12)
-    with pytest.raises(OptionError, match=r"at most 1 a document make 300"):
+    with pytest.raises(OptionError, match=r"300 with at most 1 of each document"):
         rs.compare(base, tuned, rs.RSA(sample=301, per_document=1))
     with pytest.raises(OptionError, match="arrays have none"):
         rs.compare(x, y, rs.RSA(sample=50, per_document=1))
