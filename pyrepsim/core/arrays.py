@@ -140,7 +140,7 @@ def as_numpy(array: Any, name: str) -> np.ndarray:
 
 
 def _from_torch(tensor: Any, name: str) -> np.ndarray:
-    torch = sys.modules["torch"]  # imported already, because there is a tensor
+    torch = sys.modules["torch"]  # a tensor exists, so torch is imported
     if tensor.layout != torch.strided or tensor.device.type == "meta":
         raise DTypeError(
             f"{name} must be a dense tensor: got {tensor.layout} on {tensor.device}. "

@@ -1,11 +1,11 @@
-"""Locks on files: one process at a time, released when that process ends, however it ends.
+"""Locks on files: one process at a time. The lock of a process ends with the process, even if it is killed.
 
-`lock` takes an ``flock`` on a file. The kernel drops it when the process dies, so it is never stale: not in another
-container of the machine, and not after a restart. `own` also writes into the file who holds it, and renews the file's
-time every half minute. This record decides where ``flock`` cannot: between hosts, and on file systems without locks.
+`lock` takes an ``flock`` on a file. The kernel releases it when the process ends, so it is never stale: not in another
+container on the machine, and not after a restart. `own` also writes the name of the owner into the file, and renews the
+file's time every half minute. This decides where ``flock`` cannot: between hosts, and on file systems without locks.
 
-The package filelock offers the first kind without the owner's name, and the second only with a time limit; neither
-tells apart an owner in another container, or one from before a restart of the machine.
+The package filelock (version 4) is not used. Its lock with the name of the owner, SoftFileLease, does not use
+``flock``: if a process in another container was killed, its lock would stay until a time limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[LockState]:
     path : Path
         The lock file, in a folder that exists. It is created, and removed at the end.
     wait : bool
-        Wait until the lock is free; otherwise give up at once.
+        Wait until the lock is free; otherwise return immediately.
 
     Yields
     ------
@@ -61,7 +61,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[LockState]:
 
 @contextmanager
 def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
-    """Yield whether the file `path` is ours until the end of the with-block, and write our name into it if so.
+    """Own the file `path` for the length of a with-block, unless another process does.
 
     Parameters
     ----------
@@ -73,7 +73,17 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
     Yields
     ------
     bool
-        False if another process owns the file. The lock of a dead owner is taken over.
+        Whether we own it. False if another process does. The file of a dead owner is taken over.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from pyrepsim.core.locks import own, owner
+    >>> with own(Path("cell/.lock")) as ours:
+    ...     print(ours, sorted(owner(Path("cell/.lock"))))
+    True ['host', 'pid', 'since']
+    >>> owner(Path("cell/.lock")) is None
+    True
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, state, created = _open_locked(path, wait=False)
@@ -89,16 +99,17 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
         if not ours:
             yield False
             return
-        _write_owner(fd)
+        record = _write_owner(fd)
         stop = threading.Event()
-        renewal = threading.Thread(target=_renew, args=(path, stop), daemon=True)
+        renewal = threading.Thread(target=_renew, args=(path, record, stop), daemon=True)
         renewal.start()
         try:
             yield True
         finally:
             stop.set()
             renewal.join()
-            path.unlink(missing_ok=True)
+            if _has(path, record):
+                path.unlink(missing_ok=True)
     finally:
         os.close(fd)
 
@@ -108,12 +119,12 @@ def owner(path: Path, *, silence: float = SILENCE) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
             record = json.load(file)
-            found = {key: record[key] for key in ("host", "pid", "since")}
+            name = {key: record[key] for key in ("host", "pid", "since")}
             state = _flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
             alive = state == "busy" or _is_alive(path, state, silence, now=time.time())
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if alive else None
+    return name if alive else None
 
 
 def _open_locked(path: Path, wait: bool) -> tuple[int, LockState, bool]:
@@ -157,12 +168,21 @@ def _is_at(fd: int, path: Path) -> bool:
         return False
 
 
-def _write_owner(fd: int) -> None:
+def _write_owner(fd: int) -> bytes:
     pid = os.getpid()
     record = {"host": socket.gethostname(), "boot": _boot(), "pid_namespace": _pid_namespace(), "pid": pid}
     data = json.dumps({**record, "started": _started(pid), "since": time.time()}).encode()
     os.ftruncate(fd, 0)
     os.pwrite(fd, data, 0)
+    return data
+
+
+def _has(path: Path, record: bytes) -> bool:
+    """Whether the file still names this owner: a silent one may have been replaced by a process on another host."""
+    try:
+        return path.read_bytes() == record
+    except OSError:
+        return False
 
 
 def _is_alive(path: Path, state: LockState, silence: float, now: float | None = None) -> bool:
@@ -234,9 +254,7 @@ def _read(path: str) -> str | None:
         return None
 
 
-def _renew(path: Path, stop: threading.Event) -> None:
-    while not stop.wait(_RENEW_SECONDS):
-        try:
+def _renew(path: Path, record: bytes, stop: threading.Event) -> None:
+    while not stop.wait(_RENEW_SECONDS) and _has(path, record):
+        with suppress(OSError):
             os.utime(path)
-        except OSError:
-            return  # taken over or removed

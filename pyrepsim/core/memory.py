@@ -113,7 +113,7 @@ def _cgroup_limits() -> list[tuple[int, int]]:
         lines = _OWN_CGROUPS.read_text().splitlines()
     except OSError:
         return []
-    found = []
+    limits = []
     for line in lines:
         number, controllers, path = [*line.split(":", 2), "", ""][:3]
         if number == "0" and not controllers:
@@ -127,8 +127,8 @@ def _cgroup_limits() -> list[tuple[int, int]]:
         for folder in (group, *group.parents):
             limit = _limit_of(root / folder, *names)
             if limit is not None:
-                found.append(limit)
-    return found
+                limits.append(limit)
+    return limits
 
 
 def _limit_of(folder: Path, limit_file: str, use_file: str, cache_key: str) -> tuple[int, int] | None:

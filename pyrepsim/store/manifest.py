@@ -261,8 +261,8 @@ def _check_version(body: dict[str, Any], where: str) -> None:
 def _check_fields(body: Any, names: dict[str, Any], where: str) -> None:
     """Check for exactly these keys of exactly these types. Integers are counts: at least 0, and not bool."""
     if not isinstance(body, dict) or body.keys() != names.keys():
-        found = sorted(body) if isinstance(body, dict) else type(body).__name__
-        raise CorruptStoreError(f"{where} must have the keys {', '.join(names)}: found {str(found)[:200]}.")
+        actual = sorted(body) if isinstance(body, dict) else type(body).__name__
+        raise CorruptStoreError(f"{where} must have the keys {', '.join(names)}: found {str(actual)[:200]}.")
     for name, kind in names.items():
         value = body[name]
         if not (_is_count(value) if kind is int else isinstance(value, kind)):

@@ -185,6 +185,6 @@ class ShardCache:
             while len(self._files) >= self._max_files:
                 self._files.popitem(last=False)[1].close()
             self._files[key] = self._store[layer].open_shard(shard)
-        found = self._files[key].read(rows)
-        self._n_bytes += found.nbytes
-        return found
+        values = self._files[key].read(rows)
+        self._n_bytes += values.nbytes
+        return values

@@ -147,3 +147,25 @@ def test_a_half_written_lock_file_has_no_owner(tmp_path: Path):
     assert owner(tmp_path / ".lock") is None
     with own(tmp_path / ".lock") as ours:
         assert ours
+
+
+def test_an_owner_that_was_replaced_leaves_the_new_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(locks, "_RENEW_SECONDS", 0.01)
+    path = tmp_path / ".lock"
+    with own(path) as ours:
+        assert ours
+        path.write_text("another owner")
+        os.utime(path, (0, 0))
+        time.sleep(0.1)
+        assert path.stat().st_mtime == 0
+    assert path.read_text() == "another owner"
+
+
+def test_the_file_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(locks, "_RENEW_SECONDS", 0.01)
+    with own(tmp_path / ".lock"):
+        os.utime(tmp_path / ".lock", (0, 0))
+        deadline = time.time() + 10
+        while (tmp_path / ".lock").stat().st_mtime == 0 and time.time() < deadline:
+            time.sleep(0.01)
+        assert (tmp_path / ".lock").stat().st_mtime > 0
