@@ -49,7 +49,7 @@ class SST2(SequenceClassification):
 
 @dataclass(frozen=True, kw_only=True)
 class QQP(SequenceClassification):
-    """Do two questions of Quora ask the same? A few rows of its train.tsv are invalid and skipped, as is usual."""
+    """Do two questions of Quora have the same meaning? A few invalid rows of its train.tsv are skipped, as usual."""
 
     name: ClassVar[str] = "qqp"
     metric: ClassVar[str] = "f1"
@@ -65,7 +65,7 @@ class QQP(SequenceClassification):
 
 @dataclass(frozen=True, kw_only=True)
 class QNLI(SequenceClassification):
-    """Does the sentence hold the answer to the question (from SQuAD)?"""
+    """Does the sentence contain the answer to the question (from SQuAD)?"""
 
     name: ClassVar[str] = "qnli"
     hub: ClassVar[Mapping[str, str]] = _on_hub("qnli")
@@ -88,7 +88,7 @@ class COLA(SequenceClassification):
 
 @dataclass(frozen=True, kw_only=True)
 class MRPC(SequenceClassification):
-    """Do two sentences say the same (Dolan and Brockett, 2005)?"""
+    """Do two sentences have the same meaning (Dolan and Brockett, 2005)?"""
 
     name: ClassVar[str] = "mrpc"
     metric: ClassVar[str] = "f1"
@@ -117,7 +117,7 @@ class RTE(SequenceClassification):
 
 @dataclass(frozen=True, kw_only=True)
 class STSB(SequenceRegression):
-    """How alike are two sentences, from 0 to 5 (Cer et al., 2017)? Main score: Spearman correlation."""
+    """How similar are two sentences, from 0 to 5 (Cer et al., 2017)? Main score: Spearman correlation."""
 
     name: ClassVar[str] = "stsb"
     metric: ClassVar[str] = "spearman"

@@ -262,9 +262,16 @@ class SequenceClassification(SequenceTask):
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceRegression(SequenceTask):
-    """Regression of a grade for sentences or pairs: one linear output, trained with squared error.
+    r"""Regression of a grade for sentences or pairs: one linear output, trained with squared error.
 
     Parameters are those of `SequenceClassification`; the column `label` holds a number.
+
+    Examples
+    --------
+    >>> with open("train.tsv", "w") as file:
+    ...     _ = file.write("sentence\tlabel\nA river runs.\t1.5\nNo keys.\t4\n")
+    >>> [example.label for example in SequenceRegression().read("train.tsv")]
+    [1.5, 4.0]
     """
 
     name: ClassVar[str] = "regression"

@@ -46,7 +46,7 @@ _OPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 
 _N_INSPECTED = 2000  # lines that show the format; the comments of a document may be long
-_ENTITY_TAG = re.compile(r"O|[BI]-\S+")
+_ENTITY_TAG = re.compile(r"O|[BIES]-\S+")
 _SEMEVAL = re.compile(r'\d+\s+"')
 _N_ONTOGUM_COLUMNS = 3
 

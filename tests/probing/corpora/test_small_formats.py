@@ -86,6 +86,11 @@ def test_invalid_entity_tags(file: File, old: str, new: str, line: int, message:
         list(read(file("wnut.conll", BIO.replace(old, new, 1)), "entities"))
 
 
+def test_entity_tags_in_bioes(file: File) -> None:
+    (record,) = read(file("a.conll", "Rome\tS-place\nin\tO\nNew\tB-place\nYork\tE-place\n"), "entities")
+    assert spans(record) == [(0, 1, "place"), (2, 4, "place")]
+
+
 def test_written_jsonl_is_read_again(file: File, tmp_path: Path) -> None:
     write(read(file("t.TXT", SEMEVAL), "relations"), tmp_path / "relations.jsonl")
     again = list(read(tmp_path / "relations.jsonl", "relations"))
