@@ -18,8 +18,9 @@ from ..core.errors import ModelError, OptionError, TextError
 from ..core.memory import format_bytes
 from ..data.documents import Corpus
 from ..models import Encoder
-from .layout import ShardLayout, is_long, lay_out
+from .layout import ShardLayout, lay_out
 from .options import ReadingOptions, ReadingPolicy
+from .sequences import is_long
 from .tokens import TokenTable, tokenise
 
 SHARD_TOKENS = 32768

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyrepsim.extraction.layout import choose_windows, window_starts
+from pyrepsim.extraction.sequences import choose_windows, window_starts
 
 SHAPES = [(11, 10), (20, 10), (21, 10), (97, 10), (1021, 62), (510, 510), (511, 510), (5000, 510), (7, 1), (9, 2)]
 
