@@ -1,4 +1,4 @@
-// NumPy arrays as views, never as copies: dtype, strides and read-only memory are taken as they are.
+// NumPy arrays as views, never as copies: any dtype, strides and read-only memory are accepted.
 #pragma once
 
 #include <pybind11/numpy.h>

@@ -41,7 +41,8 @@ void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
     self.update(views, n_threads);
 }
 
-// In an AlignedBuffer: NumPy would allocate new small pages at each call, whose page faults cost as much as filling them.
+// In an AlignedBuffer: NumPy would allocate new small pages at each call, whose page faults cost as much as filling
+// them.
 Dense new_dense(std::int64_t rows, std::int64_t cols) {
     auto memory = std::make_unique<AlignedBuffer<double>>(AlignedBuffer<double>::uninitialised(rows * cols));
     double* data = memory->data();

@@ -35,7 +35,8 @@ inline std::uint16_t to_half(float value) {
     return static_cast<std::uint16_t>(half | (bits >> 16 & 0x8000u));
 }
 
-// float64 to float32, inexact results rounded to odd, so that a second rounding gives what a single one would have given.
+// float64 to float32, inexact results rounded to odd, so that a second rounding gives what a single one would have
+// given.
 inline float to_odd(double value) {
     const float single = static_cast<float>(value);
     const double back = single;

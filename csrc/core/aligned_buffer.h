@@ -1,5 +1,6 @@
 // Memory on a 64-byte boundary, so that vector loads of whole cache lines are legal; filled with zeros by default.
-// Large buffers use large pages: a sweep over packed rows would otherwise miss the TLB every few kilobytes (3 % of its time).
+// Large buffers use large pages: a sweep over packed rows would otherwise miss the TLB every few kilobytes (3 % of its
+// time).
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Large memory blocks are kept for reuse after they are freed, because pages that are new to a process cost as much time as
-// writing to them: a third of the time of the products for sums of a few thousand rows.
+// Large memory blocks are kept for reuse after they are freed, because pages that are new to a process cost as much
+// time as writing to them: a third of the time of the products for sums of a few thousand rows.
 #pragma once
 
 #include <cstddef>

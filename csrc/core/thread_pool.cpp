@@ -21,8 +21,8 @@ namespace {
 #ifdef __linux__
 int this_cpu() { return sched_getcpu(); }
 
-// Linux often wakes a thread on the core of the caller, which is busy, and leaves both there for many milliseconds although
-// other cores are idle (a call after a pause then takes 1.3 to 1.7 times as long).
+// Linux often wakes a thread on the core of the caller, which is busy, and leaves both there for many milliseconds
+// although other cores are idle (a call after a pause then takes 1.3 to 1.7 times as long).
 void leave_cpu(int cpu) {
     cpu_set_t allowed, others;
     if (sched_getcpu() != cpu || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
@@ -36,8 +36,8 @@ int this_cpu() { return -1; }
 void leave_cpu(int) {}
 #endif
 
-// The next job of a call, and the end of the last task of a job, often come sooner than the 30 us that sleeping and waking
-// cost.
+// The next job of a call, and the end of the last task of a job, often come sooner than the 30 us that sleeping and
+// waking cost.
 template <class Condition>
 void watch_for(Condition there) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
@@ -77,7 +77,7 @@ class Pool {
     }
 
   private:
-    // As many threads as wanted or as the system grants: with fewer, the same tasks take longer.
+    // As many threads as requested, or as the system allows: with fewer, the same tasks take longer.
     int grow_to(int wanted) {
         try {
             while (static_cast<int>(threads_.size()) < wanted) {

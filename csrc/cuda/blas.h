@@ -10,8 +10,8 @@ namespace repsim::cuda {
 
 class Blas {
   public:
-    // The current device's handle for a lane, made once: creation costs milliseconds and device memory. Kept until the process ends, since
-    // the library may be gone before our own statics.
+    // The current device's handle for a lane, made once: creation costs milliseconds and device memory. Kept until the
+    // process ends, since the library may be gone before our own statics.
     static Blas& shared(const std::string& library, int lane);
 
     Blas(const Blas&) = delete;

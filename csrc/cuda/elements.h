@@ -34,7 +34,8 @@ __device__ __forceinline__ float widen(f16 x) {
     return value;
 }
 #else
-// Exponent and fraction moved into place, the bias corrected by a product that handles subnormals too. Finite values only.
+// Exponent and fraction moved into place, the bias corrected by a product that handles subnormals too. Finite values
+// only.
 inline float widen(f16 x) {
     const float magnitude = __uint_as_float((x.bits & 0x7fffu) << 13) * __uint_as_float(0x77800000u);
     return (x.bits & 0x8000u) ? -magnitude : magnitude;

@@ -1,5 +1,5 @@
 // Thin wrappers of Hopper's instructions: barriers in shared memory, bulk tensor copies, warpgroup products.
-// For sm_90a alone; nothing here is compiled for other architectures.
+// For sm_90a only; nothing here is compiled for other architectures.
 #pragma once
 
 #include <cuda.h>

@@ -1,4 +1,5 @@
-// Work that may overlap: lane i of n has its own stream, which waits for the caller's stream and the caller's stream for it.
+// Work that may overlap: lane i of n has its own stream, which waits for the caller's stream and the caller's stream
+// for it.
 #pragma once
 
 #include <cstddef>

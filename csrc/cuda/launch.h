@@ -1,4 +1,5 @@
-// The only way to launch a kernel: launches are checked, and the same .cu compiles for the GPU and for the emulator of the tests.
+// The only way to launch a kernel: launches are checked, and the same .cu compiles for the GPU and for the emulator of
+// the tests.
 #pragma once
 
 #ifdef REPSIM_CUDA_EMULATED

@@ -18,8 +18,8 @@ __device__ __forceinline__ double largest_of_lanes(double value) {
     return value;
 }
 
-// A lane reads groups of four neighbours: with one load where rows begin at multiples of a group (`aligned`). Either way the
-// same lane gets the same elements, so sums over a row do not depend on the layout or the element type.
+// A lane reads groups of four neighbours: with one load where rows begin at multiples of a group (`aligned`). Either
+// way the same lane gets the same elements, so sums over a row do not depend on the layout or the element type.
 constexpr int kGroup = 4;
 
 template <bool aligned, class T, class F>

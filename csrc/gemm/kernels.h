@@ -45,7 +45,7 @@ struct MultiplyArgs {
     std::int64_t n_rows;      // k < n_rows
     double* out;              // out[i * out_stride + j] += sum_k left[k, i] * right[k, j]
     std::int64_t out_stride;
-    bool upper = false;           // a panel by itself: sums below the diagonal may be left out
+    bool upper = false;           // a panel with itself: sums below the diagonal may be left out
     const void* ahead = nullptr;  // the panel that the next product reads, if it is not in cache yet
 };
 

@@ -25,7 +25,7 @@ struct Tile {
     typedef T vector __attribute__((vector_size(REPSIM_VECTOR_BYTES)));
 };
 
-// The columns of a micro-tile from vector `First` on; those before it are left alone.
+// The columns of a micro-tile from vector `First` on; those before it do not change.
 template <class T, int First>
 inline __attribute__((always_inline)) void micro_tile(const T* left, std::int64_t left_stride, const T* right,
                                                       std::int64_t n_rows, const char* ahead, double* out,

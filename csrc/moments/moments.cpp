@@ -68,7 +68,8 @@ void Moments::plan_tasks() {
                     {index, p, std::min(left, p + kPanelsPerTask), q, std::min(right, q + kPanelsPerTask)});
     }
     for (int side = 0; side < sides(); ++side) tasks_.push_back({-1 - side, 0, 0, 0, padded(side) / kernels_.nr});
-    // The longest first: threads then end together. A part of a sum belongs to one task, so their order changes no bits.
+    // The longest first: threads then end together. A part of a sum belongs to one task, so their order changes no
+    // bits.
     std::stable_sort(tasks_.begin(), tasks_.end(), [&](const Task& one, const Task& other) {
         const auto products = [&](const Task& task) {
             const std::int64_t all = (task.p1 - task.p0) * (task.q1 - task.q0);

@@ -1,6 +1,7 @@
 // Streaming shifted moments of a set of representations over the same rows, and of chosen pairs among them.
 //
-// With u_i = t(x_i) - c, where t is the row transform and c is near the mean of the first block, the state is plain sums:
+// With u_i = t(x_i) - c, where t is the row transform and c is near the mean of the first block, the state is plain
+// sums:
 //     n,  U = sum u,  R = sum u u^T,  per pair sum u v^T,
 //     with a = |u|^2, b = |v|^2:  sum a,  sum a b,  sum a v   (what debiased CKA and squared distances need).
 // Rows are cut into blocks at multiples of kBlockRows from the start of the stream. Each sum receives one float64

@@ -1,4 +1,5 @@
-// Searches for values that must not enter a sum, before anything is added, so that a refused chunk leaves the state as it was.
+// Searches for values that must not enter a sum, before anything is added, so that a refused chunk leaves the state as
+// it was.
 #pragma once
 
 #include <cstdint>

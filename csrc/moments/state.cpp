@@ -1,4 +1,5 @@
-// Reads the current sums, including blocks that are only packed and rows that do not fill a block; and restores saved sums.
+// Reads the current sums, including blocks that are only packed and rows that do not fill a block; and restores saved
+// sums.
 #include <algorithm>
 
 #include "core/thread_pool.h"

@@ -1,7 +1,7 @@
 // Rows that may be among the k nearest, while only bounds on their entries are known.
 //
-// A row's limit is an upper bound on its k-th smallest entry: what is certainly farther is dropped. If the bounds cannot
-// shorten a full list, its entries are computed and all but the k nearest are dropped.
+// A row's limit is an upper bound on its k-th smallest entry: what is certainly farther is dropped. If the bounds
+// cannot shorten a full list, its entries are computed and all but the k nearest are dropped.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class CandidateLists {
     using Finish = std::function<void(float* values, std::int64_t count)>;
     CandidateLists(std::int64_t n_rows, std::int64_t k, bool bounded, Entries entries, Finish finish);
 
-    // Nothing with a lower bound above this is wanted. Different rows may be used by different threads at a time.
+    // Entries with a lower bound above this are not needed. Different rows may be used by different threads at a time.
     float limit(std::int64_t row) const { return limits_[row]; }
     void add(std::int64_t row, std::int64_t index, float low, float high);
     // The k nearest, nearest first.

@@ -7,7 +7,7 @@
 namespace repsim {
 namespace {
 
-// In place of the farthest of a full heap, a nearer one.
+// Replaces the farthest neighbour of a full heap by a nearer one.
 void replace_top(Neighbour* heap, std::int64_t size, const Neighbour& nearer) {
     std::int64_t hole = 0;
     for (std::int64_t child = 1; child < size; child = 2 * hole + 1) {

@@ -24,8 +24,8 @@ bool can_screen(const Panels& rows, Metric metric) {
            screen_kernels(rows.isa()) != nullptr;
 }
 
-// The bounds of the README with a margin: twice what rounding to nearest can do, two roundings a pair of features, and the
-// last operations on bound and entry.
+// The bounds of the README with a margin: twice what rounding to nearest can do, two roundings a pair of features, and
+// the last operations on bound and entry.
 ErrorShares error_shares(std::int64_t n_features, const ScreenKernels& kernels) {
     constexpr double e = 0x1p-24;
     const auto sums = [&](std::int64_t run) {

@@ -1,4 +1,4 @@
-// Rows in bfloat16 beside their float32 panels, with what bounds the entry of any pair: README.md, "Screening".
+// Rows in bfloat16 in addition to their float32 panels, with the terms of the error bound: README.md, "Screening".
 #pragma once
 
 #include <vector>

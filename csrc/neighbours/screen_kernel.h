@@ -132,7 +132,7 @@ inline std::int64_t screen(const ScreenArgs& args) {
 }
 
 // The sums of tile_kernel.h, a chain of multiply-adds per run of features, for `n` pairs side by side. Multiply-adds
-// are spelt out: in loops like these a compiler may well multiply and add.
+// are explicit, because a compiler might emit a separate multiply and add in these loops.
 template <int n>
 void products(const float* row, const float* const* others, std::int64_t n_features, float* out) {
     const std::int64_t run = run_length(n_features);

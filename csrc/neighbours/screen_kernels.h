@@ -1,4 +1,5 @@
-// The kernels of screening: products of bfloat16 rows that bound the float32 entry of a tile, and that entry by itself.
+// The kernels of screening: products of bfloat16 rows that bound the float32 entry of a tile, and that compute single
+// entries.
 //
 // Everything is in terms of what the k nearest are ordered by before a metric's last function: h, half the squared
 // distance, or for dot minus the product.
@@ -66,7 +67,7 @@ struct ScreenKernels {
     std::int64_t (*screen)(const ScreenArgs&);  // returns the number of hits
     void (*entries)(const EntryArgs&);
     void (*finish)(Metric metric, float* values, std::int64_t count);  // padded to a multiple of kStripStep
-    std::int64_t run;       // features whose products are summed at a stretch: in bfloat16
+    std::int64_t run;       // features whose products are summed in one run: in bfloat16
     std::int64_t tile_run;  // and in the float32 tile
 };
 

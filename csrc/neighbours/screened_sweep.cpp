@@ -76,8 +76,8 @@ bool ScreenedSweep::too_many() const {
 
 void ScreenedSweep::begin_task(const Task&, int worker) { workers_[worker].screens = !too_many(); }
 
-// While rows have no limits all they meet are hits, so their first tile is made in parts, each with the limits that the
-// parts before it have left.
+// Without limits every pair is a hit, so the first tile of a row is made in parts, and each part uses the limits from
+// the parts before it.
 TileView ScreenedSweep::make(std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out,
                              int worker) {
     Worker& own = workers_[worker];
@@ -141,7 +141,7 @@ void ScreenedSweep::reduce(const Task& task, const std::vector<TileView>& bank, 
     if (!workers_[worker].screens) offer_tile(task, bank.front());
 }
 
-// Entries of a float32 tile are known as they are.
+// Entries of a float32 tile are exact: low = high.
 void ScreenedSweep::offer_tile(const Task& task, const TileView& tile) {
     std::array<float, kTileCols> entries;
     const float scale = metric() == Metric::dot ? -1.0f : 0.5f;

@@ -1,5 +1,6 @@
 // Histograms of tile entries: of each layer, and joint ones of layer pairs. The bin of an entry is that of the table
-// map of SumSweep, by the same function, so that ranks read off a histogram meet the entries they were counted from.
+// map of SumSweep, computed by the same function, so that the ranks from a histogram belong to the entries that were
+// counted.
 #pragma once
 
 #include <utility>

@@ -15,8 +15,8 @@ constexpr std::int64_t kRun = 16;              // sorted by insertion
 constexpr std::int64_t kSegment = kRun << 10;  // sorted by one thread, in its cache
 constexpr std::int64_t kMergePiece = 1 << 18;  // output of one task of a merge
 
-// Merges the sorted a[begin_a, end_a) and b[begin_b, end_b) to out. Returns how many pairs (of any element of `a` before
-// all_a, an element of this part of b) are out of order.
+// Merges the sorted a[begin_a, end_a) and b[begin_b, end_b) to out. Returns how many pairs (of any element of `a`
+// before all_a, an element of this part of b) are out of order.
 template <class T>
 std::int64_t merge(const T* a, std::int64_t begin_a, std::int64_t end_a, std::int64_t all_a, const T* b,
                    std::int64_t begin_b, std::int64_t end_b, T* out) {
@@ -92,7 +92,8 @@ std::int64_t sort_and_count(std::unique_ptr<T[]>& data, std::unique_ptr<T[]>& sp
     for (std::int64_t width = kSegment; width < n; width *= 2) {
         const T* from = data.get();
         T* to = spare.get();
-        // A piece of the output meets one merge if pairs are longer than it, else holds whole pairs.
+        // A piece of the output belongs to one merge if that is longer than the piece; otherwise it holds complete
+        // merges.
         parallel_for(n_pieces, n_threads, [&](std::int64_t piece, int) {
             const std::int64_t piece_end = std::min(n, (piece + 1) * kMergePiece);
             for (std::int64_t place = piece * kMergePiece; place < piece_end;) {

@@ -1,6 +1,6 @@
-// Ranks without a sort of (value, index) pairs. Keys are dealt to buckets in their order of appearance, ranks are
-// found inside each bucket, and a second walk over the values in the same order meets the ranks in the same order:
-// no index is stored, and memory is touched in streams.
+// Ranks without sorting (value, index) pairs. Keys are distributed to buckets in their order of appearance and ranked
+// inside each bucket. A second pass over the values in the same order then reads the ranks in the same order, so no
+// index is stored, and memory is accessed sequentially.
 #include "ranks/ranks.h"
 
 #include <algorithm>

@@ -51,7 +51,7 @@ struct TileArgs {
     std::int64_t n_left, n_right;
     std::int64_t n_features;
     Metric metric;
-    bool diagonal;  // left is right: entries with column > row alone are wanted
+    bool diagonal;  // left is right: only entries with column > row are needed
     void* out;
     std::int64_t out_stride;  // a multiple of nr
     NextTile next;
@@ -86,7 +86,7 @@ struct PairKernels {
     void (*tile)(const TileArgs&);
     // out[i] = map(values[i]) - origin
     void (*map)(const void* values, std::int64_t count, const MapArgs& map, double* out);
-    // Sums over strips of mapped entries, in an order that depends on the count alone. dots: out[m] = <x, others[m]>,
+    // Sums over strips of mapped entries, in an order that depends only on the count. dots: out[m] = <x, others[m]>,
     // m < n_others <= kMostDots; count a multiple of kStripStep and strips on 64-byte boundaries.
     double (*sum)(const double* x, std::int64_t count);
     void (*dots)(const double* x, const double* const* others, int n_others, std::int64_t count, double* out);

@@ -1,5 +1,5 @@
-// The last function of a metric, applied to the sum over the features of a pair; shared by the CPU and GPU kernels. Roots and
-// arcsines come from the template argument Math.
+// The last function of a metric, applied to the sum over the features of a pair; shared by the CPU and GPU kernels.
+// Roots and arcsines come from the template argument Math.
 //
 // h = |u - v|^2 / 2 = |u|^2 / 2 + |v|^2 / 2 - <u, v>, whatever point was subtracted from both rows.
 #pragma once

@@ -3,8 +3,8 @@
 // With rows u, v as packed (transformed, shifted, rounded) and row terms from kernels.h:
 //   near(core, u, v)   the distance before its last function, by norms minus core;
 //   finish(x)          the last function (metric_epilogue.h).
-// Where near() is small beside size(u, v) it has cancelled, and is recomputed from the differences u_k - v_k. So equal
-// rows are at distance 0, near rows keep their digits, and far ones cost one product.
+// Where near() is small relative to size(u, v), digits have cancelled, and is recomputed from the differences u_k -
+// v_k. So equal rows are at distance 0, near rows keep their digits, and far ones cost one product.
 #pragma once
 
 #include "tiles/kernels.h"
@@ -92,7 +92,7 @@ struct Bare {  // the core is the distance
     }
 };
 
-// <u, v> of rows as they are
+// <u, v> of unshifted rows
 struct Dot : Bare {
     using Core = Products;
 };

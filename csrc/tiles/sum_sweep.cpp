@@ -6,8 +6,8 @@
 namespace repsim {
 namespace {
 
-// Rows of a tile that are summed together: as many as leave the strips of a few layers in the first-level cache, and the
-// same however many layers there are, so that the sums of a pair do not depend on other pairs.
+// Rows of a tile that are summed together: as many as leave the strips of a few layers in the first-level cache, and
+// the same however many layers there are, so that the sums of a pair do not depend on other pairs.
 constexpr std::int64_t kStripRows = 4;
 
 }  // namespace

@@ -1,9 +1,9 @@
 // Sums over the pairs of rows of L layers: what comparisons of whole dissimilarity matrices are made of.
 //
 // With v_l = map_l(tile entry of layer l) - origin_l, for each pair of blocks (i <= j), over pairs of rows r < s:
-//     entries = count,  first[l] = sum v_l,  second[l] = sum v_l^2,  cross[p] = sum v_a v_b for the layer pair p = (a, b)
-// and on request, over all s != r:  rows[l][r] = sum_s v_l(r, s).
-// All float64, in an order fixed by rows and blocks alone: plain sums, so that weights of blocks give resamples.
+//     entries = count,  first[l] = sum v_l,  second[l] = sum v_l^2,  cross[p] = sum v_a v_b for the layer pair p = (a,
+// b) and on request, over all s != r:  rows[l][r] = sum_s v_l(r, s). All float64, in an order that depends only on rows
+// and blocks. They are plain sums, so weights of blocks give resamples.
 #pragma once
 
 #include <map>
@@ -48,7 +48,7 @@ class SumSweep : public Sweep {
   private:
     struct Worker {
         AlignedBuffer<double> strips;              // [layer][kStripRows * kTileCols]: rows of a tile, end to end
-        std::vector<double> first, second, cross;  // of the task at hand
+        std::vector<double> first, second, cross;  // of the current task
         std::vector<double> row_sums, col_sums;    // [layer][row of the block]
         double entries = 0;
     };

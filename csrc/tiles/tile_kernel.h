@@ -114,7 +114,7 @@ void finish_micro_tile(const MicroTile<T>& at) {
             }
             if (any_lane(any))
                 for (int v = 0; v < kVectors; ++v) {
-                    // on the diagonal, where all cancels, and below it nothing is wanted
+                    // entries on and below the diagonal are not needed
                     const auto first = static_cast<typename Bits<T>::type>(at.first_column + i - v * Shape::lanes);
                     cancelled[v] &= lane_numbers<Mask>() >= first;
                     if (!any_lane(cancelled[v])) continue;
@@ -129,12 +129,12 @@ void finish_micro_tile(const MicroTile<T>& at) {
 }
 
 // What the next run reads, one line per feature of each micro-tile: parts of the right panel while the first slices
-// are multiplied, then, beside the first right panel, those of the left rows.
+// are multiplied, then, with the first right panel, those of the left rows.
 struct Ahead {
     const char *left = nullptr, *right = nullptr;  // panels at the feature where the next run begins
     std::int64_t left_panel_bytes = 0;
     std::int64_t run_bytes = 0;   // of a panel
-    std::int64_t part_bytes = 1;  // fetched beside one micro-tile
+    std::int64_t part_bytes = 1;  // fetched during one micro-tile
     std::int64_t n_left_panels = 0;
 
     const char* part(std::int64_t slice, const char* near) const {

@@ -11,7 +11,7 @@ namespace {
 // Every nr divides it: tiles begin at panels whatever the instruction set.
 constexpr std::int64_t kTileStep = 48;
 
-// The size of all tiles but the last along n rows: equal shares, so that none is a thin rest.
+// The size of all tiles but the last along n rows: equal shares, so that the last one is not narrow.
 std::int64_t tile_size(std::int64_t n, std::int64_t largest) {
     const std::int64_t n_tiles = (n + largest - 1) / largest, share = (n + n_tiles - 1) / n_tiles;
     return (share + kTileStep - 1) / kTileStep * kTileStep;

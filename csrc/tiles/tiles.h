@@ -78,7 +78,8 @@ class Sweep {
     // make(), by any metric
     TileView make_by(Metric metric, std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out);
 
-    // Called in this order, from worker threads unless stated otherwise. `worker` is in [0, n_threads), one at a time each.
+    // Called in this order, from worker threads unless stated otherwise. `worker` is in [0, n_threads), one at a time
+    // each.
     virtual void prepare(int /*n_threads*/) {}  // by the caller of run, before anything else
     virtual void begin_task(const Task& /*task*/, int /*worker*/) {}
     virtual TileView make(std::int64_t layer, const Task& task, const Place& at, const Next& next, void* out,

@@ -30,8 +30,8 @@ bool better(const Arc& a, const Arc& b) {
 }
 
 // One sentence at a time; the memory is kept for the next. A place is a row and column of the matrix of arcs: at first
-// word i has place i, a contracted cycle takes that of one of its members. A node is a word or a cycle: 0 to n, then the
-// cycles in the order they are made.
+// word i has place i, a contracted cycle takes that of one of its members. A node is a word or a cycle: 0 to n, then
+// the cycles in the order they are made.
 class Contraction {
   public:
     // Fills heads[0..n) with the head of words 1 to n; row_stride in entries.

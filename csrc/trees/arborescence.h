@@ -1,8 +1,8 @@
 // Maximum spanning arborescences with one child of the root: the trees of graph-based dependency parsers.
 //
-// Of n words and a root, scores[(i - 1) * row_stride + j] is that of the arc from j (0: the root) to word i. The tree is
-// the best of those in which every word has one head, no arc is forbidden (-inf), and the root has exactly one child.
-// It depends on the scores alone; where trees tie, arcs from lower heads are preferred as the algorithm meets them.
+// Of n words and a root, scores[(i - 1) * row_stride + j] is that of the arc from j (0: the root) to word i. The tree
+// is the best of those in which every word has one head, no arc is forbidden (-inf), and the root has exactly one
+// child. It depends only on the scores; ties go to the lower head at each comparison of the algorithm.
 #pragma once
 
 #include <cstdint>

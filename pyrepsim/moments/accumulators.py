@@ -9,10 +9,11 @@ from numbers import Integral
 from threading import Lock
 from typing import Any
 
-from ..backends import default_threads, get_backend
+from ..backends import get_backend
+from ..backends.checks import check_directions, check_finite, checked_threads
 from ..core.arrays import check_paired
-from ..core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError, StoreError
-from ..core.memory import total_memory
+from ..core.errors import OptionError, ShapeError, StateError, StoreError
+from ..core.memory import format_bytes, total_memory
 from .centred import Centred
 from .pair import Pair, Side
 from .saving import read_header, read_sums, write_moments
@@ -24,10 +25,6 @@ TRANSFORMS = ("raw", "unit", "unit_centred")
 _PRECISIONS = ("fp64", "fp32")
 _ROWS_PER_CALL = 16_384
 """Larger updates are cut into calls of this many rows, so that Ctrl-C works between them. The sums stay the same."""
-_REMEDY = {
-    "unit": "is all zero and has no direction, so its cosine is undefined",
-    "unit_centred": "is constant across features, so its correlation is undefined",
-}
 
 
 class MomentsSet:
@@ -88,13 +85,11 @@ class MomentsSet:
             raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
         if not transforms or not set(transforms) <= set(TRANSFORMS):
             raise OptionError(f"transforms must name some of {', '.join(TRANSFORMS)}: got {tuple(transforms)!r}.")
-        if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
-            raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
         self.widths, self.pairs = _checked_layout(widths, pairs, len(transforms))
         self._places = {pair: k for k, pair in enumerate(self.pairs)}
         self.transforms = tuple(kind for kind in TRANSFORMS if kind in transforms)
         self.precision = precision
-        self.n_threads = int(n_threads or default_threads())
+        self.n_threads = checked_threads(n_threads)
         self.labels = tuple(labels) if labels is not None else tuple(f"array {i}" for i in range(len(self.widths)))
         if len(self.labels) != len(self.widths):
             raise OptionError(f"labels must name each of the {len(self.widths)} sides: got {self.labels}.")
@@ -313,19 +308,12 @@ class MomentsSet:
             )
 
     def _check_rows(self, view: Any, label: str, first_row: int) -> None:
-        bad = self._backend.first_nonfinite(view, self.n_threads)
-        if bad is not None:
-            raise NonFiniteError(
-                f"{label} must be finite: got {view[bad]} at row {first_row + bad[0]}, feature {bad[1]}. "
-                "Drop or repair such rows in both representations."
-            )
-        for kind in self.transforms:
-            bad = self._backend.first_directionless_row(view, kind, self.n_threads)
-            if bad is not None:
-                raise DegenerateError(
-                    f"row {first_row + bad[0]} of {label} {_REMEDY[kind]}. Leave such rows out, "
-                    "or use a metric that does not divide by row norms (sqeuclidean, dot)."
-                )
+        def number(row: int) -> int:
+            return first_row + row
+
+        check_finite(self._backend, view, label, self.n_threads, number)
+        for transform in self.transforms:
+            check_directions(self._backend, view, transform, label, self.n_threads, number)
 
     def _as_state(self, sums: Mapping[str, Any], transform: str) -> State:
         return State(
@@ -343,6 +331,18 @@ class MomentsSet:
 
 class PairedMoments(MomentsSet):
     """Moments of two representations over the same rows: can be updated, merged, saved and restored.
+
+    Parameters
+    ----------
+    width_x, width_y : int
+        Numbers of features.
+    transforms, precision, backend, n_threads
+        As in `MomentsSet`.
+
+    Raises
+    ------
+    OptionError
+        If an option is outside its domain.
 
     Examples
     --------
@@ -382,7 +382,7 @@ class PairedMoments(MomentsSet):
         super().update(check_paired(x, y, self._backend.rows_view))
 
     def pair(self, transform: str = "raw") -> Pair:
-        """What a measure reads."""
+        """The centred moments of the two representations, which measures read."""
         return self.pair_at(0, transform)
 
     @classmethod
@@ -417,7 +417,8 @@ def _checked_layout(
     memory = total_memory()
     if needed > memory:
         raise ShapeError(
-            f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need {needed / 2**30:.1f} GB "
-            f"of {memory / 2**30:.1f} GB. Compare fewer layers at once, or project the features first."
+            f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need "
+            f"{format_bytes(needed)} of {format_bytes(memory)}. "
+            "Compare fewer layers at once, or project the features first."
         )
     return wide, paired

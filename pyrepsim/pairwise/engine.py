@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..backends import default_threads, get_backend
-from ..core.errors import BackendError, DegenerateError, NonFiniteError, OptionError, ShapeError
+from ..backends import get_backend
+from ..backends.checks import check_directions, check_finite, checked_threads
+from ..core.errors import BackendError, NonFiniteError, OptionError, ShapeError
 from ..core.memory import format_bytes, total_memory
 from ..core.progress import progress_bar
 from .metrics import Metric, centre_on_grid, metric_named
@@ -32,10 +33,6 @@ _FINE_ROWS = 2048
 _LARGEST_HALF_SQUARE = 1e37  # csrc/tiles/README.md, "Range"
 _SLICE_SECONDS, _MOST_GROWTH = 0.15, 64
 _rates: dict[tuple[str, int, str, str], float] = {}
-_REMEDY = {
-    "unit": "is all zero and has no direction, so its angle with others is undefined",
-    "unit_centred": "is constant across features, so its correlation is undefined",
-}
 
 
 @dataclass(frozen=True)
@@ -117,8 +114,6 @@ class PairwiseEngine:
         progress: bool | None = None,
         blocks: Sequence[int] | np.ndarray | None = None,
     ) -> None:
-        if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
-            raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
         self.backend = get_backend(backend)
         known = ("auto", *self.backend.tile_precisions)
         if precision not in known:
@@ -126,7 +121,7 @@ class PairwiseEngine:
                 f"precision of tiles must be one of {', '.join(known)} on backend {self.backend.name!r}: "
                 f"got {precision!r}.{' Pass backend=' + repr('cuda') + ' with it.' if precision == 'fast' else ''}"
             )
-        self.n_threads = int(n_threads or default_threads())
+        self.n_threads = checked_threads(n_threads)
         self.precision = "fp32" if precision == "auto" else precision
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"
         """Precision of moments for measures that sum them from gathered rows: fp64 unless fp32 was requested."""
@@ -326,22 +321,12 @@ class PairwiseEngine:
 
     def refuse_nonfinite(self, view: Any, label: str) -> None:
         """Raise NonFiniteError for NaN or infinity."""
-        bad = self.backend.first_nonfinite(view, self.n_threads)
-        if bad is not None:
-            raise NonFiniteError(
-                f"{label} must be finite: got {view[bad]} at row {self._number(bad[0])}, feature {bad[1]}. "
-                "Drop or repair such rows in both representations."
-            )
+        check_finite(self.backend, view, label, self.n_threads, self._number)
 
     def refuse_bad_rows(self, view: Any, transform: str, label: str) -> None:
         """Raise NonFiniteError for NaN or infinity, DegenerateError for a row that ``transform`` cannot normalise."""
         self.refuse_nonfinite(view, label)
-        bad = self.backend.first_directionless_row(view, transform, self.n_threads)
-        if bad is not None:
-            raise DegenerateError(
-                f"row {self._number(bad[0])} of {label} {_REMEDY[transform]}. Leave such rows out, "
-                "or use a metric that does not divide by row norms (euclidean, manhattan)."
-            )
+        check_directions(self.backend, view, transform, label, self.n_threads, self._number)
 
     def _number(self, row: int) -> int:
         return row if self._row_numbers is None else int(self._row_numbers[row])

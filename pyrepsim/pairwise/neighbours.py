@@ -71,7 +71,27 @@ def knn(
 def nearest(
     engine: PairwiseEngine, x: Any, k: int, metric: str = "cosine", y: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`knn` with an existing engine; ``x`` and ``y`` are checked rows."""
+    """`knn` with an existing engine.
+
+    Parameters
+    ----------
+    engine : PairwiseEngine
+    x, y : array of shape (n_samples, n_features)
+        Rows that the engine's backend has checked; without ``y`` neighbours are other rows of ``x``.
+    k, metric
+        As in `knn`.
+
+    Returns
+    -------
+    indices, distances : ndarray of shape (n_samples, k)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> rs.pairwise.nearest(rs.PairwiseEngine(), np.array([[0.0], [1.0], [3.0]]), 1, "euclidean")[0].ravel()
+    array([1, 0, 1])
+    """
     most = len(x) - 1 if y is None else len(y)
     if isinstance(k, bool) or not isinstance(k, Integral) or not 1 <= k <= most:
         others = f"{most} other rows" if y is None else f"{most} rows of Y"

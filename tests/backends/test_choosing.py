@@ -1,4 +1,4 @@
-"""Which backend is taken, what is said of those that are not there, and what scores record."""
+"""Which backend is used, the errors for backends that cannot be used, and what scores record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KERNELS = {
 
 
 @pytest.mark.parametrize("case", KERNELS)
-def test_why_there_is_no_cuda(case, monkeypatch):
+def test_reasons_without_cuda(case, monkeypatch):
     count, reason = KERNELS[case]
     kernels = None if count is None else SimpleNamespace(device_count=count)
     monkeypatch.setitem(sys.modules, "pyrepsim._cuda", kernels)
@@ -55,8 +55,8 @@ def test_why_there_is_no_cuda(case, monkeypatch):
 
 
 @pytest.mark.skipif("not built" in (backends.available_backends()["cuda"] or ""), reason="built without nvcc")
-def test_the_kernels_import_wherever_they_are_built():
-    """The driver is asked for, if at all, by device_count: importing needs none."""
+def test_the_compiled_kernels_import_without_a_gpu():
+    """Only device_count needs the driver; importing does not."""
     kernels = importlib.import_module("pyrepsim._cuda")
     assert kernels.strip > 0
     try:

@@ -1,4 +1,4 @@
-"""The CPU's answers, equal bits for any chunks, from host memory and from where rows are: emulated, and on a GPU."""
+"""Same results as the CPU and same bits for any chunks, for rows in host and device memory; emulated and on a GPU."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def torch(backend):
     if backend == EMULATED:
         pytest.skip("torch has no emulated device: test_cuda_streams.py has tensors of its own")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a library warns of when it is imported is its own business
+        warnings.simplefilter("ignore")  # warnings of imported libraries do not matter here
         module = pytest.importorskip("torch")
         if not module.cuda.is_available():
             pytest.skip("no torch with CUDA")
@@ -153,10 +153,10 @@ def test_cupy_arrays_stay_on_the_device(pair, dtype, backend, cupy):
         there = cupy.asarray(x) * 2
         expected = bits(summed(x * x.dtype.type(2), y, backend))
         assert bits(summed(there, cupy.asarray(y), backend, chunk=CHUNKS[backend][2])) == expected
-        assert bits(summed(there, y, backend)) == expected  # one side there, one here
+        assert bits(summed(there, y, backend)) == expected  # one side on the device, one on the host
 
 
-def test_what_is_changed_after_update_is_not_read_again(pair, backend, cupy):
+def test_arrays_may_change_after_update(pair, backend, cupy):
     x, y = (cast(side, "float32") for side in pair)
     x_there, y_there = cupy.asarray(x[:1000]), cupy.asarray(y[:1000])
     moments = MomentsSet((D_X, D_Y), ((0, 1),), transforms=TRANSFORMS, backend=backend)
@@ -167,7 +167,7 @@ def test_what_is_changed_after_update_is_not_read_again(pair, backend, cupy):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_distances_into_an_array_there(pair, dtype, backend, cupy):
+def test_out_on_the_device(pair, dtype, backend, cupy):
     x = pair[0][:700].astype(np.float32)
     with cupy.cuda.Stream(non_blocking=True):
         out = cupy.empty((700 * 699 // 2,), dtype)
@@ -175,7 +175,7 @@ def test_distances_into_an_array_there(pair, dtype, backend, cupy):
         np.testing.assert_allclose(out.get(), rs.pdist(x, "euclidean"), rtol=1e-5)
 
 
-def test_many_sides_fed_at_once(pair, backend):
+def test_many_sides_in_one_update(pair, backend):
     x, y = (cast(side, "float16") for side in pair)
     together = MomentsSet((D_X, D_Y, D_X), ((0, 1), (2, 1)), backend=backend)
     for start in range(0, len(x), 1000):
@@ -185,7 +185,7 @@ def test_many_sides_fed_at_once(pair, backend):
         np.testing.assert_array_equal(together.state().cross[k], alone.cross[0])
 
 
-def test_bad_rows_are_named_and_change_nothing(pair, backend, cupy):
+def test_bad_rows_are_refused_and_change_nothing(pair, backend, cupy):
     x, y = (cast(side, "float32") for side in pair)
     moments = summed(x[:700], y[:700], backend)
     before = bits(moments)
@@ -204,7 +204,7 @@ def test_bad_rows_are_named_and_change_nothing(pair, backend, cupy):
 
 
 @pytest.mark.parametrize("there_first", [True, False])
-def test_a_saved_state_goes_on_elsewhere(pair, there_first, tmp_path, backend):
+def test_a_saved_state_continues_on_another_backend(pair, there_first, tmp_path, backend):
     x, y = (cast(side, "float16") for side in pair)
     first, cut = backend if there_first else "cpu", 3 * len(x) // 4
     moments = summed(x[:cut], y[:cut], first)

@@ -1,4 +1,4 @@
-"""Streams, pinned buffers and devices of the CUDA backend, with work as late as CUDA allows on one stream or another.
+"""Streams, pinned buffers and devices of the CUDA backend, with work delayed as long as CUDA allows.
 
 Each rule is broken once by hand, and some schedule sees it: so the schedules can see.
 """
@@ -130,7 +130,7 @@ class Exposed:
 
 
 def made_late(device, x, dtype):
-    """Rows that a stream of somebody else's writes, when it gets there."""
+    """Rows that are written later by a stream of another library."""
     machine = device._cupy
     stream = machine.cuda.Stream(non_blocking=True)
     with stream:
@@ -178,7 +178,7 @@ def test_distances_into_an_array_on_the_device(device, dtype, kind, monkeypatch)
     np.testing.assert_allclose(between.values, rs.cdist(x, x[:9]), atol=1e-6)  # complete: nobody waited
 
 
-def test_what_out_on_the_device_cannot_be(device, monkeypatch):
+def test_invalid_out_on_the_device(device, monkeypatch):
     monkeypatch.setattr(backend, "device", lambda: device)
     machine, x = device._cupy, rows()
     with pytest.raises(ShapeError, match=r"of shape \(1000, 2\): got shape \(1000, 2\), strided"):
@@ -191,7 +191,7 @@ def test_what_out_on_the_device_cannot_be(device, monkeypatch):
         rs.cdist(x, x[:2], out=machine.empty((N, 2), np.float32), backend="cpu")
 
 
-def test_what_is_on_no_device_is_left_to_the_gate_of_the_host(device):
+def test_arrays_on_no_device_are_read_by_the_host_backend(device):
     assert device.foreign(rows(), "X") is None
     assert device.foreign([[1.0]], "X") is None
     whole, stream = made_late(device, np.ones((3, 2), np.int32), "int32")
@@ -203,7 +203,7 @@ def test_what_is_on_no_device_is_left_to_the_gate_of_the_host(device):
 
 
 @pytest.mark.parametrize("rule", ["nothing", "copies wait for readers", "a slot is free when it is sent", "readers"])
-def test_a_broken_rule_is_seen(rule, monkeypatch):
+def test_the_emulation_detects_each_broken_rule(rule, monkeypatch):
     if rule == "copies wait for readers":
         monkeypatch.setattr(Stream, "wait_event", lambda _stream, _event: None)
     if rule == "a slot is free when it is sent":
@@ -228,7 +228,7 @@ def test_the_second_device(device):
     assert second.name == "emulated 1"
 
 
-def test_whichever_device_is_current():
+def test_the_current_device_does_not_matter():
     """As after torch.cuda.set_device(1)."""
     machine = Machine(n_devices=2)
     first, x = EmulatedDevice(machine, 0), rows()

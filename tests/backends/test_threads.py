@@ -1,4 +1,4 @@
-"""The threads of the engine leave no trace of where they ran."""
+"""The threads of the engine do not change the CPU affinity of the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TASKS = Path("/proc/self/task")
 
 
 @pytest.mark.skipif(not TASKS.exists(), reason="threads are listed by Linux alone")
-def test_threads_may_use_the_cores_they_could_before(rng):
+def test_threads_keep_their_cpu_affinity(rng):
     X, Y = rng.standard_normal((2, 600, 64))
     allowed = os.sched_getaffinity(0)
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""What the CUDA backend asks of CuPy, over host memory, with streams whose work comes as late as CUDA allows.
+"""The parts of CuPy that the CUDA backend uses, on host memory, with streams whose work is as late as CUDA allows.
 
 Work queued on a stream is done when something waits for it; on an eager stream it is done at once, and first what it
 waits for. Freed memory goes back to the stream it was taken on and is overwritten when that stream gets to its next
@@ -56,7 +56,7 @@ class Machine:
         return self._here.streams.get(self.device) or self._null[self.device]
 
     def use(self, *, device: int | None = None, stream: Stream | None = None) -> tuple[int, dict[int, Stream]]:
-        """Go on with these. Gives what was there, for `back`."""
+        """Use these from now on; returns the previous ones, for `back`."""
         here = self._here
         before = (here.device, dict(here.streams))
         here.device = here.device if device is None else device
@@ -296,7 +296,7 @@ class Array:
         return self.machine._made(self.shape, self.dtype, lambda out: np.multiply(values, factor, out=out))
 
     def get(self) -> np.ndarray:
-        """As NumPy, when the current stream has come so far."""
+        """A NumPy copy, after the work of the current stream."""
         self.machine.current.synchronize()
         return self.values.copy()
 

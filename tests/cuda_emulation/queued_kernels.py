@@ -13,7 +13,7 @@ __all__ = ["QueuedKernels"]
 
 
 class QueuedKernels:
-    """The face of `module`; functions and sweeps take their stream as the last argument."""
+    """The interface of `module`; functions and sweeps take their stream as the last argument."""
 
     def __init__(self, module: ModuleType, machine: Machine) -> None:
         self._module, self._machine = module, machine

@@ -1,4 +1,4 @@
-"""The emulator finds what it is for: planted races in some order of threads, overruns under AddressSanitizer."""
+"""The emulator detects planted races in some order of threads, and overruns with AddressSanitizer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_right_kernels_give_right_results(order):
 
 
 @pytest.mark.parametrize("fault", ["reverse_without_barrier", "left", "right"])
-def test_a_missing_barrier_shows_in_some_order(fault):
+def test_a_missing_barrier_is_detected_in_some_order(fault):
     blocks = IN.reshape(2, 64)
     right = {
         "reverse_without_barrier": blocks[:, ::-1],
@@ -43,14 +43,14 @@ def test_a_missing_barrier_shows_in_some_order(fault):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_threads_at_different_barriers_are_noticed(order):
+def test_threads_at_different_barriers_are_detected(order):
     done = run("divergent", order)
     assert done.returncode == 1
     assert "different barriers" in done.stdout
 
 
 @pytest.mark.parametrize(("fault", "where"), [("overrun", "global-buffer-overflow"), ("global_overrun", "heap-buffer")])
-def test_an_overrun_stops_under_address_sanitizer(fault, where):
+def test_address_sanitizer_detects_an_overrun(fault, where):
     done = run(fault, sanitize="address")
     assert done.returncode != 0
     assert where in done.stderr

@@ -70,7 +70,7 @@ def test_where_nothing_varies_the_interval_is_the_value():
     assert jackknife_interval(1.0, without) == (1.0, 1.0)
 
 
-def test_biased_replicates_give_way_to_the_jackknife():
+def test_biased_replicates_are_replaced_by_the_jackknife():
     rng = np.random.default_rng(0)
     replicates, without = 0.9 + 0.01 * rng.standard_normal(200), 0.8 + 0.001 * rng.standard_normal(16)
     with pytest.raises(DegenerateError, match="within the percentile interval"):
@@ -85,7 +85,7 @@ def test_biased_replicates_give_way_to_the_jackknife():
         bca_interval(0.0, rng.standard_normal(200), one_rules, confidence=1 - 1e-10)
 
 
-def test_intervals_end_where_the_range_does():
+def test_intervals_are_clipped_to_the_range():
     without = 1 - 0.01 * np.random.default_rng(0).random(16)
     (low, high), about = interval_of(Jackknife(), 0.999, without, None, (0.0, 1.0))
     assert low < 0.999
@@ -126,12 +126,12 @@ def test_p_values_are_uniform_under_the_null():
     best = np.array([max_statistic_p(draw[0], draw[1:]).min() for draw in draws])
     for p in (single, best):
         assert stats.kstest(p - rng.random(2000) / 20, "uniform").pvalue > 0.01
-    # the best of five tested as if it had been the only one is not uniform: that is what the shared maximum mends
+    # the smallest of five separate p-values is not uniform; the maximum statistic corrects this
     naive = np.array([min(permutation_p(draw[0, k], draw[1:, k]) for k in range(5)) for draw in draws])
     assert np.mean(naive <= 0.05) > 0.15
 
 
-def test_p_values_count_the_data_themselves():
+def test_p_values_count_the_data_as_one_permutation():
     assert permutation_p(5.0, np.zeros(99)) == 0.01
     assert permutation_p(0.0, np.zeros(99)) == 1.0
     np.testing.assert_array_equal(max_statistic_p(np.array([2.0, 0.0]), np.array([[1.0, 0.0], [0.0, 3.0]])), [2 / 3, 1])
@@ -165,7 +165,7 @@ def test_options_out_of_their_domain(make, match):
         make()
 
 
-def test_values_that_are_no_numbers():
+def test_values_that_are_not_finite():
     with pytest.raises(ShapeError, match="finite numbers"):
         jackknife_standard_error(np.array([1.0]))
     with pytest.raises(ShapeError, match="finite numbers"):

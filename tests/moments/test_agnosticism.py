@@ -75,14 +75,14 @@ def test_a_gpu_sums_what_the_cpu_sums(data, backend, sides):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12 * np.abs(b).max())
 
 
-def test_bits_tell_one_changed_entry(data):
+def test_bits_change_with_one_entry(data):
     x, y = data
     changed = x.copy()
     changed[N - 1, 3] += changed[N - 1, 3]
     assert bits(summed(changed, y)) != bits(summed(x, y))
 
 
-def test_a_shift_that_is_no_float32():
+def test_a_shift_that_float32_cannot_represent():
     """Means of 2^24 sd: the grid of the shift is finer than float32 there, so rows are not shifted in float32."""
     rng = np.random.default_rng(2)
     x, y = (np.float32(2.0**24 + rng.integers(-3, 4, (N, d))) for d in (D_X, D_Y))
@@ -109,7 +109,7 @@ def test_memory_layout(data, tmp_path, backend):
 
 
 @pytest.mark.parametrize("backend", ["cpu", *CUDA])
-def test_reading_in_the_middle_changes_nothing(data, backend):
+def test_reading_between_updates_changes_nothing(data, backend):
     x, y = rows_for(backend, data)
     moments = PairedMoments(D_X, D_Y, backend=backend)
     for start in range(0, len(x), 100):
@@ -130,7 +130,7 @@ def test_save_and_load(data, cut, tmp_path, backend):
     assert bits(again) == bits(summed(x, y, backend=backend))
 
 
-def test_sides_do_not_depend_on_their_company(data):
+def test_a_side_does_not_depend_on_other_sides(data):
     x, y = data
     together = MomentsSet((D_X, D_Y, D_X), ((0, 1), (2, 1)), backend="cpu")
     together.update([x, y, x])

@@ -1,4 +1,4 @@
-"""What must not enter a sum is refused by name, and the sums stay as they were."""
+"""Values that must not enter a sum are refused with their place, and the sums do not change."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_zeros_of_both_signs_are_a_zero_row(rng):
             MomentsSet((4,), transforms=(transform,)).update([X])
 
 
-def test_overflowing_sums_are_named(rng):
+def test_overflowing_sums_are_refused(rng):
     X = rng.standard_normal((50, 4))
     for scale in (1e200, 1e75, 1e-75, 1e-200):
         with pytest.raises(NonFiniteError, match="fourth power"):
@@ -71,7 +71,7 @@ def test_overflowing_sums_are_named(rng):
             compare(X * scale, X, LinearCKA(), precision="fp32")
 
 
-def test_an_update_that_was_interrupted_is_noticed(rng, monkeypatch):
+def test_an_interrupted_update_is_detected(rng, monkeypatch):
     X = rng.standard_normal((40, 4))
     moments = PairedMoments(4, 4, transforms=("raw", "unit"), backend="reference")
     moments.update(X, X)
@@ -132,7 +132,7 @@ def test_options_of_the_engine(rng, options):
         compare(X, X, CCA(), **options)
 
 
-def test_rows_option():
+def test_transforms_option():
     with pytest.raises(OptionError, match="transforms must name"):
         MomentsSet((4,), transforms=("whitened",))
 
@@ -178,7 +178,7 @@ def test_a_feature_that_repeats_the_others_adds_no_rank(d):
         assert score.details["rank_x"] == d - 1
 
 
-def test_noise_is_not_called_a_correlation():
+def test_rounding_noise_is_not_a_correlation():
     refused = 0
     for seed in range(10):
         rng = np.random.default_rng(seed)
@@ -224,7 +224,7 @@ def test_pairs(pairs):
         MomentsSet((3, 4), pairs)
 
 
-def test_options_are_what_their_annotation_says():
+def test_options_must_match_their_annotation():
     assert str(CCA(ridge=np.float64(0.1))) == "CCA(ridge=0.1)"
     assert str(SVCCA(components=np.int64(3))) == "SVCCA(components=3)"
     for make in (
@@ -242,7 +242,7 @@ def test_options_are_what_their_annotation_says():
         parse_measure("cka")
 
 
-def test_labels_and_pairs_that_are_not_there():
+def test_unknown_labels_and_pairs():
     with pytest.raises(OptionError, match="labels must name each of the 2 sides"):
         MomentsSet((3, 4), labels=("a",))
     for k in (-1, 1):

@@ -1,4 +1,4 @@
-"""Replicates from block sums are recomputations on the rows that were drawn."""
+"""Resamples from block sums equal moments of the drawn rows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def block_moments_of(X, Y, blocks, cuts=(), **options):
 
 
 class Drawn:
-    """What a measure asks of moments."""
+    """The interface of moments that measures use."""
 
     def __init__(self, replicate):
         self.replicate = replicate
@@ -80,7 +80,7 @@ def test_blocks_are_whole_documents_of_about_equally_many_rows(documents):
     assert plain.digest == row_blocks(10, 4).digest != row_blocks(10, 5).digest
 
 
-def test_a_replicate_is_the_rows_drawn(pair, documents):
+def test_a_resample_equals_the_moments_of_the_drawn_rows(pair, documents):
     X, Y = pair
     blocks = row_blocks(N, BLOCKS, documents)
     weights = np.concatenate([np.ones((1, BLOCKS)), jackknife_weights(BLOCKS)[:2], bootstrap_weights(BLOCKS, 8, 0)])
@@ -97,7 +97,7 @@ def test_a_replicate_is_the_rows_drawn(pair, documents):
 
 
 @pytest.mark.parametrize("metric", ["sqeuclidean", "cosine"])
-def test_a_replicate_of_rdms_leaves_out_pairs_of_copies(metric, pair, documents):
+def test_a_resample_of_rdms_leaves_out_pairs_of_copies(metric, pair, documents):
     X, Y = pair
     blocks = row_blocks(N, BLOCKS, documents)
     weights = bootstrap_weights(BLOCKS, 4, 1)
@@ -112,7 +112,7 @@ def test_a_replicate_of_rdms_leaves_out_pairs_of_copies(metric, pair, documents)
         assert abs(with_copies - expected) > 1e-4
 
 
-def test_equal_sides_agree_exactly_in_every_replicate(pair, documents):
+def test_equal_sides_score_exactly_1_in_every_resample(pair, documents):
     X, _ = pair
     blocks, weights = row_blocks(N, BLOCKS, documents), bootstrap_weights(BLOCKS, 20, 0)
     for replicate in block_moments_of(X, X.copy(), blocks).replicates(weights):
@@ -143,7 +143,7 @@ def test_the_same_bits_for_any_chunks_and_threads(pair, documents):
     assert len(values) == 1
 
 
-def test_what_block_moments_refuse(pair, documents, monkeypatch):
+def test_errors_of_block_moments(pair, documents, monkeypatch):
     X, Y = pair
     blocks = row_blocks(N, BLOCKS, documents)
     moments = BlockMoments((9, 6), [(0, 1)], blocks)

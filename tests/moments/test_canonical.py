@@ -28,7 +28,7 @@ def canonical_of(X, Y):
 
 @pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize(("missing", "constant"), [(0, 0), (2, 0), (0, 1), (2, 1)])
-def test_the_same_by_right_vectors(monkeypatch, missing, constant, swapped):
+def test_the_same_weights_from_right_vectors(monkeypatch, missing, constant, swapped):
     X, Y = sides(missing=missing, constant=constant)
     pair = canonical_of(Y, X) if swapped else canonical_of(X, Y)
     assert {pair.x.rank, pair.y.rank} == {40, 30 - missing - constant}
@@ -36,14 +36,14 @@ def test_the_same_by_right_vectors(monkeypatch, missing, constant, swapped):
     assert quick[1].min() > 0.02, "no right vectors were needed"
     for one, two in zip(quick, mirrored[::-1], strict=True):
         np.testing.assert_array_equal(one, two)
-    monkeypatch.setattr(singular, "_SMALL", 0.9)  # too small for the quick way, and many of them
+    monkeypatch.setattr(singular, "_SMALL", 0.9)  # many are below the limit of the fast method
     other = canonical_of(Y, X) if swapped else canonical_of(X, Y)
     for one, two in zip(quick, other.canonical, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-11)
 
 
 @pytest.mark.parametrize(("missing", "constant"), [(0, 0), (2, 0), (0, 1), (2, 1)])
-def test_what_lies_beyond_the_rank_is_left_out(missing, constant):
+def test_directions_beyond_the_rank_are_left_out(missing, constant):
     side = canonical_of(*sides(missing=missing, constant=constant)).y
     C = np.random.default_rng(2).standard_normal((30, 5)) * np.sqrt(np.diag(side.scatter))[:, None]
     expected = side.loadings @ (side.whitening.T @ C)

@@ -1,4 +1,4 @@
-"""Sums are centred once, in memory of their own, however often and by how many they are asked for."""
+"""Sums are centred once, in their own memory, for any number of reads and threads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scatter(X, Y):
 
 
 @pytest.mark.parametrize("backend", EVERY)
-def test_asked_twice_or_after_more_rows(rows, backend):
+def test_reading_twice_and_after_more_rows(rows, backend):
     X, Y = rows
     moments = moments_of(X[:500], Y[:500], backend)
     for _ in range(2):
@@ -48,7 +48,7 @@ def test_asked_twice_or_after_more_rows(rows, backend):
 
 @pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("live", [0, 300])
-def test_sums_that_others_hold_stay_as_they_are(rows, backend, live):
+def test_sums_held_elsewhere_do_not_change(rows, backend, live):
     X, Y = rows
     other = moments_of(X[live:], Y[live:], backend)
     state = other.state()
@@ -75,7 +75,7 @@ def test_sums_in_another_order(rows, backend):
 
 
 @pytest.mark.parametrize("backend", EVERY)
-def test_squared_norms_come_with_centring(backend):
+def test_squared_norms_are_computed_while_centring(backend):
     X, Y = (np.random.default_rng(k).standard_normal((90, d)) + 50.0 for k, d in ((0, 131), (1, 77)))
     found = set()
     for n_threads in (1, 2, 5):
@@ -108,8 +108,8 @@ def test_sides_are_counted_from_0(rows, index):
     np.testing.assert_allclose(moments.side(1).scatter, scatter(rows[1], rows[1]), rtol=0, atol=1e-10)
 
 
-def test_centring_that_was_interrupted_is_begun_again(monkeypatch):
-    """Ctrl-C when a matrix has been centred and nobody knows yet."""
+def test_interrupted_centring_starts_again(monkeypatch):
+    """Ctrl-C after a matrix was centred, but before that is recorded."""
     X, Y = (np.random.default_rng(k).standard_normal((300, 300)) + 5.0 for k in (0, 1))
     expected = moments_of(X, Y).pair().cross
     moments = moments_of(X, Y)
@@ -131,7 +131,7 @@ def test_centring_that_was_interrupted_is_begun_again(monkeypatch):
         centred.side(1)
 
 
-def test_threads_that_ask_at_once_see_the_same(rows):
+def test_several_threads_read_the_same_objects(rows):
     X, Y = (np.random.default_rng(k).standard_normal((300, 200)) + 5.0 for k in (0, 1))
     expected = moments_of(X, Y).pair().cross
     for _ in range(20):
@@ -143,13 +143,13 @@ def test_threads_that_ask_at_once_see_the_same(rows):
             np.testing.assert_array_equal(one, expected)
 
 
-def test_what_measures_keep_goes_with_the_pair(rows):
+def test_cached_results_are_freed_with_the_pair(rows):
     moments = moments_of(*rows)
     moments.pair().canonical  # noqa: B018 - computed and kept there
     assert "canonical" not in vars(moments.pair())
 
 
-def test_sums_of_norms_are_made_for_who_asks(rows):
+def test_sums_of_norms_are_computed_when_needed(rows):
     moments = moments_of(*rows)
     pair = moments.pair()
     LinearCKA().evaluate(pair)
@@ -158,8 +158,8 @@ def test_sums_of_norms_are_made_for_who_asks(rows):
     assert "norm_products" in vars(pair)
 
 
-def test_memory_that_served_before_is_not_seen():
-    """Large blocks are used again: sums of new moments begin at zero all the same."""
+def test_reused_memory_is_cleared():
+    """Large memory blocks are reused; sums of new moments must still start at zero."""
     found = []
     for scale in (1.0, 1e3, 1.0):
         X, Y = (scale * np.random.default_rng(k).standard_normal((300, 700)) for k in (0, 1))

@@ -1,4 +1,4 @@
-"""Computed once, and never waiting for another instance."""
+"""Lazy attributes are computed once, and instances do not wait for each other."""
 
 from __future__ import annotations
 

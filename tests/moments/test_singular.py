@@ -1,4 +1,4 @@
-"""Singular values by way of squares, against LAPACK's SVD, for spectra of every kind."""
+"""Singular values from squares against LAPACK's SVD, for different kinds of spectra."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_small_and_simple(A):
     np.testing.assert_allclose(singular_values(A), np.linalg.svd(A, compute_uv=False), atol=1e-15)
 
 
-def test_what_the_guards_are_for(monkeypatch):
+def test_the_guards_are_needed(monkeypatch):
     """Without them digits are lost: values of squares are off by 1e-8, and right vectors are not orthogonal."""
     A = matrix(SPECTRA["one tiny"], (N, N))
     for guard in ("_LEAST", "_LEAST_AGAIN", "_SMALL"):
@@ -72,8 +72,8 @@ def test_what_the_guards_are_for(monkeypatch):
     assert np.abs(right.T @ right - np.eye(N)).max() > 1e-6
 
 
-def test_the_quick_way_is_taken_where_it_can_be(monkeypatch):
-    """And an SVD, if any, is of the few small directions."""
+def test_the_fast_method_is_used_where_possible(monkeypatch):
+    """An SVD, if needed, is only of the few small directions."""
     shapes = []
     svd = np.linalg.svd
     monkeypatch.setattr(np.linalg, "svd", lambda a, **options: shapes.append(a.shape) or svd(a, **options))

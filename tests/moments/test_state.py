@@ -87,7 +87,7 @@ def test_more_rows_after_a_merge_and_after_a_load(pair, tmp_path):
     assert LinearCKA(debiased=True).score(again).value == pytest.approx(expected, rel=1e-11)
 
 
-def test_a_state_is_its_own_memory(pair):
+def test_a_state_owns_its_memory(pair):
     X, Y = pair
     moments = moments_of(X[:400], Y[:400])
     state = moments.state()
@@ -97,7 +97,7 @@ def test_a_state_is_its_own_memory(pair):
     assert moments.state().n_samples == 900
 
 
-def test_moments_of_other_kinds_do_not_merge(pair):
+def test_moments_with_other_options_do_not_merge(pair):
     X, Y = pair
     with pytest.raises(OptionError, match="same transforms"):
         moments_of(X, Y).merge(PairedMoments(11, 8))
@@ -105,7 +105,7 @@ def test_moments_of_other_kinds_do_not_merge(pair):
         moments_of(X, Y).merge(moments_of(X[:, :5], Y))
 
 
-def test_moments_ask_for_rows_they_keep(pair):
+def test_only_kept_transforms_can_be_read(pair):
     X, Y = pair
     moments = PairedMoments(11, 8)
     moments.update(X, Y)
@@ -115,7 +115,7 @@ def test_moments_ask_for_rows_they_keep(pair):
         RSA(metric="sqmahalanobis").score(moments)
 
 
-def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
+def test_saved_moments_are_restored_with_the_same_options_only(pair, tmp_path):
     moments_of(*pair).save(tmp_path / "moments")
     with pytest.raises(StoreError, match="same widths"):
         MomentsSet((3, 4), ((0, 1),), transforms=TRANSFORMS).restore(tmp_path / "moments")
@@ -126,7 +126,7 @@ def test_saved_moments_are_restored_into_their_like_only(pair, tmp_path):
         PairedMoments.load(tmp_path / "absent")
 
 
-def test_no_damage_to_a_saved_file_goes_unnamed(pair, tmp_path):
+def test_every_damage_to_a_saved_file_is_detected(pair, tmp_path):
     moments_of(*pair).save(tmp_path / "whole")
     whole = (tmp_path / "whole").read_bytes()
     expected = LinearCKA().score(moments_of(*pair)).value
@@ -172,11 +172,11 @@ def test_a_refused_file_changes_nothing(pair, tmp_path):
         ("merged/raw/norms", (0, 2), True),
         ("merged/raw/norms", (1, 1), True),
         ("merged/raw/weighted/1", (1, 0), True),
-        ("merged/raw/norms", (1, 2), False),  # sides 0 and 2 are no pair
+        ("merged/raw/norms", (1, 2), False),  # sides 0 and 2 are not a pair
         ("merged/raw/weighted/2", (1, 0), False),
     ],
 )
-def test_nan_stands_only_where_a_merge_leaves_it(tmp_path, rng, name, entry, refused):
+def test_nan_is_accepted_only_where_a_merge_leaves_it(tmp_path, rng, name, entry, refused):
     sides = [rng.standard_normal((300, d)) + 3 for d in (2, 3, 4)]
     moments, other = MomentsSet((2, 3, 4), ((0, 1),)), MomentsSet((2, 3, 4), ((0, 1),))
     moments.update(sides)
@@ -194,7 +194,7 @@ def test_nan_stands_only_where_a_merge_leaves_it(tmp_path, rng, name, entry, ref
         moments.restore(tmp_path / "spoiled.npz")
 
 
-def test_what_is_saved_is_on_disk_before_it_has_its_name(pair, tmp_path, monkeypatch):
+def test_a_saved_file_is_synced_before_it_is_renamed(pair, tmp_path, monkeypatch):
     events = []
     fsync, rename = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (events.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])

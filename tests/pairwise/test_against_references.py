@@ -117,7 +117,7 @@ def test_equal_rows_are_at_distance_zero_and_equally_far_from_others(metric, pre
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "manhattan", "chebyshev"])
-def test_ties_of_whole_numbers_stay_ties(metric, backend):
+def test_ties_between_integers_stay_ties(metric, backend):
     expected = pairwise.condensed(_expected("integers_with_ties", metric))
     for precision in TOLERANCE:
         found = rs.pdist(ROWS["integers_with_ties"], metric, precision=precision, backend=backend)
@@ -208,7 +208,7 @@ def test_compare_rdms(name, metric, compare):
 
 @pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "manhattan", "chebyshev"])
-def test_a_huge_row_does_not_coarsen_the_others(metric, backend):
+def test_a_huge_row_does_not_reduce_the_precision_of_others(metric, backend):
     rows = ROWS["97x3"].copy()
     rows[5] *= 1e10
     expected = pairwise.distances(rows, metric)
@@ -224,7 +224,7 @@ def test_a_huge_row_does_not_coarsen_the_others(metric, backend):
 @pytest.mark.parametrize("row", [0, 700, 701])
 @pytest.mark.parametrize("size", [1e30, 1e200])
 @pytest.mark.parametrize("backend", ["cpu", *CUDA])
-def test_rows_too_large_for_their_squares_are_refused_by_name(backend, metric, n_features, row, size):
+def test_rows_whose_squares_overflow_are_refused_with_their_number(backend, metric, n_features, row, size):
     """Whichever row it is; few features are multiplied in float64, but entries are float32."""
     rows = np.random.default_rng(0).standard_normal((1164, n_features))
     rows[row] *= size

@@ -51,7 +51,7 @@ def test_ranks_with_ties(backend):
         assert rs.compare_rdms(a, b, compare, backend=backend) == pytest.approx(expected(a, b), rel=1e-12)
 
 
-def test_what_is_no_rdm(rdms):
+def test_arrays_that_are_not_rdms(rdms):
     a, b = rdms
     for bad in (a[:-1], np.zeros((24, 23)), np.zeros(0), np.triu(reference.square(a))):
         with pytest.raises(ShapeError):
@@ -70,9 +70,9 @@ def test_constant_rdms(compare, rdms):
         rs.compare_rdms(np.full_like(rdms[0], 0.3), rdms[1], compare)
 
 
-def test_what_has_no_gram_matrix(rdms):
+def test_rdms_without_a_gram_matrix(rdms):
     far = np.zeros((24, 24))
-    far[0, 1] = far[1, 0] = 9.0  # two things that are at one place with all others, but not with each other
+    far[0, 1] = far[1, 0] = 9.0  # two items that are equally far from all others, but not equal to each other
     with pytest.raises(DegenerateError, match="squared Euclidean"):
         rs.compare_rdms(far, rdms[1], "bures")
     flat = rs.pdist(np.random.default_rng(0).standard_normal((24, 3)), "sqeuclidean", precision="fp64")
@@ -125,7 +125,7 @@ def test_the_median_by_a_histogram(monkeypatch):
     assert median_entry(engine, layer, "euclidean") == pytest.approx(exact, rel=1e-3)
 
 
-def test_rounding_alone_breaks_no_tie():
+def test_rounding_does_not_break_ties():
     rng = np.random.default_rng(11)
     X = rng.integers(-3, 4, (60, 4)) / 7.0  # sevenths: equal distances differ in their last bits
     Y = rng.standard_normal((60, 4))

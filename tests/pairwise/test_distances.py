@@ -1,4 +1,4 @@
-"""Distances for any tool: what goes in, what comes out, RDMs of conditions; the values are judged elsewhere."""
+"""Input and output of distance functions, and RDMs of conditions; other files test the values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rows(rng):
 
 @pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", sorted(SCIPY))
-def test_scipys_order_and_values(metric, backend, rows):
+def test_order_and_values_of_scipy(metric, backend, rows):
     found = rs.pdist(rows, metric, backend=backend, precision="fp64")
     np.testing.assert_allclose(found, distance.pdist(rows, metric), rtol=1e-10)
     between = rs.cdist(rows[:11], rows[20:], metric, backend=backend, precision="fp64")
@@ -32,7 +32,7 @@ def test_scipys_order_and_values(metric, backend, rows):
 @pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
-def test_into_an_array_of_the_callers(dtype, precision, backend, rows, tmp_path):
+def test_out_is_filled(dtype, precision, backend, rows, tmp_path):
     out = np.lib.format.open_memmap(tmp_path / "d.npy", "w+", dtype, (60 * 59 // 2,))
     assert rs.pdist(rows, "euclidean", out=out, precision=precision, backend=backend) is out
     np.testing.assert_allclose(out, distance.pdist(rows), rtol=1e-6)
@@ -41,7 +41,7 @@ def test_into_an_array_of_the_callers(dtype, precision, backend, rows, tmp_path)
     np.testing.assert_allclose(between, distance.cdist(rows, rows[:5], "cityblock"), rtol=1e-6, atol=1e-6)
 
 
-def test_what_out_cannot_be(rows):
+def test_invalid_out(rows):
     locked = np.zeros(1770)
     locked.flags.writeable = False
     for out in (np.zeros(1771), np.zeros((60, 60)), np.zeros(2 * 1770)[::2], locked):
@@ -52,7 +52,7 @@ def test_what_out_cannot_be(rows):
             rs.pdist(rows, out=out)
 
 
-def test_whatever_holds_rows(rows):
+def test_accepted_arrays(rows):
     torch = pytest.importorskip("torch")
     expected = rs.pdist(rows.astype(np.float32))
     single = rows.astype(np.float32)
@@ -132,7 +132,7 @@ def test_crossnobis_needs_every_condition_in_every_fold(rows):
             rs.rdm(rows, noise=noise)
 
 
-def test_what_is_no_distance(rows):
+def test_unknown_metrics_and_labels(rows):
     with pytest.raises(OptionError, match="metric must be one of cosine"):
         rs.pdist(rows, "cityblock")
     with pytest.raises(ShapeError, match="at least two rows"):
@@ -161,7 +161,7 @@ def test_equal_rows_are_equally_whitened(rng):
 @pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "sqeuclidean", "euclidean", "manhattan"])
 @pytest.mark.parametrize("n_features", [3, 8, 24, 40])
-def test_each_distance_of_few_features_is_good_to_its_own_size(n_features, metric, backend):
+def test_distances_of_few_features_have_small_relative_errors(n_features, metric, backend):
     """With few features some rows are near each other, and rounding of the rows is a large part of what is between."""
     rows = np.random.default_rng(5).standard_normal((200, n_features)).astype(np.float32) + np.float32(3)
     name = {"manhattan": "cityblock"}.get(metric, metric)

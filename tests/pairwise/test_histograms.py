@@ -58,7 +58,7 @@ def test_counts_are_those_of_the_distances(rows, metric, bins, precision):
 
 
 @pytest.mark.parametrize("bins", [50, 1 << 20])
-def test_each_layer_may_have_its_own_ends(rows, bins):
+def test_each_layer_can_have_its_own_range(rows, bins):
     layers = [panels(X) for X in rows]
     low, high = [0.0, 0.5, -1.0], [1.0, 2.5, 0.75]
     counts = run(_core.HistogramSweep(layers, metric="euclidean", low=low, high=high, bins=bins))
@@ -79,7 +79,7 @@ def test_joint_counts(rows, bins):
 
 
 @pytest.mark.parametrize("bins", [97, 1 << 16, 1 << 18])
-def test_the_table_map_looks_where_entries_were_counted(rows, bins):
+def test_the_table_map_uses_the_bins_of_the_histogram(rows, bins):
     """The sums of any table over the entries are its products with the histogram: here of integers, so exactly."""
     layers = [panels(rows[0]), panels(rows[1])]
     counts = run(_core.HistogramSweep(layers, metric="euclidean", low=LOW, high=HIGH, bins=bins))
@@ -124,7 +124,7 @@ def test_few_rows(n):
         ({"pairs": [(0, 2)]}, r"two of the 2 layers: got \(0, 2\)"),
     ],
 )
-def test_what_cannot_be_counted_is_refused(rows, options, message):
+def test_invalid_histograms_are_refused(rows, options, message):
     options = {"low": 0.0, "high": 2.0, "bins": 8, "metric": "cosine", "pairs": [(0, 1)]} | options
     with pytest.raises(ValueError, match=message):
         _core.JointHistogramSweep([panels(X) for X in rows[:2]], **options)

@@ -1,4 +1,4 @@
-"""What nobody should pass, and somebody will: a typed error with the fact, never a number."""
+"""Invalid input gives a typed error that states the fact, never a number."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_typed_errors(error, call):
         call()
 
 
-def test_a_bad_row_is_named_as_the_caller_numbered_it():
+def test_a_bad_row_has_the_callers_row_number():
     with pytest.raises(NonFiniteError, match="row 41"):
         rs.rdm(HOLED, conditions=CONDITIONS)
     for how in ({}, {"method": "tiles"}, {"compare": "spearman"}):
@@ -78,7 +78,7 @@ def test_rdms_of_other_libraries_are_read():
     assert abs(rs.compare_rdms(tensors[0].bfloat16(), tensors[1]) - rs.compare_rdms(a, b)) < 0.05
 
 
-def test_ties_are_told_from_shared_bins(monkeypatch):
+def test_ties_are_distinguished_from_shared_bins(monkeypatch):
     """tau-b by histograms, where a tenth of all entries are tied and where none are."""
     from pyrepsim.pairwise import ranks
 
@@ -111,8 +111,8 @@ def test_a_matrix_symmetric_up_to_rounding_is_symmetric():
 
 
 @pytest.mark.parametrize(("scale", "what"), [(1e-200, "are 0"), (1e200, "overflow")])
-def test_rows_whose_squares_leave_float64_are_not_called_constant(scale, what):
-    with pytest.raises(NonFiniteError, match=f"squares float64 can hold: those given {what}"):
+def test_rows_whose_squares_underflow_are_not_constant(scale, what):
+    with pytest.raises(NonFiniteError, match=f"squares float64 can hold: those of these rows {what}"):
         rs.pdist(X * scale, "mahalanobis")
 
 

@@ -38,7 +38,7 @@ def ugly_rows(n: int, d: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
 @pytest.mark.parametrize("metric", METRICS)
-def test_lists_are_the_head_of_the_sorted_distances(metric, precision):
+def test_lists_equal_the_sorted_distances(metric, precision):
     x = panels(ugly_rows(431, 3), metric, precision=precision)
     y = panels(ugly_rows(97, 3, seed=1), metric, precision=precision, n_blocks=2)
     for other, ks in ((None, (1, 10, 430)), (y, (1, 10, 97))):

@@ -1,4 +1,4 @@
-"""Ranks by counting: values on few distinct numbers, to the last bit, at the edges of the tables."""
+"""Ranks by counting: exact for few distinct numbers, also at the limits of the tables."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_midranks_of_strided_and_read_only_vectors(rng):
         (np.zeros(3), np.zeros(4), "equal length: got 3 and 4"),
     ],
 )
-def test_what_cannot_be_ranked_is_refused(x, y, message):
+def test_invalid_vectors_are_refused(x, y, message):
     for function in (_core.spearman_sums, _core.kendall_counts):
         with pytest.raises(ValueError, match=message):
             function(x, y, 1)
@@ -87,7 +87,7 @@ def test_spearman_sums_give_spearmans_rho(rng):
     assert xy / math.sqrt(xx * yy) == pytest.approx(spearmanr(x, y).statistic, rel=1e-14)
 
 
-def test_spearman_sums_outgrow_64_bits():
+def test_spearman_sums_beyond_64_bits():
     n = 3_000_000
     x = np.arange(n, dtype=np.float32)
     total = n * (n * n - 1) // 3  # of (2 r - (n + 1))^2 over r = 1 ... n

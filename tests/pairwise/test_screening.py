@@ -1,4 +1,4 @@
-"""Neighbours screened by bfloat16 products against unscreened ones: the same bits, on rows that work against it."""
+"""Neighbours screened by bfloat16 products have the same bits as unscreened ones, also for difficult rows."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_bounds_hold_for_every_pair(metric, kind):
         assert (entry <= high).all()
 
 
-def test_bounds_are_reached_but_not_idle():
+def test_bounds_are_tight():
     """Rows chosen against the bound use nearly all of it; it is no wider than rounding to eight bits allows."""
     x = panels(rows_of(worst_rounding, 100, 768, "dot"), "dot", n_blocks=1)
     low, high, entry = _core.screening_bounds(x, "dot")
@@ -154,7 +154,7 @@ def test_few_entries_are_computed_among_normal_rows():
     assert counts["hits"] < counts["screened"] / 4
 
 
-def test_rows_that_cannot_be_told_apart_go_back_to_float32_tiles():
+def test_rows_closer_than_bfloat16_resolves_use_float32_tiles():
     rows = np.ones((3000, 80))
     rows[::2] += 1e-6 * np.random.default_rng(0).standard_normal((1500, 80))
     x = panels(rows, "euclidean", n_blocks=16)
@@ -183,7 +183,7 @@ def test_screening_is_chosen_where_it_pays():
 @pytest.mark.parametrize(
     ("metric", "precision", "isa"), [("manhattan", "fp32", "auto"), ("dot", "fp64", "auto"), ("dot", "fp32", "base")]
 )
-def test_what_cannot_be_screened_is_refused(metric, precision, isa):
+def test_invalid_screening_is_refused(metric, precision, isa):
     x = panels(np.eye(4), metric, precision=precision, isa=isa)
     with pytest.raises(ValueError, match="screening needs float32 panels"):
         _core.NeighbourSweep(x, None, metric=metric, k=1, screen=True)

@@ -1,4 +1,4 @@
-"""The point that is taken off all rows: amid them, with few digits, and moved by no outlier."""
+"""The point that is subtracted from all rows: near them, with few digits, and robust to outliers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_shifted_halves_and_whole_numbers_are_exact_in_float32(rng):
         assert np.array_equal(shifted.astype(np.float32).astype(np.float64), shifted)
 
 
-def test_a_few_huge_rows_do_not_move_it(rng):
+def test_a_few_huge_rows_do_not_move_the_shift(rng):
     rows = rng.standard_normal((200, 6))
     far = rows.copy()
     far[:20] *= 1e12

@@ -1,4 +1,4 @@
-"""Sums over tiles: every agreement from sums equals that of explicit RDMs; blocks add up; runs come in slices."""
+"""Sums over tiles: comparisons from sums equal those of explicit RDMs; blocks add up; runs are sliced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sums_of(X, Y, metric="euclidean", *, backend="cpu", precision="fp64", **opti
 @pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "manhattan"])
 @pytest.mark.parametrize("blocks", [None, BLOCKS])
-def test_agreement_from_sums_is_that_of_the_rdms(blocks, metric, backend, pair):
+def test_comparisons_from_sums_equal_those_of_the_rdms(blocks, metric, backend, pair):
     sums = sums_of(*pair, metric, backend=backend, blocks=blocks)
     a, b = (rs.pdist(side, metric, precision="fp64") for side in pair)
     for how in ("pearson", "cosine", "corr_cov", "euclidean"):
@@ -42,7 +42,7 @@ def test_agreement_from_sums_is_that_of_the_rdms(blocks, metric, backend, pair):
     assert sums.u_centred() == pytest.approx(xy / np.sqrt(xx * yy), rel=1e-9)
 
 
-def test_large_offsets_and_rogue_features_cost_nothing(pair):
+def test_large_offsets_and_rogue_features_keep_accuracy(pair):
     X, Y = (rogue(side, features=(1, 4)) for side in pair)
     a, b = (rs.pdist(side, "cosine", precision="fp64") for side in (X, Y))
     assert sums_of(X, Y, "cosine", precision="fp32").pearson() == pytest.approx(rs.compare_rdms(a, b), abs=2e-6)
@@ -62,7 +62,7 @@ def test_blocks_add_up(backend, pair):
     np.testing.assert_array_equal(np.tril(cut.cross, -1), 0)
 
 
-def test_a_replicate_of_blocks_is_the_rows_drawn_without_pairs_of_copies(pair):
+def test_a_resample_equals_the_drawn_rows_without_pairs_of_copies(pair):
     drawn = [0, 2, 2, 2, 1, 1]
     weights = np.bincount(drawn, minlength=4)
     rows = np.concatenate([np.arange(BLOCKS[s], BLOCKS[s + 1]) for s in drawn])
@@ -92,14 +92,14 @@ def test_kernels_are_mapped_entries(backend, pair):
     assert sums.u_centred() == pytest.approx(dependence.kernel_cka(K, L, debiased=True), rel=1e-9)
 
 
-def test_equal_sides_agree_exactly(pair):
+def test_equal_sides_score_exactly_1(pair):
     X, _ = pair
     sums = sums_of(X, X.copy(), precision="fp32")
     assert (sums.pearson(), sums.cosine(), sums.centred(), sums.u_centred(), sums.corr_cov()) == (1.0,) * 5
     assert sums.euclidean() == 0.0
 
 
-def test_what_has_no_agreement(pair):
+def test_undefined_comparisons(pair):
     X, Y = pair
     corners = np.eye(6)
     with pytest.raises(DegenerateError, match="RDM of Y must differ"):
@@ -119,13 +119,13 @@ def test_equal_blocks(n):
 
 
 @pytest.mark.parametrize("blocks", [[0, 100], [0, 100, 100, 150], [1, 150], [0, 90, 80, 150]])
-def test_blocks_that_do_not_cut_the_rows(blocks, pair):
+def test_invalid_blocks(blocks, pair):
     with pytest.raises(OptionError, match="blocks must be"):
         sums_of(*pair, blocks=blocks)
 
 
 class Counting:
-    """A sweep that only says what it was asked to run."""
+    """A sweep that only records its slices."""
 
     def __init__(self, n_tasks, stop_at=None):
         self.n_tasks, self.ran, self.stop_at = n_tasks, [], stop_at

@@ -1,4 +1,4 @@
-"""Tiles as the engine makes them, by every instruction set: values, ugly shapes, and bits that nothing changes."""
+"""Tiles of the engine for every instruction set: values, odd shapes, and reproducible bits."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_near_rows_keep_their_digits_and_equal_rows_are_at_zero(metric, isa):
     packed = panels(rows, metric, isa=isa, shifted=False)
     square = distances(packed, metric, packed)
     kind = TRANSFORMS.get(metric, "raw")
-    # what the tile is a function of: transformed rows rounded to float32
+    # the input of the tile: transformed rows rounded to float32
     values = references._prepared(rows, metric, np.float64) if kind != "raw" else rows.astype(np.float64)
     rounded = values.astype(np.float32).astype(np.float64)
     difference = rounded[1::3] - rounded[::3]
@@ -168,7 +168,7 @@ def test_near_rows_keep_their_digits_and_equal_rows_are_at_zero(metric, isa):
 
 @every_isa
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean", "manhattan"])
-def test_rogue_dimensions_cost_no_digits(metric, isa):
+def test_rogue_dimensions_keep_accuracy(metric, isa):
     rows = rogue(np.random.default_rng(4).standard_normal((150, 768)), features=(5, 400), ratio=50.0)
     expected = references.condensed(references.distances(rows, metric, work=np.float64))
     assert_relative(distances(panels(rows, metric, isa=isa), metric), expected, 1e-6, scale=np.median(expected))
@@ -185,7 +185,7 @@ def test_the_mean_row():
 
 
 @pytest.mark.parametrize("blocks", [[0], [0, 4], [1, 5], [0, 3, 3, 5], [0, 4, 3, 5], [0, 6]])
-def test_blocks_that_do_not_cut_the_rows(blocks):
+def test_invalid_blocks(blocks):
     with pytest.raises(ValueError, match="blocks must rise from 0 to the number of rows, 5"):
         panels(rows_of(5, 2), blocks=blocks)
 
@@ -199,7 +199,7 @@ def test_blocks_that_do_not_cut_the_rows(blocks):
         ("one precision", lambda: [panels(rows_of(9, 2)), panels(rows_of(9, 2), isa="base")]),
     ],
 )
-def test_layers_that_do_not_go_together(message, layers):
+def test_layers_that_do_not_match(message, layers):
     if message == "one precision" and len(ISAS) == 1:
         pytest.skip("this processor has one instruction set")
     with pytest.raises(ValueError, match=message):

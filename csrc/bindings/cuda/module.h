@@ -1,5 +1,5 @@
-// What every CUDA binding needs: addresses travel as integers, launches release the GIL. Classes are py::module_local():
-// the tests load the emulated module beside the real one.
+// What every CUDA binding needs: addresses travel as integers, launches release the GIL. Classes are
+// py::module_local(): the tests load the emulated module together with the real one.
 #pragma once
 
 #include <pybind11/pybind11.h>

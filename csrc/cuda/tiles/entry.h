@@ -78,7 +78,7 @@ __device__ __forceinline__ float square_root(float x) {
 }
 __device__ __forceinline__ double square_root(double x) { return sqrt(x); }
 
-// What metric_epilogue.h asks for. Unused entries may be below 0.
+// The Math of metric_epilogue.h. Unused entries may be below 0.
 struct DeviceMath {
     template <class Real>
     static __device__ __forceinline__ Real root(Real x) {

@@ -193,7 +193,7 @@ __device__ __forceinline__ void write_sums(const FusedArgs& args, const double (
 }
 
 // Sums over the segments of this warpgroup's 64 x 256 pairs, to their places. Most lie in one pair of blocks, right of
-// the diagonal: that case stands alone, so that nothing of the others is computed beside it.
+// the diagonal: that case has its own code, without the work of the others.
 template <bool kCross>
 __device__ __forceinline__ void reduce(const FusedArgs& args, const float (&v)[kEntries],
                                        const unsigned (&other)[kEntries / 2], const Mine& mine, int row, int col,

@@ -1,9 +1,11 @@
-// Two layers' tiles and their sums in one kernel of Hopper's tensor cores (sm_90a): no product ever leaves the registers.
+// Two layers' tiles and their sums in one kernel of Hopper's tensor cores (sm_90a): no product ever leaves the
+// registers.
 //
-// A block of threads makes 128 x 256 pairs: a warp feeds a ring of operands by bulk tensor copies, two warpgroups multiply
-// 64 x 256 each, first layer, epilogue, second layer, epilogue. While one warpgroup is in its epilogue the other has the
-// tensor cores. The first layer's entries wait for the second as half-precision numbers, rounded to nearest: their own
-// sums are taken before, in float32; products of entries carry a relative noise of 2^-12 without bias.
+// A block of threads makes 128 x 256 pairs: a warp feeds a ring of operands by bulk tensor copies, two warpgroups
+// multiply 64 x 256 each, first layer, epilogue, second layer, epilogue. While one warpgroup is in its epilogue the
+// other has the tensor cores. The first layer's entries wait for the second as half-precision numbers, rounded to
+// nearest: their own sums are taken before, in float32; products of entries carry a relative noise of 2^-12 without
+// bias.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,11 @@
-// One layer of a pairwise sweep as the GPU holds it: rows packed once, terms of each row, and the functions applied to an entry.
+// One layer of a pairwise sweep as the GPU holds it: rows packed once, terms of each row, and the functions applied to
+// an entry.
 //
 // Rows u are transformed and shifted, and padded with zero rows to whole tiles. What is multiplied is not u itself but
-// the operand: u in float64, or u / scale in half precision with a power of two for each row, alone ("fast") or as a
-// sum of two halves high + low, whose product has the digits of float32. In every case
-// u_i . u_j = scale_i scale_j product_ij. Two halves lie as [high low high high]: from 1 on, a row is the left factor
-// of low high + high low + high high, smallest first; from 0 on, the right one.
+// the operand: u in float64, or u / scale in half precision with a power of two for each row, either one half ("fast")
+// or a sum of two halves high + low, whose product has the digits of float32. In every case u_i . u_j = scale_i scale_j
+// product_ij. Two halves lie as [high low high high]: from 1 on, a row is the left factor of low high + high low + high
+// high, smallest first; from 0 on, the right one.
 #pragma once
 
 #include <cstdint>

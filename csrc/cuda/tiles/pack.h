@@ -17,7 +17,7 @@ struct PackTarget {
     PairPrecision precision;
     std::int64_t stride;  // elements of a row of values, and of each of the four parts of the operand
     void* values;
-    void* operand;       // fp32 alone: the others multiply their values
+    void* operand;       // only for fp32: the others multiply their values
     void* half_squares;  // |u|^2 / 2 of the rounded u; in float64 for fp64, else in float32, as the scales
     void* scales;        // powers of two; 1 for fp64
 };

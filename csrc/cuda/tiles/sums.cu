@@ -112,7 +112,7 @@ struct FoldArgs {
     double* sums;
     const std::int64_t *rows_of_block, *cols_of_block;
     std::int64_t n_arrays, first_segment, last_segment, n_segments, partial_rows, first_block, n_row_blocks, n_blocks;
-    bool upper;  // segments of rows and columns are the same, and p <= q alone were written
+    bool upper;  // segments of rows and columns are the same, and only p <= q were written
 };
 
 __global__ void __launch_bounds__(kEpilogueThreads) fold_sums(FoldArgs args) {

@@ -13,8 +13,8 @@
 
 namespace repsim::cuda {
 
-// Rows [0, n) cut at block boundaries and at multiples of a number of rows, columns likewise, so that a pair of segments
-// lies in one pair of blocks. Addresses are of device memory.
+// Rows [0, n) cut at block boundaries and at multiples of a number of rows, columns likewise, so that a pair of
+// segments lies in one pair of blocks. Addresses are of device memory.
 struct Segments {
     const std::int64_t *row_begin = nullptr, *col_begin = nullptr;  // first rows, and n
     const std::int64_t *rows_of_cut = nullptr,
@@ -32,7 +32,7 @@ class PairSums {
     struct Memory {                 // in device memory, zeroed by the caller
         double* sums = nullptr;     // [2 layers + pairs][n_blocks][n_blocks]: v of each layer, v^2 of each, products
         double* partial = nullptr;  // [2 layers + pairs][segments of a row of tiles][n_segments]
-        double* rows = nullptr;     // [layers][n]: sum over s != r of v_rs; null when not wanted, as the next two
+        double* rows = nullptr;     // [layers][n]: sum over s != r of v_rs; null if not needed, as the next two
         double* row_partial = nullptr;  // [layers][n_strips][tile_rows]
         double* col_partial = nullptr;  // [layers][tile_rows / kStrip][n_strips * kStrip]
     };

@@ -77,9 +77,9 @@ __global__ void __launch_bounds__(kEpilogueThreads, 1)
     }
 }
 
-// Counts of one layer, gathered in shared memory, two 16-bit counters a word: distances crowd into few bins, and global
-// additions to one address wait for each other. Blocks walk over the strip pairs of the tile and empty their counters
-// before one can overflow.
+// Counts of one layer, gathered in shared memory, two 16-bit counters in a word: most distances fall in few bins, and
+// global additions to one address wait for each other. Blocks walk over the strip pairs of the tile and empty their
+// counters before one can overflow.
 constexpr int kCountThreads = 512, kCountWarps = kCountThreads / 32, kCountRows = kStrip / kCountWarps;
 constexpr int kStripsCounted = 65535 / (kStrip * kStrip);
 constexpr int kMostShared = 1 << 16;  // bins: 128 KiB

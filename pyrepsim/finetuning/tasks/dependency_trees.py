@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from ...backends import default_threads, get_backend
+from ...backends import get_backend
+from ...backends.checks import checked_threads
 from ...core.arrays import as_numpy
 from ...core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
 
@@ -58,8 +58,7 @@ def decode(
     """
     if backend not in ("auto", "cpu", "reference"):
         raise OptionError(f"backend must be 'auto', 'cpu' or 'reference': got {backend!r}.")
-    if n_threads is not None and not (isinstance(n_threads, Integral) and 1 <= n_threads <= 4096):
-        raise OptionError(f"n_threads must be a whole number from 1 to 4096: got {n_threads!r}.")
+    n_threads = checked_threads(n_threads)
     scores, counts = _scores(arc_scores), _lengths(lengths)
     batch, words, columns = scores.shape
     if columns != words + 1:
@@ -73,7 +72,7 @@ def decode(
         raise ShapeError(
             f"A length must be from 0 to {words}, the number of words: sentence {wrong} has {counts[wrong]}."
         )
-    heads, fault = get_backend(backend).arborescences(scores, counts, n_threads or default_threads())
+    heads, fault = get_backend(backend).arborescences(scores, counts, n_threads)
     if fault is None:
         return heads
     kind, sentence, word, head = fault
