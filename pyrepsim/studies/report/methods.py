@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.memory import format_bytes
+from ..runner import select
 from .representation_figures import WITHOUT_ROGUE
-from .rows import Row, StudyFiles, distinct, select, tasks_of
+from .rows import Row, StudyFiles, distinct, tasks_of
 from .sections import SECTIONS
 from .task_figures import LEXICAL
 from .text import count, in_prose, joined, measure_name

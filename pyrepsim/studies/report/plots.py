@@ -12,7 +12,8 @@ from typing import Any
 
 from ...results.lines import LineStyle
 from ...results.style import COLOURS, INK, MARKERS, QUIET
-from .rows import Point, Row, select, tasks_of
+from ..runner import select
+from .rows import Point, Row, tasks_of
 from .text import in_prose, joined, task_name
 
 __all__ = [

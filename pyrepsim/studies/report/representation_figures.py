@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from ..runner import select
 from .plots import (
     BASELINES,
     LAYER,
@@ -21,7 +22,7 @@ from .plots import (
     make_plot,
     styles_of,
 )
-from .rows import Row, distinct, points, select, tasks_of
+from .rows import Row, distinct, points, tasks_of
 from .text import capital, joined, measure_name, score_name, task_name
 
 __all__ = [

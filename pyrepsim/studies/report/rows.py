@@ -23,7 +23,6 @@ __all__ = [
     "distinct",
     "points",
     "read_study",
-    "select",
     "single_point",
     "tasks_of",
 ]
@@ -142,12 +141,6 @@ def _check_number(number: Any, column: str, kind: str, where: str) -> None:
         raise OptionError(f"A {kind}'s {column} is a number: {where} has {number!r}. Correct the file.")
     if not math.isfinite(number):  # JSON allows 1e999, which Python reads as infinity
         raise NonFiniteError(f"A study's numbers are finite: {where} has {column} = {number}. Correct the {kind}.")
-
-
-def select(rows: Iterable[Row], **conditions: Any) -> list[Row]:
-    """Return the rows whose columns have these values, or one of these values if a tuple is given."""
-    allowed = {key: value if isinstance(value, tuple) else (value,) for key, value in conditions.items()}
-    return [row for row in rows if all(row[key] in values for key, values in allowed.items())]
 
 
 def distinct(rows: Iterable[Row], column: str) -> list[Any]:

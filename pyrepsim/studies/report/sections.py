@@ -96,7 +96,7 @@ def figure(name: str, rows: Sequence[Row], *, columns: int = 3) -> Figure | None
     Parameters
     ----------
     name : str
-        One of `FIGURES`.
+        A key of `FIGURES`.
     rows : sequence of mapping
         Rows of a study with all columns, such as those that `read_study` returns.
     columns : int, default 3
@@ -106,6 +106,24 @@ def figure(name: str, rows: Sequence[Row], *, columns: int = 3) -> Figure | None
     -------
     matplotlib Figure or None
         None if there are no rows for the figure.
+
+    Raises
+    ------
+    MissingExtraError
+        Without matplotlib.
+
+    Examples
+    --------
+    >>> from pyrepsim.studies.report import figure
+    >>> from pyrepsim.studies.runner import COLUMNS
+    >>> common = dict.fromkeys(COLUMNS) | {"experiment": "freezing", "task": "mnli", "metric": "accuracy"}
+    >>> scores = {0: 0.844, 6: 0.841, 12: 0.512}
+    >>> rows = [common | {"k": k, "kind": "value", "value": value} for k, value in scores.items()]
+    >>> drawn = figure("freezing", rows)
+    >>> drawn.axes[0].get_ylabel()
+    'accuracy (%)'
+    >>> figure("weights_by_layer", rows) is None
+    True
     """
     plot = FIGURES[name](rows)
     return None if plot is None else draw(plot, columns=columns)

@@ -13,9 +13,10 @@ from typing import Any
 from ...core.errors import MissingExtraError
 from ...core.outputs import replacing
 from ...results.tables import Table as Records
+from ..runner import select
 from .plots import Plot, by_model
 from .representation_figures import main_measure
-from .rows import Point, Row, StudyFiles, distinct, points, select, single_point
+from .rows import Point, Row, StudyFiles, distinct, points, single_point
 from .task_figures import LEXICAL, RANDOM_ENCODER, best_mix
 from .text import (
     PROBES,

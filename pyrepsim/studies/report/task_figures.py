@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...results.style import QUIET
+from ..runner import select
 from .plots import LAYER, ZERO, Mark, Panel, Plot, Series, Style, by_model, line_charts, make_plot, styles_of
-from .rows import Row, distinct, points, select, single_point
+from .rows import Row, distinct, points, single_point
 from .text import PROBES, in_prose, is_percent, joined, measure_name, mix_in_words, score_name, task_name
 
 __all__ = [

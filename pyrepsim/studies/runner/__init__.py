@@ -4,7 +4,7 @@ from .cell import Cell, Cost, Study
 from .folder import read_rows
 from .running import StudyResult, run_study
 from .status import PlannedCell, StudyPlan, StudyStatus, plan_study, study_status
-from .table import COLUMNS
+from .table import COLUMNS, select
 
 __all__ = [
     "COLUMNS",
@@ -18,5 +18,6 @@ __all__ = [
     "plan_study",
     "read_rows",
     "run_study",
+    "select",
     "study_status",
 ]

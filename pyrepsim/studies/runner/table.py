@@ -11,7 +11,7 @@ from typing import Any
 from ...core.errors import OptionError, StoreError
 from ...core.outputs import replacing
 
-__all__ = ["COLUMNS", "TABLE_FORMAT", "full_row", "read_lines", "write_json", "write_lines"]
+__all__ = ["COLUMNS", "TABLE_FORMAT", "full_row", "read_lines", "select", "write_json", "write_lines"]
 
 TABLE_FORMAT = 2
 """Raised when a column changes its name or unit: all cells are then run again."""
@@ -50,6 +50,20 @@ def _plain(column: str, value: Any) -> Any:
     if not math.isfinite(number):
         raise OptionError(f"A row holds text and finite numbers: {column} is {value!r}. Leave the column out.")
     return number
+
+
+def select(rows: Iterable[Mapping[str, Any]], **columns: Any) -> list[Mapping[str, Any]]:
+    """Return the rows whose columns have these values, or one of these values if a tuple is given.
+
+    A missing column counts as None, and a missing kind as "value".
+    """
+    allowed = {name: value if isinstance(value, tuple) else (value,) for name, value in columns.items()}
+    return [row for row in rows if all(_column(row, name) in values for name, values in allowed.items())]
+
+
+def _column(row: Mapping[str, Any], name: str) -> Any:
+    value = row.get(name)
+    return "value" if name == "kind" and value is None else value
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...runner import select
 from .claim import Claim, TaskVerdict
 from .curves import thirds
 from .estimates import HOLDS, UNDECIDED, Estimate, above, below, difference, over_seeds
-from .rows import Row, by_seed, estimate_of, select, tasks_of
+from .rows import Row, by_seed, estimate_of, tasks_of
 
 __all__ = ["NOTABLE_DROP", "SPREAD_OF_RUNS", "judge_freezing"]
 

@@ -17,8 +17,9 @@ import numpy as np
 from ....core.errors import OptionError
 from ....inference.resampling import jackknife_interval
 from ....results import Scores
+from ...runner import select
 from .estimates import Estimate, mean, over_seeds, ratio
-from .rows import Row, by_seed, estimate_of, select, tasks_of
+from .rows import Row, by_seed, estimate_of, tasks_of
 
 __all__ = [
     "CENTRE",

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ....inference import holm
+from ...runner import select
 from .claim import Claim, TaskVerdict
 from .curves import thirds
 from .estimates import HOLDS, NOT_TESTED, UNDECIDED, Estimate, above, joint_verdict, mean, over_seeds
-from .rows import Row, by_seed, estimate_of, measures_of, plain_name, select, tasks_of
+from .rows import Row, by_seed, estimate_of, measures_of, plain_name, tasks_of
 
 __all__ = ["SIGNIFICANCE", "judge_domains"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...runner import select
 from .claim import Claim, TaskVerdict
 from .estimates import HOLDS, UNDECIDED, Estimate, above, joint_verdict, over_seeds, ratio
-from .rows import Row, by_seed, estimate_of, join_words, select, tasks_of
+from .rows import Row, by_seed, estimate_of, join_words, tasks_of
 
 __all__ = ["CATASTROPHIC", "judge_forgetting"]
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...runner import select
 from .claim import Claim, TaskVerdict
 from .curves import CENTRE, LEAST_CHANGE, MIDDLE, SHARE, Curves
 from .estimates import NOT_TESTED, UNDECIDED, Estimate, above, below, joint_verdict, mean, over_seeds, ratio
-from .rows import Row, measures_of, plain_name, select
+from .rows import Row, measures_of, plain_name
 
 __all__ = ["MOST_OF_THE_CHANGE", "WAY_TO_UNRELATED", "judge_depth", "judge_top_layers"]
 

@@ -1,4 +1,4 @@
-"""Reading the rows of a study: selecting by columns, a row as an estimate, rows by seed, and names in text."""
+"""Reading the rows of a study: a row as an estimate, rows by seed, and names in text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ __all__ = [
     "join_words",
     "measures_of",
     "plain_name",
-    "select",
     "task_title",
     "tasks_of",
 ]
@@ -27,16 +26,6 @@ TASKS = ("mnli", "squad", "dependency")
 _TASK_TITLES = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "dependency parsing"}
 _NORMAL_95 = 1.959964
 _PROPORTIONS = {"accuracy", "f1", "exact", "em", "uas", "las", "uuas", "root"}
-
-
-def select(rows: Iterable[Row], **columns: Any) -> list[Row]:
-    """Rows whose columns have these values. A missing column counts as None, and a missing kind as "value"."""
-    return [row for row in rows if all(_column(row, name) == wanted for name, wanted in columns.items())]
-
-
-def _column(row: Row, name: str) -> Any:
-    value = row.get(name)
-    return "value" if name == "kind" and value is None else value
 
 
 def estimate_of(row: Row) -> Estimate:
