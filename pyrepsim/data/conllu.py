@@ -44,6 +44,10 @@ class Sentence:
         Number of nodes of the enhanced graph that are not words; they are left out.
     lines : tuple of str
         The lines as read, comments included.
+    misc : tuple of str
+        The last column of each word.
+    numbers : tuple of int
+        The line number of each word.
     """
 
     words: tuple[str, ...]
@@ -57,6 +61,8 @@ class Sentence:
     ranges: tuple[tuple[int, int, str], ...] = ()
     empty_nodes: int = 0
     lines: tuple[str, ...] = field(default=(), repr=False)
+    misc: tuple[str, ...] = field(default=(), repr=False)
+    numbers: tuple[int, ...] = field(default=(), repr=False)
 
 
 def read_conllu(source: str | os.PathLike[str]) -> list[Sentence]:
@@ -224,6 +230,8 @@ def _sentence(block: Sequence[str], name: str, start: int, count: int, *, trees:
         ranges=tuple(ranges),
         empty_nodes=empty_nodes,
         lines=tuple(block),
+        misc=columns["misc"],
+        numbers=tuple(lines_of_words),
     )
 
 

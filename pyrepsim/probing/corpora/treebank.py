@@ -78,16 +78,13 @@ def _declared_fields(sentence: Sentence) -> str | None:
 
 
 def _entities(sentence: Sentence, fields: list[str], task: str, counts: Counter[str]) -> list[Record]:
-    rows = [(i, line.split("\t")) for i, line in enumerate(sentence.lines) if not line.startswith("#")]
-    words = [(i, columns[9]) for i, columns in rows if columns[0].isdigit()]
-    file, _, first_line = sentence.where.rpartition(":")
+    file = sentence.where.rpartition(":")[0]
 
     def fail(message: str, word: int) -> TextError:
-        line = int(first_line) + words[word][0] - words[0][0]
-        return TextError(f"{file}:{line}: {message} Sentence: {sentence.sent_id or 'unnamed'}.")
+        return TextError(f"{file}:{sentence.numbers[word]}: {message} Sentence: {sentence.sent_id or 'unnamed'}.")
 
     kept: list[tuple[int, int, str, str]] = []
-    for start, end, content in mentions([_entity_cell(misc) for _, misc in words], fail):
+    for start, end, content in mentions([_entity_cell(misc) for misc in sentence.misc], fail):
         values = dict(zip(fields, content.split("-"), strict=False))
         entity = next((values[name] for name in _ENTITY_ID if name in values), None)
         if entity is None or (task == "entities" and not values.get("etype")):
