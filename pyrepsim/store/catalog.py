@@ -101,7 +101,17 @@ class Problem:
 
 
 def list_stores(folder: str | Path) -> list[StoreInfo]:
-    """Return all stores in a folder and its subfolders, sorted by name. Links are not followed.
+    """Return all stores in a folder and its subfolders. Links are not followed.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder to search.
+
+    Returns
+    -------
+    list of StoreInfo
+        Sorted by name. A store whose plan is damaged is listed with its `problem`.
 
     Examples
     --------
@@ -128,7 +138,21 @@ def list_stores(folder: str | Path) -> list[StoreInfo]:
 
 
 def store_info(path: str | Path) -> StoreInfo:
-    """Return what the plan and the journal of a store state, sealed or not. Raises StoreError if there is no store.
+    """Return what the plan and the journal of a store state, sealed or not.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the store.
+
+    Returns
+    -------
+    StoreInfo
+
+    Raises
+    ------
+    StoreError
+        If there is no store.
 
     Examples
     --------
@@ -156,6 +180,11 @@ def _info(name: str, path: Path) -> StoreInfo:
 
 def remove_store(path: str | Path) -> None:
     """Remove a store, sealed or not, complete or damaged.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the store.
 
     Raises
     ------

@@ -145,6 +145,7 @@ class TokenColumns(Mapping[str, np.ndarray]):
 
     @property
     def n_rows(self) -> int:
+        """Number of rows of the store."""
         return self._n_rows
 
     def __getitem__(self, name: str) -> np.ndarray:

@@ -18,10 +18,19 @@ _REMEDY = "Extract both with one plan: extract(..., same_plan_as=<the other stor
 
 
 def check_same_rows(x: ActivationStore, y: ActivationStore) -> None:
-    """Raise RowMismatchError unless two stores hold the same rows in the same order.
+    """Check that two stores hold the same rows in the same order.
 
-    The document, position and token of each row are compared, and ``plan["rows"]`` if both plans have it. The message
-    has the first row that differs.
+    The document, position and token of each row are compared, and ``plan["rows"]`` if both plans have it.
+
+    Parameters
+    ----------
+    x, y : ActivationStore
+        The two stores.
+
+    Raises
+    ------
+    RowMismatchError
+        If they do not; the message names the first row that differs.
 
     Examples
     --------
@@ -130,8 +139,28 @@ def paired_layer_chunks(
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Iterate over the same rows of several layers of two stores in one pass.
 
-    The arguments are those of `paired_chunks`, with the names of the layers of each store (all by default). Yields two
-    dicts from layer names to arrays.
+    Parameters
+    ----------
+    x, y : ActivationStore
+        The two stores.
+    layers_x, layers_y : sequence of str, optional
+        Names of the layers to read from each store; all by default.
+    chunk_size : int
+        Rows of a chunk, at most. A chunk does not cross the end of a shard of either store.
+    start : int
+        How many of the selected rows to skip.
+    tokens : {"content", "all", "special", "cls"}
+        Which rows; see `TokenColumns.mask`.
+
+    Yields
+    ------
+    tuple of dict of str to ndarray
+        The chunks of each store by layer name: read-only arrays of shape (n, width) with n <= chunk_size.
+
+    Raises
+    ------
+    RowMismatchError
+        Before the first chunk, if the two stores do not hold the same rows.
 
     Examples
     --------
@@ -171,12 +200,30 @@ def _chunks(
 def count_documents(store: ActivationStore) -> int:
     """Return the number of documents of a store whose rows are in document order.
 
-    Documents without rows count if the store's plan states how many documents there are.
+    Documents without rows are counted if the store's plan states how many documents there are.
+
+    Parameters
+    ----------
+    store : ActivationStore
+        The store.
+
+    Returns
+    -------
+    int
 
     Raises
     ------
     StoreError
         If the rows are not in document order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.store import count_documents
+    >>> columns = {"doc_id": [0, 0, 1], "position": [0, 1, 0], "token_id": [5, 6, 5]}
+    >>> count_documents(rs.write_store("acts/count", {"layer.0": np.eye(3)}, columns=columns))
+    2
     """
     doc_id = store.columns.doc_id
     if len(doc_id) and (np.diff(doc_id) < 0).any():
@@ -213,6 +260,15 @@ def match_texts(store: ActivationStore, texts: Sequence[str], stored: Sequence[s
         If the plan of the store has the fingerprint of other texts.
     StoreError
         If the rows are not in document order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.store import match_texts
+    >>> store = rs.write_store("acts/texts", {"layer.0": np.eye(2)})  # two documents with one row each
+    >>> match_texts(store, ["the keys", "a door", "the keys"])
+    array([0, 1, 0])
     """
     n_documents = count_documents(store)
     candidates = [stored] if stored is not None else [texts, list(dict.fromkeys(texts))]
@@ -252,6 +308,17 @@ def match_words(store: ActivationStore, sentences: Sequence[Sequence[str]]) -> n
     -------
     ndarray of shape (len(sentences),), int64
         The row of each sentence's first word, -1 for a sentence that the store does not hold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.store import match_words
+    >>> from pyrepsim.store.columns import word_hashes
+    >>> columns = {"doc_id": [0, 0, 1], "position": [0, 1, 0], "token_id": word_hashes(["the", "keys", "doors"])}
+    >>> store = rs.write_store("acts/words", {"layer.0": np.eye(3)}, columns=columns)
+    >>> match_words(store, [["doors"], ["the", "keys"], ["keys"]])
+    array([ 2,  0, -1])
     """
     identity = store.columns.token_id
     rows = {identity[start:stop].tobytes(): start for start, stop in reversed(document_rows(store))}
@@ -259,7 +326,27 @@ def match_words(store: ActivationStore, sentences: Sequence[Sequence[str]]) -> n
 
 
 def document_rows(store: ActivationStore) -> list[tuple[int, int]]:
-    """Return the rows (first, one past the last) of each document that has rows, in the order of the store."""
+    """Return the rows of each document that has rows, in the order of the store.
+
+    Parameters
+    ----------
+    store : ActivationStore
+        The store.
+
+    Returns
+    -------
+    list of tuple of int
+        First row and one past the last row of each document.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.store import document_rows
+    >>> columns = {"doc_id": [0, 0, 1], "position": [0, 1, 0], "token_id": [5, 6, 5]}
+    >>> document_rows(rs.write_store("acts/documents", {"layer.0": np.eye(3)}, columns=columns))
+    [(0, 2), (2, 3)]
+    """
     doc_id = store.columns.doc_id
     bounds = np.flatnonzero(np.diff(doc_id, prepend=-1, append=-1)) if len(doc_id) else np.zeros(1, np.int64)
     return list(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True))

@@ -155,6 +155,16 @@ class ShardCache:
         process is 1024.
     max_bytes : int, optional
         All files are closed each time that so many bytes were read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> from pyrepsim.store import ShardCache
+    >>> store = rs.write_store("acts/base", {"layer.0": np.arange(6.0).reshape(3, 2)}, shard_rows=2)
+    >>> with ShardCache(store) as shards:
+    ...     shards.read("layer.0", 1, slice(0, 1))
+    array([[4., 5.]], dtype=float16)
     """
 
     def __init__(self, store: ActivationStore, *, max_files: int = 256, max_bytes: int | None = None) -> None:
