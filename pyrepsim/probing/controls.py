@@ -101,6 +101,32 @@ def selectivity(task: EdgeResult, control: EdgeResult, *, split: str | None = No
     ------
     OptionError
         If no member is in both results.
+
+    Examples
+    --------
+    The labels follow from the layer, and the control labels of the two types can be memorised as well:
+
+    >>> import numpy as np, pyrepsim as rs
+    >>> from pyrepsim.probing.controls import control_records, selectivity
+    >>> from pyrepsim.probing.edge import EdgeProbeRecipe, fit_edge_probes
+    >>> words = np.random.default_rng(0).integers(2, size=(100, 4))
+    >>> records = [
+    ...     {"text": " ".join("nv"[k] for k in row),
+    ...      "targets": [{"span1": [i, i + 1], "label": "NV"[k]} for i, k in enumerate(row)]} for row in words
+    ... ]
+    >>> starts = np.tile(np.arange(4) * 2, 100)
+    >>> store = rs.write_store(
+    ...     "acts", {"a": np.eye(2, dtype="float32")[words.ravel()]},
+    ...     columns={"doc_id": np.repeat(np.arange(100), 4), "position": np.tile(np.arange(4), 100),
+    ...              "token_id": words.ravel(), "char_start": starts, "char_end": starts + 1})
+    >>> recipe = EdgeProbeRecipe(projection=4, hidden=4, learning_rate=0.01, validate_every=20, max_validations=5)
+    >>> (control,) = control_records(records)
+    >>> results = [
+    ...     fit_edge_probes(store, labels, dev=(store, labels), members="top", recipe=recipe, progress=False)
+    ...     for labels in (records, control)
+    ... ]
+    >>> selectivity(*results)[0].selectivity
+    0.0
     """
     split = task.split if split is None else split
     controls = {member.name for member in control.members}

@@ -92,10 +92,17 @@ def probing_table(folder: str | os.PathLike[str], *, member: str = "mix") -> Pro
 
     Examples
     --------
-    >>> import pyrepsim as rs
-    >>> rs.probing_table(".")
-    Traceback (most recent call last):
-    pyrepsim.core.errors.StoreError: A table needs edge probings: '.' has none. Name the folder that holds them.
+    >>> import json, pyrepsim as rs
+    >>> targets = [{"span1": [0, 1], "label": "DET"}, {"span1": [1, 2], "label": "NOUN"}]
+    >>> with open("pos.jsonl", "w") as file:
+    ...     print(json.dumps({"text": "The cat sat", "targets": targets}), file=file)
+    >>> for seed in (0, 1):
+    ...     probing = rs.probe_edge(
+    ...         "bert-base-uncased", "pos", out=f"probes/pos/random-{seed}", train="pos.jsonl", dev="pos.jsonl",
+    ...         members="top", recipe={"validate_every": 1, "max_validations": 1}, random_init=True, init_seed=seed,
+    ...         figures="", progress=False)
+    >>> print(rs.probing_table("probes", member="top").table().splitlines()[0])
+    task  lex  random-0  random-1
     """
     cells = []
     for path in sorted(Path(folder).rglob("edge.npz")):

@@ -1,4 +1,4 @@
-"""Verdicts: a paired bootstrap over sentences that finds differences, and only those."""
+"""Comparison of probes: a paired bootstrap over sentences that detects differences."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_sentences_are_paired(rng):
     assert (row.low, row.high, row.change) == (0, 0, "unchanged")
 
 
-def test_verdicts_of_nothing_are_right_most_of_the_time(rng):
+def test_equal_probes_are_rarely_called_different(rng):
     wrong = sum(
         row.change != "unchanged"
         for _ in range(60)

@@ -45,9 +45,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def probe(corpus: Path, model: Path, stores: Path, tmp_path: Path) -> Any:
     def run(task: str = "pos", out: str = "out", **options: Any) -> Any:
-        how = {"recipe": QUICK, "stores": stores, "device": "cpu", "members": ["top", "mix"], "figures": ()}
-        how |= {"data": corpus / "edge" / task} if "train" not in options else {}
-        return probe_edge(options.pop("model", model), task, out=tmp_path / out, **(how | options))
+        defaults = {"recipe": QUICK, "stores": stores, "device": "cpu", "members": ["top", "mix"], "figures": ()}
+        defaults |= {"data": corpus / "edge" / task} if "train" not in options else {}
+        return probe_edge(options.pop("model", model), task, out=tmp_path / out, **(defaults | options))
 
     return run
 
@@ -86,7 +86,7 @@ def test_a_finished_probing_is_read_and_neither_extracted_nor_trained(probe: Any
     assert len(first.stores) == 3
 
 
-def test_an_interrupted_training_goes_on(probe: Any, monkeypatch: pytest.MonkeyPatch):
+def test_an_interrupted_training_is_resumed(probe: Any, monkeypatch: pytest.MonkeyPatch):
     whole = probe(out="whole")
 
     def stop(*_: Any, **__: Any) -> None:
@@ -124,7 +124,7 @@ def test_probes_are_compared_with_those_of_the_base_model(probe: Any):
     assert {difference.change for difference in same.comparison} == {"unchanged"}
 
 
-def test_random_weights_are_another_model_by_the_seed(probe: Any):
+def test_random_weights_depend_on_the_seed(probe: Any):
     drawn = [probe(out=f"random-{i}", random_init=True, init_seed=seed, base=None) for i, seed in enumerate((0, 0, 1))]
     stores = [found.stores for found in drawn]
     assert stores[0] == stores[1]
@@ -135,7 +135,7 @@ def test_random_weights_are_another_model_by_the_seed(probe: Any):
     assert record["request"]["model"]["init_seed"] == 1
 
 
-def test_stores_can_go_at_the_end(probe: Any, tmp_path: Path):
+def test_stores_can_be_removed_at_the_end(probe: Any, tmp_path: Path):
     found = probe(stores=None, keep_stores=False)
     assert not (found.folder / "stores").exists()
     assert (found.stores, found.n_bytes) == ((), 0)
@@ -155,15 +155,15 @@ def test_what_is_left_out_is_listed(probe: Any, corpus: Path, tmp_path: Path):
     record["targets"][0]["label"] = "NEVER-SEEN"
     (tmp_path / "dev.jsonl").write_text("\n".join([json.dumps(record), *lines[1:]]) + "\n")
     found = probe(train=corpus / "edge" / "pos" / "train.jsonl", dev=tmp_path / "dev.jsonl")
-    told = [row for row in rows(found.folder / "findings.csv") if "not seen in training" in row["reason"]]
-    assert "record 0 of dev" in told[0]["where"]
-    assert {row["split"] for row in told} == {"dev"}
+    written = [row for row in rows(found.folder / "findings.csv") if "not seen in training" in row["reason"]]
+    assert "record 0 of dev" in written[0]["where"]
+    assert {row["split"] for row in written} == {"dev"}
 
 
 def test_code_lengths(corpus: Path, model: Path, stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def run(task: str) -> Any:
-        how = {"recipe": QUICK, "fractions": (0.25, 1.0), "stores": stores, "device": "cpu"}
-        return probe_mdl(model, task, out=tmp_path / task, data=corpus / "edge" / task, **how)
+        options = {"recipe": QUICK, "fractions": (0.25, 1.0), "stores": stores, "device": "cpu"}
+        return probe_mdl(model, task, out=tmp_path / task, data=corpus / "edge" / task, **options)
 
     found = run("pos")
     assert {row["member"] for row in rows(tmp_path / "pos" / "codes.csv")} == {
@@ -181,27 +181,35 @@ def test_code_lengths(corpus: Path, model: Path, stores: Path, tmp_path: Path, m
 
 def test_trees(corpus: Path, model: Path, stores: Path, tmp_path: Path):
     parts = {name: corpus / "dependency" / f"{name}.conllu" for name in ("train", "dev", "test")}
-    how = {"ranks": (4,), "epochs": 2, "stores": stores, "trees": 1, "device": "cpu", "out": tmp_path / "out", **parts}
-    found = probe_structural(model, **how)
+    options = {
+        "ranks": (4,),
+        "epochs": 2,
+        "stores": stores,
+        "trees": 1,
+        "device": "cpu",
+        "out": tmp_path / "out",
+        **parts,
+    }
+    found = probe_structural(model, **options)
     assert len(found.result.scored) == 8
     assert {"scores.csv", "layers.svg", "tree-0.svg"} <= {path.name for path in found.files}
-    assert probe_structural(model, **how).result.records == found.result.records
+    assert probe_structural(model, **options).result.records == found.result.records
     with pytest.raises(StoreError, match=r"differs in ranks\[0\]"):
-        probe_structural(model, **(how | {"ranks": (2,)}))
+        probe_structural(model, **(options | {"ranks": (2,)}))
 
 
-def test_a_plan_says_what_extraction_then_does(probe: Any, corpus: Path, model: Path, tmp_path: Path):
-    how = {"data": corpus / "edge" / "srl", "out": tmp_path / "out", "device": "cpu"}
-    planned = plan_probing(model, "srl", **how)
+def test_a_plan_agrees_with_the_extraction(probe: Any, corpus: Path, model: Path, tmp_path: Path):
+    options = {"data": corpus / "edge" / "srl", "out": tmp_path / "out", "device": "cpu"}
+    planned = plan_probing(model, "srl", **options)
     assert [split.split for split in planned.splits] == ["train", "dev", "test"]
     assert not (tmp_path / "out").exists()
     found = probe("srl", stores=None)
     assert planned.n_bytes_left == found.n_bytes
-    assert plan_probing(model, "srl", **how).n_bytes_left == 0
+    assert plan_probing(model, "srl", **options).n_bytes_left == 0
     assert "targets" in planned.table()
 
 
-def test_what_is_wrong_is_said(probe: Any, corpus: Path, tmp_path: Path):
+def test_error_messages(probe: Any, corpus: Path, tmp_path: Path):
     pos = corpus / "edge" / "pos"
     with pytest.raises(OptionError, match="dev missing"):
         probe(train=pos / "train.jsonl")

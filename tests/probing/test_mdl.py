@@ -1,4 +1,4 @@
-"""Description length on labels whose entropy is known, and the controls beside it."""
+"""Description lengths of labels with known entropy, and control tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def coded(path, rng, n_sentences, *, labels=LABELS, layers=("signal", "noise")):
     return store_of(path, texts, states, layers=layers), records
 
 
-def test_the_code_comes_near_the_entropy_and_noise_does_not_compress(tmp_path, rng):
+def test_the_code_length_is_near_the_entropy_and_noise_is_not_compressed(tmp_path, rng):
     """Entropy of a label given its class: of (1 - NOISE, and NOISE shared by the three others)."""
     train, dev = coded(tmp_path / "train", rng, N_SENTENCES), coded(tmp_path / "dev", rng, 40)
     found = fit_online_codes(*train, dev=dev, recipe=LINEAR, texts=None, progress=False)
@@ -56,7 +56,7 @@ def test_the_code_comes_near_the_entropy_and_noise_does_not_compress(tmp_path, r
     assert noise.kbits == noise.bits / 1024
 
 
-def test_cells_are_coded_one_by_one_under_the_sigmoid(tmp_path, rng):
+def test_with_the_sigmoid_loss_pairs_of_target_and_label_are_coded(tmp_path, rng):
     train, dev = coded(tmp_path / "train", rng, 12), coded(tmp_path / "dev", rng, 5)
     recipe = LINEAR.but(loss="sigmoid", max_validations=2)
     found = fit_online_codes(*train, dev=dev, recipe=recipe, members="signal", fractions=[0.3, 1], progress=False)
@@ -66,7 +66,7 @@ def test_cells_are_coded_one_by_one_under_the_sigmoid(tmp_path, rng):
     assert math.isnan(found.centre_of_gravity)
 
 
-def test_codes_that_cannot_be_made(tmp_path, rng):
+def test_codes_that_cannot_be_computed(tmp_path, rng):
     train, dev = coded(tmp_path / "train", rng, 6), coded(tmp_path / "dev", rng, 3)
     for fractions in ([0.5, 0.2, 1.0], [0.5], [0.0, 1.0], []):
         with pytest.raises(OptionError, match="fractions must rise"):

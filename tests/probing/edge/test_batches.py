@@ -1,4 +1,4 @@
-"""Batches: whatever targets share is indexed once, and each target still finds its own tokens."""
+"""Batches: spans that targets share are indexed once, and each target has its own tokens."""
 
 from __future__ import annotations
 

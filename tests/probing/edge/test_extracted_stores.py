@@ -24,7 +24,7 @@ def records(n, shift):
     return found
 
 
-def test_records_texts_and_stores_meet(tmp_path):
+def test_probes_on_extracted_stores(tmp_path):
     encoder = load_encoder(tiny_bert(tmp_path / "bert"), device="cpu")
     train, dev = records(6, 0), records(3, 1)
     stores = [

@@ -1,4 +1,4 @@
-"""The optimiser of a stack: each member is updated as if it were alone."""
+"""The optimiser of stacked parameters: each member is updated as if it were alone."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def reference(m, steps):
     return parameters
 
 
-def test_a_member_is_stepped_as_torch_steps_it():
+def test_a_member_s_update_equals_that_of_torch():
     stack = stack_of([0, 1, 2])
     train(stack, [0, 1, 2], range(6))
     for m in range(3):
@@ -56,7 +56,7 @@ def test_a_member_is_stepped_as_torch_steps_it():
 
 
 @pytest.mark.parametrize("m", [0, 1, 2])
-def test_who_stands_beside_changes_no_bit(m):
+def test_a_member_s_update_does_not_depend_on_the_others(m):
     together, alone = stack_of([0, 1, 2]), stack_of([m])
     train(together, [0, 1, 2], range(4))
     train(alone, [m], range(4))
@@ -64,7 +64,7 @@ def test_who_stands_beside_changes_no_bit(m):
         assert torch.equal(tensor, alone.member_parameters(0)[name]), name
 
 
-def test_a_member_goes_on_from_its_state_without_the_others():
+def test_a_member_continues_from_its_state_without_the_others():
     whole, part = stack_of([0, 1, 2]), stack_of([0, 1, 2])
     train(whole, [0, 1, 2], range(6))
     train(part, [0, 1, 2], range(3))

@@ -1,4 +1,4 @@
-"""What a probing says: the layer with the signal, scores by the rules of each task, files, and runs gone on with."""
+"""Results of edge probes: the layer with the signal, scoring rules, files, and resumed trainings."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_layer_with_the_signal_is_found(result):
     assert all(np.argmax(row["weights"]) == 1 and sum(row["weights"]) == pytest.approx(1) for row in mixes)
 
 
-def test_norms_stand_beside_the_weights(result, corpus):
+def test_norms_are_reported_with_the_weights(result, corpus):
     store, _ = corpus[1]
     inside = store.columns.mask("content")
     # Every word but the last is in some span; the last one of a sentence is not.
@@ -75,7 +75,7 @@ def test_norms_stand_beside_the_weights(result, corpus):
     assert "compensate for the norms" in result.table()
 
 
-def test_rows_agree_with_the_counts_by_sentence(result):
+def test_records_agree_with_the_counts_by_sentence(result):
     for split in ("dev", "test"):
         for m, row in enumerate(result.select(split=split)):
             true_positives, predicted, gold = result.sentence_counts[split][m].sum(0)
@@ -83,7 +83,7 @@ def test_rows_agree_with_the_counts_by_sentence(result):
             assert row["f1"] == pytest.approx(2 * true_positives / (predicted + gold))
 
 
-def test_f1_and_its_band(rng):
+def test_f1_and_its_interval(rng):
     gold = rng.random((200, 7)) < 0.3
     said = np.where(rng.random(gold.shape) < 0.85, gold, ~gold)
     found = f1_score(int((gold & said).sum()), int(said.sum()), int(gold.sum()))
@@ -120,7 +120,7 @@ def test_expected_layer_of_published_scores(scores, due):
     assert expected_layer(scores) == pytest.approx(due, abs=0.005)
 
 
-def test_depth_formulas():
+def test_formulas_of_localisation():
     assert centre_of_gravity([0.25] * 4) == 1.5
     assert divergence([1.0, 1.0, 1.0]) == pytest.approx(0)
     assert divergence([0.0, 1.0, 0.0, 0.0]) == 2
@@ -151,7 +151,7 @@ def test_files_and_figures(result, tmp_path):
         result.f1("layer.9")
 
 
-def test_unseen_labels_cost_recall(corpus):
+def test_unseen_labels_lower_the_recall(corpus):
     (store, records), dev, (held, tested) = corpus
     other = [{**record, "targets": [{**t, "label": "new"} for t in record["targets"]]} for record in tested[:5]]
     options = {"dev": dev, "members": "layer.0", "recipe": RECIPE, "progress": False}
@@ -164,7 +164,7 @@ def test_unseen_labels_cost_recall(corpus):
     )
 
 
-def test_a_run_is_gone_on_with(corpus, tmp_path, monkeypatch):
+def test_a_training_is_resumed(corpus, tmp_path, monkeypatch):
     (store, records), dev, _ = corpus
     recipe = RECIPE.but(validate_every=4, max_validations=9, stop_after=3, halve_after=1, threshold=0.02)
     options = {"dev": dev, "recipe": recipe, "seeds": [0, 3], "progress": False}
@@ -193,7 +193,7 @@ def test_a_run_is_gone_on_with(corpus, tmp_path, monkeypatch):
         fit_edge_probes(store, records, out=tmp_path, **options)
 
 
-def test_all_losses_stand_in_one_line(corpus, capsys):
+def test_the_progress_bar_shows_all_losses(corpus, capsys):
     (store, records), dev, _ = corpus
     fit_edge_probes(
         store, records, dev=dev, members="layers", recipe=RECIPE.but(validate_every=1, max_validations=2), progress=True

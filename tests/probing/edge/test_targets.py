@@ -1,4 +1,4 @@
-"""Records to rows: spans find their tokens by characters, and whatever can't be probed is named and counted."""
+"""From records to rows: spans of words become rows, and targets that cannot be probed are named and counted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_target_that_cannot_be_probed_is_named(store, caplog):
 
 
 @pytest.mark.parametrize("words", [["a1b2", "c3"], ["a", "1", "b2", "c3", "x"], ["a1"]])
-def test_other_words_than_the_store_has_are_noticed(store, words):
+def test_other_words_than_those_of_the_store_are_reported(store, words):
     found = aligned(store, record(words, target(0, 1)), record(TEXTS[1], target(0, 1)))
     assert found.n_targets == 1
     ((reason, where, kept),) = reasons(found)
@@ -118,7 +118,7 @@ def test_records_find_their_texts_in_a_larger_store(store):
     assert store.columns.doc_id[found.spans[0, 0, 0]] == 2
 
 
-def test_a_store_of_known_texts_is_held_to_them(tmp_path, rng):
+def test_a_store_with_a_fingerprint_of_other_texts_is_refused(tmp_path, rng):
     """What an extraction writes into its plan about its texts: here by the extraction's own code."""
     from pyrepsim.data.documents import Corpus, Document
 
@@ -137,7 +137,7 @@ def test_a_store_of_known_texts_is_held_to_them(tmp_path, rng):
 
 
 @pytest.mark.parametrize(
-    ("bad", "said"),
+    ("bad", "message"),
     [
         ({"targets": []}, 'must be an object with a "text": record 0 of train'),
         ({"text": "a", "targets": "b"}, 'list of "targets"'),
@@ -152,8 +152,8 @@ def test_a_store_of_known_texts_is_held_to_them(tmp_path, rng):
         ),
     ],
 )
-def test_malformed_records_are_refused(bad, said):
-    with pytest.raises(TextError, match=said):
+def test_malformed_records_are_refused(bad, message):
+    with pytest.raises(TextError, match=message):
         read_records([bad], "train")
 
 

@@ -1,4 +1,4 @@
-"""Joint training: each member is the probe of the paper, and what it would be alone."""
+"""Joint training: each member is the published probe, and equals the same member trained alone."""
 
 from __future__ import annotations
 
@@ -102,6 +102,6 @@ def test_training_alone_is_training_together(corpus, family):
     assert len(lengths) > 1, "members should have ended at different times, or nothing left the stack"
 
 
-def test_seeds_differ_and_layers_of_a_seed_start_alike(corpus):
+def test_seeds_give_different_losses(corpus):
     result = probe(corpus, seeds=[0, 1], members=["layers"])
     assert losses(result, "layer.0", 0) != losses(result, "layer.0", 1)

@@ -1,4 +1,4 @@
-"""The structural probe from store to scores: it finds what is there, and refuses what does not match."""
+"""Structural probes from store to scores: trees that a layer holds are recovered, wrong input is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def result(store: ActivationStore, sentences: list[TreeOfWords]) -> StructuralPr
     return fit_structural_probes(store, sentences[:160], sentences[160:200], **options)
 
 
-def test_gold_distances_are_recovered_and_noise_is_not(result: StructuralProbeResult):
+def test_gold_distances_are_recovered_from_trees_but_not_from_noise(result: StructuralProbeResult):
     noise, trees, both = (row for row in result.records if row.rank == 16)
     assert trees.uuas >= 0.99
     assert trees.dspr > 0.95
@@ -120,7 +120,7 @@ def test_several_seeds_have_a_spread(store: ActivationStore, sentences: list[Tre
     assert "3 seeds" in result.table()
 
 
-def test_a_model_s_words_are_found_and_read(tmp_path: Path):
+def test_sentences_of_a_real_extraction_are_found_and_read(tmp_path: Path):
     """From text to rows: a store of a real extraction, in float16 and in another order than the sentences."""
     texts = [["the", "keys"], ["unplayable", "games", "are", "here", "."], ["don't", "run"], ["the", "keys"]]
     store = extract(tiny_bert(tmp_path / "model"), texts, tmp_path / "store", words="mean", progress=False)

@@ -1,4 +1,4 @@
-"""UUAS, DSpr, NSpr and root accuracy against a slow implementation, and where they are special."""
+"""UUAS, DSpr, NSpr and root accuracy against a slow implementation, and special cases."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ def test_a_sentence_by_hand():
     assert math.isnan(scores["nspr"])
 
 
-def test_punctuation_inside_a_tree_is_bridged():
+def test_punctuation_inside_a_tree_is_skipped():
     """Words 1 and 3 hang on the comma between them: the gold tree over words joins them with each other."""
     tree = GoldTree.of([2, 4, 2, 0], ["NN", ",", "NN", "VB"], "here")
     assert tree.distances[0].tolist() == [0, 1, 2, 2]
     assert tree.edges.tolist() == [[0, 2], [0, 3]]  # all at distance 2: in reading order
 
 
-def test_only_the_tags_of_the_list_are_punctuation():
+def test_only_the_listed_tags_are_punctuation():
     heads, distances = [0, 1, 1], [[0, 1, 1], [1, 0, 9], [1, 9, 0]]
     for tag, uuas in (("HYPH", 1), ("NFP", 1), ("``", math.nan)):
         assert evaluate([distances], [[0, 1, 1]], [heads], [["NN", tag, tag]])["uuas"] == pytest.approx(
@@ -100,7 +100,7 @@ def test_a_sentence_of_punctuation_has_a_root_and_no_edges():
     assert math.isnan(scores["uuas"])
 
 
-def test_constant_predictions_order_nothing():
+def test_constant_predictions_have_correlation_zero():
     heads = [2, 3, 0, 3, 3]
     scores = evaluate([np.ones((5, 5))], [np.ones(5)], [heads], [["NN"] * 5])
     assert (scores["dspr"], scores["nspr"]) == (0, 0)
@@ -124,7 +124,7 @@ def test_equal_edges_are_taken_in_reading_order(rng: np.random.Generator):
         ([0, 1], ShapeError, "sentence 0"),
     ],
 )
-def test_what_is_no_tree_is_refused(heads: list, error: type[Exception], words: str):
+def test_heads_that_form_no_tree_are_refused(heads: list, error: type[Exception], words: str):
     with pytest.raises(error, match=words):
         evaluate([np.ones((3, 3))], [np.ones(3)], [heads], [["NN"] * 3])
 

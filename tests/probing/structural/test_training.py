@@ -1,4 +1,4 @@
-"""Losses, steps and plateaus of joint training: each as if its probe were alone."""
+"""Losses, steps and learning rates of joint training equal those of each probe trained alone."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_rates_fall_and_training_ends_as_with_torch_and_the_authors_rule():
     assert (state.rate[:, 1] == recipe.learning_rate).all()
 
 
-def test_together_is_as_alone(store: ActivationStore, sentences: list[TreeOfWords]):
+def test_joint_training_equals_training_alone(store: ActivationStore, sentences: list[TreeOfWords]):
     train, dev = sentences[:30], sentences[30:]
     joint = fit_structural_probes(store, train, dev, ranks=(2, 5), seeds=(0, 3), **FEW)
     assert len(joint.records) == 3 * 2 * 2
@@ -125,7 +125,7 @@ def test_together_is_as_alone(store: ActivationStore, sentences: list[TreeOfWord
     assert (by_seed[0] != by_seed[1]).all()
 
 
-def test_layers_that_end_early_change_nothing(store: ActivationStore, sentences: list[TreeOfWords]):
+def test_a_layer_that_ends_early_does_not_change_the_others(store: ActivationStore, sentences: list[TreeOfWords]):
     """Noise stops improving first; from then on it is not read, and the others go on as alone."""
     options = FEW | {"recipe": replace(RECIPE, epochs=30, learning_rate=0.05)}
     train, dev = sentences[:30], sentences[30:]
@@ -136,7 +136,7 @@ def test_layers_that_end_early_change_nothing(store: ActivationStore, sentences:
     assert alone.distance_loss == pytest.approx(joint.records[0].distance_loss, abs=1e-5)
 
 
-def test_a_run_goes_on_to_the_same_numbers(
+def test_a_resumed_training_gives_the_same_numbers(
     store: ActivationStore, sentences: list[TreeOfWords], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     train, dev = sentences[:30], sentences[30:]
@@ -173,7 +173,7 @@ def test_a_run_goes_on_to_the_same_numbers(
         fit_structural_probes(store, train, dev, **options)
 
 
-def test_the_bar_shows_all_layers(
+def test_the_progress_bar_shows_all_layers(
     store: ActivationStore, sentences: list[TreeOfWords], capsys: pytest.CaptureFixture[str]
 ):
     result = fit_structural_probes(store, sentences[:30], sentences[30:], ranks=(2, 3), progress=True, **FEW)
