@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Flag, auto
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -106,34 +106,25 @@ class Measure(ABC):
     ('SVCCA(variance=0.9)', True)
     """
 
+    # Declarations. A subclass sets them, or overrides them with a property if they depend on its options.
+
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    """Lowest and highest value, up to rounding."""
+    symmetric: ClassVar[bool] = True
+    """Whether the value is the same with X and Y exchanged."""
+    invariant_x: ClassVar[Invariance]
+    """Maps of X that do not change the value."""
+    biased_by_copies: ClassVar[bool] = False
+    """Whether repeated rows bias the value, as in an average over distinct rows: a bootstrap is then not valid."""
+
     def __post_init__(self) -> None:
         for option in fields(self):
             object.__setattr__(self, option.name, _as_declared(self, option.name, str(option.type)))
 
     @property
-    def range(self) -> tuple[float, float]:
-        """Lowest and highest value, up to rounding."""
-        return (0.0, 1.0)
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether the value is the same with X and Y exchanged."""
-        return True
-
-    @property
-    @abstractmethod
-    def invariant_x(self) -> Invariance:
-        """Maps of X that do not change the value."""
-
-    @property
     def invariant_y(self) -> Invariance:
-        """Maps of Y that do not change the value."""
+        """Maps of Y that do not change the value: by default those of X."""
         return self.invariant_x
-
-    @property
-    def biased_by_copies(self) -> bool:
-        """Whether repeated rows bias the value, as in an average over distinct rows: a bootstrap is then not valid."""
-        return False
 
     def score(self, moments: MomentsSource) -> Score:  # noqa: ARG002
         """Return the score of the rows whose moments are given. Only a `MomentMeasure` has one.
@@ -172,10 +163,8 @@ class Measure(ABC):
 class MomentMeasure(Measure):
     """A measure that is computed from moments: one pass over the rows, memory independent of their number."""
 
-    @property
-    def transform(self) -> str:
-        """The row transform whose moments are read: raw, unit, unit_centred or whitened."""
-        return "raw"
+    transform: ClassVar[str] = "raw"
+    """The row transform whose moments are read: raw, unit, unit_centred or whitened."""
 
     @property
     def needs_second_pass(self) -> bool:

@@ -148,6 +148,8 @@ class SVCCA(MomentMeasure):
     variance: float = 0.99
     components: int | None = None
 
+    invariant_x = SIMILARITY
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.components is not None and self.variance != 0.99:
@@ -156,10 +158,6 @@ class SVCCA(MomentMeasure):
             raise OptionError(f"SVCCA: variance must be a fraction in (0, 1]: got {self.variance!r}.")
         if self.components is not None and self.components < 1:
             raise OptionError(f"SVCCA: components must be a whole number >= 1: got {self.components!r}.")
-
-    @property
-    def invariant_x(self) -> Invariance:
-        return SIMILARITY
 
     def evaluate(self, pair: Pair) -> Result:
         (whiten_x, x), (whiten_y, y) = self._components(pair.x), self._components(pair.y)

@@ -85,9 +85,7 @@ class LinearCKA(MomentMeasure):
     def biased_by_copies(self) -> bool:
         return self.debiased
 
-    @property
-    def invariant_x(self) -> Invariance:
-        return SIMILARITY
+    invariant_x = SIMILARITY
 
     def evaluate(self, pair: Pair) -> Result:
         x, y, n = pair.x, pair.y, pair.n_samples
@@ -135,17 +133,9 @@ class RV2(MomentMeasure):
     0.4023
     """
 
-    @property
-    def range(self) -> tuple[float, float]:
-        return (-1.0, 1.0)
-
-    @property
-    def biased_by_copies(self) -> bool:
-        return True
-
-    @property
-    def invariant_x(self) -> Invariance:
-        return SIMILARITY
+    range = (-1.0, 1.0)
+    biased_by_copies = True
+    invariant_x = SIMILARITY
 
     def evaluate(self, pair: Pair) -> Result:
         x, y, n = pair.x, pair.y, pair.n_samples
@@ -294,9 +284,7 @@ class DistanceCorrelation(RowMeasure):
     def range(self) -> tuple[float, float]:
         return (-1.0, 1.0) if self.debiased else (0.0, 1.0)
 
-    @property
-    def invariant_x(self) -> Invariance:
-        return SIMILARITY
+    invariant_x = SIMILARITY
 
     def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine

@@ -34,9 +34,7 @@ _LEAST_MEAN = 1e-12
 class _Difference(RowMeasure):
     """|s(X) - s(Y)| of a statistic s."""
 
-    @property
-    def range(self) -> tuple[float, float]:
-        return (0.0, math.inf)
+    range = (0.0, math.inf)
 
     def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
@@ -93,13 +91,8 @@ class Magnitude(MomentMeasure):
     0.0631
     """
 
-    @property
-    def range(self) -> tuple[float, float]:
-        return (0.0, math.inf)
-
-    @property
-    def invariant_x(self) -> Invariance:
-        return Invariance.PERMUTATION | Invariance.ORTHOGONAL
+    range = (0.0, math.inf)
+    invariant_x = Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
     def evaluate(self, pair: Pair) -> Result:
         return _difference(*({"magnitude": float(np.linalg.norm(side.mean))} for side in (pair.x, pair.y)))
@@ -136,13 +129,8 @@ class Concentricity(_Difference):
     0.0175
     """
 
-    @property
-    def range(self) -> tuple[float, float]:
-        return (0.0, 2.0)
-
-    @property
-    def invariant_x(self) -> Invariance:
-        return Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
+    range = (0.0, 2.0)
+    invariant_x = Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         engine.refuse_bad_rows(x, "unit", label)

@@ -58,13 +58,8 @@ class MaxCorrelation(MomentMeasure):
     0.5319
     """
 
-    @property
-    def symmetric(self) -> bool:
-        return False
-
-    @property
-    def invariant_x(self) -> Invariance:
-        return Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION
+    symmetric = False
+    invariant_x = Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION
 
     def evaluate(self, pair: Pair) -> Result:
         correlations = np.abs(feature_correlations(pair))
@@ -136,9 +131,7 @@ class Matching(MomentMeasure):
     def range(self) -> tuple[float, float]:
         return (-1.0, 1.0) if self.signed else (0.0, 1.0)
 
-    @property
-    def invariant_x(self) -> Invariance:
-        return Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION
+    invariant_x = Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION
 
     def evaluate(self, pair: Pair) -> Result:
         correlations = feature_correlations(pair)

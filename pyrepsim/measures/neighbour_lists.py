@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -67,24 +67,19 @@ class NeighbourMeasure(RowMeasure):
 
     k: int = 10
 
+    list_metric: ClassVar[str] = "cosine"
+    """The metric by which rows are near."""
+    ordered: ClassVar[bool] = False
+    """Whether the order within a list matters."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.k < 1:
             raise OptionError(f"{type(self).__name__}: k must be a whole number >= 1: got {self.k!r}.")
 
     @property
-    def list_metric(self) -> str:
-        """The metric by which rows are near."""
-        return "cosine"
-
-    @property
     def invariant_x(self) -> Invariance:
         return _INVARIANT[self.list_metric]
-
-    @property
-    def ordered(self) -> bool:
-        """Whether the order within a list matters."""
-        return False
 
     def _all_lists(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
@@ -123,13 +118,12 @@ class TwoListMeasure(NeighbourMeasure):
 
     metric: str = "cosine"
 
+    metrics: ClassVar[tuple[str, ...]] = tuple(_INVARIANT)
+    """Metrics to choose from."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of(self, "metric", self.metrics)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return tuple(_INVARIANT)
 
     @property
     def list_metric(self) -> str:

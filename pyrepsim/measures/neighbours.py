@@ -149,9 +149,7 @@ class RankSimilarity(TwoListMeasure):
     0.049
     """
 
-    @property
-    def ordered(self) -> bool:
-        return True
+    ordered = True
 
     def _compare(self, x: Lists, y: Lists) -> Result:
         n = len(x.indices)
@@ -202,9 +200,7 @@ class CycleKNN(TwoListMeasure):
     0.532
     """
 
-    @property
-    def symmetric(self) -> bool:
-        return False
+    symmetric = False
 
     def _compare(self, x: Lists, y: Lists) -> Result:
         n = len(x.indices)
@@ -256,13 +252,8 @@ class CKNNA(TwoListMeasure):
     0.0819
     """
 
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return ("cosine", "dot")
-
-    @property
-    def range(self) -> tuple[float, float]:
-        return (-1.0, 1.0)
+    metrics = ("cosine", "dot")
+    range = (-1.0, 1.0)
 
     def _similarities(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:
         unit = self.metric == "cosine"
@@ -319,9 +310,7 @@ class SecondOrderCosine(NeighbourMeasure):
     0.5144
     """
 
-    @property
-    def range(self) -> tuple[float, float]:
-        return (-1.0, 1.0)
+    range = (-1.0, 1.0)
 
     def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine

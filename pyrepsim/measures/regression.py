@@ -55,9 +55,7 @@ class LinearPredictivity(MomentMeasure):
         super().__post_init__()
         one_of(self, "direction", ("y_from_x", "x_from_y"))
 
-    @property
-    def symmetric(self) -> bool:
-        return False
+    symmetric = False
 
     @property
     def invariant_x(self) -> Invariance:
@@ -117,13 +115,8 @@ class GULP(MomentMeasure):
         if not 0 < self.ridge < float("inf"):
             raise OptionError(f"GULP: ridge must be a number > 0: got {self.ridge!r}.")
 
-    @property
-    def range(self) -> tuple[float, float]:
-        return (0.0, float("inf"))
-
-    @property
-    def invariant_x(self) -> Invariance:
-        return SIMILARITY
+    range = (0.0, float("inf"))
+    invariant_x = SIMILARITY
 
     def evaluate(self, pair: Pair) -> Result:
         (root_x, self_x), (root_y, self_y) = self._shrunk(pair.x), self._shrunk(pair.y)

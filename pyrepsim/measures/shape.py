@@ -53,9 +53,7 @@ class Procrustes(MomentMeasure):
     0.5958
     """
 
-    @property
-    def invariant_x(self) -> Invariance:
-        return SIMILARITY
+    invariant_x = SIMILARITY
 
     def evaluate(self, pair: Pair) -> Result:
         value = float(np.sum(pair.singular_values)) / geometric_mean(pair.x.total, pair.y.total)
@@ -108,9 +106,7 @@ class ShapeMetric(MomentMeasure):
         if not 0 <= self.alpha <= 1:
             raise OptionError(f"ShapeMetric: alpha must be in [0, 1]: got {self.alpha!r}.")
 
-    @property
-    def range(self) -> tuple[float, float]:
-        return (0.0, math.pi / 2)
+    range = (0.0, math.pi / 2)
 
     @property
     def invariant_x(self) -> Invariance:

@@ -85,14 +85,12 @@ def test_a_model_does_not_differ_from_itself(pair: tuple[Path, Path], sentences:
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 40, 100000])
-def test_batches_and_padding_change_nothing(pair: tuple[Path, Path], sentences: list[str], batch_tokens: int):
+def test_same_result_for_any_batches_and_padding(pair: tuple[Path, Path], sentences: list[str], batch_tokens: int):
     found = attention_divergence(*pair, sentences, batch_tokens=batch_tokens, device="cpu", progress=False)
     assert found.values == pytest.approx(reference(pair, sentences), abs=FLOAT32)
 
 
-def test_what_is_held_at_once_is_bounded(
-    pair: tuple[Path, Path], sentences: list[str], monkeypatch: pytest.MonkeyPatch
-):
+def test_attention_in_memory_is_bounded(pair: tuple[Path, Path], sentences: list[str], monkeypatch: pytest.MonkeyPatch):
     """With room for little, sequences are read one by one, to the same divergence."""
     read: list[int] = []
     forward = attention._attention
@@ -124,7 +122,7 @@ def test_a_decoder_attends_backwards_alone(folders: dict[str, Path]):
     assert (found.values == 0).all()
 
 
-def test_the_model_is_left_as_it_was(pair: tuple[Path, Path], sentences: list[str]):
+def test_the_model_is_not_changed(pair: tuple[Path, Path], sentences: list[str]):
     encoder = load_encoder(pair[0], device="cpu")
     config: Any = encoder.module.config
     before = config._attn_implementation

@@ -52,7 +52,7 @@ def test_layers_of_a_store(tmp_path, rng):
         rs.profile(store, layers=[])
 
 
-def test_what_has_no_profile(rng):
+def test_representations_without_a_profile(rng):
     with pytest.raises(DegenerateError, match="two rows"):
         rs.profile(rng.standard_normal((1, 4)))
     with pytest.raises(DegenerateError, match="same row"):

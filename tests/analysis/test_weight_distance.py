@@ -26,7 +26,7 @@ def pair(encoder: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
     return base, tuned
 
 
-def test_a_row_is_its_definition(pair, encoder: Path):
+def test_records_agree_with_the_definition(pair, encoder: Path):
     base, tuned = pair
     rows = {(row["layer"], row["module"]): row for row in weight_distance(encoder, tuned)}
     modules = [
@@ -49,14 +49,14 @@ def test_a_row_is_its_definition(pair, encoder: Path):
         assert (row["norm"], row["n_weights"]) == (pytest.approx(np.linalg.norm(w), rel=1e-12), len(w))
 
 
-def test_models_are_left_as_they_are_even_in_double(pair):
+def test_models_in_float64_are_not_changed(pair):
     base, tuned = (module.double() for module in pair)
     before = copy.deepcopy(tuned.state_dict())
     weight_distance(base, tuned)
     assert all(torch.equal(before[name], tensor) for name, tensor in tuned.state_dict().items())
 
 
-def test_nothing_moved_and_no_norm(pair):
+def test_equal_weights_and_zero_norms(pair):
     base, _ = pair
     assert {row["distance"] for row in weight_distance(base, base)} == {0.0}
     torch.nn.init.zeros_(base.encoder.layer[1].output.LayerNorm.weight)
@@ -84,7 +84,7 @@ def test_the_table_is_text_csv_frame_and_figure(pair, tmp_path: Path):
     assert len(distances.plot(tmp_path / "weights.svg").axes[0].lines) == 9
 
 
-def test_weights_have_a_line_a_module_over_the_layers():
+def test_weight_figure_has_a_line_for_each_module():
     pytest.importorskip("matplotlib")
     rows = [
         {"layer": layer, "module": module, "distance": distance}

@@ -109,7 +109,7 @@ def test_how_rows_are_cut(monkeypatch):
         assert 32 <= -(-n_rows // executors.part_rows(n_rows)) <= 64
 
 
-def test_what_is_sent_is_small(stores):
+def test_tasks_sent_to_workers_are_small(stores):
     executor = AtOnce()
     rs.compare(*stores, MEASURES[0], layers=["layer.0"], executor=executor)
     assert [(part.start, part.stop) for (part,) in executor.done] == [
@@ -134,7 +134,7 @@ def broken(_part):
 
 
 @pytest.mark.parametrize("finished", [0, 1, 4])
-def test_what_was_done_before_a_worker_died_is_kept(stores, tmp_path, monkeypatch, finished):
+def test_sums_of_finished_parts_survive_a_dead_worker(stores, tmp_path, monkeypatch, finished):
     monkeypatch.setattr(checkpoint, "SAVE_EVERY_SECONDS", 0.0)
     measures, layers = MEASURES[:2], ["layer.0"]
     with pytest.raises(BrokenProcessPool):
@@ -151,7 +151,7 @@ def die(_part):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_process_is_told(stores, monkeypatch):
+def test_a_killed_worker_raises_an_error(stores, monkeypatch):
     monkeypatch.setattr(executors, "_sums_of", die)
     with (
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
@@ -168,7 +168,7 @@ def test_bad_rows_are_named_by_their_number_among_all(tmp_path):
         rs.compare(store, store, "RSA", executor=AtOnce())
 
 
-def test_a_store_replaced_meanwhile_is_refused(tmp_path):
+def test_a_store_replaced_during_the_comparison_is_refused(tmp_path):
     def written():
         return rs.write_store(tmp_path / "x", {"layer.0": np.random.default_rng().standard_normal((900, 4))})
 
@@ -186,7 +186,7 @@ def test_a_store_replaced_meanwhile_is_refused(tmp_path):
         rs.compare(store, store, "LinearCKA", executor=Late())
 
 
-def test_refusals(stores):
+def test_invalid_arguments_are_refused(stores):
     with pytest.raises(OptionError, match=r"executor must have submit\(function, \*args\)"):
         rs.compare(*stores, "LinearCKA", executor=4)
     with pytest.raises(OptionError, match="executor is for stores"):
@@ -195,7 +195,7 @@ def test_refusals(stores):
         rs.compare(*stores, "LinearCKA", executor=AtOnce(), interval="Jackknife")
 
 
-def test_measures_of_rows_are_computed_here(stores):
+def test_measures_of_rows_are_computed_in_the_calling_process(stores):
     executor = AtOnce()
     scores = rs.compare(*stores, ["MutualKNN", "LinearCKA"], layers=["layer.1"], executor=executor)
     assert len(executor.done) == 6

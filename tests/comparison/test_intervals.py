@@ -46,7 +46,7 @@ def stores(tmp_path_factory):
     return store_of(folder / "base", base), store_of(folder / "tuned", tuned)
 
 
-def test_a_changed_layer_is_told_from_those_that_are_not(stores):
+def test_a_changed_layer_differs_and_the_others_do_not(stores):
     measures = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.RSA(), rs.RSA(metric="euclidean")]
     for score in rs.compare(*stores, measures, interval=Bootstrap(n_resamples=100, blocks=16)):
         low, high = score.interval
@@ -78,7 +78,7 @@ def test_values_are_those_without_intervals(stores):
     assert row["ci_low"] < row["value"] < row["ci_high"]
 
 
-def test_an_interval_is_that_of_the_rows_drawn():
+def test_an_interval_equals_that_of_the_resampled_rows():
     X, Y = correlated_pair(120, 4, 3, seed=1)
     blocks, plan = row_blocks(120, 8), Bootstrap(n_resamples=40, blocks=8, kind="percentile")
     of_block = [np.flatnonzero(blocks.of_row == s) for s in range(8)]
@@ -120,7 +120,7 @@ def test_the_jackknife_is_a_loop_over_blocks(measure):
     assert about["standard_error"] == pytest.approx(jackknife_standard_error(np.array(without)), rel=1e-6)
 
 
-def test_samples_lose_the_rows_of_a_block_and_draw_no_others(stores):
+def test_samples_without_a_block_keep_their_other_rows(stores):
     base, tuned = stores
     measure = rs.RSA(sample=60, draws=2)
     score = rs.compare(base["layer.2"], tuned["layer.2"], measure, interval=Jackknife(blocks=8))
@@ -155,7 +155,7 @@ def test_one_seed_one_interval(stores):
     assert found(interval=Bootstrap(n_resamples=40, blocks=8, seed=1))[-1] != once[-1]
 
 
-def test_the_best_layer_is_tested_honestly(tmp_path):
+def test_p_best_accounts_for_choosing_the_best_layer(tmp_path):
     """Only layer.2 of both sides has to do with the other."""
     shared = text(0)
     x = store_of(tmp_path / "x", {"layer.0": text(1), "layer.1": text(2), "layer.2": shared + text(3)})

@@ -44,7 +44,7 @@ def test_stores_give_what_their_arrays_give(stores, everything):
         assert [s.n_samples for s in found] == [2700] * len(MEASURES)
 
 
-def test_a_bank_of_tiles_gives_what_pairs_give_alone(stores, everything):
+def test_tiles_of_many_layers_equal_single_pairs(stores, everything):
     same = rs.compare(*stores, MEASURES)
     assert len(everything) == 9 * len(MEASURES)
     seen = {(s.layer_x, s.layer_y, s.measure): s.value for s in everything}
@@ -72,7 +72,7 @@ def test_backends_agree(measure, rng):
     assert rs.compare(X, Y, measure).value == pytest.approx(reference, rel=2e-6, abs=1e-6)
 
 
-def test_threads_change_no_bit(rng):
+def test_same_bits_for_any_number_of_threads(rng):
     X, Y = rng.standard_normal((700, 20)), rng.standard_normal((700, 12))
     scores = [rs.compare(X, Y, MEASURES, n_threads=n) for n in (1, 2, 5)]
     assert [s.value for s in scores[0]] == [s.value for s in scores[1]] == [s.value for s in scores[2]]
@@ -121,7 +121,7 @@ def test_a_cap_on_the_rows_of_a_document(stores):
         rs.compare(x, y, rs.RSA(sample=50, per_document=1))
 
 
-def test_what_a_sample_cannot_be(rng):
+def test_invalid_samples_are_refused(rng):
     X = rng.standard_normal((50, 4))
     with pytest.raises(OptionError, match="got 50 rows"):
         rs.compare(X, X, rs.RSA(sample=51))
@@ -242,21 +242,21 @@ def test_a_layer_in_one_piece_is_not_copied(tmp_path, rng):
     assert rs.compare(store["layer.0"], store["layer.0"], rs.KernelCKA(), tokens="all").value == 1.0
 
 
-def test_the_bar_says_what_a_sweep_will_take(stores, capfd):
+def test_the_progress_bar_shows_the_expected_time(stores, capfd):
     rs.compare(*stores, rs.KernelCKA(), layers=["layer.0"], progress=True)
     assert "a sweep of 2,700 rows x 2 layers takes about" in capfd.readouterr().err
     rs.compare(*stores, rs.KernelCKA(), layers=["layer.0"], progress=False)
     assert capfd.readouterr().err == ""
 
 
-def test_what_does_not_fit_is_refused_before_it_is_read(stores, monkeypatch):
+def test_rows_that_do_not_fit_into_memory_are_refused_before_reading(stores, monkeypatch):
     monkeypatch.setattr(PairwiseEngine, "packed_bytes", lambda *_: 2**60)
     monkeypatch.setattr(StoreSource, "gather", lambda *_: pytest.fail("rows were read"))
     with pytest.raises(ShapeError, match="must fit into memory"):
         rs.compare(*stores, rs.KernelCKA())
 
 
-def test_moments_are_not_enough():
+def test_a_measure_of_rows_has_no_score_from_moments():
     moments = rs.PairedMoments(3, 3)
     moments.update(np.eye(3), np.eye(3))
     with pytest.raises(OptionError, match="reads the rows"):

@@ -125,7 +125,7 @@ def test_moments_between_two_sides_in_either_order():
         moments.between(0, 2)
 
 
-def test_what_differs_by_side_is_told_of_the_right_side(tmp_path):
+def test_details_of_each_side_belong_to_that_side(tmp_path):
     rng = np.random.default_rng(0)
     wide = rng.standard_normal((500, 9)).astype(np.float32)
     layers = {"wide": wide, "narrow": wide[:, :4] + rng.standard_normal((500, 4)).astype(np.float32)}
@@ -192,7 +192,7 @@ def test_a_stream_gives_the_same_scores(stores):
         rs.StreamingComparison(widths, widths, rs.RSA(metric="sqmahalanobis"))
 
 
-def test_a_refused_chunk_leaves_a_stream_as_it_was(stores):
+def test_a_refused_chunk_does_not_change_a_stream(stores):
     x, y = ({name: content(store, name)[:500] for name in LAYERS} for store in stores)
     widths = dict.fromkeys(LAYERS, 24)
     stream = rs.StreamingComparison(widths, widths, rs.LinearCKA())
@@ -262,7 +262,7 @@ rs.compare(base, tuned, ["LinearCKA(debiased=True)", "RSA", "PWCCA"], checkpoint
 
 
 @pytest.mark.parametrize("killed_at", [1, 3, 6])
-def test_a_killed_comparison_goes_on_to_the_same_bits(stores, tmp_path, killed_at):
+def test_a_killed_comparison_resumes_to_the_same_bits(stores, tmp_path, killed_at):
     base, tuned = stores
     command = [
         sys.executable,

@@ -60,7 +60,7 @@ def test_a_combination_of_features_that_is_constant_counts_as_one(rng):
 
 
 @pytest.mark.parametrize("offset", [1e2, 1e5, 1e8])
-def test_a_large_mean_costs_no_digits_beyond_those_of_the_data(offset):
+def test_a_large_mean_does_not_reduce_accuracy(offset):
     X, Y = correlated_pair(120, 6, 5, seed=6)
     # offsets along one direction: the column space tends to (the rest of X, and the constant)
     X, Y = X + offset * np.arange(1, 7), Y - offset
@@ -87,7 +87,7 @@ def of_mean_zero(side):
     return np.linalg.svd(mean)[2][1:].T
 
 
-def test_fewer_rows_than_features_make_it_one_and_the_ranks_say_so(rng):
+def test_fewer_rows_than_features_give_one_and_the_ranks_show_it(rng):
     score = compare(rng.standard_normal((12, 20)), rng.standard_normal((12, 30)), EigenspaceOverlap())
     assert score.value == pytest.approx(1.0, abs=1e-10)
     assert (score.details["rank_x"], score.details["rank_y"]) == (12, 12)

@@ -59,7 +59,7 @@ def test_narrow_rows_with_rogue_dimensions(measure, dtype):
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
-def test_equal_inputs_differ_by_nothing(measure):
+def test_equal_inputs_have_difference_zero(measure):
     X, _ = correlated_pair(50, 6, 3, seed=4)
     assert compare(X, X.copy(), measure).value == 0.0
 
@@ -146,7 +146,7 @@ def test_rows_that_are_not_finite_are_refused(measure, rng):
 
 
 @pytest.mark.parametrize("measure", [m for m in MEASURES if isinstance(m, RowMeasure)], ids=str)
-def test_many_layers_give_what_single_pairs_give(measure):
+def test_many_layers_at_once_equal_single_pairs(measure):
     layers = [correlated_pair(60, 8, 5, seed=s)[0] for s in (1, 2, 3)]
     pairs = [(0, 2), (1, 2)]
     engine = PairwiseEngine(progress=False)

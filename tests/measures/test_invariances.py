@@ -172,7 +172,7 @@ def test_declared_range(measure, related, pair):
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
-def test_identical_inputs_score_what_theory_says(measure, pair):
+def test_identical_inputs_have_the_theoretical_value(measure, pair):
     X, _ = pair
     value = compare(X, X.copy(), measure).value
     if isinstance(measure, ShapeMetric):

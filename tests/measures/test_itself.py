@@ -17,7 +17,7 @@ MEASURES = [CCA(), CCA(ridge=0.1), SVCCA(), PWCCA(), PWCCA(weights="mean"), Proc
 @pytest.mark.parametrize("name", ["rogue", "fewer_rows_than_features", "repeated_rows"])
 @pytest.mark.parametrize("precision", ["fp64", "fp32"])
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
-def test_of_one_as_of_two(measure, precision, name):
+def test_a_representation_with_itself_equals_two_copies(measure, precision, name):
     moments = MomentsSet([CASES[name].X.shape[1]], [], precision=precision)
     moments.update([CASES[name].X])
     one = moments.between(0, 0)

@@ -35,7 +35,7 @@ def known():
     return known_correlations(500, 7, 4, RHO)
 
 
-def test_canonical_correlations_that_were_put_in(known):
+def test_planted_canonical_correlations(known):
     score = compare(*known, CCA())
     np.testing.assert_allclose(score.details["correlations"], RHO, rtol=1e-12)
     assert score.value == pytest.approx(np.mean(RHO), rel=1e-12)
@@ -103,7 +103,7 @@ def test_debiased_cka_of_independent_data_is_zero_on_average_and_biased_is_not(r
     assert np.mean(biased) > 0.3
 
 
-def test_fewer_rows_than_features_makes_cca_one_and_says_so(rng):
+def test_cca_with_fewer_rows_than_features_is_one_and_details_have_the_ranks(rng):
     score = compare(rng.standard_normal((20, 30)), rng.standard_normal((20, 25)), CCA())
     assert score.value == pytest.approx(1.0, abs=1e-9)
     assert (score.details["rank_x"], score.details["rank_y"]) == (19, 19)

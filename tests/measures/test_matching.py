@@ -77,7 +77,7 @@ def test_constant_features_are_left_out_and_counted(rng):
     assert 0 not in padded.details["features_y"]
 
 
-def test_a_rotation_is_felt(rng):
+def test_a_rotation_lowers_the_value(rng):
     X = rng.standard_normal((200, 8))
     assert compare(X, X @ rotation(8), Matching(signed=False)).value < 0.9
 

@@ -166,7 +166,7 @@ def test_unrelated_representations_score_chance(rng):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_many_layers_give_what_single_pairs_give(kind):
+def test_many_layers_at_once_equal_single_pairs(kind):
     layers = [correlated_pair(60, 8, 5, seed=s)[0] for s in (1, 2)] + [correlated_pair(60, 8, 5, seed=1)[1]]
     pairs = [(0, 2), (1, 2), (0, 1)]
     engine = PairwiseEngine(progress=False)

@@ -24,7 +24,7 @@ def texts(figure) -> str:
     return " | ".join(ET.fromstring(to_svg(figure)).itertext())
 
 
-def test_a_curve_for_each_measure_named_at_its_end(make_scores):
+def test_each_measure_has_a_line_labelled_at_its_end(make_scores):
     scores = make_scores(4)
     figure = scores.plot()
     (ax,) = figure.axes
@@ -60,7 +60,7 @@ def test_a_measure_of_another_scale_has_its_own_panel(make_scores):
     assert distances.lines[0].get_color() != similarities.lines[1].get_color()
 
 
-def test_more_measures_than_colours_stay_apart(make_scores):
+def test_more_measures_than_colours_have_different_lines(make_scores):
     lines = make_scores(3, measures=tuple("ABCDEFGHI")).plot().axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 9
 
@@ -97,12 +97,12 @@ def test_files_are_the_same_each_time(make_scores, tmp_path: Path, name: str):
     assert not re.search(rb"dc:date|CreationDate", first.read_bytes()), "two files may be of one second"
 
 
-def test_svg_text_is_text_and_a_dollar_is_a_dollar(make_scores):
+def test_svg_keeps_text_and_dollar_signs(make_scores):
     scores = Scores(replace(s, layer_x="a$_b$ <c>", layer_y="a$_b$ <c>") for s in make_scores(1))
     assert "a$_b$ <c>" in texts(scores.plot())
 
 
-def test_what_cannot_be_drawn_is_said(make_scores, tmp_path: Path):
+def test_errors_for_scores_that_cannot_be_drawn(make_scores, tmp_path: Path):
     with pytest.raises(OptionError, match="A figure shows layers"):
         Scores([Score(0.5, "CCA", 10)]).plot()
     with pytest.raises(OptionError, match="A figure shows layers"):
@@ -113,7 +113,7 @@ def test_what_cannot_be_drawn_is_said(make_scores, tmp_path: Path):
         make_scores(2).plot(measure="CCA")
 
 
-def test_a_curve_has_one_score_a_pair(make_scores):
+def test_a_line_needs_one_score_for_each_layer_pair(make_scores):
     twice = make_scores(3) + make_scores(3, model_y="runs/mnli/seed1")
     with pytest.raises(
         OptionError, match=r"LinearCKA.* has several for \('embeddings', 'embeddings'\)\. Select the scores"
@@ -140,7 +140,7 @@ def test_many_layers_make_no_larger_map(make_scores):
     assert len(many.axes[0].get_xticks()) == len(many.axes[0].get_yticks()) == 20
 
 
-def test_a_name_is_led_to_the_last_point_of_its_own_line(make_scores):
+def test_a_label_points_to_the_last_point_of_its_line(make_scores):
     def spoil(s: Score) -> Score:
         if (s.measure, s.layer_x) == ("RSA", "layer.2"):
             return replace(s, value=float("nan"))
@@ -166,13 +166,13 @@ def test_a_measure_without_a_value_is_named(make_scores):
 
 
 @pytest.mark.parametrize("name", ["f.svg", "f.png"])
-def test_letters_that_the_font_lacks_are_no_warning(make_scores, tmp_path: Path, name: str):
+def test_letters_missing_from_the_font_give_no_warning(make_scores, tmp_path: Path, name: str):
     scores = make_scores(2, model_x="模型", model_y="模型二")
     assert scores.plot(tmp_path / name).axes
     assert "模型二" in texts(scores.plot())
 
 
-def test_letters_come_from_the_fonts_that_are_there(make_scores, tmp_path: Path, monkeypatch, caplog):
+def test_missing_letters_use_installed_fonts(make_scores, tmp_path: Path, monkeypatch, caplog):
     """No East Asian font is sure to be on a machine: one of matplotlib's own plays its part, for letters it has."""
     scores = make_scores(2, model_x="模型", model_y="\N{MATHEMATICAL DOUBLE-STRUCK SMALL A}")
     monkeypatch.setattr("pyrepsim.results.style._EAST_ASIAN", ())
@@ -189,7 +189,7 @@ def test_letters_come_from_the_fonts_that_are_there(make_scores, tmp_path: Path,
     assert all(text.get_fontfamily() == ["sans-serif"] for text in figure.findobj(Text))
 
 
-def test_a_figure_that_cannot_be_written_is_said(make_scores, tmp_path: Path):
+def test_error_when_a_figure_cannot_be_written(make_scores, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"f\.svg was not .* Choose a path"):
         make_scores(2).plot(tmp_path / "file" / "f.svg")

@@ -29,7 +29,7 @@ SCORES = Scores(
 )
 
 
-def test_jsonl_brings_everything_back(tmp_path: Path):
+def test_jsonl_round_trip(tmp_path: Path):
     path = SCORES.to_jsonl(tmp_path / "new" / "scores.jsonl")
     again = Scores.from_jsonl(path)
     assert again == SCORES
@@ -49,7 +49,7 @@ def test_jsonl_is_json_that_others_read(tmp_path: Path):
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"value": 1}', '{"value": 1, "measure": "a", "details": {}, "x": 1}'])
-def test_a_file_of_something_else_is_refused(tmp_path: Path, line: str):
+def test_a_file_that_is_not_of_scores_is_refused(tmp_path: Path, line: str):
     path = SCORES.to_jsonl(tmp_path / "s.jsonl")
     path.write_text(path.read_text(encoding="utf-8") + "\n" + line, encoding="utf-8")
     with pytest.raises(OptionError, match=r"line 4 of .*s\.jsonl is not one .*to_jsonl"):
@@ -98,7 +98,7 @@ def test_frame_and_parquet(tmp_path: Path):
 
 
 @pytest.mark.parametrize("writer", ["to_csv", "to_jsonl", "to_parquet"])
-def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, writer: str):
+def test_error_when_a_file_cannot_be_written(tmp_path: Path, writer: str):
     if writer == "to_parquet":
         pytest.importorskip("pandas")
         pytest.importorskip("pyarrow")
@@ -107,7 +107,7 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, writer: str):
         getattr(SCORES, writer)(tmp_path / "file" / "s.x")
 
 
-def test_a_file_that_cannot_be_read_is_said(tmp_path: Path):
+def test_error_when_a_file_cannot_be_read(tmp_path: Path):
     with pytest.raises(StoreError, match=r"absent\.jsonl cannot be read \(No such file .*\)\. Check the path"):
         Scores.from_jsonl(tmp_path / "absent.jsonl")
     (tmp_path / "latin.jsonl").write_bytes(b"\xff\xfe")

@@ -17,7 +17,7 @@ from pyrepsim.results.page import page
 from tests.helpers.html_reader import HTMLReader
 
 
-def test_the_page_is_whole(make_scores, tmp_path: Path):
+def test_the_page_has_everything(make_scores, tmp_path: Path):
     path = make_scores(3).html(tmp_path / "deep" / "page.html")
     text = path.read_text(encoding="utf-8")
     reader = HTMLReader(text)
@@ -35,7 +35,7 @@ def test_the_page_is_whole(make_scores, tmp_path: Path):
         assert needed in words
 
 
-def test_the_page_asks_the_network_for_nothing(make_scores):
+def test_the_page_loads_nothing_from_the_network(make_scores):
     text = page(make_scores(3))
     assert not re.search(r"<(script|link|img|iframe)\b|@import|url\((?!#)", text)
     assert not re.search(r'(?:src|href)="(?!#)', text)
@@ -88,19 +88,19 @@ def test_provenance_that_differs_is_not_claimed_for_all(make_scores):
     assert "<dt>seed</dt>" not in text
 
 
-def test_no_scores_no_page():
+def test_a_page_needs_scores():
     with pytest.raises(OptionError, match="A page shows scores"):
         page(Scores())
 
 
-def test_the_two_sides_are_named_once(make_scores):
+def test_the_page_names_the_two_sides_once(make_scores):
     words = page(make_scores(3))
     assert words.partition("<body>")[2].count("bert-base-uncased ~ mnli/seed0") == 1
     titled = page(make_scores(3), title="What changed").partition("<body>")[2]
     assert titled.count("bert-base-uncased ~ mnli/seed0, n = 1,234; 3 layer pairs") == 1
 
 
-def test_an_axis_that_starts_at_zero_is_not_said_to_leave_it_out(make_scores):
+def test_the_page_notes_axes_that_do_not_start_at_zero(make_scores):
     scores = make_scores(3, measures=("CKA", "GULP"))
     assert "The vertical axis does not start at zero." in page(scores)
     to_zero = Scores(replace(s, value=0.0) if s.layer_x == "layer.1" else s for s in scores)

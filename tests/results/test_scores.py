@@ -102,7 +102,7 @@ def test_matrix_refuses_what_is_ambiguous(square: Scores):
         Scores().matrix()
 
 
-def test_a_measure_stands_for_its_name(square: Scores):
+def test_select_accepts_a_measure_or_its_name(square: Scores):
     assert square.select(measure=SVCCA(components=2)).measures == ("SVCCA(components=2)",)
     assert square.select(measure=[SVCCA(), "LinearCKA"]).measures == ("LinearCKA(debiased=True)", "SVCCA")
     assert square.matrix(LinearCKA(debiased=True))[2].tolist() == square.matrix("LinearCKA")[2].tolist()

@@ -45,7 +45,7 @@ def test_arrays_have_no_layers():
     assert [line.split() for line in table.splitlines()[3:]] == [["CCA", "0.5000"], ["GULP", "1234"]]
 
 
-def test_two_model_pairs_are_told_apart(make_scores):
+def test_two_model_pairs_have_separate_rows(make_scores):
     both = Scores([*make_scores(2), *make_scores(2, model_y="runs/squad/seed0")])
     lines = both.table().splitlines()
     assert lines[1].split() == ["measure", "layer_x", "model_y", "layer_y", "value"]
