@@ -106,14 +106,14 @@ def test_bad_rows_may_be_collected(tmp_path: Path):
 
 def stub_hub(monkeypatch: pytest.MonkeyPatch, splits: dict[str, Any]) -> list[tuple[Any, ...]]:
     datasets = pytest.importorskip("datasets", reason="no datasets")
-    asked = []
+    calls = []
 
     def load_dataset(name: str, config: str | None, split: str | None) -> object:
-        asked.append((name, config, split))
+        calls.append((name, config, split))
         return datasets.DatasetDict(splits) if split is None else splits[split]
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    return asked
+    return calls
 
 
 def test_hub_labels_come_by_name(monkeypatch: pytest.MonkeyPatch):
@@ -129,14 +129,14 @@ def test_hub_labels_come_by_name(monkeypatch: pytest.MonkeyPatch):
     )
     columns = {"sentence": ["a", "b"], "label": [1, -1], "tags": [[0, 1], []], "n": [1, -1]}
     split = datasets.Dataset.from_dict(columns, features=features)
-    asked = stub_hub(monkeypatch, {"dev": split})
+    calls = stub_hub(monkeypatch, {"dev": split})
     wanted = {"text": ("sentence",), "label": ("label",), "tags": ("tags",), "n": ("n",)}
     assert list(records("hub:owner/pairs:config:dev", wanted)) == [
         ("hub:owner/pairs:config:dev:0", {"text": "a", "label": "no", "tags": ["yes", "no"], "n": 1}),
         ("hub:owner/pairs:config:dev:1", {"text": "b", "label": None, "tags": [], "n": -1}),
     ]
     assert len(list(records("hub:owner/pairs", wanted))) == len(list(records("hub:owner/pairs::dev", wanted))) == 2
-    assert asked == [("owner/pairs", "config", "dev"), ("owner/pairs", None, None), ("owner/pairs", None, "dev")]
+    assert calls == [("owner/pairs", "config", "dev"), ("owner/pairs", None, None), ("owner/pairs", None, "dev")]
     with pytest.raises(TextError, match=r"'premise': hub:owner/pairs:0 has sentence, label"):
         list(records("hub:owner/pairs", {"text": ("premise",)}))
 

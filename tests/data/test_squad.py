@@ -99,9 +99,9 @@ def test_a_misplaced_answer_is_an_error_unless_chosen_otherwise(tmp_path):
         Squad().read(written(tmp_path, _off("green", 0)))
 
 
-@pytest.mark.parametrize(("said", "true"), [(-1, 0), (3, 0), (5, 9), (10, 9), (13, 9), (14, 18), (99, 18)])
-def test_nearest_moves_to_the_closest_occurrence(tmp_path, caplog, said, true):
-    examples = Squad(misplaced="nearest").read(written(tmp_path, _off("red", said)))
+@pytest.mark.parametrize(("given", "true"), [(-1, 0), (3, 0), (5, 9), (10, 9), (13, 9), (14, 18), (99, 18)])
+def test_nearest_moves_to_the_closest_occurrence(tmp_path, caplog, given, true):
+    examples = Squad(misplaced="nearest").read(written(tmp_path, _off("red", given)))
     (record,) = caplog.records
     assert re.search(r"1 of 2 answers .* moved .*; 2 of 2 questions are kept", record.getMessage())
     assert [answer.start for example in examples for answer in example.answers] == [4, true]
@@ -139,11 +139,11 @@ def test_records_of_the_hub_give_the_same_questions(tmp_path, monkeypatch):
             for example in examples
         ],
     )
-    found = Squad().read(Squad.hub["dev"])
-    assert [(x.id, x.context, x.question, x.answers) for x in found] == [
+    result = Squad().read(Squad.hub["dev"])
+    assert [(x.id, x.context, x.question, x.answers) for x in result] == [
         (x.id, x.context, x.question, x.answers) for x in examples
     ]
-    assert found[2].where == "hub:rajpurkar/squad:plain_text:validation:2 (id 'n3')"
+    assert result[2].where == "hub:rajpurkar/squad:plain_text:validation:2 (id 'n3')"
 
 
 def test_the_hubs_impossible_questions_are_refused(monkeypatch):

@@ -142,17 +142,17 @@ def test_an_unreachable_hub_is_contacted_once(monkeypatch: pytest.MonkeyPatch, c
 def test_a_split_of_a_hub_data_set_must_be_chosen(monkeypatch: pytest.MonkeyPatch):
     datasets = pytest.importorskip("datasets", reason="no datasets")
     splits = {name: datasets.Dataset.from_dict({"premise": [name]}) for name in ("train", "dev")}
-    asked = []
+    calls = []
 
     def load_dataset(name: str, config: str | None, split: str | None) -> object:
-        asked.append((name, config, split))
+        calls.append((name, config, split))
         return datasets.DatasetDict(splits) if split is None else splits[split]
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     with pytest.raises(TextError, match="it has train, dev. .* split='train'.*or --split on the command line"):
         read_texts("owner/pairs", config="mnli")
     assert texts(read_texts("owner/pairs", config="mnli", split="dev", field="premise")) == ["dev"]
-    assert asked == [("owner/pairs", "mnli", None), ("owner/pairs", "mnli", "dev")]
+    assert calls == [("owner/pairs", "mnli", None), ("owner/pairs", "mnli", "dev")]
 
 
 def test_the_field_with_the_longest_text_is_suggested(tmp_path: Path):

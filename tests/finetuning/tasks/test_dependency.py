@@ -159,9 +159,9 @@ def test_the_file_written_scores_the_same(sentences, tmp_path):
         gold(sentences)[2],
     ]
     Dependency().write(sentences, parses, tmp_path / "system.conllu")
-    found = evaluate(write_treebank(tmp_path), tmp_path / "system.conllu")
+    result = evaluate(write_treebank(tmp_path), tmp_path / "system.conllu")
     own = Dependency(relations="full").score(sentences, parses)
-    assert found == pytest.approx({name: 100 * score for name, score in own.items()})
+    assert result == pytest.approx({name: 100 * score for name, score in own.items()})
     again = read_conllu(tmp_path / "system.conllu")
     assert [Parse(sentence.heads, sentence.relations) for sentence in again] == parses
 

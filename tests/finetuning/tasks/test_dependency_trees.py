@@ -72,10 +72,10 @@ def test_both_backends_find_equally_good_trees(rng, kind):
     if kind == "ties":
         scores = np.round(scores)
     lengths = np.full(batch, n)
-    found = [decode(scores, lengths, backend=backend) for backend in BACKENDS]
+    result = [decode(scores, lengths, backend=backend) for backend in BACKENDS]
     for b in range(batch):
-        assert is_tree(found[0][b])
-        assert total(scores[b], found[0][b]) == pytest.approx(total(scores[b], found[1][b]), abs=1e-9)
+        assert is_tree(result[0][b])
+        assert total(scores[b], result[0][b]) == pytest.approx(total(scores[b], result[1][b]), abs=1e-9)
 
 
 def test_the_single_root_keeps_full_precision():

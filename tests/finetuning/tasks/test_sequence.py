@@ -239,7 +239,7 @@ def test_scores_of_labels_are_those_of_scikit_learn(n_labels: int, rng: np.rando
         gold = rng.choice(labels, 30, p=[0.6, *[0.4 / (n_labels - 1)] * (n_labels - 1)]).tolist()
         noise = rng.random(30) < 0.4
         predicted = np.where(noise, rng.choice(labels, 30), gold).tolist()
-        found = classification_scores(gold, predicted, labels)
+        result = classification_scores(gold, predicted, labels)
         expected = {
             "accuracy": metrics.accuracy_score(gold, predicted),
             "mcc": metrics.matthews_corrcoef(gold, predicted),
@@ -248,7 +248,7 @@ def test_scores_of_labels_are_those_of_scikit_learn(n_labels: int, rng: np.rando
             expected["f1"] = metrics.f1_score(gold, predicted, pos_label=labels[1])
         else:
             expected["macro_f1"] = metrics.f1_score(gold, predicted, average="macro")
-        assert found == pytest.approx(expected)
+        assert result == pytest.approx(expected)
     constant = classification_scores(["label 0", "label 1"], ["label 0"] * 2, labels)
     assert constant["mcc"] == 0.0
     assert classification_scores(["label 0"], ["label 0"], labels[:2])["f1"] == 0.0

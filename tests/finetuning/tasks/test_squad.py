@@ -50,9 +50,9 @@ def test_predictions_are_written_as_the_official_json(tmp_path):
     predictions = oracle(task, examples, task.encode(examples, pair_tokenizer(), max_length=384))
     predictions[0] = ()
     task.write(examples, predictions, tmp_path / "p.json")
-    found = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
-    assert list(found) == ["n1", "n2", "n3", "b1", "b2", "b3"]
-    assert (found["n1"], found["b1"], found["b2"]) == ("", "Café Ünal", "1848–49")
+    result = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
+    assert list(result) == ["n1", "n2", "n3", "b1", "b2", "b3"]
+    assert (result["n1"], result["b1"], result["b2"]) == ("", "Café Ünal", "1848–49")
     assert task.score(examples, predictions)["f1"] == pytest.approx(5 / 6)
 
 

@@ -41,14 +41,14 @@ def windows_of(item, tokenizer, *, max_length=40, doc_stride=7, max_query=64):
 )
 def test_windows_equal_the_definition(make, max_length, doc_stride):
     tokenizer, item = make(), example(" ".join([LONG] * (1 + max_length // 100)))
-    found = windows_of(item, tokenizer, max_length=max_length, doc_stride=doc_stride)
+    result = windows_of(item, tokenizer, max_length=max_length, doc_stride=doc_stride)
     alone = tokenizer(item.context, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     n_question = len(tokenizer(item.question, add_special_tokens=False)["input_ids"])
     room = max_length - n_question - tokenizer.num_special_tokens_to_add(pair=True)
     ranges = window_ranges(len(alone["input_ids"]), room, doc_stride)
-    assert found.offsets.tolist() == [list(pair) for pair in alone["offset_mapping"]]
-    assert [range(window.begin, window.begin + len(window)) for window in found.windows] == ranges
-    for inputs, window, tokens in zip(found.inputs, found.windows, ranges, strict=True):
+    assert result.offsets.tolist() == [list(pair) for pair in alone["offset_mapping"]]
+    assert [range(window.begin, window.begin + len(window)) for window in result.windows] == ranges
+    for inputs, window, tokens in zip(result.inputs, result.windows, ranges, strict=True):
         assert len(inputs["input_ids"]) <= max_length
         inside = inputs["input_ids"][window.position : window.position + len(window)]
         assert inside == [alone["input_ids"][token] for token in tokens]
@@ -59,17 +59,17 @@ def test_windows_equal_the_definition(make, max_length, doc_stride):
 
 
 def test_a_much_longer_window_owns_a_token_that_has_a_little_less_context_in_it():
-    found = windows_of(example("the " * 300, "keys?", "the"), pair_tokenizer(), max_length=285, doc_stride=128)
+    result = windows_of(example("the " * 300, "keys?", "the"), pair_tokenizer(), max_length=285, doc_stride=128)
     ranges = window_ranges(300, 280, 128)
-    assert [len(window) for window in found.windows] == [len(tokens) for tokens in ranges] == [280, 172]
-    assert found.windows[0].owned.sum() == sum(owner(token, ranges) == 0 for token in range(300)) == 128 + 77
+    assert [len(window) for window in result.windows] == [len(tokens) for tokens in ranges] == [280, 172]
+    assert result.windows[0].owned.sum() == sum(owner(token, ranges) == 0 for token in range(300)) == 128 + 77
 
 
 def test_the_question_comes_first_and_has_its_own_token_type():
     tokenizer = pair_tokenizer()
     item = example(question="  the keys ")
-    found = windows_of(item, tokenizer)
-    for inputs, window in zip(found.inputs, found.windows, strict=True):
+    result = windows_of(item, tokenizer)
+    for inputs, window in zip(result.inputs, result.windows, strict=True):
         words = tokenizer.convert_ids_to_tokens(inputs["input_ids"])
         assert words[:4] == ["[CLS]", "the", "keys", "[SEP]"]
         assert words[-1] == "[SEP]"
@@ -80,8 +80,8 @@ def test_the_question_comes_first_and_has_its_own_token_type():
 def test_examples_of_several_lengths_keep_their_order():
     tokenizer = pair_tokenizer()
     items = [example(question="Why " * n + "?") for n in (5, 1, 3, 1, 5, 2)]
-    found = context_windows(items, tokenizer, max_length=48, doc_stride=9, max_query=64)
-    for item, windows in zip(items, found, strict=True):
+    result = context_windows(items, tokenizer, max_length=48, doc_stride=9, max_query=64)
+    for item, windows in zip(items, result, strict=True):
         alone = windows_of(item, tokenizer, max_length=48, doc_stride=9)
         assert windows.inputs == alone.inputs
         assert windows.windows[-1].position == alone.windows[-1].position
@@ -92,8 +92,8 @@ def test_a_long_question_is_cut(max_query):
     tokenizer = pair_tokenizer()
     question = "the unplayable river bank flows unplayed"
     full = tokenizer.tokenize(question)
-    found = windows_of(example(question=question), tokenizer, max_query=max_query)
-    kept = tokenizer.convert_ids_to_tokens(found.inputs[0]["input_ids"])[1 : found.windows[0].position - 1]
+    result = windows_of(example(question=question), tokenizer, max_query=max_query)
+    kept = tokenizer.convert_ids_to_tokens(result.inputs[0]["input_ids"])[1 : result.windows[0].position - 1]
     assert 1 <= len(kept) <= max_query
     assert "".join(full).startswith("".join(kept)[: len(kept[0])])
 
@@ -103,8 +103,8 @@ def test_a_question_cut_inside_a_word_is_cut_again_if_its_rest_has_more_pieces()
     question = "keys unplayning"  # keys un ##p ##l ##a ##y ##ning: the first two characters make one piece
     assert len(tokenizer.tokenize(question)) == 7
     for max_query in range(1, 8):
-        found = windows_of(example(question=question), tokenizer, max_query=max_query)
-        assert found.windows[0].position - 2 <= max_query
+        result = windows_of(example(question=question), tokenizer, max_query=max_query)
+        assert result.windows[0].position - 2 <= max_query
 
 
 def test_a_question_is_not_cut_inside_a_character():

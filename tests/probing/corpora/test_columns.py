@@ -55,8 +55,8 @@ def test_frames_without_arguments_are_counted(file: File) -> None:
 def test_constituents_and_tags_of_parse_bits(file: File) -> None:
     path = file("dev.gold_conll", PROPBANK)
     (record,) = read(path, "constituents")
-    found = [(*one["span1"], one["label"], one["info"]["height"]) for one in record["targets"]]
-    assert found == [
+    result = [(*one["span1"], one["label"], one["info"]["height"]) for one in record["targets"]]
+    assert result == [
         (0, 5, "TOP", 7),
         (0, 5, "S", 6),
         (0, 1, "NP", 2),

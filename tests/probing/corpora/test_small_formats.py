@@ -108,10 +108,10 @@ def test_proto_roles(file: File) -> None:
     record = {"uds_id": "ewt-1", "sent_id": "s", "tokens": ["I", "ran"], "text": "I ran", "targets": [target, none]}
     path = file("uds_protoroles.dev.jsonl", json.dumps(record))
     records = read(path, "spr")
-    (found,) = records
-    assert found["targets"][0]["info"] == {"ratings": {"awareness": 4.0}}
-    assert found["targets"][1]["label"] == []
-    assert found["info"] == {
+    (result,) = records
+    assert result["targets"][0]["info"] == {"ratings": {"awareness": 4.0}}
+    assert result["targets"][1]["label"] == []
+    assert result["info"] == {
         "uds_id": "ewt-1",
         "sent_id": "s",
         "source": path.name,
@@ -206,12 +206,12 @@ def test_unknown_files(file: File, tmp_path: Path) -> None:
 def test_splits_by_file_names(file: File, tmp_path: Path) -> None:
     for name in ("en_x-ud-train.conllu", "en_x-ud-dev.conllu", "en_x-ud-test.conllu"):
         file(name, conllu("1 Go VERB VB 0 root _"))
-    found = splits(tmp_path, "dependencies")
-    assert [found[name].path.name for name in ("train", "dev", "test")] == [
+    result = splits(tmp_path, "dependencies")
+    assert [result[name].path.name for name in ("train", "dev", "test")] == [
         "en_x-ud-train.conllu",
         "en_x-ud-dev.conllu",
         "en_x-ud-test.conllu",
     ]
-    assert len(list(found["dev"].read("dependencies"))) == 1
+    assert len(list(result["dev"].read("dependencies"))) == 1
     with pytest.raises(TextError, match="none of the layouts for 'srl'"):
         splits(tmp_path, "srl")

@@ -42,8 +42,8 @@ def test_tags(file: File) -> None:
 
 def test_dependencies(file: File) -> None:
     (record,) = read(file("a.conllu", DOGS), "dependencies")
-    found = [(one["span1"], one["span2"], one["label"]) for one in record["targets"]]
-    assert found == [([0, 1], [1, 2], "nsubj"), ([1, 2], [1, 2], "root"), ([2, 3], [1, 2], "advmod:x")]
+    result = [(one["span1"], one["span2"], one["label"]) for one in record["targets"]]
+    assert result == [([0, 1], [1, 2], "nsubj"), ([1, 2], [1, 2], "root"), ([2, 3], [1, 2], "advmod:x")]
 
 
 def test_sentences_with_empty_nodes(file: File) -> None:
@@ -59,14 +59,14 @@ def test_sentences_with_empty_nodes(file: File) -> None:
 
 def test_nested_entities(file: File) -> None:
     (record,) = read(file("a.conllu", GUM), "entities")
-    found = [(one["span1"], one["label"]) for one in record["targets"]]
-    assert found == [([0, 2], "object"), ([0, 1], "person"), ([3, 4], "person")]
+    result = [(one["span1"], one["label"]) for one in record["targets"]]
+    assert result == [([0, 2], "object"), ([0, 1], "person"), ([3, 4], "person")]
 
 
 def test_pairs_of_mentions(file: File) -> None:
     (record,) = read(file("a.conllu", GUM), "coref")
-    found = [(one["span1"], one["span2"], one["label"]) for one in record["targets"]]
-    assert found == [([0, 1], [0, 2], "0"), ([0, 1], [3, 4], "1"), ([0, 2], [3, 4], "0")]
+    result = [(one["span1"], one["span2"], one["label"]) for one in record["targets"]]
+    assert result == [([0, 1], [0, 2], "0"), ([0, 1], [3, 4], "1"), ([0, 2], [3, 4], "0")]
 
 
 def test_discontinuous_mentions_are_counted(file: File) -> None:

@@ -22,11 +22,11 @@ TREES = """(ROOT (NP (NN Introduction)))
 def test_constituents(file: File) -> None:
     first, second = read(file("a.ptb", TREES), "constituents")
     assert first["text"] == "Introduction"
-    found = [(*one["span1"], one["label"], one["info"]["height"]) for one in first["targets"]]
-    assert found == [(0, 1, "ROOT", 3), (0, 1, "NP", 2)]
+    result = [(*one["span1"], one["label"], one["info"]["height"]) for one in first["targets"]]
+    assert result == [(0, 1, "ROOT", 3), (0, 1, "NP", 2)]
     assert second["text"] == "The cat sat its ( and/or ."
-    found = [(*one["span1"], one["label"], one["info"]["height"]) for one in second["targets"]]
-    assert found == [
+    result = [(*one["span1"], one["label"], one["info"]["height"]) for one in second["targets"]]
+    assert result == [
         (0, 7, "S", 5),
         (0, 2, "NP", 2),
         (2, 6, "VP", 4),
