@@ -295,7 +295,8 @@ class StoreWriter:
 
     def _write_as(self, dtype: str, shard: int, index: int, name: str, array: np.ndarray) -> LayerRecord:
         converter = Converter(array, DTYPES[dtype], f"layer {name}, shard {shard}")
-        head = layer_header(self._plan.digest, name, shard, *array.shape, DTYPES[dtype])
+        n_rows, width = array.shape
+        head = layer_header(self._plan.digest, name, shard, n_rows, width, DTYPES[dtype])
         with self._new_file(layer_parts(index, shard), head) as file:
             for block in converter.blocks():
                 file.write(_bytes_of(block))
