@@ -28,7 +28,7 @@ import numpy as np
 from ...core.errors import OptionError, ShapeError
 from .rows import DeviceRows, stage
 
-__all__ = ["Panels", "SumSweep", "layer_fields", "mean_row", "shape_fields", "tile_sides"]
+__all__ = ["DeviceSweep", "Panels", "SumSweep", "layer_fields", "mean_row", "shape_fields", "tile_sides"]
 
 _CHUNK = 8192  # rows converted to float64 at once
 _MOST_TILE = 4096
@@ -192,7 +192,24 @@ def _segments(blocks: np.ndarray, n: int, multiple: int) -> tuple[np.ndarray, np
     return begin, np.searchsorted(begin, multiples), np.searchsorted(begin, blocks)
 
 
-class SumSweep:
+class DeviceSweep:
+    """A sweep whose tasks are rows of tiles."""
+
+    def __init__(self, device: Any, kernel: Any) -> None:
+        self._device, self._kernel = device, kernel
+
+    @property
+    def n_tasks(self) -> int:
+        return self._kernel.n_tasks
+
+    def run(self, begin: int, end: int, _n_threads: int = 1) -> None:
+        with self._device.here():
+            for task in range(begin, end):
+                self._kernel.run(task, self._device.stream)
+        self._device.synchronize()
+
+
+class SumSweep(DeviceSweep):
     """Sums of v, v^2 and v_i v_j over pairs of rows for each pair of blocks; v is the entry minus its layer's
     origin.
     """
@@ -213,15 +230,15 @@ class SumSweep:
         same_rows(layers)
         first, device = layers[0], layers[0].device
         strip = device.kernels.strip
-        self._device, self._layers, self._pairs = device, list(layers), [(int(i), int(j)) for i, j in pairs]
+        self._layers, self._pairs = list(layers), [(int(i), int(j)) for i, j in pairs]
         n, blocks, n_layers = first.n_rows, first.blocks, len(layers)
         rows, cols = tile or (tile_sides(first, lanes * n_layers),) * 2
         single = np.float64 if first.is_double else np.float32
         # in fp32 (two halves for each element) it gains only 5 %, which does not justify its rounding
         wanted = (n >= _PAYS_FUSED and first.precision == "fast") if fused is None else fused
         self._units = [_unit(panels, metric, entry_map) for panels, entry_map in zip(layers, maps, strict=True)]
-        as_they_are = all(unit == 1 for unit in self._units)
-        self.fused = wanted and not row_sums and as_they_are and _fused(layers, self._pairs, metric)
+        unscaled = all(unit == 1 for unit in self._units)
+        self.fused = wanted and not row_sums and unscaled and _fused(layers, self._pairs, metric)
         kernels = device.kernels
         row_cut, col_cut = (kernels.fused_row_cut, kernels.fused_cols) if self.fused else (strip, strip)
         names = ("begin", "of_cut", "of_block")
@@ -270,7 +287,7 @@ class SumSweep:
             )
             for panels, held, entry_map, origin, unit in zip(layers, tiles, maps, origins, self._units, strict=True)
         ]
-        self._kernel = device.kernels.PairSums(
+        kernel = device.kernels.PairSums(
             shape=shape_fields(first, first, metric, (rows, cols), symmetric=True),
             layers=fields,
             pairs=self._pairs,
@@ -280,17 +297,8 @@ class SumSweep:
             lanes=lanes,
             fused=self.fused,
         )
+        super().__init__(device, kernel)
         self._kept = (memory, on_device, tiles, tables)  # memory whose addresses the kernels hold
-
-    @property
-    def n_tasks(self) -> int:
-        return self._kernel.n_tasks
-
-    def run(self, begin: int, end: int, _n_threads: int = 1) -> None:
-        with self._device.here():
-            for task in range(begin, end):
-                self._kernel.run(task, self._device.stream)
-        self._device.synchronize()
 
     def result(self) -> dict[str, np.ndarray]:
         units, n_layers = np.array(self._units), len(self._layers)

@@ -8,28 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import OptionError, ShapeError
-from .pairwise import Panels, layer_fields, same_rows, shape_fields, tile_sides
+from .pairwise import DeviceSweep, Panels, layer_fields, same_rows, shape_fields, tile_sides
 
 __all__ = ["DistanceSweep", "HistogramSweep", "JointHistogramSweep", "NeighbourSweep"]
 
 _STAGED_ROWS = 512  # rows of the matrix on the device before they are copied to the host
-
-
-class _Sweep:
-    """A sweep whose tasks are rows of tiles."""
-
-    def __init__(self, device: Any, kernel: Any) -> None:
-        self._device, self._kernel = device, kernel
-
-    @property
-    def n_tasks(self) -> int:
-        return self._kernel.n_tasks
-
-    def run(self, begin: int, end: int, _n_threads: int = 1) -> None:
-        with self._device.here():
-            for task in range(begin, end):
-                self._kernel.run(task, self._device.stream)
-        self._device.synchronize()
 
 
 def _entry(panels: Panels) -> type:
@@ -44,7 +27,7 @@ def _same_features(x: Panels, y: Panels) -> None:
         )
 
 
-class DistanceSweep(_Sweep):
+class DistanceSweep(DeviceSweep):
     """Fills ``out``: condensed, in SciPy's order, where y is None, else (n, m)."""
 
     def __init__(self, x: Panels, y: Panels | None, *, metric: str, out: Any) -> None:
@@ -88,7 +71,7 @@ class DistanceSweep(_Sweep):
         return self._out
 
 
-class _Counts(_Sweep):
+class _Counts(DeviceSweep):
     def __init__(
         self,
         layers: Sequence[Panels],
@@ -143,7 +126,7 @@ class JointHistogramSweep(_Counts):
         super().__init__(layers, pairs, (len(pairs), bins, bins), metric=metric, low=low, high=high, bins=bins)
 
 
-class NeighbourSweep(_Sweep):
+class NeighbourSweep(DeviceSweep):
     """Indices (n, k) int64 and values (n, k), nearest first, ties by index; without y a row is not its own
     neighbour.
     """
