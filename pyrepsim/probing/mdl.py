@@ -33,8 +33,8 @@ from .edge.run import requested_members
 from .edge.targets import Targets
 from .edge.training import JointTraining, Split
 from .options import CODE_FRACTIONS, MdlProbingOptions
-from .outputs import Probing, draw, write_csv, write_text
-from .workspace import open_workspace
+from .outputs import draw, write_csv, write_text
+from .workspace import Probing, open_workspace
 
 __all__ = ["CODE_RECIPE", "CodeLength", "CodeLengths", "fit_online_codes", "probe_mdl"]
 
@@ -360,8 +360,7 @@ def probe_mdl(
     if len(scores) > 1:
         files += draw(scores.plot, workspace.folder / "layers", chosen.figure_formats)
     files.append(write_text(workspace.folder / "summary.txt", codes.table()))
-    stores_kept, n_bytes = workspace.finish()
-    return Probing(workspace.folder, codes, tuple(files), stores=stores_kept, n_bytes=n_bytes)
+    return workspace.finish(codes, files)
 
 
 def _have_one_label(splits: Mapping[str, AnnotatedSplit]) -> bool:

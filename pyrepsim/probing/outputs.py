@@ -1,4 +1,4 @@
-"""What a probing returns, and the tables and figures that it writes."""
+"""Write the tables and figures of a probing."""
 
 from __future__ import annotations
 
@@ -6,76 +6,15 @@ import csv
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any
 
 from ..core.errors import MissingExtraError
 from ..core.outputs import replacing
 
-if TYPE_CHECKING:
-    from .comparison import ProbeComparison
-    from .controls import Selectivity
-
-__all__ = ["Probing", "draw", "summary", "write_csv", "write_text"]
+__all__ = ["draw", "write_csv", "write_text"]
 
 log = logging.getLogger("pyrepsim.probing")
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Probing(Generic[Result]):
-    """A finished probing.
-
-    Attributes
-    ----------
-    folder : Path
-        The output folder.
-    result : EdgeResult, CodeLengths or StructuralProbeResult
-    files : tuple of Path
-        The files that were written.
-    comparison : ProbeComparison, optional
-        Differences from the probing that was given as `base`.
-    selectivity : tuple of Selectivity
-        One for each probe, if the control task was trained too.
-    stores : tuple of Path
-        The activation stores that were kept.
-    n_bytes : int
-        Size of these stores in bytes.
-    """
-
-    folder: Path
-    result: Result
-    files: tuple[Path, ...]
-    comparison: ProbeComparison | None = None
-    selectivity: tuple[Selectivity, ...] = ()
-    stores: tuple[Path, ...] = ()
-    n_bytes: int = 0
-
-    def table(self) -> str:
-        """Return all tables as text."""
-        return summary(self.result, self.selectivity, self.comparison)
-
-    def __repr__(self) -> str:
-        return f"Probing({str(self.folder)!r}, {self.result!r})"
-
-
-def summary(result: Any, selectivity: Sequence[Selectivity] = (), comparison: ProbeComparison | None = None) -> str:
-    """Return the tables of a result, of the selectivity of its probes, and of a comparison, as text."""
-    tables = [result.table()]
-    if selectivity:
-        width = max(len(record.member) for record in selectivity)
-        lines = ["selectivity: F1 in percent on the task, on the control task, and their difference"]
-        lines += [
-            f"{record.member:<{width}}  {100 * record.task:6.2f} {100 * record.control:6.2f} "
-            f"{100 * record.selectivity:6.2f}"
-            for record in selectivity
-        ]
-        tables.append("\n".join(lines))
-    if comparison is not None:
-        tables.append("compared with base: " + comparison.table())
-    return "\n\n".join(tables)
 
 
 def draw(plot: Callable[[Path], Any], stem: Path, formats: Iterable[str]) -> list[Path]:

@@ -1,13 +1,13 @@
-"""The workspace of a probing: the model, the output folder, and activation stores that are extracted once."""
+"""The workspace of a probing: the model, the output folder, stores that are extracted once, and the finished result."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ..core.errors import StoreError
 from ..core.resume import check_same_request, read_record, request_digest, write_record
@@ -18,11 +18,69 @@ from ..models.layer_changes import reinitialise_all
 from ..store import ActivationStore, remove_store, store_info
 from ..version import __version__
 from .annotations import AnnotatedSplit
+from .comparison import ProbeComparison
+from .controls import Selectivity
 from .options import ProbingOptions
 
-__all__ = ["Workspace", "open_workspace"]
+__all__ = ["Probing", "Workspace", "open_workspace", "summary"]
+
+Result = TypeVar("Result")
 
 _RECORD = "probing.json"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Probing(Generic[Result]):
+    """A finished probing.
+
+    Attributes
+    ----------
+    folder : Path
+        The output folder.
+    result : EdgeResult, CodeLengths or StructuralProbeResult
+    files : tuple of Path
+        The files that were written.
+    comparison : ProbeComparison, optional
+        Differences from the probing that was given as `base`.
+    selectivity : tuple of Selectivity
+        One for each probe, if the control task was trained too.
+    stores : tuple of Path
+        The activation stores that were kept.
+    n_bytes : int
+        Size of these stores in bytes.
+    """
+
+    folder: Path
+    result: Result
+    files: tuple[Path, ...]
+    comparison: ProbeComparison | None = None
+    selectivity: tuple[Selectivity, ...] = ()
+    stores: tuple[Path, ...] = ()
+    n_bytes: int = 0
+
+    def table(self) -> str:
+        """Return all tables as text."""
+        return summary(self.result, self.selectivity, self.comparison)
+
+    def __repr__(self) -> str:
+        return f"Probing({str(self.folder)!r}, {self.result!r})"
+
+
+def summary(result: Any, selectivity: Sequence[Selectivity] = (), comparison: ProbeComparison | None = None) -> str:
+    """Return the tables of a result, of the selectivity of its probes, and of a comparison, as text."""
+    tables = [result.table()]
+    if selectivity:
+        width = max(len(record.member) for record in selectivity)
+        lines = ["selectivity: F1 in percent on the task, on the control task, and their difference"]
+        lines += [
+            f"{record.member:<{width}}  {100 * record.task:6.2f} {100 * record.control:6.2f} "
+            f"{100 * record.selectivity:6.2f}"
+            for record in selectivity
+        ]
+        tables.append("\n".join(lines))
+    if comparison is not None:
+        tables.append("compared with base: " + comparison.table())
+    return "\n\n".join(tables)
 
 
 @dataclass(eq=False)
@@ -107,20 +165,24 @@ class Workspace:
         digest = request_digest(request)[:16]
         return next(self.stores_folder.glob(f"*-{digest}"), self.stores_folder / f"{name}-{digest}")
 
-    def finish(self) -> tuple[tuple[Path, ...], int]:
-        """Record that the probing is finished; return the stores that are kept, and their size in bytes.
-
-        Stores are removed here unless ``keep_stores`` is set.
-        """
+    def finish(
+        self,
+        result: Result,
+        files: Sequence[Path],
+        comparison: ProbeComparison | None = None,
+        selectivity: tuple[Selectivity, ...] = (),
+    ) -> Probing[Result]:
+        """Record that the probing is finished and return it; remove its stores unless ``keep_stores`` is set."""
         write_record(self.folder / _RECORD, self._request, **self._record, finished=True)
-        paths = sorted({Path(path) for path in self._record["stores"].values() if Path(path).is_dir()})
-        if self.options.keep_stores:
-            return tuple(paths), sum(store_info(path).n_bytes for path in paths)
-        for path in paths:
-            remove_store(path)
-        if self.stores_folder.is_dir() and not any(self.stores_folder.iterdir()):
-            self.stores_folder.rmdir()
-        return (), 0
+        stores = sorted({Path(path) for path in self._record["stores"].values() if Path(path).is_dir()})
+        if not self.options.keep_stores:
+            for path in stores:
+                remove_store(path)
+            if self.stores_folder.is_dir() and not any(self.stores_folder.iterdir()):
+                self.stores_folder.rmdir()
+            stores = []
+        n_bytes = sum(store_info(path).n_bytes for path in stores)
+        return Probing(self.folder, result, tuple(files), comparison, selectivity, tuple(stores), n_bytes)
 
 
 def open_workspace(model: str | os.PathLike[str], out: str | os.PathLike[str], options: ProbingOptions) -> Workspace:

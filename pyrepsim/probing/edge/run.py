@@ -15,8 +15,8 @@ from ..annotations import AnnotatedSplit, read_splits
 from ..comparison import ProbeComparison, compare_probes
 from ..controls import Selectivity, control_records, selectivity
 from ..options import EdgeProbingOptions, split_names
-from ..outputs import Probing, draw, summary, write_csv, write_text
-from ..workspace import Workspace, open_workspace
+from ..outputs import draw, write_csv, write_text
+from ..workspace import Probing, Workspace, open_workspace, summary
 from .evaluation import rule_of
 from .fit import fit_edge_probes
 from .recipe import LEXICAL, EdgeProbeRecipe, change_recipe
@@ -120,9 +120,9 @@ def probe_edge(
     selectivities = tuple(selectivity(result, results[_CONTROL])) if chosen.control else ()
     comparison = None if base is None else compare_probes(base, result)
     files = _write(workspace, result, selectivities, comparison)
-    stores_kept, n_bytes = workspace.finish()
+    probing = workspace.finish(result, files, comparison, selectivities)
     shutil.rmtree(workspace.training_folder, ignore_errors=True)  # weights and moments of all probes
-    return Probing(workspace.folder, result, files, comparison, selectivities, stores_kept, n_bytes)
+    return probing
 
 
 def requested_members(members: str | Sequence[str] | None, lexical: bool) -> list[str] | None:

@@ -9,8 +9,8 @@ from typing import Any
 from ...extraction.options import with_keywords_of
 from ..annotations import STRUCTURAL, read_splits
 from ..options import StructuralProbingOptions
-from ..outputs import Probing, draw, write_text
-from ..workspace import open_workspace
+from ..outputs import draw, write_text
+from ..workspace import Probing, open_workspace
 from .fit import fit_structural_probes
 from .result import StructuralProbeResult
 from .training import StructuralProbeRecipe
@@ -99,5 +99,4 @@ def probe_structural(
     for index in range(min(chosen.trees, len(result.scored))):
         files += draw(lambda file, i=index: result.plot_tree(i, file), folder / f"tree-{index}", chosen.figure_formats)
     files.append(write_text(folder / "summary.txt", result.table()))
-    stores_kept, n_bytes = workspace.finish()
-    return Probing(folder, result, tuple(files), stores=stores_kept, n_bytes=n_bytes)
+    return workspace.finish(result, files)
