@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
-from ..core.errors import LayerError, OptionError, StoreError
-from ..core.outputs import replacing
+from ..core.errors import LayerError, OptionError
 from .tables import Records
 
 if TYPE_CHECKING:
@@ -334,11 +331,9 @@ class Scores(Records, Sequence[Score]):
 
     def to_jsonl(self, path: str | os.PathLike[str]) -> Path:
         """Write all scores, with details and provenance, one JSON object a line; `from_jsonl` reads them."""
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            for score in self:
-                json.dump(_jsonable(vars(score)), file, allow_nan=False, ensure_ascii=False)
-                file.write("\n")
-        return Path(path)
+        from .score_files import write_jsonl
+
+        return write_jsonl((vars(score) for score in self), path)
 
     @classmethod
     def from_jsonl(cls, path: str | os.PathLike[str]) -> Scores:
@@ -351,30 +346,9 @@ class Scores(Records, Sequence[Score]):
         OptionError
             If it is not a file of scores.
         """
-        scores = []
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise StoreError(
-                f"Scores are read from a file: {path} cannot be read ({error.strerror or error}). Check the path, or "
-                "write one with Scores.to_jsonl."
-            ) from error
-        except UnicodeDecodeError as error:
-            raise OptionError(
-                f"A scores file is UTF-8: {path} is not ({error}). Write it with Scores.to_jsonl."
-            ) from error
-        for number, line in enumerate(text.split("\n"), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = _unjson(json.loads(line))
-                row["details"] = {key: _array_if_numbers(item) for key, item in row["details"].items()}
-                scores.append(Score(**row))
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                fact = f"line {number} of {path} is not one ({error})"
-                message = f"A scores file has one score a line: {fact}. Write it with Scores.to_jsonl."
-                raise OptionError(message) from error
-        return cls(scores)
+        from .score_files import read_jsonl
+
+        return cls(read_jsonl(path, lambda fields: Score(**fields)))
 
 
 def _several(value: Any) -> list[Any]:
@@ -404,31 +378,3 @@ def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from _flat(item, f"{prefix}{key}.")
         elif item is None or isinstance(item, str | bool | int | float | np.generic):
             yield prefix + key, item.item() if isinstance(item, np.generic) else item
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(value)}  # JSON has no infinity and no NaN
-    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
-
-
-def _unjson(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"float"}:
-        return float(value["float"])
-    if isinstance(value, dict):
-        return {key: _unjson(item) for key, item in value.items()}
-    return [_unjson(item) for item in value] if isinstance(value, list) else value
-
-
-def _array_if_numbers(value: Any) -> Any:
-    if isinstance(value, list) and value:
-        array = np.asarray(value, dtype=object)
-        if all(isinstance(item, int | float) and not isinstance(item, bool) for item in array.flat):
-            return array.astype(np.float64)
-    return value
