@@ -113,9 +113,7 @@ def attention_divergence(
     (0.0, 26)
     """
     check_choice("tokens", tokens, TOKENS)
-    first, second = (
-        model if isinstance(model, Encoder) else load_encoder(model, device=device) for model in (base, tuned)
-    )
+    first, second = (load_encoder(model, device=device) for model in (base, tuned))
     plan = _shared_plan(first, second, texts, long=long, max_length=max_length, batch_tokens=batch_tokens)
     sums: torch.Tensor | None = None
     n_queries = 0

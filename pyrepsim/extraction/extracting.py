@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core import files
-from ..core.errors import OptionError
 from ..core.progress import progress_bar
 from ..core.resume import check_same_request
 from ..core.workers import Worker, find_worker
@@ -184,12 +183,7 @@ class _Prepared(NamedTuple):
 def _prepare(model: str | os.PathLike[str] | Encoder, texts: Any, options: ExtractionOptions) -> _Prepared:
     """Load the model, read the texts and make their plan, or take the plan of another extraction."""
     torch_dtype(options.dtype)
-    if isinstance(model, Encoder):
-        if options.revision is not None:
-            raise OptionError(f"revision selects what is loaded: {model!r} is loaded already. Leave revision out.")
-        encoder = model
-    else:
-        encoder = load_encoder(model, revision=options.revision, device=options.device)
+    encoder = load_encoder(model, revision=options.revision, device=options.device)
     corpus, shared = read_texts(texts), options.same_plan_as
     if shared is None:
         plan = freeze_plan(encoder, corpus, policy_for(encoder, options))

@@ -90,9 +90,7 @@ def compare_models(
         raise OptionError(
             f"Rows per word hold no special tokens: got words={options.words!r} and tokens={tokens!r}. Leave one out."
         )
-    encoders = tuple(
-        model if isinstance(model, Encoder) else load_encoder(model, device=device) for model in (model_x, model_y)
-    )
+    encoders = [load_encoder(model, device=device) for model in (model_x, model_y)]
     plan, plan_y = plans_of_both(encoders, read_texts(texts), options)
     same = have_same_tokens(plan, plan_y)
     if not same and options.words is None:

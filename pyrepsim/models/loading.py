@@ -10,21 +10,24 @@ from typing import Any
 import torch
 import transformers
 
-from ..core.errors import BackendError, ModelError
+from ..core.errors import BackendError, ModelError, OptionError
 from .encoder import Encoder, first_line, wrap_encoder
 from .source import ModelSource, locate_model
 
 __all__ = ["load_encoder", "quiet_transformers", "resolve_device"]
 
 
-def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, device: str = "auto") -> Encoder:
+def load_encoder(
+    model: str | os.PathLike[str] | Encoder, *, revision: str | None = None, device: str = "auto"
+) -> Encoder:
     """Load a model in float32, without task head and pooler.
 
     Parameters
     ----------
-    model : folder, hub id, or ``id@revision``
-        Any model that ``AutoModel`` loads and that returns hidden states for token ids: encoders, decoders, and the
-        encoder part of encoder-decoders. Code from a model repository is never run.
+    model : folder, hub id, ``id@revision`` or `Encoder`
+        An `Encoder` is returned unchanged, on its own device. Otherwise any model that ``AutoModel`` loads and that
+        returns hidden states for token ids: encoders, decoders, and the encoder part of encoder-decoders. Code from a
+        model repository is never run.
     revision : str, optional
         Branch, tag or commit on the hub.
     device : str, default "auto"
@@ -40,6 +43,8 @@ def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, 
         If there is no such model, weights are missing, or it returns no hidden states for text.
     BackendError
         If torch cannot use the device.
+    OptionError
+        If a revision is given for a folder or an `Encoder`.
 
     Examples
     --------
@@ -48,6 +53,10 @@ def load_encoder(model: str | os.PathLike[str], *, revision: str | None = None, 
     >>> list(encoder.layers)[:2]
     ['embeddings', 'layer.0']
     """
+    if isinstance(model, Encoder):
+        if revision is not None:
+            raise OptionError(f"revision selects what is loaded: {model!r} is loaded already. Leave revision out.")
+        return model
     target = resolve_device(device)
     source = locate_model(model, revision=revision)
     with quiet_transformers():
