@@ -89,6 +89,8 @@ class Compare(TextOptions):
     """auto, or one that `pyrepsim info` lists."""
     n_threads: int | None = None
     """Number of threads; by default all cores that this process may use."""
+    memory: str | None = None
+    """Memory that may be used, such as 8GB; by default that of the machine or its control group."""
     precision: Literal["auto", "fp64", "fp32"] = "auto"
     """Precision of the products, auto: fp64 for moments, fp32 for tiles of pairs of rows; sums are always float64."""
 
@@ -99,7 +101,7 @@ class Compare(TextOptions):
             "tokens": self.tokens,
             "backend": self.backend,
         }
-        options |= {"n_threads": self.n_threads, "precision": self.precision}
+        options |= {"n_threads": self.n_threads, "precision": self.precision, "memory": self.memory}
         if self.texts is not None:
             if self.checkpoint is not None:
                 raise OptionError(

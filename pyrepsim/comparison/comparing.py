@@ -31,6 +31,7 @@ def compare(
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
+    memory: int | str | None = None,
     interval: Bootstrap | Jackknife | str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
@@ -60,6 +61,9 @@ def compare(
     precision : {"auto", "fp64", "fp32", "fast"}, default "auto"
         Precision of the products; sums are float64. "auto" is fp64 for moments and fp32 for tiles of pairs of rows.
         "fast", for measures of rows on a GPU, rounds rows to half precision.
+    memory : int or str, optional
+        Memory that may be used: bytes, or an amount such as ``"8GB"``. By default that of the machine, or of the
+        control group (container, job) if that is less. A computation that needs more raises ShapeError before it starts.
     interval : Bootstrap, Jackknife or str, optional
         How to find an interval for each value: by resampling blocks of documents (for arrays, of consecutive rows). A
         text such as ``"Jackknife(blocks=16)"`` works too. See Notes.
@@ -122,7 +126,7 @@ def compare(
     RSA(metric='euclidean')  0.4203 [0.3786, 0.4620]
     """
     parsed = as_measures(measures)
-    options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision)
+    options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
     sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
     shown = sides.progress(progress)
     if interval is not None:

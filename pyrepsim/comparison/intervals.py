@@ -122,6 +122,7 @@ def _from_moments(
         backend=options.backend,
         n_threads=options.n_threads,
         labels=[*group.layers_x, *group.layers_y],
+        memory=options.memory,
     )
     with progress_bar(source.n_rows, progress, desc="compare") as bar:
         for chunk in source.chunks(group):
@@ -165,7 +166,7 @@ def _from_block_sums(
     order = weights.blocks.order
     with progress_bar(1, progress, desc="pairs of rows", unit=" groups of layers") as bar:
         check_memory(measure, source.n_rows, source.widths(group), pairwise, bar)
-        gathered = GatheredLayers(Gathered(source, group), None, measure)
+        gathered = GatheredLayers(Gathered(source, group, options.memory), None, measure)
         layers = gathered if order is None else _InBlockOrder(gathered, order)
         with one_blas_thread():
             sums = measure.block_sums(layers, group.index_pairs, pairwise.naming_rows(order))

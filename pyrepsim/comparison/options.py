@@ -19,7 +19,7 @@ __all__ = ["ExecutionOptions", "as_measures", "ordered", "provenance"]
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """Options of `compare` that choose how sums are computed: backend, number of threads and precision.
+    """Options of `compare` that choose how sums are computed: backend, number of threads, precision and memory.
 
     ``precision="auto"`` means float64 for moments and float32 for tiles of pairs of rows.
     """
@@ -27,6 +27,7 @@ class ExecutionOptions:
     backend: str = "auto"
     n_threads: int | None = None
     precision: str = "auto"
+    memory: int | str | None = None
 
     @property
     def moments_precision(self) -> str:
@@ -36,7 +37,12 @@ class ExecutionOptions:
     def pairwise(self, progress: bool | None, blocks: Any = None) -> PairwiseEngine:
         """Return the engine for measures of rows; with `blocks`, its sums are kept for each pair of blocks of rows."""
         return PairwiseEngine(
-            backend=self.backend, n_threads=self.n_threads, precision=self.precision, progress=progress, blocks=blocks
+            backend=self.backend,
+            n_threads=self.n_threads,
+            precision=self.precision,
+            memory=self.memory,
+            progress=progress,
+            blocks=blocks,
         )
 
     def moments(self, group: LayerGroup, widths: Sequence[int], measures: Sequence[MomentMeasure]) -> MomentsSet:
@@ -59,6 +65,7 @@ class ExecutionOptions:
             precision=self.moments_precision,
             backend=self.backend,
             n_threads=self.n_threads,
+            memory=self.memory,
         )
 
 

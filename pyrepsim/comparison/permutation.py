@@ -38,6 +38,7 @@ def permutation_test(
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
+    memory: int | str | None = None,
     progress: bool | None = None,
 ) -> Scores:
     """Test whether X and Y are more similar than with rows matched at random, for each pair of layers and the best one.
@@ -47,7 +48,7 @@ def permutation_test(
 
     Parameters
     ----------
-    X, Y, measures, layers, tokens, backend, n_threads, precision, progress
+    X, Y, measures, layers, tokens, backend, n_threads, precision, memory, progress
         See `compare`.
     n_resamples : int, default 199
         Number of permutations. The smallest possible p-value is 1 / (n_resamples + 1).
@@ -99,7 +100,7 @@ def permutation_test(
     """
     parsed = as_measures(measures)
     _check_options(n_resamples, seed, unit, alternative)
-    options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision)
+    options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
     sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
     source = sides.source
     documents = None if unit == "rows" else source.documents

@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from ..core.blas import one_blas_thread
-from ..core.memory import total_memory
+from ..core.memory import memory_budget
 from ..core.progress import progress_bar
 from ..measures import Measure, RowMeasure
 from ..measures.base import Result
@@ -48,7 +48,7 @@ def row_scores(
     scores = []
     with progress_bar(work, progress, desc="pairs of rows", unit=" groups of layers") as bar:
         for group in groups:
-            gathered = Gathered(source, group)
+            gathered = Gathered(source, group, options.memory)
             for measure in measures:
                 n_rows = source.n_rows if samples[measure][0] is None else len(samples[measure][0])
                 check_memory(measure, n_rows, source.widths(group), pairwise, bar)
@@ -102,11 +102,11 @@ def check_memory(measure: Measure, n_rows: int, widths: Sequence[int], pairwise:
 class Gathered:
     """Rows of the layers of a group; they stay in memory up to a limit."""
 
-    def __init__(self, source: Source, group: LayerGroup) -> None:
+    def __init__(self, source: Source, group: LayerGroup, memory: int | str | None = None) -> None:
         self._source = source
         self.members = group.members
         self._kept: dict[tuple[int, bytes | None], np.ndarray] = {}
-        self._free_bytes = _KEPT_SHARE * total_memory()
+        self._free_bytes = _KEPT_SHARE * memory_budget(memory)
 
     @property
     def labels(self) -> list[str]:

@@ -24,7 +24,7 @@ class StreamingComparison:
         Number of features of each layer of X and of Y, by name.
     measures : Measure, str, or a sequence of these
         Measures of moments that need one pass. Measures of rows, such as `KernelCKA`, are refused.
-    layers, backend, n_threads, precision
+    layers, backend, n_threads, precision, memory
         See `compare`.
     provenance : mapping, optional
         Recorded in every score, such as ``{"model_x": "bert-base-uncased"}``.
@@ -59,6 +59,7 @@ class StreamingComparison:
         backend: str = "auto",
         n_threads: int | None = None,
         precision: str = "auto",
+        memory: int | str | None = None,
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self._measures: list[MomentMeasure] = []
@@ -74,7 +75,7 @@ class StreamingComparison:
                     "Extract both models to stores and compare those."
                 )
             self._measures.append(measure)
-        self._options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision)
+        self._options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
         self._provenance = dict(provenance or {})
         self._pairs = layer_pairs(tuple(widths_x), tuple(widths_y), layers)
         self._groups = []

@@ -43,6 +43,7 @@ def compare_models(
     device: str = "auto",
     backend: str = "auto",
     n_threads: int | None = None,
+    memory: int | str | None = None,
     precision: str = "auto",
     progress: bool | None = None,
     **reading: Any,
@@ -56,7 +57,7 @@ def compare_models(
     ----------
     model_x, model_y, texts, device, progress
         As in `extract`.
-    measures, layers, tokens, backend, n_threads, precision
+    measures, layers, tokens, backend, n_threads, precision, memory
         As in `compare`. With ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
     words, long, max_length, batch_tokens
         As in `extract`. Models with different tokenizers need `words`: their rows are then matched by word.
@@ -110,6 +111,7 @@ def compare_models(
         layers=layers,
         backend=backend,
         n_threads=n_threads,
+        memory=memory,
         precision=precision,
         provenance=_provenance(encoders, plan, tokens),
     )

@@ -13,7 +13,7 @@ from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..core.arrays import check_paired
 from ..core.errors import OptionError, ShapeError, StateError, StoreError
-from ..core.memory import format_bytes, total_memory
+from ..core.memory import format_bytes, memory_budget
 from .centred import Centred
 from .pair import Pair, Side
 from .saving import read_header, read_sums, write_moments
@@ -50,6 +50,9 @@ class MomentsSet:
         By default all cores that this process may use.
     labels : sequence of str, optional
         Names of the representations in error messages.
+    memory : int or str, optional
+        Memory that may be used: bytes, or an amount such as ``"8GB"``. By default that of the machine, or of the
+        control group (container, job) if that is less. A computation that needs more is refused before it starts.
 
     Raises
     ------
@@ -80,12 +83,13 @@ class MomentsSet:
         backend: str = "auto",
         n_threads: int | None = None,
         labels: Sequence[str] | None = None,
+        memory: int | str | None = None,
     ) -> None:
         if precision not in _PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
         if not transforms or not set(transforms) <= set(TRANSFORMS):
             raise OptionError(f"transforms must name some of {', '.join(TRANSFORMS)}: got {tuple(transforms)!r}.")
-        self.widths, self.pairs = _checked_layout(widths, pairs, len(transforms))
+        self.widths, self.pairs = _checked_layout(widths, pairs, len(transforms), memory_budget(memory))
         self._places = {pair: k for k, pair in enumerate(self.pairs)}
         self.transforms = tuple(kind for kind in TRANSFORMS if kind in transforms)
         self.precision = precision
@@ -403,7 +407,7 @@ class PairedMoments(MomentsSet):
 
 
 def _checked_layout(
-    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int
+    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int, memory: int
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """The widths and pairs as tuples, or an error unless they are valid and their sums fit into memory."""
     if not widths or not all(isinstance(width, Integral) and width > 0 for width in widths):
@@ -414,7 +418,6 @@ def _checked_layout(
         raise OptionError(f"pairs must be (i, j) with i and j below {len(widths)}: got {tuple(pairs)!r}.")
     wide, paired = tuple(int(width) for width in widths), tuple((int(i), int(j)) for i, j in pairs)
     needed = 8 * kinds * (sum(d * d for d in wide) + sum(wide[i] * wide[j] for i, j in paired))
-    memory = total_memory()
     if needed > memory:
         raise ShapeError(
             f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need "

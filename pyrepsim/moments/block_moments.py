@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 
 from ..core.errors import DegenerateError, ShapeError
-from ..core.memory import format_bytes, total_memory
+from ..core.memory import format_bytes, memory_budget
 from .accumulators import MomentsSet
 from .centred import Centred
 from .pair import Pair, Side
@@ -130,7 +130,7 @@ class BlockMoments:
 
     Parameters
     ----------
-    widths, pairs, transforms, precision, backend, n_threads, labels
+    widths, pairs, transforms, precision, backend, n_threads, labels, memory
         As in `MomentsSet`.
     blocks : RowBlocks
         The block of each row.
@@ -164,9 +164,10 @@ class BlockMoments:
         backend: str = "auto",
         n_threads: int | None = None,
         labels: Sequence[str] | None = None,
+        memory: int | str | None = None,
     ) -> None:
         self._options = {"transforms": transforms, "precision": precision, "backend": backend, "n_threads": n_threads}
-        self._options["labels"] = labels
+        self._options |= {"labels": labels, "memory": memory}
         self._set = self._new(widths, pairs)
         self._blocks = blocks
         self._check_memory()
@@ -239,8 +240,7 @@ class BlockMoments:
         widths, pairs = self._set.widths, self._set.pairs
         n_products = sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in pairs)
         one = 8 * len(self._set.transforms) * n_products
-        memory = total_memory()
-        available, wanted = memory // 2, self._blocks.n_blocks
+        available, wanted = memory_budget(self._options["memory"]) // 2, self._blocks.n_blocks
         # in addition to the blocks: the resamples made at once, and the block that is being summed
         if (wanted + _AT_ONCE + 2) * one > available:
             most = available // one - _AT_ONCE - 2

@@ -14,7 +14,7 @@ import numpy as np
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..core.errors import BackendError, NonFiniteError, OptionError, ShapeError
-from ..core.memory import format_bytes, total_memory
+from ..core.memory import format_bytes, memory_budget
 from ..core.progress import progress_bar
 from .metrics import Metric, centre_on_grid, metric_named
 from .whitening import whiten
@@ -80,6 +80,8 @@ class PairwiseEngine:
         Of the tiles; sums over tiles are float64. ``"auto"`` is fp32, except for ranks of up to 2048 rows. ``"bf16"``
         is for dot products of bfloat16 rows. ``"fast"`` is for GPUs: rows are rounded to half precision after shift and
         scaling.
+    memory : int or str, optional
+        As in `compare`.
     progress : bool, optional
         Whether to show a progress bar; by default only on a terminal.
     blocks : array-like of int, optional
@@ -111,6 +113,7 @@ class PairwiseEngine:
         backend: str = "auto",
         n_threads: int | None = None,
         precision: str = "auto",
+        memory: int | str | None = None,
         progress: bool | None = None,
         blocks: Sequence[int] | np.ndarray | None = None,
     ) -> None:
@@ -126,6 +129,7 @@ class PairwiseEngine:
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"
         """Precision of moments for measures that sum them from gathered rows: fp64 unless fp32 was requested."""
         self._requested = precision
+        self._memory = memory_budget(memory)
         self._progress = progress
         self._blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
         self._row_numbers: np.ndarray | None = None
@@ -256,11 +260,10 @@ class PairwiseEngine:
         return sum((int(width) + 3) * _BYTES[self.precision] * n_rows for width in widths)
 
     def refuse_what_does_not_fit(self, n_bytes: int, what: str, remedy: str) -> None:
-        """Raise ShapeError if ``n_bytes`` are more than the memory of this machine."""
-        memory = total_memory()
-        if n_bytes > memory:
+        """Raise ShapeError if ``n_bytes`` are more than the memory budget."""
+        if n_bytes > self._memory:
             raise ShapeError(
-                f"{what} must fit into memory: {format_bytes(n_bytes)} of {format_bytes(memory)}. {remedy}"
+                f"{what} must fit into memory: {format_bytes(n_bytes)} of {format_bytes(self._memory)}. {remedy}"
             )
 
     def _rate(self, kernel: str) -> float:

@@ -8,7 +8,7 @@ import pytest
 from pyrepsim.core.errors import DegenerateError, NonFiniteError, ShapeError
 from pyrepsim.inference.resampling import bootstrap_weights, jackknife_weights
 from pyrepsim.measures import CCA, RSA, SVCCA, LinearCKA, Procrustes
-from pyrepsim.moments import BlockMoments, PairedMoments, block_moments, row_blocks
+from pyrepsim.moments import BlockMoments, PairedMoments, row_blocks
 from tests.helpers import references as ref
 from tests.helpers.data import correlated_pair
 
@@ -164,6 +164,5 @@ def test_errors_of_block_moments(pair, documents, monkeypatch):
     with pytest.raises(ShapeError, match="each of 5 rows"):
         row_blocks(5, 4, np.zeros(4))
     one = 8 * (9 * 9 + 6 * 6 + 9 * 6)
-    monkeypatch.setattr(block_moments, "total_memory", lambda: 2 * 15 * one)
     with pytest.raises(ShapeError, match="Use blocks=5, or compare fewer layers"):
-        BlockMoments((9, 6), [(0, 1)], blocks)
+        BlockMoments((9, 6), [(0, 1)], blocks, memory=2 * 15 * one)
