@@ -63,7 +63,7 @@ def compare(
         "fast", for measures of rows on a GPU, rounds rows to half precision.
     memory : int or str, optional
         Memory that may be used: bytes, or an amount such as ``"8GB"``. By default that of the machine, or of the
-        control group (container, job) if that is less. A computation that needs more raises ShapeError before it starts.
+        control group (container, job) if that is less. A computation that needs more raises ShapeError at once.
     interval : Bootstrap, Jackknife or str, optional
         How to find an interval for each value: by resampling blocks of documents (for arrays, of consecutive rows). A
         text such as ``"Jackknife(blocks=16)"`` works too. See Notes.
