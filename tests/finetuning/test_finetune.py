@@ -138,7 +138,7 @@ def test_overwrite_keeps_the_run_if_the_new_one_cannot_start(encoder: Path, rive
         run(encoder, rivers, first.folder, recipe=TrainingRecipe(max_length=128), overwrite=True)
     assert same(weights(first.folder), weights(open_run(first.folder).folder))
     (first.folder / "run.json").write_text('{"half')
-    with pytest.raises(StoreError, match="must be whole"):
+    with pytest.raises(StoreError, match="must be complete"):
         run(encoder, rivers, first.folder, recipe=short)
     assert run(encoder, rivers, first.folder, recipe=short, overwrite=True).scores == first.scores
 

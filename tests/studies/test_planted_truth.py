@@ -135,7 +135,7 @@ def test_joint_intervals_are_narrower_than_those_from_layers(base: Path, changed
     """Layers vary together from text to text: the centre of change is known better than its layers one by one."""
     scores = compared(extracted(base, "in"), extracted(changed(2, 4, 6), "in"), "RSA")
     joint = next(one for one in curve_statistics(scores) if one.statistic == "centre of change")
-    rows = rows_of(scores, "mnli") + floor_rows()
+    rows = rows_of(scores, "mnli") + baseline_rows()
     boxed = judge(rows + parsing_like(rows))[-1]["tasks"][0]
     assert joint.low < joint.value < joint.high
     assert joint.high - joint.low < boxed["high"] - boxed["low"]
@@ -164,7 +164,7 @@ def test_identical_models_support_no_claim_of_change(base: Path, changed, extrac
         outside = compared(extracted(base, "out"), extracted(changed(), "out"), "RSA")
         rows += rows_of(inside, task)
         rows += gap_rows(rs.differences(outside, inside, paired=False), task)
-    verdicts = {claim["claim"]: claim["verdict"] for claim in judge(rows + floor_rows())}
+    verdicts = {claim["claim"]: claim["verdict"] for claim in judge(rows + baseline_rows())}
     assert not {"holds", "does not hold"} & set(verdicts.values()), verdicts
 
 
@@ -301,7 +301,7 @@ def c6_of(gaps: rs.Scores) -> str:
     return next(claim["verdict"] for claim in judge(gap_rows(gaps, "mnli")) if claim["claim"] == "C6")
 
 
-def floor_rows() -> list[dict[str, Any]]:
+def baseline_rows() -> list[dict[str, Any]]:
     row = {"experiment": "similarity", "variant": "random", "corpus": "text", "metric": "RSA()"}
     return [row | {"layer": layer, "value": 0.1, "low": 0.05, "high": 0.15} for layer in range(DEPTH + 1)]
 
