@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..core.errors import StoreError
-from ..core.outputs import replacing
 
 __all__ = ["read_header", "read_sums", "write_moments"]
 
@@ -22,15 +22,25 @@ _BLOCK_ROWS = 256
 def write_moments(
     path: str | os.PathLike[str], options: Mapping[str, Any], sums: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Write ``options`` and named dictionaries of sums to ``path``, which is replaced in one step."""
+    """Write ``options`` and named dictionaries of sums to a temporary file, sync it, and rename it to ``path``."""
     header = {"format": _FORMAT, **options, "n_samples": {name: part["n_samples"] for name, part in sums.items()}}
     arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     for name, part in sums.items():
         arrays[f"{name}/norms"] = part["norms"]
         for key in ("shift", "products", "cross", "weighted", "pending"):
             arrays |= {f"{name}/{key}/{i}": array for i, array in enumerate(part.get(key, ()))}
-    with replacing(path, sync=True) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+    aside = Path(f"{os.fspath(path)}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise StoreError(
+            f"moments must be saved in a folder that exists, on a disk with free space: {path}: {error}."
+        ) from error
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
