@@ -13,7 +13,7 @@ from ..core.errors import MissingExtraError, OptionError
 from ..core.outputs import replacing
 from .figures import themed_svg
 from .score_figures import plot
-from .score_tables import flat, names, sample_counts, score_table
+from .score_tables import flat_text, names, sample_counts, score_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,7 +105,7 @@ def _details(scores: Scores) -> list[dict[str, Any]]:
     """Return for each measure a table of the scalars in its details, one row for each layer pair."""
     tables = []
     for measure in scores.measures:
-        details = [(score, dict(flat(score.details))) for score in scores.select(measure=measure)]
+        details = [(score, dict(flat_text(score.details))) for score in scores.select(measure=measure)]
         columns = list(dict.fromkeys(key for _, items in details for key in items))
         rows = []
         for score, items in details:
@@ -119,5 +119,5 @@ def _details(scores: Scores) -> list[dict[str, Any]]:
 
 def _shared_provenance(scores: Scores) -> dict[str, str]:
     """Return the entries of the provenance that all scores share."""
-    each = [dict(flat(score.provenance)) for score in scores]
+    each = [dict(flat_text(score.provenance)) for score in scores]
     return {key: item for key, item in each[0].items() if all(other.get(key) == item for other in each)}

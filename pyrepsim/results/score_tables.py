@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .tables import TextTable
+from .tables import TextTable, flat
 
 if TYPE_CHECKING:
     from .scores import Score, Scores
 
-__all__ = ["caption", "flat", "format_value", "names", "sample_counts", "score_table"]
+__all__ = ["caption", "flat_text", "format_value", "names", "sample_counts", "score_table"]
 
 
 def names(scores: Scores) -> tuple[str, str]:
@@ -92,15 +92,10 @@ def sample_counts(scores: Scores) -> str:
     return f"n = {min(counts):,}" if len(counts) == 1 else f"n = {min(counts):,} to {max(counts):,}"
 
 
-def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every scalar of a nested mapping as text, keys joined by dots."""
-    for key, item in mapping.items():
-        if isinstance(item, Mapping):
-            yield from flat(item, f"{prefix}{key}.")
-        elif isinstance(item, float):
-            yield f"{prefix}{key}", f"{item:.6g}"
-        elif not hasattr(item, "__len__") or isinstance(item, str):
-            yield f"{prefix}{key}", str(item)
+def flat_text(mapping: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield key and text of every scalar of a nested mapping; floats have six digits."""
+    for key, item in flat(mapping):
+        yield key, f"{item:.6g}" if isinstance(item, float) else str(item)
 
 
 def _short(model: Any) -> str | None:

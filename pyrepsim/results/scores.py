@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 import numpy as np
 
 from ..core.errors import LayerError, OptionError
-from .tables import Records
+from .tables import Records, flat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -326,7 +326,7 @@ class Scores(Records, Sequence[Score]):
             low, high = score.interval or (None, None)
             own = {"measure": score.measure, "layer_x": score.layer_x, "layer_y": score.layer_y}
             own |= {"value": score.value, "ci_low": low, "ci_high": high, "n_samples": score.n_samples}
-            records.append(own | {key: item for key, item in _flat(score.provenance) if key not in own})
+            records.append(own | {key: item for key, item in flat(score.provenance) if key not in own})
         return records
 
     def to_jsonl(self, path: str | os.PathLike[str]) -> Path:
@@ -370,11 +370,3 @@ def _owned(value: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, item in mapping.items():
-        if isinstance(item, Mapping):
-            yield from _flat(item, f"{prefix}{key}.")
-        elif item is None or isinstance(item, str | bool | int | float | np.generic):
-            yield prefix + key, item.item() if isinstance(item, np.generic) else item

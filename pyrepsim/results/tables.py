@@ -12,13 +12,15 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core.errors import MissingExtraError
 from ..core.outputs import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Records", "Table", "TextTable"]
+__all__ = ["Records", "Table", "TextTable", "flat"]
 
 _NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums;padding:2px 10px"
 
@@ -184,3 +186,12 @@ class TextTable:
         body = "\n".join(row(cells, "td") for cells in self.rows)
         title = "" if bare else f"<caption>{escape(self.caption)}</caption>\n"
         return f"<table>\n{title}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield key and value of every scalar of a nested mapping; nested keys are joined by dots."""
+    for key, item in mapping.items():
+        if isinstance(item, Mapping):
+            yield from flat(item, f"{prefix}{key}.")
+        elif item is None or isinstance(item, str | bool | int | float | np.generic):
+            yield prefix + key, item.item() if isinstance(item, np.generic) else item
