@@ -43,3 +43,8 @@ def test_the_examples_of_a_module_run(module: str, request: pytest.FixtureReques
     for test in doctest.DocTestFinder(exclude_empty=True).find(importlib.import_module(module)):
         runner.run(test, out=report.append)
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
+
+
+def test_every_public_function_and_class_has_an_example():
+    public = {name: getattr(rs, name) for name in rs.__all__}
+    assert [name for name, item in public.items() if callable(item) and ">>>" not in (inspect.getdoc(item) or "")] == []

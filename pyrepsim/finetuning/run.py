@@ -31,6 +31,15 @@ class Run:
         Scores by data and name, such as ``scores["dev"]["accuracy"]``: fractions in [0, 1], correlations in [-1, 1].
     history : tuple of mappings
         Log entries with ``step`` and ``epoch``, and either ``loss`` and ``learning_rate``, or scores as ``eval_...``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import pyrepsim as rs
+    >>> request = {"metric": "accuracy"}
+    >>> run = rs.Run(Path("runs/mnli"), {"request": request}, {"dev": {"accuracy": 0.723}}, ())
+    >>> run.metric, run.scores["dev"][run.metric]
+    ('accuracy', 0.723)
     """
 
     folder: Path

@@ -34,8 +34,8 @@ def truncate(module: torch.nn.Module, layers: int) -> None:
     blocks = find_blocks(module)
     if not 1 <= layers <= len(blocks):
         raise ModelError(
-            f"A model keeps between 1 and all of its blocks: {type(module).__name__} has {len(blocks)}, asked for "
-            f"{layers}. Give a number in this range."
+            f"A model keeps between 1 and all of its blocks: {type(module).__name__} has {len(blocks)} blocks, got "
+            f"layers={layers}. Give a number in this range."
         )
     if layers == len(blocks):
         return

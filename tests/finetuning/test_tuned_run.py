@@ -59,5 +59,5 @@ def test_a_block_runs_once_and_shares_the_model_weights(model: TaskModel):
 
 @pytest.mark.parametrize("model", ["bert"], indirect=True)
 def test_a_missing_block_is_refused(model: TaskModel):
-    with pytest.raises(ModelError, match="has 3, asked for 4"):
+    with pytest.raises(ModelError, match="has 3 blocks, got layers=4"):
         EarlyExits(model, [1, 4])

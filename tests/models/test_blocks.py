@@ -265,7 +265,7 @@ def test_a_model_that_cannot_be_truncated_is_not_changed():
         truncate(grouped, 2)
     assert grouped.config.num_hidden_layers == 3
     assert weights(grouped).keys() == before.keys()
-    with pytest.raises(ModelError, match="has 3, asked for 4"):
+    with pytest.raises(ModelError, match="has 3 blocks, got layers=4"):
         truncate(build("bert"), 4)
 
 
