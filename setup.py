@@ -1,4 +1,4 @@
-"""Builds pyrepsim._core, and pyrepsim._cuda where nvcc is, by driving CMakeLists.txt; the rest is in pyproject.toml.
+"""Builds pyrepsim._core, and pyrepsim._cuda if nvcc is installed, with CMakeLists.txt; metadata is in pyproject.toml.
 
 CMAKE_ARGS adds options, for example CMAKE_ARGS="-DPYREPSIM_CUDA=OFF"; CUDAARCHS="90a-real" names the GPU architectures.
 The folder build/cmake-<platform> is kept between builds, so that only what changed is compiled again.
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent
 
 
 def tool(name: str, folder: str) -> str:
-    """Path of a build tool: the one pip installed for this interpreter, else the one on the PATH."""
+    """Path of a build tool: the one installed by pip for this interpreter, else the one on the PATH."""
     try:
         return str(Path(getattr(importlib.import_module(name), folder)) / name)
     except (ImportError, AttributeError):
@@ -28,16 +28,16 @@ def tool(name: str, folder: str) -> str:
 
 
 class CMakeBuild(build_ext):
-    """Configure and build everything once, then put each module where setuptools wants it."""
+    """Configure and build everything once, then copy each module to the place that setuptools expects."""
 
     def run(self) -> None:
         self.tree = ROOT / "build" / f"cmake-{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
         self.tree.mkdir(parents=True, exist_ok=True)
-        # The cache remembers options and tool paths of the last call, whose isolated environment may be gone.
+        # The cache has options and tool paths of the last call, whose isolated environment may have been removed.
         (self.tree / "CMakeCache.txt").unlink(missing_ok=True)
         stale = [*self.tree.glob("_cuda.*"), *(ROOT.glob("pyrepsim/_cuda.*.so") if self.inplace else ())]
         for module in stale:
-            module.unlink()  # this configuration may leave it out
+            module.unlink()  # this configuration may not build it
 
         import pybind11
 
@@ -56,7 +56,7 @@ class CMakeBuild(build_ext):
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
         for stale in target.parent.glob(f"{target.name.split('.')[0]}.*{target.suffix}"):
-            stale.unlink()  # also those of other Pythons, which would not match the sources any more
+            stale.unlink()  # also modules of other Python versions, which would not match the sources
         built = self.tree / target.name
         if built.exists() or not ext.optional:
             shutil.copy2(built, target)

@@ -1,8 +1,8 @@
-"""``python -m benchmarks [bench_x.py ...] [pytest options]``: run alone on the machine.
+"""``python -m benchmarks [bench_x.py ...] [pytest options]``. Nothing else should run on the machine.
 
-Each bench_*.py runs in a process of its own and writes ``benchmarks/results/<machine>/<name>.json``. Prints the table
-of the benchmarks that ran, how long they took, and which are slower than the earlier results of this machine by more
-than a fifth.
+Each bench_*.py runs in a separate process and writes ``benchmarks/results/<machine>/<name>.json``. Prints the table of
+the benchmarks that ran, how long they took, and which ratios are worse than the earlier results of this machine by more
+than 20 %.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
     print(f"{machine()}, {default_threads()} threads, {instructions}, roofline {roofline()}", flush=True)
     named = [Path(word) for word in sys.argv[1:] if word.endswith(".py")]
     options = [word for word in sys.argv[1:] if not word.endswith(".py")]
-    files = named or sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_gpu.py"})  # that one needs a GPU
+    files = named or sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_gpu.py"})  # needs a GPU
     folder = RESULTS / machine()
     folder.mkdir(parents=True, exist_ok=True)
     before, failed, start = read_results(folder), [], time.monotonic()
@@ -57,7 +57,7 @@ def main() -> int:
     results = read_results(folder)
     print(markdown(results))
     print(f"{(time.monotonic() - start) / 60:.1f} minutes")
-    print("\n".join(worse(before, results, 0.2)) or "No ratio is worse than before by more than a fifth.")
+    print("\n".join(worse(before, results, 0.2)) or "No ratio is worse than before by more than 20 %.")
     if failed:
         print(f"failed: {', '.join(failed)}")
     return int(bool(failed))

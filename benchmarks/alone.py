@@ -1,7 +1,7 @@
-"""One comparison in a process of its own: seconds, value and peak resident memory, as one JSON line.
+"""One comparison in a separate process: prints seconds, value and peak resident memory as one line of JSON.
 
-python -m benchmarks.alone "RSA" x.npy y.npy                          # of two arrays, memory-mapped
-python -m benchmarks.alone "RSA, PWCCA" base tuned --stores same      # of two stores; `all` pairs every layer
+python -m benchmarks.alone "RSA" x.npy y.npy                          # two memory-mapped arrays
+python -m benchmarks.alone "RSA, PWCCA" base tuned --stores same      # two stores; `all` pairs all layers
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if __name__ == "__main__":
     measures = split_measures(options.measures)
     if options.stores:
         sides = [rs.open_store(path) for path in (options.x, options.y)]
-        how = {"layers": options.stores, "progress": False}
+        arguments = {"layers": options.stores, "progress": False}
     else:
         sides = [np.load(path, mmap_mode="r") for path in (options.x, options.y)]
-        how = {}
+        arguments = {}
     start = time.perf_counter()
-    scores = rs.compare(*sides, measures, **how)
+    scores = rs.compare(*sides, measures, **arguments)
     seconds = time.perf_counter() - start
     print(json.dumps({"seconds": seconds, "value": scores[0].value, "peak_mb": peak_mb()}))

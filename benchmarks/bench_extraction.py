@@ -1,8 +1,8 @@
-"""Extraction beside a bare forward loop over the same batches, and beside the loop one writes first.
+"""Extraction compared with a bare forward loop over the same batches, and with a naive loop.
 
-The three take turns, so that a machine that slows down slows all of them down. Ours is the whole call, tokenising,
-planning, writing and syncing included; the bare loop gets its batches ready-made and throws the activations away;
-the naive loop takes 32 texts at a time in corpus order, over a quarter of them, and keeps float16 rows in memory.
+The three run in turns, so that a slow phase of the machine affects all of them. Ours includes tokenising, planning,
+writing and syncing. The bare loop gets prepared batches and discards the activations. The naive loop runs on a quarter
+of the texts, 32 at a time in corpus order, and keeps float16 rows in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEXTS, NAIVE_TEXTS, ROUNDS = 900, 225, 3
 
 
 def mixed_length_texts(n: int) -> list[str]:
-    """Lengths as in a corpus of sentences and paragraphs: lognormal, 27 words on average, up to 350."""
+    """Random texts with lengths of sentences and paragraphs: lognormal, 27 words on average, up to 350."""
     rng = np.random.default_rng(0)
     words = np.array(
         [
@@ -104,7 +104,9 @@ def test_tokens_per_second(benchmark, encoder, corpus, tmp_path, dtype):
         bare.append(plan.n_tokens / seconds(bare_loop, encoder, batches))
         naive.append(some_tokens / seconds(naive_loop, encoder, some))
 
-    folders = (tmp_path / f"store{number}" for number in itertools.count())  # removing one is no part of it
+    folders = (
+        tmp_path / f"store{number}" for number in itertools.count()
+    )  # new folders, so that removing an old one is not timed
 
     def ours():
         extract(encoder, corpus, next(folders), dtype=dtype)

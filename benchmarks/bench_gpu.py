@@ -1,9 +1,10 @@
-"""The CUDA backend on one GPU: sweeps over all pairs of rows and moments from memory-mapped files, with their errors.
+"""Times and errors of the CUDA backend on one GPU: sweeps over all pairs of rows, and moments from memory-mapped files.
 
     python -m benchmarks.bench_gpu --roofline roofline.json --out bench.json [case ...]
 
-Times are medians by the host's clock, the device idle before and after. Fractions are of gpu_roofline's ceilings, for
-the operations that the result needs: 2 d for each pair of rows and layer. Rivals run on the same device.
+Times are medians of the host's clock; the device is idle before and after. Fractions divide the operations that the
+result needs (2 d for each pair of rows and each layer) by the limits that gpu_roofline measured. Rivals run on the same
+device.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ TRANSFORMS = {"cosine": "unit", "euclidean": "raw", "manhattan": "raw"}
 
 
 def seconds_of(body: Callable[[], Any], repeats: int = 5) -> float:
-    """Median seconds of ``body``, which leaves the device idle."""
+    """Median seconds of ``body``, which must wait until the device is idle."""
     body()
     taken = []
     for _ in range(repeats):
@@ -38,7 +39,7 @@ def seconds_of(body: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def pearson(sums: dict[str, np.ndarray]) -> float:
-    """Correlation of two layers' entries from sums around the origins."""
+    """Pearson correlation of the entries of two layers, from sums of their differences from the origins."""
     count = sums["entries"].sum()
     s1, s2 = sums["first"].sum(axis=(1, 2)), sums["second"].sum(axis=(1, 2))
     covariance = sums["cross"].sum() / count - s1[0] * s1[1] / count**2
@@ -47,7 +48,7 @@ def pearson(sums: dict[str, np.ndarray]) -> float:
 
 
 class Bench:
-    """Cases by name; each fills a dictionary of facts."""
+    """The cases: each is a method that returns a dictionary of measurements."""
 
     def __init__(self, ceilings: dict[str, float], n: int) -> None:
         self.gpu, self.ceilings, self.n = get_backend("cuda"), ceilings, n
@@ -75,14 +76,14 @@ class Bench:
         return sweep, run
 
     def origins(self, metric: str) -> list[float]:
-        """Means of the entries among a few rows."""
-        found = []
+        """Mean entry of each layer among a few of its rows."""
+        means = []
         for rows in self.rows:
             few = rows[:: max(1, len(rows) // 256)].astype(np.float64)
             few = few / np.linalg.norm(few, axis=1, keepdims=True) if metric == "cosine" else few
             squares = ((few[:, None] - few[None]) ** 2).sum(axis=2)[np.triu_indices(len(few), 1)]
-            found.append(float((squares / 2 if metric == "cosine" else np.sqrt(squares)).mean()))
-        return found
+            means.append(float((squares / 2 if metric == "cosine" else np.sqrt(squares)).mean()))
+        return means
 
     def useful_tflops(self, n: int, seconds: float, layers: int = 2) -> float:
         return layers * 2 * D * n * (n - 1) / 2 / seconds / 1e12
@@ -90,10 +91,10 @@ class Bench:
     def fraction(self, tflops: float) -> float:
         return tflops / self.ceilings.get("bf16_tflops", float("nan"))
 
-    # ---- cases
+    # Cases
 
     def rsa_shapes(self) -> dict[str, Any]:
-        """cosine-Pearson in "fast" by tile and lanes: what the defaults are chosen from."""
+        """Cosine-Pearson in "fast" for several tile sizes and numbers of lanes, to choose the defaults."""
         facts: dict[str, Any] = {}
         panels = self.panels("cosine", "fast", self.n)
         for side in (1024, 1536, 2048, 3072, 4096):
@@ -105,22 +106,22 @@ class Bench:
         return facts
 
     def rsa_fused(self) -> dict[str, Any]:
-        """The fused kernel beside tiles and epilogue: time, and the difference of r."""
+        """The fused kernel compared with separate tiles: time, and difference of r."""
         facts: dict[str, Any] = {}
         for n in (5000, self.n):
             for metric in ("cosine", "euclidean"):
                 for precision in ("fast", "fp32"):
-                    panels, found = self.panels(metric, precision, n), []
+                    panels, results = self.panels(metric, precision, n), []
                     for fused in (False, True):
                         sweep, run = self.sums(panels, metric, fused=fused)
                         seconds = seconds_of(run, 3)
                         sweep, run = self.sums(panels, metric, fused=fused)
                         run()
-                        found.append(pearson(sweep.result()))
+                        results.append(pearson(sweep.result()))
                         name = f"n={n} {metric} {precision} {'fused' if sweep.fused else 'tiles'}"
                         facts[f"{name} seconds"] = seconds
                         facts[f"{name} of bf16 roof"] = self.fraction(self.useful_tflops(n, seconds))
-                    facts[f"n={n} {metric} {precision} difference of r"] = abs(found[0] - found[1])
+                    facts[f"n={n} {metric} {precision} difference of r"] = abs(results[0] - results[1])
         return facts
 
     def fused_once(self) -> dict[str, Any]:
@@ -158,7 +159,7 @@ class Bench:
         return facts
 
     def rsa_spearman(self) -> dict[str, Any]:
-        """euclidean-Spearman: one sweep of counts, tables of mid-ranks, one sweep of sums."""
+        """Euclidean-Spearman: one sweep for counts, then tables of mid-ranks, then one sweep for sums."""
         facts: dict[str, Any] = {}
         bins = 1 << 16
         for precision in ("fast", "fp32"):
@@ -181,18 +182,18 @@ class Bench:
         return facts
 
     def neighbours(self) -> dict[str, Any]:
-        """k = 10 among n rows, and torch by blocks of rows, float32 and TF32."""
+        """The 10 nearest of n rows, compared with torch on blocks of rows, in float32 and TF32."""
         import torch
 
         facts: dict[str, Any] = {}
-        found = {}
+        results = {}
         for precision in ("fast", "fp32"):
             (panels, _) = self.panels("euclidean", precision, self.n)
             sweep = self.gpu.NeighbourSweep(panels, None, metric="euclidean", k=10)
             start = time.perf_counter()
             sweep.run(0, sweep.n_tasks, 1)
             facts[f"{precision} seconds"] = time.perf_counter() - start
-            found[precision] = sweep.result()[0]
+            results[precision] = sweep.result()[0]
         x = torch.from_numpy(self.rows[0]).cuda()
         x -= x.mean(dim=0)
         norms = (x * x).sum(dim=1)
@@ -209,8 +210,8 @@ class Bench:
             torch.backends.cuda.matmul.allow_tf32 = tf32
             facts[f"torch {name} seconds"] = seconds_of(by_torch, 1)
             theirs = by_torch()
-            facts[f"torch {name} lists equal to ours"] = float((theirs == found["fp32"]).all(axis=1).mean())
-        facts["fast lists equal to fp32"] = float((found["fast"] == found["fp32"]).all(axis=1).mean())
+            facts[f"torch {name} lists equal to ours"] = float((theirs == results["fp32"]).all(axis=1).mean())
+        facts["fast lists equal to fp32"] = float((results["fast"] == results["fp32"]).all(axis=1).mean())
         return facts
 
     def manhattan(self, n: int = 20_000) -> dict[str, Any]:
@@ -229,7 +230,7 @@ class Bench:
         return facts
 
     def whole_matrices(self, n: int = 20_000) -> dict[str, Any]:
-        """RSA of n rows as one writes it: both n x n matrices at once, by torch and CuPy, float32 and bf16."""
+        """RSA of n rows compared with both n x n matrices in torch and CuPy, in float32 and bf16."""
         import cupy
         import torch
 
@@ -310,7 +311,7 @@ def main() -> None:
     for case in options.cases:
         try:
             results[case] = getattr(bench, case)()
-        except Exception as error:  # the other cases still count
+        except Exception as error:  # continue with the other cases
             results[case] = {"failed": repr(error)}
         for name, value in results[case].items():
             print(f"{case:22} {name:44} {value:.5g}" if isinstance(value, float) else f"{case:22} {name:44} {value}")

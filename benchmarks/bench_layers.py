@@ -1,6 +1,6 @@
-"""Every layer of two models with every layer: 26 x 26 pairs, one pass over the rows, then the algebra of 676 pairs.
+"""Each of 26 layers compared with each: one pass over the rows for the moments, then the scores of 676 pairs.
 
-PYREPSIM_BENCH_ROWS=100000 asks for more rows than the 3,840 of a quick run; the finishing does not depend on them.
+PYREPSIM_BENCH_ROWS=100000 uses more rows than the default 3,840. The time of the scores does not depend on the rows.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ ROWS = int(os.environ.get("PYREPSIM_BENCH_ROWS", "3840"))
 MEASURES = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.SVCCA(), rs.PWCCA(), rs.Procrustes(), rs.RSA()]
 CHUNK = 8192
 BEFORE = 2560
-"""Rows that are there before the clock starts: the sums then have memory, and as many blocks wait as when it stops."""
+"""Rows that are added before timing starts: memory is then allocated, and as many blocks are pending as at the end."""
 
 
 def chunks(n: int):
-    """Rows of 26 related layers: each is a little more of the second of two, in float16 as a store holds them."""
+    """Float16 rows of 26 related layers: weighted means of two layers, with a growing weight of the second."""
     X, Y = pair_of_layers(min(n, CHUNK), D)
     layers = [((1 - i / 40) * X + (i / 40) * Y).astype(np.float16) for i in range(LAYERS)]
     for start in range(0, n, CHUNK):
         stop = min(CHUNK, n - start)
-        turn = start // CHUNK  # other rows in each chunk, without the time to draw them
+        turn = start // CHUNK  # other rows in each chunk, faster than drawing them
         yield [np.roll(layer, turn, axis=1)[:stop] for layer in layers]
 
 
@@ -47,7 +47,7 @@ def group():
 
 @pytest.fixture(scope="module")
 def filled(group):
-    """Moments of raw and unit rows, and what they took."""
+    """Moments of raw and unit rows, seconds to add the rows, and seconds to read the sums."""
     moments = ExecutionOptions().moments(group, [D] * LAYERS, MEASURES)
     moments.update(next(chunks(BEFORE)))
     seconds = 0.0
@@ -56,14 +56,14 @@ def filled(group):
         moments.update(chunk)
         seconds += time.perf_counter() - start
     start = time.perf_counter()
-    moments.side(0, "raw"), moments.side(0, "unit")  # the sums are read, and the blocks that wait multiplied
+    moments.side(0, "raw"), moments.side(0, "unit")  # reads the sums, which multiplies pending blocks
     return moments, seconds, time.perf_counter() - start
 
 
 def test_moments_of_all_pairs(benchmark, filled):
     _, seconds, reading = filled
-    benchmark.pedantic(lambda: None, rounds=1)  # one run: it is long, and its time is taken above
-    # 26 symmetric products and 325 others, of raw and of unit rows
+    benchmark.pedantic(lambda: None, rounds=1)  # the run was timed above
+    # 26 symmetric products and 325 others, for raw and for unit rows
     gflops = 2 * 2 * ROWS * D * D * (LAYERS / 2 + LAYERS * (LAYERS - 1) / 2) / seconds / 1e9
     fraction = gflops / roofline()["fp64_gflops"]
     report(
@@ -72,7 +72,7 @@ def test_moments_of_all_pairs(benchmark, filled):
 
 
 def test_finishing_of_all_pairs(benchmark, group, filled):
-    """CKA twice, SVCCA, PWCCA, Procrustes and RSA of every pair: the algebra once the sums are there."""
+    """CKA (biased and debiased), SVCCA, PWCCA, Procrustes and RSA of every pair, from the finished sums."""
     moments = filled[0]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
 
@@ -87,7 +87,7 @@ def test_finishing_of_all_pairs(benchmark, group, filled):
 
 
 def loop_of_pairs(layers):
-    """As netrep goes about it: each pair by itself, centred and multiplied anew, in float64."""
+    """Like netrep: each pair is centred and multiplied separately, in float64."""
     angles = np.zeros((len(layers), len(layers)))
     for i, j in combinations(range(len(layers)), 2):
         X, Y = (layers[side].astype(np.float64) for side in (i, j))
@@ -98,7 +98,7 @@ def loop_of_pairs(layers):
 
 
 def test_shape_distances_of_all_pairs(benchmark):
-    """Procrustes angles of 8 layers with each other, sums included."""
+    """Procrustes angles between 8 layers, including the sums."""
     layers = next(chunks(CHUNK))[:8]
     names = [f"layer.{i}" for i in range(len(layers))]
     group = layer_groups(list(combinations(names, 2)))[0].of_one_store()
@@ -112,5 +112,5 @@ def test_shape_distances_of_all_pairs(benchmark):
 
     facts = side_by_side(benchmark, ours, {"loop of pairs": lambda: loop_of_pairs(layers)}, rounds=2)
     error = float(np.abs(angles - loop_of_pairs(layers)).max())
-    assert error < 1e-6  # angles near 0 hold no more
+    assert error < 1e-6  # small angles are less exact
     report(benchmark, pairs=28, rows=CHUNK, error=error, **facts)

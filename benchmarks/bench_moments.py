@@ -1,4 +1,4 @@
-"""The moments engine alone: a pair of layers, as a fraction of the multiply-adds this machine can do."""
+"""Moments of a pair of layers, as a fraction of the measured multiply-add peak."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def test_moments_of_a_pair(benchmark, layers, precision):
     def run():
         moments = PairedMoments(D, D, precision=precision)
         moments.update(X, Y)
-        moments.state()  # the last blocks are multiplied when sums are read
+        moments.state()  # reads the sums, which multiplies pending blocks
 
     benchmark.pedantic(run, rounds=7, warmup_rounds=1)
-    # S_xx and S_yy are symmetric: d^2 multiply-adds a row for the two of them, and d^2 for S_xy
+    # S_xx and S_yy are symmetric: together d^2 multiply-adds per row, and d^2 for S_xy
     gflops = 4 * N * D * D / benchmark.stats.stats.median / 1e9
     peak = roofline()[f"{precision}_gflops"]
     report(

@@ -1,8 +1,8 @@
-"""The pairwise engine beside its rivals: all pairs of rows of d = 768, time, error, memory and part of the roofline.
+"""All pairs of rows with d = 768, compared with other libraries: time, error, memory and fraction of the peak.
 
-Each rival runs in a process of its own with as many threads as it likes; one that is not installed is named, no more.
-Errors are against float64: of a correlation its difference, of distances the largest relative one among the first rows,
-of neighbours the share that is wrong.
+Each rival runs in a separate process and chooses its number of threads. A library that is not installed is reported as
+missing. Errors are differences from float64: for a correlation the difference, for distances the largest relative
+difference among the first rows, for neighbours the fraction that is wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import squareform
 
-from benchmarks.harness import beside, pair_of_layers, report
+from benchmarks.harness import pair_of_layers, report, time_with_rivals
 from benchmarks.memory import peak_mb
 from benchmarks.rivals.pairwise_way import FEW, K
 from benchmarks.roofline import roofline
@@ -34,7 +34,7 @@ def layers(tmp_path_factory):
 
     def get(n):
         if n not in made:
-            made.clear()  # one size at a time in memory
+            made.clear()  # keep only one size in memory
             folder = tmp_path_factory.mktemp(f"layers-{n}")
             X, Y = pair_of_layers(n, D)
             np.save(folder / "x.npy", X)
@@ -46,13 +46,13 @@ def layers(tmp_path_factory):
 
 
 def gigaflops(n: int, sides: int, seconds: float) -> float:
-    """Multiply-adds of the inner products of all pairs i < j, counted as two operations each."""
+    """GFLOP/s of the inner products of all pairs i < j; a multiply-add counts as two operations."""
     return sides * float(n) * (n - 1) * D / seconds / 1e9
 
 
-def against(benchmark, folder, task, rivals, ours, error, exact, *, n, sides):
-    """Report our time, error and part of the peak (for ``sides`` RDMs by tiles) beside the rivals'."""
-    facts = beside(benchmark, ours, "pairwise_way", task, rivals, folder, error, exact)
+def report_all(benchmark, folder, task, rivals, ours, error, exact, *, n, sides):
+    """Report times and errors of ours and of the rivals, and our fraction of the peak for ``sides`` RDMs on tiles."""
+    facts = time_with_rivals(benchmark, ours, "pairwise_way", task, rivals, folder, error, exact)
     if sides:
         facts["gflops"] = gigaflops(n, sides, facts["seconds"])
         facts["fraction_of_peak"] = facts["gflops"] / roofline()["fp32_gflops"]
@@ -67,76 +67,76 @@ CORRELATIONS = {
 }
 
 
-def difference(found, exact):
-    return float(abs(found - exact))
+def difference(result, exact):
+    return float(abs(result - exact))
 
 
 @pytest.mark.parametrize(
     ("method", "task"), [*(("tiles", task) for task in CORRELATIONS), ("auto", "correlation_pearson")]
 )
 def test_agreement_of_rdms(benchmark, layers, method, task):
-    """n = 5,000; ``auto`` is the closed form where the comparison has one."""
+    """RSA of n = 5,000 rows; ``auto`` uses the closed form if there is one."""
     folder, X, Y = layers(5000)
     metric, comparator = task.split("_")
     measure = RSA(metric=metric, compare=comparator, method=method)
     exact, rivals = CORRELATIONS[task]
     if task == "correlation_pearson" and method == "tiles":
-        rivals = rivals[:2]  # rsatoolbox takes twenty seconds, and is beside the closed form
-    against(
+        rivals = rivals[:2]  # rsatoolbox takes 20 s and is compared with the closed form only
+    report_all(
         benchmark, folder, task, rivals, lambda: compare(X, Y, measure).value, difference, exact,
         n=5000, sides=2 if method == "tiles" else 0,
     )  # fmt: skip
 
 
 def test_euclidean_rdms_of_few_rows(benchmark, layers):
-    """n = 2,000: KeOps takes a minute for 5,000."""
+    """RSA of n = 2,000 rows, because KeOps takes a minute for 5,000."""
     folder, X, Y = layers(2000)
     measure = RSA(metric="euclidean", method="tiles")
-    against(
+    report_all(
         benchmark, folder, "euclidean_pearson", [("scipy", FLOAT64), ("keops", SINGLE)],
         lambda: compare(X, Y, measure).value, difference, "scipy float64", n=2000, sides=2,
     )  # fmt: skip
 
 
 def test_manhattan(benchmark, layers):
-    """All 12.5 million distances of n = 5,000, kept; one |a - b| summed counts as one multiply-add."""
+    """All 12.5 million distances of n = 5,000 rows in memory; adding one |a - b| counts as one multiply-add."""
     folder, X, _ = layers(5000)
     few = X[:FEW].astype(np.float64)
     exact = np.abs(few[:, None, :] - few[None, :, :]).sum(axis=2)
     above = np.triu_indices(FEW, 1)
 
-    def error(found: np.ndarray, exact: np.ndarray) -> float:
-        """Of a square of the first rows' distances, or of all distances above the diagonal."""
-        if found.ndim == 1:
-            found = squareform(found)[:FEW, :FEW]
-        return float(np.max(np.abs(found[above] - exact[above]) / exact[above]))
+    def error(result: np.ndarray, exact: np.ndarray) -> float:
+        """Error of a square matrix of the first rows, or of a condensed matrix of all rows."""
+        if result.ndim == 1:
+            result = squareform(result)[:FEW, :FEW]
+        return float(np.max(np.abs(result[above] - exact[above]) / exact[above]))
 
     rivals = [("scipy", FLOAT64), ("sklearn", FLOAT64), ("torch", SINGLE)]
-    against(benchmark, folder, "manhattan", rivals, lambda: pdist(X, "manhattan"), error, exact, n=5000, sides=1)
+    report_all(benchmark, folder, "manhattan", rivals, lambda: pdist(X, "manhattan"), error, exact, n=5000, sides=1)
 
 
 def test_nearest_neighbours(benchmark, layers):
     """The 10 nearest of each of n = 20,000 rows by Euclidean distance, exactly."""
     folder, X, _ = layers(20_000)
-    asked = np.arange(0, len(X), 100)
+    indices = np.arange(0, len(X), 100)
     rows = X.astype(np.float64)
     exact = []
-    for i in asked:
+    for i in indices:
         distance = ((rows - rows[i]) ** 2).sum(axis=1)
         distance[i] = np.inf
         exact.append(set(np.argsort(distance, kind="stable")[:K].tolist()))
 
-    def error(found: np.ndarray, exact: list[set[int]]) -> float:
-        hits = sum(len(right & set(found[i].tolist())) for i, right in zip(asked, exact, strict=True))
-        return 1 - hits / (K * len(asked))
+    def error(result: np.ndarray, exact: list[set[int]]) -> float:
+        hits = sum(len(right & set(result[i].tolist())) for i, right in zip(indices, exact, strict=True))
+        return 1 - hits / (K * len(indices))
 
     rivals = [(name, SINGLE) for name in ("sklearn", "faiss", "torch")]
-    against(benchmark, folder, "knn", rivals, lambda: knn(X, K, "euclidean")[0], error, exact, n=20_000, sides=1)
+    report_all(benchmark, folder, "knn", rivals, lambda: knn(X, K, "euclidean")[0], error, exact, n=20_000, sides=1)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp64"])
 def test_a_sweep_alone(benchmark, layers, precision):
-    """The sums of a pair of RDMs, n = 20,000, from packed rows: what part of the multiply-adds is left."""
+    """The sums over two RDMs of n = 20,000 packed rows, as a fraction of the multiply-add peak."""
     _, X, Y = layers(20_000)
     engine = PairwiseEngine(precision=precision, progress=False)
     panels = [engine.panels(rows, "cosine") for rows in (X, Y)]
@@ -153,7 +153,7 @@ def test_a_sweep_alone(benchmark, layers, precision):
 
 
 def test_more_rows_than_fit(benchmark, tmp_path):
-    """Euclidean-Spearman of n = 50,000, from memory-mapped files in a process of its own: two RDMs of 10 GB each."""
+    """Euclidean-Spearman RSA of n = 50,000 memory-mapped rows in a separate process: each RDM would take 10 GB."""
     X, Y = pair_of_layers(50_000, D, dtype="float16")
     np.save(tmp_path / "x.npy", X)
     np.save(tmp_path / "y.npy", Y)
@@ -163,13 +163,13 @@ def test_more_rows_than_fit(benchmark, tmp_path):
         command_line = [*command, str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
         return json.loads(subprocess.run(command_line, check=True, capture_output=True, text=True).stdout)
 
-    found = benchmark.pedantic(run, rounds=1)
-    gflops = gigaflops(50_000, 4, found["seconds"])  # two sweeps over two RDMs: where values lie, then their ranks
-    report(benchmark, **found, gflops=gflops, fraction_of_peak=gflops / roofline()["fp32_gflops"])
+    result = benchmark.pedantic(run, rounds=1)
+    gflops = gigaflops(50_000, 4, result["seconds"])  # two sweeps over two RDMs: counts, then ranks
+    report(benchmark, **result, gflops=gflops, fraction_of_peak=gflops / roofline()["fp32_gflops"])
 
 
 def test_a_bank_of_26_layers(benchmark):
-    """Two models of 13 layers, n = 10,000, each layer with each other: tiles are made once a layer, not once a pair."""
+    """All pairs of layers of two models with 13 layers, n = 10,000: tiles are computed once per layer, not per pair."""
     X, Y = pair_of_layers(10_000, D, dtype="float16")
     rng = np.random.default_rng(1)
     layers = [

@@ -1,15 +1,16 @@
-"""Edge probes over all layers and mixes at once, beside one layer alone, and beside the loop one writes first.
+"""Edge probes of all layers and mixes at once, compared with one layer alone, and with a naive loop.
 
-Dependencies of generated sentences, read from a 12-layer BERT with random weights (its speed is that of a trained
-one) and the tokenizer of the demo. Three ratios:
+The probes predict dependencies of generated sentences from a 12-layer BERT with random weights (as fast as a trained
+one) and the tokenizer of the demo. Three ratios are reported:
 
 step         training all 13 layers and 13 cumulative mixes / training one layer, reading included
-probing      extraction + EPOCHS epochs + validations, all at once / the same of one layer
-naive        the encoder run anew on every batch of every epoch, one probe after another / ours, extraction included
+probing      extraction + EPOCHS epochs + validations, all at once / the same for one layer
+naive        running the encoder on every batch of every epoch, one probe after another / ours, extraction included
 
-The naive loop is measured in parts: one epoch of the encoder, and the epochs of one probe over a layer and of one over
-a mix, with validation; it consists of `counted_epochs` of these. Extraction and training both grow with the sentences,
-so `probing` depends on the number of epochs but not on the size of the corpus; for endless training it tends to `step`.
+The time of the naive loop is computed from measured parts: one epoch of the encoder, times `counted_epochs`, and the
+epochs with validation of one probe of a layer and of one of a mix. The times of extraction and of training are both
+proportional to the number of sentences, so `probing` depends on the number of epochs and not on the size of the corpus.
+With many epochs it approaches `step`.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def encoder(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def records():
-    found = [json.loads(line) for line in edge_probing_records(generate_sentences(SENTENCES + DEV), "dependencies")]
-    return found[:SENTENCES], found[SENTENCES:]
+    parsed = [json.loads(line) for line in edge_probing_records(generate_sentences(SENTENCES + DEV), "dependencies")]
+    return parsed[:SENTENCES], parsed[SENTENCES:]
 
 
 def seconds(function, *arguments, **options):
@@ -80,14 +81,14 @@ def probe(splits, members, recipe=RECIPE):
 
 
 def steps_alone(splits, members):
-    """Seconds of a step: what 3 STEPS steps take beyond STEPS of them, each with one validation on one sentence."""
+    """Seconds per step, from the difference between 3 * STEPS and STEPS steps, each with one small validation."""
     few = RECIPE.but(max_validations=1, dev_sentences=1)
     taken = [seconds(probe, splits, members, few.but(validate_every=n * STEPS)) for n in (1, 3)]
     return (taken[1] - taken[0]) / (2 * STEPS)
 
 
 def encoder_epoch(encoder, records):
-    """Every training sentence through the encoder once, batch by batch in random order, all layers kept."""
+    """Run the encoder on every training sentence once, in random batches, with the output of all layers."""
     texts = np.array([record["text"] for record in records[0]])
     for chosen in np.split(np.random.default_rng(0).permutation(len(texts)), STEPS):
         batch = encoder.tokenizer(texts[chosen].tolist(), padding=True, return_tensors="pt")
@@ -97,18 +98,18 @@ def encoder_epoch(encoder, records):
 
 def test_probing_all_layers(benchmark, encoder, records, tmp_path_factory):
     splits = extracted(encoder, records, tmp_path_factory.mktemp("warm"))
-    found = {name: [] for name in ("extraction", "one", "mix", "encoder", "one step", "step")}
+    measured = {name: [] for name in ("extraction", "one", "mix", "encoder", "one step", "step")}
 
     def others():
-        found["extraction"].append(seconds(extracted, encoder, records, tmp_path_factory.mktemp("store")))
-        found["one"].append(seconds(probe, splits, ONE))
-        found["mix"].append(seconds(probe, splits, MIX))
-        found["encoder"].append(seconds(encoder_epoch, encoder, records))
+        measured["extraction"].append(seconds(extracted, encoder, records, tmp_path_factory.mktemp("store")))
+        measured["one"].append(seconds(probe, splits, ONE))
+        measured["mix"].append(seconds(probe, splits, MIX))
+        measured["encoder"].append(seconds(encoder_epoch, encoder, records))
         for name, members in (("one step", ONE), ("step", ALL)):
-            found[name].append(steps_alone(splits, members))
+            measured[name].append(steps_alone(splits, members))
 
     benchmark.pedantic(probe, (splits, ALL), setup=others, rounds=ROUNDS)
-    taken = {name: median(values) for name, values in found.items()}
+    taken = {name: median(values) for name, values in measured.items()}
     extraction, every = taken["extraction"], benchmark.stats.stats.median
     n_layers = len(splits[0][0].layers)
     epochs = 2 * n_layers * EPOCHS

@@ -1,6 +1,6 @@
-"""Time and memory against rows, features, layers and threads; and what a call costs on few rows.
+"""Time and memory against rows, features, layers and threads, and the time of a call on few rows.
 
-Each point is a process of its own that compares two stores of float16 rows, so that its peak memory is its own.
+Each point compares two stores of float16 rows in a separate process, so that its peak memory can be measured.
 ``python -m benchmarks.scaling_figure`` draws the results.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from benchmarks.harness import found_by, report
+from benchmarks.harness import report, run_rival
 from benchmarks.scale import generate
 
 MEASURES = "LinearCKA(debiased=True), RSA"
@@ -25,7 +25,7 @@ ROWS, WIDTH = 20_000, 256
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """Two stores of so many rows, layers and features; the last ones are kept."""
+    """A function that returns two stores with the given rows, layers and features, and writes them if necessary."""
     folder = tmp_path_factory.mktemp("scaling")
 
     def get(rows: int, layers: int, width: int):
@@ -44,20 +44,20 @@ def compared(paths, *, layers="same", threads=None):
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
 
 
-def point(benchmark, series, at, paths, *, beside=None, **how):
-    found = benchmark.pedantic(lambda: compared(paths, **how), rounds=1)
-    report(benchmark, series=series, at=at, seconds=found["seconds"], peak_mb=found["peak_mb"], **(beside or {}))
+def point(benchmark, series, at, paths, *, beside=None, **arguments):
+    result = benchmark.pedantic(lambda: compared(paths, **arguments), rounds=1)
+    report(benchmark, series=series, at=at, seconds=result["seconds"], peak_mb=result["peak_mb"], **(beside or {}))
 
 
 @pytest.mark.parametrize("rows", [1_000, 10_000, 100_000, 1_000_000])
 def test_rows(benchmark, stores, tmp_path, rows):
-    """Beside NumPy on the whole arrays: the products of LinearCKA, and both n x n matrices where they fit."""
+    """Compared with NumPy on the whole arrays: linear CKA, and RSA from both n x n matrices if they fit in memory."""
     paths = stores(rows, 1, WIDTH)
     for name, path in zip("xy", paths, strict=True):
         np.save(tmp_path / f"{name}.npy", np.asarray(rs.open_store(path)["layer.0"]))
     beside = {}
     for recipe in ("linear_cka", "rsa_cosine") if rows <= 10_000 else ("linear_cka",):
-        _, rival = found_by("numpy_way", recipe, "numpy", tmp_path)
+        _, rival = run_rival("numpy_way", recipe, "numpy", tmp_path)
         beside |= {f"numpy {recipe} {fact}": rival[fact] for fact in ("seconds", "peak_mb")}
     point(benchmark, "rows", rows, paths, beside=beside)
 
@@ -79,7 +79,7 @@ def test_threads(benchmark, stores, threads):
 
 
 def test_a_call_on_few_rows(benchmark):
-    """What `compare` costs where there is next to nothing to compute."""
+    """Time of `compare` on so few rows that its overhead dominates."""
     X, Y = np.random.default_rng(0).standard_normal((2, 100, 16), dtype=np.float32)
     measure = rs.LinearCKA()
     benchmark(lambda: rs.compare(X, Y, measure))

@@ -1,7 +1,7 @@
-"""Writing and reading activations: the store beside .npy files, HDF5 and safetensors, from memory and from the disk.
+"""Writing and reading activations: the store compared with .npy files, HDF5 and safetensors.
 
-Every writer ends with its bytes on the disk (fsync); reading copies each chunk of rows into one small array, as packing
-does. "page cache": of a process that has read the file before; "cold": the kernel was told to forget it.
+Every writer waits until its bytes are on the disk (fsync). Reading copies each chunk of rows into one small array, like
+packing. "page cache": the file was read before; "cold": the file was dropped from the page cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import safetensors.numpy
 from safetensors import safe_open
 
 import pyrepsim as rs
-from benchmarks.harness import SETTLING, report, side_by_side
+from benchmarks.harness import PAUSE_SECONDS, report, side_by_side
 from benchmarks.memory import peak_mb
 from pyrepsim.store import verify
 
@@ -37,7 +37,7 @@ def layers():
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory, layers):
-    """Copies, read in turn: how fast a file is read depends by a tenth or two on where the kernel keeps its pages."""
+    """Copies that are read in turn, because the speed of one file varies by 10 to 20 % with the place of its pages."""
     folders = [tmp_path_factory.mktemp("written") for _ in range(COPIES)]
     for folder in folders:
         rs.write_store(folder / "store", layers)
@@ -74,17 +74,17 @@ def tensors(folder, layers):
 
 
 def test_writing(benchmark, layers, tmp_path):
-    """Float16 rows into a store, checked, hashed and committed, beside files that are only written.
+    """Float16 rows written to a store, checked, hashed and committed, compared with files that are only written.
 
-    Another process touches 3 GB before each turn: the host of a virtual machine takes memory back that was not used for
-    some seconds, and a turn whose pages it has to give again takes twice as long, whoever writes.
+    Another process touches 3 GB before each turn. The host of a virtual machine reclaims memory that was not used for
+    some seconds, and any writer takes twice as long if the host must provide the pages again.
     """
     folder = tmp_path / "x"
 
     def cleared():
         shutil.rmtree(folder, ignore_errors=True)
         os.sync()
-        time.sleep(2 * SETTLING)  # the disk goes on freeing what was there, and the first fsync would wait for it
+        time.sleep(2 * PAUSE_SECONDS)  # the first fsync would wait until the disk has freed the old files
         subprocess.run([sys.executable, "-c", "import numpy; numpy.ones(3 << 27)"], check=True)
 
     facts = side_by_side(
@@ -100,7 +100,7 @@ def test_writing(benchmark, layers, tmp_path):
     report(benchmark, gb_per_second=N_BYTES / benchmark.stats.stats.median / 1e9, peak_mb=peak_mb(), **facts)
 
 
-def forget(folders):
+def drop_from_page_cache(folders):
     """Drop the pages of these files from the kernel's cache."""
     for path in itertools.chain.from_iterable(folder.rglob("*") for folder in folders):
         if path.is_file():
@@ -109,7 +109,7 @@ def forget(folders):
 
 
 def readers(folders, sums):
-    """Each way to pass over all rows of all layers of the next copy; the sum of one column says what was read."""
+    """Functions that read all rows of all layers of the next copy and add up one column, to check what was read."""
     buffer = np.empty((CHUNK, WIDTH), np.float16)
     stores, npys, hdf5s, tensor_files = (
         itertools.cycle([folder / name for folder in folders])
@@ -140,7 +140,7 @@ def readers(folders, sums):
 
     def tensors():
         with safe_open(next(tensor_files), "numpy") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
                 rows = file.get_slice(name)
                 for start in range(0, ROWS, CHUNK):
                     take("tensors", rows[start : start + CHUNK])
@@ -155,13 +155,13 @@ def test_reading(benchmark, written, where):
     for read in COPIES * [ours, *rivals.values()]:
         read()
     assert len(set(sums.values())) == 1, "all must read the same rows"
-    before = (lambda: forget(written)) if where == "cold" else (lambda: None)
+    before = (lambda: drop_from_page_cache(written)) if where == "cold" else (lambda: None)
     facts = side_by_side(benchmark, ours, rivals, before=before, rounds=ROUNDS)
     report(benchmark, gb_per_second=N_BYTES / benchmark.stats.stats.median / 1e9, peak_mb=peak_mb(), **facts)
 
 
 def test_reading_content_tokens(benchmark, written):
-    """Every tenth row left out, as special tokens are."""
+    """Reading without every tenth row, as without special tokens."""
     mask = np.arange(ROWS) % 10 != 0
     buffer = np.empty((CHUNK, WIDTH), np.float16)
     stores, npys = (itertools.cycle([folder / name for folder in written]) for name in ("store", "npy"))
@@ -185,6 +185,6 @@ def test_reading_content_tokens(benchmark, written):
 
 
 def test_verifying(benchmark, written):
-    """Every byte of a store against its checksums."""
+    """Checking every byte of a store against its checksums."""
     benchmark.pedantic(lambda: verify(written[0] / "store"), rounds=7)
     report(benchmark, gb_per_second=N_BYTES / benchmark.stats.stats.median / 1e9)

@@ -1,9 +1,9 @@
-"""Structural probes of all layers at once, beside the recipe one writes from the paper: a probe at a time, in torch.
+"""Structural probes of all layers at once, compared with a direct implementation of the paper in torch.
 
-The recipe (Hewitt and Manning 2019): a padded batch of sentences, differences of all pairs of projected words
-(b, n, n, k), squared and summed, an L1 loss by autograd, Adam; distances and depths in loops of their own, and the
-layers one after the other. Trees are random, of up to 40 words. Times are of the epochs alone: both read activations
-from the same arrays, ours through the store.
+The direct implementation (Hewitt and Manning 2019) trains one probe at a time: a padded batch of sentences, squared
+differences of all pairs of projected words (b, n, n, k), an L1 loss with autograd, and Adam. Distances and depths are
+trained in separate loops, and layers one after the other. Trees are random and have up to 40 words. Times include only
+the epochs. Both read the same activations, ours from a store.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def sentences():
 
 @pytest.fixture(scope="module")
 def layers(sentences):
-    """Gold distances in a random subspace under more and more noise."""
+    """Activations with the gold distances in a random subspace; higher layers have more noise."""
     rng = np.random.default_rng(1)
     turn = np.linalg.qr(rng.standard_normal((WIDTH, WIDTH)))[0].astype(np.float32)
     trees = np.concatenate([embedded(sentence.heads, WIDTH) for sentence in sentences]) @ turn
@@ -43,7 +43,7 @@ def layers(sentences):
 
 
 def recipe(rows, sentences, kind):
-    """One probe of one layer; its matrix (d, k)."""
+    """Train one probe of one layer; return its matrix of shape (d, k)."""
     torch.manual_seed(0)
     probe = torch.nn.Parameter((torch.rand(WIDTH, RANK) - 0.5) / 10)
     adam = torch.optim.Adam([probe], RATE)
@@ -56,16 +56,16 @@ def recipe(rows, sentences, kind):
             chosen = [int(i) for i in batch]
             x = torch.nn.utils.rnn.pad_sequence([words[i] for i in chosen], batch_first=True) @ probe
             n, lengths = x.shape[1], torch.tensor([len(words[i]) for i in chosen])
-            there = (torch.arange(n) < lengths[:, None]).float()
+            mask = (torch.arange(n) < lengths[:, None]).float()
             if kind == "distance":
-                found = (x.unsqueeze(2) - x.unsqueeze(1)).pow(2).sum(dim=-1)
-                there = there[:, :, None] * there[:, None, :]
-                wanted = torch.stack([torch.nn.functional.pad(gold[i], [0, n - len(gold[i])] * 2) for i in chosen])
-                loss = ((found - wanted).abs() * there).sum(dim=(1, 2)) / lengths**2
+                predicted = (x.unsqueeze(2) - x.unsqueeze(1)).pow(2).sum(dim=-1)
+                mask = mask[:, :, None] * mask[:, None, :]
+                expected = torch.stack([torch.nn.functional.pad(gold[i], [0, n - len(gold[i])] * 2) for i in chosen])
+                loss = ((predicted - expected).abs() * mask).sum(dim=(1, 2)) / lengths**2
             else:
-                found = x.pow(2).sum(dim=-1)
-                wanted = torch.stack([torch.nn.functional.pad(gold[i], [0, n - len(gold[i])]) for i in chosen])
-                loss = ((found - wanted).abs() * there).sum(dim=1) / lengths
+                predicted = x.pow(2).sum(dim=-1)
+                expected = torch.stack([torch.nn.functional.pad(gold[i], [0, n - len(gold[i])]) for i in chosen])
+                loss = ((predicted - expected).abs() * mask).sum(dim=1) / lengths
             adam.zero_grad()
             loss.mean().backward()
             adam.step()
@@ -73,8 +73,8 @@ def recipe(rows, sentences, kind):
 
 
 def fit(probe, rows, sentences):
-    """Mean correlation of squared distances under a probe with those in the trees."""
-    ends, found = np.cumsum([len(sentence.words) for sentence in sentences]), []
+    """Mean correlation between squared distances under a probe and distances in the trees."""
+    ends, correlations = np.cumsum([len(sentence.words) for sentence in sentences]), []
     for x, sentence in zip(np.split(rows @ probe, ends[:-1]), sentences, strict=True):
         gold, square = (
             GoldTree.of(sentence.heads, sentence.xpos, sentence.where).distances,
@@ -82,8 +82,8 @@ def fit(probe, rows, sentences):
         )
         if len(x) > 4:
             above = np.triu_indices(len(x), 1)
-            found.append(np.corrcoef(square[above], gold[above])[0, 1])
-    return float(np.mean(found))
+            correlations.append(np.corrcoef(square[above], gold[above])[0, 1])
+    return float(np.mean(correlations))
 
 
 def test_structural_probes(benchmark, sentences, layers, tmp_path):
@@ -93,7 +93,7 @@ def test_structural_probes(benchmark, sentences, layers, tmp_path):
     rows = layers["layer.6"]
     taken, probes = [], []
 
-    def rival():
+    def fit_loop():
         start = time.perf_counter()
         probes[:] = [recipe(rows[:n_train], train, kind) for kind in ("distance", "depth")]
         taken.append(time.perf_counter() - start)
@@ -104,10 +104,10 @@ def test_structural_probes(benchmark, sentences, layers, tmp_path):
     def ours():
         return fit_structural_probes(store, train, dev, device="cpu", **options)
 
-    result = benchmark.pedantic(ours, setup=rival, rounds=ROUNDS, warmup_rounds=1)
+    result = benchmark.pedantic(ours, setup=fit_loop, rounds=ROUNDS, warmup_rounds=1)
     columns = next(block.columns for block in result.blocks if block.kind == "distance")
-    mine = result.weights[0][6][:, columns].numpy()
-    fits = [fit(probe, rows[n_train:], dev) for probe in (mine, probes[0].numpy())]
+    weights = result.weights[0][6][:, columns].numpy()
+    fits = [fit(probe, rows[n_train:], dev) for probe in (weights, probes[0].numpy())]
     assert abs(fits[0] - fits[1]) < 0.1, fits
-    facts = {"a loop a probe ratio": LAYERS * median(taken[-ROUNDS:]) / benchmark.stats.stats.median}
+    facts = {"one loop per probe ratio": LAYERS * median(taken[-ROUNDS:]) / benchmark.stats.stats.median}
     report(benchmark, layers=LAYERS, rank=RANK, epochs=EPOCHS, fit=fits[0], **{"loop fit": fits[1]}, **facts)

@@ -1,9 +1,9 @@
-"""Fine-tuning beside a bare loop over the same batches, and beside batches padded to one length.
+"""Fine-tuning compared with a bare loop over the same batches, and with batches padded to one length.
 
-Rounds take turns, so that a machine that slows down slows all of them down. Ours is a whole epoch of `TaskTrainer` with
-its point to resume from, one in 45 updates, whose seconds are told beside (shipped recipes keep one in hundreds); the
-bare loop gets its batches ready-made. Texts are as long as those of a corpus. Padded sequences all cost the same: a
-sixth of them is timed.
+They run in turns, so that a slow phase of the machine affects all of them. Ours is a whole epoch of `TaskTrainer` with
+its checkpoint, whose seconds are reported too (shipped recipes save one every few hundred updates).
+The bare loop gets prepared batches. Texts have the lengths of a real corpus. Only a third of the padded sequences is
+timed, because they all take the same time.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def bare_epoch(model, batches):
 
 
 class Timed(TaskTrainer):
-    """Keeps the seconds of its points to resume from."""
+    """A trainer that adds up the seconds it takes to save checkpoints."""
 
     saving = 0.0
 
@@ -72,7 +72,7 @@ class Timed(TaskTrainer):
 
 
 def our_epoch(model, features, folder: Path, encoder):
-    """Seconds of its point to resume from."""
+    """Train one epoch; return the seconds spent on checkpoints."""
     trainer = Timed(
         model,
         features,
@@ -99,7 +99,7 @@ def bucketed(features, pad_id):
 
 
 def padded(features, pad_id):
-    """Every sequence as long as the longest allowed, as a tokenizer's padding="max_length" makes it."""
+    """Batches in which every sequence is padded to max_length, like padding="max_length" of a tokenizer."""
     batches = in_batches(features, pad_id)
     for batch in batches:
         short = RECIPE.max_length - batch["input_ids"].shape[1]
@@ -117,7 +117,7 @@ def seconds(function, *arguments):
 def test_fine_tuning(benchmark, encoder, features, tmp_path):
     model = make_model(encoder)
     same, fixed = bucketed(features, encoder.pad_id), padded(features[:PADDED], encoder.pad_id)
-    bare_epoch(model, same[:4])  # warm
+    bare_epoch(model, same[:4])  # warm-up
     bare, fixed_length, saving = [], [], []
 
     def others():

@@ -1,4 +1,4 @@
-"""What a result says of the machine: its processor and its Python, not its name."""
+"""Result files record the processor and the Python version of a machine, not its name."""
 
 from __future__ import annotations
 

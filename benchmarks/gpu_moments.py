@@ -1,4 +1,4 @@
-"""Moments on one GPU: the products of a block alone, rows from memory-mapped files, rows that are there already."""
+"""Moments on one GPU: products of one block, rows from memory-mapped files, and rows in device memory."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ D = 768
 CHUNK = 8192
 
 
-def _device_seconds(body: Callable[[], Any], repeats: int = 7, together: int = 20) -> float:
-    """Median seconds of work that ``body`` queues on the compute stream, by events around several calls: the time to
-    queue one is then that of the one before.
+def _device_seconds(body: Callable[[], Any], repeats: int = 7, n_calls: int = 20) -> float:
+    """Median seconds of the work that ``body`` queues on the compute stream.
+
+    Events are recorded around several calls, so that queueing a call overlaps with the work of the call before it.
     """
     import cupy
 
@@ -32,16 +33,16 @@ def _device_seconds(body: Callable[[], Any], repeats: int = 7, together: int = 2
         with device.work():
             start, stop = cupy.cuda.Event(), cupy.cuda.Event()
             start.record()
-            for _ in range(together):
+            for _ in range(n_calls):
                 body()
             stop.record()
             stop.synchronize()
-            taken.append(cupy.cuda.get_elapsed_time(start, stop) / 1e3 / together)
+            taken.append(cupy.cuda.get_elapsed_time(start, stop) / 1e3 / n_calls)
     return sorted(taken)[repeats // 2]
 
 
 def block_products(fp64_tflops: float) -> dict[str, float]:
-    """X^T X of 8192 x 768 rows in float64 by dgemm and dsyrk, of two sides at once, and the bytes of the kernels."""
+    """X^T X of 8192 x 768 rows in float64 by dgemm and dsyrk, also of two sides at once, and bandwidth of kernels."""
     import cupy
     from cupy_backends.cuda.libs import cublas
 
@@ -54,7 +55,7 @@ def block_products(fp64_tflops: float) -> dict[str, float]:
         partial = cupy.empty(device.kernels.partial_sums(CHUNK, D, 27))
         sums = [cupy.zeros((D, D)) for _ in range(26)]
         wide, skinny = cupy.zeros((2 * D, 2 * D)), cupy.zeros((27, D))
-        norms, found = cupy.empty(CHUNK), cupy.full(3, np.iinfo(np.uint64).max, np.uint64)
+        norms, first_bad = cupy.empty(CHUNK), cupy.full(3, np.iinfo(np.uint64).max, np.uint64)
         shift = cupy.zeros(D)
     handle, one = cupy.cuda.device.get_cublas_handle(), np.ones(1)
 
@@ -73,8 +74,8 @@ def block_products(fp64_tflops: float) -> dict[str, float]:
             "fp64", x.data.ptr, CHUNK, D, weights.data.ptr, 27, CHUNK, partial.data.ptr, skinny.data.ptr, device.stream
         )
 
-    def look() -> None:
-        device.kernels.scan_rows(half.data.ptr, "float16", CHUNK, D, D, found.data.ptr, device.stream)
+    def scan() -> None:
+        device.kernels.scan_rows(half.data.ptr, "float16", CHUNK, D, D, first_bad.data.ptr, device.stream)
 
     flops = 2 * D * D * CHUNK
     for name, useful, body in [
@@ -89,12 +90,12 @@ def block_products(fp64_tflops: float) -> dict[str, float]:
         facts[f"{name} us"] = 1e6 * seconds
         facts[f"{name} of fp64 roof"] = useful / seconds / 1e12 / fp64_tflops
     facts["prepare gb_per_s"] = CHUNK * D * 10 / _device_seconds(prepare) / 1e9
-    facts["scan gb_per_s (from cache)"] = CHUNK * D * 2 / _device_seconds(look) / 1e9
+    facts["scan gb_per_s (from cache)"] = CHUNK * D * 2 / _device_seconds(scan) / 1e9
     return facts
 
 
 def moments_of_layers(n: int = 98_304, pairs: int = 13) -> dict[str, Any]:
-    """`pairs` pairs of layers in float16 and float64 products: from files in the page cache, against the feed alone."""
+    """`pairs` pairs of float16 layers with float64 products, from the page cache, compared with copying alone."""
     facts: dict[str, Any] = {}
     device = current_device()
     with tempfile.TemporaryDirectory() as folder:
@@ -115,14 +116,14 @@ def moments_of_layers(n: int = 98_304, pairs: int = 13) -> dict[str, Any]:
                 sums.update(part)
             device.synchronize()
 
-        there = [device.take([view])[0] for view in views]
+        resident = [device.take([view])[0] for view in views]
         cases: list[tuple[str, Callable[[], None]]] = [
             ("feed", lambda: feed(False)),
             ("feed and scan", lambda: feed(True)),
             ("moments", lambda: moments(views)),
             ("moments raw and unit", lambda: moments(views, transforms=("raw", "unit"))),
             ("moments fp32", lambda: moments(views, precision="fp32")),
-            ("moments of resident rows", lambda: moments([_Foreign(rows) for rows in there])),
+            ("moments of resident rows", lambda: moments([_ForeignRows(rows) for rows in resident])),
         ]
         for name, body in cases:
             body()
@@ -138,8 +139,8 @@ def moments_of_layers(n: int = 98_304, pairs: int = 13) -> dict[str, Any]:
     return facts
 
 
-class _Foreign:
-    """Device rows as somebody else's array: copied on the device, like those of torch."""
+class _ForeignRows:
+    """Device rows as an array of another library, which is copied on the device like a tensor of torch."""
 
     def __init__(self, rows: Any) -> None:
         self._rows = rows

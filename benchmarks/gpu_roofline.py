@@ -1,9 +1,12 @@
-"""What this GPU and its host link can do at most, on random data: every GPU result is also a fraction of it.
+"""Measured limits of this GPU and its connection to the host, on random data.
+
+GPU results are also reported as fractions of these limits.
 
     python -m benchmarks.gpu_roofline --out roofline.json
 
-Matrix products of 8192^3 (bf16, fp16, tf32, fp32, fp64) and device copies by torch; products of one tile, 768 long,
-with float32 results that stay in the L2, by cuBLAS through CuPy; pinned memory to device; page cache to pinned memory.
+Matrix products of 8192^3 (bf16, fp16, tf32, fp32, fp64) and device copies with torch; products of single tiles with
+inner dimension 768 and float32 results that stay in the L2 cache, with cuBLAS through CuPy; copies from pinned memory
+to the device and from the page cache to pinned memory.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ TILES = [(1024, 1024), (1536, 1536), (2048, 2048), (2048, 4096), (4096, 4096)]
 
 
 def events(body: Callable[[], Any], *, repeats: int = 9, warmup: int = 2) -> float:
-    """Median seconds of ``body`` on the current stream, by device events, after ``warmup`` calls."""
+    """Median seconds of ``body`` on the current stream, from device events, after ``warmup`` calls."""
     import torch
 
     for _ in range(warmup):
@@ -50,7 +53,7 @@ def device_name() -> str:
 
 
 def products(size: int = 8192) -> dict[str, float]:
-    """TFLOP/s of square products by torch."""
+    """TFLOP/s of square matrix products with torch."""
     import torch
 
     rates = {}
@@ -69,7 +72,7 @@ def products(size: int = 8192) -> dict[str, float]:
 
 
 def tile_products(depth: int = 768, rows: int = 65_536) -> dict[str, float]:
-    """TFLOP/s of fp16 tiles with float32 results: operands walk over ``rows`` rows, results stay where they are."""
+    """TFLOP/s of fp16 tiles with float32 results; operands come from ``rows`` rows, all results go to one buffer."""
     import cupy
     from cupy_backends.cuda.libs import cublas
 
@@ -132,12 +135,12 @@ def page_cache(size: int = 1 << 30) -> dict[str, float]:
 
 
 def roofline() -> dict[str, float | str]:
-    """All of it; a part that this machine cannot measure says why in place of its numbers."""
+    """All limits; for a part that cannot be measured on this machine, the reason instead of numbers."""
     facts: dict[str, float | str] = {"device": device_name(), "date": time.strftime("%Y-%m-%d")}
     for part in (products, tile_products, copies, page_cache):
         try:
             facts |= part()
-        except Exception as error:  # the other ceilings are still worth having
+        except Exception as error:  # continue with the other limits
             facts[part.__name__] = f"not measured: {error!r}"
     return facts
 

@@ -1,4 +1,4 @@
-"""One case: ours and its rivals in one run, with the error beside the time and the fraction of the roofline."""
+"""Time pyrepsim and other libraries (rivals) in one run, in turns, and report times, errors and memory."""
 
 from __future__ import annotations
 
@@ -15,20 +15,29 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["SETTLING", "Rival", "beside", "found_by", "pair_of_layers", "peak_mb", "report", "side_by_side"]
+__all__ = [
+    "PAUSE_SECONDS",
+    "Rival",
+    "pair_of_layers",
+    "peak_mb",
+    "report",
+    "run_rival",
+    "side_by_side",
+    "time_with_rivals",
+]
 
-PATIENCE = 3.0
-"""Seconds after which a rival takes no more turns."""
+MAX_RIVAL_SECONDS = 3.0
+"""A rival that has taken this many seconds in all takes no more turns."""
 
-SETTLING = 0.1
-"""Seconds of rest before each turn: threads of a BLAS go on spinning for a while after its last product."""
+PAUSE_SECONDS = 0.1
+"""Seconds to wait before each turn, because BLAS threads stay busy for a while after their last product."""
 
 SETTINGS = {"": {}, "SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}}
-"""NumPy as installed, and with the AVX-512 kernels that its OpenBLAS has but may not choose."""
+"""NumPy as installed, and with the AVX-512 kernels of its OpenBLAS, which OpenBLAS may not choose by itself."""
 
-KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 62)}
-"""Rivals keep the memory of one turn for the next (glibc): with gigabytes of new pages each time they take up to three
-times as long, and not as long twice."""
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 62)}
+"""Settings of glibc with which rivals reuse the memory of earlier turns. With gigabytes of new pages in each turn they
+would take up to three times as long, and their times would vary."""
 
 
 def pair_of_layers(n: int, d: int, *, dtype: str = "float32", seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -45,8 +54,10 @@ def pair_of_layers(n: int, d: int, *, dtype: str = "float32", seed: int = 0) -> 
 
 
 class Rival:
-    """Another way to the same result, in a process of its own that holds folder/x.npy and folder/y.npy and waits for
-    its turns: ``task`` by ``library``, of a module of benchmarks/rivals.
+    """Another library that computes the same result, in a separate process.
+
+    The process loads folder/x.npy and folder/y.npy and waits for its turns. In each turn it calls the function
+    ``<task>_<library>`` of benchmarks/rivals/<module>.py.
     """
 
     def __init__(
@@ -57,50 +68,52 @@ class Rival:
         command = [sys.executable, "-m", f"benchmarks.rivals.{module}", task, library, "--dtype", dtype]
         command += ["--out", str(self._out), str(folder / "x.npy"), str(folder / "y.npy")]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}
-        environment |= SETTINGS[setting] | KEPT
+        environment |= SETTINGS[setting] | KEEP_MEMORY
         self._process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
-        self.missing = self._told().get("missing")
-        """Why it can take no turns."""
+        self.missing = self._read_facts().get("missing")
+        """Why this rival cannot run (its library is not installed), or None."""
         if self.missing:
             self.close()
 
     def __call__(self) -> float:
-        """Take a turn: its seconds."""
-        with contextlib.suppress(BrokenPipeError):  # one that is dead tells nothing either
+        """Run one turn and return its seconds."""
+        with contextlib.suppress(BrokenPipeError):  # if the process has ended, the next line raises RuntimeError
             self._process.stdin.write(b"go\n")
-        return self._told()["seconds"]
+        return self._read_facts()["seconds"]
 
     def end(self) -> tuple[np.ndarray, dict[str, Any]]:
-        """What the last turn found, and the facts of the process: peak memory, version."""
+        """End the process and return the result of the last turn, and peak memory and version of the library."""
         self._process.stdin.close()
-        facts = self._told()
+        facts = self._read_facts()
         self.close()
         return np.load(self._out), facts
 
     def close(self) -> int:
-        """The status it ended with, once it has."""
+        """Wait for the process to end and return its exit status."""
         with self._process as process:
             return process.wait()
 
-    def _told(self) -> dict[str, Any]:
-        """The next line of JSON; what libraries print themselves is passed over."""
+    def _read_facts(self) -> dict[str, Any]:
+        """Return the next line of JSON; other lines, which libraries print, are skipped."""
         for line in self._process.stdout:
             if line.startswith(b"{"):
                 return json.loads(line)
-        raise RuntimeError(f"{self.name} ended with status {self.close()} before its turn was over.")
+        raise RuntimeError(
+            f"A rival must finish its turn: {self.name} ended with exit status {self.close()}. See its error above."
+        )
 
 
-def found_by(module: str, task: str, library: str, folder: Path, **how: str) -> tuple[np.ndarray, dict[str, Any]]:
-    """One turn of a rival: what it found, and its facts, seconds among them."""
-    rival = Rival(module, task, library, folder, **how)
+def run_rival(module: str, task: str, library: str, folder: Path, **options: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Run one turn of a rival; return its result, and its seconds, peak memory and version."""
+    rival = Rival(module, task, library, folder, **options)
     seconds = rival()
-    found, facts = rival.end()
-    return found, {"seconds": seconds, **facts}
+    value, facts = rival.end()
+    return value, {"seconds": seconds, **facts}
 
 
-def beside(
+def time_with_rivals(
     benchmark: Any,
     ours: Callable[[], Any],
     module: str,
@@ -110,32 +123,35 @@ def beside(
     error: Callable[[Any, Any], float],
     exact: Any,
 ) -> dict[str, Any]:
-    """Time ours and each rival (library, how it is called) in turns. Facts: our seconds and error; of each rival its
-    time in multiples of ours, error, memory, version, or why it is missing.
+    """Time ours and each rival, a pair (library, options of `Rival`), in turns.
 
-    exact : what errors are against, or the name of the rival that finds it.
+    Return our seconds and error, and for each rival its time as a multiple of ours, error, memory and version, or why
+    it is missing.
+
+    exact : value that errors are computed against, or the name of the rival whose result is used.
     """
-    started = [Rival(module, task, library, folder, **how) for library, how in rivals]
-    facts: dict[str, Any] = {f"{rival.name} missing": rival.missing for rival in started if rival.missing}
-    there = {rival.name: rival for rival in started if not rival.missing}
-    ratios = side_by_side(benchmark, ours, there)
-    ends = {name: rival.end() for name, rival in there.items()}
+    processes = [Rival(module, task, library, folder, **options) for library, options in rivals]
+    facts: dict[str, Any] = {f"{rival.name} missing": rival.missing for rival in processes if rival.missing}
+    available = {rival.name: rival for rival in processes if not rival.missing}
+    ratios = side_by_side(benchmark, ours, available)
+    ends = {name: rival.end() for name, rival in available.items()}
     if isinstance(exact, str):
         exact = ends[exact][0]
     facts |= {"seconds": benchmark.stats.stats.median, "error": error(ours(), exact), **ratios}
-    for name, (found, told) in ends.items():
-        facts |= {f"{name} error": error(found, exact)} | {f"{name} {key}": value for key, value in told.items()}
+    for name, (result, metadata) in ends.items():
+        facts[f"{name} error"] = error(result, exact)
+        facts |= {f"{name} {key}": value for key, value in metadata.items()}
     return facts
 
 
 def peak_mb(measure: Any, folder: Path) -> float:
-    """Peak resident memory of a process that makes this comparison alone, from memory-mapped files."""
+    """Peak resident memory in MB of a process that only makes this comparison, from memory-mapped files."""
     command = [sys.executable, "-m", "benchmarks.alone", str(measure), str(folder / "x.npy"), str(folder / "y.npy")]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["peak_mb"]
 
 
 def report(benchmark: Any, **facts: Any) -> None:
-    """Keep facts beside the times in the JSON file, and say them."""
+    """Save facts beside the times in the JSON file, and print them."""
     benchmark.extra_info.update(facts)
     print(
         "\n  "
@@ -153,18 +169,20 @@ def side_by_side(
     rounds: int = 7,
     before: Callable[[], Any] = lambda: None,
 ) -> dict[str, float]:
-    """Time ours and rivals in turns, in another order every round, after a turn of each to warm up. A rival that has
-    taken PATIENCE seconds takes no more turns; if warming up took it twice as long, that turn counts. Facts: each
-    rival's median time in multiples of ours, and its spread (half the distance of the quartiles, in medians).
+    """Time ours and rivals in turns, in another order in every round, after one turn of each to warm up.
 
-    before : done before each turn, without its time.
+    A rival that has taken MAX_RIVAL_SECONDS in all takes no more turns; if its warm-up took more than twice as long,
+    the warm-up counts as its turn. Return for each rival its median time as a multiple of ours, and its spread (half
+    the interquartile range, divided by the median).
+
+    before : called before each turn, outside the measured time.
     """
     draw = random.Random(0)
     taken: dict[str, list[float]] = {name: [] for name in rivals}
-    after: list[str] = []  # who has still to take a turn this round, when ours is done
+    after: list[str] = []  # rivals whose turn in this round comes after ours
 
     def ready() -> None:
-        time.sleep(SETTLING)
+        time.sleep(PAUSE_SECONDS)
         before()
 
     def run(names: list[str]) -> None:
@@ -174,7 +192,7 @@ def side_by_side(
 
     def setup() -> None:
         run(after)
-        due = [name for name in rivals if sum(taken[name]) < PATIENCE]
+        due = [name for name in rivals if sum(taken[name]) < MAX_RIVAL_SECONDS]
         order = draw.sample(due, len(due))
         cut = draw.randint(0, len(order))
         run(order[:cut])
@@ -186,7 +204,7 @@ def side_by_side(
     for name, rival in rivals.items():
         before()
         first = _seconds(rival)
-        if first > 2 * PATIENCE:
+        if first > 2 * MAX_RIVAL_SECONDS:
             taken[name].append(first)
     benchmark.pedantic(ours, setup=setup, rounds=rounds)
     run(after)

@@ -1,10 +1,10 @@
-"""Where the time of each hot path goes, by symbol: samples of perf while it runs.
+"""Profile the hot paths with perf: share of time by function.
 
-    python -m benchmarks.hot_paths [moments-fp64 ...]      # all of them when none is named; needs perf (linux-tools)
+    python -m benchmarks.hot_paths [moments-fp64 ...]      # without names, all of them; needs perf (linux-tools)
 
-Samples of the clock, so virtual machines without counters do. For the names of our own functions, build with
+perf samples by the clock, so virtual machines without hardware counters work too. To see names of functions, build with
 CMAKE_ARGS='-DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O3 -DNDEBUG -g1"' (the default is
-stripped). benchmarks/README.md has the results.
+stripped). benchmarks/engine-timings.md has the results.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _finished(*measures: rs.Measure) -> Callable[[], object]:
 
 def _written() -> Callable[[], object]:
     rows = {"layer.0": pair_of_layers(65_536, 768)[0]}
-    folder = tempfile.TemporaryDirectory()  # it goes with the function that holds it
+    folder = tempfile.TemporaryDirectory()  # removed when the returned function is freed
     return lambda: rs.write_store(Path(folder.name) / "store", rows, overwrite=True)
 
 
@@ -76,7 +76,7 @@ PATHS: dict[str, Callable[[], Callable[[], object]]] = {
 
 
 def run(name: str) -> None:
-    """Prepare, say so, and repeat the path for some seconds."""
+    """Prepare the path, print "ready", and repeat the path for SECONDS."""
     once = PATHS[name]()
     once()
     print("ready", flush=True)
@@ -86,7 +86,7 @@ def run(name: str) -> None:
 
 
 def profile(name: str) -> str:
-    """The symbols with at least a hundredth of the samples, most first."""
+    """Return the functions with at least 1 % of the samples, most samples first."""
     command = [sys.executable, "-m", "benchmarks.hot_paths", "--run", name]
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as path:
         assert path.stdout is not None
@@ -96,8 +96,8 @@ def profile(name: str) -> str:
         subprocess.run([*recorder, "--", "sleep", str(SECONDS - 1)], check=True, capture_output=True)
         path.wait()
         reporter = ["perf", "report", "-i", samples, "--stdio", "--sort", "dso,symbol", "--percent-limit", "1"]
-        told = subprocess.run(reporter, check=True, capture_output=True, text=True).stdout
-    lines = [line for line in told.splitlines() if re.match(r"\s+\d+\.\d+%", line)]
+        report = subprocess.run(reporter, check=True, capture_output=True, text=True).stdout
+    lines = [line for line in report.splitlines() if re.match(r"\s+\d+\.\d+%", line)]
     return "\n".join(re.sub(r"\s+-\s+-\s*$|\.cpython\S+|(?<=\S) {2,}", " ", line)[:140].rstrip() for line in lines)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def peak_mb() -> float:
-    """The kernel's high-water mark of this program; ru_maxrss would also count the process that started it."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    if found is None:
-        raise RuntimeError("peak memory is read from VmHWM in /proc/self/status, which Linux has.")
-    return int(found.group(1)) / 1024
+    """Return VmHWM of /proc/self/status; ru_maxrss would also include the process that started this one."""
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    if match is None:
+        raise RuntimeError("Peak memory is read from VmHWM in /proc/self/status: this system has none. Run on Linux.")
+    return int(match.group(1)) / 1024

@@ -1,4 +1,4 @@
-"""What this machine can do at most: every result is also a fraction of it."""
+"""Measured limits of this processor, which results are compared with."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ __all__ = ["roofline"]
 
 @functools.cache
 def roofline(n_threads: int | None = None) -> dict[str, float]:
-    """fp32_gflops, fp64_gflops (fused multiply-adds in registers), bf16_gflops where the processor has dot products of
-    bfloat16, and read_gb_per_s, on ``n_threads`` threads.
+    """Measure the limits on ``n_threads`` threads.
+
+    Keys: fp32_gflops and fp64_gflops (fused multiply-adds in registers), bf16_gflops if the processor has dot products
+    of bfloat16, and read_gb_per_s.
     """
     source = Path(__file__).with_name("roofline.cpp")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # One command on a machine with an NVIDIA GPU, in under nine minutes: ceilings, build, tests, sanitizers, benchmarks.
 #
-#     OUT=folder bash benchmarks/run_gpu.sh [roofline build test sanitize bench]      (all of them when none is named)
+#     OUT=folder bash benchmarks/run_gpu.sh [roofline build test sanitize bench]      (without names, all of them)
 #
-# Writes gpu-*.log and gpu-*.json under ${OUT:-benchmarks/results} and prints a table of what passed.
-# Needs nvcc, compute-sanitizer, a C++20 compiler and, in python3 (or $PYTHON), with nothing installed here:
+# Writes gpu-*.log and gpu-*.json to ${OUT:-benchmarks/results} and prints which steps passed.
+# Needs nvcc, compute-sanitizer, a C++20 compiler and these packages in python3 (or $PYTHON); it installs nothing:
 #   build  setuptools pybind11 cmake ninja
 #   run    numpy ml_dtypes safetensors threadpoolctl tqdm xxhash array-api-compat jsonargparse lazy-loader scipy, cupy-cuda13x, torch
 #   test   pytest pytest-benchmark scipy
@@ -16,19 +16,19 @@ PYTHON=${PYTHON:-python3}
 BUDGET=${BUDGET:-520} # seconds for everything
 export PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
-[ "$arch" = 90 ] && arch=90a # Hopper's own instructions
+[ "$arch" = 90 ] && arch=90a # with instructions that only Hopper has
 export CMAKE_ARGS="${CMAKE_ARGS:-${arch:+-DCMAKE_CUDA_ARCHITECTURES=$arch-real}}"
 [ -d /usr/local/cuda/bin ] && PATH=$PATH:/usr/local/cuda/bin
 failed=0
 table=()
 
-# step NAME SECONDS COMMAND...: runs it within its share of what is left; its output goes to gpu-NAME.log
+# step NAME SECONDS COMMAND...: runs the command for at most SECONDS or the remaining time; output goes to gpu-NAME.log
 step() {
   local name=$1 limit=$2 left=$((BUDGET - SECONDS)) start=$SECONDS code
   shift 2
   [ "$limit" -gt "$left" ] && limit=$left
   if [ "$limit" -lt 5 ]; then
-    table+=("$(printf '%-10s not run: the time is up' "$name")")
+    table+=("$(printf '%-10s not run: no time left' "$name")")
     failed=1
     return 1
   fi
@@ -46,7 +46,7 @@ has() { [[ $wanted == *" $1 "* ]]; }
 
 gpu_tests=(tests/extraction/test_devices.py tests/backends tests/moments tests/pairwise tests/measures tests/comparison tests/analysis/test_profile.py)
 
-# Each part in a process of its own: a crash takes no other part's results with it.
+# Each part runs in a separate process, so that a crash does not lose the results of other parts.
 tests() {
   local code=0 part
   for part in "${gpu_tests[@]}"; do

@@ -1,9 +1,10 @@
-"""Two whole caches, every same-layer pair, all closed-form measures: time, memory, and a kill in the middle.
+"""Compare two large stores by all closed-form measures: time, memory, and resuming after a kill.
 
     python -m benchmarks.scale --rows 1000000 --layers 13 --width 384 --folder /some/disk
 
-Generates the two stores when they are not there (20 GB at the default size), compares them in a process of its own,
-compares them again in a process that is killed with SIGKILL half way, resumes, and checks that the bits are equal.
+Generates the two stores if they do not exist (20 GB at the default size) and compares layers of equal names in a
+separate process. Then compares them again in a process that is killed with SIGKILL half way, resumes, and checks that
+the bits are equal.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SHARD = 65_536
 
 
 def generate(path: Path, rows: int, layers: int, width: int, seed: int) -> None:
-    """A store of related layers: a latent drawn for each shard, turned and noised a little more in every layer."""
+    """Write a store of related layers: shared latent rows, rotated, with more noise in each next layer."""
     names = [f"layer.{i}" for i in range(layers)]
     shards = [min(SHARD, rows - start) for start in range(0, rows, SHARD)]
     writer = rs.StoreWriter.create(path, {"generated": seed}, layers=dict.fromkeys(names, width), shard_rows=shards)
@@ -73,7 +74,7 @@ def run(base: Path, tuned: Path, out: Path, checkpoint: Path | None = None, kill
     if kill_after is not None:
         time.sleep(kill_after)
         process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, "finished before it could be killed: use more rows"
+        assert process.wait() == -signal.SIGKILL, "the comparison finished before it could be killed: use more rows"
         return {}
     assert process.wait() == 0
     return json.loads(out.read_text())
@@ -95,22 +96,22 @@ def main() -> None:
         path = options.folder / f"{name}-{options.rows}x{options.layers}x{options.width}"
         start = time.perf_counter()
         generate(path, options.rows, options.layers, options.width, seed)
-        print(f"{path}: {time.perf_counter() - start:.0f} s to write (0 when it was there)")
+        print(f"{path}: {time.perf_counter() - start:.0f} s to write (0 if it existed)")
         stores.append(path)
     out, checkpoint = options.folder / "result.json", options.folder / "checkpoint"
     shutil.rmtree(checkpoint, ignore_errors=True)
-    whole = run(*stores, out)
+    uninterrupted = run(*stores, out)
     # raw, unit and centred unit rows: three passes of S_xx, S_yy, S_xy over each chunk
     flops = 3 * 4 * options.rows * options.width**2 * options.layers
-    rate = flops / whole["seconds"] / 1e9
+    rate = flops / uninterrupted["seconds"] / 1e9
     print(
-        f"{len(whole['values'])} scores in {whole['seconds']:.1f} s, {rate:.0f} GFLOP/s in float64, "
-        f"{rate / roofline()['fp64_gflops']:.2f} of the roofline, peak RSS {whole['peak_rss_gb']:.2f} GB"
+        f"{len(uninterrupted['values'])} scores in {uninterrupted['seconds']:.1f} s, {rate:.0f} GFLOP/s in float64, "
+        f"{rate / roofline()['fp64_gflops']:.2f} of the roofline, peak RSS {uninterrupted['peak_rss_gb']:.2f} GB"
     )
-    run(*stores, out, checkpoint, kill_after=whole["seconds"] / 2)
+    run(*stores, out, checkpoint, kill_after=uninterrupted["seconds"] / 2)
     start = time.perf_counter()
     resumed = run(*stores, out, checkpoint)
-    assert resumed["values"] == whole["values"], "a resumed comparison must have the same bits"
+    assert resumed["values"] == uninterrupted["values"], "a resumed comparison must have the same bits"
     print(f"killed half way, resumed in {time.perf_counter() - start:.1f} s: the same bits")
     shutil.rmtree(checkpoint)
     os.remove(out)

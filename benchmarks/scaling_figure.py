@@ -25,26 +25,26 @@ _LINES = {
 Point = Mapping[str, Any]
 
 
-def series_of(found: Mapping[str, Any]) -> dict[str, list[Point]]:
-    """The points of each series in order of what it varies."""
+def series_of(results: Mapping[str, Any]) -> dict[str, list[Point]]:
+    """The points of each series, in order of the quantity that varies."""
     series: dict[str, list[Point]] = {}
-    for facts in found.values():
+    for facts in results.values():
         if "series" in facts:
             series.setdefault(facts["series"], []).append(facts)
     return {name: sorted(points, key=lambda one: one["at"]) for name, points in series.items()}
 
 
 def slope_mb_per_million_rows(points: list[Point]) -> float:
-    """How the peak memory of a comparison grows from its second number of rows on: 0 where it streams.
+    """Growth of peak memory with the number of rows; near 0 if the comparison streams.
 
-    The first chunks fill buffers of a fixed size, hence not from the first.
+    The first point is left out, because the first chunks fill buffers of a fixed size.
     """
     at, peak = (np.array([one[key] for one in points[1:]], dtype=float) for key in ("at", "peak_mb"))
     return float(np.polyfit(at / 1e6, peak, 1)[0])
 
 
 def draw(series: Mapping[str, list[Point]], out: Path) -> None:
-    """A column a series: seconds above, memory below, on logarithmic axes."""
+    """Draw one column per series: seconds above, memory below, on logarithmic axes."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(series), figsize=(3 * len(series), 5.4), squeeze=False, layout="constrained")
@@ -68,7 +68,7 @@ def draw(series: Mapping[str, list[Point]], out: Path) -> None:
 def main() -> None:
     series = series_of(read_results(SHOWN))
     if "rows" in series:
-        print(f"peak memory: {slope_mb_per_million_rows(series['rows']):+.1f} MB a million rows")
+        print(f"peak memory: {slope_mb_per_million_rows(series['rows']):+.1f} MB per million rows")
     draw(series, Path(sys.argv[1] if len(sys.argv) > 1 else "scaling.svg"))
 
 

@@ -21,7 +21,7 @@ __all__ = ["markdown", "ratios", "read_results", "replace_table", "worse"]
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = RESULTS / "amd-epyc-25-17"
-"""The machine whose results the page shows: one folder per machine, one file per bench_*.py."""
+"""The results that the page shows, of one machine; each machine has a folder with one file per bench_*.py."""
 MARKS = ("<!-- measured -->\n", "<!-- /measured -->")
 
 ROWS = {
@@ -64,16 +64,16 @@ ROWS = {
     "test_decode[trained-None]": "best trees of 10,000 sentences, a trained parser's scores",
     "test_decode[random-None]": "the same, random scores",
 }
-"""What the table shows, in this order: the name of a benchmark, and what it measures."""
+"""The rows of the table, in order: the name of a benchmark, and its label."""
 
 RIVALS = {
     "fraction_of_bare": "bare loop",
     "times_naive": "loop in the corpus's order",
     "times_fixed_length": "padded to 128",
-    "naive": "a loop a probe",
+    "naive": "one loop per probe",
     "networkx_ratio": "networkx",
 }
-"""Ratios that have names of their own: their time as a multiple of ours."""
+"""Labels of ratios whose key does not end in " ratio"; each is the time of a rival as a multiple of ours."""
 
 Facts = Mapping[str, Any]
 """The seconds, errors, ratios and memory of one benchmark."""
@@ -135,13 +135,13 @@ def _rival(name: str, ratio: float, error: float | None) -> str:
 
 
 def replace_table(page: str, table: str) -> str:
-    """The page with `table` between its two marks."""
+    """Return the page with `table` between the two marks."""
     start, stop = (page.index(mark) for mark in MARKS)
     return page[: start + len(MARKS[0])] + table + page[stop:]
 
 
 def worse(old: Mapping[str, Facts], new: Mapping[str, Facts], within: float) -> list[str]:
-    """Ratios to rivals and fractions of the peak that fell by more than the fraction ``within``."""
+    """List ratios to rivals and fractions of the peak that fell by more than the fraction ``within``."""
     lines = []
     for name in old.keys() & new.keys():
         before, after = ({rival: ratio for rival, (ratio, _) in ratios(one[name]).items()} for one in (old, new))
@@ -164,7 +164,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.against:
         fallen = worse(*map(read_results, options.against), options.within)
-        print("\n".join(fallen) or f"nothing fell behind by more than {options.within:.0%}")
+        print("\n".join(fallen) or f"No ratio is worse by more than {options.within:.0%}.")
         return int(bool(fallen))
     table = markdown(read_results(SHOWN))
     if options.write:

@@ -1,12 +1,12 @@
-# pyrepsim._cuda: the kernels of csrc/cuda, for several GPU generations, when a CUDA compiler of version 12 or newer is here.
-# The runtime is linked statically and no other CUDA library at all, so the module imports on machines without a driver.
-# Architectures: those of CUDAARCHS or CMAKE_CUDA_ARCHITECTURES, else what the compiler knows of sm_80 to sm_120.
+# pyrepsim._cuda: the kernels of csrc/cuda for several GPU generations. Built if there is a CUDA compiler, version 12 or newer.
+# Only the CUDA runtime is linked, statically, so the module can be imported on machines without a driver.
+# Architectures: CMAKE_CUDA_ARCHITECTURES or CUDAARCHS, else those of sm_80 to sm_120 that the compiler supports.
 set(wanted "${CMAKE_CUDA_ARCHITECTURES}")
 if(NOT wanted)
   set(wanted "$ENV{CUDAARCHS}")
 endif()
 
-# nvcc is often off the PATH.
+# nvcc is often not on the PATH.
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(nvcc nvcc PATHS ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda /opt/cuda PATH_SUFFIXES bin)
   if(nvcc)
@@ -20,15 +20,15 @@ if(NOT CMAKE_CUDA_COMPILER)
   return()
 endif()
 enable_language(CUDA)
-if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # nvcc 11, or CMake 3.25, which does not know that nvcc 12 can
-  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} with CMake ${CMAKE_VERSION} knows no C++20: "
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # nvcc 11, or CMake 3.25, which has no C++20 option for nvcc 12
+  message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION} with CMake ${CMAKE_VERSION} has no support for C++20: "
                  "pyrepsim is built without its CUDA backend")
   return()
 endif()
 if(NOT wanted)
   set(wanted 80-real 90a-real)
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.8)
-    list(APPEND wanted 100-real 120)  # 120 with PTX, for what comes later
+    list(APPEND wanted 100-real 120)  # 120 with PTX, for later generations
   else()
     list(APPEND wanted 90-virtual)
   endif()
@@ -48,8 +48,8 @@ set_target_properties(
              POSITION_INDEPENDENT_CODE ON)
 target_compile_options(cuda_kernels PRIVATE -diag-suppress=177)  # functions that another architecture uses
 if(PYREPSIM_WERROR)
-  # A kernel that spills registers or keeps an array in local memory is several times slower than it looks. The fused
-  # one is given all registers there are, and keeps some of what waits for the second layer in local memory.
+  # A kernel that spills registers or keeps an array in local memory can be several times slower. The fused kernel is
+  # excluded: it uses all registers and keeps values for the second layer in local memory.
   set(gated ${cuda_kernels})
   list(FILTER gated EXCLUDE REGEX "/tiles/fused\\.cu$")
   set_source_files_properties(

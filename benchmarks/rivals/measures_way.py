@@ -1,6 +1,6 @@
-"""What other libraries make of two representations, each in a process of its own.
+"""Measures of two representations in other libraries, each run in a separate process.
 
-Those that compare models batch by batch are given models that hand out the rows.
+Libraries that compare models batch by batch get models whose only layer returns the rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from benchmarks.rivals.one import main
 
 BATCH = 256
 N_DRAWS = 8
-"""Estimates of the same value: how far they lie from it says what an estimate is worth."""
+"""Number of estimates of the same value, from which the error of one estimate is computed."""
 
 
 def cca_cca_zoo(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
@@ -44,7 +44,7 @@ def _pytorch_cka(models: list[Any], loader: Any) -> float:
 
 
 def debiased_pytorch_cka_whole(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """All rows at once, by both n x n Gram matrices."""
+    """All rows at once, from both n x n Gram matrices."""
     import torch
     from cka import cka_from_features
 
@@ -72,7 +72,7 @@ def _orders(n_rows: int) -> list[np.ndarray]:
 
 
 def _models(X: np.ndarray, Y: np.ndarray, order: np.ndarray | None = None) -> tuple[list[Any], Any]:
-    """Two models of one layer that hand out the rows of X and of Y, and the loader of their batches, in an order."""
+    """Two models of one layer that return the rows of X and of Y, and a loader of batches in the given order."""
     import torch
 
     class Half(torch.nn.Module):

@@ -1,7 +1,8 @@
-"""The same quantities as one writes them in NumPy, run in a process of their own.
+"""The same quantities in plain NumPy, run in a separate process.
 
-A process of its own, because OpenBLAS reads OPENBLAS_CORETYPE once: its wheels take some AMD processors for older ones,
-and SkylakeX makes it use the AVX-512 kernels it has. Both are measured.
+The process is separate because OpenBLAS reads OPENBLAS_CORETYPE only when it is loaded. The OpenBLAS of NumPy's wheels
+uses kernels of older processors on some AMD processors; with OPENBLAS_CORETYPE=SkylakeX it uses its AVX-512 kernels.
+Both are measured.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from benchmarks.rivals.one import main
 
 
 def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
-    """Feature-space form: centre, then norms of d x d products."""
+    """Feature-space form: centred data, then Frobenius norms of d x d products."""
     X = X - X.mean(axis=0)
     Y = Y - Y.mean(axis=0)
     cross = np.linalg.norm(Y.T @ X) ** 2
@@ -20,7 +21,7 @@ def linear_cka(X: np.ndarray, Y: np.ndarray) -> float:
 
 
 def svcca(X: np.ndarray, Y: np.ndarray, variance: float = 0.99) -> float:
-    """The google/svcca recipe: SVD of each side's data, then CCA from the joint covariance of the kept components."""
+    """SVCCA like google/svcca: SVD of the data of each side, then CCA from the joint covariance of the components."""
     kept = []
     for A in (X, Y):
         U, s, _ = np.linalg.svd((A - A.mean(axis=0)).T, full_matrices=False)
@@ -38,7 +39,7 @@ def svcca(X: np.ndarray, Y: np.ndarray, variance: float = 0.99) -> float:
 
 
 def rsa_cosine(X: np.ndarray, Y: np.ndarray) -> float:
-    """Both n x n cosine matrices, their upper triangles, one correlation coefficient."""
+    """Correlation of the upper triangles of both n x n cosine matrices."""
     rows = []
     for A in (X, Y):
         unit = A / np.linalg.norm(A, axis=1, keepdims=True)
@@ -47,7 +48,7 @@ def rsa_cosine(X: np.ndarray, Y: np.ndarray) -> float:
 
 
 def rsa_cosine_blocks(X: np.ndarray, Y: np.ndarray) -> float:
-    """The same from blocks of rows, whatever their number: the value that the others are held against."""
+    """The same value from blocks of rows, for any number of rows: the reference for errors."""
     units = [A / np.linalg.norm(A, axis=1, keepdims=True) for A in (X, Y)]
     n, block = len(X), 512
     means = [1.0 - (float(np.sum(U.sum(axis=0) ** 2)) - n) / (n * (n - 1)) for U in units]

@@ -1,7 +1,7 @@
-"""One rival in a process of its own, that takes a turn for each line it is sent.
+"""One rival in a separate process: it runs one turn for each line of its input.
 
-Prints JSON lines: {} when it has its rows, or which library is missing; the seconds of each turn; version and peak
-memory at the end. What it found goes into a file.
+Prints JSON lines: {} when its rows are loaded, or which library is missing; the seconds of each turn; version and peak
+memory at the end. The result is saved to a file.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ Way = Callable[[np.ndarray, np.ndarray], Any]
 
 
 def main(ways: Mapping[str, Way], packages: Mapping[str, str]) -> None:
-    """``ways``: functions called task_library; ``packages``: what a library is called where it is installed from."""
+    """``ways``: functions by name, <task>_<library>; ``packages``: names of packages that differ from the library."""
     parser = argparse.ArgumentParser()
     parser.add_argument("task")
     parser.add_argument("library")
     parser.add_argument("x")
     parser.add_argument("y")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--out", required=True, help="keeps what was computed, for its error")
+    parser.add_argument("--out", required=True, help="file for the result")
     options = parser.parse_args()
     X, Y = (np.load(path).astype(options.dtype) for path in (options.x, options.y))
     way = ways[f"{options.task}_{options.library}"]
     try:
         version = importlib.metadata.version(packages.get(options.library, options.library))
-        way(X[:1000], Y[:1000])  # imports, and compiles
+        way(X[:1000], Y[:1000])  # imports and compiles before the first turn
     except ImportError as error:
-        tell(missing=str(error))
+        print_facts(missing=str(error))
         return
-    tell()
-    found: Any = np.zeros(0)
+    print_facts()
+    result: Any = np.zeros(0)
     for _ in sys.stdin:
         start = time.perf_counter()
-        found = way(X, Y)
-        tell(seconds=time.perf_counter() - start)
-    np.save(options.out, found)
-    tell(version=version, peak_mb=peak_mb())
+        result = way(X, Y)
+        print_facts(seconds=time.perf_counter() - start)
+    np.save(options.out, result)
+    print_facts(version=version, peak_mb=peak_mb())
 
 
-def tell(**facts: Any) -> None:
+def print_facts(**facts: Any) -> None:
     print(json.dumps(facts), flush=True)

@@ -1,6 +1,6 @@
-"""What others do with all pairs of rows, each in a process of its own.
+"""Comparisons of all pairs of rows in other libraries, each run in a separate process.
 
-They return what an error is told by: a correlation, distances among the first rows, or neighbours.
+Each returns the values from which its error is computed: a correlation, distances among the first rows, or neighbours.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.rivals.one import main
 
 FEW, K = 200, 10
-"""Rows whose distances are kept for the error, and neighbours."""
+"""Number of rows whose distances are kept to compute the error, and number of neighbours."""
 
 
 def _pearson(a: Any, b: Any) -> np.ndarray:
@@ -37,7 +37,7 @@ def euclidean_pearson_torch(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def euclidean_pearson_cdist(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """torch.cdist: the product form, and its n x n matrix."""
+    """torch.cdist, which computes the n x n matrix by a matrix product."""
     import torch
 
     squares = [torch.cdist(torch.from_numpy(A), torch.from_numpy(A)) for A in (X, Y)]
@@ -46,7 +46,7 @@ def euclidean_pearson_cdist(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def euclidean_pearson_keops(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """Row sums of D, D^2 and D E by lazy tensors, never n x n."""
+    """Row sums of D, D^2 and D E with lazy tensors, without an n x n matrix."""
     from pykeops.numpy import LazyTensor
 
     def lazy(A: np.ndarray) -> Any:
@@ -120,11 +120,11 @@ def knn_torch(X: np.ndarray, _: np.ndarray) -> np.ndarray:
     return _without_self(torch.cat(blocks).numpy())
 
 
-def _without_self(found: np.ndarray) -> np.ndarray:
+def _without_self(neighbours: np.ndarray) -> np.ndarray:
     """Drop the row itself from its K + 1 nearest, or the last where a duplicate displaced it."""
-    own = found == np.arange(len(found))[:, None]
+    own = neighbours == np.arange(len(neighbours))[:, None]
     own[~own.any(axis=1), -1] = True
-    return found[~own].reshape(len(found), -1)
+    return neighbours[~own].reshape(len(neighbours), -1)
 
 
 WAYS = {

@@ -47,7 +47,7 @@ class StudyOptions:
             print(f"{claim['claim']}  {claim['verdict']}: {claim['why']}")
         try:
             print(call("report", "studies.study_report", out).page)
-        except MissingExtraError as error:  # the results are there all the same
+        except MissingExtraError as error:  # the results were written before
             print(f"no report: {error}", file=sys.stderr)
         return 0 if result.complete else 1
 

@@ -71,8 +71,10 @@ def _base_cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str) -
         if all_layers:
             columns += _pair_columns(compare_stores(x, y, options, measures=all_layers, layers="all"))
         if rogue:
-            found = compare_without_rogue_dimensions(x, y, rogue, options, folder)
-            columns += [one | {"metric": f"{one['metric']} without rogue dimensions"} for one in _score_columns(found)]
+            without_rogue = compare_without_rogue_dimensions(x, y, rogue, options, folder)
+            columns += [
+                one | {"metric": f"{one['metric']} without rogue dimensions"} for one in _score_columns(without_rogue)
+            ]
         return [plan.row(**shared, **one) for one in columns]
 
     request = {"pairs": all_layers, "rogue": rogue}
