@@ -40,9 +40,9 @@ def test_reasons_without_cuda(case, monkeypatch):
     count, reason = KERNELS[case]
     kernels = None if count is None else SimpleNamespace(device_count=count)
     monkeypatch.setitem(sys.modules, "pyrepsim._cuda", kernels)
-    found = importlib.util.find_spec
-    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None if name == "cupy" else found(name))
-    said = backends.available_backends()["cuda"] or ""
+    original = importlib.util.find_spec
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None if name == "cupy" else original(name))
+    reported = backends.available_backends()["cuda"] or ""
     for refused in (
         lambda: rs.compare(X, Y, "CCA", backend="cuda"),
         lambda: rs.pdist(X, backend="cuda"),
@@ -50,7 +50,7 @@ def test_reasons_without_cuda(case, monkeypatch):
     ):
         with pytest.raises(BackendError, match=f"backend 'cuda' cannot be used: {reason}.*'cpu'") as error:
             refused()
-        assert said in str(error.value)
+        assert reported in str(error.value)
     assert rs.compare(X, Y, "CCA").provenance["backend"] == "cpu"  # nothing else is affected
 
 

@@ -150,19 +150,19 @@ def test_tensors_are_read_after_the_work_that_makes_them(torch):
 def test_cupy_arrays_stay_on_the_device(pair, dtype, backend, cupy):
     x, y = (cast(side, dtype) for side in pair)
     with cupy.cuda.Stream(non_blocking=True):
-        there = cupy.asarray(x) * 2
+        on_device = cupy.asarray(x) * 2
         expected = bits(summed(x * x.dtype.type(2), y, backend))
-        assert bits(summed(there, cupy.asarray(y), backend, chunk=CHUNKS[backend][2])) == expected
-        assert bits(summed(there, y, backend)) == expected  # one side on the device, one on the host
+        assert bits(summed(on_device, cupy.asarray(y), backend, chunk=CHUNKS[backend][2])) == expected
+        assert bits(summed(on_device, y, backend)) == expected  # one side on the device, one on the host
 
 
 def test_arrays_may_change_after_update(pair, backend, cupy):
     x, y = (cast(side, "float32") for side in pair)
-    x_there, y_there = cupy.asarray(x[:1000]), cupy.asarray(y[:1000])
+    x_on_device, y_on_device = cupy.asarray(x[:1000]), cupy.asarray(y[:1000])
     moments = MomentsSet((D_X, D_Y), ((0, 1),), transforms=TRANSFORMS, backend=backend)
-    moments.update([x_there, y_there])
-    x_there[...] = 0
-    y_there[...] = np.nan
+    moments.update([x_on_device, y_on_device])
+    x_on_device[...] = 0
+    y_on_device[...] = np.nan
     assert bits(moments) == bits(summed(x[:1000], y[:1000], backend))
 
 
@@ -191,9 +191,9 @@ def test_bad_rows_are_refused_and_change_nothing(pair, backend, cupy):
     before = bits(moments)
     broken = x[700:].copy()
     broken[431, 17] = np.inf
-    for there in (broken, cupy.asarray(broken)):
+    for on_device in (broken, cupy.asarray(broken)):
         with pytest.raises(NonFiniteError, match="array 0 must be finite: got inf at row 1131, feature 17"):
-            moments.update([there, y[700:]])
+            moments.update([on_device, y[700:]])
     broken = x[700:].copy()
     broken[100] = 0
     with pytest.raises(DegenerateError, match="row 800 of array 0 is all zero"):
@@ -203,10 +203,10 @@ def test_bad_rows_are_refused_and_change_nothing(pair, backend, cupy):
     assert bits(moments) == bits(summed(x, y, backend))
 
 
-@pytest.mark.parametrize("there_first", [True, False])
-def test_a_saved_state_continues_on_another_backend(pair, there_first, tmp_path, backend):
+@pytest.mark.parametrize("starts_on_backend", [True, False])
+def test_a_saved_state_continues_on_another_backend(pair, starts_on_backend, tmp_path, backend):
     x, y = (cast(side, "float16") for side in pair)
-    first, cut = backend if there_first else "cpu", 3 * len(x) // 4
+    first, cut = backend if starts_on_backend else "cpu", 3 * len(x) // 4
     moments = summed(x[:cut], y[:cut], first)
     moments.save(tmp_path / "moments")
     for which in (backend, "cpu"):

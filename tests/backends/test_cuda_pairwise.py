@@ -1,4 +1,4 @@
-"""The sweeps of the GPU, on the emulated kernels and on a device where there is one, against plain NumPy in float64."""
+"""The sweeps of the GPU, on the emulated kernels and on a device if there is one, compared with NumPy in float64."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_sums_of_every_metric(backend, metric):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "sqeuclidean"])
 @pytest.mark.parametrize("mapped", [False, True])
 def test_fused_sums(backend, metric, precision, mapped):
-    """The kernel of Hopper's tensor cores against tiles in float64, on blocks that cut its tiles anywhere."""
+    """The kernel for Hopper's tensor cores compared with tiles in float64, with blocks that end inside its tiles."""
     rows = layers(2500, [200, 72])
     blocks = [0, 1, 300, 1024, 1100, 2049, 2500]
     exact = [packed(backend, x, metric, "fp64", blocks) for x in rows]
@@ -184,7 +184,7 @@ def test_fused_sums(backend, metric, precision, mapped):
     sums, again = ran(sweep), ran(backend.SumSweep(panels, [(0, 1)], fused=True, **options))
     expected = ran(backend.SumSweep(exact, [(0, 1)], **options))
     size = 1.0 if mapped else top
-    scale = np.maximum(sums["entries"], 30)  # pairs of small blocks have noise of their own
+    scale = np.maximum(sums["entries"], 30)  # sums of small blocks have larger relative errors
     tolerance = {"fp32": 3e-5 if mapped else 2e-6, "fast": 2e-3}[precision]  # an entry may fall into the next bin
     for name, power in (("first", 1), ("second", 2), ("cross", 2)):
         error = np.abs(sums[name] - expected[name]) / scale / size**power

@@ -1,6 +1,6 @@
 """Streams, pinned buffers and devices of the CUDA backend, with work delayed as long as CUDA allows.
 
-Each rule is broken once by hand, and some schedule sees it: so the schedules can see.
+One test breaks each rule on purpose and checks that some schedule detects it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ N, D = 1000, 17
 
 @pytest.fixture(autouse=True)
 def small_slots(monkeypatch):
-    """Several times round the ring for a chunk."""
+    """A chunk that needs the ring of buffers several times."""
     monkeypatch.setattr(staging, "_SLOT_BYTES", 1024)
     monkeypatch.setattr(staging, "_SLOTS", 3)
 
@@ -60,16 +60,16 @@ def expected(x, shift):
 
 def is_right(device) -> bool:
     x = rows()
-    found, shift = scatter(device, np.split(x, 10))
-    return np.allclose(found, expected(x, shift), rtol=1e-10)
+    sums, shift = scatter(device, np.split(x, 10))
+    return np.allclose(sums, expected(x, shift), rtol=1e-10)
 
 
 @pytest.mark.parametrize("precision", ["fp64", "fp32"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_rows_of_the_host(device, dtype, precision):
     x = rows(dtype)
-    found, shift = scatter(device, np.split(x, [1, 257, 300, 812]), precision)
-    np.testing.assert_allclose(found, expected(x, shift), rtol=1e-10 if precision == "fp64" else 1e-4, atol=1e-3)
+    sums, shift = scatter(device, np.split(x, [1, 257, 300, 812]), precision)
+    np.testing.assert_allclose(sums, expected(x, shift), rtol=1e-10 if precision == "fp64" else 1e-4, atol=1e-3)
 
 
 def test_tiles(device):
@@ -85,7 +85,7 @@ def test_tiles(device):
     assert sweep.result()["cross"][0, 0, 0] == pytest.approx(np.sum(a[above] * b[above]), rel=1e-12)
 
 
-# --- rows of other libraries, made on streams of their own
+# Rows of other libraries, made on their own streams
 
 
 class Tensor:
@@ -141,24 +141,24 @@ def made_late(device, x, dtype):
 def test_tensors_are_read_when_they_are_made(device, dtype):
     x = rows(dtype)
     tensor = Tensor(*made_late(device, x, dtype), dtype)
-    found, shift = scatter(device, [device.foreign(tensor[part], "X") for part in (slice(0, 600), slice(600, N))])
-    np.testing.assert_allclose(found, expected(x, shift), rtol=1e-10)
+    sums, shift = scatter(device, [device.foreign(tensor[part], "X") for part in (slice(0, 600), slice(600, N))])
+    np.testing.assert_allclose(sums, expected(x, shift), rtol=1e-10)
 
 
 def test_arrays_with_the_cuda_array_interface(device):
     x = rows()
     values, stream = made_late(device, x, "float32")
-    found, shift = scatter(device, [device.foreign(Exposed(values, stream), "X")])
-    np.testing.assert_allclose(found, expected(x, shift), rtol=1e-10)
+    sums, shift = scatter(device, [device.foreign(Exposed(values, stream), "X")])
+    np.testing.assert_allclose(sums, expected(x, shift), rtol=1e-10)
 
 
 def test_arrays_of_cupy_wait_for_the_callers_stream(device):
     x = rows()
     values, stream = made_late(device, x, "float32")
     with stream:
-        there = device.foreign(values, "X")
-    found, shift = scatter(device, [there])
-    np.testing.assert_allclose(found, expected(x, shift), rtol=1e-10)
+        on_device = device.foreign(values, "X")
+    sums, shift = scatter(device, [on_device])
+    np.testing.assert_allclose(sums, expected(x, shift), rtol=1e-10)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -170,12 +170,12 @@ def test_distances_into_an_array_on_the_device(device, dtype, kind, monkeypatch)
     out = {"tensor": Tensor(values, stream, dtype), "exposed": Exposed(values, stream), "cupy": values}[kind]
     with stream:
         assert rs.pdist(x, "euclidean", out=out, backend=EMULATED) is out
-    stream.synchronize()  # what the caller had queued before came first
+    stream.synchronize()  # work that the caller had queued ran first
     np.testing.assert_allclose(values.values, rs.pdist(x, "euclidean"), rtol=1e-5)
     between, stream = made_late(device, np.zeros((N, 9), dtype), dtype)
     with stream:
         rs.cdist(x, x[:9], out=between, backend=EMULATED)
-    np.testing.assert_allclose(between.values, rs.cdist(x, x[:9]), atol=1e-6)  # complete: nobody waited
+    np.testing.assert_allclose(between.values, rs.cdist(x, x[:9]), atol=1e-6)  # complete: no call waited
 
 
 def test_invalid_out_on_the_device(device, monkeypatch):
@@ -199,7 +199,7 @@ def test_arrays_on_no_device_are_read_by_the_host_backend(device):
         device.foreign(Tensor(whole, stream, "int32"), "X")
 
 
-# --- each rule, broken
+# Each rule, broken
 
 
 @pytest.mark.parametrize("rule", ["nothing", "copies wait for readers", "a slot is free when it is sent", "readers"])
@@ -214,13 +214,13 @@ def test_the_emulation_detects_each_broken_rule(rule, monkeypatch):
     assert all(right) == (rule == "nothing")
 
 
-# --- several devices
+# Several devices
 
 
 def test_the_second_device(device):
     machine = Machine(n_devices=2)
     second = EmulatedDevice(machine, 1)
-    assert machine.device == 0  # nobody's current device is changed
+    assert machine.device == 0  # the current device is unchanged
     assert is_right(second)
     values, stream = made_late(second, rows(), "float32")
     assert second.foreign(Tensor(values, stream, "float32", index=0), "X") is None  # on the first one

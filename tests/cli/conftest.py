@@ -1,4 +1,4 @@
-"""Two small stores of equal rows, and the command line run in this process."""
+"""Two small stores with matched rows, and the command line run in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.helpers.tiny_models import tiny_bert
 
 
 class Ran(NamedTuple):
-    """What a command left behind."""
+    """Status and output of a command."""
 
     status: int
     out: str
@@ -24,7 +24,7 @@ class Ran(NamedTuple):
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
-    """Run `pyrepsim` with these words in an empty folder."""
+    """Run `pyrepsim` with these arguments in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words: object) -> Ran:
@@ -54,7 +54,7 @@ def stores(tmp_path: Path, rng: np.random.Generator) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A BERT, and a descendant whose last layer moved."""
+    """A BERT, and a copy whose last layer was changed."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("models")

@@ -1,4 +1,4 @@
-"""Each verb, run in this process: what it prints, writes and returns; and the Python it says it is."""
+"""Each command, run in this process: what it prints, writes and returns, and the Python that it prints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_compare_prints_a_table_and_writes_files(run, stores, tmp_path: Path):
         assert str(Path(name)) in ran.out
 
 
-def test_compare_says_the_python_that_it_is(run, stores):
+def test_compare_prints_the_equivalent_python(run, stores):
     ran = run("compare", *stores, "--measures", "CCA", "--layers", "layer.0:layer.1", "--n-threads", "1")
     assert "# n_threads: 1" in ran.err
     spoken = [line for line in ran.err.splitlines() if not line.startswith("#")]
@@ -58,7 +58,7 @@ def test_compare_every_layer_pair(run, stores):
     assert len(lines) == 3 + 9
 
 
-def test_compare_goes_on_from_a_checkpoint(run, stores, tmp_path: Path):
+def test_compare_resumes_from_a_checkpoint(run, stores, tmp_path: Path):
     words = ["compare", *stores, "--measures", "CCA", "--checkpoint", "sums"]
     first = run(*words)
     assert any((tmp_path / "sums").iterdir())
@@ -169,7 +169,7 @@ def test_debug_shows_where_an_error_came_from(run, monkeypatch: pytest.MonkeyPat
         run("profile", "absent")
 
 
-def test_ctrl_c_says_how_to_go_on(run, monkeypatch: pytest.MonkeyPatch):
+def test_ctrl_c_prints_the_command_that_resumes(run, monkeypatch: pytest.MonkeyPatch):
     def interrupt(self, call):
         raise KeyboardInterrupt
 
@@ -189,7 +189,7 @@ def test_a_full_disk_is_a_message(run, stores, monkeypatch: pytest.MonkeyPatch):
     assert "No space left on device" in ran.err
 
 
-def test_options_that_have_their_default_are_not_said(capsys: pytest.CaptureFixture[str]):
+def test_options_with_default_values_are_not_printed(capsys: pytest.CaptureFixture[str]):
     say = transcript.Transcript("a: 1\n{}\n")
     measure = say("measure", "parse_measure", "CCA")
     assert str(measure) == "CCA"

@@ -23,7 +23,7 @@ def demo(folders: tuple[Path, Path], out: Path, *more: str) -> int:
     return main(["demo", "--model-x", a, "--model-y", b, "--out", str(out), *more])
 
 
-def test_the_demo_goes_through(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_demo_runs(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert demo(tiny_models, tmp_path, "--sentences", "40") == 0
     out = capsys.readouterr().out
     scores = Scores.from_jsonl(tmp_path / "scores.jsonl")
@@ -39,7 +39,7 @@ def test_the_demo_goes_through(tiny_models, tmp_path: Path, capsys: pytest.Captu
     assert out.count(" s  ") == 6, "each step prints its time"
 
 
-def test_the_demo_goes_on_with_the_stores_it_has(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_demo_uses_existing_stores(tiny_models, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert demo(tiny_models, tmp_path, "--sentences", "10") == 0
     first = Scores.from_jsonl(tmp_path / "scores.jsonl")
     assert demo(tiny_models, tmp_path, "--sentences", "10") == 0
@@ -52,7 +52,7 @@ def test_the_demo_goes_on_with_the_stores_it_has(tiny_models, tmp_path: Path, ca
     assert demo(tiny_models, tmp_path, "--sentences", "11", "--overwrite") == 0
 
 
-def test_the_demo_reads_a_text_of_yours(tiny_models, tmp_path: Path):
+def test_the_demo_reads_another_text(tiny_models, tmp_path: Path):
     text = tmp_path / "mine.txt"
     text.write_text("The key was lost.\n\nWhere was the cabinet?\nnobody slept\n" * 20, encoding="utf-8")
     assert demo(tiny_models, tmp_path / "out", "--texts", str(text)) == 0

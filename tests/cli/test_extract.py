@@ -1,4 +1,4 @@
-"""`extract` and the fused `compare`, from the words of a command line to a store, on a tiny model."""
+"""`extract` and the fused `compare`, from the command line to a store, on a tiny model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def text(tmp_path: Path) -> Path:
     return path
 
 
-def test_extract_stores_and_goes_on(run, model: Path, text: Path, tmp_path: Path):
+def test_extract_writes_a_store_and_resumes(run, model: Path, text: Path, tmp_path: Path):
     first = run("extract", model, text)
     assert first.status == 0
     name = f"{model.parent.name}-tiny"
@@ -40,7 +40,7 @@ def test_extract_stores_and_goes_on(run, model: Path, text: Path, tmp_path: Path
     assert rs.open_store(tmp_path / "acts" / name).digest == store.digest
 
 
-def test_the_options_arrive(run, model: Path, text: Path, tmp_path: Path):
+def test_options_are_used(run, model: Path, text: Path, tmp_path: Path):
     words = ["--layers", "layer.1", "--dtype", "float32", "--words", "first", "--out", "w"]
     assert run("extract", model, text, *words).status == 0
     store = rs.open_store(tmp_path / "w")
@@ -57,7 +57,7 @@ def test_a_dry_run_writes_nothing(run, model: Path, text: Path, tmp_path: Path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_dry_run_says_when_the_disk_is_too_small(run, model: Path, text: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_dry_run_reports_a_full_disk(run, model: Path, text: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
     ran = run("extract", model, text, "--dry-run", "--out", "new/store")
     assert ran.status == 2
@@ -65,23 +65,23 @@ def test_a_dry_run_says_when_the_disk_is_too_small(run, model: Path, text: Path,
     assert "must fit on the disk" in ran.err
 
 
-def test_a_dry_run_of_a_store_that_was_begun_says_what_is_left(
+def test_a_dry_run_of_an_unfinished_store_reports_the_rest(
     run, model: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("pyrepsim.extraction.plan.SHARD_TOKENS", 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
-    whole = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
+    planned = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
     assert (
         run("extract", model, text, "--out", "s", "--worker", "0/2").out
         == "s: this share is done, other workers are still running\n"
     )
     half = run("extract", model, text, "--out", "s", "--dry-run").out.splitlines()[-1]
-    total = whole.partition(" to write")[0]
+    total = planned.partition(" to write")[0]
     assert f" of {total} to write, 100 B free" in half
     assert f"0 B of {total} to write" in run("extract", model, text, "--out", "s", "--dry-run", "--worker", "0/2").out
     assert run("extract", model, text, "--out", "s").status == 0
     done = run("extract", model, text, "--out", "s", "--dry-run")
-    assert done.status == 0, "there is room for nothing more"
+    assert done.status == 0, "nothing is left to write"
     assert f"0 B of {total} to write" in done.out
     assert "differs in dtype" in run("extract", model, text, "--out", "s", "--dry-run", "--dtype", "float32").err
     anew = run("extract", model, text, "--out", "s", "--dry-run", "--dtype", "float32", "--overwrite")
@@ -109,18 +109,18 @@ def test_a_field_is_chosen_in_every_verb_that_reads(run, model: Path, pairs: Pat
     assert "texts, ['LinearCKA'])" in ran.err
 
 
-def test_subset_and_split_arrive(run, model: Path, monkeypatch: pytest.MonkeyPatch):
+def test_subset_and_split_are_used(run, model: Path, monkeypatch: pytest.MonkeyPatch):
     datasets = pytest.importorskip("datasets")
-    asked = []
+    calls = []
 
     def load_dataset(name: str, config: str | None, split: str | None) -> object:
-        asked.append((name, config, split))
+        calls.append((name, config, split))
         return datasets.Dataset.from_dict({"premise": ["the keys", "are here"]})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     words = ["--field", "premise", "--subset", "mnli", "--split", "dev"]
     assert run("extract", model, "owner/glue", *words, "--out", "a").status == 0
-    assert asked == [("owner/glue", "mnli", "dev")]
+    assert calls == [("owner/glue", "mnli", "dev")]
 
 
 def test_the_fused_comparison_takes_the_options_of_reading(run, model: Path, tmp_path: Path):
@@ -167,7 +167,7 @@ def test_compare_models_without_a_store(run, model: Path, text: Path, tmp_path: 
         (["extract", "{model}", "{text}", "--device", "toaster"], "toaster"),
     ],
 )
-def test_what_cannot_be_extracted_is_said(run, model: Path, text: Path, words: list[str], message: str):
+def test_an_error_is_reported(run, model: Path, text: Path, words: list[str], message: str):
     ran = run(*(word.format(model=model, text=text, folder=text.parent) for word in words))
     assert ran.status == 2
     assert message in ran.err.splitlines()[-1]

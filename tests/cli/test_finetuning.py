@@ -75,14 +75,14 @@ def test_a_sweep_and_an_early_exit(run: Callable[..., Any], encoder: Path, pairs
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["finetune", "mnly", "x"], "Did you mean mnli?"),
         (["finetune", "mnli", "/nowhere"], "must be an existing folder"),
         (["ablate", "freeze", "x"], "needs a task"),
     ],
 )
-def test_what_is_wrong_is_said(run: Callable[..., Any], words: list[str], said: str):
+def test_an_error_is_reported(run: Callable[..., Any], words: list[str], message: str):
     ran = run(*words)
     assert ran.status == 2
-    assert said in ran.err
+    assert message in ran.err

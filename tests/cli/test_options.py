@@ -1,4 +1,4 @@
-"""The small languages of the command line."""
+"""Parsing of layers, measures and file names of the command line."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def test_a_store_is_named_after_its_model(model: str, name: str):
     assert model_folder(model) == name
 
 
-def test_the_folder_one_is_in_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_working_directory_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "runs" / "seed0").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "runs" / "seed0")
     assert model_folder(".") == "runs-seed0"
 
 
-def test_nothing_printed_steers_the_terminal():
+def test_control_characters_are_not_printed():
     assert printable("größe 模型\x1b[31m\u202e\n\udc80") == "größe 模型?[31m???"

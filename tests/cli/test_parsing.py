@@ -1,4 +1,4 @@
-"""Help, configuration files and complaints: what happens before a verb runs."""
+"""Help, configuration files and errors before a command runs."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_version(run):
         (["compare", "--config", "absent.yaml"], "absent.yaml"),
     ],
 )
-def test_words_that_make_no_command_end_with_2(run, words: list[str], complaint: str):
+def test_invalid_commands_end_with_status_2(run, words: list[str], complaint: str):
     ran = run(*words)
     assert ran.status == 2
     assert complaint in ran.err
@@ -87,7 +87,7 @@ def test_a_printed_configuration_can_be_run_again(run, stores: tuple[Path, Path]
 
 
 @pytest.mark.parametrize("switch", ["--dry-run", "--dry_run", "--dry-run=true", "--dry_run true"])
-def test_switches_need_no_value_and_dashes_will_do(run, switch: str):
+def test_switches_need_no_value_and_may_have_dashes(run, switch: str):
     assert "dry_run: true" in run("extract", "m", "t", *switch.split(), "--print_config").out
 
 
@@ -98,13 +98,13 @@ def test_an_option_with_dashes_keeps_its_value(run):
 
 
 def best_seconds(code: str, enough: float) -> tuple[float, str]:
-    """The best of up to eight runs, since a busy machine only ever adds to the time; and what it said."""
-    seconds, said = [], ""
+    """The shortest time of up to eight runs, because other work can only make a run slower; and its stderr."""
+    seconds, stderr = [], ""
     while len(seconds) < 8 and (not seconds or seconds[-1] >= enough):
         start = time.perf_counter()
-        said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stderr
+        stderr = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stderr
         seconds.append(time.perf_counter() - start)
-    return min(seconds), said
+    return min(seconds), stderr
 
 
 @pytest.mark.parametrize("words", [["--help"], ["extract", "--help"]], ids=" ".join)
@@ -112,11 +112,11 @@ def test_help_is_quick_and_imports_nothing_heavy(words):
     code = f"import sys; from pyrepsim.cli import main; main({words}); print(*sys.modules, file=sys.stderr)"
     seconds, modules = best_seconds(code, 0.3)
     assert {"numpy", "torch", "transformers", "matplotlib", "pandas"} & set(modules.split()) == set()
-    # 0.3 s, or on a machine that is slow or busy three times what its parser's library alone takes
+    # 0.3 s, or on a slow machine three times the time of importing the parser's library alone
     assert seconds < 0.3 or seconds < 3 * best_seconds("import jsonargparse", 0.0)[0]
 
 
-def test_help_shows_options_as_one_writes_them(run):
+def test_help_shows_options_with_dashes(run):
     shown = run("extract", "--help").out
     assert "  --dry-run\n" in shown
     assert "[--same-plan-as SAME_PLAN_AS]" in shown

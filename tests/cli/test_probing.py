@@ -72,7 +72,7 @@ def test_trees_and_codes(run: Callable[..., Any], encoder: Path, corpus: Path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["probe", "edge", "x"], "give one, such as --task dependencies"),
         (["probe", "edge", "x", "--task", "pos"], "train and dev missing"),
@@ -80,12 +80,12 @@ def test_trees_and_codes(run: Callable[..., Any], encoder: Path, corpus: Path):
         (["probe", "structural", "x", "--train", "a.conllu", "--dev", "b.conllu"], "a.conllu"),
     ],
 )
-def test_what_is_wrong_is_said(run: Callable[..., Any], words: list[str], said: str):
+def test_an_error_is_reported(run: Callable[..., Any], words: list[str], message: str):
     ran = run(*words)
     assert ran.status == 2
-    assert said in ran.err
+    assert message in ran.err
 
 
-def test_the_overview_says_what_probes_do(run: Callable[..., Any]):
+def test_the_overview_describes_probes(run: Callable[..., Any]):
     assert "edge, structural, mdl, table: measure what each layer encodes." in run("--help").out
     assert "Classify spans of words" in run("probe", "--help").out

@@ -1,4 +1,4 @@
-"""Sums made elsewhere: the same bits for any executor and number of workers; nobody's death loses what was done."""
+"""Sums of executors: the same bits for any executor and number of workers; finished parts survive a dead worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEASURES = ["LinearCKA(debiased=True)", "CCA", "RSA(metric='correlation')", "Pro
 
 
 class AtOnce:
-    """The least an executor can be."""
+    """A minimal executor."""
 
     def __init__(self):
         self.done = []
@@ -41,7 +41,7 @@ class AtOnce:
 
 
 class Backwards:
-    """Works when it must, on what came last first."""
+    """An executor that runs a task when its result is needed, the last submitted first."""
 
     def __init__(self):
         self.waiting = []
@@ -76,7 +76,7 @@ def test_the_same_bits_by_any_executor(stores, layers, backend):
     first = run(AtOnce())
     plain = rs.compare(*stores, MEASURES, layers=layers, backend=backend)
     np.testing.assert_allclose([s.value for s in first], [s.value for s in plain], rtol=0, atol=1e-13)
-    assert [s.value for s in first] != [s.value for s in plain]  # it is another order of sums
+    assert [s.value for s in first] != [s.value for s in plain]  # sums in another order
     if layers == "same":
         for threads in (1, 3):
             with ThreadPoolExecutor(threads) as pool:
@@ -86,7 +86,7 @@ def test_the_same_bits_by_any_executor(stores, layers, backend):
 
 
 def test_processes(stores):
-    """Workers are started, not forked, and know nothing but what they are sent: paths, digests, options."""
+    """Workers are new processes, not forks, and get only paths, digests and options."""
     base = stores[0]
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         apart = rs.compare(base, base, MEASURES[:2], layers="all", n_threads=1, executor=pool)
@@ -100,7 +100,7 @@ def test_dask(stores):
     assert values(apart) == values(rs.compare(*stores, MEASURES, executor=AtOnce()))
 
 
-def test_how_rows_are_cut(monkeypatch):
+def test_rows_are_cut_into_parts(monkeypatch):
     monkeypatch.setattr(executors, "_PART_ROWS", 65_536)
     assert executors.part_rows(1) == 65_536
     assert executors.part_rows(64 * 65_536) == 65_536
@@ -202,7 +202,7 @@ def test_measures_of_rows_are_computed_in_the_calling_process(stores):
     assert scores[0].value == rs.compare(*stores, "MutualKNN", layers=["layer.1"])[0].value
 
 
-# --- several GPUs
+# Several GPUs
 
 
 @pytest.fixture

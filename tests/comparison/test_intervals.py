@@ -1,4 +1,4 @@
-"""Intervals, permutation tests and differences: recomputed by hand, and right about planted changes."""
+"""Intervals, permutation tests and differences: recomputed by hand, and tested on planted changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def text(seed, n=DOCUMENTS * EACH):
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """A model, and one whose layers 0, 1, 2 are the same, turned, and noisy."""
+    """A model, and one whose layers 0, 1, 2 are the same, rotated, and noisy."""
     folder = tmp_path_factory.mktemp("planted")
     base = {name: text(depth) for depth, name in enumerate(LAYERS)}
     tuned = dict(base)
@@ -50,10 +50,10 @@ def test_a_changed_layer_differs_and_the_others_do_not(stores):
     measures = [rs.LinearCKA(), rs.LinearCKA(debiased=True), rs.RSA(), rs.RSA(metric="euclidean")]
     for score in rs.compare(*stores, measures, interval=Bootstrap(n_resamples=100, blocks=16)):
         low, high = score.interval
-        about = score.details["interval"]
+        details = score.details["interval"]
         assert low <= score.value <= high
-        assert (about["blocks"], about["unit"]) == (16, "documents")
-        assert about["kind"] == ("jackknife" if "debiased" in score.measure else "bca")
+        assert (details["blocks"], details["unit"]) == (16, "documents")
+        assert details["kind"] == ("jackknife" if "debiased" in score.measure else "bca")
         if score.layer_x == "layer.0":
             assert (low, high) == (1.0, 1.0)
         elif score.layer_x == "layer.1":
@@ -115,9 +115,9 @@ def test_the_jackknife_is_a_loop_over_blocks(measure):
     blocks = row_blocks(90, 6)
     keep = [blocks.of_row != s for s in range(6)]
     without = [rs.compare(X[k], Y[k], measure, precision="fp64").value for k in keep]
-    about = score.details["interval"]
-    np.testing.assert_allclose(about["without_block"], without, rtol=0, atol=1e-10)
-    assert about["standard_error"] == pytest.approx(jackknife_standard_error(np.array(without)), rel=1e-6)
+    details = score.details["interval"]
+    np.testing.assert_allclose(details["without_block"], without, rtol=0, atol=1e-10)
+    assert details["standard_error"] == pytest.approx(jackknife_standard_error(np.array(without)), rel=1e-6)
 
 
 def test_samples_without_a_block_keep_their_other_rows(stores):
@@ -131,7 +131,7 @@ def test_samples_without_a_block_keep_their_other_rows(stores):
     assert score.details["interval"]["without_block"][0] == pytest.approx(expected, abs=1e-12)
 
 
-def test_documents_that_lie_apart_are_still_whole(tmp_path):
+def test_documents_in_several_pieces_are_one_unit(tmp_path):
     x, y = text(0), text(0) + 0.5 * text(1)
     apart = [store_of(tmp_path / name, {"l": rows}, shuffled=True) for name, rows in (("x", x), ("y", y))]
     measures = [rs.LinearCKA(), rs.RSA(metric="euclidean")]
@@ -147,29 +147,29 @@ def test_documents_that_lie_apart_are_still_whole(tmp_path):
 
 
 def test_one_seed_one_interval(stores):
-    def found(**options):
+    def result(**options):
         return [s.interval for s in rs.compare(*stores, [rs.LinearCKA(), rs.RSA(metric="euclidean")], **options)]
 
-    once = found(interval=PLAN, n_threads=1)
-    assert found(interval=PLAN, n_threads=2) == once
-    assert found(interval=Bootstrap(n_resamples=40, blocks=8, seed=1))[-1] != once[-1]
+    once = result(interval=PLAN, n_threads=1)
+    assert result(interval=PLAN, n_threads=2) == once
+    assert result(interval=Bootstrap(n_resamples=40, blocks=8, seed=1))[-1] != once[-1]
 
 
 def test_p_best_accounts_for_choosing_the_best_layer(tmp_path):
-    """Only layer.2 of both sides has to do with the other."""
+    """Only layer.2 is related between both sides."""
     shared = text(0)
     x = store_of(tmp_path / "x", {"layer.0": text(1), "layer.1": text(2), "layer.2": shared + text(3)})
     y = store_of(tmp_path / "y", {"layer.0": text(4), "layer.1": text(5), "layer.2": shared + text(6)})
     scores = permutation_test(x, y, [rs.LinearCKA(), rs.RSA(metric="euclidean")], n_resamples=39, layers="all")
     for score in scores:
-        found = score.details["permutation"]
-        assert found["unit"] == "documents"
-        assert found["p_best"] >= found["p"] >= 1 / 40
+        result = score.details["permutation"]
+        assert result["unit"] == "documents"
+        assert result["p_best"] >= result["p"] >= 1 / 40
         if (score.layer_x, score.layer_y) == ("layer.2", "layer.2"):
-            assert found["p_best"] == 1 / 40
-            assert score.value > found["null_95"] > found["null_mean"]
+            assert result["p_best"] == 1 / 40
+            assert score.value > result["null_95"] > result["null_mean"]
         else:
-            assert found["p_best"] > 0.05
+            assert result["p_best"] > 0.05
     assert scores[0].value == rs.compare(x, y, rs.LinearCKA(), layers="all")[0].value
     far = permutation_test(x["layer.2"], y["layer.2"], rs.GULP(), n_resamples=39, alternative="less")
     assert far[0].details["permutation"]["p"] == 1 / 40
@@ -186,7 +186,7 @@ def test_p_values_of_unrelated_rows_are_uniform():
     assert np.mean(np.array(p) <= 0.101) < 0.1 + 3.5 * 0.3 / np.sqrt(40)
 
 
-def test_planted_gaps_are_found_with_their_sign(tmp_path):
+def test_planted_differences_have_the_right_sign(tmp_path):
     """Layer 0 changes equally in both domains, layer 1 more in the second."""
     scores = []
     for domain, noise in (("in", 0.4), ("out", 1.2)):
@@ -213,7 +213,9 @@ def test_paired_differences_leave_out_the_same_block(stores):
     for zero in differences(scores, scores, paired=True):
         assert (zero.value, zero.interval, zero.details["p"], zero.details["p_holm"]) == (0.0, (0.0, 0.0), 1.0, 1.0)
     last = scores.select(layer_x="layer.2")
-    paired, apart = (differences(last, last, paired=how)[0].details["standard_error"] for how in (True, False))
+    paired, apart = (
+        differences(last, last, paired=paired_option)[0].details["standard_error"] for paired_option in (True, False)
+    )
     assert paired == 0 < apart == pytest.approx(2**0.5 * last[0].details["interval"]["standard_error"])
     again = Scores.from_jsonl(scores.to_jsonl(stores[0].path.parent / "scores.jsonl"))
     assert differences(again, scores, paired=True)[0].value == 0
@@ -225,8 +227,8 @@ def test_paired_differences_leave_out_the_same_block(stores):
 
 
 def test_bands_over_seeds():
-    def run(value, **about):
-        return Scores([Score(value, "CCA", 10, layer_x="a", layer_y="a", provenance={"texts": "t", **about})])
+    def run(value, **details):
+        return Scores([Score(value, "CCA", 10, layer_x="a", layer_y="a", provenance={"texts": "t", **details})])
 
     (score,) = over_seeds([run(0.8, seed=0), run(0.9, seed=1), run(0.7, seed=2)], band="range")
     assert (score.value, score.interval) == (pytest.approx(0.8), (0.7, 0.9))

@@ -1,4 +1,4 @@
-"""Measures that read rows: stores like arrays, one bank of tiles for many pairs, the same samples everywhere."""
+"""Measures that read rows: stores give the same as arrays, tiles serve many pairs, all layers use the same samples."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_stores_give_what_their_arrays_give(stores, everything):
     base, tuned = stores
     for name in LAYERS[1:]:
         expected = rs.compare(content(base, name), content(tuned, name), MEASURES)
-        found = everything.select(layer_x=name, layer_y=name)
-        assert [s.value for s in found] == [s.value for s in expected]
-        assert [s.n_samples for s in found] == [2700] * len(MEASURES)
+        scores = everything.select(layer_x=name, layer_y=name)
+        assert [s.value for s in scores] == [s.value for s in expected]
+        assert [s.n_samples for s in scores] == [2700] * len(MEASURES)
 
 
 def test_tiles_of_many_layers_equal_single_pairs(stores, everything):
@@ -133,7 +133,7 @@ def test_invalid_samples_are_refused(rng):
             rs.RSA(**options)
 
 
-def test_draws_do_not_depend_on_how_many_there_are():
+def test_draws_do_not_depend_on_their_number():
     few, many = (rs.RSA(sample=30, draws=n, seed=2).chosen_rows(100, None) for n in (2, 5))
     assert all((a == b).all() for a, b in zip(few, many, strict=False))
 
@@ -205,22 +205,22 @@ def test_degenerate_rows_are_named(measure, backend, rng):
         refused(DegenerateError, holed, "row 7 of X is all zero")
 
 
-@pytest.mark.parametrize("how", ["pearson", "spearman", "kendall", "corr_cov"])
-def test_an_rdm_of_equal_entries_is_refused(how):
+@pytest.mark.parametrize("comparator", ["pearson", "spearman", "kendall", "corr_cov"])
+def test_an_rdm_of_equal_entries_is_refused(comparator):
     corners = np.eye(8) * 3  # all equally far apart
     other = np.random.default_rng(0).standard_normal((8, 3))
     for x, y, name in ((corners, other, "X"), (other, corners, "Y")):
         with pytest.raises(DegenerateError, match=f"entries .*the RDM of {name} "):
-            rs.compare(x, y, rs.RSA(metric="euclidean", compare=how))
+            rs.compare(x, y, rs.RSA(metric="euclidean", compare=comparator))
 
 
-@pytest.mark.parametrize("how", ["spearman", "kendall"])
-def test_an_rdm_of_tied_entries_is_refused_by_histograms_too(how, monkeypatch):
+@pytest.mark.parametrize("comparator", ["spearman", "kendall"])
+def test_an_rdm_of_tied_entries_is_refused_by_histograms_too(comparator, monkeypatch):
     monkeypatch.setattr("pyrepsim.pairwise.ranks.IN_MEMORY_ROWS", 4)
     monkeypatch.setattr("pyrepsim.pairwise.ranks.JOINT_BINS", 8)
     corners, other = np.eye(8), np.random.default_rng(0).standard_normal((8, 3))
     with pytest.raises(DegenerateError, match="those of the RDM of Y are all tied"):
-        rs.compare(other, corners, rs.RSA(metric="euclidean", compare=how))
+        rs.compare(other, corners, rs.RSA(metric="euclidean", compare=comparator))
 
 
 def test_most_rows_equal_have_no_median_distance(rng):

@@ -78,13 +78,13 @@ def test_a_store_with_itself_scores_as_two_copies_do(stores, tmp_path, layers):
         assert one.value == pytest.approx(other.value, rel=1e-9, abs=1e-6 if same else 1e-12), where
         assert one.details.keys() == other.details.keys()
         if not same:
-            for name, told in one.details.items():
-                if np.issubdtype(np.asarray(told).dtype, np.number):
+            for name, detail in one.details.items():
+                if np.issubdtype(np.asarray(detail).dtype, np.number):
                     np.testing.assert_allclose(
-                        told, other.details[name], rtol=1e-7, atol=1e-9, err_msg=f"{where} {name}"
+                        detail, other.details[name], rtol=1e-7, atol=1e-9, err_msg=f"{where} {name}"
                     )
                 else:
-                    assert told == other.details[name], (where, name)
+                    assert detail == other.details[name], (where, name)
 
 
 def test_measures_of_rows_read_each_layer_of_a_store_with_itself_once(stores, tmp_path, monkeypatch):
@@ -140,11 +140,11 @@ def test_details_of_each_side_belong_to_that_side(tmp_path):
 
 @pytest.mark.parametrize("other", [0, 1], ids=["itself", "another"])
 def test_scores_have_the_same_bits_for_any_number_of_threads(stores, other):
-    found = [
+    runs = [
         [s.value.hex() for s in rs.compare(stores[0], stores[other], MEASURES, layers="all", n_threads=n)]
         for n in (1, 2, 7)
     ]
-    assert found[0] == found[1] == found[2]
+    assert runs[0] == runs[1] == runs[2]
 
 
 def test_chosen_pairs_keep_their_order(stores):
@@ -286,16 +286,16 @@ def test_a_killed_comparison_resumes_to_the_same_bits(stores, tmp_path, killed_a
 
 
 def test_the_algebra_runs_on_one_blas_thread(stores, monkeypatch):
-    found = []
+    runs = []
     numpy_blas = [pool["filepath"] for pool in blas._libraries().info() if pool["user_api"] == "blas"]
     evaluate = rs.SVCCA.evaluate
 
     def watched(self, pair):
-        found.extend(pool["num_threads"] for pool in threadpool_info() if pool["filepath"] in numpy_blas)
+        runs.extend(pool["num_threads"] for pool in threadpool_info() if pool["filepath"] in numpy_blas)
         return evaluate(self, pair)
 
     monkeypatch.setattr(rs.SVCCA, "evaluate", watched)
     with threadpool_limits(2, user_api="blas"):
         rs.compare(*stores, rs.SVCCA())
-    assert found
-    assert set(found) == {1}
+    assert runs
+    assert set(runs) == {1}

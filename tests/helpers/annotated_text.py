@@ -72,7 +72,7 @@ SPANS: dict[str, dict[str, list[tuple[Any, ...]]]] = {  # (span1, [span2,] label
 
 
 def write_annotated_text(folder: Path, *, train: int = 24, dev: int = 8, test: int = 8) -> Path:
-    """Write so many different sentences for each part.
+    """Write the given number of different sentences for each part.
 
     ``edge/<task>/<part>.jsonl``, ``dependency/<part>.conllu`` and ``text/<part>.txt``.
     """
@@ -88,7 +88,7 @@ def write_annotated_text(folder: Path, *, train: int = 24, dev: int = 8, test: i
 
 
 def _sentences() -> Iterator[tuple[str, list[str]]]:
-    """The two patterns in turns, with other words each time."""
+    """Sentences of the two patterns in turn, each with other words."""
     for (adjective, noun), (first, last, pronoun) in zip(product(ADJECTIVES, NOUNS), NAMES * 9, strict=True):
         yield "sees", ["The", adjective, noun, "saw", first, last, "near", "the", "market", "."]
         yield "makes", [first, "built", "the", adjective, "house", "and", pronoun, "slept", "."]

@@ -1,11 +1,11 @@
-"""Assertions about numbers: calibrated against a naive program, or relative to a reference."""
+"""Assertions on numbers: errors compared with those of a naive program, or relative to a reference."""
 
 from __future__ import annotations
 
 import numpy as np
 
-FLOOR_EPS = 8
-"""How many units in the last place two correct programs may differ by, with nobody to blame."""
+ALLOWED_EPS = 8
+"""Units in the last place by which two correct programs may differ."""
 
 
 def _eps(precision) -> float:
@@ -31,23 +31,23 @@ def _error(value, reference) -> float:
 def assert_no_worse_than(ours, naive, reference, factor: float = 2.0, *, precision="float64", scale=None) -> None:
     """Our error is at most `factor` times that of a naive program, both against the reference.
 
-    Error = largest absolute difference over the array. A floor of 8 eps of `precision`, times `scale`
-    (default: the largest |reference|), is granted, since a naive program can be exact by luck.
+    Error = largest absolute difference over the array. In addition 8 eps of `precision` times `scale` (default: the
+    largest |reference|) are allowed, because the error of a naive program can be zero by chance.
     """
     scale = _largest(reference) if scale is None else scale
-    floor = FLOOR_EPS * _eps(precision) * scale
+    tolerance = ALLOWED_EPS * _eps(precision) * scale
     our_error, naive_error = _error(ours, reference), _error(naive, reference)
-    allowed = factor * naive_error + floor
+    allowed = factor * naive_error + tolerance
     if not our_error <= allowed:
         raise AssertionError(
-            f"our error {our_error:.3e} exceeds {factor} x naive error {naive_error:.3e} + floor {floor:.3e}"
+            f"our error {our_error:.3e} exceeds {factor} x naive error {naive_error:.3e} + tolerance {tolerance:.3e}"
         )
 
 
 def assert_relative(value, reference, tol: float, *, scale=None) -> None:
     """Largest |value - reference| over the array is at most tol * scale; scale is the largest |reference|.
 
-    Where theory says zero, give the scale: a relative error of zero has no meaning.
+    If the exact value is zero, pass the scale: an error relative to zero is undefined.
     """
     scale = _largest(reference) if scale is None else scale
     error = _error(value, reference)

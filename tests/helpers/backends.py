@@ -1,4 +1,4 @@
-"""The backends that tests of sums run over: all that can work here, and the CUDA one emulated on the CPU."""
+"""The backends that tests of sums run on: all that this machine has, and the CUDA backend emulated on the CPU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ EVERY = ["cpu", "reference", *CUDA]
 
 
 def runs(cases: Iterable[str], few: Sequence[str]) -> list[tuple[str, str]]:
-    """(case, backend) of every backend: all cases, or the few for which the emulator, 100 times slower, has time."""
+    """Pairs (case, backend): all cases on each backend, but only `few` on the emulator, which is 100 times slower."""
     return [(case, backend) for backend in EVERY for case in (few if backend == EMULATED else cases)]
 
 
 def register_emulated() -> None:
-    """Let ``backend="cuda-emulated"`` be asked for; it is compiled when first used."""
+    """Make ``backend="cuda-emulated"`` available; it is compiled at first use."""
     _BACKENDS[EMULATED] = ("tests.cuda_emulation.backend", lambda: None)

@@ -1,4 +1,4 @@
-"""Seeded pairs of representations, from well posed to hostile. CASES: one of each kind, read-only float64."""
+"""Seeded pairs of representations, well posed and ill posed. CASES: one of each kind, read-only float64."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Case(NamedTuple):
-    """A pair, and what is known of it.
+    """A pair of representations and its known properties.
 
-    well_posed: every closed-form measure is defined and well conditioned (bar of 1e-10); otherwise 1e-7 or a
-    clear error. rank_x, rank_y: of the centred data. distinct_rho: no canonical correlations coincide beside
-    others that differ, so PWCCA is defined; where False, no two correct programs need agree on it.
+    well_posed: every closed-form measure is defined and well conditioned, so the tolerance is 1e-10; otherwise 1e-7, or
+    a measure may raise an error. rank_x, rank_y: of the centred data. distinct_rho: canonical correlations are all
+    equal or all different, so PWCCA is defined; if False, two correct programs may give different values.
     """
 
     X: np.ndarray
@@ -108,7 +108,7 @@ def scaled_columns(X: np.ndarray, decades: float = 6.0, seed: int = 0) -> np.nda
 
 
 def cast(X: np.ndarray, dtype: str) -> np.ndarray:
-    """X in float64, float32, float16 or bfloat16 (of ml_dtypes). Feed references the cast array, not X."""
+    """X in float64, float32, float16 or bfloat16 (of ml_dtypes). Give references the cast array, not X."""
     if dtype == "bfloat16":
         import ml_dtypes
 

@@ -1,4 +1,4 @@
-"""Rows that hurt distances and ranks: odd shapes, equal and nearly equal rows, rogue features, extreme units."""
+"""Rows that are difficult for distances and ranks: odd shapes, (nearly) equal rows, rogue features, extreme units."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Truth in small random models, for the statements of the synthetic inference pairs: written without the package.
+"""Truth values of the statements of synthetic inference pairs in small random models, without code of the package.
 
-A model has individuals, each with the nouns and adjectives that hold of it, and events: (verb, agent, theme, place).
-Nouns and verbs bring their hypernyms along, antonyms exclude each other.
+A model has individuals, each with the nouns and adjectives that are true of it, and events (verb, agent, theme,
+place).
+With a noun or verb its hypernyms are true too; of two antonyms only one can be true.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def terms_of(statement: Any) -> list[Any]:
 
 
 class Cast:
-    """The words that bear on two statements, with what lies below them."""
+    """The words that are relevant for two statements, with their hyponyms."""
 
     def __init__(self, statements: list[Any], domain: Any) -> None:
         terms = [term for statement in statements for term in terms_of(statement)]
@@ -43,9 +44,9 @@ class Cast:
         self.places = [*sorted({statement.place for statement in statements if statement.place}), "nowhere"]
 
     def model(self, rng: random.Random) -> Model:
-        """Individuals made for the terms, and no events, some, most or all that there could be.
+        """A model with individuals for the terms, and with none, some, most or all of the possible events.
 
-        So few models are needed to see what can be true.
+        This way few models show which truth values are possible.
         """
         likely = rng.choice((0.2, 0.5, 0.8, 1.0))
         nouns: list[set[str]] = []
@@ -72,19 +73,19 @@ class Cast:
 
 
 def under(lemma: str, words: Any) -> list[list[str]]:
-    """The word and all below it, each with its hypernyms."""
-    return [found for low in words if lemma in (found := line(low, words))]
+    """The word and all its hyponyms, each with its hypernyms."""
+    return [lemmas for low in words if lemma in (lemmas := line(low, words))]
 
 
 def line(lemma: str, words: Any) -> list[str]:
-    found = [lemma]
-    while words[found[-1]].hypernym is not None:
-        found.append(words[found[-1]].hypernym)
-    return found
+    lemmas = [lemma]
+    while words[lemmas[-1]].hypernym is not None:
+        lemmas.append(words[lemmas[-1]].hypernym)
+    return lemmas
 
 
 def admissible(model: Model, statements: list[Any]) -> bool:
-    """What the sentences presuppose: one N for ``the N``, at least one for the nouns under a quantifier."""
+    """Whether presuppositions hold: exactly one N for ``the N``, at least one for a noun with a quantifier."""
     for statement in statements:
         for term in terms_of(statement):
             if term.det == "the" and len(extension(term, model)) != 1:
@@ -123,7 +124,7 @@ def true(statement: Any, model: Model) -> bool:
 
 
 def holds(statement: Any, agent: int, model: Model) -> bool:
-    """Whether what is said holds of this individual, leaving a negation aside."""
+    """Whether the statement is true of this individual, without regard to a negation."""
     if statement.verb is None:
         return all(form in model.adjectives[agent] for form in statement.adjectives)
     term = statement.object
@@ -135,7 +136,7 @@ def holds(statement: Any, agent: int, model: Model) -> bool:
 
 
 def judged(premise: Any, hypothesis: Any, domain: Any, rng: random.Random, *, models: int, expect: Any) -> Any:
-    """(premise, hypothesis) truth values met in random models: so many, and more until all of `expect` are met."""
+    """Truth values of (premise, hypothesis) in `models` random models, and in more until all of `expect` occur."""
     cast = Cast([premise, hypothesis], domain)
     met: set[tuple[bool, bool]] = set()
     for tried in range(400 * models):

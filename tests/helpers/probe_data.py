@@ -1,4 +1,4 @@
-"""Small corpora for probes: words of one or two pieces, states with a signal where it is wanted, and their store."""
+"""Small corpora for probes: words of one or two pieces, states with or without a signal, and their store."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def sentences(rng: np.random.Generator, n: int, *, prefix: str = "") -> list[lis
 
 def pieces(words: Sequence[str]) -> list[tuple[int, int, int]]:
     """(start, end, word) of each piece: words that end in an odd digit have two."""
-    found, at = [], 0
+    result, at = [], 0
     for index, word in enumerate(words):
         middle = at + 1 if int(word[-1]) % 2 else at + len(word)
-        found += [(at, middle, index)] + ([(middle, at + len(word), index)] if middle < at + len(word) else [])
+        result += [(at, middle, index)] + ([(middle, at + len(word), index)] if middle < at + len(word) else [])
         at += len(word) + 1
-    return found
+    return result
 
 
 def store_of(
@@ -51,7 +51,7 @@ def store_of(
 
 
 def noise(rng: np.random.Generator, width: int) -> Any:
-    """States that are noise, the same for a piece whenever it is asked for."""
+    """States that are random, always the same for a piece."""
     seed = int(rng.integers(2**31))
     return lambda *place: np.random.default_rng([seed, *(value + 1 for value in place)]).normal(size=width)
 
@@ -59,7 +59,7 @@ def noise(rng: np.random.Generator, width: int) -> Any:
 def labelled(
     texts: Sequence[Sequence[str]], rng: np.random.Generator, labels: Sequence[str], *, spans: int = 1, longest: int = 1
 ) -> list[dict[str, Any]]:
-    """A target for every word but the last, with a random label; span1 starts there, span2 anywhere."""
+    """A target for every word but the last, with a random label; span1 starts at the word, span2 at a random one."""
     records = []
     for words in texts:
         targets = []
@@ -79,12 +79,12 @@ def signal(
 ) -> Any:
     """`base` states, plus a vector for the label of the target that starts at a word, at one layer."""
     codes = np.random.default_rng(7).normal(size=(len(labels), width)) * scale
-    said = {
+    vectors = {
         (document, target["span1"][0]): codes[labels.index(target["label"])]
         for document, record in enumerate(records)
         for target in record["targets"]
     }
     zero = np.zeros(width)
     return lambda place, document, word: (
-        base(place, document, word) + (said.get((document, word), zero) if place == layer else zero)
+        base(place, document, word) + (vectors.get((document, word), zero) if place == layer else zero)
     )

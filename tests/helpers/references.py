@@ -1,4 +1,4 @@
-"""Each measure from its paper, in float64 or better, slow and obvious: the referee. Import from here.
+"""Each measure from its paper, in float64 or better, slow and simple, as a reference for tests. Import from here.
 
 Inputs are raw arrays X (n, d_x), Y (n, d_y) with matched rows, of any float type. pyrepsim is not imported.
 """

@@ -1,4 +1,4 @@
-"""What every reference needs: exact centring, singular values of the data, a numerical rank.
+"""Functions that every reference needs: exact centring, singular values of the data, numerical rank.
 
 Everything works on the data (n, d), never on a d x d covariance, so that no step is shared with the engine.
 """
@@ -22,7 +22,7 @@ def as_float64(X) -> np.ndarray:
 
 
 def centre(X) -> np.ndarray:
-    """Rows minus the column means, subtracted in long double: an offset of 1e4 costs nothing.
+    """Rows minus the column means, subtracted in long double: an offset of 1e4 loses no accuracy.
 
     A column whose values are all equal comes out as exact zeros, also where its mean is not representable.
     """
@@ -41,8 +41,8 @@ def svd_of_data(X) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def column_space(X, rank_tol: float = RANK_TOL) -> np.ndarray:
     """Orthonormal basis (n, r) of the space that the centred columns span.
 
-    Columns are first scaled to unit length, which leaves their span alone: features whose units differ by
-    many decades then cannot hide one another. r counts the singular values above rank_tol * the largest.
+    Columns are first scaled to unit length, which leaves their span alone: so features are counted even if
+    their units differ by many decades. r counts the singular values above rank_tol * the largest.
     """
     Xc = centre(X)
     norms = np.linalg.norm(Xc, axis=0)

@@ -1,4 +1,4 @@
-"""Matchings of single features, overlap of subspaces, and one-number descriptions of a cloud of rows."""
+"""Matchings of single features, overlap of subspaces, and statistics of one representation."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def matching_transport(X, Y, *, absolute: bool = False) -> float:
     a, b = table.shape
     rows, columns = np.kron(np.eye(a), np.ones((1, b))), np.kron(np.ones((1, a)), np.eye(b))
     sums = np.concatenate([np.full(a, 1 / a), np.full(b, 1 / b)])
-    found = linprog(-table.ravel(), A_eq=np.vstack([rows, columns]), b_eq=sums, method="highs")
-    return float(-found.fun)
+    solution = linprog(-table.ravel(), A_eq=np.vstack([rows, columns]), b_eq=sums, method="highs")
+    return float(-solution.fun)
 
 
 def _basis(X, centred: bool) -> np.ndarray:

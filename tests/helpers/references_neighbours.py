@@ -8,7 +8,7 @@ from .references_pairwise import distances
 
 
 def _far_to_near(X, metric: str, Y=None) -> np.ndarray:
-    """What is sorted in ascending order: distances, or negated dot products; a row never finds itself."""
+    """Distances or negated dot products, sorted in ascending order; infinite between a row and itself."""
     D = distances(X, metric, Y)
     D = -D if metric == "dot" else D
     if Y is None:
@@ -17,14 +17,14 @@ def _far_to_near(X, metric: str, Y=None) -> np.ndarray:
 
 
 def nearest(X, k: int, metric: str = "cosine", Y=None) -> np.ndarray:
-    """(n, k) indices of the nearest rows, nearest first, equal distances by lower index; within X never itself."""
+    """(n, k) indices of the nearest other rows, nearest first; of equal distances the lower index first."""
     return np.argsort(_far_to_near(X, metric, Y), axis=1, kind="stable")[:, :k]
 
 
 def least_gap(X, k: int, metric: str = "cosine", Y=None) -> float:
     """Smallest difference of consecutive distances up to the (k + 1)-th, over the largest distance of all.
 
-    Where it exceeds the rounding of a program, that program must find the very same lists.
+    If it exceeds the rounding error of a program, that program must give the same lists.
     """
     D = _far_to_near(X, metric, Y)
     largest = np.abs(D[np.isfinite(D)]).max()
@@ -68,7 +68,7 @@ def second_order_cosine(X, Y, k: int = 10, metric: str = "cosine", *, of: str = 
     """Mean over rows i of the cosine between (cos(x_i, x_j))_j and (cos(y_i, y_j))_j, j in N_x(i) | N_y(i).
 
     Hamilton et al. 2016, arXiv:1606.02821. of="distances": of 1 - cos instead,
-    as ReSi's program has it against the text of its paper.
+    as in ReSi's program, which differs from its paper.
     """
     K, L = 1 - distances(X, "cosine"), 1 - distances(Y, "cosine")
     if of == "distances":

@@ -1,4 +1,4 @@
-"""Every distance as a full matrix, by differences, and crossnobis by its definition over folds: slow and obvious."""
+"""Every distance as a full matrix, by differences, and crossnobis by its definition over folds. Slow and simple."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def _prepared(X, metric: str, work: Any) -> np.ndarray:
 
 
 def distances(X, metric: str, Y=None, *, work: Any = LONG) -> np.ndarray:
-    """(n, m) matrix of distances of rows of X to rows of Y (default: X), worked out in ``work``, given as float64.
+    """(n, m) matrix of distances of rows of X to rows of Y (default: X), computed in ``work``, returned as float64.
 
     dot: x . y, a similarity. cosine: 1 - x . y / (|x| |y|) = |u - v|^2 / 2 of the unit rows u, v. correlation: the
-    same after each row's own mean over its features is taken off. angular: acos(cos) / pi in [0, 1], by
+    same after the mean of each row over its features is subtracted. angular: acos(cos) / pi in [0, 1], by
     2 asin(|u - v| / 2) / pi. sqeuclidean, euclidean. manhattan: sum |x - y|. chebyshev: max |x - y|.
     mahalanobis: see `whitened`. Between X and itself the diagonal is exactly zero (dot: the squared norms).
     """

@@ -77,7 +77,7 @@ def train_reference(
     """The loss of each batch, before its step."""
     used = [p for name, p in probe.named_parameters() if probe.scalars is not None or name != "gamma"]
     adam = torch.optim.Adam(used, lr=learning_rate, amsgrad=True)
-    found = []
+    losses = []
     for batch in batches:
         logits, gold = probe(batch, layer)
         loss = nn.functional.binary_cross_entropy_with_logits(logits, gold)
@@ -85,15 +85,15 @@ def train_reference(
         loss.backward()
         nn.utils.clip_grad_norm_(used, clip)
         adam.step()
-        found.append(loss.item())
-    return found
+        losses.append(loss.item())
+    return losses
 
 
-def f1_from_counts(gold: np.ndarray, said: np.ndarray) -> tuple[float, float, float]:
+def f1_from_counts(gold: np.ndarray, predicted: np.ndarray) -> tuple[float, float, float]:
     """Micro F1 by scikit-learn, and the ends of its 95 % band: P and R moved by 1.96 standard errors, then joined."""
     from sklearn.metrics import precision_recall_fscore_support
 
-    p, r, f1, _ = precision_recall_fscore_support(gold.ravel(), said.ravel(), average="binary", zero_division=0)
-    error_p, error_r = (1.959964 * np.sqrt(v * (1 - v) / n) for v, n in ((p, said.sum()), (r, gold.sum())))
+    p, r, f1, _ = precision_recall_fscore_support(gold.ravel(), predicted.ravel(), average="binary", zero_division=0)
+    error_p, error_r = (1.959964 * np.sqrt(v * (1 - v) / n) for v, n in ((p, predicted.sum()), (r, gold.sum())))
     ends = [2 / (1 / (p + side * error_p) + 1 / (r + side * error_r)) for side in (-1, 1)]
     return float(f1), float(ends[0]), float(ends[1])

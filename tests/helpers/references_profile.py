@@ -49,9 +49,9 @@ def rogue_dimensions(X, threshold: float = 6.0) -> np.ndarray:
     that rounding noise among equal features is never called an outlier.
     """
     sds = feature_sds(X)
-    found = np.zeros(len(sds), dtype=bool)
+    is_rogue = np.zeros(len(sds), dtype=bool)
     for values in (np.abs(feature_means(X)), sds):
         median = np.median(values)
         spread = max(1.4826 * np.median(np.abs(values - median)), 0.01 * np.median(sds))
-        found |= values - median > threshold * spread
-    return np.flatnonzero(found)
+        is_rogue |= values - median > threshold * spread
+    return np.flatnonzero(is_rogue)

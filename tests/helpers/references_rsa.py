@@ -96,7 +96,7 @@ def rsa(X, Y, metric: str = "cosine", compare: str = "pearson", rank_tol: float 
 
 
 def rdm_spread(X, metric: str, rank_tol: float = RANK_TOL) -> float:
-    """Coefficient of variation of the RDM: tiny makes Pearson ill-conditioned, zero makes it undefined."""
+    """Coefficient of variation of the RDM: if it is tiny, Pearson is ill-conditioned; if it is 0, undefined."""
     vector = rdm(X, metric, rank_tol)
     return float(vector.std() / np.abs(vector).mean())
 

@@ -42,7 +42,7 @@ def procrustes(X, Y) -> Alignment:
 def partially_whitened(X, alpha: float, *, scale: str = "none", rank_tol: float = RANK_TOL) -> np.ndarray:
     """Xc (alpha I + (1 - alpha) (Xc^T Xc)^-1/2) = U (alpha s + (1 - alpha)) V^T over the numerical rank.
 
-    scale="none": Xc as it comes, as in Williams et al. 2021 and netrep; for 0 < alpha < 1 the result then
+    scale="none": Xc unchanged, as in Williams et al. 2021 and netrep; for 0 < alpha < 1 the result then
     depends on the units and on n. scale="unit": Xc of Frobenius norm 1 first. scale="mean": Xc of Frobenius
     norm sqrt(r) first (mean squared singular value 1), which is free of units, of n, and of the width.
     """

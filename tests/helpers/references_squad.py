@@ -1,4 +1,4 @@
-"""SQuAD the slow and obvious way: spans by a double loop, windows and owners by hand, scores word by word."""
+"""Simple, slow implementations of SQuAD: spans by a double loop, windows and their owners, scores word by word."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from collections.abc import Sequence
 def spans_by_loops(
     start: Sequence[float], end: Sequence[float], owned: Sequence[bool], *, n_best: int, max_answer: int
 ) -> list[tuple[float, int, int]]:
-    found = []
+    candidates = []
     for i in range(len(start)):
         for j in range(i, len(end)):
             if owned[i] and j - i + 1 <= max_answer:
-                found.append((float(start[i]) + float(end[j]), i, j))
-    return sorted(found, key=lambda span: (-span[0], span[1], span[2]))[:n_best]
+                candidates.append((float(start[i]) + float(end[j]), i, j))
+    return sorted(candidates, key=lambda span: (-span[0], span[1], span[2]))[:n_best]
 
 
-def window_ranges(n_tokens: int, room: int, stride: int) -> list[range]:
-    """Windows of a context of `n_tokens` tokens: `room` at a time, `stride` further each time."""
+def window_ranges(n_tokens: int, capacity: int, stride: int) -> list[range]:
+    """Windows of a context of `n_tokens` tokens; each has at most `capacity` tokens, and starts `stride` later."""
     ranges, begin = [], 0
     while True:
-        end = min(begin + room, n_tokens)
+        end = min(begin + capacity, n_tokens)
         ranges.append(range(begin, end))
         if end == n_tokens:
             return ranges
-        begin += min(room, stride)
+        begin += min(capacity, stride)
 
 
 def owner(token: int, windows: Sequence[range]) -> int:
-    """The window in which a token has most context: the smaller of its two sides, long windows first among equals."""
+    """Index of the window in which the shorter context of a token is longest; of equal ones, a longer window."""
     best, owner_of_best = -1.0, -1
     for k, window in enumerate(windows):
         if token in window:

@@ -1,4 +1,4 @@
-"""The scores of structural probes from their definition, a sentence at a time, in pure Python and SciPy."""
+"""The scores of structural probes by their definition, one sentence at a time, in pure Python and SciPy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARKS = ["''", ",", ".", ":", "``", "-LRB-", "-RRB-"]
 
 
 def path_length(heads: Sequence[int], i: int, j: int) -> int:
-    """Arcs between words i and j, counted from 1: up from i, and up from j to the first word on that way."""
+    """Arcs between words i and j, counted from 1: up from i to the first common ancestor, and down to j."""
     way = [i]
     while heads[way[-1] - 1]:
         way.append(heads[way[-1] - 1])
@@ -33,7 +33,7 @@ def gold(heads: Sequence[int]) -> tuple[list[list[int]], list[int]]:
 
 
 def kruskal(matrix: Any, tags: Sequence[str]) -> set[tuple[int, int]]:
-    """Edges of the minimum spanning tree of the words whose tag is no mark; equal edges in reading order."""
+    """Edges of the minimum spanning tree of the words that are not punctuation; equal edges in reading order."""
     words = [i for i, tag in enumerate(tags) if tag not in MARKS]
     pairs = sorted((float(matrix[i][j]), i, j) for i in words for j in words if i != j)
     group = {word: {word} for word in words}
@@ -70,12 +70,12 @@ def scores(distances: Any, depths: Any, heads: Any, xpos: Any) -> dict[str, floa
 
 
 def rank_correlations(rows: Any, others: Any) -> list[float]:
-    """Spearman's correlation of each row with its other; SciPy takes all pairs at once."""
+    """Spearman's correlation of each row with the row of the other matrix; SciPy computes all pairs at once."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of constant input: NaN, which counts as 0
-        found = spearmanr(rows, others, axis=1).statistic
+        warnings.simplefilter("ignore")  # NaN for constant input counts as 0
+        correlations = spearmanr(rows, others, axis=1).statistic
     n = len(rows)
-    return [0.0 if math.isnan(found[i, n + i]) else float(found[i, n + i]) for i in range(n)]
+    return [0.0 if math.isnan(correlations[i, n + i]) else float(correlations[i, n + i]) for i in range(n)]
 
 
 def mean_of_means(by_length: dict[int, list[float]]) -> float:

@@ -1,4 +1,4 @@
-"""Entities by brute force: every span of a sentence is asked whether it is one, by the definition of conlleval."""
+"""Entities by brute force: every span of a sentence is checked by the definition of conlleval."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def entities_by_definition(tags: Sequence[str]) -> list[tuple[int, int, str]]:
 
 
 def entity_f1_by_definition(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> tuple[float, ...]:
-    """Precision, recall and F1 as fractions; needs an entity on either side, and one in common."""
-    there = {(s, *span) for s, tags in enumerate(gold) for span in entities_by_definition(tags)}
-    found = {(s, *span) for s, tags in enumerate(predicted) for span in entities_by_definition(tags)}
-    precision = len(there & found) / len(found)
-    recall = len(there & found) / len(there)
+    """Precision, recall and F1 as fractions; needs at least one common entity."""
+    gold_entities = {(s, *span) for s, tags in enumerate(gold) for span in entities_by_definition(tags)}
+    predicted_entities = {(s, *span) for s, tags in enumerate(predicted) for span in entities_by_definition(tags)}
+    precision = len(gold_entities & predicted_entities) / len(predicted_entities)
+    recall = len(gold_entities & predicted_entities) / len(gold_entities)
     return precision, recall, 2 / (1 / precision + 1 / recall)

@@ -1,4 +1,4 @@
-"""Trees with one child of the root by enumeration and by networkx: the total of the best, or None."""
+"""Total score of the best tree whose root has one child, by enumeration and with networkx; None without a tree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def total(scores: np.ndarray, heads: np.ndarray) -> float:
 
 
 def is_tree(heads: np.ndarray) -> bool:
-    """One child of the root, and every word reaches it."""
+    """Whether the root has one child, and every word has a path to the root."""
     reached, frontier = set(), {0}
     while frontier:
         frontier = {i for i, head in enumerate(heads, 1) if head in frontier}
@@ -31,7 +31,7 @@ def best_by_enumeration(scores: np.ndarray) -> float | None:
 
 
 def best_by_networkx(scores: np.ndarray) -> float | None:
-    """Edmonds's algorithm once for each child that the root may have."""
+    """Edmonds's algorithm, once for each possible child of the root."""
     import networkx as nx
 
     n = len(scores)

@@ -1,4 +1,4 @@
-"""Run the Python fences of one Markdown page in order, in one namespace; print what each wrote, as JSON."""
+"""Run the Python code blocks of a Markdown page in order, in one namespace; print the output of each as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FENCE = re.compile(r"^```(\w*) *(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class Fence:
-    """One fence of a page: ```python, its words, its text; and the output shown in a ```text fence right below."""
+    """A code block of a page: language, words after it, text, and the output in a ```text block right below."""
 
     language: str
     words: tuple[str, ...]
@@ -25,10 +25,10 @@ class Fence:
 
 
 def fences(page: str) -> list[Fence]:
-    found = list(_FENCE.finditer(page))
+    matches = list(_FENCE.finditer(page))
     result = []
-    for i, match in enumerate(found):
-        following = found[i + 1] if i + 1 < len(found) else None
+    for i, match in enumerate(matches):
+        following = matches[i + 1] if i + 1 < len(matches) else None
         shown = None
         if following is not None and following[1] == "text" and not page[match.end() : following.start()].strip():
             shown = following[3]

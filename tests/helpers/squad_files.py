@@ -18,7 +18,7 @@ def question(key: str, text: str, context: str, *answers: str, start: int | None
 
 
 def squad_json(*paragraphs: tuple[str, list[dict[str, Any]]], version: str = "1.1") -> dict[str, Any]:
-    """One article of these paragraphs."""
+    """One article with these paragraphs."""
     content = [{"context": context, "qas": questions} for context, questions in paragraphs]
     return {"version": version, "data": [{"title": "", "paragraphs": content}]}
 

@@ -1,4 +1,4 @@
-"""Sentences with random trees, and stores whose activations hold them, or do not."""
+"""Sentences with random trees, and stores whose activations encode the trees or not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TreeOfWords:
 def random_sentences(
     n: int, rng: np.random.Generator, *, longest: int = 12, only_leaves: bool = False
 ) -> list[TreeOfWords]:
-    """Trees in which each word but the root hangs on one that was attached before it; some tags are punctuation.
+    """Trees in which the head of each word is one that was attached before it; some tags are punctuation.
 
     only_leaves : punctuation has no words below it, as in most sentences of a treebank; gold trees then have no ties.
     """
@@ -45,7 +45,7 @@ def random_sentences(
 
 
 def embedded(heads: Sequence[int], width: int) -> np.ndarray:
-    """Each arc has a direction of its own, and a word is the sum of those on its way from the root: (n, width).
+    """Each arc has its own direction; a word is the sum of the directions from the root to it. Shape (n, width).
 
     Squared distances are then the path lengths of the tree, squared norms the depths.
     """
@@ -59,7 +59,7 @@ def embedded(heads: Sequence[int], width: int) -> np.ndarray:
 
 
 def word_rows(sentences: Sequence[TreeOfWords]) -> dict[str, np.ndarray]:
-    """The row columns of a store of these words."""
+    """The token columns of a store of these words."""
     lengths = [len(sentence.words) for sentence in sentences]
     position = np.concatenate([np.arange(length) for length in lengths])
     identity = [xxhash.xxh32_intdigest(word.encode()) & 0x7FFFFFFF for s in sentences for word in s.words]

@@ -8,7 +8,7 @@ TRANSFORMS = {"cosine": "unit", "angular": "unit", "correlation": "unit_centred"
 
 
 def panels(rows, metric: str, *, precision: str = "fp32", n_blocks: int = 4, isa: str = "auto"):
-    """Rows as `metric` has them transformed, in so many blocks, or as many as there are rows."""
+    """Packed rows with the transform of `metric`, in the given number of blocks (default: one for each row)."""
     n_blocks = min(n_blocks, len(rows))
     blocks = [round(len(rows) * b / n_blocks) for b in range(n_blocks + 1)]
     transform = TRANSFORMS.get(metric, "raw")

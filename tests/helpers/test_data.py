@@ -1,4 +1,4 @@
-"""The generators are what they say, the references read every dtype, and the assertions can fail."""
+"""The generators have the documented properties, the references read every dtype, and the assertions can fail."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ EQUAL = CASES["equal_widths"]
 
 
 @pytest.mark.parametrize("name", ["duplicated_columns", "zero_columns", "constant_columns"])
-def test_columns_that_say_nothing_change_no_cca(name):
+def test_redundant_columns_do_not_change_cca(name):
     base = CASES["duplicated_columns"]
     expected = ref.cca_correlations(base.X[:, :10], base.Y[:, :8])
     assert_relative(ref.cca_correlations(CASES[name].X, CASES[name].Y), expected, 1e-12)
 
 
 @pytest.mark.parametrize("measure", [ref.cca, ref.linear_cka, ref.debiased_cka, ref.rv2, ref.linear_predictivity])
-def test_an_offset_of_1e4_costs_the_references_only_the_rounding_of_the_data(measure):
+def test_an_offset_of_1e4_adds_only_the_rounding_of_the_data(measure):
     X, Y = (np.round(side * 2**20) / 2**20 for side in (EQUAL.X, EQUAL.Y))  # X + 1e4 is then exact
     assert_relative(measure(X + 1e4, Y - 1e4), measure(X, Y), 1e-13)
 

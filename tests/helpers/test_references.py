@@ -1,4 +1,4 @@
-"""The references themselves: answers by hand, published identities, SciPy and scikit-learn."""
+"""Tests of the references: values derived by hand, published identities, SciPy and scikit-learn."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_overlapping_ranks_force_correlations_of_one():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_rank_is_the_known_one_and_does_not_hang_on_the_cut(name):
+def test_rank_is_the_known_one_and_does_not_depend_on_the_cut(name):
     case = CASES[name]
     for tol in (1e-6, ref.RANK_TOL, 1e-10):
         assert (ref.rank(case.X, tol), ref.rank(case.Y, tol)) == (case.rank_x, case.rank_y)
@@ -123,7 +123,7 @@ def test_pwcca_of_orthogonal_features_by_hand():
 
 
 def test_pwcca_weights_are_the_papers_through_coefficients():
-    # ENGINE form: alpha_i = ||Sxx a_i||_1 with a_i^T Sxx a_i = 1. Another route to the same number.
+    # The form of the engine: alpha_i = ||Sxx a_i||_1 with a_i^T Sxx a_i = 1. The values are equal.
     X, Y = ref.centre(PLAIN.X), ref.centre(PLAIN.Y)
     Lx, Ly = np.linalg.cholesky(X.T @ X), np.linalg.cholesky(Y.T @ Y)
     T = np.linalg.solve(Ly, np.linalg.solve(Lx, X.T @ Y).T).T
@@ -132,7 +132,7 @@ def test_pwcca_weights_are_the_papers_through_coefficients():
     assert_relative(ref.pwcca(PLAIN.X, PLAIN.Y), alpha @ rho / alpha.sum(), 1e-11)
 
 
-def test_pwcca_sees_a_rotation_of_x_and_no_linear_map_of_y():
+def test_pwcca_depends_on_rotations_of_x_and_not_on_linear_maps_of_y():
     moved = ref.pwcca(PLAIN.X, PLAIN.Y @ invertible(11) + 3.0)
     assert_relative(moved, ref.pwcca(PLAIN.X, PLAIN.Y), 1e-11)
     # The effect is small where features are alike (3e-5 on PLAIN itself): give them unequal lengths.
@@ -161,7 +161,7 @@ def test_unbiased_hsic_is_the_mean_over_quadruples():
     assert_relative(ref.hsic_unbiased(X, Y), np.mean(terms), 1e-12)
 
 
-def test_debiased_cka_is_one_on_itself_and_near_zero_on_strangers():
+def test_debiased_cka_is_one_on_itself_and_near_zero_on_unrelated_data():
     assert_relative(ref.debiased_cka(PLAIN.X, PLAIN.X), 1.0, 1e-14)
     rng = np.random.default_rng(24)
     scores = [ref.debiased_cka(rng.standard_normal((40, 60)), rng.standard_normal((40, 60))) for _ in range(40)]
@@ -181,10 +181,10 @@ def test_rv2_of_three_rows_by_hand():
 
 def test_procrustes_agrees_with_scipys_disparity():
     # SciPy also fits a scale: its disparity is 1 - similarity^2.
-    found = ref.procrustes(EQUAL.X, EQUAL.Y)
-    assert_relative(1 - found.similarity**2, scipy_procrustes(EQUAL.X, EQUAL.Y)[2], 1e-12)
-    assert_relative(found.distance, np.sqrt(2 - 2 * found.similarity), 1e-12)
-    assert_relative(found.angle, np.arccos(found.similarity), 1e-12)
+    result = ref.procrustes(EQUAL.X, EQUAL.Y)
+    assert_relative(1 - result.similarity**2, scipy_procrustes(EQUAL.X, EQUAL.Y)[2], 1e-12)
+    assert_relative(result.distance, np.sqrt(2 - 2 * result.similarity), 1e-12)
+    assert_relative(result.angle, np.arccos(result.similarity), 1e-12)
 
 
 def test_procrustes_is_the_bures_fidelity_of_grams():
@@ -194,7 +194,7 @@ def test_procrustes_is_the_bures_fidelity_of_grams():
     assert_relative(ref.procrustes(PLAIN.X, PLAIN.Y).similarity, fidelity, 1e-10)
 
 
-def test_procrustes_angle_of_a_rotated_copy_is_zero_beyond_what_arccos_can_say():
+def test_procrustes_angle_of_a_rotated_copy_is_more_exact_than_by_arccos():
     assert ref.procrustes(EQUAL.X, EQUAL.X @ rotation(12) * 3 + 5).angle < 1e-13
 
 

@@ -1,4 +1,4 @@
-"""References of the pairwise engine: answers by hand, theorems, SciPy, fifty digits."""
+"""References of the pairwise engine: values derived by hand, theorems, SciPy, fifty digits."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def test_crossnobis_is_unbiased_and_leave_one_fold_out():
     rng = np.random.default_rng(31)
     truth = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     conditions, folds = np.tile(np.repeat([0, 1, 2], 2), 4), np.repeat([0, 1, 2, 3], 6)
-    found = [
+    estimates = [
         pairwise.crossnobis(truth[conditions] + rng.standard_normal((24, 3)), conditions, folds) for _ in range(60)
     ]
-    error = np.std(found, axis=0) / np.sqrt(60)
-    assert np.all(np.abs(np.mean(found, axis=0) - cdist(truth, truth, "sqeuclidean")) <= 4 * error + 1e-12)
+    error = np.std(estimates, axis=0) / np.sqrt(60)
+    assert np.all(np.abs(np.mean(estimates, axis=0) - cdist(truth, truth, "sqeuclidean")) <= 4 * error + 1e-12)
     X = truth[conditions] + rng.standard_normal((24, 3))
     expected = np.zeros((3, 3))
     for fold in range(4):
@@ -131,15 +131,15 @@ def test_bures_and_riemannian_of_commuting_matrices_by_hand():
     assert_relative(comparators.riemannian_distance(A, B), np.hypot(np.log(9 / 4), np.log(16)), 1e-14)
 
 
-def test_bures_is_sqrtm_and_riemannian_does_not_see_congruence():
+def test_bures_is_sqrtm_and_riemannian_is_invariant_to_congruence():
     rng = np.random.default_rng(32)
     A, B, M = (rng.standard_normal((4, 6)) for _ in range(3))
     A, B, M = A @ A.T, B @ B.T, M[:, :4]
     root = sqrtm(A)
     assert_relative(comparators.fidelity(A, B), np.trace(sqrtm(root @ B @ root)).real, 1e-10)
-    there, back = comparators.riemannian_distance(A, B), comparators.riemannian_distance(B, A)
-    assert_relative(there, back, 1e-11)
-    assert_relative(comparators.riemannian_distance(M @ A @ M.T, M @ B @ M.T), there, 1e-10)
+    forward, backward = comparators.riemannian_distance(A, B), comparators.riemannian_distance(B, A)
+    assert_relative(forward, backward, 1e-11)
+    assert_relative(comparators.riemannian_distance(M @ A @ M.T, M @ B @ M.T), forward, 1e-10)
 
 
 def test_gram_of_squared_distances_is_the_centred_gram():
@@ -176,13 +176,13 @@ def test_distance_correlation_of_lines_is_one_and_of_two_values_is_phi():
 
 def test_bias_corrected_distance_correlation_is_zero_on_average_and_one_on_itself():
     rng = np.random.default_rng(33)
-    found = [
+    estimates = [
         dependence.distance_correlation_squared(
             rng.standard_normal((20, 30)), rng.standard_normal((20, 30)), unbiased=True
         )
         for _ in range(60)
     ]
-    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(60)
+    assert abs(np.mean(estimates)) < 4 * np.std(estimates) / np.sqrt(60)
     assert_relative(dependence.distance_correlation_squared(SMALL[0], SMALL[0], unbiased=True), 1.0, 1e-14)
 
 

@@ -1,4 +1,4 @@
-"""RSA and profile references: answers by hand, published identities, SciPy and NumPy."""
+"""RSA and profile references: values derived by hand, published identities, SciPy and NumPy."""
 
 from __future__ import annotations
 

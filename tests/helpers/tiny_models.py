@@ -1,4 +1,4 @@
-"""Random models of a few thousand weights with real tokenizers, made on the spot: no hub, no files to keep."""
+"""Random models of a few thousand weights with real tokenizers, created when needed, without the hub."""
 
 from __future__ import annotations
 

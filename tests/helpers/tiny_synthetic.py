@@ -1,4 +1,4 @@
-"""A random BERT that learns the synthetic tasks in seconds: two layers of width 64, its words those of the text."""
+"""A random BERT that learns the synthetic tasks in seconds: two layers of width 64, with the vocabulary of the text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDINGS = ("s", "es", "d", "ed")
 def synthetic_bert(
     folder: Path, texts: Iterable[str], *, seed: int = 0, width: int = 64, layers: int = 2, positions: int = 128
 ) -> Path:
-    """Weights as BERT starts, and a WordPiece tokenizer of these texts: a folder for ``from_pretrained``."""
+    """A folder for ``from_pretrained``: a BERT with initial weights and a WordPiece tokenizer of these texts."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -35,7 +35,7 @@ def synthetic_bert(
 
 
 def synthetic_tokenizer(texts: Iterable[str], *, positions: int = 128) -> Any:
-    """Each word is one piece, but an inflected one two where its stem is there: ``farmer ##s``."""
+    """Each word is one piece; an inflected word has two if its stem is in the vocabulary: ``farmer ##s``."""
     words = {word for text in texts for word in re.findall(r"[a-z]+", text.lower())}
     inflected = {word + ending for word in words for ending in ENDINGS} & words
     return wordpiece(positions, words=sorted(words - inflected), pieces=[f"##{ending}" for ending in ENDINGS])

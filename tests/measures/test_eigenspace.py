@@ -1,4 +1,4 @@
-"""Eigenspace overlap: against bases from the SVD of the data, and on subspaces put in by hand."""
+"""Eigenspace overlap: against bases from the SVD of the data, and on planted subspaces."""
 
 from __future__ import annotations
 

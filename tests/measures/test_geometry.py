@@ -1,4 +1,4 @@
-"""Statistics of one space: against their definitions, at values known by hand, and where they have no value."""
+"""Statistics of one space: against their definitions, at values known by hand, and on input without a value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each measure declares it ignores, it ignores; what it does not declare must visibly change it."""
+"""Each measure has the invariances that it declares, and no others."""
 
 from __future__ import annotations
 
@@ -81,8 +81,11 @@ MEASURES = [
     RSA(metric="sqeuclidean", compare="corr_cov"),
     RSA(metric="cosine", method="tiles"),
     *(RSA(metric=metric) for metric in ("euclidean", "angular", "manhattan", "chebyshev", "mahalanobis")),
-    *(RSA(metric="manhattan", compare=how) for how in ("spearman", "kendall", "tau-a", "rho-a", "cosine")),
-    *(RSA(metric="euclidean", compare=how) for how in ("cosine_cov", "corr_cov", "euclidean")),
+    *(
+        RSA(metric="manhattan", compare=comparator)
+        for comparator in ("spearman", "kendall", "tau-a", "rho-a", "cosine")
+    ),
+    *(RSA(metric="euclidean", compare=comparator) for comparator in ("cosine_cov", "corr_cov", "euclidean")),
     RSA(metric="angular", compare="euclidean"),
     RSA(metric="chebyshev", compare="cosine_cov"),
     RSA(metric="dot", compare="spearman"),
@@ -97,7 +100,7 @@ MEASURES = [
 
 
 def compare(X, Y, measure, backend="auto"):
-    """In float64 throughout: the tolerances below are about declarations, not about tiles."""
+    """All in float64, because these tests check invariances, not the rounding of tiles."""
     return pyrepsim.compare(X, Y, measure, precision="fp64", backend=backend)
 
 
@@ -118,7 +121,7 @@ def _maps(d: int) -> dict[Invariance, object]:
 @pytest.fixture(scope="module")
 def pair():
     X, Y = correlated_pair(400, 18, 13, seed=3)
-    stretch = np.geomspace(0.3, 3.0, 18)  # features of unequal size, so that a rotation is felt
+    stretch = np.geomspace(0.3, 3.0, 18)  # features of unequal size, so that a rotation changes the value
     return X * stretch, Y * stretch[::-1][:13]
 
 
@@ -145,7 +148,7 @@ def test_declared_invariances_hold_and_the_others_do_not(measure, kind, side, pa
 @pytest.mark.parametrize("backend", CUDA)
 @pytest.mark.parametrize("measure", {type(m): m for m in MEASURES}.values(), ids=str)
 def test_invariances_on_the_gpu(measure, backend, pair):
-    """One of each kind of measure: what it declares for X, and the most that it does not."""
+    """One of each kind of measure: the invariances that it declares for X, and most of the others."""
     X, Y = (side[:160] for side in pair)
     before = compare(X, Y, measure, backend).value
     assert before == pytest.approx(compare(X, Y, measure, "reference").value, rel=1e-9)
@@ -158,8 +161,8 @@ def test_invariances_on_the_gpu(measure, backend, pair):
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
 def test_declared_symmetry(measure, pair):
     X, Y = pair
-    there, back = compare(X, Y, measure).value, compare(Y, X, measure).value
-    assert (abs(there - back) <= 1e-12 * abs(there)) == measure.symmetric
+    forward, backward = compare(X, Y, measure).value, compare(Y, X, measure).value
+    assert (abs(forward - backward) <= 1e-12 * abs(forward)) == measure.symmetric
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=str)
@@ -176,13 +179,13 @@ def test_identical_inputs_have_the_theoretical_value(measure, pair):
     X, _ = pair
     value = compare(X, X.copy(), measure).value
     if isinstance(measure, ShapeMetric):
-        assert abs(value) <= 1e-7  # an angle near zero keeps half the digits of its cosine
+        assert abs(value) <= 1e-7  # an angle near zero has half the digits of its cosine
     elif isinstance(measure, GULP):
         assert abs(value) <= 1e-10
     elif isinstance(measure, Concentricity | Magnitude | MetricSpaceMagnitude | Uniformity):
         assert value == 0.0  # differences
     elif isinstance(measure, CycleKNN):
-        assert 0.5 < value < 1.0  # the way back is not the way there
+        assert 0.5 < value < 1.0  # not symmetric
     elif isinstance(measure, RSA) and measure.compare == "euclidean":
         assert value == 0.0
     elif isinstance(measure, LinearCKA | RV2):

@@ -1,4 +1,4 @@
-"""Values that can be derived by hand, and theorems that tie one measure to another."""
+"""Values that can be derived by hand, and theorems that relate two measures."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_two_points_by_hand():
 @pytest.mark.parametrize("fraction", [1e3, 1e4, 1e8])
 def test_a_wide_kernel_is_linear_cka_in_float32_too(fraction, debiased, backend):
     X, Y = correlated_pair(150, 20, 12, seed=5)
-    found = compare(X, Y, KernelCKA(fraction=fraction, debiased=debiased), precision="fp32", backend=backend).value
-    assert found == pytest.approx(compare(X, Y, LinearCKA(debiased=debiased)).value, rel=1e-5)
+    value = compare(X, Y, KernelCKA(fraction=fraction, debiased=debiased), precision="fp32", backend=backend).value
+    assert value == pytest.approx(compare(X, Y, LinearCKA(debiased=debiased)).value, rel=1e-5)
 
 
 def test_svcca_with_all_variance_is_cca(known):

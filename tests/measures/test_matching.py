@@ -1,4 +1,4 @@
-"""Matching of features: against SciPy's solvers, by hand, and where it must not be moved."""
+"""Matching of features: against SciPy's solvers, by hand, and invariances."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_wider_side_has_features_left_over(rng):
     score = compare(X, Y, Matching())
     assert score.value == pytest.approx(1.0, abs=1e-14)
     assert score.details["features_y"].tolist() == [6, 5, 4, 3]
-    # softly matched, the three unrelated features count too: 4/7 of the mass finds itself
+    # softly matched, the three unrelated features count too: 4/7 of the mass is matched to the same feature
     soft = compare(X, Y, Matching(kind="soft"))
     assert 4 / 7 - 0.05 < soft.value < 4 / 7 + 0.3
     assert soft.details["correlations"].shape == (4,)

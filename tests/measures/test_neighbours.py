@@ -1,4 +1,4 @@
-"""Neighbour measures: against sets and full matrices, by hand, on ties and on input that has no answer."""
+"""Neighbour measures: against sets and full matrices, by hand, on ties and on input without a value."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_cycles_by_hand_are_one_way():
     measure = CycleKNN(k=2, metric="euclidean")
     assert compare(X, Y, measure).value == pytest.approx(4 / 5)  # 3 -> 2 or 1 in Y, and neither has 3 in X
     assert compare(Y, X, measure).value == pytest.approx(3 / 5)
-    # a row in nobody's list comes back from nowhere, though both sides are equal
+    # a row that is in no list is in no cycle, although both sides are equal
     far = line(0, 1, 3)
     assert compare(far, far, CycleKNN(k=1, metric="euclidean")).value == pytest.approx(2 / 3)
 
@@ -91,7 +91,7 @@ def test_equally_near_rows_are_taken_by_index_and_counted():
     score = compare(X, Y, MutualKNN(k=1, metric="euclidean"))
     assert score.value == pytest.approx(2 / 4)  # Y: 0 -> 1, 1 -> 0, 2 -> 1, 3 -> 2
     assert (score.details["ties_x"], score.details["ties_y"]) == (4, 0)
-    # with two neighbours the copies of a point are all in its list; only row 3 has to choose
+    # with two neighbours the copies of a point are all in its list; only row 3 has several possible lists
     assert compare(X, Y, MutualKNN(k=2, metric="euclidean")).details["ties_x"] == 1
     # the order within a list counts for ranks
     assert compare(X, Y, RankSimilarity(k=2, metric="euclidean")).details["ties_x"] == 4

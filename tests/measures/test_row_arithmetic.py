@@ -22,9 +22,9 @@ def test_entries_of_the_gram_matrix(dtype, unit, centred, rng):
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     gram = rows @ rows.T
     gram -= gram.mean(axis=1, keepdims=True) if centred else 0.0
-    found = entries(X, columns, unit=unit, centred=centred)
+    values = entries(X, columns, unit=unit, centred=centred)
     np.testing.assert_allclose(
-        found, np.take_along_axis(gram, columns, axis=1), rtol=0, atol=1e-14 * np.abs(gram).max()
+        values, np.take_along_axis(gram, columns, axis=1), rtol=0, atol=1e-14 * np.abs(gram).max()
     )
 
 
@@ -37,10 +37,10 @@ def test_any_chunk_gives_the_same_entries(rng, monkeypatch):
 
 def test_centred_entries_of_rows_far_from_the_origin(rng):
     Z, far, columns = rng.standard_normal((40, 6)), 1e6 * np.ones(6), rng.integers(0, 40, (40, 3))
-    found = entries(Z + far, columns, unit=False, centred=True)
+    values = entries(Z + far, columns, unit=False, centred=True)
     exact = (Z + far) @ (Z - Z.mean(axis=0)).T
     np.testing.assert_allclose(
-        found, np.take_along_axis(exact, columns, axis=1), rtol=0, atol=1e-9 * np.abs(exact).max()
+        values, np.take_along_axis(exact, columns, axis=1), rtol=0, atol=1e-9 * np.abs(exact).max()
     )
 
 

@@ -212,7 +212,7 @@ def test_neighbour_measures(kind, metric, name, backend):
     gap = _gap(name, metric)
     for precision, tolerance in TOLERANCE.items():
         if gap <= 2 * tolerance and not (metric in _EXACT and name == "integers_with_ties"):
-            continue  # equally near up to rounding: more than one list is right
+            continue  # equally near up to rounding: several lists are correct
         try:
             measure = kind(k=7) if kind is SecondOrderCosine else kind(k=7, metric=metric)
             value = compare(x, y, measure, backend=backend, precision=precision).value

@@ -14,8 +14,8 @@ from pyrepsim.measures.matching import best_transport
 def best_by_linear_programming(gain, supply, capacity) -> float:
     m, n = gain.shape
     rows, columns = np.kron(np.eye(m), np.ones(n)), np.kron(np.ones(m), np.eye(n))
-    found = linprog(-gain.ravel(), A_eq=rows, b_eq=supply, A_ub=columns, b_ub=capacity)
-    return float(-found.fun)
+    solution = linprog(-gain.ravel(), A_eq=rows, b_eq=supply, A_ub=columns, b_ub=capacity)
+    return float(-solution.fun)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (6, 6), (7, 11), (30, 30), (25, 60)])
@@ -39,7 +39,7 @@ def test_uniform_sizes_are_optimal_transport(shape, rng):
     assert np.sum(plan * gain) == pytest.approx(best_by_linear_programming(gain, supply, capacity), rel=1e-12)
 
 
-def test_uneven_sizes_with_room_to_spare(rng):
+def test_uneven_sizes_with_spare_capacity(rng):
     gain = rng.standard_normal((4, 5))
     supply, capacity = np.array([3, 1, 4, 2]), np.array([5, 2, 1, 6, 3])
     plan = best_transport(gain, supply, capacity)
