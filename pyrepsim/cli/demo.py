@@ -42,7 +42,7 @@ class Demo(TextOptions):
             raise OptionError("The demo compares two models: got one. Give both --model-x and --model-y, or neither.")
         if self.texts is None and self.source_options():
             raise OptionError(
-                "--field, --subset and --split choose from --texts: the demo's own sentences have none. Leave them out."
+                "--field, --subset and --split choose from --texts: this demo uses its own sentences. Leave them out."
             )
 
         import pyrepsim as rs

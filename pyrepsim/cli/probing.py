@@ -103,5 +103,5 @@ class Table:
 
 def _task(task: str | None) -> str:
     if task is None:
-        raise OptionError("Spans are probed for a task: give one, such as --task dependencies.")
+        raise OptionError("A probe of spans needs a task: got none. Give one, such as --task dependencies.")
     return task

@@ -67,7 +67,7 @@ class Checkpoint:
             moments.restore(self._file(group))
         except StoreError as error:
             raise StoreError(
-                f"A checkpoint must be whole to be resumed: {error} Delete this file to sum its layers again."
+                f"A checkpoint must be complete to be resumed: {error} Delete this file to sum its layers again."
             ) from error
 
     def save(self, group: int, moments: MomentsSet, *, finished: bool = False) -> None:

@@ -43,7 +43,7 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
     folder = Path(os.path.expanduser(name))
     if os.path.exists(folder):
         if revision is not None:
-            raise OptionError(f"A revision names a commit on the hub: {name!r} is a folder here. Leave revision out.")
+            raise OptionError(f"A revision names a commit on the hub: {name!r} is a local folder. Leave revision out.")
         return ModelSource(name, str(_checked_folder(name, folder)))
     if isinstance(model, os.PathLike) or _looks_like_a_path(name):
         raise ModelError(
@@ -94,12 +94,12 @@ def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]
         ) from error
     except (hub.RepositoryNotFoundError, hub.RevisionNotFoundError) as error:
         raise ModelError(
-            f"A model is a folder here or an id on the hub: neither has {named}. Check the spelling; for a private "
+            f"A model is a local folder or an id on the hub: {named} is neither. Check the spelling; for a private "
             "model run `hf auth login`."
         ) from error
     except hub.LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError, so it comes first
         raise ModelError(
-            f"{named} is no folder here and is not in the hub cache, and the hub cannot be reached "
+            f"{named} is not a local folder and not in the hub cache, and the hub cannot be reached "
             f"({unreachable or _reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}` and "
             "give the folder."
         ) from error

@@ -83,7 +83,7 @@ def read_splits(
     if data is None and (train is None or dev is None):
         missing = [name for name in ("train", "dev") if files[name] is None]
         raise OptionError(
-            f"A probing trains on train and validates on dev: {' and '.join(missing)} missing. Give both."
+            f"A probe needs data to train (train) and to validate (dev): got no {' and no '.join(missing)}. Give both."
         )
     if task == STRUCTURAL:
         paths = files if data is None else {n: split.path for n, split in corpora.splits(data, "dependencies").items()}

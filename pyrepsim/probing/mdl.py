@@ -376,5 +376,5 @@ def _load(path: Path) -> CodeLengths:
         return CodeLengths(codes["task"], tuple(codes["layers"]), records)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"A finished probing has its result: {path} cannot be read ({error}). Use overwrite=True."
+            f"The result of a finished probing must be readable: {path} is not ({error}). Use overwrite=True."
         ) from error

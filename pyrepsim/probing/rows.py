@@ -50,7 +50,9 @@ class StoreRows:
                     f"up to {largest}. Give the table of the model that made the store."
                 )
         if len(set(widths.values())) > 1:
-            raise ShapeError(f"Probes that train together read layers of one width: got {widths}. Probe them apart.")
+            raise ShapeError(
+                f"Probes that train together read layers of one width: got {widths}. Train them separately."
+            )
         self.width = next(iter(widths.values()))
         self._starts = np.concatenate([[0], np.cumsum(self._store.shard_rows)])
         self._cache = ShardCache(self._store)

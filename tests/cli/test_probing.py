@@ -74,8 +74,8 @@ def test_trees_and_codes(run: Callable[..., Any], encoder: Path, corpus: Path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["probe", "edge", "x"], "give one, such as --task dependencies"),
-        (["probe", "edge", "x", "--task", "pos"], "train and dev missing"),
+        (["probe", "edge", "x"], "Give one, such as --task dependencies"),
+        (["probe", "edge", "x", "--task", "pos"], "got no train and no dev"),
         (["probe", "edges", "x"], "Did you mean edge?"),
         (["probe", "structural", "x", "--train", "a.conllu", "--dev", "b.conllu"], "a.conllu"),
     ],

@@ -211,7 +211,7 @@ def test_a_plan_agrees_with_the_extraction(probe: Any, corpus: Path, model: Path
 
 def test_error_messages(probe: Any, corpus: Path, tmp_path: Path):
     pos = corpus / "edge" / "pos"
-    with pytest.raises(OptionError, match="dev missing"):
+    with pytest.raises(OptionError, match="got no dev"):
         probe(train=pos / "train.jsonl")
     with pytest.raises(OptionError, match="got both, data and train"):
         probe(data=pos, train=pos / "train.jsonl")

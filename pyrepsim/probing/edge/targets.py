@@ -190,13 +190,13 @@ def _aligned_targets(
 
 
 class _Tokens:
-    """The text tokens of each document of a store, by characters."""
+    """The text tokens of each document of a store, with their characters."""
 
     def __init__(self, store: ActivationStore) -> None:
         content = np.flatnonzero(store.columns.mask("content") & (store.columns.char_start >= 0))
         if not len(content):
             raise TextError(
-                f"Spans find their tokens by characters: the rows of {store.path} have none. Extract the store, or "
+                f"Spans are matched to tokens by characters: the rows of {store.path} have none. Extract the store, or "
                 "give write_store the columns char_start and char_end."
             )
         self._row = content

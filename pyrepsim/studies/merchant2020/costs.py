@@ -16,7 +16,7 @@ from .scales import EdgeProbe, StructuralProbes
 
 __all__ = ["CostEstimator"]
 
-# Measured on two cores with 384 features, in seconds. They are rough: enough to tell minutes from hours.
+# Measured on two cores with 384 features, in seconds. They are rough, but distinguish minutes from hours.
 _REPLICATE = 0.04  # all measures of one layer, once
 _PROBE_UPDATE = 0.008  # one update of one edge probe
 _SENTENCE = 0.003  # one sentence and epoch of a structural probe
