@@ -50,7 +50,10 @@ class TrainingOptions(TrainingRecipe):
 
 @dataclass(frozen=True)
 class Finetune(TrainingOptions, Ablation):
-    """Fine-tune an encoder on a task. Run it again to resume."""
+    """Fine-tune an encoder on a task. Run it again to resume.
+
+    The defaults below are those of a task without a recipe; the recipe of the task replaces them.
+    """
 
     task: str
     """mnli, squad, dependency, ...: a name, or a name with options, such as "squad(doc_stride=64)"."""

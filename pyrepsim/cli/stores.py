@@ -49,8 +49,8 @@ class Info:
             print(f"{self.path}: {store.n_rows:,} rows, {format_bytes(store.n_bytes)}, {store.dtype}")
             print(f"root digest {store.digest}\nrow identity {store.rows_digest}")
         else:
-            size = f"{info.n_rows:,} rows, {format_bytes(info.n_bytes)}, {info.dtype} when complete"
-            print(f"{self.path}: {size}\n{_progress(info)}")
+            size = f"when complete: {info.n_rows:,} rows, {format_bytes(info.n_bytes)}, {info.dtype}"
+            print(f"{self.path}, {size}\n{_progress(info)}")
         for name, width in info.widths.items():
             print(f"  {name:<16}{width:>6} features")
         for line in json.dumps(info.plan, indent=2, ensure_ascii=False).splitlines():

@@ -47,7 +47,7 @@ def build_called(text: Any, known: Mapping[str, type[Dataclass]], what: str, exa
         raise OptionError(f"{rule}, with plain numbers, strings, True or False: got {text!r}.") from error
     if name not in known:
         near = [k for k in known if name.lower() in k.lower()] or difflib.get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
         raise OptionError(f"a {what} is one of {', '.join(known)}: got {name!r}.{hint}")
     try:
         return known[name](**options)

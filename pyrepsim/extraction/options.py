@@ -5,11 +5,12 @@ This module imports neither NumPy nor torch. A docstring under a field is its he
 
 # Annotations are types, not strings: a subclass in another module could not look the strings up.
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from ..core.errors import OptionError, check_choice
 
@@ -92,13 +93,24 @@ class ExtractionOptions(ReadingOptions):
 
 
 def with_keywords_of(source: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Decorate a function that takes ``**options`` for `source`: its signature then lists them with their defaults."""
+    """Decorate a function that takes ``**options`` for `source`: its signature then lists them with their defaults.
+
+    Other keywords raise TypeError, as they do for any function.
+    """
     shared = [p for p in inspect.signature(source).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
     def with_signature(function: Function) -> Function:
         signature = inspect.signature(function)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        setattr(function, "__signature__", signature.replace(parameters=[*own, *shared]))  # noqa: B010
-        return function
+        known = {p.name for p in (*own, *shared)}
+
+        @functools.wraps(function)
+        def checked(*arguments: Any, **options: Any) -> Any:
+            if unknown := [name for name in options if name not in known]:
+                raise TypeError(f"{function.__name__}() got an unexpected keyword argument {unknown[0]!r}")
+            return function(*arguments, **options)
+
+        setattr(checked, "__signature__", signature.replace(parameters=[*own, *shared]))  # noqa: B010
+        return cast(Function, checked)
 
     return with_signature

@@ -47,6 +47,9 @@ class Run:
     scores: Mapping[str, Mapping[str, float]]
     history: tuple[Mapping[str, float], ...]
 
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
     @property
     def metric(self) -> str:
         """Name of the task's main score."""

@@ -119,7 +119,8 @@ class Measure(ABC):
 
     def __post_init__(self) -> None:
         for option in fields(self):
-            object.__setattr__(self, option.name, _as_declared(self, option.name, str(option.type)))
+            kind = option.type if isinstance(option.type, str) else getattr(option.type, "__name__", str(option.type))
+            object.__setattr__(self, option.name, _as_declared(self, option.name, kind))
 
     @property
     def invariant_y(self) -> Invariance:
@@ -153,9 +154,14 @@ class Measure(ABC):
             raise NonFiniteError(f"{self} must be a number: got {value}. Rescale the representations to sizes near 1.")
         return Score(value=float(value), measure=str(self), n_samples=n_samples, details=details)
 
+    @property
+    def public_name(self) -> str:
+        """The name of the measure; classes that implement some of its options have private names."""
+        return next(kind.__name__ for kind in type(self).__mro__ if not kind.__name__.startswith("_"))
+
     def __str__(self) -> str:
         """The measure as it is written in code, with the options that differ from their defaults."""
-        name = next(kind.__name__ for kind in type(self).__mro__ if not kind.__name__.startswith("_"))
+        name = self.public_name
         options = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return name + (f"({', '.join(options)})" if options else "")
 
@@ -282,7 +288,7 @@ def one_of(measure: Measure, option: str, allowed: tuple[str, ...]) -> None:
     """Raise OptionError unless an option has one of the allowed values."""
     value = getattr(measure, option)
     if value not in allowed:
-        raise OptionError(f"{type(measure).__name__}: {option} must be one of {', '.join(allowed)}: got {value!r}.")
+        raise OptionError(f"{measure.public_name}: {option} must be one of {', '.join(allowed)}: got {value!r}.")
 
 
 def _as_declared(measure: Measure, option: str, kind: str) -> Any:
@@ -298,7 +304,7 @@ def _as_declared(measure: Measure, option: str, kind: str) -> Any:
         return int(value)
     if (kind == "bool" and type(value) is bool) or (kind == "str" and isinstance(value, str)):
         return value
-    raise OptionError(f"{type(measure).__name__}: {option} must be of type {kind}: got {value!r}.")
+    raise OptionError(f"{measure.public_name}: {option} must be of type {kind}: got {value!r}.")
 
 
 def at_least_rows(measure: Measure, side: Side, rows: int) -> None:

@@ -63,7 +63,7 @@ class ProbingOptions:
     stores: str | Path | None = None
     """Folder for the activation stores, which probings of the same texts share; by default stores/ in the output."""
     keep_stores: bool = True
-    """Keep the activation stores after the results are written."""
+    """Keep the activation stores after the results are written; --keep-stores=false removes them."""
     figures: str | Sequence[str] = "svg"
     """File formats of the figures, separated by commas: svg, png, pdf."""
     overwrite: bool = False
@@ -99,7 +99,7 @@ class SpanProbingOptions(ProbingOptions):
     recipe: Any = None
     """Changes of the published recipe, such as {"batch_size": 64}, or an `EdgeProbeRecipe`."""
     lexical: bool = True
-    """Train the lexical baseline too: a probe that reads the model's table of word pieces and no context."""
+    """Train the lexical baseline too: a probe of the word pieces without context. --lexical=false leaves it out."""
 
 
 @dataclass(frozen=True, kw_only=True)

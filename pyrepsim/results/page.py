@@ -77,6 +77,7 @@ def page(scores: Scores, *, title: str | None = None) -> str:
         subtitle=f"{prefix}{sample_counts(scores)}; {size}",
         figure=None if figure is None else themed_svg(figure, salt="scores", alt=alt),
         axes=_axes_in_words(figure) if figure is not None else "",
+        bands=any(score.interval is not None for score in scores),
         curves=len(pairs) == len(scores.layers_x) == len(scores.layers_y),
         folded=len(scores) > 60 and len(pairs) > len(scores.layers_x),
         x=x,

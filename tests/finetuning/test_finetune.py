@@ -58,6 +58,10 @@ def test_a_run_is_a_hugging_face_model_with_its_record(tuned: Run, encoder: Path
     assert tuned.record["inputs"]["data"]["train"]["n_examples"] == 203
 
 
+def test_a_run_is_a_path(tuned: Run):
+    assert load_encoder(tuned, device="cpu").layers == load_encoder(tuned.folder, device="cpu").layers
+
+
 def test_the_history_holds_rates_losses_and_scores(tuned: Run):
     rates = [entry["learning_rate"] for entry in tuned.history if "learning_rate" in entry]
     peak = rates.index(max(rates))
