@@ -44,7 +44,7 @@ def run(file: Path, folder: Path, options: list[str]) -> int:
 def main() -> int:
     instructions = environment().get("instructions", "unknown").partition(" ")[0]
     print(f"{machine()}, {default_threads()} threads, {instructions}, roofline {roofline()}", flush=True)
-    named = [Path(word) for word in sys.argv[1:] if word.endswith(".py")]
+    named = [HERE / Path(word).name for word in sys.argv[1:] if word.endswith(".py")]
     options = [word for word in sys.argv[1:] if not word.endswith(".py")]
     files = named or sorted(set(HERE.glob("bench_*.py")) - {HERE / "bench_gpu.py"})  # needs a GPU
     folder = RESULTS / machine()
