@@ -11,7 +11,6 @@ from typing import Any
 
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
-from ..core.arrays import check_paired
 from ..core.errors import OptionError, ShapeError, StateError, StoreError
 from ..core.memory import format_bytes, memory_budget
 from .centred import Centred
@@ -19,7 +18,7 @@ from .pair import Pair, Side
 from .saving import read_header, read_sums, write_moments
 from .state import State
 
-__all__ = ["TRANSFORMS", "MomentsSet", "PairedMoments"]
+__all__ = ["TRANSFORMS", "MomentsSet"]
 
 TRANSFORMS = ("raw", "unit", "unit_centred")
 _PRECISIONS = ("fp64", "fp32")
@@ -331,79 +330,6 @@ class MomentsSet:
             weighted=tuple(sums["weighted"]),
             norms=sums["norms"],
         )
-
-
-class PairedMoments(MomentsSet):
-    """Moments of two representations over the same rows: can be updated, merged, saved and restored.
-
-    Parameters
-    ----------
-    width_x, width_y : int
-        Numbers of features.
-    transforms, precision, backend, n_threads
-        As in `MomentsSet`.
-
-    Raises
-    ------
-    OptionError
-        If an option is outside its domain.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import pyrepsim as rs
-    >>> rng = np.random.default_rng(0)
-    >>> moments = rs.PairedMoments(8, 4)
-    >>> for _ in range(3):
-    ...     X = rng.standard_normal((1000, 8))
-    ...     moments.update(X, X[:, :4])
-    >>> round(rs.LinearCKA().score(moments).value, 2)
-    0.7
-    """
-
-    def __init__(
-        self,
-        width_x: int,
-        width_y: int,
-        *,
-        transforms: Sequence[str] = ("raw",),
-        precision: str = "fp64",
-        backend: str = "auto",
-        n_threads: int | None = None,
-    ) -> None:
-        super().__init__(
-            (width_x, width_y),
-            ((0, 1),),
-            transforms=transforms,
-            precision=precision,
-            backend=backend,
-            n_threads=n_threads,
-            labels=("X", "Y"),
-        )
-
-    def update(self, x: Any, y: Any) -> None:  # type: ignore[override]
-        """Add rows of shape (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""
-        super().update(check_paired(x, y, self._backend.rows_view))
-
-    def pair(self, transform: str = "raw") -> Pair:
-        """The centred moments of the two representations, which measures read."""
-        return self.pair_at(0, transform)
-
-    @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
-    ) -> PairedMoments:
-        """Read what `save` wrote; more rows can be added."""
-        header = read_header(path)
-        if len(header["widths"]) != 2 or header["pairs"] != ((0, 1),):
-            raise StoreError(
-                f"{path} must hold the moments of one pair: got {len(header['widths'])} representations. "
-                "Use MomentsSet(...).restore(path)."
-            )
-        options = {"transforms": header["transforms"], "precision": header["precision"]}
-        moments = cls(*header["widths"], **options, backend=backend, n_threads=n_threads)
-        moments.restore(path)
-        return moments
 
 
 def _checked_layout(

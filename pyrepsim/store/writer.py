@@ -22,15 +22,13 @@ from ..core.errors import CorruptStoreError, DTypeError, LayerError, NonFiniteEr
 from ..core.files import Parts
 from ..core.locks import lock
 from ..core.outputs import DurableFile
-from ..core.resume import first_difference
 from .columns import IDENTITY, RowsDigest, check_columns
 from .conversion import Converter, DoesNotFit
+from .frozen_plan import freeze_plan
 from .layout import (
     DOCS,
     DTYPES,
     MANIFEST,
-    PLAN,
-    is_working_file,
     journal_parts,
     layer_header,
     layer_parts,
@@ -137,7 +135,7 @@ class StoreWriter:
         )
         root = Path(path)
         with explain_errors(root):
-            writer = cls(root, _freeze_plan(root, requested, data))
+            writer = cls(root, freeze_plan(root, requested, data))
             writer._prepare()
         return writer
 
@@ -389,35 +387,6 @@ def explain_errors(root: Path) -> Iterator[None]:
     kept = "committed shards are kept, and the others are written"
     with outputs.explain_errors(root, task="Writing the store", kept=kept):
         yield
-
-
-def _freeze_plan(root: Path, requested: Plan, data: bytes) -> Plan:
-    """Write the plan if the folder is new; otherwise return its plan, which must be the same."""
-    root.mkdir(parents=True, exist_ok=True)
-    if not files.exists(root, PLAN):
-        with lock(root / lock_name("plan"), wait=True):
-            if not files.exists(root, PLAN):
-                _start(root, data)
-    plan = Plan.read(root)
-    if requested != plan or list(requested.layers) != list(plan.layers):
-        difference = first_difference(plan.body(), requested.body())
-        raise StoreError(
-            f"A store is resumed only with the plan it was started with: {root} differs in {difference}. Use "
-            "the same options, choose another folder, or replace the existing store: overwrite=True, or "
-            "--overwrite on the command line."
-        )
-    return plan
-
-
-def _start(root: Path, data: bytes) -> None:
-    others = [entry.name for entry in root.iterdir() if not is_working_file(entry.name)]
-    if others:
-        raise StoreError(
-            f"A store must start in a new or empty folder: {root} holds {others[0]!r} and no plan.json. "
-            "Choose another folder."
-        )
-    outputs.write_durably(root.joinpath(*PLAN), data)
-    outputs.sync_folder(root.parent)
 
 
 def _as_int(value: Any) -> Any:
