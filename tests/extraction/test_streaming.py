@@ -114,3 +114,8 @@ def test_nan_is_refused(folders: dict[str, Path], encoders: dict[str, Encoder], 
         broken.module.encoder.layer[1].output.dense.bias[0] = float("inf")
     with pytest.raises(NonFiniteError, match="in layer 'layer.1' for document"):
         compare_models(encoders["base"], broken, texts, "LinearCKA")
+
+
+def test_an_unknown_keyword_is_named(encoders: dict[str, Encoder], texts: list[str]):
+    with pytest.raises(TypeError, match=r"compare_models\(\) got an unexpected keyword argument 'interval'"):
+        compare_models(encoders["base"], encoders["base"], texts, "CCA", interval="Jackknife")

@@ -109,3 +109,8 @@ def test_the_page_notes_axes_that_do_not_start_at_zero(make_scores):
     assert "at zero" not in page(large)
     far = Scores(replace(s, value=90 + s.value) if s.measure == "GULP" else s for s in to_zero)
     assert "Some vertical axes do not start at zero." in page(far)
+
+
+def test_shaded_intervals_are_explained(make_scores):
+    assert "Shaded: intervals." in page(make_scores(interval=True))
+    assert "Shaded: intervals." not in page(make_scores())
