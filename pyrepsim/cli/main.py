@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from ..core.errors import OptionError, PyrepsimError
-from .parsing import Commands, Group, command_class, parse
+from ..core.errors import PyrepsimError
+from .parsing import Commands, Group, parse
 from .transcript import Transcript
 
-__all__ = ["COMMANDS", "check_command", "main", "run"]
+__all__ = ["COMMANDS", "main", "run"]
 
 # Studies are an optional part of the package: without them the commands `study` and `report` are not there.
 _STUDIES: Commands = {
@@ -76,18 +76,3 @@ def run() -> None:
         sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
-
-
-def check_command(words: Sequence[str]) -> None:
-    """Raise OptionError unless the words name a command and options that it has. Nothing is run."""
-    target: str | Group | None = COMMANDS.get(words[0]) if words else None
-    rest = list(words[1:])
-    if isinstance(target, Group):
-        target, rest = target.commands.get(rest[0] if rest else ""), rest[1:]
-    if target is None:
-        raise OptionError(f"pyrepsim has no such command: {shlex.join(words)}.")
-    known = {"config", "help", "print_config", *command_class(target).__dataclass_fields__}
-    for word in rest:
-        option = word.partition("=")[0].removeprefix("--").replace("-", "_")
-        if word.startswith("--") and option not in known:
-            raise OptionError(f"pyrepsim {words[0]} has no option --{option}: {shlex.join(words)}.")
