@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,26 +131,6 @@ class RSA(Measure):
     per_document: int | None = None
     exact: bool = False
 
-    def __new__(
-        cls,
-        metric: str = "cosine",
-        compare: str = "pearson",
-        method: str = "auto",
-        sample: int | None = None,
-        *_: Any,
-        **__: Any,
-    ) -> RSA:
-        # Like pathlib.Path: RSA(...) is an object of the class that computes the value with these options.
-        if cls is RSA:
-            closed = metric in _TRANSFORMS and compare in _CLOSED and method != "tiles"
-            if sample is None and closed:
-                cls = _MomentRSA
-            elif sample is None and compare in _BLOCKWISE:
-                cls = _BlockSumRSA
-            else:
-                cls = _RowRSA
-        return super().__new__(cls)
-
     def __repr__(self) -> str:
         return str(self)
 
@@ -176,6 +157,17 @@ class RSA(Measure):
             raise OptionError("RSA: draws, seed and per_document apply to samples: give sample=, or leave them out.")
         if self.exact and self.compare not in ("spearman", "rho-a"):
             raise OptionError(f"RSA: exact applies to spearman and rho-a: got compare={self.compare!r}. Leave it out.")
+        if type(self) in (RSA, _MomentRSA, _RowRSA, _BlockSumRSA):
+            # Like pathlib.Path: RSA(...) is an object of the class that computes the value with these options.
+            self._become(self._class_for_options())
+
+    def _class_for_options(self) -> type[RSA]:
+        if self.sample is None and self._closed:
+            return _MomentRSA
+        return _BlockSumRSA if self.sample is None and self.compare in _BLOCKWISE else _RowRSA
+
+    def _become(self, kind: type[RSA]) -> None:
+        object.__setattr__(self, "__class__", kind)
 
     @property
     def _closed(self) -> bool:
@@ -228,7 +220,9 @@ class _MomentRSA(RSA, MomentMeasure):
 
     @property
     def row_form(self) -> RowMeasure:
-        return _RowRSA(**vars(self))
+        form = copy(self)
+        form._become(_RowRSA)
+        return form  # type: ignore[return-value] - it is a _RowRSA now
 
     def evaluate(self, pair: Pair) -> Result:
         return self._from_moments(pair)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import make_dataclass
+import pickle
+from dataclasses import make_dataclass, replace
 
 import pytest
 
@@ -26,3 +27,19 @@ def test_messages_name_the_public_class():
 def test_every_near_name_is_suggested():
     with pytest.raises(OptionError, match="Did you mean KernelCKA or LinearCKA"):
         rs.parse_measure("cka")
+
+
+@pytest.mark.parametrize(
+    ("before", "changes"),
+    [
+        ({}, {"compare": "kendall"}),
+        ({"compare": "kendall"}, {"compare": "pearson"}),
+        ({"compare": "spearman"}, {"sample": 20}),
+        ({}, {"method": "tiles"}),
+    ],
+)
+def test_an_rsa_with_one_option_replaced_is_the_rsa_with_these_options(before, changes):
+    replaced, direct = replace(rs.RSA(**before), **changes), rs.RSA(**{**before, **changes})
+    assert (type(replaced), replaced) == (type(direct), direct)
+    copied = pickle.loads(pickle.dumps(replaced))
+    assert (type(copied), copied) == (type(direct), direct)
