@@ -14,7 +14,7 @@ from tests.studies.study_probes import edge, structural
 
 __all__ = ["COLUMNS", "claims", "study", "study_rows", "write_study"]
 
-METRICS = {"mnli": ("accuracy",), "squad": ("f1", "em"), "dependency": ("las", "uas")}
+METRICS = {"mnli": ("accuracy",), "squad": ("f1", "exact_match"), "dependency": ("las", "uas")}
 TOP = {"mnli": 0.844, "squad": 0.884, "dependency": 0.901}
 DEPTH = {"mnli": 0.72, "squad": 0.62, "dependency": 0.25}  # where a task begins to change the encoder
 DROP = {"mnli": 0.35, "squad": 0.45, "dependency": 0.75}
@@ -92,7 +92,7 @@ def claims() -> list[dict[str, Any]]:
     def claim(
         name: str, statement: str, verdict: str, figure: str, effect: float | None, **more: Any
     ) -> dict[str, Any]:
-        scale = 0.01 if "fraction" in str(more.get("unit")) else 1.0
+        scale = 0.01 if more.get("in_points") else 1.0
         ends = dict.fromkeys(("low", "high"))
         if effect is not None:
             ends = {"low": effect - 0.04 * scale, "high": effect + 0.05 * scale}
@@ -104,13 +104,13 @@ def claims() -> list[dict[str, Any]]:
     each = [task("mnli", "holds", 0.31), task("squad", "undecided", 0.02), task("dependency", "does not hold", -0.11)]
     return [
         claim("C3", "There is no catastrophic forgetting of linguistic phenomena.", "holds", "edge_table", -0.0062,
-              unit="F1, as a fraction", tasks=each),
+              unit="F1", in_points=True, tasks=each),
         claim("C4", "Fine-tuning primarily affects the top layers.", "holds", "similarity_by_layer", 0.312, tasks=each),
         claim("C5", "Parsing reconfigures most of the model; SQuAD and MNLI are shallower.", "undecided",
               "similarity_by_layer", 0.118),
         claim("C6", "The effect is weaker on out-of-domain sentences.", "does not hold", "domains_by_layer", -0.01),
         claim("C7", "MNLI and SQuAD keep their score with two thirds of the layers frozen.", "holds", "freezing",
-              -0.004, unit="score lost, as a fraction"),
+              -0.004, unit="score lost", in_points=True),
         claim("C8", "The depth of the change varies with the task.", "not tested", "similarity_by_layer", None),
     ]  # fmt: skip
 

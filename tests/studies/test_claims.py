@@ -13,9 +13,23 @@ import pytest
 
 from pyrepsim.studies.merchant2020.claims import judge
 from pyrepsim.studies.merchant2020.claims.estimates import Estimate, difference, over_seeds, ratio
+from pyrepsim.studies.merchant2020.claims.rows import estimate_of
 from tests.studies import made_up_rows as made
 
-COLUMNS = {"claim", "statement", "verdict", "effect", "low", "high", "unit", "tasks", "why", "rule", "figure"}
+COLUMNS = {
+    "claim",
+    "statement",
+    "verdict",
+    "effect",
+    "low",
+    "high",
+    "unit",
+    "in_points",
+    "tasks",
+    "why",
+    "rule",
+    "figure",
+}
 
 
 def of(claim: str, rows: list[made.Row]) -> dict[str, Any]:
@@ -242,6 +256,18 @@ def test_holm_is_applied_where_rows_have_plain_p_values():
     for row in rows:
         row["p"] = 0.04  # 13 tests: none passes
     assert " 0 of 4" in of("C6", rows)["why"]
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "exact_match", "las", "uas", "uuas", "root"])
+def test_a_score_over_cases_gets_a_normal_interval_from_their_number(metric: str):
+    half = 1.959964 * math.sqrt(0.8 * 0.2 / 400)
+    assert estimate_of({"metric": metric, "value": 0.8, "n": 400}).ends == pytest.approx((0.8 - half, 0.8 + half))
+    assert estimate_of({"metric": metric, "value": 0.8}).ends is None
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "mcc", "dspr", "RSA"])
+def test_no_normal_interval_for_a_score_that_is_no_mean_over_cases(metric: str):
+    assert estimate_of({"metric": metric, "value": 0.8, "n": 400}).ends is None
 
 
 def test_difference_of_independent_estimates_adds_squares():

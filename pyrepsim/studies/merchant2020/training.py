@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...data.conllu import read_conllu
 from ...finetuning.recipes import Ablation
 from ..runner import Cell, read_rows
 from .aggregates import aggregate, aggregate_cell
@@ -197,7 +198,7 @@ def _n_cases(run: Any) -> int:
     """The number of cases that are scored right or wrong on dev: words of a treebank, otherwise examples."""
     trees = run.folder / "predictions-dev.conllu"
     if trees.is_file():
-        return sum(line.split("\t")[0].isdigit() for line in trees.read_text(encoding="utf-8").splitlines())
+        return sum(len(sentence.words) for sentence in read_conllu(trees))
     return run.record["inputs"]["data"]["dev"]["n_examples"]
 
 

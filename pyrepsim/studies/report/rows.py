@@ -115,6 +115,10 @@ def _claim(item: dict[str, Any], where: str) -> dict[str, Any]:
         for key in ("claim", "statement", "verdict", "why", "rule", "figure", "unit", "task"):
             if not isinstance(one.get(key), str | None):
                 raise OptionError(f"A claim's {key} is text: {where} has {one[key]!r}. Correct the file.")
+        if not isinstance(one.get("in_points"), bool | None):
+            raise OptionError(
+                f"A claim's in_points is true or false: {where} has {one['in_points']!r}. Correct the file."
+            )
         for key in ("effect", "low", "high"):
             _check_number(one.get(key), key, "claim", where)
     return item | {"tasks": parts}

@@ -81,8 +81,8 @@ def claims_table(files: StudyFiles) -> Table | None:
         return None
     rows = []
     for claim in files.claims:
-        name, statement, verdict, unit = (claim.get(key) or "" for key in ("claim", "statement", "verdict", "unit"))
-        effect, ends, unit = effect_in_words(claim, unit)
+        name, statement, verdict = (claim.get(key) or "" for key in ("claim", "statement", "verdict"))
+        effect, ends, unit = effect_in_words(claim, claim)
         rows.append((Cell(name), Cell(statement), Cell(verdict), Cell(effect, ends), Cell(unit)))
     records = [{key: claim.get(key) for key in _CLAIM_COLUMNS} for claim in files.claims]
     header = ("claim", "statement", "verdict", "effect", "unit")

@@ -21,7 +21,6 @@ PROBES = {"pos": "Part of speech", "dependencies": "Dependencies", "constituents
 _SCORES = {
     "accuracy": "accuracy",
     "f1": "F1",
-    "em": "exact match",
     "uas": "UAS",
     "las": "LAS",
     "uuas": "UUAS",
@@ -44,8 +43,6 @@ _MEASURES = {
     "LinearCKA": "Linear CKA",
     "attention_js": "Divergence of attention",
 }
-_FRACTION = ", as a fraction"
-"""Ending of the unit of a claim whose effect is a difference of scores."""
 _BANDS = {
     "bootstrap of documents": "bootstrap intervals over documents",
     "bootstrap of sentences": "bootstrap intervals over sentences",
@@ -114,13 +111,14 @@ def mix_in_words(member: str | None) -> str:
     return f"the mix of layers 0 to {last}" if kind == "mix" else member or ""
 
 
-def effect_in_words(item: Mapping[str, Any], unit: str) -> tuple[str, str, str]:
-    """Write the effect of a claim, its interval and its unit. Differences of scores are written in points (percent)."""
+def effect_in_words(item: Mapping[str, Any], claim: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Write the effect of a claim or of one of its tasks, its interval and its unit; score differences in points."""
+    unit = claim.get("unit") or ""
     effect, low, high = (item.get(key) for key in ("effect", "low", "high"))
     digits = None if effect is None else min(3, digits_for([effect]))
-    if unit.endswith(_FRACTION):
+    if claim.get("in_points"):
         effect, low, high = (None if value is None else 100 * value for value in (effect, low, high))
-        digits, unit = 2, f"{unit.removesuffix(_FRACTION)} (points)"
+        digits, unit = 2, f"{unit} (points)"
     return number(effect, digits, signed=True), interval(low, high, digits, signed=True), unit
 
 

@@ -10,7 +10,7 @@ import pytest
 from pyrepsim.studies.report.rows import StudyFiles
 from pyrepsim.studies.report.sections import FIGURES
 from pyrepsim.studies.report.tables import TABLES, Cell, Table, claims_table, latex, numbers, write_table
-from pyrepsim.studies.report.text import interval, number, spread
+from pyrepsim.studies.report.text import effect_in_words, interval, number, spread
 from tests.studies.study_rows import COLUMNS, claims, study_rows
 
 
@@ -114,6 +114,13 @@ def test_files_hold_what_the_table_holds(rows, tmp_path: Path):
     frame = pd.read_parquet(write_table(edge, tmp_path / "edge.parquet"))
     assert len(frame) == len(edge.records)
     assert set(frame.verdict) == {"", "gained", "lost", "unchanged"}
+
+
+def test_score_differences_of_claims_are_shown_in_points_whatever_their_unit_is_called():
+    effect = {"effect": 0.0042, "low": -0.001, "high": 0.01}
+    points = effect_in_words(effect, {"unit": "score lost", "in_points": True})
+    assert points == ("+0.42", "[−0.10, +1.00]", "score lost (points)")
+    assert effect_in_words(effect, {"unit": "share, as a fraction"})[2] == "share, as a fraction"
 
 
 def test_latex_needs_booktabs_alone_and_escapes_the_rest(rows):

@@ -31,8 +31,9 @@ def judge(rows: Iterable[Row]) -> list[dict[str, Any]]:
     -------
     list of dict
         A record of claims.jsonl for each claim: claim, statement, verdict ("holds", "does not hold", "undecided" or
-        "not tested"), effect, low, high and unit (of the task that speaks most against the claim), tasks (the same for
-        each task), why (a sentence with the numbers), rule and figure.
+        "not tested"), effect, low, high and unit (of the task that speaks most against the claim), in_points (whether
+        the effect is a difference of scores, as a fraction), tasks (the same for each task), why (a sentence with the
+        numbers), rule and figure.
 
     Examples
     --------

@@ -29,7 +29,7 @@ _TASKS = ("mnli", "squad")
 _C7 = Claim(
     "C7",
     "MNLI and SQuAD lose little when the bottom two thirds of the blocks are frozen.",
-    "score lost, as a fraction",
+    "score lost",
     "The score with nothing frozen minus that with two thirds of the blocks frozen is at most "
     f"{100 * NOTABLE_DROP:g} point for MNLI and SQuAD: its interval over the seeds, paired, lies below. With one seed "
     f"the interval combines that of the evaluation data and an assumed standard deviation of {100 * SPREAD_OF_RUNS:g} "
@@ -37,6 +37,7 @@ _C7 = Claim(
     "blocks.",
     "freezing",
     weakest="high",
+    in_points=True,
 )
 
 

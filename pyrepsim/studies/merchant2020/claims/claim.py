@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ...report.text import in_prose, joined, task_name
 from .estimates import NOT_TESTED, Estimate, joint_verdict
-from .rows import join_words, task_title
 
 __all__ = ["Claim", "TaskVerdict"]
 
@@ -43,11 +43,12 @@ class Claim:
     Attributes
     ----------
     name, statement : "C3" to "C8", and the claim in a sentence.
-    unit : of the effects. Effects that are differences of scores are fractions.
+    unit : of the effects.
     rule : how the verdict follows, with its thresholds.
     figure : the name of the figure that shows it.
     weakest : which end of the effects speaks most against the claim, "low" or "high". The claim's own effect is that of
         the counted task farthest to this end.
+    in_points : whether effects are differences of scores. Files hold them as fractions, pages show points (percent).
     """
 
     name: str
@@ -56,6 +57,7 @@ class Claim:
     rule: str
     figure: str
     weakest: str = "low"
+    in_points: bool = False
 
     def judge(self, tasks: Sequence[TaskVerdict]) -> dict[str, Any]:
         """The row of claims.jsonl. The claim holds if it holds for all counted tasks that were tested."""
@@ -74,6 +76,7 @@ class Claim:
             "verdict": verdict,
             **_numbers(weakest.effect if weakest else None),
             "unit": self.unit,
+            "in_points": self.in_points,
             "tasks": [one.record() for one in tasks],
             "why": untested if weakest is None else _summary(counted, weakest),
             "rule": self.rule,
@@ -85,9 +88,9 @@ def _summary(counted: Sequence[TaskVerdict], weakest: TaskVerdict) -> str:
     """The tasks with each verdict, and the numbers of the task that speaks most against the claim."""
     by_verdict: dict[str, list[str]] = {}
     for one in counted:
-        by_verdict.setdefault(one.verdict, []).append(task_title(one.task))
-    verdicts = "; ".join(f"{verdict} for {join_words(tasks)}" for verdict, tasks in by_verdict.items())
-    return f"{verdicts[0].upper()}{verdicts[1:]}. {task_title(weakest.task)}: {weakest.why}"
+        by_verdict.setdefault(one.verdict, []).append(in_prose(one.task))
+    verdicts = "; ".join(f"{verdict} for {joined(tasks)}" for verdict, tasks in by_verdict.items())
+    return f"{verdicts[0].upper()}{verdicts[1:]}. {task_name(weakest.task)}: {weakest.why}"
 
 
 def _numbers(effect: Estimate | None) -> dict[str, float | None]:

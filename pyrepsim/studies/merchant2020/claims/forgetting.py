@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...report.text import joined
 from ...runner import select
 from .claim import Claim, TaskVerdict
 from .estimates import HOLDS, UNDECIDED, Estimate, above, joint_verdict, over_seeds, ratio
-from .rows import Row, by_seed, estimate_of, join_words, tasks_of
+from .rows import Row, by_seed, estimate_of, tasks_of
 
 __all__ = ["CATASTROPHIC", "judge_forgetting"]
 
@@ -66,7 +67,7 @@ def _judge_task(task: str, probes: Sequence[_Probe]) -> TaskVerdict:
     if len(informative) > 1:
         why += f", the lowest of {len(informative)} probes"
     if uninformative := [probe.name for probe in probes if not probe.informative]:
-        why += f"; not counted, because no better than the baseline before: {join_words(uninformative)}"
+        why += f"; not counted, because no better than the baseline before: {joined(uninformative)}"
     at_top = [(probe.at_top.value, probe.name) for probe in informative if probe.at_top is not None]
     if at_top:
         lowest, name = min(at_top)

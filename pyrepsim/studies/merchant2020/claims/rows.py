@@ -1,31 +1,21 @@
-"""Reading the rows of a study: a row as an estimate, rows by seed, and names in text."""
+"""Reading the rows of a study: a row as an estimate, and rows by seed, task and measure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .estimates import Estimate
 
-__all__ = [
-    "TASKS",
-    "Row",
-    "by_seed",
-    "estimate_of",
-    "join_words",
-    "measures_of",
-    "plain_name",
-    "task_title",
-    "tasks_of",
-]
+__all__ = ["TASKS", "Row", "by_seed", "estimate_of", "measures_of", "plain_name", "tasks_of"]
 
 Row = Mapping[str, Any]
 
 TASKS = ("mnli", "squad", "dependency")
-_TASK_TITLES = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "dependency parsing"}
 _NORMAL_95 = 1.959964
-_PROPORTIONS = {"accuracy", "f1", "exact", "em", "uas", "las", "uuas", "root"}
+_PROPORTIONS = {"accuracy", "f1", "exact_match", "uas", "las", "uuas", "root"}
+"""Scores that are means over cases. The macro F1 is not: its variance depends on the sizes of the classes."""
 
 
 def estimate_of(row: Row) -> Estimate:
@@ -64,13 +54,3 @@ def plain_name(metric: str) -> str:
     """A measure's name without its options: ``LinearCKA`` for ``LinearCKA(debiased=True)``."""
     before, bracket, rest = metric.partition("(")
     return before + rest.rpartition(")")[2] if bracket else before
-
-
-def task_title(task: str | None) -> str:
-    """A task's name as papers write it."""
-    return _TASK_TITLES.get(task or "", task or "none")
-
-
-def join_words(items: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "none"

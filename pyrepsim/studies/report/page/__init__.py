@@ -90,24 +90,24 @@ def _legend_entry(style: Style) -> dict[str, Any]:
 
 def _claim(claim: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
     figure = claim.get("figure") if claim.get("figure") in figures else None
-    return _verdict(claim, claim.get("unit")) | {
+    return _verdict(claim, claim) | {
         "name": str(claim.get("claim") or ""),
         "statement": str(claim.get("statement") or ""),
         "rule": str(claim.get("rule") or ""),
         "figure": figure,
         "figure_title": figures[figure]["title"] if figure else "",
-        "tasks": [_task_verdict(part, claim.get("unit")) for part in claim.get("tasks") or []],
+        "tasks": [_task_verdict(part, claim) for part in claim.get("tasks") or []],
     }
 
 
-def _task_verdict(part: Mapping[str, Any], unit: str | None) -> dict[str, Any]:
+def _task_verdict(part: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
     counted = part.get("counted") is not False
-    return _verdict(part, unit) | {"task": task_name(str(part.get("task") or "")), "counted": counted}
+    return _verdict(part, claim) | {"task": task_name(str(part.get("task") or "")), "counted": counted}
 
 
-def _verdict(item: Mapping[str, Any], unit: str | None) -> dict[str, Any]:
+def _verdict(item: Mapping[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
     verdict = str(item.get("verdict") or "not tested")
-    effect, interval, unit = effect_in_words(item, unit or "")
+    effect, interval, unit = effect_in_words(item, claim)
     return {
         "verdict": verdict,
         "kind": verdict.replace(" ", "-") if verdict in _VERDICTS else "not-tested",
