@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "bindings/array_view.h"
+#include "bindings/gil.h"
 #include "convert/narrow.h"
 
 namespace py = pybind11;
@@ -33,7 +34,7 @@ py::tuple narrow(const py::array& rows, std::optional<py::array> out, py::array_
     const Narrow kernel = narrow_kernel(choose_isa(isa));
     Largest largest{};
     {
-        py::gil_scoped_release released;
+        GilReleased released;
         largest = kernel(args);
     }
     return py::make_tuple(largest.given, largest.stored);

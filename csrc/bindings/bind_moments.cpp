@@ -5,6 +5,7 @@
 
 #include "bindings/array_view.h"
 #include "bindings/enum_names.h"
+#include "bindings/gil.h"
 #include "moments/centre.h"
 #include "moments/moments.h"
 #include "moments/scan.h"
@@ -37,7 +38,7 @@ void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
         REPSIM_CHECK(views[side].rows == views[0].rows,
                      "arrays must have equal rows: got " << views[0].rows << " and " << views[side].rows);
     }
-    py::gil_scoped_release released;
+    GilReleased released;
     self.update(views, n_threads);
 }
 
@@ -72,7 +73,7 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
     Dense norms = new_dense(1 + sides, sides);
     out.norms = norms.mutable_data();
     {
-        py::gil_scoped_release released;
+        GilReleased released;
         self.read(complete, out, n_threads);
     }
     py::dict state;
@@ -119,7 +120,7 @@ Dense centred(Dense& matrix, const Dense& e, const Dense& f, int n_threads) {
                  "an outer product must have the shape of what it is taken from");
     Dense squares(e.size());
     double *data = matrix.mutable_data(), *sums = squares.mutable_data();
-    py::gil_scoped_release released;
+    GilReleased released;
     centre(data, e.size(), f.size(), e.data(), f.data(), sums, n_threads);
     return squares;
 }
@@ -132,7 +133,7 @@ void bind_moments(py::module_& module) {
         const MatrixView view = view_of(rows);
         BadEntry bad;
         {
-            py::gil_scoped_release released;
+            GilReleased released;
             bad = first_nonfinite(view, n_threads);
         }
         return entry(bad);
@@ -142,7 +143,7 @@ void bind_moments(py::module_& module) {
         const RowTransform kind = transform_from_name(transform);
         BadEntry bad;
         {
-            py::gil_scoped_release released;
+            GilReleased released;
             bad = first_directionless_row(view, kind, n_threads);
         }
         return entry(bad);

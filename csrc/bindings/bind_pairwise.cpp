@@ -6,6 +6,7 @@
 
 #include "bindings/array_view.h"
 #include "bindings/enum_names.h"
+#include "bindings/gil.h"
 #include "tiles/distance_sweep.h"
 #include "tiles/sum_sweep.h"
 
@@ -26,7 +27,7 @@ MutablePanels make_panels(const py::array& rows, const std::string& transform, c
     const RowTransform kind = transform_from_name(transform);
     const TilePrecision tile_precision = tile_precision_from_name(precision);
     const Isa level = choose_isa(isa);
-    py::gil_scoped_release released;
+    GilReleased released;
     return std::make_shared<Panels>(view, kind, origin, tile_precision, blocks, n_threads, level);
 }
 
@@ -36,7 +37,7 @@ Dense mean_of(const py::array& rows, const std::string& transform, int n_threads
     const Isa level = choose_isa(isa);
     std::vector<double> mean;
     {
-        py::gil_scoped_release released;
+        GilReleased released;
         mean = mean_row(view, kind, n_threads, level);
     }
     return Dense(static_cast<py::ssize_t>(mean.size()), mean.data());
@@ -125,7 +126,7 @@ void bind_pairwise(py::module_& module) {
     py::class_<Sweep>(module, "Sweep")
         .def_property_readonly("n_tasks", &Sweep::n_tasks)
         .def("run", &Sweep::run, py::arg("begin"), py::arg("end"), py::arg("n_threads"),
-             py::call_guard<py::gil_scoped_release>());
+             py::call_guard<GilReleased>());
     py::class_<SumSweep, Sweep>(module, "SumSweep")
         .def(py::init(&make_sums), py::arg("layers"), py::arg("pairs"), py::kw_only(), py::arg("metric"),
              py::arg("maps"), py::arg("origins"), py::arg("row_sums"))

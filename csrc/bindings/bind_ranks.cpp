@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "bindings/gil.h"
 #include "core/check.h"
 #include "ranks/ranks.h"
 #include "ranks/round_entries.h"
@@ -51,7 +52,7 @@ template <class Use>
 auto with_both(const py::array& x, const py::array& y, const Use& use) {
     const Values a(x), b(y);
     REPSIM_CHECK(a.size() == b.size(), "vectors must have equal length: got " << a.size() << " and " << b.size());
-    py::gil_scoped_release released;
+    GilReleased released;
     return a.visit(
         [&](const auto* of_x) { return b.visit([&](const auto* of_y) { return use(of_x, of_y, a.size()); }); });
 }
@@ -60,7 +61,7 @@ py::array_t<double> midranks_of(const py::array& values, int n_threads) {
     const Values in(values);
     py::array_t<double> ranks(in.size());
     double* out = ranks.mutable_data();
-    py::gil_scoped_release released;
+    GilReleased released;
     in.visit([&](const auto* data) { midranks(data, in.size(), out, n_threads); });
     return ranks;
 }
@@ -94,7 +95,7 @@ py::tuple round_in_place(const py::array& entries, int n_threads) {
                  "entries must be a writeable C-contiguous array of native byte order");
     EntryRange range;
     {
-        py::gil_scoped_release released;
+        GilReleased released;
         range = values.visit(
             [&]<class T>(const T* data) { return round_entries(const_cast<T*>(data), values.size(), n_threads); });
     }

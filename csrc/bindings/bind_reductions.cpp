@@ -7,6 +7,7 @@
 #include <optional>
 #include <variant>
 
+#include "bindings/gil.h"
 #include "neighbours/neighbours.h"
 #include "neighbours/screened_sweep.h"
 #include "ranks/histogram.h"
@@ -54,7 +55,7 @@ py::array_t<std::uint64_t> counts_of(const py::object& owner, std::vector<py::ss
     auto& self = owner.cast<Histogram&>();
     const std::vector<std::uint64_t>* counts = nullptr;
     {
-        py::gil_scoped_release released;
+        GilReleased released;
         counts = &self.counts();
     }
     py::array_t<std::uint64_t> view(std::move(shape), counts->data(), owner);
@@ -80,7 +81,7 @@ py::tuple neighbours_as(NeighbourSweep& self) {
     std::int64_t* index = indices.mutable_data();
     T* value = values.mutable_data();
     {
-        py::gil_scoped_release released;
+        GilReleased released;
         self.read(index, value);
     }
     return py::make_tuple(std::move(indices), std::move(values));

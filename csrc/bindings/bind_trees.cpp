@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "bindings/gil.h"
 #include "core/check.h"
 #include "trees/arborescence.h"
 
@@ -17,7 +18,7 @@ TreeReport decode_into(const py::array& scores, const std::int64_t* lengths, std
     const py::array_t<Score, py::array::c_style> dense(scores);
     const Score* data = dense.data();
     const std::int64_t batch = dense.shape(0), n_words = dense.shape(1);
-    py::gil_scoped_release released;
+    GilReleased released;
     return arborescences(data, lengths, batch, n_words, heads, n_threads);
 }
 

@@ -1,5 +1,6 @@
 #include "bindings/cuda/module.h"
 #include "bindings/enum_names.h"
+#include "bindings/gil.h"
 #include "cuda/moments.h"
 
 namespace py = pybind11;
@@ -27,7 +28,7 @@ void bind_cuda_moments(py::module_& module) {
             const auto in = rows_at(data, dtype, rows, cols, stride);
             const auto kind = transform_from_name(transform);
             const auto rounding = precision_from_name(precision);
-            py::gil_scoped_release released;
+            GilReleased released;
             prepare_rows(in, kind, pointer<const double>(shift), rounding, pointer<void>(out), pointer<double>(norms),
                          stream_at(stream));
         },
@@ -38,7 +39,7 @@ void bind_cuda_moments(py::module_& module) {
         [](Address data, const std::string& dtype, std::int64_t rows, std::int64_t cols, std::int64_t stride,
            Address first_bad, Address stream) {
             const auto in = rows_at(data, dtype, rows, cols, stride);
-            py::gil_scoped_release released;
+            GilReleased released;
             scan_rows(in, pointer<unsigned long long>(first_bad), stream_at(stream));
         },
         py::arg("data"), py::arg("dtype"), py::arg("rows"), py::arg("cols"), py::arg("stride"), py::arg("first_bad"),
@@ -49,7 +50,7 @@ void bind_cuda_moments(py::module_& module) {
         [](const std::string& precision, Address u, std::int64_t rows, std::int64_t cols, Address weights,
            std::int64_t n_weights, std::int64_t weights_stride, Address partial, Address out, Address stream) {
             const auto rounding = precision_from_name(precision);
-            py::gil_scoped_release released;
+            GilReleased released;
             add_weighted_sums(rounding, pointer<const void>(u), rows, cols, pointer<const double>(weights), n_weights,
                               weights_stride, pointer<double>(partial), pointer<double>(out), stream_at(stream));
         },
@@ -58,7 +59,7 @@ void bind_cuda_moments(py::module_& module) {
     module.def(
         "add_products",
         [](Address products, std::int64_t n_products, std::int64_t size, Address out, Address stream) {
-            py::gil_scoped_release released;
+            GilReleased released;
             add_products(pointer<const float>(products), n_products, size, pointer<double>(out), stream_at(stream));
         },
         py::arg("products"), py::arg("n_products"), py::arg("size"), py::arg("out"), py::arg("stream"));

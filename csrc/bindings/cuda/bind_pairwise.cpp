@@ -1,6 +1,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/cuda/module.h"
+#include "bindings/gil.h"
 #include "core/check.h"
 #include "cuda/tiles/fused.h"
 #include "cuda/tiles/pack.h"
@@ -139,7 +140,7 @@ void bind_cuda_pairwise(py::module_& module) {
             const PackTarget target{pair_precision(precision),   stride,
                                     pointer<void>(values),       pointer<void>(operand),
                                     pointer<void>(half_squares), pointer<void>(scales)};
-            py::gil_scoped_release released;
+            repsim::GilReleased released;
             pack_pairs(pointer<const double>(u), rows, cols, target, stream_at(stream));
         },
         py::arg("u"), py::arg("rows"), py::arg("cols"), py::arg("precision"), py::arg("stride"), py::arg("values"),
@@ -151,7 +152,7 @@ void bind_cuda_pairwise(py::module_& module) {
         .def_property_readonly("n_tasks", &PairSums::n_tasks)
         .def(
             "run", [](PairSums& self, std::int64_t task, Address stream) { self.run(task, stream_at(stream)); },
-            py::arg("task"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
+            py::arg("task"), py::arg("stream"), py::call_guard<repsim::GilReleased>());
     py::class_<PairDistances>(module, "PairDistances", py::module_local())
         .def(py::init([](const py::dict& shape, const std::vector<py::dict>& layers, const std::string& blas) {
                  return std::make_unique<PairDistances>(shape_of(shape), layers_of(layers), blas);
@@ -163,7 +164,7 @@ void bind_cuda_pairwise(py::module_& module) {
             [](PairDistances& self, std::int64_t task, Address out, Address stream) {
                 self.run(task, pointer<void>(out), stream_at(stream));
             },
-            py::arg("task"), py::arg("out"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
+            py::arg("task"), py::arg("out"), py::arg("stream"), py::call_guard<repsim::GilReleased>());
     py::class_<PairHistograms>(module, "PairHistograms", py::module_local())
         .def(py::init([](const py::dict& shape, const std::vector<py::dict>& layers, Pairs pairs,
                          const std::string& blas, Address counts) {
@@ -174,7 +175,7 @@ void bind_cuda_pairwise(py::module_& module) {
         .def_property_readonly("n_tasks", &PairHistograms::n_tasks)
         .def(
             "run", [](PairHistograms& self, std::int64_t task, Address stream) { self.run(task, stream_at(stream)); },
-            py::arg("task"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
+            py::arg("task"), py::arg("stream"), py::call_guard<repsim::GilReleased>());
     py::class_<PairNeighbours>(module, "PairNeighbours", py::module_local())
         .def(py::init([](const py::dict& shape, const py::dict& layer, const std::string& blas, bool without_self,
                          int k, Address values, Address indices) {
@@ -186,5 +187,5 @@ void bind_cuda_pairwise(py::module_& module) {
         .def_property_readonly("n_tasks", &PairNeighbours::n_tasks)
         .def(
             "run", [](PairNeighbours& self, std::int64_t task, Address stream) { self.run(task, stream_at(stream)); },
-            py::arg("task"), py::arg("stream"), py::call_guard<py::gil_scoped_release>());
+            py::arg("task"), py::arg("stream"), py::call_guard<repsim::GilReleased>());
 }
