@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .text import printable
+
 __all__ = [
     "BackendError",
     "CorruptStoreError",
@@ -25,7 +27,10 @@ __all__ = [
 
 
 class PyrepsimError(Exception):
-    """Base class of all errors that pyrepsim raises."""
+    """Base class of all errors that pyrepsim raises. Control characters of names in its message are escaped."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep="\n")
 
 
 class ShapeError(PyrepsimError, ValueError):

@@ -1,20 +1,59 @@
-"""JSON files that end with the SHA-256 digest of their contents, and a strict reader for files of unknown origin."""
+"""The one reader of JSON, for files of any origin; and JSON files that end with the SHA-256 digest of their contents.
+
+Every reader refuses what the standard leaves open or forbids and Python's own reader accepts: two equal keys in one
+object, halves of surrogate pairs (no other program can print, sort or write them), too many levels. How large a file
+and its integers may be, and whether NaN is allowed, depends on who wrote the file: `Limits`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from .errors import CorruptStoreError
+from .paths import read_regular
 
-__all__ = ["MAX_BYTES", "MAX_INT", "check_writable", "dump", "file_digest", "load", "parse"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_INT",
+    "OTHERS",
+    "RECORDS",
+    "check_writable",
+    "dump",
+    "file_digest",
+    "first_duplicate",
+    "load",
+    "loads",
+    "parse",
+    "read",
+]
 
 MAX_BYTES = 64 << 20
-MAX_DEPTH = 8
 MAX_INT = 1 << 53
 """The largest integer that every JSON reader reads exactly."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a JSON text may hold: bytes, levels, the largest integer (None: any), and NaN and Infinity or not."""
+
+    n_bytes: int
+    depth: int
+    integer: int | None
+    non_finite: bool
+
+
+STORES = Limits(MAX_BYTES, 8, MAX_INT, non_finite=False)
+"""For the files of stores."""
+RECORDS = Limits(1 << 30, 64, None, non_finite=True)
+"""For the other files of this package: Python writes NaN for a score that is not defined."""
+OTHERS = Limits(4 << 30, 64, None, non_finite=False)
+"""For data that others wrote: identifiers may have more than 53 bits."""
 
 _OPEN, _CLOSE = b',\n "digest": "', b'"\n}\n'
 _TAIL = len(_OPEN) + 64 + len(_CLOSE)
@@ -51,36 +90,61 @@ def file_digest(data: bytes, where: str) -> str:
 
 
 def parse(data: bytes, where: str) -> Any:
-    """Parse strict JSON: UTF-8, no duplicate keys, no NaN or Infinity, integers up to 2^53, at most 8 levels.
+    """Parse JSON of a store: UTF-8, no duplicate keys, no NaN or Infinity, integers up to 2^53, at most 8 levels.
 
     Raises CorruptStoreError for anything else.
     """
-    if len(data) > MAX_BYTES:
-        raise CorruptStoreError(f"{where} must have at most {MAX_BYTES} bytes: it has {len(data)}.")
+    try:
+        return loads(data, STORES)
+    except ValueError as error:
+        raise CorruptStoreError(f"{where} must be strict JSON: {error}.") from error
+
+
+def read(path: str | os.PathLike[str], limits: Limits = RECORDS) -> Any:
+    """Return the value in a JSON file. Raises OSError if it cannot be read, ValueError if it is not JSON."""
+    return loads(read_regular(path, limits.n_bytes), limits)
+
+
+def loads(text: bytes | str, limits: Limits = RECORDS) -> Any:
+    """Return the value of a JSON text in UTF-8. Raises ValueError for anything else.
+
+    >>> from pyrepsim.core.json_files import loads
+    >>> loads('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+        ...
+    ValueError: the key 'a' occurs twice
+    """
+    if len(text) > limits.n_bytes:
+        raise ValueError(f"it has {len(text)} bytes, more than {limits.n_bytes}")
     try:
         value = json.loads(
-            data.decode("utf-8"),
+            text.decode("utf-8") if isinstance(text, bytes) else text,
             object_pairs_hook=_unique,
-            parse_constant=_refuse,
-            parse_float=_finite,
-            parse_int=_exact,
+            parse_constant=None if limits.non_finite else _refuse,
+            parse_float=None if limits.non_finite else _finite,
+            parse_int=None if limits.integer is None else _exact,
         )
-        _check(value, 1)
-    except (ValueError, RecursionError) as error:
-        raise CorruptStoreError(f"{where} must be strict JSON: {error}.") from error
+    except RecursionError:
+        raise ValueError(f"more than {limits.depth} levels deep") from None
+    _check(value, limits)
     return value
 
 
 def check_writable(value: Any, where: str, *, depth: int = 1) -> None:
     """Raise ValueError or TypeError if `parse` would not read `value` back. It is `depth` levels below the top."""
-    _check(value, depth, where)
+    _check(value, STORES, depth, where)
+
+
+def first_duplicate(items: Iterable[Any]) -> Any:
+    """Return the first item that equals an earlier one. There must be one."""
+    seen: set[Any] = set()
+    return next(item for item in items if item in seen or seen.add(item))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     items = dict(pairs)
     if len(items) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+        raise ValueError(f"the key {first_duplicate(key for key, _ in pairs)[:80]!r} occurs twice")
     return items
 
 
@@ -101,27 +165,38 @@ def _exact(text: str) -> int:
     return int(text)
 
 
-def _check(value: Any, depth: int, where: str = "") -> None:
+def _check(value: Any, limits: Limits, depth: int = 1, where: str = "") -> None:
+    """Raise ValueError or TypeError for what is outside the limits. `where` names the value in messages, if given."""
     here = f" at {where}" if where else ""
     if isinstance(value, dict | list | tuple):
-        if depth > MAX_DEPTH:
-            raise ValueError(f"more than {MAX_DEPTH} levels deep{here}")
+        if depth > limits.depth:
+            raise ValueError(f"more than {limits.depth} levels deep{here}")
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in items:
-            if isinstance(value, dict) and not isinstance(key, str):
-                raise TypeError(f"the key {key!r}{here} is not a string")
-            if isinstance(key, str):
-                key.encode("utf-8")  # other programs cannot print, sort or hash a lone surrogate
-            _check(item, depth + 1, f"{where}.{key}" if where else "")
+            if isinstance(value, dict):
+                if not isinstance(key, str):
+                    raise TypeError(f"the key {key!r}{here} is not a string")
+                _check_text(key, here)
+            _check(item, limits, depth + 1, f"{where}.{key}" if where else "")
     elif isinstance(value, str):
-        value.encode("utf-8")
+        _check_text(value, here)
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int):
-        if abs(value) > MAX_INT:
-            raise ValueError(f"the integer {value}{here} is larger than 2^53")
+        if limits.integer is not None and abs(value) > limits.integer:
+            raise ValueError(f"the integer {str(value)[:20]}{here} is larger than 2^53")
     elif isinstance(value, float):
-        if not math.isfinite(value):
+        if not limits.non_finite and not math.isfinite(value):
             raise ValueError(f"{value}{here} is not a JSON number")
     else:
         raise TypeError(f"{type(value).__name__}{here} is not a JSON type")
+
+
+def _check_text(text: str, here: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the text {text[:40]!r}{here} has half of a surrogate pair at character {error.start} (such as half an "
+            "emoji)"
+        ) from None

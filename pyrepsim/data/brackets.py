@@ -12,7 +12,7 @@ __all__ = ["flat_spans", "mentions"]
 Fail = Callable[[str, int], TextError]
 """Makes an error from a message and the index of the word."""
 
-_STARRED = re.compile(r"\(([^()*\s]+)\*?(\)?)|\*(\)?)")
+_STARRED = re.compile(r"\(([^()*\s]+)\*?(\)?)|\*(\)?)", re.ASCII)
 _MENTION = re.compile(r"\(([^()|]+)\)|\(([^()|]+)|([^()|]+)\)")
 
 
@@ -48,7 +48,7 @@ def mentions(cells: Sequence[str], fail: Fail) -> list[tuple[int, int, str]]:
     empty.
     """
     closed: list[tuple[int, int, str]] = []
-    opened: list[tuple[str, int]] = []
+    opened: dict[str, list[tuple[int, int, str]]] = {}  # by id: place, first word and content
     for word, cell in enumerate(cells):
         if cell in ("_", "-"):
             continue
@@ -60,16 +60,15 @@ def mentions(cells: Sequence[str], fail: Fail) -> list[tuple[int, int, str]]:
             if single:
                 closed.append((word, word + 1, single))
             elif start:
-                opened.append((start, word))
+                opened.setdefault(start.partition("-")[0], []).append((len(closed) + word, word, start))
             else:
-                matches = [i for i, (content, _) in enumerate(opened) if content.partition("-")[0] == end]
-                if not matches:
+                if not opened.get(end):
                     raise fail(
                         f"Each mention must be opened in its sentence: {end}) was not. Add ({end} or remove it.", word
                     )
-                content, first = opened.pop(matches[-1])
+                _, first, content = opened[end].pop()
                 closed.append((first, word + 1, content))
-    if opened:
-        content, first = opened[0]
+    if left := [mention for stack in opened.values() for mention in stack]:
+        _, first, content = min(left)
         raise fail(f"Each mention must be closed in its sentence: ({content} is not. Add its ).", first)
     return closed

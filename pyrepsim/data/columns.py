@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..core.errors import TextError
+from .lines import BLANKS
 
 __all__ = ["ColumnBlock", "column_blocks", "split_columns"]
 
@@ -46,8 +47,8 @@ class ColumnBlock:
         """Return the value of the comment ``# name = value``."""
         for comment in self.comments:
             key, equals, text = comment.lstrip("# ").partition("=")
-            if equals and key.strip() == name:
-                return text.strip()
+            if equals and key.strip(BLANKS) == name:
+                return text.strip(BLANKS)
         return None
 
 
@@ -65,7 +66,7 @@ def column_blocks(
     for number, line in lines:
         if comments and line.startswith("#"):
             notes.append(line)
-        elif line.strip():
+        elif line.strip(BLANKS):
             row = split_columns(line)
             if equal_widths and rows and len(row) != len(rows[0]):
                 raise TextError(

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import MissingExtraError, TextError
+from ..core.errors import TextError
+from ..core.json_files import first_duplicate
 from .hub import HUB, hub_records
-from .lines import numbered_lines
+from .lines import BLANKS, numbered_lines
 
 __all__ = ["Sentence", "parse_conllu", "read_conllu", "universal_relation", "with_tree"]
 
 _COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+_STANDARD_ORDER = f"# global.columns = {' '.join(_COLUMNS).upper()}"
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Sentence:
     empty_nodes : int
         Number of nodes of the enhanced graph that are not words; they are left out.
     lines : tuple of str
-        The lines as read, comments included.
+        The lines as read, comments included; those of CoNLL-U Plus in the ten columns of CoNLL-U.
     misc : tuple of str
         The last column of each word.
     numbers : tuple of int
@@ -68,10 +72,14 @@ class Sentence:
 def read_conllu(source: str | os.PathLike[str]) -> list[Sentence]:
     r"""Read all sentences of a CoNLL-U file, or of ``hub:owner/name:config:split``.
 
-    The format: https://universaldependencies.org/format.html. Ranges ("3-4") and empty nodes ("5.1") are not words:
-    they are kept in `Sentence.ranges` and counted in `Sentence.empty_nodes`. The column of the enhanced graph is not
-    read. A record of a data set on the hub is one sentence; its rows without a head ("None") are ranges of unknown
-    extent and are left out, as are the features, which are not in CoNLL-U's notation.
+    The format: https://universaldependencies.org/format.html. Columns are separated by single tabs, and any other
+    character belongs to them. Ranges ("3-4") and empty nodes ("5.1") are not words: they are kept in `Sentence.ranges`
+    and counted in `Sentence.empty_nodes`. The column of the enhanced graph is not read. A comment ``# global.columns``
+    (CoNLL-U Plus) gives the order of the columns in the lines after it. A block of comments alone is not a sentence;
+    its comments about all sentences (``# global. ...``) are kept with the next one.
+
+    A record of a data set on the hub is one sentence; its rows without a head ("None") are ranges of unknown extent and
+    are left out, as are the features, which are not in CoNLL-U's notation.
 
     Parameters
     ----------
@@ -85,8 +93,6 @@ def read_conllu(source: str | os.PathLike[str]) -> list[Sentence]:
     ------
     TextError
         If the source cannot be read, or a sentence is not a tree. The message has file, line and sentence id.
-    MissingExtraError
-        If the package conllu is not installed.
 
     Examples
     --------
@@ -109,16 +115,27 @@ def parse_conllu(lines: Iterable[tuple[int, str]], name: str, *, trees: bool = T
     With ``trees=False``, heads and relations are neither checked nor kept.
     """
     block: list[str] = []
+    kept: list[str] = []  # of blocks without words: comments about all sentences
+    order = _COLUMNS
     start = count = 0
     for number, line in chain(lines, [(0, "")]):
-        if line.strip():
+        if line.startswith("#") and _comment(line)[0] == "global.columns":
+            order = _declared_order(line, f"{name}:{number}")
+            line = _STANDARD_ORDER
+        elif line.strip(BLANKS) and not line.startswith("#"):
+            line = _in_standard_order(line, order, f"{name}:{number}")
+        if line.strip(BLANKS):
             if not block:
                 start = number
             block.append(line)
-        elif block:
-            count += 1
-            yield _sentence(block, name, start, count, trees=trees)
+        elif all(before.startswith("#") for before in block):
+            kept += [before for before in block if _comment(before)[0].startswith("global.")]
             block = []
+        else:
+            count += 1
+            sentence = _sentence(block, name, start, count, trees=trees)
+            yield replace(sentence, lines=(*kept, *block)) if kept else sentence
+            block, kept = [], []
     if not count:
         raise TextError(f"A treebank must have at least one sentence: {name!r} has none. Give a CoNLL-U file.")
 
@@ -178,18 +195,7 @@ class _Location:
 
 
 def _sentence(block: Sequence[str], name: str, start: int, count: int, *, trees: bool = True) -> Sentence:
-    try:
-        from conllu import parser
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Reading {name} needs the conllu package, which is not installed. Install it with `pip install "
-            "pyrepsim[torch]` or `pip install conllu`."
-        ) from error
-
-    comments: dict[str, str | None] = {}
-    for line in block:
-        if line.startswith("#"):
-            comments |= dict(parser.parse_comment_line(line))
+    comments = dict(_comment(line) for line in block if line.startswith("#"))
     location = _Location(name, start, comments.get("sent_id") or f"number {count} of the file")
     tokens: list[Any] = []
     lines_of_words: list[int] = []
@@ -235,23 +241,75 @@ def _sentence(block: Sequence[str], name: str, start: int, count: int, *, trees:
     )
 
 
-def _token(line: str, location: _Location, *, trees: bool) -> Any:
+def _token(line: str, location: _Location, *, trees: bool) -> dict[str, Any]:
     """Return the columns of a line; id and, with `trees`, head as numbers."""
-    from conllu.exceptions import ParseException
-    from conllu.parser import parse_id_value, parse_int_value, parse_line
-
-    if (columns := line.count("\t") + 1) != len(_COLUMNS):
-        raise location.error(f"A line of CoNLL-U must have {len(_COLUMNS)} columns, separated by tabs: got {columns}.")
-    parsers: dict[str, Any] = {"id": lambda row, i: parse_id_value(row[i])}
+    columns = line.split("\t")
+    if len(columns) != len(_COLUMNS):
+        raise location.error(
+            f"A line of CoNLL-U must have {len(_COLUMNS)} columns, separated by tabs: got {len(columns)}."
+        )
+    token: dict[str, Any] = dict(zip(_COLUMNS, columns, strict=True))
+    if token["id"] in ("", "_") or not token["form"]:
+        raise location.error(f"A line must have an id and a form: got {line[:60]!r}.")
+    token["id"] = _id(token["id"], location)
     if trees:
-        parsers["head"] = lambda row, i: parse_int_value(row[i])
-    try:
-        token = parse_line(line, _COLUMNS, parsers)
-    except ParseException as error:
-        raise location.error(f"Ids and heads must be numbers: {error}") from error
-    if token["id"] is None or len(token) != len(_COLUMNS) or not token["form"]:
-        raise location.error(f"A line must have an id and a form, and no double spaces: got {line!r}.")
+        token["head"] = None if token["head"] == "_" else _number(token["head"], location)
     return token
+
+
+def _id(text: str, location: _Location) -> int | tuple[int, str, int]:
+    """Return the number of a word, or (first, "-", last) of a range, or (word, ".", place) of an empty node."""
+    for sign in "-.":
+        first, found, last = text.partition(sign)
+        if found and first:
+            ends = _number(first, location), _number(last, location)
+            if sign == "-" and ends[0] > ends[1]:
+                raise location.error(f"Ids and heads must be numbers, and ranges in order: got {text!r}.")
+            return ends[0], sign, ends[1]
+    return _number(text, location)
+
+
+def _number(text: str, location: _Location) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise location.error(f"Ids and heads must be numbers: got {text[:40]!r}.")
+    return int(text)
+
+
+def _declared_order(line: str, where: str) -> tuple[str, ...]:
+    """Return the columns in the order that ``# global.columns`` declares."""
+    names = tuple(name.lower() for name in _comment(line)[1].split(" ") if name)
+    for needed in ("id", "form"):
+        if names.count(needed) != 1:
+            raise TextError(
+                f"{where}: # global.columns must name {needed.upper()} once: got {line[:80]!r}. Correct it, or remove "
+                "it from a file with the ten columns of CoNLL-U."
+            )
+    if len(set(names)) < len(names):
+        raise TextError(
+            f"{where}: The columns in # global.columns must differ: {first_duplicate(names).upper()} occurs twice. "
+            "Correct it."
+        )
+    return names
+
+
+def _in_standard_order(line: str, order: tuple[str, ...], where: str) -> str:
+    """Return a line with the columns of CoNLL-U; those that are not declared are "_"."""
+    if order == _COLUMNS:
+        return line
+    cells = line.split("\t")
+    if len(cells) != len(order):
+        raise TextError(
+            f"{where}: A line must have the {len(order)} columns of # global.columns, separated by tabs: got "
+            f"{len(cells)}. Correct the line."
+        )
+    declared = dict(zip(order, cells, strict=True))
+    return "\t".join(declared.get(name, "_") for name in _COLUMNS)
+
+
+def _comment(line: str) -> tuple[str, str]:
+    """Return key and value of ``# key = value``."""
+    key, _, value = line[1:].partition("=")
+    return key.strip(BLANKS), value.strip(BLANKS)
 
 
 def _check_tree(heads: Sequence[int | None], lines: Sequence[int], location: _Location) -> None:

@@ -10,8 +10,8 @@ from ..core.errors import TextError
 
 __all__ = ["Node", "Tree", "parse_bits", "parse_bracketed", "strip_label"]
 
-_BIT = re.compile(r"((?:\([^()*\s]+)*)\*(\)*)")
-_TOKEN = re.compile(r"[()]|[^\s()]+")
+_BIT = re.compile(r"((?:\([^()*\s]+)*)\*(\)*)", re.ASCII)
+_TOKEN = re.compile(r"[()]|[^\s()]+", re.ASCII)  # a no-break space is part of a word
 _ESCAPES = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}", "\\/": "/", "\\*": "*"}
 
 
@@ -42,7 +42,7 @@ def strip_label(label: str) -> tuple[str, list[str]]:
     first, *rest = re.split(r"[-=|]", label)
     if rest and rest[0] == "S" and first in ("PRP", "WP"):
         first, rest = f"{first}-S", rest[1:]
-    return first, [part for part in rest if part and not part.isdigit()]
+    return first, [part for part in rest if part and not (part.isascii() and part.isdigit())]
 
 
 def parse_bits(bits: Sequence[str], fail: Callable[[str, int], TextError]) -> list[Node]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import TextError
+from ..core.json_files import first_duplicate
 from .hub import HUB, hub_records
 from .lines import JSONL_SUFFIXES, json_lines, numbered_lines
 
@@ -151,7 +152,7 @@ def _csv(path: Path) -> RawRecords:
 
 def _unique(path: Path, number: int, names: list[str]) -> list[str]:
     if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
+        double = first_duplicate(names)
         raise TextError(f"Column names must differ: {path}:{number} has {double!r} twice. Rename one.")
     return names
 

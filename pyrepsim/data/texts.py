@@ -28,6 +28,7 @@ _WORD_FIELDS = ("words", "tokens")
 _JSONL = (".jsonl", ".ndjson")
 _OTHER_FORMATS = (".json", ".csv", ".tsv", ".parquet", ".conll", ".gz", ".zip")
 _SUFFIX = re.compile(r"\.\w{1,8}")
+_ASCII_WHITESPACE = " \t\n\r\f\v"
 _N_SAMPLED = 100  # records that are read to suggest a field
 
 
@@ -55,7 +56,7 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
     TextError
         If nothing can be read, or a document is not text.
     MissingExtraError
-        If a data set or CoNLL-U file needs a package that is not installed.
+        If a data set needs the package datasets, which is not installed.
 
     Examples
     --------
@@ -169,8 +170,8 @@ def _read_file(path: Path, field: str | None) -> Corpus:
         sentences = enumerate(parse_conllu(numbered_lines(path), str(path), trees=False), 1)
         documents = tuple(Document.from_words(s.sent_id or f"sentence {number}", s.words) for number, s in sentences)
     else:
-        lines = ((number, line.strip()) for number, line in numbered_lines(path))
-        documents = tuple(Document(f"line {number}", line) for number, line in lines if line)
+        lines = ((number, line.strip(_ASCII_WHITESPACE)) for number, line in numbered_lines(path))
+        documents = tuple(Document(f"line {number}", line) for number, line in lines if line.strip())
     return Corpus(documents, path.name)
 
 

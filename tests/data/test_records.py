@@ -76,7 +76,7 @@ def test_csv_has_quoting_and_line_numbers_count_quoted_line_breaks(tmp_path: Pat
         ("a.csv", 'text,label\na,0\n"b,0\nc,1\n', "a.csv:3 is not"),
         ("a.csv", "text,label\na\n", "a.csv:2 has 1, the header 2"),
         ("a.jsonl", b'{"text": "a", "label": 0}\n{"text": "caf\xe9"}', r"UTF-8: .*a.jsonl:2 is not \(byte 13"),
-        ("a.tsv", b"\xff\xfet\x00", "UTF-8: .*a.tsv:1"),
+        ("a.tsv", b"\xff\xfet\x00", "UTF-8 text: .*a.tsv is UTF-16"),
         ("a.jsonl", "\n", "a.jsonl holds none"),
         ("a.tsv", "text\tlabel\n", "a.tsv holds none"),
         ("a.csv", "", "a.csv holds none"),

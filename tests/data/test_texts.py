@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 
-from pyrepsim.core.errors import MissingExtraError, TextError
+from pyrepsim.core.errors import TextError
 from pyrepsim.data import Corpus, Document, read_texts
 
 CONLLU = """\
@@ -97,14 +96,6 @@ def test_conllu_gives_syntactic_words_and_sentence_ids(tmp_path: Path):
     corpus = read_texts(path)
     assert [document.key for document in corpus] == ["s1", "s2"]
     assert [words(document) for document in corpus] == [["Do", "n't", "go", "."], ["They", "ate"]]
-
-
-def test_conllu_without_its_package_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "bank.conllu"
-    path.write_text(CONLLU)
-    monkeypatch.setitem(sys.modules, "conllu", None)
-    with pytest.raises(MissingExtraError, match="pip install"):
-        read_texts(path)
 
 
 def test_a_dataset():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +16,7 @@ import numpy as np
 
 from ...core.errors import OptionError, TextError
 from ...core.outputs import replacing
+from ...data.lines import BLANKS
 from ...data.records import records
 from .base import Feature, Task
 from .scores import classification_scores, regression_scores
@@ -22,6 +25,7 @@ __all__ = ["SequenceClassification", "SequenceExample", "SequenceRegression", "S
 
 log = logging.getLogger("pyrepsim.finetuning.tasks")
 
+_GRADE = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _BLOCK = 1000  # examples tokenized at once, because the tokenizer returns far more than is kept
 
 
@@ -217,8 +221,8 @@ class SequenceClassification(SequenceTask):
     """Label in another edition of the data -> label here."""
 
     def _target(self, label: Any, where: str) -> str:
-        if isinstance(label, str | int) and not isinstance(label, bool) and str(label).strip():
-            label = str(label).strip()
+        if isinstance(label, str | int) and not isinstance(label, bool) and str(label).strip(BLANKS):
+            label = str(label).strip(BLANKS)
             return self.spellings.get(label, label)
         raise TextError(
             f"A label must be a word or an integer: {where} has {label!r}. Check the column {self.label!r}."
@@ -279,11 +283,12 @@ class SequenceRegression(SequenceTask):
     hub: ClassVar[Mapping[str, str]] = {}
 
     def _target(self, label: Any, where: str) -> float:
+        written = isinstance(label, str) and _GRADE.fullmatch(label.strip(BLANKS))
         try:
-            grade = float("nan") if isinstance(label, bool) else float(label)
-        except (TypeError, ValueError):
-            grade = float("nan")
-        if not np.isfinite(grade):
+            grade = float(label) if written or type(label) in (int, float) else math.nan
+        except OverflowError:
+            grade = math.inf
+        if not math.isfinite(grade):
             raise TextError(f"A grade must be a number: {where} has {label!r}. Check the column {self.label!r}.")
         return grade
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...core.errors import OptionError, TextError
 from ...data.columns import split_columns
-from ...data.lines import JSONL_SUFFIXES, numbered_lines
+from ...data.lines import BLANKS, JSONL_SUFFIXES, numbered_lines
 from .columns import CONLL_2012, PROPBANK, read_columns, read_entity_tags
 from .records import ONE_SPAN, TWO_SPANS, Record, Records, read_jsonl
 from .semeval import read_semeval
@@ -46,8 +46,8 @@ _OPTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 
 _N_INSPECTED = 2000  # lines that show the format; the comments of a document may be long
-_ENTITY_TAG = re.compile(r"O|[BIES]-\S+")
-_SEMEVAL = re.compile(r'\d+\s+"')
+_ENTITY_TAG = re.compile(r"O|[BIES]-\S+", re.ASCII)
+_SEMEVAL = re.compile(r'\d+\s+"', re.ASCII)
 _N_ONTOGUM_COLUMNS = 3
 
 
@@ -154,7 +154,7 @@ def _checked_format(file: Path, task: str, given: dict[str, Any]) -> str:
 def _format(file: Path) -> str:
     """Recognise the format by the suffix and the first lines. TextError if it is not supported."""
     lines = [line for _, line in islice(numbered_lines(file), _N_INSPECTED)]
-    first = next((line for line in lines if line.strip()), None)
+    first = next((line for line in lines if line.strip(BLANKS)), None)
     if first is None:
         raise TextError(f"{file}: A corpus must have at least one sentence: this file is empty. Give another.")
     suffix = file.suffix.lower()
@@ -163,7 +163,7 @@ def _format(file: Path) -> str:
     if suffix == ".conllu":
         annotated = any(line.startswith("# global.Entity") or "Entity=" in line for line in lines)
         return "CoNLL-U with Entity=" if annotated else "CoNLL-U"
-    if first.lstrip().startswith("(") and "\t" not in first:
+    if first.lstrip(BLANKS).startswith("(") and "\t" not in first:
         return "trees"
     if _SEMEVAL.match(first):
         return "SemEval"
@@ -179,11 +179,11 @@ def _format(file: Path) -> str:
 def _column_format(lines: list[str]) -> str | None:
     """Recognise a format with one word per line by its comments and the columns of the first word."""
     begins = any(line.replace(" ", "").startswith("#begindocument") for line in lines)
-    rows = (split_columns(line) for line in lines if line.strip() and not line.startswith(("#begin", "# ")))
+    rows = (split_columns(line) for line in lines if line.strip(BLANKS) and not line.startswith(("#begin", "# ")))
     row = next(rows, [])
     if begins:
         return "OntoGUM" if len(row) <= _N_ONTOGUM_COLUMNS else "CoNLL-2012"
-    if len(row) >= PROPBANK.before and row[1].isdigit() and row[2] == "0":
+    if len(row) >= PROPBANK.before and row[1].isascii() and row[1].isdigit() and row[2] == "0":
         return "PropBank"
     return "BIO" if len(row) > 1 and _ENTITY_TAG.fullmatch(row[-1]) else None
 

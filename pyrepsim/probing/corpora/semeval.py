@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.errors import TextError
-from ...data.lines import numbered_lines
+from ...data.lines import BLANKS, numbered_lines
 from .records import Record, record, target
 
 __all__ = ["DEV_FRAC", "SPLIT_SEED", "read_semeval"]
@@ -17,7 +17,7 @@ __all__ = ["DEV_FRAC", "SPLIT_SEED", "read_semeval"]
 DEV_FRAC = 0.15
 SPLIT_SEED = 42
 
-_SENTENCE = re.compile(r'(\d+)\s+"(.*)"\s*')
+_SENTENCE = re.compile(r'(\d+)\s+"(.*)"\s*', re.ASCII)
 _LABEL = re.compile(r"Other|[A-Z][A-Za-z]*-[A-Z][A-Za-z]*\(e[12],e[12]\)")
 _MARK = re.compile(r"</?e[12]>")
 
@@ -41,7 +41,7 @@ def read_semeval(path: Path, counts: Counter[str], *, part: str | None = None) -
             raise TextError(f'{where}: A sentence must be: number, tab, "text": got {sentence!r}. Correct it.')
         if not _LABEL.fullmatch(label):
             raise TextError(f"{where}: A relation must be Other or Name-Name(e1,e2): got {label!r}. Correct it.")
-        marked = match[2].split()
+        marked = [word for word in re.split("[ \t]+", match[2]) if word]
         spans = [_span(marked, name, where) for name in ("e1", "e2")]
         info = {"source": "SemEval-2010 Task 8", "where": where, "sentence": match[1]}
         yield record([_MARK.sub("", word) for word in marked], [target(label, *spans)], **info)
@@ -52,7 +52,7 @@ def _examples(path: Path) -> Iterator[tuple[str, str, str]]:
     lines: list[str] = []
     first = 0
     for number, line in numbered_lines(path):
-        if line.strip():
+        if line.strip(BLANKS):
             first = first if lines else number
             lines.append(line)
         elif lines:
@@ -68,7 +68,7 @@ def _example(path: Path, first: int, lines: list[str]) -> tuple[str, str, str]:
             f"{path}:{first}: An example must be a sentence and a line with its relation: got one line. Add the "
             "relation."
         )
-    return f"{path}:{first}", lines[0], lines[1].strip()
+    return f"{path}:{first}", lines[0], lines[1].strip(BLANKS)
 
 
 def _span(words: list[str], name: str, where: str) -> tuple[int, int]:

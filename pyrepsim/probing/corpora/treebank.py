@@ -10,7 +10,7 @@ from ...core.errors import TextError
 from ...data.brackets import mentions
 from ...data.columns import ColumnBlock, column_blocks
 from ...data.conllu import Sentence, parse_conllu
-from ...data.lines import numbered_lines
+from ...data.lines import BLANKS, numbered_lines
 from ...data.phrase_trees import Node, parse_bracketed, strip_label
 from .records import Record, coref_pairs, record, target
 
@@ -73,7 +73,7 @@ def _declared_fields(sentence: Sentence) -> str | None:
     """Return the order of the fields of ``Entity=``, which the first sentence of a document declares."""
     for line in sentence.lines:
         if line.startswith("# global.Entity"):
-            return line.partition("=")[2].strip()
+            return line.partition("=")[2].strip(BLANKS)
     return None
 
 
@@ -142,7 +142,7 @@ def read_ontogum(path: Path, counts: Counter[str], *, treebank: Path | None = No
 
 
 def _document(path: Path) -> ColumnBlock:
-    lines = ((number, line) for number, line in numbered_lines(path) if line.strip())
+    lines = ((number, line) for number, line in numbered_lines(path) if line.strip(BLANKS))
     blocks = list(column_blocks(lines, str(path), comments=True))
     if len(blocks) != 1 or len(blocks[0].rows[0]) != _N_ONTOGUM_COLUMNS:
         raise TextError(f"{path}: OntoGUM must have three columns, number, word and mentions. Check the file.")
