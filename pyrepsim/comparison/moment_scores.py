@@ -61,14 +61,14 @@ def moment_scores(
         for index, group in enumerate(groups):
             moments = options.moments(group, source.widths(group), measures)
             if saved is not None:
-                saved.restore(index, moments)
+                saved.restore(index, group, moments)
             bar.update(int(moments.n_samples))
             for n_rows in _add_rows(moments, source, group, executor):
                 bar.update(n_rows)
                 if saved is not None:
-                    saved.save(index, moments)
+                    saved.save(index, group, moments)
             if saved is not None:
-                saved.save(index, moments, finished=True)
+                saved.save(index, group, moments, finished=True)
             scores += score_group(group, moments, measures, options, source.provenance, source)
     return scores
 

@@ -31,6 +31,7 @@ __all__ = [
     "loads",
     "parse",
     "read",
+    "with_digest",
 ]
 
 MAX_BYTES = 64 << 20
@@ -61,7 +62,11 @@ _TAIL = len(_OPEN) + 64 + len(_CLOSE)
 
 def dump(body: dict[str, Any]) -> bytes:
     """Return `body` as the bytes of a file that ends with its digest."""
-    text = json.dumps(body, indent=1, sort_keys=True, allow_nan=False).encode("ascii")
+    return with_digest(json.dumps(body, indent=1, sort_keys=True, allow_nan=False).encode("ascii"))
+
+
+def with_digest(text: bytes) -> bytes:
+    """Return the text of a JSON object, written with ``indent=1``, with its digest as the last key."""
     text = text.removesuffix(b"\n}")
     return text + _OPEN + hashlib.sha256(text).hexdigest().encode("ascii") + _CLOSE
 

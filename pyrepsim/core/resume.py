@@ -14,8 +14,10 @@ from typing import Any
 
 import xxhash
 
+from . import json_files
 from .errors import CorruptStoreError, StoreError
 from .outputs import replacing
+from .paths import read_regular
 
 __all__ = ["check_same_request", "first_difference", "plain_json", "read_record", "request_digest", "write_record"]
 
@@ -107,22 +109,28 @@ def read_record(path: Path, *, remedy: str = "Remove it to start again.") -> dic
     Raises
     ------
     CorruptStoreError
-        If the file cannot be read, is not a JSON object, or has no request.
+        If the file cannot be read, its bytes are not those that were written, or it has no request.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        data = read_regular(path, json_files.RECORDS.n_bytes)
+        json_files.file_digest(data, "it")
+        record = json_files.loads(data)
+        del record["digest"]
         return {"request": dict(record["request"]), **record}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptStoreError(f"A record must be complete: {path} cannot be read ({error}). {remedy}") from error
 
 
 def write_record(path: str | os.PathLike[str], request: Mapping[str, Any], **result: Any) -> None:
-    """Write a request, and its results so far, as one JSON file. An existing file is replaced in one step."""
+    """Write a request, and its results so far, as one JSON file that ends with its digest.
+
+    An existing file is replaced in one step, when the new one is on the disk.
+    """
     record = {"request": plain_json(request), **result}
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path, sync=True) as temporary:
+        temporary.write_bytes(json_files.with_digest(json.dumps(record, indent=1).encode()))
 
 
 def _rank(key: str) -> tuple[int, int, str]:

@@ -6,16 +6,18 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
+from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..core.errors import OptionError, ShapeError, StateError, StoreError
 from ..core.memory import format_bytes, memory_budget
+from ..core.states import open_sealed, write_sealed
 from .centred import Centred
 from .pair import Pair, Side
-from .saving import read_header, read_sums, write_moments
+from .saving import opened_moments, read_sums, write_moments
 from .state import State
 
 __all__ = ["TRANSFORMS", "MomentsSet"]
@@ -210,26 +212,41 @@ class MomentsSet:
             self._clear_centred()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to a file, so that `restore` continues with the same bits."""
-        with self._exclusive():
-            self._check_complete()
-            sums = {f"live/{kind}": live.get_state(complete=False) for kind, live in self._live.items()}
-            sums |= {f"merged/{kind}": vars(state) for kind, state in self._merged.items()}
-            write_moments(path, self._options(), sums)
+        """Write everything to a file with a checksum, so that `restore` continues with the same bits."""
+        if not Path(path).parent.is_dir():
+            raise StoreError(f"moments must be saved in a folder that exists: {path} is in none. Create it first.")
+        write_sealed(path, self.write)
 
     def restore(self, path: str | os.PathLike[str]) -> None:
         """Read what `save` wrote; the options must be those of the accumulator that wrote it.
 
-        Everything is read and checked first, so a damaged file (StoreError) changes nothing.
+        Everything is read and checked first, so a damaged file (CorruptStoreError) changes nothing.
         """
-        header = read_header(path)
-        for key, value in self._options().items():
-            if header[key] != value:
-                raise StoreError(f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}.")
-        live = {kind: read_sums(path, header, f"live/{kind}") for kind in self.transforms}
-        merged = {}
-        if any(name.startswith("merged/") for name in header["n_samples"]):
-            merged = {kind: self._as_state(read_sums(path, header, f"merged/{kind}"), kind) for kind in self.transforms}
+        with open_sealed(path) as (_, file):
+            self.read(file, path)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write everything to an open file, for `read`."""
+        with self._exclusive():
+            self._check_complete()
+            sums = {f"live/{kind}": live.get_state(complete=False) for kind, live in self._live.items()}
+            sums |= {f"merged/{kind}": vars(state) for kind, state in self._merged.items()}
+            write_moments(file, self._options(), sums)
+
+    def read(self, file: BinaryIO, path: str | os.PathLike[str]) -> None:
+        """Read what `write` wrote, as `restore` does. `path` is for messages."""
+        with opened_moments(file, path) as (header, arrays):
+            for key, value in self._options().items():
+                if header[key] != value:
+                    raise StoreError(
+                        f"{path}: saved moments must have the same {key}: got {header[key]}, want {value}."
+                    )
+            live = {kind: read_sums(arrays, header, f"live/{kind}") for kind in self.transforms}
+            merged = {}
+            if any(name.startswith("merged/") for name in header["n_samples"]):
+                merged = {
+                    kind: self._as_state(read_sums(arrays, header, f"merged/{kind}"), kind) for kind in self.transforms
+                }
         for parts in ([part["n_samples"] for part in live.values()], [state.n_samples for state in merged.values()]):
             if len(set(parts)) > 1:
                 raise StoreError(f"{path}: all row transforms must have seen the same rows: got {parts}.")

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..core.arrays import check_paired
 from ..core.errors import StoreError
+from ..core.states import open_sealed
 from .accumulators import MomentsSet
 from .pair import Pair
-from .saving import read_header
+from .saving import opened_moments
 
 __all__ = ["PairedMoments"]
 
@@ -78,7 +79,8 @@ class PairedMoments(MomentsSet):
         cls, path: str | os.PathLike[str], *, backend: str = "auto", n_threads: int | None = None
     ) -> PairedMoments:
         """Read what `save` wrote; more rows can be added."""
-        header = read_header(path)
+        with open_sealed(path) as (_, file), opened_moments(file, path) as (header, _):
+            pass
         if len(header["widths"]) != 2 or header["pairs"] != ((0, 1),):
             raise StoreError(
                 f"{path} must hold the moments of one pair: got {len(header['widths'])} representations. "

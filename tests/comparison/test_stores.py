@@ -247,15 +247,14 @@ import os, signal, sys
 import pyrepsim as rs
 from pyrepsim.comparison import checkpoint
 checkpoint.SAVE_EVERY_SECONDS = 0.0
-from pyrepsim.moments import MomentsSet
-save, calls = MomentsSet.save, 0
-def save_then_die(self, path):
+save, calls = checkpoint.save_state, 0
+def save_then_die(*arguments):
     global calls
-    save(self, path)
+    save(*arguments)
     calls += 1
     if calls == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
-MomentsSet.save = save_then_die
+checkpoint.save_state = save_then_die
 base, tuned = map(rs.open_store, sys.argv[1:3])
 rs.compare(base, tuned, ["LinearCKA(debiased=True)", "RSA", "PWCCA"], checkpoint=sys.argv[3])
 """
@@ -280,9 +279,38 @@ def test_a_killed_comparison_resumes_to_the_same_bits(stores, tmp_path, killed_a
     assert [s.value for s in resumed] == [s.value for s in rs.compare(base, tuned, measures)]
     with pytest.raises(StoreError, match=r"started with: .* differs in precision \('fp64' before, 'fp32' now\)"):
         rs.compare(base, tuned, measures, checkpoint=tmp_path / "c", precision="fp32")
-    (tmp_path / "c" / "group-00000.npz").write_bytes(b"PK\x03\x04 torn")
-    with pytest.raises(StoreError, match="Delete this file"):
-        rs.compare(base, tuned, measures, checkpoint=tmp_path / "c")
+
+
+def test_sums_of_other_stores_are_refused(stores, tmp_path):
+    base, tuned = stores
+    folder, other = tmp_path / "one", tmp_path / "two"
+    expected = rs.compare(base, tuned, ["LinearCKA"], checkpoint=folder)
+    same = rs.compare(base, base, ["LinearCKA"], checkpoint=other)
+    assert [s.value for s in same] != [s.value for s in expected]
+    for name in ("group-00000.npz", "group-00001.npz"):  # of another comparison, and of other layers
+        shutil.copy(other / name, folder / "group-00001.npz")
+        with pytest.raises(StoreError, match=r"group-00001.npz differs in (digests|group)"):
+            rs.compare(base, tuned, ["LinearCKA"], checkpoint=folder)
+    shutil.copy(folder / "group-00000.npz", folder / "group-00001.npz")
+    with pytest.raises(StoreError, match=r"group-00001.npz differs in group.index \(0 before, 1 now\)"):
+        rs.compare(base, tuned, ["LinearCKA"], checkpoint=folder)
+    (other / "comparison.json").unlink()
+    with pytest.raises(StoreError, match="differs in digests"):
+        rs.compare(base, tuned, ["LinearCKA"], checkpoint=other)
+    assert not (other / "comparison.json").exists()
+    assert rs.compare(base, base, ["LinearCKA"], checkpoint=other) == same
+
+
+def test_damaged_sums_are_set_aside_and_summed_again(stores, tmp_path, caplog):
+    base, tuned = stores
+    expected = rs.compare(base, tuned, ["LinearCKA"], checkpoint=tmp_path)
+    path = tmp_path / "group-00000.npz"
+    content = path.read_bytes()
+    path.write_bytes(content[:99] + bytes([content[99] ^ 1]) + content[100:])
+    assert rs.compare(base, tuned, ["LinearCKA"], checkpoint=tmp_path) == expected
+    assert "group-00000.npz.damaged-1" in caplog.text
+    assert (tmp_path / "group-00000.npz.damaged-1").is_file()
+    assert path.read_bytes() == content
 
 
 def test_the_algebra_runs_on_one_blas_thread(stores, monkeypatch):

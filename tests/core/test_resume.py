@@ -70,3 +70,13 @@ def test_long_values_are_shortened():
     assert first_difference({"x": list(range(90))}, {"x": list(range(80))}) == "x (90 items before, 80 items now)"
     difference = first_difference({"x": "a" * 90}, {"x": "b"}, sides=("in the first", "in the second"))
     assert difference == f"x ({('a' * 90)!r:.57}... in the first, 'b' in the second)"
+
+
+def test_every_flipped_bit_of_a_record_is_found(tmp_path: Path):
+    path = tmp_path / "record.json"
+    write_record(path, REQUEST, state="done")
+    content = path.read_bytes()
+    for bit in range(8 * len(content)):
+        path.write_bytes(content[: bit // 8] + bytes([content[bit // 8] ^ 1 << bit % 8]) + content[bit // 8 + 1 :])
+        with pytest.raises(CorruptStoreError, match="must be complete"):
+            read_record(path)

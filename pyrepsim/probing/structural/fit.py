@@ -17,6 +17,7 @@ from ...core.errors import LayerError, OptionError
 from ...core.progress import progress_bar
 from ...models.loading import resolve_device
 from ...store import ActivationStore
+from ...version import __version__
 from ..checkpoint import load_state, save_state
 from .data import SentenceReader, StoredSentences, TreeSentence, find_sentences
 from .result import StructuralProbeResult, StructuralRecord, score_probes
@@ -155,6 +156,7 @@ def _train_seed(
         "sentences": reader.stored.fingerprint,
         "dev_sentences": dev_reader.stored.fingerprint,
         "recipe": asdict(recipe),
+        "version": __version__,
     }
     saved = None if path is None else load_state(path, request)
     if saved is None:

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from pyrepsim.core.errors import CorruptStoreError, LayerError, OptionError, StoreError
+from pyrepsim.core.errors import LayerError, OptionError, StoreError
 from pyrepsim.probing.edge import (
     EdgeProbeRecipe,
     EdgeResult,
@@ -164,7 +164,7 @@ def test_unseen_labels_lower_the_recall(corpus):
     )
 
 
-def test_a_training_is_resumed(corpus, tmp_path, monkeypatch):
+def test_a_training_is_resumed(corpus, tmp_path, monkeypatch, caplog):
     (store, records), dev, _ = corpus
     recipe = RECIPE.but(validate_every=4, max_validations=9, stop_after=3, halve_after=1, threshold=0.02)
     options = {"dev": dev, "recipe": recipe, "seeds": [0, 3], "progress": False}
@@ -188,9 +188,12 @@ def test_a_training_is_resumed(corpus, tmp_path, monkeypatch):
     assert resumed.weights == whole.weights
     with pytest.raises(StoreError, match=r"resumed only with .* differs in recipe\.clip \(5\.0 before, 1\.0 now\)"):
         fit_edge_probes(store, records, out=tmp_path, **(options | {"recipe": recipe.but(clip=1.0)}))
-    (tmp_path / "training.pt").write_bytes(b"half")
-    with pytest.raises(CorruptStoreError, match="must be complete"):
-        fit_edge_probes(store, records, out=tmp_path, **options)
+    (tmp_path / "training.pt").write_bytes(b"half")  # the state before it is used
+    again = fit_edge_probes(store, records, out=tmp_path, **options)
+    assert again.records == whole.records
+    assert "training.pt.damaged-1" in caplog.text
+    assert (tmp_path / "training.pt.damaged-1").read_bytes() == b"half"
+    assert "from the beginning" not in caplog.text
 
 
 def test_the_progress_bar_shows_all_losses(corpus, capsys):
