@@ -12,6 +12,7 @@ __all__ = [
     "DTypeError",
     "DegenerateError",
     "LayerError",
+    "LockedError",
     "MissingExtraError",
     "ModelError",
     "NonFiniteError",
@@ -67,6 +68,10 @@ class StoreError(PyrepsimError, OSError):
 
 class CorruptStoreError(StoreError):
     """The bytes of a store or file are not those that were written."""
+
+
+class LockedError(StoreError):
+    """Another process is writing to the folder; the message has its name and how to wait for it."""
 
 
 class ModelError(PyrepsimError, OSError):

@@ -14,8 +14,8 @@ import errno
 import fcntl
 import json
 import os
+import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["SILENCE", "LockState", "lock", "own", "owner"]
+__all__ = ["SILENCE", "LockState", "lock", "lock_descriptor", "own", "owner"]
 
 LockState = Literal["held", "busy", "unlocked"]
 
@@ -31,7 +31,21 @@ SILENCE = 600.0
 """Seconds after which an owner on another host that has not renewed its lock file is taken for dead."""
 
 _RENEW_SECONDS = 30.0
+_LARGEST = 4096  # bytes of a lock file
 _NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL)
+
+_descriptors: set[int] = set()
+
+
+def _close_in_child() -> None:
+    """A child process does not keep the locks of its parent: they would outlive the parent."""
+    for fd in _descriptors:
+        with suppress(OSError):
+            os.close(fd)
+    _descriptors.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 @contextmanager
@@ -50,13 +64,15 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[LockState]:
     {"held", "busy", "unlocked"}
         "held": no other process has the lock. "busy": another one has it. "unlocked": this file system has no locks.
     """
+    pid = os.getpid()
     fd, state, _ = _open_locked(path, wait)
     try:
         yield state
     finally:
-        if state != "busy":
-            path.unlink(missing_ok=True)
-        os.close(fd)
+        if os.getpid() == pid:
+            if state != "busy":
+                path.unlink(missing_ok=True)
+            _close(fd)
 
 
 @contextmanager
@@ -85,17 +101,19 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
     >>> owner(Path("cell/.lock")) is None
     True
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, state, created = _open_locked(path, wait=False)
+    pid = os.getpid()
+    fd, state, created = _open_locked(path, wait=False, make_folder=True)
     try:
         ours = state != "busy"
-        if ours and not created and _is_alive(path, state, silence):
-            ours = False
-        elif ours and not created and state == "unlocked":  # only one process can create it anew
-            path.unlink(missing_ok=True)
-            new, ours = _open(path)
-            os.close(fd)
-            fd = new
+        if ours and not created:
+            ours = not _is_alive(fd, path, state, silence)
+            if ours and state == "unlocked":  # only one process can create it anew
+                _retire(path, fd)
+                new = _create(path)
+                ours = new is not None
+                if new is not None:
+                    _close(fd)
+                    fd = new
         if not ours:
             yield False
             return
@@ -106,47 +124,78 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
         try:
             yield True
         finally:
-            stop.set()
-            renewal.join()
-            if _has(path, record):
-                path.unlink(missing_ok=True)
+            if os.getpid() == pid:
+                stop.set()
+                renewal.join()
+                if _has(path, record):
+                    path.unlink(missing_ok=True)
     finally:
-        os.close(fd)
+        if os.getpid() == pid:
+            _close(fd)
 
 
 def owner(path: Path, *, silence: float = SILENCE) -> dict[str, Any] | None:
     """Return who owns the file `path` ("host", "pid" and "since"), or None if nobody does."""
     try:
-        with path.open("rb") as file:
-            record = json.load(file)
-            name = {key: record[key] for key in ("host", "pid", "since")}
-            state = _flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
-            alive = state == "busy" or _is_alive(path, state, silence, now=time.time())
-    except (OSError, ValueError, KeyError, TypeError):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            record = json.loads(os.pread(fd, _LARGEST, 0))
+            name = {"host": str(record["host"]), "pid": int(record["pid"]), "since": float(record["since"])}
+            state = _flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            alive = state == "busy" or _is_alive(fd, path, state, silence, now=time.time())
+        finally:
+            os.close(fd)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return name if alive else None
 
 
-def _open_locked(path: Path, wait: bool) -> tuple[int, LockState, bool]:
+def lock_descriptor(fd: int, path: Path) -> LockState:
+    """Lock an open file until it is closed; "busy" also if it does not have the name `path` any more."""
+    state = _flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return state if _is_at(fd, path) else "busy"
+
+
+def _open_locked(path: Path, wait: bool, make_folder: bool = False) -> tuple[int, LockState, bool]:
     """Return a descriptor of the lock file, the state of the lock, and whether this call created the file."""
     while True:
-        fd, created = _open(path)
+        try:
+            if make_folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            created = (fd := _create(path)) is not None
+        except FileNotFoundError:
+            if not make_folder or path.parent.is_symlink():
+                raise
+            continue  # its last owner removed the folder in the meantime
+        if fd is None:
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # its owner has removed the file
+            _descriptors.add(fd)
         try:
             state = _flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if state == "busy" or _is_at(fd, path):
                 return fd, state, created
         except BaseException:
-            os.close(fd)
+            _close(fd)
             raise
-        os.close(fd)  # its owner removed the file between our open and our lock: try the new one
+        _close(fd)  # its owner removed the file between our open and our lock: try the new one
 
 
-def _open(path: Path) -> tuple[int, bool]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+def _create(path: Path) -> int | None:
+    """Return a descriptor of a new file, or None if there is a file."""
     try:
-        return os.open(path, flags | os.O_EXCL, 0o666), True
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except FileExistsError:
-        return os.open(path, flags, 0o666), False
+        return None
+    _descriptors.add(fd)
+    return fd
+
+
+def _close(fd: int) -> None:
+    _descriptors.discard(fd)
+    os.close(fd)
 
 
 def _flock(fd: int, operation: int) -> LockState:
@@ -185,42 +234,64 @@ def _has(path: Path, record: bytes) -> bool:
         return False
 
 
-def _is_alive(path: Path, state: LockState, silence: float, now: float | None = None) -> bool:
-    """Whether the owner that the file names still runs, given that its ``flock`` did not stop us.
+def _is_alive(fd: int, path: Path, state: LockState, silence: float, now: float | None = None) -> bool:
+    """Whether the owner that the open file names still runs, given that its ``flock`` did not stop us.
 
     On the same machine a lock that is free has no owner. Without locks the process itself is looked up, if its number
     means the same here. From another machine, the time of the file decides.
     """
+    renewed = os.fstat(fd).st_mtime
     try:
-        renewed = path.stat().st_mtime
-        record = json.loads(path.read_text())
+        record = json.loads(os.pread(fd, _LARGEST, 0))
         host, pid = record["host"], int(record["pid"])
         boot, namespace, started = (record.get(key) for key in ("boot", "pid_namespace", "started"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if state == "held":
             return False  # the owner died before it had written its name
     else:
-        if boot != _boot() and host == socket.gethostname():
-            return False  # the machine was restarted
         if boot == _boot() and state == "held":
             return False
         if boot == _boot() and namespace == _pid_namespace():
-            return _exists(pid) and _started(pid) == started
+            return _exists(pid) and _started(pid) in (started, "unknown")
+        if host == socket.gethostname() and renewed < _boot_time():
+            return False  # the machine was restarted since; another machine of that name would have renewed the file
     return (_clock_of(path.parent) if now is None else now) - renewed <= silence
+
+
+def _retire(path: Path, fd: int) -> None:
+    """Remove the open file of a dead owner. If another process has replaced it in the meantime, that file stays."""
+    aside = path.with_name(f".tmp-{secrets.token_hex(6)}-{path.name}")
+    with suppress(FileNotFoundError):
+        path.rename(aside)
+        if not _is_at(fd, aside):
+            with suppress(OSError):
+                os.link(aside, path)
+        aside.unlink()
 
 
 def _clock_of(folder: Path) -> float:
     """The time on the file system's own clock, which all hosts share."""
-    with tempfile.NamedTemporaryFile(prefix=".tmp-", dir=folder) as file:
-        os.utime(file.fileno())
-        return os.fstat(file.fileno()).st_mtime
+    path = folder / f".tmp-{secrets.token_hex(6)}-clock"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.utime(fd)
+        return os.fstat(fd).st_mtime
+    finally:
+        os.close(fd)
+        path.unlink(missing_ok=True)
 
 
 def _boot() -> str:
     """An identifier of the running kernel: equal in all its containers, another after a restart (on Linux)."""
     return _read("/proc/sys/kernel/random/boot_id") or socket.gethostname()
+
+
+def _boot_time() -> float:
+    """When this machine was started, in seconds since 1970; 0 where this is unknown."""
+    for line in (_read("/proc/stat") or "").splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    return 0.0
 
 
 def _pid_namespace() -> str | None:
@@ -232,9 +303,15 @@ def _pid_namespace() -> str | None:
 
 
 def _started(pid: int) -> str | None:
-    """When a process started, in ticks since boot: tells apart two processes with the same number."""
-    fields = (_read(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
-    return fields[19] if fields and fields[0] != "Z" else None
+    """When a process started, in ticks since boot: tells apart two processes with the same number.
+
+    None for a process that has ended, "unknown" where the system does not say.
+    """
+    text = _read(f"/proc/{pid}/stat")
+    if text is None:
+        return "unknown"
+    fields = text.rpartition(")")[2].split()
+    return fields[19] if fields and fields[0] not in ("Z", "X") else None
 
 
 def _exists(pid: int) -> bool:

@@ -1,4 +1,8 @@
-"""Writing files so that each is complete or absent: written under a temporary name, and renamed at the end."""
+"""Writing files so that each is complete or absent: written under a temporary name, and renamed at the end.
+
+A temporary file is created anew under a random name, so that nothing in a folder, such as a link, can take its place.
+Its writer keeps it locked; `sweep` removes those of processes that have ended.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,48 @@ import ctypes
 import errno
 import hashlib
 import os
+import re
+import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 from .errors import StoreError
-from .memory import format_bytes
+from .files import is_remote
+from .locks import SILENCE, lock_descriptor
+from .system_errors import remedy
 
 __all__ = [
     "CHECKSUMS",
+    "WORKING",
     "DurableFile",
     "explain_errors",
     "make_folder",
+    "open_temporary",
     "replacing",
+    "sweep",
     "sync_folder",
-    "temporary_path",
     "write_durably",
 ]
 
 CHECKSUMS: dict[str, Callable[..., Any]] = {"xxh3_128": xxhash.xxh3_128, "sha256": hashlib.sha256}
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+WORKING = (".tmp-", ".lock")
+"""How the names of temporary files and of the lock files of folders begin."""
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{12}-.*", re.DOTALL)
+_ELSEWHERE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EFBIG)
+"""Errors after which the same command does not work in the same folder."""
+
+_KEPT_NAME = 40
+"""Letters of the file's own name in that of its temporary file: fewer than a name may have."""
+
 _LARGE_PAGE = 2 << 20
 """Writes end at multiples of this, so that Linux keeps the file in large pages, which are mapped and read faster."""
 
@@ -72,25 +93,68 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[P
     'layer,score'
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
+        fd, temporary = open_temporary(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             if sync:
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())
             temporary.replace(path)
         finally:
-            if os.path.lexists(temporary):
-                temporary.unlink()
+            os.close(fd)
+            temporary.unlink(missing_ok=True)
     except StoreError:
         raise
     except OSError as error:
         raise StoreError(
-            f"A file must be written completely: {path} was not ({error.strerror or error}). Choose a path in a folder "
-            "that you may write to, on a disk with free space."
+            f"A file must be written completely: {path} was not ({error.strerror or error}). To continue, "
+            f"{remedy(error, path, writing=True)}."
         ) from error
+
+
+def open_temporary(path: Path) -> tuple[int, Path]:
+    """Create a temporary file for `path`, in its folder, with a random name. The caller closes, renames or removes it.
+
+    Returns
+    -------
+    tuple of int and Path
+        A descriptor for writing, which keeps the file locked while it is open, and the name.
+    """
+    while True:
+        temporary = path.with_name(f".tmp-{secrets.token_hex(6)}-{path.name[-_KEPT_NAME:]}")
+        fd = os.open(temporary, _NEW, 0o666)
+        if lock_descriptor(fd, temporary) != "busy":
+            return fd, temporary
+        os.close(fd)  # it was swept before it was locked
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files in a folder whose writers have ended; those for the file `name`, or all.
+
+    On file systems without locks, and between hosts, a file that was not written for ten minutes has no writer.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    except OSError:
+        return
+    for entry in found:
+        if name is not None and not entry.name.endswith(f"-{name[-_KEPT_NAME:]}"):
+            continue
+        with suppress(OSError):
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                state = lock_descriptor(fd, Path(entry.path))
+                silent = time.time() - os.fstat(fd).st_mtime > SILENCE
+                if state != "busy" and (silent or (state == "held" and not is_remote(folder))):
+                    os.unlink(entry.path)
+            finally:
+                os.close(fd)
 
 
 class DurableFile:
@@ -113,7 +177,7 @@ class DurableFile:
         self.path = path
         self.n_bytes = len(head)
         self._digest: Any = CHECKSUMS[checksum](head)
-        self._fd = os.open(temporary_path(path), _NEW, 0o666)
+        self._fd, self.temporary = open_temporary(path)
         self._n_written = 0
         self._pending, self._n_pending = memoryview(bytearray(_LARGE_PAGE)), 0  # bytes after the last full page
         try:
@@ -129,7 +193,7 @@ class DurableFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            temporary_path(self.path).unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append `data`, a flat buffer of bytes."""
@@ -146,14 +210,10 @@ class DurableFile:
         """Flush the file to the disk and give it its final name."""
         self._put(memoryview(b""))
         _sync(self._fd)
+        self.temporary.rename(self.path)
         fd, self._fd = self._fd, -1
         os.close(fd)
-        try:
-            temporary_path(self.path).rename(self.path)
-            sync_folder(self.path.parent)
-        except BaseException:
-            temporary_path(self.path).unlink(missing_ok=True)
-            raise
+        sync_folder(self.path.parent)
 
     def _append(self, view: memoryview) -> None:
         rest = min((self._n_written + self._n_pending + len(view)) % _LARGE_PAGE, len(view))
@@ -181,11 +241,6 @@ def write_durably(path: Path, data: bytes) -> None:
     with DurableFile(path) as file:
         file.write(data)
         file.finish()
-
-
-def temporary_path(path: Path) -> Path:
-    """Return the name under which a file is written."""
-    return path.with_name(f".tmp-{path.name}")
 
 
 def sync_folder(folder: Path) -> None:
@@ -229,22 +284,10 @@ def explain_errors(root: Path, *, task: str, kept: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTDIR):
             raise StoreError(f"{task} {root} needs a folder: {_not_a_folder(root)}. Choose another path.") from error
-        raise StoreError(
-            f"{task} {root} failed: {error.strerror or error}. To continue, {_remedy(error, root, kept)}."
-        ) from error
-
-
-def _remedy(error: OSError, root: Path, kept: str) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        space = _free_space(root)
-        return f"free some space ({space} left) or choose another disk, then run the same command again: {kept}"
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return "choose a folder that you may write to, or change its permissions"
-    if error.errno == errno.ENOENT:
-        return f"check who removed or moved a part of that folder, then run the same command again: {kept}"
-    if error.errno == errno.ENAMETOOLONG:
-        return "choose a shorter path"
-    return f"check the disk, then run the same command again: {kept}"
+        advice = remedy(error, root, writing=True)
+        if error.errno not in _ELSEWHERE:
+            advice += f", then run the same command again: {kept}"
+        raise StoreError(f"{task} {root} failed: {error.strerror or error}. To continue, {advice}.") from error
 
 
 def _not_a_folder(root: Path) -> str:
@@ -256,17 +299,6 @@ def _not_a_folder(root: Path) -> str:
             kind = "a broken link" if path.is_symlink() and not path.exists() else "a file"
             return f"{path} is {kind}"
     return f"something in {root} is a file where a folder should be"
-
-
-def _free_space(folder: Path) -> str:
-    """Return the free space of the disk that holds `folder`, or will hold it, as text."""
-    for path in (folder, *folder.absolute().parents):
-        try:
-            disk = os.statvfs(path)
-        except OSError:
-            continue
-        return format_bytes(disk.f_bavail * disk.f_frsize)
-    return "an unknown amount"
 
 
 def _sync(fd: int) -> None:

@@ -180,11 +180,12 @@ def _chunks(layer: Representation, dtype: np.dtype) -> Iterator[np.ndarray]:
 
 def _complete(path: Path, write: Callable[[IO[bytes]], Any]) -> Path:
     """Let ``write`` fill a temporary file that is renamed at the end, so that a file of that name is complete."""
-    temporary = outputs.temporary_path(path)
+    fd, temporary = outputs.open_temporary(path)
     try:
-        with temporary.open("wb") as file:
+        with open(fd, "wb") as file:
             write(file)
-        temporary.rename(path)
+            file.flush()
+            temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path

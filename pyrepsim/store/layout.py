@@ -15,6 +15,7 @@ import numpy as np
 from ..core import json_files
 from ..core.errors import CorruptStoreError, OptionError, check_choice
 from ..core.files import Parts
+from ..core.outputs import WORKING
 from .columns import COLUMNS
 
 FORMAT = "pyrepsim-store"
@@ -42,9 +43,9 @@ _SAFETENSORS_NAMES = {
     "uint8": "U8",
 }
 _LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-_SHARD_FILE = re.compile(r"(?:\.tmp-)?shard-(\d{5,9})\.safetensors")
-_JOURNAL_FILE = re.compile(r"(?:\.tmp-)?(\d{5,9})\.json")
-_WORKING_FILES = (".tmp-", ".claim-")
+_SHARD_FILE = re.compile(r"shard-(\d{5,9})\.safetensors")
+_JOURNAL_FILE = re.compile(r"(\d{5,9})\.json")
+_WORKING_FILES = (*WORKING, ".claim-")
 
 
 def tokens_parts(shard: int) -> Parts:
@@ -60,7 +61,7 @@ def journal_parts(shard: int) -> Parts:
 
 
 def shard_of(name: str) -> int | None:
-    """Return the shard number in the name of a shard file or record, finished or temporary."""
+    """Return the shard number in the name of a shard file or record."""
     match = _SHARD_FILE.fullmatch(name) or _JOURNAL_FILE.fullmatch(name)
     return int(match[1]) if match else None
 

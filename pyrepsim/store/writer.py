@@ -310,9 +310,7 @@ class StoreWriter:
     def _remove_files(self, shard: int) -> None:
         """Remove all files of a shard that is not committed and that we have locked."""
         for parts in [*self._parts(shard), journal_parts(shard)]:
-            path = self.path.joinpath(*parts)
-            path.unlink(missing_ok=True)
-            outputs.temporary_path(path).unlink(missing_ok=True)
+            self.path.joinpath(*parts).unlink(missing_ok=True)
 
     def _prepare(self) -> None:
         """Create the folders, check the committed shards, and remove files of other shards."""
@@ -320,6 +318,8 @@ class StoreWriter:
         folders = [self.path / "tokens", self.path / "journal", *layers]
         for folder in [self.path / "layers", *folders]:
             outputs.make_folder(folder)
+        for folder in [self.path, *folders]:
+            outputs.sweep(folder)
         sealed = files.exists(self.path, MANIFEST)
         seen = {shard_of(entry.name) for folder in folders for entry in folder.iterdir()}
         for shard in sorted(seen.intersection(range(len(self.shard_rows)))):

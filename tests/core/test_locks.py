@@ -60,12 +60,11 @@ def test_without_locks_the_state_is_unlocked(tmp_path, no_flock):
         assert state == "unlocked"
 
 
-@pytest.mark.parametrize("record", [{}, {"boot": locks._boot(), "pid_namespace": locks._pid_namespace()}])
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, record: dict):
+def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path):
     path = tmp_path / "steps" / "x" / ".lock"
     path.parent.mkdir(parents=True)
-    record = {"host": socket.gethostname(), "pid": dead_pid(), "started": "1", "since": 0} | record
-    path.write_text(json.dumps(record))
+    here = {"host": socket.gethostname(), "boot": locks._boot(), "pid_namespace": locks._pid_namespace()}
+    path.write_text(json.dumps({**here, "pid": dead_pid(), "started": "1", "since": 0}))
     assert owner(path) is None
     with own(path) as ours:
         assert ours
@@ -134,12 +133,20 @@ def test_without_locks_the_process_numbers_of_another_container_mean_nothing(
         assert ours == taken
 
 
-def test_a_lock_from_before_a_restart_of_the_machine_is_free(tmp_path: Path, no_flock: None):
+@pytest.mark.parametrize("flock", [False, True])
+@pytest.mark.parametrize("restarted", [True, False])
+def test_after_a_restart_locks_are_free_but_not_those_of_another_machine_of_that_name(
+    tmp_path: Path, request: pytest.FixtureRequest, restarted: bool, flock: bool
+):
+    if not flock:
+        request.getfixturevalue("no_flock")
     path = tmp_path / ".lock"
-    record = {"host": socket.gethostname(), "boot": "before", "pid": os.getpid(), "started": None, "since": 0}
+    record = {"host": socket.gethostname(), "boot": "another", "pid": os.getpid(), "started": None, "since": 0}
     path.write_text(json.dumps({**record, "started": locks._started(os.getpid())}))
+    renewed = locks._boot_time() - 5 if restarted else time.time() - 5
+    os.utime(path, (renewed, renewed))
     with own(path) as ours:
-        assert ours
+        assert ours == restarted
 
 
 def test_a_half_written_lock_file_has_no_owner(tmp_path: Path):

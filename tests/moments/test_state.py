@@ -200,5 +200,5 @@ def test_a_saved_file_is_synced_before_it_is_renamed(pair, tmp_path, monkeypatch
     monkeypatch.setattr(os, "fsync", lambda fd: (events.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
     monkeypatch.setattr(Path, "replace", lambda a, b: (events.append("rename"), rename(a, b))[1])
     moments_of(*pair).save(tmp_path / "moments")
-    assert [Path(event).name.startswith(".moments.") for event in events[:1]] == [True]
+    assert [Path(event).name.startswith(".tmp-") for event in events[:1]] == [True]
     assert events[1:2] == ["rename"]

@@ -87,7 +87,7 @@ def _patches(where: str, number: str, action: str) -> Iterator[Any]:
         path = Path(os.readlink(f"/proc/self/fd/{fd}"))
         original_sync(fd)
         if path.name.startswith(".tmp-"):
-            strike_file("fsync", path.with_name(path.name.removeprefix(".tmp-")))
+            strike_file("fsync", path.with_name(path.name.split("-", 2)[2]))
 
     def rename(path: Path, target: Path) -> Path:
         result = original_rename(path, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from pyrepsim.core.errors import StoreError
 from pyrepsim.core.locks import lock
+from pyrepsim.core.outputs import DurableFile
 from pyrepsim.store import StoreWriter, open_store, verify
 
 from . import worker
@@ -144,11 +146,12 @@ def test_the_second_writer_of_a_shard_changes_nothing(tmp_path, tree):
     first = StoreWriter.create(path, {}, **options)
     with lock(path / "journal/.claim-00000") as state:
         assert state == "held"
-        (path / "layers/L00/.tmp-shard-00000.safetensors").write_bytes(b"the first writer is at work")
+        at_work = DurableFile(path / "layers/L00/shard-00000.safetensors")
         before = tree(path)
         second = StoreWriter.create(path, {}, **options)  # must not sweep what a living writer has in hand
         assert not second.commit(0, *worker.shard_of(0))
         assert tree(path) == before
+        at_work.__exit__()
     assert second.missing() == [0, 1, 2]
     assert first.commit(0, *worker.shard_of(0))
     assert not second.commit(0, *worker.shard_of(0))
@@ -181,12 +184,14 @@ def test_the_order_of_a_commit(tmp_path, monkeypatch):
     """tmp, fsync, rename, fsync of the folder, and only then the journal."""
     events = []
     sync, rename = os.fsync, Path.rename
+
+    def shown(path):
+        return re.sub(r"\.tmp-[0-9a-f]{12}-", ".tmp-", Path(path).name)
+
     monkeypatch.setattr(
-        os,
-        "fsync",
-        lambda fd: (events.append(f"sync {Path(os.readlink(f'/proc/self/fd/{fd}')).name}"), sync(fd))[1],
+        os, "fsync", lambda fd: (events.append(f"sync {shown(os.readlink(f'/proc/self/fd/{fd}'))}"), sync(fd))[1]
     )
-    monkeypatch.setattr(Path, "rename", lambda a, b: (events.append(f"{a.name} -> {b.name}"), rename(a, b))[1])
+    monkeypatch.setattr(Path, "rename", lambda a, b: (events.append(f"{shown(a)} -> {b.name}"), rename(a, b))[1])
     writer = StoreWriter.create(tmp_path / "s", {}, layers={"a": 4}, shard_rows=[30])
     events.clear()
     rows = {name: column[:30] for name, column in worker.shard_of(0)[0].items()}
