@@ -51,8 +51,12 @@ def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member:
     Examples
     --------
     >>> from pyrepsim.core.locks import owning
-    >>> with owning("results"):
-    ...     pass  # write to the folder
+    >>> from pathlib import Path
+    >>> from pyrepsim.core.outputs import write_durably
+    >>> with owning("owned"):
+    ...     write_durably(Path("owned/table.csv"), b"layer,score")
+    >>> [path.name for path in Path("owned").iterdir()]
+    ['table.csv']
     """
     root = Path(folder)
     if wait is not None and (isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0):
