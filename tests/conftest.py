@@ -13,8 +13,10 @@ from pathlib import Path
 
 # Read when NumPy, torch and the hub's client load, which is after this file.
 # Nothing a test does may land in, or depend on, the caches of whoever runs it.
-_HUB_CACHE = tempfile.TemporaryDirectory(prefix="pyrepsim-tests-")
-os.environ["HF_HUB_CACHE"] = _HUB_CACHE.name
+_CACHE = tempfile.TemporaryDirectory(prefix="pyrepsim-tests-")
+_USER_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("MPLCONFIGDIR", str(_USER_CACHE / "matplotlib"))  # its list of fonts takes seconds to make
+os.environ.update(HF_HUB_CACHE=f"{_CACHE.name}/hub", XDG_CACHE_HOME=_CACHE.name)
 for name, value in {
     "HF_HUB_OFFLINE": "1",
     "MPLBACKEND": "Agg",

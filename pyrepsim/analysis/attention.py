@@ -218,24 +218,20 @@ def _queries(attention: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
 
 
 def _attention(encoder: Encoder, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    ids = ids.to(encoder.device)
-    mask = ids >= 0
     module: Any = encoder.module
     options = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
-    with torch.inference_mode():
-        output = module(
-            input_ids=ids.masked_fill(~mask, encoder.pad_id),
-            attention_mask=mask.long(),
-            output_attentions=True,
-            **options,
-        )
-    attention = getattr(output, "attentions", None)
-    if not attention or any(one is None or one.ndim != 4 for one in attention):
-        raise ModelError(
-            f"Attention is read from what a model returns: {encoder.name!r} ({type(module).__name__}) returns none. "
-            "Use a transformer whose blocks all attend."
-        )
-    return tuple(attention)
+
+    def forward(ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        output = module(input_ids=ids, attention_mask=mask, output_attentions=True, **options)
+        attention = getattr(output, "attentions", None)
+        if not attention or any(one is None or one.ndim != 4 for one in attention):
+            raise ModelError(
+                f"Attention is read from what a model returns: {encoder.name!r} ({type(module).__name__}) returns "
+                "none. Use a transformer whose blocks all attend."
+            )
+        return tuple(attention)
+
+    return encoder.run(forward, ids.to(encoder.device), token_axes=(2, 3))
 
 
 @contextmanager

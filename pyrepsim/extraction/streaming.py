@@ -15,6 +15,7 @@ from ..core.errors import OptionError, RowMismatchError, TextError, check_choice
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
+from ..models.independence import PADDED
 from ..results import Scores
 from ..store.columns import IDENTITY, TOKENS, token_mask
 from .forward import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
@@ -195,4 +196,6 @@ def _provenance(encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str) 
         record |= {f"model_{side}": encoder.name, f"weights_{side}": encoder.weights}
         if encoder.revision is not None:
             record[f"revision_{side}"] = encoder.revision
+        if encoder.batching != PADDED:
+            record[f"batching_{side}"] = encoder.batching
     return record

@@ -122,7 +122,8 @@ class PreparedTraining:
     def predictions(self, name: str) -> list[Any]:
         """Predictions of the model in its current state, in the precision that it trains in."""
         data, dtype = self.data[name], autocast_dtype(self.recipe.precision, self.encoder.device)
-        return predict(self.model, self.task, data.examples, data.features, pad_id=self.encoder.pad_id, dtype=dtype)
+        options: dict[str, Any] = {"pad_id": self.encoder.pad_id, "batching": self.encoder.batching, "dtype": dtype}
+        return predict(self.model, self.task, data.examples, data.features, **options)
 
     def score(self, name: str, predictions: Sequence[Any]) -> dict[str, float]:
         return self.task.score(self.data[name].examples, predictions)

@@ -150,7 +150,8 @@ class TunedRun:
     @property
     def _options(self) -> dict[str, Any]:
         precision = self.run.record["request"]["recipe"]["precision"]
-        return {"pad_id": self._encoder.pad_id, "dtype": autocast_dtype(precision, self._encoder.device)}
+        dtype = autocast_dtype(precision, self._encoder.device)
+        return {"pad_id": self._encoder.pad_id, "batching": self._encoder.batching, "dtype": dtype}
 
     def predict_exit(self, layer: int, layers: Sequence[int]) -> list[Any]:
         """Predictions with the head on block `layer`; one pass computes and keeps those of all `layers`."""

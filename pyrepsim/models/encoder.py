@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +13,9 @@ import torch
 import xxhash
 
 from ..core.errors import ModelError
+from .independence import ONE_AT_A_TIME, PADDED, Forward, Independence, measure, recall, remember
+
+log = logging.getLogger("pyrepsim.models")
 
 _UNSET = 1_000_000  # a tokenizer without a limit has a model_max_length of 1e30
 
@@ -75,6 +79,7 @@ class Encoder:
     weights: str
     tokenizer_digest: str
     revision: str | None = None
+    _independence: dict[str | None, Independence] = field(default_factory=dict, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -92,6 +97,57 @@ class Encoder:
         pad = self.tokenizer.pad_token_id
         return 0 if pad is None else int(pad)
 
+    @property
+    def batching(self) -> str:
+        """``"padded"``, or ``"one text at a time"`` for a model whose rows depend on the padding beside them.
+
+        Found with five forward passes over at most 30 tokens at first use, and kept in the user's cache folder.
+
+        Raises
+        ------
+        ModelError
+            If the rows of a text depend on what the model read before, or on chance.
+        """
+        return self._checked().batching
+
+    @property
+    def causal(self) -> bool:
+        """Whether rows do not change with the tokens after them, as in GPT; found in the same check as `batching`."""
+        return self._checked().causal
+
+    def _checked(self) -> Independence:
+        implementation = getattr(self.module.config, "_attn_implementation", None)
+        if implementation not in self._independence:
+            self._independence[implementation] = _independence(self, implementation)
+        return self._independence[implementation]
+
+    def run(self, forward: Forward, ids: torch.Tensor, *, token_axes: Sequence[int] = (1,)) -> tuple[torch.Tensor, ...]:
+        """Call `forward` as the model's `batching` requires, in evaluation mode and without gradients.
+
+        Parameters
+        ----------
+        forward : callable
+            Maps token ids and an attention mask to tensors whose first axis counts sequences.
+        ids : Tensor of shape (n_sequences, n_tokens)
+            Token ids, -1 at the padding.
+        token_axes : sequence of int
+            The axes of these tensors that count tokens. Values at the padding have no meaning.
+        """
+        mask = ids >= 0
+        batching = self.batching
+        self.module.eval()
+        with torch.inference_mode():
+            if batching == PADDED:
+                return forward(ids.masked_fill(~mask, self.pad_id), mask.long())
+            alone = [
+                forward(row[own][None], torch.ones_like(row[own][None])) for row, own in zip(ids, mask, strict=True)
+            ]
+            layers = zip(*alone, strict=True)
+            return tuple(
+                torch.cat([_spread(one, own, token_axes) for one, own in zip(layer, mask, strict=True)])
+                for layer in layers
+            )
+
     def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return all hidden states without gradients.
 
@@ -102,13 +158,15 @@ class Encoder:
         Returns
         -------
         tuple of Tensor of shape (n_sequences, n_tokens, width), one per entry of `layers`
+            Values at the padding have no meaning.
         """
-        with torch.inference_mode():
-            return _forward(self.module, input_ids, attention_mask)
+        ids = input_ids.masked_fill(attention_mask == 0, -1)
+        return self.run(lambda ids, mask: _forward(self.module, ids, mask), ids)
 
     def record(self) -> dict[str, str | None]:
-        """Name, revision and digest of the weights, as stores and runs record them."""
-        return {"id": self.name, "revision": self.revision, "weights": self.weights}
+        """Name, revision, digest of the weights, and `batching` unless "padded", as stores and runs record them."""
+        record = {"id": self.name, "revision": self.revision, "weights": self.weights}
+        return record if self.batching == PADDED else record | {"batching": self.batching}
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, layers={len(self.layers)}, max_length={self.max_length}, {self.device})"
@@ -194,6 +252,55 @@ def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
         )
     names = ["embeddings"] + [f"layer.{index}" for index in range(len(shapes) - 1)]
     return {layer: shape[2] for layer, shape in zip(names, shapes, strict=True)}
+
+
+def _independence(encoder: Encoder, implementation: str | None) -> Independence:
+    """Measure, or recall from the cache; refuse a model whose rows depend on earlier calls or on chance."""
+    module, device = encoder.module.eval(), encoder.device
+    vocabulary = min(encoder.vocabulary or len(encoder.tokenizer), len(encoder.tokenizer))
+    special = set(encoder.tokenizer.all_special_ids)
+    setting: dict[str, Any] = {"vocabulary": vocabulary, "special": sorted(special), "pad": encoder.pad_id}
+    setting |= {"weights": encoder.weights, "device": device.type, "attention": implementation}
+    found = recall(module, **setting)
+    if found is None:
+        try:
+            found = measure(
+                lambda ids, mask: _forward(module, ids, mask),
+                vocabulary=vocabulary,
+                special=special,
+                pad_id=encoder.pad_id,
+                limit=encoder.position_limit,
+                device=device,
+            )
+        except Exception as error:  # another library's forward pass may raise anything
+            raise ModelError(
+                f"A model must take texts of several lengths, alone and in a padded batch: {encoder.name!r} "
+                f"({type(module).__name__}) does not ({first_line(error)}). Use another model."
+            ) from error
+        if not found.again.is_rounding:
+            raise ModelError(
+                f"The same text must give the same rows in every call: those of {encoder.name!r} "
+                f"({type(module).__name__}) differ by {found.again.value:.1e} of the largest value in layer "
+                f"{list(encoder.layers)[found.again.layer]!r} after other texts were read. Remove what the model keeps "
+                "between calls (running statistics, a cache), or its randomness (dropout, random hashing)."
+            )
+        remember(found, module, **setting)
+    if found.batching == ONE_AT_A_TIME:
+        log.warning(
+            "%s is run one text at a time, without padding: the rows of a text differ by %.1e of the largest value in "
+            "layer %r beside a longer text, because %s reads padding",
+            encoder.name, found.together.value, list(encoder.layers)[found.together.layer], type(module).__name__,
+        )  # fmt: skip
+    return found
+
+
+def _spread(one: torch.Tensor, own: torch.Tensor, token_axes: Sequence[int]) -> torch.Tensor:
+    """Move the tokens of one sequence to their positions in a padded one, with zeros at the padding."""
+    positions = own.nonzero()[:, 0]
+    for axis in token_axes:
+        shape = [*one.shape[:axis], len(own), *one.shape[axis + 1 :]]
+        one = one.new_zeros(shape).index_copy_(axis, positions, one)
+    return one
 
 
 def _forward(

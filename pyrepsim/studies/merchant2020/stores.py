@@ -102,10 +102,11 @@ def extract_examples(
     shards = [features[begin:end] for begin, end in pairwise(cuts)]
     sizes = [sum(map(len, shard)) for shard in shards]
     plan = {"rows": {"features": _digest(features)}, "model": encoder.record()}
+    size = 1 if "batching" in plan["model"] else _BATCH_SIZE
     with StoreWriter.create(out, plan, layers=encoder.layers, shard_rows=sizes) as writer:
         for k in writer.missing():
             columns = check_columns(_columns(shards[k], cuts[k], encoder), sizes[k], "rows")
-            batches = [shards[k][begin : begin + _BATCH_SIZE] for begin in range(0, len(shards[k]), _BATCH_SIZE)]
+            batches = [shards[k][begin : begin + size] for begin in range(0, len(shards[k]), size)]
             states = zip(*(_states(encoder, batch) for batch in batches), strict=True)
             layers = {name: np.concatenate(rows) for name, rows in zip(encoder.layers, states, strict=True)}
             writer.commit(k, columns, layers)
