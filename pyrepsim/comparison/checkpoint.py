@@ -11,6 +11,7 @@ from typing import Any
 
 from ..backends import get_backend
 from ..core.errors import CorruptStoreError, StoreError
+from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
 from ..core.states import load_state, open_sealed, save_state
 from ..measures import MomentMeasure
@@ -41,7 +42,7 @@ class Checkpoint:
         *,
         part_rows: int | None = None,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = as_path(folder, "checkpoint")
         self._last = time.monotonic()
         self._request = {
             "digests": [source.provenance["digest_x"], source.provenance["digest_y"]],

@@ -101,8 +101,8 @@ class StoreSource:
             "digest_y": Y.digest,
             "dtype_x": X.dtype,
             "dtype_y": Y.dtype,
-            "model_x": X.plan.get("model", {}).get("id", X.path.name),
-            "model_y": Y.plan.get("model", {}).get("id", Y.path.name),
+            "model_x": _model(X),
+            "model_y": _model(Y),
         }
 
     def widths(self, group: LayerGroup) -> list[int]:
@@ -141,6 +141,12 @@ class StoreSource:
             *self._stores, group.layers_x, group.layers_y, _CHUNK_ROWS, start=start, tokens=self._tokens
         )
         return ([*x.values(), *y.values()] for x, y in pairs)
+
+
+def _model(store: ActivationStore) -> Any:
+    """Return the model's id in the plan, which any tool may have written, or the name of the store's folder."""
+    model = store.plan.get("model")
+    return model if isinstance(model, str) else store.planned("model", "id") or store.path.name
 
 
 def source_groups(source: Source, pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:

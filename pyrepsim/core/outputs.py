@@ -24,6 +24,7 @@ import xxhash
 from .errors import StoreError
 from .files import is_remote
 from .locks import SILENCE, lock_descriptor
+from .paths import as_path
 from .system_errors import remedy
 
 __all__ = [
@@ -92,7 +93,7 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[P
     >>> Path("results/table.csv").read_text()
     'layer,score'
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent, path.name)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core import files
+from ..core.paths import as_path
 from ..core.progress import progress_bar
 from ..core.resume import check_same_request
 from ..core.workers import Worker, find_worker
@@ -102,7 +103,7 @@ def extract(
     """
     share = find_worker(worker)
     encoder, plan, widths, dtype = _prepare(model, texts, ExtractionOptions(**options))
-    out = Path(out)
+    out = as_path(out, "out")
     if overwrite and out.exists():
         remove_store(out)
     with StoreWriter.create(
@@ -160,7 +161,7 @@ def plan_extraction(
     encoder, plan, widths, dtype = prepared
     row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(widths.values())
     sizes = [n_rows * row_bytes + PAGE * (len(widths) + 1) for n_rows in plan.shard_rows]
-    missing = range(plan.n_shards) if out is None else _missing_shards(Path(out), prepared)
+    missing = range(plan.n_shards) if out is None else _missing_shards(as_path(out, "out"), prepared)
     left = [shard for shard in missing if share.takes(shard)]
     fraction = sum(plan.shard_rows[shard] for shard in left) / plan.n_rows
     return dataclasses.replace(

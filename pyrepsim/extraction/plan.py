@@ -236,8 +236,8 @@ def reuse_plan(
     expected = record["rows"]
     if corpus.fingerprint != expected["texts"]:
         raise TextError(
-            f"same_plan_as={source} was made from other texts: {expected['documents']} documents, fingerprint "
-            f"{expected['texts'][:8]}; these are {len(corpus)}, {corpus.fingerprint[:8]}. Give the same texts."
+            f"same_plan_as={source} was made from other texts: {expected.get('documents')} documents, fingerprint "
+            f"{expected['texts']!s:.8}; these are {len(corpus)}, {corpus.fingerprint[:8]}. Give the same texts."
         )
     plan = freeze_plan(encoder, corpus, policy)
     if plan.record()["rows"] != expected:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import transformers
 
 from ..core.errors import MissingExtraError, ModelError, OptionError, PyrepsimError
+from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
 from ..models.encoder import first_line
 from ..models.source import locate_model
@@ -141,7 +142,7 @@ def ablate(
     >>> [(record["value"], record["error"]) for record in scores]
     [(0, None), (1, None)]
     """
-    folder = Path(out)
+    folder = as_path(out, "out")
     if kind in _TRAINED:
         if task is None or not isinstance(model, str | os.PathLike):
             raise OptionError(f"{kind!r} fine-tunes one encoder on a task: give a folder or hub id, and the task.")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import ModelError
+from ..core.errors import CorruptStoreError, ModelError
+from ..core.paths import as_path
 from ..core.resume import read_record
 
 __all__ = ["RECORD", "Run", "open_run"]
@@ -60,6 +61,10 @@ class Run:
         return f"Run({str(self.folder)!r}, {', '.join(shown)})"
 
 
+def _are_mappings(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and all(isinstance(item, dict) for item in value)
+
+
 def open_run(folder: str | os.PathLike[str]) -> Run:
     """Open a finished run.
 
@@ -87,11 +92,16 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     ...
     pyrepsim.core.errors.ModelError: A run holds run.json: 'runs/none' has none. Give a folder that `finetune` wrote.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "A run", error=ModelError)
     record = read_record(folder / RECORD)
     if record is None:
         raise ModelError(f"A run holds {RECORD}: {str(folder)!r} has none. Give a folder that `finetune` wrote.")
     if "scores" not in record:
         raise ModelError(f"A run must be finished: {str(folder)!r} is not. Run the same command again to resume it.")
-    scores, history = record.pop("scores"), record.pop("history")
+    scores, history = record.pop("scores"), record.pop("history", None)
+    if not (_are_mappings(history, list) and isinstance(scores, dict) and _are_mappings(list(scores.values()), list)):
+        raise CorruptStoreError(
+            f"The record of a finished run must hold scores and history: {str(folder / RECORD)!r} does not. Restore it "
+            "from a copy, or fine-tune again."
+        )
     return Run(folder, record, scores, tuple(history))

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..core.errors import ModelError
+from ..core.json_files import read
 from ..core.outputs import replacing
 from ..models.encoder import Encoder, first_line
 from .heads import Head, build_head
@@ -57,14 +58,14 @@ def load_head(folder: str | os.PathLike[str], encoder: Encoder) -> Head:
     folder = Path(folder)
     width = list(encoder.layers.values())[-1]
     try:
-        head = build_head(width, json.loads((folder / _SPEC).read_text(encoding="utf-8")))
+        head = build_head(width, read(folder / _SPEC))
         weights = load_file(folder / _WEIGHTS)
     except FileNotFoundError as error:
         raise ModelError(
             f"A fine-tuned run holds {_SPEC} and {_WEIGHTS} beside its encoder: {str(folder)!r} lacks "
             f"{Path(error.filename or _WEIGHTS).name}. Give a folder that `finetune` wrote."
         ) from error
-    except (json.JSONDecodeError, SafetensorError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, OverflowError, SafetensorError) as error:
         raise ModelError(
             f"A head must be readable: that in {str(folder)!r} is not ({first_line(error)}). Fine-tune again, or copy "
             "the files again."

@@ -5,7 +5,6 @@ The training loop, devices, and saving and loading of checkpoints are those of t
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -18,6 +17,7 @@ import transformers
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 
 from ..core.errors import NonFiniteError, OptionError
+from ..core.json_files import read
 from .batches import LengthBuckets, collate
 from .recipes import TrainingRecipe
 from .task_model import TaskModel
@@ -180,7 +180,7 @@ def _last_checkpoint(folder: Path) -> str | None:
     checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
     for checkpoint in checkpoints:
         try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            read(checkpoint / "trainer_state.json")
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
         else:

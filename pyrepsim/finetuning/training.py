@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MissingExtraError, OptionError, StoreError
+from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
 from ..models import Encoder
 from ..models.loading import quiet_transformers
@@ -95,7 +96,7 @@ def finetune(
     >>> sorted(run.scores)
     ['dev']
     """
-    folder = Path(out)
+    folder = as_path(out, "out")
     sources = {"train": train, "dev": dev, "test": test}
     request = FinetuningRequest.from_arguments(
         model, task, sources=sources, recipe=recipe, ablation=ablation, device=device

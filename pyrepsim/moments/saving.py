@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..core.errors import CorruptStoreError, PyrepsimError
+from ..core.json_files import loads
 
 __all__ = ["opened_moments", "read_sums", "write_moments"]
 
@@ -38,7 +39,7 @@ def opened_moments(file: BinaryIO, where: str | os.PathLike[str]) -> Iterator[tu
     """
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            header = json.loads(bytes(arrays["header"]))
+            header = loads(bytes(arrays["header"]))
             if header["format"] != _FORMAT:
                 raise ValueError(f"format {header['format']!r} instead of {_FORMAT!r}")
             header["widths"] = tuple(_whole(w) for w in header["widths"])

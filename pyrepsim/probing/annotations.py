@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from ..core.errors import OptionError
+from ..core.errors import OptionError, TextError
+from ..core.paths import as_path
 from ..data.conllu import Sentence, read_conllu
 from . import corpora
 from .edge.records import probe_texts
@@ -112,7 +112,7 @@ def _read_spans(reader: corpora.Records) -> AnnotatedSplit:
 
 
 def _read_trees(source: str | os.PathLike[str]) -> AnnotatedSplit:
-    folder = Path(source)
+    folder = as_path(source, "A source", error=TextError)
     files = sorted(folder.rglob("*.conllu")) if folder.is_dir() else [source]
     if not files:
         raise OptionError(f"Trees are read from CoNLL-U: {str(folder)!r} has no file that ends in .conllu. Give one.")

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ..core.errors import DegenerateError, OptionError, StoreError
+from ..core.json_files import read
 from ..core.outputs import replacing
 from ..extraction.options import with_keywords_of
 from ..models import Encoder
@@ -371,7 +372,7 @@ def _have_one_label(splits: Mapping[str, AnnotatedSplit]) -> bool:
 
 def _load(path: Path) -> CodeLengths:
     try:
-        codes = json.loads(path.read_text(encoding="utf-8"))
+        codes = read(path)
         records = tuple(CodeLength(**(record | {"blocks": tuple(record["blocks"])})) for record in codes["records"])
         return CodeLengths(codes["task"], tuple(codes["layers"]), records)
     except (OSError, ValueError, KeyError, TypeError) as error:

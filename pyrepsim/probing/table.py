@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import StoreError
+from ..core.paths import as_path
 from .edge.recipe import LEXICAL
 from .edge.result import EdgeResult
 from .outputs import write_csv
@@ -105,7 +106,7 @@ def probing_table(folder: str | os.PathLike[str], *, member: str = "mix") -> Pro
     task  lex  random-0  random-1
     """
     cells = []
-    for path in sorted(Path(folder).rglob("edge.npz")):
+    for path in sorted(as_path(folder, "A folder of probings").rglob("edge.npz")):
         result = EdgeResult.load(path)
         name = {"mix": f"mix.{len(result.layers) - 1}", "top": result.layers[-1]}.get(member, member)
         records = result.select(member=name)

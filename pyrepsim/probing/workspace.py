@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..core.errors import StoreError
+from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, request_digest, write_record
 from ..data import Corpus, read_texts
 from ..extraction import extract
@@ -187,6 +188,8 @@ class Workspace:
 
 def open_workspace(model: str | os.PathLike[str], out: str | os.PathLike[str], options: ProbingOptions) -> Workspace:
     """Load the model, with random weights if ``random_init`` is set. Nothing is written."""
+    folder = as_path(out, "out")
+    stores_folder = folder / "stores" if options.stores is None else as_path(options.stores, "stores")
     encoder = load_encoder(model, revision=options.revision, device=options.device)
     record: dict[str, Any] = {**encoder.record(), "random_init": options.random_init}
     if options.random_init:
@@ -194,6 +197,4 @@ def open_workspace(model: str | os.PathLike[str], out: str | os.PathLike[str], o
         reinitialise_all(encoder.module, seed=options.init_seed)
         name = f"{encoder.name} (random weights, seed {options.init_seed})"
         encoder = wrap_encoder(encoder.module, encoder.tokenizer, name=name, revision=encoder.revision)
-    folder = Path(out)
-    stores_folder = folder / "stores" if options.stores is None else Path(options.stores)
     return Workspace(encoder, record, folder, stores_folder, options)

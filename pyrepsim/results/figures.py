@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import OptionError
 from ..core.outputs import replacing
+from ..core.paths import as_path
 from .style import COLOURS, GRID, INK, QUIET, fonts_present, styled
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, source: str | None = N
     OptionError
         If the ending is not a format of matplotlib.
     """
-    path = Path(path)
+    path = as_path(path)
     formats = figure.canvas.get_supported_filetypes()
     if (suffix := path.suffix.lstrip(".").lower()) not in formats:
         endings = ", ".join(sorted(formats))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import OptionError, StoreError
+from ..core.json_files import RECORDS, loads
 from ..core.outputs import replacing
+from ..core.paths import as_path, read_regular
 
 if TYPE_CHECKING:
     from .scores import Score
@@ -34,8 +36,9 @@ def read_jsonl(path: str | os.PathLike[str], make: Callable[[dict[str, Any]], Sc
 
     Raises StoreError if the file cannot be read, OptionError if it is not a file of scores.
     """
+    path = as_path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_regular(path, RECORDS.n_bytes).decode("utf-8")
     except OSError as error:
         raise StoreError(
             f"Scores are read from a file: {path} cannot be read ({error.strerror or error}). Check the path, or "
@@ -45,13 +48,13 @@ def read_jsonl(path: str | os.PathLike[str], make: Callable[[dict[str, Any]], Sc
         raise OptionError(f"A scores file is UTF-8: {path} is not ({error}). Write it with Scores.to_jsonl.") from error
     scores = []
     for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
+        if not line.strip(" \t\r"):
             continue
         try:
-            fields = _unjson(json.loads(line))
+            fields = _unjson(loads(line))
             fields["details"] = {key: _array_if_numbers(item) for key, item in fields["details"].items()}
             scores.append(make(fields))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             fact = f"line {number} of {path} is not one ({error})"
             raise OptionError(f"A scores file has one score a line: {fact}. Write it with Scores.to_jsonl.") from error
     return scores
@@ -70,7 +73,7 @@ def _jsonable(value: Any) -> Any:
 
 
 def _unjson(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"float"}:
+    if isinstance(value, dict) and set(value) == {"float"} and value["float"] in ("nan", "inf", "-inf"):
         return float(value["float"])
     if isinstance(value, dict):
         return {key: _unjson(item) for key, item in value.items()}

@@ -13,6 +13,7 @@ from ..core import files
 from ..core.errors import CorruptStoreError, StoreError
 from ..core.files import Parts
 from ..core.outputs import CHECKSUMS
+from ..core.paths import as_path
 from .columns import IDENTITY, ROW_BYTES, RowsDigest
 from .layout import (
     DOCS,
@@ -123,7 +124,7 @@ def list_stores(folder: str | Path) -> list[StoreInfo]:
     >>> [info.name for info in list_stores("pairs")]
     ['base', 'tuned']
     """
-    root = Path(folder)
+    root = as_path(folder)
     stores = []
     for where, folders, names in os.walk(root):
         if PLAN[0] in names:
@@ -163,7 +164,8 @@ def store_info(path: str | Path) -> StoreInfo:
     >>> store_info(store.path).n_shards
     2
     """
-    return _info(Path(path).resolve().name, Path(path))
+    path = as_path(path)
+    return _info(path.resolve().name, path)
 
 
 def _info(name: str, path: Path) -> StoreInfo:
@@ -201,7 +203,7 @@ def remove_store(path: str | Path) -> None:
     >>> store.path.exists()
     False
     """
-    root = Path(path)
+    root = as_path(path)
     known = {"plan.json", "manifest.json", "docs.jsonl", "tokens", "layers", "journal"}
     if root.is_symlink() or not root.is_dir() or not files.exists(root, PLAN):
         raise StoreError(f"Only a store can be removed: {root} is not a folder with a plan.json. Remove it yourself.")
@@ -263,7 +265,7 @@ def verify(
     >>> [problem.layer for problem in verify(store, collect=True)]
     ['layer.0']
     """
-    path = store.path if isinstance(store, ActivationStore) else Path(store)
+    path = store.path if isinstance(store, ActivationStore) else as_path(store, "A store")
     problems = []
     for problem in _problems(path, progress or (lambda _: None)):
         if not collect:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core import outputs
 from ..core.errors import MissingExtraError, OptionError, StoreError, check_choice
+from ..core.paths import as_path
 from .layout import DTYPES
 from .reader import ActivationStore, open_store
 from .representation import Representation
@@ -70,7 +71,7 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
     opened = store if isinstance(store, ActivationStore) else open_store(store)
     names = _file_names(opened, format)
     _check_names(opened, format, names)
-    folder = Path(out)
+    folder = as_path(out, "out")
     with outputs.explain_errors(folder, task="The export to", kept="it starts from the beginning"):
         if folder.exists() and any(folder.iterdir()):
             raise StoreError(f"An export needs a new folder: {folder} is not empty. Choose another.")

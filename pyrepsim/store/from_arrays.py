@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import ShapeError, StoreError, check_choice
+from ..core.paths import as_path
 from .catalog import remove_store
 from .columns import COLUMNS, check_columns
 from .layout import DTYPES, cut_rows, plan_shards
@@ -87,7 +88,7 @@ def write_store(
         shard_rows = cut_rows(n_rows, shard_rows)
     if sum(shard_rows) != n_rows:
         raise ShapeError(f"shard_rows must add up to the {n_rows} rows given: got {sum(shard_rows)}.")
-    root = Path(path)
+    root = as_path(path)
     with explain_errors(root):
         exists = root.exists() and any(root.iterdir())
     if exists:

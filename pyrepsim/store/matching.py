@@ -232,8 +232,9 @@ def count_documents(store: ActivationStore) -> int:
             f"The rows of a store must be in document order to find sentences in it: row {row} of {store.path} goes "
             f"back to document {doc_id[row]}. Write the store in that order."
         )
-    planned = store.plan.get("rows", {}).get("documents")
-    return int(planned) if planned is not None else int(doc_id[-1]) + 1 if len(doc_id) else 0
+    planned = store.planned("rows", "documents")
+    least = int(doc_id[-1]) + 1 if len(doc_id) else 0
+    return planned if type(planned) is int and planned >= least else least
 
 
 def match_texts(store: ActivationStore, texts: Sequence[str], stored: Sequence[str] | None = None) -> np.ndarray:
@@ -272,7 +273,7 @@ def match_texts(store: ActivationStore, texts: Sequence[str], stored: Sequence[s
     """
     n_documents = count_documents(store)
     candidates = [stored] if stored is not None else [texts, list(dict.fromkeys(texts))]
-    fingerprint = store.plan.get("rows", {}).get("texts")
+    fingerprint = store.planned("rows", "texts")
     if fingerprint is not None:
         candidates = [texts for texts in candidates if fingerprint in _fingerprints(texts)]
         if not candidates:

@@ -16,6 +16,7 @@ from ..core import files, json_files
 from ..core.errors import CorruptStoreError, LayerError, StoreError, check_choice
 from ..core.files import is_remote
 from ..core.memory import format_bytes
+from ..core.paths import as_path
 from .columns import COLUMNS, TokenColumns
 from .layout import DOCS, MANIFEST, PLAN, journal_parts, layer_parts, tokens_parts
 from .manifest import Manifest, Plan, ShardRecord
@@ -63,7 +64,7 @@ def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None 
     (('layer.0', 'layer.1'), 4)
     """
     check_choice("io", io, IO)
-    root = Path(path)
+    root = as_path(path)
     plan, manifest, digest = _open_manifest(root)
     if expect_digest is not None and digest != expect_digest:
         raise CorruptStoreError(
@@ -174,6 +175,13 @@ class ActivationStore:
     def plan(self) -> dict[str, Any]:
         """The plan that was given when the store was created."""
         return self._plan.user
+
+    def planned(self, *keys: str) -> Any:
+        """Return ``plan[key][key]...``, or None if the plan, which any tool may have written, has no such value."""
+        value: Any = self.plan
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
 
     @property
     def plan_digest(self) -> str:

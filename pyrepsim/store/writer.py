@@ -22,6 +22,7 @@ from ..core.errors import CorruptStoreError, DTypeError, LayerError, NonFiniteEr
 from ..core.files import Parts
 from ..core.locks import lock
 from ..core.outputs import DurableFile
+from ..core.paths import as_path
 from .columns import IDENTITY, RowsDigest, check_columns
 from .conversion import Converter, DoesNotFit
 from .frozen_plan import freeze_plan
@@ -133,7 +134,7 @@ class StoreWriter:
             overflow=overflow,
             checksum=checksum,
         )
-        root = Path(path)
+        root = as_path(path)
         with explain_errors(root):
             writer = cls(root, freeze_plan(root, requested, data))
             writer._prepare()

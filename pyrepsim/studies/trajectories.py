@@ -5,7 +5,6 @@ Tasks, data, seeds and texts are those of a scale of `merchant2020`, and its cel
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import StoreError
+from ..core.json_files import read
 from .merchant2020.aggregates import aggregate_cell
 from .merchant2020.analysis import attention_columns
 from .merchant2020.costs import CostEstimator
@@ -109,7 +109,7 @@ def _cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str, n_step
             if not saved.exists():
                 rows = [row for comparison in comparisons for row in _compare(*comparison, texts, plan.device)]
                 write_json(saved, {"rows": rows})
-            for columns in json.loads(saved.read_text(encoding="utf-8"))["rows"]:
+            for columns in read(saved)["rows"]:
                 yield plan.row(**shared, k=step, **columns)
 
     return Cell(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OptionError, TextError
+from ...core.paths import as_path
 from .reading import TASKS, read
 from .records import Records
 
@@ -116,7 +117,7 @@ def splits(folder: str | os.PathLike[str], task: str) -> dict[str, Split]:
     """
     if task not in TASKS:
         raise OptionError(f"A task of edge probing must be one of {', '.join(TASKS)}: got {task!r}.")
-    folder = Path(folder)
+    folder = as_path(folder, "A corpus", error=TextError)
     for layout in _LAYOUTS:
         if task in layout.tasks and (parts := _match(folder, layout)):
             return parts

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OptionError, TextError
+from ...core.paths import as_path
 from ...data.columns import split_columns
 from ...data.lines import BLANKS, JSONL_SUFFIXES, numbered_lines
 from .columns import CONLL_2012, PROPBANK, read_columns, read_entity_tags
@@ -117,7 +118,7 @@ def read(
             raise OptionError(f"{name} must be one of {', '.join(values)}: got {value!r}.")
         if task != option_task:
             raise OptionError(f"{name}= is for {option_task} of {option_format}: the task is {task!r}. Leave it out.")
-    formats = {file: _checked_format(file, task, given) for file in _files(Path(path))}
+    formats = {file: _checked_format(file, task, given) for file in _files(as_path(path, "A corpus", error=TextError))}
     counts: Counter[str] = Counter()
     records = (record for file, name in formats.items() for record in _read(file, name, task, counts, given))
     return Records(task, records, counts)
@@ -196,7 +197,9 @@ def _read(file: Path, name: str, task: str, counts: Counter[str], given: dict[st
         return read_columns(file, task, CONLL_2012 if name == "CoNLL-2012" else PROPBANK, counts)
     if name == "OntoGUM":
         treebank = given.get("treebank")
-        return read_ontogum(file, counts, treebank=None if treebank is None else Path(treebank))
+        return read_ontogum(
+            file, counts, treebank=None if treebank is None else as_path(treebank, "treebank", error=TextError)
+        )
     if name == "trees":
         return read_trees(file, task, counts)
     if name == "BIO":

@@ -216,7 +216,7 @@ def align_splits(given: Mapping[str, StoreSplit]) -> tuple[dict[str, Targets], d
 
 def _check_same_model(train: ActivationStore, other: ActivationStore) -> None:
     """Raise RowMismatchError unless both stores have the same layers and, as far as they record it, one model."""
-    weights = [store.plan.get("model", {}).get("weights") for store in (train, other)]
+    weights = [store.planned("model", "weights") for store in (train, other)]
     if weights[0] != weights[1] or train.widths != other.widths:
         raise RowMismatchError(
             f"All splits must be extracted from one model: {train.path} and {other.path} come from models with "

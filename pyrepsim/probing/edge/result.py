@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.errors import LayerError, OptionError, StoreError
+from ...core.json_files import loads
 from ...core.outputs import replacing
 from ...results import Score, Scores
 from ..outputs import write_csv
@@ -198,7 +198,7 @@ class EdgeResult:
         """Read what `save` wrote; StoreError if the file cannot be read."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                fields = json.loads(str(file["json"]))
+                fields = loads(str(file["json"]))
                 for name in _ARRAYS:
                     splits = [key.partition(".")[2] for key in file if key.startswith(f"{name}.")]
                     fields[name] = {split: file[f"{name}.{split}"] for split in splits}
@@ -213,7 +213,7 @@ class EdgeResult:
             for name in ("layers", "records", "weights", "history"):
                 fields[name] = tuple(fields[name])
             return cls(**fields)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # np.load raises many types for damaged files
             raise StoreError(
                 f"A result is read from a file that EdgeResult.save wrote: {path} is not one, or is damaged ({error}). "
                 "Check the path."

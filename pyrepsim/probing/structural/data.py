@@ -80,7 +80,7 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
     """
     if not sentences:
         raise OptionError("A structural probe needs sentences with trees: got none. Read them from a CoNLL-U file.")
-    if store.plan.get("rows", {}).get("unit") == "token":
+    if store.planned("rows", "unit") == "token":
         raise StoreError(
             f'A structural probe reads a row per word: {store.path} has one per token. Extract it with words="mean".'
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import DegenerateError, StoreError
+from ...core.json_files import read
 from ...results import Score, Scores
 from ...store import ActivationStore, open_store, write_store
 from ..runner.table import write_json
@@ -103,7 +103,7 @@ def save_scores(scores: Iterable[Score], path: Path) -> None:
 def load_scores(path: Path) -> Scores:
     """Read what `save_scores` wrote; StoreError if the file is something else."""
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))["scores"]
+        records = read(path)["scores"]
         return Scores(Score(**{**one, "interval": one["interval"] and tuple(one["interval"])}) for one in records)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"Scores cannot be read: {path} ({error}). Remove that cell's folder.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from ...core.errors import ModelError, OptionError
+from ...core.json_files import read
 from .scales import Scale, Sweep, TaskData
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Plan:
         file = Path(self.model, "config.json")
         try:
             if file.is_file():
-                return json.loads(file.read_text(encoding="utf-8"))
+                return read(file)
             from transformers import AutoConfig
 
             name, _, revision = self.model.partition("@")

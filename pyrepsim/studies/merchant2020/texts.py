@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.json_files import read
 from ..runner import Cell, Cost
 from .plan import DATA, Plan
 from .scales import Corpus
@@ -60,7 +61,7 @@ def corpus_columns(plan: Plan, name: str, task: str | None = None) -> dict[str, 
 
 def read_texts_of_cell(folder: Path) -> list[Any]:
     """The texts that a cell has drawn; in the form ``training``, positions of examples in their file."""
-    return json.loads((folder / _FILE).read_text(encoding="utf-8"))
+    return read(folder / _FILE)
 
 
 def task_of(plan: Plan, corpus: Corpus) -> Any:

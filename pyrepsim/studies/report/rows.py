@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NoReturn
+from typing import Any
 
 from ...core.errors import NonFiniteError, OptionError, StoreError
+from ...core.json_files import MAX_INT, RECORDS, loads
+from ...core.paths import as_path, read_regular
 from ..runner import COLUMNS
 
 __all__ = [
@@ -54,7 +55,7 @@ def read_study(folder: str | os.PathLike[str]) -> StudyFiles:
     Raises StoreError if there is no `rows.jsonl` or a file cannot be read, OptionError if a line is not a row, and
     NonFiniteError if a number is not finite.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "The folder of a study")
     table = folder / "rows.jsonl"
     text = _text(table)
     if text is None:
@@ -72,7 +73,7 @@ def read_study(folder: str | os.PathLike[str]) -> StudyFiles:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_regular(path, RECORDS.n_bytes).decode("utf-8")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -90,15 +91,9 @@ def _lines(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _json(text: str, where: str) -> dict[str, Any]:
-    def refuse(constant: str) -> NoReturn:
-        raise NonFiniteError(
-            f"A study's numbers are finite: {where} has {constant}. Leave out a row without a value; write null for a "
-            "missing end of an interval."
-        )
-
     try:
-        item = json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
+        item = loads(text, RECORDS)
+    except ValueError as error:
         raise OptionError(
             f"A study's files hold JSON: {where} does not ({error}). Run the study again to write the file again."
         ) from error
@@ -143,8 +138,13 @@ def _check_number(number: Any, column: str, kind: str, where: str) -> None:
         return
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise OptionError(f"A {kind}'s {column} is a number: {where} has {number!r}. Correct the file.")
-    if not math.isfinite(number):  # JSON allows 1e999, which Python reads as infinity
-        raise NonFiniteError(f"A study's numbers are finite: {where} has {column} = {number}. Correct the {kind}.")
+    if isinstance(number, float) and not math.isfinite(number):  # Python reads NaN and 1e999
+        raise NonFiniteError(
+            f"A study's numbers are finite: {where} has {column} = {number}. Leave out a {kind} without a value; write "
+            "null for a missing end of an interval."
+        )
+    if isinstance(number, int) and abs(number) > MAX_INT:
+        raise OptionError(f"A study's whole numbers are at most 2^53: {where} has {column} = {str(number)[:20]}...")
 
 
 def distinct(rows: Iterable[Row], column: str) -> list[Any]:

@@ -5,7 +5,6 @@ A cell is done once its record says so: the record is written last.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any, Literal
 import xxhash
 
 from ...core.errors import PyrepsimError, StoreError
+from ...core.json_files import read
 from ...core.locks import lock, own, owner
 from ...version import __version__
 from .cell import Cell, Study
@@ -184,7 +184,7 @@ def cell_folder(out: Path, experiment: str, name: str, key: str) -> Path:
 def read_record(folder: Path) -> dict[str, Any]:
     """Read a cell's record, {} if there is none; StoreError if it is incomplete."""
     try:
-        record = json.loads((folder / _CELL_RECORD).read_text(encoding="utf-8"))
+        record = read(folder / _CELL_RECORD)
         return {"state": record["state"], **record}
     except FileNotFoundError:
         return {}

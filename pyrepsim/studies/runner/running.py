@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...core.paths import as_path
 from ...core.workers import find_worker
 from .cell import Cell, Study
 from .folder import CLAIMS, ROWS, StudyFolder
@@ -125,7 +126,7 @@ def run_study(
     cells = study.select(only)
     begin = len(cells) * share.index // share.count
     with _without_torchrun():
-        return _Worker(study, Path(out), cells, begin, _print if progress else log.info).run()
+        return _Worker(study, as_path(out, "out"), cells, begin, _print if progress else log.info).run()
 
 
 def _print(line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import PyrepsimError, StoreError
+from ...core.json_files import read
 from ...core.memory import format_bytes
+from ...core.paths import as_path
 from .cell import Cost, Study
 from .folder import RECORD, State, StudyFolder, cell_folder, cell_state, read_record
 
@@ -104,7 +105,7 @@ def plan_study(study: Study, *, out: str | os.PathLike[str], only: Iterable[str]
     sums/second  waiting       60 s     1 MB
     2 of 2 cells are left: about 2 min, at most 2 MB on disk
     """
-    folder = StudyFolder(study, Path(out))
+    folder = StudyFolder(study, as_path(out, "out"))
     planned = []
     for cell in study.select(only):
         record, state, cost = folder.record(cell), folder.state(cell), Cost(0.0)
@@ -183,16 +184,16 @@ def study_status(out: str | os.PathLike[str]) -> StudyStatus:
     >>> study_status("status-study").table().splitlines()[0]
     'example: 1 of 1 cells are done'
     """
-    folder = Path(out)
+    folder = as_path(out, "out")
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = read(folder / RECORD)
         name, cells = record["study"], record["cells"]
         settings = {key: value for key, value in record.items() if key not in ("study", "cells")}
         folders = {
             f"{cell['experiment']}/{cell['name']}": cell_folder(folder, cell["experiment"], cell["name"], cell["key"])
             for cell in cells
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"The folder of a study holds {RECORD}: it is missing or cannot be read in {folder} ({error}). Give the "
             "folder of `pyrepsim study`."

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OptionError, StoreError
+from ...core.json_files import RECORDS, loads
 from ...core.outputs import replacing
+from ...core.paths import read_regular
 
 __all__ = ["COLUMNS", "TABLE_FORMAT", "full_row", "read_lines", "select", "write_json", "write_lines"]
 
@@ -85,7 +87,8 @@ def _write(path: Path, text: str) -> None:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a file; StoreError if it is missing or incomplete."""
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = read_regular(path, RECORDS.n_bytes).decode("utf-8").removesuffix("\n")
+        return [loads(line) for line in lines.split("\n")] if lines else []
     except (OSError, ValueError) as error:
         raise StoreError(f"Rows must be readable: {path} is not ({error}). Remove it and start the study again.") from (
             error

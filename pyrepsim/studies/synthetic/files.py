@@ -11,6 +11,7 @@ from typing import Any
 
 from ...core.errors import OptionError
 from ...core.outputs import replacing
+from ...core.paths import as_path
 from .annotations import Sentence, Span
 from .inference import LABELS, Pair, generate_pairs
 from .lexicon import DOMAINS
@@ -68,7 +69,7 @@ def write_synthetic(
         if size < 1:
             raise OptionError(f"A split has at least 1 example: got {split}={size}.")
     for domain in DOMAINS:
-        root = Path(folder) / domain
+        root = as_path(folder) / domain
         sentences = iter(generate_sentences(sum(sizes.values()), seed=seed, domain=domain))
         triples = {split: -(-size // len(LABELS)) * len(LABELS) for split, size in sizes.items()}
         pairs = iter(generate_pairs(sum(triples.values()), seed=seed, domain=domain))
