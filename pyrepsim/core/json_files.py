@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import CorruptStoreError
+from .errors import CorruptStoreError, NonFiniteError
 from .paths import read_regular
 
 __all__ = [
@@ -154,13 +154,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(text: str) -> Any:
-    raise ValueError(f"{text} is not a JSON number")
+    raise NonFiniteError(f"{text} is not a JSON number")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is too large for float64")
+        raise NonFiniteError(f"{text[:20]} is too large for float64")
     return value
 
 

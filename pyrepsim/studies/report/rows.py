@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from ...core.errors import NonFiniteError, OptionError, StoreError
-from ...core.json_files import MAX_INT, RECORDS, loads
+from ...core.json_files import MAX_INT, OTHERS, loads
 from ...core.paths import as_path, read_regular
 from ..runner import COLUMNS
 
@@ -31,6 +30,7 @@ __all__ = [
 Row = Mapping[str, Any]
 _NUMBERS = ("value", "low", "high", "confidence", "n", "k", "layer", "rank", "seed", "p", "p_holm")
 _TEXTS = tuple(column for column in COLUMNS if column not in _NUMBERS)
+_WITHOUT_NUMBER = "Leave out a row without a value; write null for a missing end of an interval."
 WIDEST = ", widest over seeds"
 """Ending of the name of an interval that covers the intervals of several seeds."""
 
@@ -73,7 +73,7 @@ def read_study(folder: str | os.PathLike[str]) -> StudyFiles:
 
 def _text(path: Path) -> str | None:
     try:
-        return read_regular(path, RECORDS.n_bytes).decode("utf-8")
+        return read_regular(path, OTHERS.n_bytes).decode("utf-8")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -92,7 +92,11 @@ def _lines(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 def _json(text: str, where: str) -> dict[str, Any]:
     try:
-        item = loads(text, RECORDS)
+        item = loads(text, OTHERS)
+    except NonFiniteError as error:
+        raise NonFiniteError(
+            f"A study's numbers are finite: {where} has {str(error).partition(' ')[0]}. {_WITHOUT_NUMBER}"
+        ) from error
     except ValueError as error:
         raise OptionError(
             f"A study's files hold JSON: {where} does not ({error}). Run the study again to write the file again."
@@ -138,11 +142,6 @@ def _check_number(number: Any, column: str, kind: str, where: str) -> None:
         return
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise OptionError(f"A {kind}'s {column} is a number: {where} has {number!r}. Correct the file.")
-    if isinstance(number, float) and not math.isfinite(number):  # Python reads NaN and 1e999
-        raise NonFiniteError(
-            f"A study's numbers are finite: {where} has {column} = {number}. Leave out a {kind} without a value; write "
-            "null for a missing end of an interval."
-        )
     if isinstance(number, int) and abs(number) > MAX_INT:
         raise OptionError(f"A study's whole numbers are at most 2^53: {where} has {column} = {str(number)[:20]}...")
 
