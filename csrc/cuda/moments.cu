@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(kThreads)
                     if (k < count) largest = fmax(largest, fabs(static_cast<double>(widen(x.at[k])) - centre));
             });
             largest = largest_of_lanes(largest);
-            near_one = largest > 0 ? ldexp(1.0, -ilogb(largest)) : 1.0;
+            near_one = largest > 0 ? ldexp(1.0, min(-ilogb(largest), 1000)) : 1.0;  // 2^1024 is infinite
             norm_sq = squares();
         }
         scale = 1.0 / sqrt(norm_sq);

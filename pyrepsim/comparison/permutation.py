@@ -22,6 +22,8 @@ from .sources import Source, open_sides
 __all__ = ["permutation_test"]
 
 _CHUNK_ROWS = 8192
+_ROUNDING = {"fp64": 1e-10}
+"""Error of a value, relative to the largest one, that the precision of its sums or tiles allows; 1e-6 for float32."""
 
 
 def permutation_test(
@@ -72,7 +74,8 @@ def permutation_test(
     Raises
     ------
     OptionError
-        If an option is outside its domain.
+        If an option is outside its domain, or if a measure does not depend on which rows belong together (`Magnitude`,
+        `Concentricity`, `Uniformity`, `MetricSpaceMagnitude`).
     DegenerateError
         If there is a single document.
     PyrepsimError
@@ -80,6 +83,9 @@ def permutation_test(
 
     Notes
     -----
+    Values that differ by no more than rounding count as equal: by 1e-10 of the largest value, or 1e-6 where they were
+    computed in float32.
+
     Takes n_resamples + 1 comparisons. The compared layers are held in memory in their stored type: those of all pairs
     with ``layers="all"``, otherwise of one pair at a time.
 
@@ -99,6 +105,13 @@ def permutation_test(
     (0.1078, 0.01)
     """
     parsed = as_measures(measures)
+    for measure in parsed:
+        if not measure.depends_on_matching:
+            raise OptionError(
+                f"a permutation test needs measures that depend on which row of X belongs to which row of Y: {measure} "
+                "does not depend on the matching, so every permutation has the same value. Leave it out, or use "
+                "rs.compare with an interval."
+            )
     _check_options(n_resamples, seed, unit, alternative)
     options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
     sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
@@ -189,11 +202,13 @@ def _tested(
     for measure in measures:
         mine = [index for index, score in enumerate(observed) if score.measure == str(measure)]
         values, chance = np.array([observed[index].value for index in mine]), null[:, mine]
-        best = max_statistic_p(sign * values, sign * chance)
+        rounding = max(_ROUNDING.get(observed[index].provenance["precision"], 1e-6) for index in mine)
+        rounding *= max(float(np.abs(values).max()), float(np.abs(chance).max()))
+        best = max_statistic_p(sign * values, sign * chance, rounding)
         for column, index in enumerate(mine):
             draws = chance[:, column]
             result = {
-                "p": permutation_p(sign * float(values[column]), sign * draws),
+                "p": permutation_p(sign * float(values[column]), sign * draws, rounding),
                 "p_best": float(best[column]),
                 "null_mean": float(draws.mean()),
                 "null_sd": float(draws.std(ddof=1)),

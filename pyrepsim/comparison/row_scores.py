@@ -21,6 +21,8 @@ from .sources import ArraySource, Source
 
 __all__ = ["Gathered", "GatheredLayers", "check_memory", "row_score", "row_scores"]
 
+_ROUND_OFF = {"fp64": 2.0**-53, "fp32": 2.0**-24, "bf16": 2.0**-8, "fast": 2.0**-11}
+"""Unit round-off of the products of each precision."""
 _KEPT_SHARE = 1 / 8
 """Fraction of the memory for rows that another pair or measure may need again."""
 
@@ -68,12 +70,13 @@ def row_score(
     measure: RowMeasure, result: Result, n_rows: int, pair: tuple[str, str], source: Source, pairwise: PairwiseEngine
 ) -> Score:
     """Return a result as a score with its layers and provenance."""
-    score = measure.scored(result, n_rows)
+    precision = result[1].get("precision", pairwise.precision)
+    score = measure.scored(result, n_rows, _ROUND_OFF[precision])
     recorded = provenance(
         source.provenance,
         backend=pairwise.backend.name,
         n_threads=pairwise.n_threads,
-        precision=score.details.get("precision", pairwise.precision),
+        precision=precision,
     )
     return replace(score, layer_x=pair[0], layer_y=pair[1], provenance=recorded)
 

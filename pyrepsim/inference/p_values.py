@@ -12,8 +12,8 @@ from .resampling import finite_values
 __all__ = ["holm", "max_statistic_p", "permutation_p"]
 
 
-def permutation_p(observed: float, null: np.ndarray) -> float:
-    """One-sided p-value of a permutation test, (1 + #{null >= observed}) / (P + 1).
+def permutation_p(observed: float, null: np.ndarray, rounding: float = 0.0) -> float:
+    """One-sided p-value of a permutation test, (1 + #{null >= observed - rounding}) / (P + 1).
 
     The observed statistic counts as one of the permutations, so the p-value is never 0.
 
@@ -23,6 +23,8 @@ def permutation_p(observed: float, null: np.ndarray) -> float:
         The statistic of the data. Larger values speak against the null hypothesis.
     null : ndarray of shape (n_resamples,)
         The statistic of each permutation.
+    rounding : float, default 0.0
+        Statistics that differ by at most this are equal: a permutation that changes nothing may round differently.
 
     Returns
     -------
@@ -45,10 +47,10 @@ def permutation_p(observed: float, null: np.ndarray) -> float:
     0.01
     """
     values = finite_values(null, "null values", 1)
-    return (1 + int(np.count_nonzero(values >= observed))) / (len(values) + 1)
+    return (1 + int(np.count_nonzero(values >= observed - rounding))) / (len(values) + 1)
 
 
-def max_statistic_p(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
+def max_statistic_p(observed: np.ndarray, null: np.ndarray, rounding: float = 0.0) -> np.ndarray:
     """P-values of several statistics against the largest one of each permutation.
 
     They hold for all statistics together, and so for the best one, chosen after looking. All statistics must have been
@@ -60,6 +62,8 @@ def max_statistic_p(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
         The statistics of the data.
     null : ndarray of shape (n_resamples, n_statistics)
         The statistics of each permutation.
+    rounding : float, default 0.0
+        As in `permutation_p`.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def max_statistic_p(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
             f"null must have shape (n_resamples, {len(observed)}), a column for each statistic: got {values.shape}."
         )
     largest = values.max(axis=1)
-    return np.array([permutation_p(float(one), largest) for one in observed])
+    return np.array([permutation_p(float(one), largest, rounding) for one in observed])
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -114,6 +114,8 @@ class Measure(ABC):
     """Whether the value is the same with X and Y exchanged."""
     invariant_x: ClassVar[Invariance]
     """Maps of X that do not change the value."""
+    depends_on_matching: ClassVar[bool] = True
+    """Whether the value depends on which row of X belongs to which row of Y, as a permutation test needs."""
     biased_by_copies: ClassVar[bool] = False
     """Whether repeated rows bias the value, as in an average over distinct rows: a bootstrap is then not valid."""
 
@@ -147,11 +149,34 @@ class Measure(ABC):
                 f"{n_samples:g} rows. Check the layer and the row selection."
             )
 
-    def scored(self, result: Result, n_samples: int) -> Score:
-        """Return a result as a score. Raises NonFiniteError if the value is not finite."""
+    def refuse_one_direction(self, label: str, metric: str) -> None:
+        """Raise DegenerateError because all distances by a metric are 0 up to rounding: see backends/directions.py."""
+        raise DegenerateError(
+            f"{self} needs rows whose {metric} distances differ from 0 by more than rounding: all rows of {label} have "
+            f"one {'pattern of features' if metric == 'correlation' else 'direction'}. Check the layer and the row "
+            "selection, or use a metric that takes the sizes of rows into account, such as 'euclidean'."
+        )
+
+    def scored(self, result: Result, n_samples: int, epsilon: float = 2.0**-53) -> Score:
+        """Return a result as a score; `epsilon` is the unit round-off of the products that it was computed from.
+
+        Raises
+        ------
+        NonFiniteError
+            If the value is not finite.
+        DegenerateError
+            If the value is outside the range of the measure by more than rounding.
+        """
         value, details = result
         if not math.isfinite(value):
             raise NonFiniteError(f"{self} must be a number: got {value}. Rescale the representations to sizes near 1.")
+        low, high = self.range
+        excess = largest_excess(epsilon)
+        if not low - excess <= value <= high + excess:
+            raise DegenerateError(
+                f"{self} has values from {low:g} to {high:g}: got {value:.9g}, so rounding errors decide the value. "
+                "Use precision='fp64', or more rows."
+            )
         return Score(value=float(value), measure=str(self), n_samples=n_samples, details=details)
 
     @property
@@ -206,9 +231,10 @@ class MomentMeasure(Measure):
         """
         pair = moments.pair(self.transform)
         for side in (pair.x, pair.y):
-            self.check_side(pair.n_samples, side.is_constant, side.label)
+            # rows of one direction, which may differ in size, are a matter of the measure and its metric
+            self.check_side(pair.n_samples, side.is_constant and not side.one_direction, side.label)
         with one_blas_thread():
-            return self.scored(self.evaluate(pair), int(pair.n_samples))
+            return self.scored(self.evaluate(pair), int(pair.n_samples), pair.x.epsilon)
 
 
 class RowMeasure(Measure):
@@ -275,6 +301,11 @@ def per_layer(
     """Return ``compute(rows, label)`` for every layer that is in a pair; each layer is read once."""
     labels = getattr(layers, "labels", None) or ["X", "Y", *(f"layer {i}" for i in range(2, len(layers)))]
     return {i: compute(layers[i], labels[i]) for i in sorted({i for pair in pairs for i in pair})}
+
+
+def largest_excess(epsilon: float) -> float:
+    """Return by how much a value may leave its range: 1e4 round-offs of its products, and at least 1e-6."""
+    return max(1e-6, 1e4 * epsilon)
 
 
 def geometric_mean(a: float, b: float) -> float:

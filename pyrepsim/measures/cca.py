@@ -10,12 +10,9 @@ import numpy as np
 from ..core.errors import DegenerateError, OptionError
 from ..moments.pair import Pair, Side
 from ..moments.singular import column_products, singular_values
-from .base import AFFINE, SIMILARITY, Invariance, Measure, MomentMeasure, Result, one_of
+from .base import AFFINE, SIMILARITY, Invariance, Measure, MomentMeasure, Result, largest_excess, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]
-
-_EXCESS = 1e-6
-"""A correlation above 1 by more than this means that the whitening is rounding noise (1e4 round-offs in fp32)."""
 
 
 def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray) -> np.ndarray:
@@ -29,7 +26,7 @@ def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, w
 
 def checked(measure: Measure, correlations: np.ndarray, pair: Pair) -> np.ndarray:
     """Return the correlations. Raises DegenerateError if the largest is above 1 by more than rounding."""
-    if correlations[0] > 1 + max(_EXCESS, 1e4 * pair.x.epsilon):
+    if correlations[0] > 1 + largest_excess(pair.x.epsilon):
         raise DegenerateError(
             f"{measure}: the scatter is too ill-conditioned for the precision of its sums: the largest "
             f"canonical correlation came out as {correlations[0]:.6g}. "

@@ -35,6 +35,7 @@ class _Difference(RowMeasure):
     """|s(X) - s(Y)| of a statistic s."""
 
     range = (0.0, math.inf)
+    depends_on_matching = False
 
     def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
@@ -92,6 +93,7 @@ class Magnitude(MomentMeasure):
     """
 
     range = (0.0, math.inf)
+    depends_on_matching = False
     invariant_x = Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
     def evaluate(self, pair: Pair) -> Result:

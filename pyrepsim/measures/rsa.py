@@ -200,6 +200,9 @@ class RSA(Measure):
     def _from_moments(self, pair: Pair) -> Result:
         """Return value and details by the closed form."""
         at_least_rows(self, pair.x, 3)
+        for side in (pair.x, pair.y):
+            if side.one_direction:
+                self.refuse_one_direction(side.label, self.metric)
         n = pair.n_samples
         if self.compare == "cosine_cov":
             value = cosine_cov(self, pair)
@@ -250,6 +253,9 @@ class _RowRSA(RSA, RowMeasure):
         packed = engine.packed_layers(layers, self.metric)
         if packed[0].panels.n_rows < 3:
             raise DegenerateError(f"{self} needs at least 3 rows: got {packed[0].panels.n_rows}. Pass more samples.")
+        for layer in packed:
+            if layer.one_direction:
+                self.refuse_one_direction(layer.label, self.metric)
         return packed
 
     def block_sums(

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
+from ..backends.directions import any_direction, shared_direction
 from ..core.errors import OptionError, ShapeError, StateError, StoreError
 from ..core.memory import format_bytes, memory_budget
 from ..core.states import open_sealed, write_sealed
@@ -19,6 +20,9 @@ from .centred import Centred
 from .pair import Pair, Side
 from .saving import opened_moments, read_sums, write_moments
 from .state import State
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["TRANSFORMS", "MomentsSet"]
 
@@ -100,6 +104,7 @@ class MomentsSet:
             raise OptionError(f"labels must name each of the {len(self.widths)} sides: got {self.labels}.")
         self._backend = get_backend(backend)
         self._live = self._new_live()
+        self._directions = self._no_directions()
         self._merged: dict[str, State] = {}
         self._incomplete = False
         self._lock = Lock()
@@ -163,6 +168,10 @@ class MomentsSet:
             self._check_complete()
             self._clear_centred()
             self._incomplete = True  # until every row transform has had every row
+            for kind, known in self._directions.items():
+                self._directions[kind] = [
+                    shared_direction(view, kind, so_far) for view, so_far in zip(views, known, strict=True)
+                ]
             for start in range(0, len(views[0]), _ROWS_PER_CALL):
                 part = [view[start : start + _ROWS_PER_CALL] for view in views]
                 for moments in self._live.values():
@@ -229,7 +238,10 @@ class MomentsSet:
         """Write everything to an open file, for `read`."""
         with self._exclusive():
             self._check_complete()
-            sums = {f"live/{kind}": live.get_state(complete=False) for kind, live in self._live.items()}
+            sums = {
+                f"live/{kind}": {**live.get_state(complete=False), "directions": self._directions.get(kind, ())}
+                for kind, live in self._live.items()
+            }
             sums |= {f"merged/{kind}": vars(state) for kind, state in self._merged.items()}
             write_moments(file, self._options(), sums)
 
@@ -250,8 +262,11 @@ class MomentsSet:
         for parts in ([part["n_samples"] for part in live.values()], [state.n_samples for state in merged.values()]):
             if len(set(parts)) > 1:
                 raise StoreError(f"{path}: all row transforms must have seen the same rows: got {parts}.")
-        fresh = self._new_live()
+        fresh, directions = self._new_live(), self._no_directions()
         for kind, sums in live.items():
+            found = sums.pop("directions")
+            if kind in directions and sums["n_samples"]:
+                directions[kind] = found
             # backends hold back more or fewer rows until they make a block: these go in again as rows
             pending = sums["pending"]
             n_summed = sums["n_samples"] - len(pending[0])
@@ -260,6 +275,7 @@ class MomentsSet:
                 fresh[kind].update(pending, self.n_threads)
         with self._exclusive():
             self._live, self._merged, self._incomplete = fresh, merged, False
+            self._directions = directions
             self._clear_centred()
 
     def _centred_at(self, transform: str) -> Centred:
@@ -277,7 +293,8 @@ class MomentsSet:
                 f"Make them with transforms={(*self.transforms, transform)!r}, or let rs.compare choose."
             )
         self._check_complete()
-        state = self._as_state(self._live[transform].get_state(True, self.n_threads), transform)
+        sums = self._live[transform].get_state(True, self.n_threads)
+        state = self._as_state({**sums, "directions": self._directions.get(transform, ())}, transform)
         if not self._merged:
             return state
         # copied where there is nothing to add
@@ -304,6 +321,9 @@ class MomentsSet:
         return {
             kind: make(self.widths, self.pairs, transform=kind, precision=self.precision) for kind in self.transforms
         }
+
+    def _no_directions(self) -> dict[str, list[np.ndarray | None]]:
+        return {kind: [any_direction(d) for d in self.widths] for kind in self.transforms if kind != "raw"}
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
@@ -346,6 +366,7 @@ class MomentsSet:
             cross=tuple(sums["cross"]),
             weighted=tuple(sums["weighted"]),
             norms=sums["norms"],
+            directions=tuple(sums["directions"]) if transform in self._directions else (),
         )
 
 

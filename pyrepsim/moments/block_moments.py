@@ -7,13 +7,14 @@ other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
 import xxhash
 
+from ..backends.directions import both_directions
 from ..core.errors import DegenerateError, ShapeError
 from ..core.memory import format_bytes, memory_budget
 from .accumulators import MomentsSet
@@ -278,11 +279,12 @@ class _Stack:
         self._like = like
         self._n = np.zeros(n_blocks)
         self._shifts = [np.zeros((n_blocks, width)) for width in like.widths]
+        self._directions: list[tuple[np.ndarray | None, ...]] = [()] * n_blocks
         self._arrays = [np.zeros((n_blocks, *array.shape)) for array in _arrays(like)]
         self._shift: tuple[np.ndarray, ...] | None = None
 
     def put(self, block: int, state: State) -> None:
-        self._n[block] = state.n_samples
+        self._n[block], self._directions[block] = state.n_samples, state.directions
         for stack, array in zip([*self._shifts, *self._arrays], [*state.shift, *_arrays(state)], strict=True):
             stack[block] = array
 
@@ -291,9 +293,17 @@ class _Stack:
         shift = self._move_to_common_shift()
         sums = [(weights @ stack.reshape(len(stack), -1)).reshape(-1, *stack.shape[1:]) for stack in self._arrays]
         return [
-            _with_arrays(self._like, float(n), shift, [array[r] for array in sums])
+            replace(
+                _with_arrays(self._like, float(n), shift, [array[r] for array in sums]),
+                directions=self._directions_of(weights[r]),
+            )
             for r, n in enumerate(weights @ self._n)
         ]
+
+    def _directions_of(self, weights: np.ndarray) -> tuple[np.ndarray | None, ...]:
+        """For each side the directions with which the rows of all blocks that are drawn agree."""
+        drawn = [self._directions[block] for block in np.flatnonzero(weights)]
+        return tuple(reduce(both_directions, of_side) for of_side in zip(*drawn, strict=True))
 
     def _move_to_common_shift(self) -> tuple[np.ndarray, ...]:
         if self._shift is None:

@@ -65,10 +65,11 @@ class Centred:
         state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
         with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
             norm_sq = self._centre("products", s, scatter, s, s)
+        one_direction = bool(state.directions) and state.directions[s] is not None
         low, high = _RANGE[state.precision]
         size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
         underflow = size == 0 and bool(self._means[s].any())  # rows that vary, but whose squares are 0 in float64
-        if underflow or not (low <= size <= high or size == 0):
+        if not one_direction and (underflow or not (low <= size <= high or size == 0)):
             fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
             fact = "have squares that are 0 in float64" if underflow else fact
             remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
@@ -85,6 +86,7 @@ class Centred:
             epsilon=_EPSILON[state.precision],
             label=self._labels[s],
             copies=self._copies,
+            one_direction=one_direction,
         )
 
     def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> float:

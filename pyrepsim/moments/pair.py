@@ -108,6 +108,8 @@ class Side:
     label: str = "X"
     copies: float = 0.0
     """The number of pairs of rows that are a row and its own copy: bootstrap resamples repeat rows."""
+    one_direction: bool = False
+    """Whether all rows at length 1 are equal up to rounding (backends/directions.py); False for raw rows."""
 
     @property
     def n_features(self) -> int:

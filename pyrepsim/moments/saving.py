@@ -28,6 +28,8 @@ def write_moments(file: BinaryIO, options: Mapping[str, Any], sums: Mapping[str,
         arrays[f"{name}/norms"] = part["norms"]
         for key in ("shift", "products", "cross", "weighted", "pending"):
             arrays |= {f"{name}/{key}/{i}": array for i, array in enumerate(part.get(key, ()))}
+        known = part.get("directions", ()) if part["n_samples"] else ()
+        arrays |= {f"{name}/directions/{i}": array for i, array in enumerate(known) if array is not None}
     np.savez(file, **arrays)
 
 
@@ -87,6 +89,10 @@ def read_sums(arrays: Any, header: Mapping[str, Any], name: str) -> dict[str, An
         ]
         for key, wanted in shapes.items()
     }
+    kept = [f"{name}/directions/{i}" for i in range(sides)]  # missing: the rows have several directions
+    sums["directions"] = [
+        _checked(arrays[key], (2, d), ...) if key in arrays else None for key, d in zip(kept, widths, strict=True)
+    ]
     return {**sums, "norms": norms, "n_samples": n_samples}
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..backends.directions import both_directions
 from ..core.errors import OptionError
 
 __all__ = ["State"]
@@ -47,6 +48,9 @@ class State:
     cross: tuple[np.ndarray, ...]
     weighted: tuple[np.ndarray, ...]
     norms: np.ndarray
+    directions: tuple[np.ndarray | None, ...] = ()
+    """For each side the directions that all rows agree with up to rounding (backends/directions.py), or None. Raw rows
+    have an empty tuple."""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -77,6 +81,7 @@ class State:
             cross=_add(self.cross, other.cross),
             weighted=_add(self.weighted, other.weighted),
             norms=self.norms + other.norms,
+            directions=tuple(map(both_directions, self.directions, other.directions)),
         )
 
     def __rmul__(self, weight: float) -> State:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
+from ..backends.directions import any_direction, shared_direction
 from ..core.errors import BackendError, NonFiniteError, OptionError, ShapeError
 from ..core.memory import format_bytes, memory_budget
 from ..core.progress import progress_bar
@@ -58,6 +59,8 @@ class Packed:
     metric: Metric
     few: np.ndarray
     """Entries between a few evenly spaced rows, float64: for a provisional mean and range."""
+    one_direction: bool = False
+    """Whether the metric scales rows to length 1 and they are then equal up to rounding."""
 
 
 def equal_blocks(n_rows: int) -> np.ndarray:
@@ -183,7 +186,17 @@ class PairwiseEngine:
             panels_of_few = self._new_panels(few, chosen.transform, shift, equal_blocks(len(few)))
             sweep = self.backend.DistanceSweep(panels_of_few, None, metric=chosen.kernel, out=entries)
             sweep.run(0, sweep.n_tasks, self.n_threads)
-        return Packed(label, panels, chosen, entries.astype(np.float64))
+        return Packed(label, panels, chosen, entries.astype(np.float64), self.one_direction(view, metric))
+
+    def one_direction(self, rows: Any, metric: str) -> bool:
+        """Whether all distances by ``metric`` are those of rows that are equal at length 1, up to rounding.
+
+        backends/directions.py has the bound. False for metrics that do not scale rows to length 1.
+        """
+        transform = metric_named(metric).transform
+        if transform == "raw":
+            return False
+        return shared_direction(rows, transform, any_direction(rows.shape[1])) is not None
 
     def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
         """`packed` for several layers over the same rows; each layer is read once and not kept."""

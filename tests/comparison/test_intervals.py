@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.comparison import permutation_test
+from pyrepsim.comparison import compare, permutation_test
 from pyrepsim.core.errors import DegenerateError, OptionError
 from pyrepsim.inference import Bootstrap, Jackknife, differences, over_seeds
 from pyrepsim.inference.resampling import bootstrap_weights, jackknife_standard_error, percentile_interval
+from pyrepsim.measures import all_measures
 from pyrepsim.moments import row_blocks
 from pyrepsim.results import Score, Scores
 from tests.helpers import references as ref
@@ -251,3 +252,34 @@ def test_what_intervals_refuse(stores, tmp_path):
     constant[-3:] = np.random.default_rng(0).standard_normal((3, 2))
     with pytest.raises(DegenerateError, match="every resample"):
         rs.compare(constant, text(0, 60), rs.LinearCKA(), interval=Jackknife(blocks=4))
+
+
+def test_measures_that_do_not_depend_on_the_matching_have_no_permutation_test(rng):
+    X, Y = rng.standard_normal((30, 4)) + 1, rng.standard_normal((30, 3)) + 1
+    free = [kind() for kind in all_measures().values() if not kind.depends_on_matching]
+    assert {type(m).__name__ for m in free} == {"Concentricity", "Magnitude", "MetricSpaceMagnitude", "Uniformity"}
+    for measure in free:
+        with pytest.raises(OptionError, match="does not depend on the matching"):
+            permutation_test(X, Y, [rs.LinearCKA(), measure])
+    orders = [rng.permutation(30) for _ in range(4)]
+    for kind in all_measures().values():  # the declaration is right
+        measure = kind(k=3) if "k" in kind.__dataclass_fields__ else kind()
+        change = np.ptp([compare(X, Y[order], measure).value for order in orders])
+        assert bool(change > 1e-6) is kind.depends_on_matching, measure
+
+
+@pytest.mark.parametrize(("measure", "precision"), [(rs.LinearCKA(), "auto"), (rs.DistanceCorrelation(), "fp32")])
+def test_permutations_that_change_nothing_count_as_equal(measure, precision):
+    """Rows of X of two kinds, Y equal to X: a third of the permutations gives the value 1, up to rounding."""
+    X = np.repeat(np.random.default_rng(3).standard_normal((2, 7)), 2, axis=0)
+    (tested,) = permutation_test(X, X, measure, n_resamples=299, precision=precision)
+    assert abs(tested.details["permutation"]["p"] - 1 / 3) < 0.08
+
+
+def test_values_outside_the_range_are_refused():
+    measure = rs.LinearCKA()
+    assert measure.scored((1 + 1e-7, {}), 10).value == 1 + 1e-7
+    assert measure.scored((1 + 1e-4, {}), 10, epsilon=2.0**-24).value == 1 + 1e-4
+    for value, epsilon in ((1 + 1e-4, 2.0**-53), (-0.01, 2.0**-24)):
+        with pytest.raises(DegenerateError, match=r"values from 0 to 1: got .*rounding errors decide"):
+            measure.scored((value, {}), 10, epsilon)
