@@ -11,6 +11,7 @@ from typing import Any
 from ..core.errors import CorruptStoreError, ModelError
 from ..core.paths import as_path
 from ..core.resume import read_record
+from ..core.states import MANIFEST, check_files
 
 __all__ = ["RECORD", "Run", "open_run"]
 
@@ -82,7 +83,7 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
     ModelError
         If the folder holds no run, or an unfinished one.
     CorruptStoreError
-        If the run's record cannot be read.
+        If the run's record cannot be read, or a file of its model changed after it was written.
 
     Examples
     --------
@@ -103,5 +104,9 @@ def open_run(folder: str | os.PathLike[str]) -> Run:
         raise CorruptStoreError(
             f"The record of a finished run must hold scores and history: {str(folder / RECORD)!r} does not. Restore it "
             "from a copy, or fine-tune again."
+        )
+    if check_files(folder, missing=True) is None:
+        raise CorruptStoreError(
+            f"A finished run holds {MANIFEST}: {str(folder)!r} has none. Copy the run again with all its files."
         )
     return Run(folder, record, scores, tuple(history))

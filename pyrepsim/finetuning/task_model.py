@@ -38,13 +38,24 @@ class TaskModel(torch.nn.Module):
         return {"loss": self.head.loss(outputs, batch)} if self.training else outputs
 
 
-def save_head(folder: Path, head: Head, spec: Mapping[str, Any]) -> None:
-    """Write the head's weights and its description into a model's folder."""
+def save_head(folder: Path, head: Head, spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Write the head's weights and its description into a model's folder; return the names of the files."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
     with replacing(folder / _WEIGHTS) as temporary:
         save_file(weights, temporary)
     with replacing(folder / _SPEC) as temporary:
         temporary.write_text(json.dumps(dict(spec), indent=2) + "\n", encoding="utf-8")
+    return _WEIGHTS, _SPEC
+
+
+def check_saved_head(folder: Path, encoder: Encoder, head: Head) -> None:
+    """Raise ModelError unless the head that is loaded from a folder has the weights of `head`."""
+    loaded, weights = load_head(folder, encoder).state_dict(), head.state_dict()
+    if loaded.keys() != weights.keys() or not all(torch.equal(loaded[k], weights[k].cpu()) for k in weights):
+        raise ModelError(
+            f"A head must open again as it is: {type(head).__name__} has other weights after it was saved and loaded. "
+            "Give its sizes in the task's head()."
+        )
 
 
 def load_head(folder: str | os.PathLike[str], encoder: Encoder) -> Head:

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,14 @@ from typing import Any
 from ..core.errors import MissingExtraError, OptionError, StoreError
 from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
-from ..models import Encoder
 from ..models.loading import quiet_transformers
+from ..models.saving import check_saved, save_encoder
 from ..results.figures import save
 from .figures import learning_curve
 from .preparation import FinetuningRequest, PreparedTraining
 from .recipes import Ablation, TrainingRecipe
 from .run import RECORD, Run, open_run
-from .task_model import save_head
+from .task_model import check_saved_head, save_head
 from .tasks.base import Task
 from .trainer import TaskTrainer
 
@@ -28,6 +29,7 @@ __all__ = ["finetune"]
 
 log = logging.getLogger("pyrepsim.finetuning")
 
+_SHORT = 16  # tokens of the text on which a saved model is checked
 _REMEDY = "Use the same arguments, choose another folder, or overwrite the run."
 
 
@@ -105,6 +107,8 @@ def finetune(
     if (finished := _finished_run(folder, record, overwrite=overwrite)) is not None:
         return finished
     ready = request.prepare()
+    if overwrite or not (folder / RECORD).exists():
+        _check_saving(ready, folder)
     if overwrite and folder.exists():  # after preparing: a request that cannot be trained must not remove a run
         shutil.rmtree(folder)
     inputs = ready.record()
@@ -118,14 +122,13 @@ def finetune(
         pad_id=encoder.pad_id,
         device=encoder.device,
         evaluate_model=lambda: ready.score("dev", ready.predictions("dev")),
-        save_encoder=lambda step: _save_encoder(folder / "checkpoints" / f"step-{step:06d}", encoder),
+        save_encoder=lambda step: save_encoder(encoder, folder / "checkpoints" / f"step-{step:06d}"),
         progress=sys.stderr.isatty() if progress is None else progress,
     )
     with quiet_transformers():
         history = trainer.train_or_resume()
     if trainer.is_world_process_zero():
-        _save_encoder(folder, encoder)
-        save_head(folder, ready.model.head, ready.task.head())
+        _save(ready, folder)
         scores = {name: _score_and_write(ready, name, folder) for name in ("dev", "test") if name in ready.data}
         last = {"step": trainer.state.global_step, "epoch": trainer.state.epoch}
         history = [*history, {**last, **{f"eval_{key}": value for key, value in scores["dev"].items()}}]
@@ -169,11 +172,21 @@ def _start(folder: Path, request: Mapping[str, Any], inputs: Mapping[str, Any]) 
     check_same_request(old, new, where=folder, remedy="Restore what changed, or overwrite the run.")
 
 
-def _save_encoder(folder: Path, encoder: Encoder) -> None:
-    save_module: Any = encoder.module.save_pretrained
-    with quiet_transformers():
-        save_module(folder)
-        encoder.tokenizer.save_pretrained(folder)
+def _save(ready: PreparedTraining, folder: Path) -> None:
+    """Write model, tokenizer and head, and open them again."""
+    files = save_head(folder, ready.model.head, ready.task.head())
+    save_encoder(ready.encoder, folder, others=files)
+    saved = check_saved(ready.encoder, folder, ready.data["train"].features[0].inputs["input_ids"][:_SHORT])
+    check_saved_head(folder, saved, ready.model.head)
+
+
+def _check_saving(ready: PreparedTraining, folder: Path) -> None:
+    """Save the untrained model beside the run and open it again, so that no training is lost."""
+    if int(os.environ.get("RANK", "0")) != 0:
+        return
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.absolute().parent) as place:
+        _save(ready, Path(place))
 
 
 def _score_and_write(ready: PreparedTraining, name: str, folder: Path) -> dict[str, float]:

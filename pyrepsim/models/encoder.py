@@ -14,6 +14,7 @@ import xxhash
 
 from ..core.errors import ModelError
 from .independence import ONE_AT_A_TIME, PADDED, Forward, Independence, measure, recall, remember
+from .parts import Whole, encoder_part
 
 log = logging.getLogger("pyrepsim.models")
 
@@ -68,6 +69,8 @@ class Encoder:
         Number of positions of the model; None if positions are relative.
     weights, tokenizer_digest : str
         xxh3-128 digests of the weights, and of everything that decides token ids.
+    whole : Whole or None
+        For the encoder of an encoder-decoder, what saving it needs of the whole model.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Encoder:
     weights: str
     tokenizer_digest: str
     revision: str | None = None
+    whole: Whole | None = None
     _independence: dict[str | None, Independence] = field(default_factory=dict, repr=False)
 
     @property
@@ -215,9 +219,7 @@ def wrap_encoder(module: torch.nn.Module, tokenizer: Any, *, name: str, revision
             f"A model needs the tokenizer it was trained with: {name!r} has none with a vocabulary. Save the "
             "tokenizer into the model's folder with `tokenizer.save_pretrained(folder)`."
         )
-    base: Any = getattr(module, "base_model", module)
-    if getattr(base.config, "is_encoder_decoder", False):
-        base = base.get_encoder()
+    base, whole = encoder_part(module)
     base = base.eval()
     return Encoder(
         name=name,
@@ -229,6 +231,7 @@ def wrap_encoder(module: torch.nn.Module, tokenizer: Any, *, name: str, revision
         weights=weights_digest(base),
         tokenizer_digest=tokenizer_digest(tokenizer),
         revision=revision,
+        whole=whole,
     )
 
 

@@ -14,7 +14,7 @@ from ..core.errors import LayerError, ModelError
 from .blocks import Blocks, find_blocks, paired_parameters
 from .encoder import first_line
 
-__all__ = ["reinitialise", "reinitialise_all", "revert", "truncate"]
+__all__ = ["reinitialise", "reinitialise_all", "revert", "set_depth", "truncate"]
 
 _DEPTH_OPTIONS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "encoder_layers")
 _LOADED = "_is_hf_initialized"  # transformers does not initialise what has this attribute
@@ -41,7 +41,7 @@ def truncate(module: torch.nn.Module, layers: int) -> None:
         return
     config: Any = module.config
     shorter = copy.deepcopy(config)
-    _set_depth(shorter, len(blocks), layers)
+    set_depth(shorter, len(blocks), layers)
     expected = _shapes(blocks.modules[:layers])
     rebuilt = _rebuilt_shapes(module, shorter, blocks.path)
     if expected != rebuilt:
@@ -50,11 +50,11 @@ def truncate(module: torch.nn.Module, layers: int) -> None:
             f"A shorter model must load again from its configuration: {type(module).__name__} with {layers} of "
             f"{len(blocks)} blocks would not (first difference: {wrong!r}). Freeze the top instead of removing it."
         )
-    _set_depth(config, len(blocks), layers)
+    set_depth(config, len(blocks), layers)
     del blocks.modules[layers:]
 
 
-def _set_depth(config: Any, depth: int, layers: int) -> None:
+def set_depth(config: Any, depth: int, layers: int) -> None:
     """Set the number of layers, and shorten the lists with one entry per layer (``layer_types``)."""
     for name, value in list(config.to_dict().items()):
         if name in _DEPTH_OPTIONS and value == depth:

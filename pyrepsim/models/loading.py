@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
 from ..core.errors import BackendError, ModelError, OptionError
+from ..core.states import check_files
 from .encoder import Encoder, first_line, wrap_encoder
+from .parts import encoder_part
 from .source import ModelSource, locate_model
 
 __all__ = ["load_encoder", "quiet_transformers", "resolve_device"]
@@ -45,6 +48,8 @@ def load_encoder(
         If torch cannot use the device.
     OptionError
         If a revision is given for a folder or an `Encoder`.
+    CorruptStoreError
+        If a file of a fine-tuned run changed after it was written.
 
     Examples
     --------
@@ -59,6 +64,8 @@ def load_encoder(
         return model
     target = resolve_device(device)
     source = locate_model(model, revision=revision)
+    if os.path.isdir(source.location):
+        check_files(Path(source.location))
     with quiet_transformers():
         tokenizer = _load_tokenizer(source)
         module = _load_module(source)
@@ -96,7 +103,9 @@ def _load_module(source: ModelSource) -> torch.nn.Module:
             f"{source.name!r} is not a model that transformers {transformers.__version__} loads without running "
             f"code from its repository ({first_line(error)}). Check the folder's config.json and weight files."
         ) from error
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith("pooler."))
+    part, whole = encoder_part(module)  # of an encoder-decoder, the weights of the decoder may be missing
+    needed = part.state_dict() if whole is None else whole.names.values()
+    missing = sorted(key for key in info["missing_keys"] if key in needed and not key.startswith("pooler."))
     if missing:
         # transformers fills missing weights with random numbers without an error.
         raise ModelError(

@@ -144,15 +144,7 @@ class Representation:
         shape, dtype = (record.rows, self.shape[1]), DTYPES[record.layers[self.name].dtype]
         head = layer_header(store.plan_digest, self.name, shard, *shape, dtype)
         parts = layer_parts(self._index, shard)
-        file = None
-        try:
-            with store.reading():
-                file = ShardFile(store.path, parts, shape=shape, dtype=dtype, head=head, mapped=store.io == "mmap")
-        except BaseException:
-            if file is not None:
-                file.close()
-            raise
-        return file
+        return ShardFile(store.path, parts, shape=shape, dtype=dtype, head=head, mapped=store.io == "mmap")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Representation, (self.store, self.name)
