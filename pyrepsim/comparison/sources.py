@@ -91,7 +91,7 @@ class StoreSource:
                 f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'."
             )
         self.layers_x, self.layers_y = X.layers, Y.layers
-        self.one_store = X.path == Y.path
+        self.one_store = X.path == Y.path and X.digest == Y.digest
         self.addresses = (str(X.path.resolve()), X.digest), (str(Y.path.resolve()), Y.digest)
         self.provenance = {
             "tokens": tokens,

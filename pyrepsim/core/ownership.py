@@ -13,10 +13,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import LockedError, OptionError, StoreError
+from .errors import LockedError, OptionError
 from .locks import own, owner
-from .outputs import sweep
-from .system_errors import remedy
+from .outputs import explain_errors, sweep
 
 __all__ = ["LOCK", "owning"]
 
@@ -50,7 +49,7 @@ def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member:
 
     Examples
     --------
-    >>> from pyrepsim.core.locks import owning
+    >>> from pyrepsim.core.ownership import owning
     >>> from pathlib import Path
     >>> from pyrepsim.core.outputs import write_durably
     >>> with owning("owned"):
@@ -69,6 +68,8 @@ def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member:
     created = not os.path.lexists(root)
     pid, pause, deadline = os.getpid(), 0.02, time.monotonic() + (wait or 0.0)
     with ExitStack() as stack:
+        if created:
+            stack.callback(_remove_if_empty, root, pid)
         while (other := _take(stack, root, member)) is not None:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -81,15 +82,18 @@ def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member:
             yield
         finally:
             folders.discard(key)
-    if created and os.getpid() == pid:
+
+
+def _remove_if_empty(folder: Path, pid: int) -> None:
+    if os.getpid() == pid:
         with suppress(OSError):
-            root.rmdir()  # nothing was written
+            folder.rmdir()
 
 
 def _take(stack: ExitStack, root: Path, member: str | None) -> dict[str, Any] | None:
     """Own the folder until the stack is closed and return None, or return who owns it."""
     path = root / (LOCK if member is None else f"{LOCK}-{member}")
-    try:
+    with explain_errors(root, task="Writing to the folder", kept="finished steps are skipped"):
         for _ in range(5):  # one who only looks at a lock file holds it for a moment
             with ExitStack() as inner:
                 if inner.enter_context(own(path)):
@@ -100,13 +104,6 @@ def _take(stack: ExitStack, root: Path, member: str | None) -> dict[str, Any] | 
             if (other := owner(path)) is not None:
                 return other
             time.sleep(0.01)
-    except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(
-            f"A folder must be writable to write results to it: {root} cannot be locked "
-            f"({error.strerror or error}). To continue, {remedy(error, root, writing=True)}."
-        ) from error
     return {}
 
 

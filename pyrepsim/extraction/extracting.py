@@ -8,21 +8,25 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core import files
+from ..core.errors import OptionError
+from ..core.ownership import owning
 from ..core.paths import as_path
 from ..core.progress import progress_bar
 from ..core.resume import check_same_request
 from ..core.workers import Worker, find_worker
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
-from ..store import ActivationStore, StoreWriter, open_store, remove_store, store_info
+from ..store import ActivationStore, StoreWriter, open_store, store_info
+from ..store.catalog import check_removable, clear_store
 from ..store.columns import ROW_BYTES
-from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
+from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, has_files, journal_parts
 from ..version import __version__
 from .forward import Selector, ShardBuffers, choose_layers, fill, largest, torch_dtype
 from .layout import Batch
@@ -43,6 +47,7 @@ def extract(
     *,
     worker: str | Worker | None = None,
     overwrite: bool = False,
+    wait: float | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> ActivationStore | None:
@@ -59,7 +64,10 @@ def extract(
     worker : "i/n", optional
         Compute every n-th shard, starting with shard i. Default: from RANK and WORLD_SIZE, or a SLURM array.
     overwrite : bool, default False
-        Remove an existing store at `out` first.
+        Remove an existing store at `out` first. It needs a single worker.
+    wait : float, optional
+        Seconds to wait for another process that writes to `out`. By default it is refused at once. Workers i/n share
+        the folder, and do not wait for each other.
     progress : bool, optional
         Show tokens per second. None shows them on a terminal only.
     layers : "all" (default), or names and indices
@@ -91,6 +99,8 @@ def extract(
     ------
     ModelError, TextError, StoreError, OptionError, LayerError
         If the model, the texts, the folder or an option cannot be used.
+    LockedError
+        If another process writes to the folder.
     NonFiniteError
         If an activation is NaN or infinite; names layer and document.
 
@@ -102,13 +112,24 @@ def extract(
     (('embeddings', 'layer.0'), 10)
     """
     share = find_worker(worker)
+    if overwrite and share.count > 1:
+        raise OptionError(
+            f"overwrite needs a single worker, because each would remove what the others wrote: got worker {share}. "
+            f"Remove {os.fspath(out)} before the workers start."
+        )
     encoder, plan, widths, dtype = _prepare(model, texts, ExtractionOptions(**options))
     out = as_path(out, "out")
-    if overwrite and out.exists():
-        remove_store(out)
-    with StoreWriter.create(
-        out, _store_record(encoder, plan), layers=widths, shard_rows=plan.shard_rows, dtype=dtype
-    ) as writer:
+    member = None if share.count == 1 else f"{share.index}-of-{share.count}"
+    with ExitStack() as stack:
+        if overwrite or not files.exists(out, MANIFEST):  # a finished store is only opened
+            stack.enter_context(owning(out, wait=wait, member=member))
+        if overwrite and has_files(out):
+            check_removable(out)
+            clear_store(out)
+        record = _store_record(encoder, plan)
+        writer = stack.enter_context(
+            StoreWriter.create(out, record, layers=widths, shard_rows=plan.shard_rows, dtype=dtype)
+        )
         shards = [shard for shard in writer.missing() if share.takes(shard)]
         if shards:
             _extract_shards(encoder, plan, writer, shards, widths, dtype, progress)

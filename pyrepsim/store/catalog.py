@@ -13,6 +13,7 @@ from ..core import files
 from ..core.errors import CorruptStoreError, StoreError
 from ..core.files import Parts
 from ..core.outputs import CHECKSUMS
+from ..core.ownership import owning
 from ..core.paths import as_path
 from .columns import IDENTITY, ROW_BYTES, RowsDigest
 from .layout import (
@@ -34,6 +35,8 @@ from .reader import ActivationStore, read_plan
 from .shards import read_columns
 
 _READ_BYTES = 8 << 20
+_FILES = (MANIFEST[0], DOCS[0])
+_FOLDERS = ("journal", "layers", "tokens")
 
 
 @dataclass(frozen=True)
@@ -180,16 +183,20 @@ def _info(name: str, path: Path) -> StoreInfo:
     return StoreInfo(name, path, plan.n_rows, tuple(layers), plan.dtype, *size, widths=layers, plan=plan.user)
 
 
-def remove_store(path: str | Path) -> None:
+def remove_store(path: str | Path, *, wait: float | None = None) -> None:
     """Remove a store, sealed or not, complete or damaged.
 
     Parameters
     ----------
     path : str or Path
         The folder of the store.
+    wait : float, optional
+        Seconds to wait for another process that writes to the folder. By default it is refused at once.
 
     Raises
     ------
+    LockedError
+        If another process writes to the folder.
     StoreError
         If the folder is not a store, or holds other files too.
 
@@ -204,7 +211,16 @@ def remove_store(path: str | Path) -> None:
     False
     """
     root = as_path(path)
-    known = {"plan.json", "manifest.json", "docs.jsonl", "tokens", "layers", "journal"}
+    check_removable(root)
+    with owning(root, wait=wait):
+        check_removable(root)
+        clear_store(root)
+        shutil.rmtree(root)
+
+
+def check_removable(root: Path) -> None:
+    """Raise StoreError unless the folder is a store and holds nothing else."""
+    known = {*_FILES, *_FOLDERS, PLAN[0]}
     if root.is_symlink() or not root.is_dir() or not files.exists(root, PLAN):
         raise StoreError(f"Only a store can be removed: {root} is not a folder with a plan.json. Remove it yourself.")
     others = sorted(e.name for e in root.iterdir() if e.name not in known and not is_working_file(e.name))
@@ -212,15 +228,22 @@ def remove_store(path: str | Path) -> None:
         raise StoreError(
             f"Only a store can be removed: {root} also holds {', '.join(others[:4])}. Move that elsewhere first."
         )
-    # The plan is removed last: if this is interrupted, the folder is still a store and can be removed again.
-    for name in ("manifest.json", "docs.jsonl"):
+
+
+def clear_store(root: Path) -> None:
+    """Remove the files of a store from a folder that we own; the folder and its lock stay.
+
+    The manifest is removed first, so that readers notice it, and the plan last: if this is interrupted, the folder is
+    still a store and can be removed again.
+    """
+    for name in _FILES:
         (root / name).unlink(missing_ok=True)
-    for name in ("journal", "layers", "tokens"):
+    for name in _FOLDERS:
         if (root / name).is_symlink():
             (root / name).unlink()
         elif (root / name).exists():
             shutil.rmtree(root / name)
-    shutil.rmtree(root)
+    (root / PLAN[0]).unlink(missing_ok=True)
 
 
 def verify(
@@ -267,6 +290,13 @@ def verify(
     """
     path = store.path if isinstance(store, ActivationStore) else as_path(store, "A store")
     problems = []
+    if isinstance(store, ActivationStore):
+        try:
+            store.check_unchanged()
+        except CorruptStoreError as error:
+            if not collect:
+                raise
+            problems.append(Problem(MANIFEST[0], str(error)))
     for problem in _problems(path, progress or (lambda _: None)):
         if not collect:
             raise CorruptStoreError(str(problem))

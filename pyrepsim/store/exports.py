@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,8 +11,9 @@ import numpy as np
 
 from ..core import outputs
 from ..core.errors import MissingExtraError, OptionError, StoreError, check_choice
+from ..core.ownership import owning
 from ..core.paths import as_path
-from .layout import DTYPES
+from .layout import DTYPES, has_files
 from .reader import ActivationStore, open_store
 from .representation import Representation
 
@@ -21,7 +21,13 @@ _CHUNK = 8192
 _SAFETENSORS = {"float16": "F16", "bfloat16": "BF16", "float32": "F32"}
 
 
-def export(store: ActivationStore | str | Path, out: str | Path, format: str = "npy") -> list[Path]:  # noqa: A002
+def export(
+    store: ActivationStore | str | Path,
+    out: str | Path,
+    format: str = "npy",  # noqa: A002
+    *,
+    wait: float | None = None,
+) -> list[Path]:
     """Write a store in a format that other programs read.
 
     Values are exact. Where a format has no bfloat16 (npy, Arrow), bfloat16 and mixed shards become float32. The
@@ -38,6 +44,8 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
         "safetensors": ``<layer>.safetensors`` with the tensor ``activation``, and ``columns.safetensors``. "arrow":
         ``store.arrow``, an Arrow IPC file with one column per token column and per layer (fixed-size lists); it needs
         pyarrow.
+    wait : float, optional
+        Seconds to wait for another process that writes to the folder. By default it is refused at once.
 
     Returns
     -------
@@ -48,6 +56,8 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
     ------
     OptionError
         If a layer has the same name as the token columns in that format.
+    LockedError
+        If another process writes to the folder.
     StoreError
         If the folder is not empty or cannot be written.
     MissingExtraError
@@ -73,19 +83,15 @@ def export(store: ActivationStore | str | Path, out: str | Path, format: str = "
     _check_names(opened, format, names)
     folder = as_path(out, "out")
     with outputs.explain_errors(folder, task="The export to", kept="it starts from the beginning"):
-        if folder.exists() and any(folder.iterdir()):
-            raise StoreError(f"An export needs a new folder: {folder} is not empty. Choose another.")
-        new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            return _FORMATS[format](opened, folder)
-        except BaseException:  # also an interruption: half an export looks like a complete one
-            for name in names:
-                (folder / name).unlink(missing_ok=True)
-            if new:
-                with suppress(OSError):
-                    folder.rmdir()
-            raise
+        with owning(folder, wait=wait):
+            if has_files(folder):
+                raise StoreError(f"An export needs a new folder: {folder} is not empty. Choose another.")
+            try:
+                return _FORMATS[format](opened, folder)
+            except BaseException:  # also an interruption: half an export looks like a complete one
+                for name in names:
+                    (folder / name).unlink(missing_ok=True)
+                raise
 
 
 def _file_names(store: ActivationStore, format: str) -> list[str]:  # noqa: A002

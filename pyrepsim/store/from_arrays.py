@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..core import files
 from ..core.errors import ShapeError, StoreError, check_choice
+from ..core.ownership import owning
 from ..core.paths import as_path
-from .catalog import remove_store
+from .catalog import check_removable, clear_store
 from .columns import COLUMNS, check_columns
-from .layout import DTYPES, cut_rows, plan_shards
+from .layout import DTYPES, MANIFEST, PLAN, cut_rows, has_files, plan_shards
 from .reader import ActivationStore
-from .writer import StoreWriter, explain_errors
+from .writer import StoreWriter
 
 
 def write_store(
@@ -27,6 +30,7 @@ def write_store(
     shard_rows: int | Sequence[int] | None = None,
     overflow: str = "upgrade",
     overwrite: bool = False,
+    wait: float | None = None,
 ) -> ActivationStore:
     """Write arrays to a new store and open it.
 
@@ -50,6 +54,8 @@ def write_store(
         raises NonFiniteError.
     overwrite : bool
         Remove the store in that folder first. Otherwise a folder that is not empty is refused.
+    wait : float, optional
+        Seconds to wait for another process that writes to the folder. By default it is refused at once.
 
     Returns
     -------
@@ -61,8 +67,14 @@ def write_store(
         If the arrays do not have the same number of rows, or are not matrices.
     NonFiniteError
         If there are NaN or infinite values.
+    LockedError
+        If another process writes to the folder.
     StoreError
         If the folder is not empty or cannot be written.
+
+    Notes
+    -----
+    A call that fails removes what it wrote, so that the same call can be made again.
 
     Examples
     --------
@@ -89,26 +101,46 @@ def write_store(
     if sum(shard_rows) != n_rows:
         raise ShapeError(f"shard_rows must add up to the {n_rows} rows given: got {sum(shard_rows)}.")
     root = as_path(path)
-    with explain_errors(root):
-        exists = root.exists() and any(root.iterdir())
-    if exists:
-        if not overwrite:
-            raise StoreError(
-                f"write_store needs a new folder: {root} is not empty. Choose another, or pass "
-                "overwrite=True to replace the store in it."
+    with owning(root, wait=wait):
+        _empty(root, overwrite=overwrite)
+        try:
+            writer = _Writer.create(
+                root, plan or {}, layers=widths, shard_rows=shard_rows, dtype=dtype, overflow=overflow
             )
-        remove_store(root)
-    writer = StoreWriter.create(root, plan or {}, layers=widths, shard_rows=shard_rows, dtype=dtype, overflow=overflow)
-    start = 0
-    for shard, n in enumerate(shard_rows):
-        part = slice(start, start + n)
-        writer.commit(
-            shard,
-            {name: columns[name][part] for name in COLUMNS},
-            {name: array[part] for name, array in layers.items()},
-        )
-        start += n
-    return writer.seal()
+            start = 0
+            for shard, n in enumerate(shard_rows):
+                part = slice(start, start + n)
+                writer.commit(
+                    shard,
+                    {name: columns[name][part] for name in COLUMNS},
+                    {name: array[part] for name, array in layers.items()},
+                )
+                start += n
+            return writer.seal()
+        except BaseException:  # also an interruption: without the arrays nobody can complete this store
+            with suppress(OSError):
+                clear_store(root)
+            raise
+
+
+class _Writer(StoreWriter):
+    _kept = "it starts from the beginning"
+
+
+def _empty(root: Path, *, overwrite: bool) -> None:
+    """Raise StoreError unless the folder, which we own, is empty; with `overwrite` remove the store in it."""
+    if not has_files(root):
+        return
+    if overwrite:
+        check_removable(root)
+        clear_store(root)
+        return
+    unfinished = files.exists(root, PLAN) and not files.exists(root, MANIFEST)
+    fact = "holds an unfinished store" if unfinished else "is not empty"
+    raise StoreError(
+        f"write_store needs a new folder: {root} {fact}. Choose another, or pass overwrite=True to replace the store "
+        "in it."
+    )
 
 
 def _as_arrays(layers: Any) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -74,6 +75,11 @@ def lock_name(subject: str) -> str:
 def is_working_file(name: str) -> bool:
     """Return whether this is the name of a temporary file or a lock, which a reader ignores."""
     return name.startswith(_WORKING_FILES)
+
+
+def has_files(folder: Path) -> bool:
+    """Return whether a folder holds any other file; False if there is no folder."""
+    return folder.is_dir() and any(not is_working_file(entry.name) for entry in folder.iterdir())
 
 
 def is_layer_name(name: str) -> bool:

@@ -7,6 +7,7 @@ import functools
 import html
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None 
     """
     check_choice("io", io, IO)
     root = as_path(path)
+    seen = _identity(root)
     plan, manifest, digest = _open_manifest(root)
     if expect_digest is not None and digest != expect_digest:
         raise CorruptStoreError(
@@ -78,7 +80,7 @@ def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None 
             files.check_size(fd, manifest.docs.n_bytes, f"docs.jsonl of {root}")
     if io == "auto":
         io = "pread" if is_remote(root) else "mmap"
-    return ActivationStore(root, plan, manifest, digest, records, io)
+    return ActivationStore(root, plan, manifest, digest, records, io, seen)
 
 
 def read_plan(root: Path) -> Plan:
@@ -88,6 +90,15 @@ def read_plan(root: Path) -> Plan:
     if not files.exists(root, PLAN):
         raise StoreError(f"A store has a file plan.json: {root} has none, so it is not a store. Check the path.")
     return Plan.read(root)
+
+
+def _identity(root: Path) -> tuple[int, ...] | None:
+    """Return what changes if the manifest of a store is written again; None if there is no manifest."""
+    try:
+        stat = root.joinpath(*MANIFEST).lstat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _open_manifest(root: Path) -> tuple[Plan, Manifest, str]:
@@ -163,8 +174,10 @@ class ActivationStore:
         digest: str,
         records: tuple[ShardRecord, ...],
         io: str,
+        seen: tuple[int, ...] | None,
     ) -> None:
         self.path, self.digest, self.records, self.io = path, digest, records, io
+        self._seen = seen
         self._plan, self._manifest = plan, manifest
         self.layers = tuple(plan.layers)
         self.widths = dict(plan.layers)
@@ -235,7 +248,10 @@ class ActivationStore:
         """Iterate over the entries of ``docs.jsonl``, one per document; none without such a file."""
         if self._manifest.docs is None:
             return
-        with files.opened(self.path, DOCS) as fd, open(fd, "rb", closefd=False) as lines:
+        with ExitStack() as stack:
+            with self.reading():
+                fd = stack.enter_context(files.opened(self.path, DOCS))
+            lines = stack.enter_context(open(fd, "rb", closefd=False))
             for number, line in enumerate(iter(lambda: lines.readline(json_files.MAX_BYTES + 1), b""), 1):
                 yield json_files.parse(line, f"line {number} of docs.jsonl of {self.path}")
 
@@ -254,11 +270,43 @@ class ActivationStore:
     def _column(self, name: str) -> np.ndarray:
         column = np.empty(self.n_rows, dtype=COLUMNS[name])
         start = 0
-        for shard, n_rows in enumerate(self.shard_rows):
-            part = read_columns(self.path, self.plan_digest, shard, n_rows, [name])
-            column[start : start + n_rows] = part[name]
-            start += n_rows
+        with self.reading():
+            for shard, n_rows in enumerate(self.shard_rows):
+                part = read_columns(self.path, self.plan_digest, shard, n_rows, [name])
+                column[start : start + n_rows] = part[name]
+                start += n_rows
         return column
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Open files of this store within a with-block; CorruptStoreError if they may be those of another store.
+
+        A store is replaced by removing its manifest first. If it is unchanged at the end, the files were this store's.
+        """
+        try:
+            yield
+        except CorruptStoreError:
+            self.check_unchanged()
+            raise
+        self.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Raise CorruptStoreError unless the folder still holds the store that was opened."""
+        seen = _identity(self.path)
+        if seen is not None and seen == self._seen:
+            return
+        try:
+            where = f"manifest.json of {self.path}"
+            digest = json_files.file_digest(files.read_small_file(self.path, MANIFEST), where)
+            fact = f"root digest {self.digest[:12]}... before, {digest[:12]}... now"
+        except CorruptStoreError:
+            digest, fact = None, "it is removed, damaged or being written"
+        if digest != self.digest:
+            raise CorruptStoreError(
+                f"The folder of an open store must not change: the store in {self.path} was replaced since it was "
+                f"opened ({fact}). Open it again: rs.open_store({str(self.path)!r})."
+            )
+        self._seen = seen
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(open_store, io=self.io, expect_digest=self.digest), (self.path,)

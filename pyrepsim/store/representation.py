@@ -144,7 +144,15 @@ class Representation:
         shape, dtype = (record.rows, self.shape[1]), DTYPES[record.layers[self.name].dtype]
         head = layer_header(store.plan_digest, self.name, shard, *shape, dtype)
         parts = layer_parts(self._index, shard)
-        return ShardFile(store.path, parts, shape=shape, dtype=dtype, head=head, mapped=store.io == "mmap")
+        file = None
+        try:
+            with store.reading():
+                file = ShardFile(store.path, parts, shape=shape, dtype=dtype, head=head, mapped=store.io == "mmap")
+        except BaseException:
+            if file is not None:
+                file.close()
+            raise
+        return file
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Representation, (self.store, self.name)

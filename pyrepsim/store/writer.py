@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -74,6 +74,9 @@ class StoreWriter:
     3
     """
 
+    _kept = "committed shards are kept, and the others are written"
+    """What happens to the files when the same command is run again after an error, for its message."""
+
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path = path
         self._plan = plan
@@ -135,7 +138,7 @@ class StoreWriter:
             checksum=checksum,
         )
         root = as_path(path)
-        with explain_errors(root):
+        with cls._explained(root):
             writer = cls(root, freeze_plan(root, requested, data))
             writer._prepare()
         return writer
@@ -192,7 +195,7 @@ class StoreWriter:
             raise StoreError(f"A writer must be open to commit: this one of {self.path} was closed. Create it again.")
         self._check(shard, activations)
         checked = check_columns(columns, self._plan.shard_rows[shard], f"shard {shard}")
-        with explain_errors(self.path), lock(self.path / "journal" / lock_name(f"{shard:05d}")) as state:
+        with self._explained(self.path), lock(self.path / "journal" / lock_name(f"{shard:05d}")) as state:
             if state == "busy" or files.exists(self.path, journal_parts(shard)):
                 return False
             try:
@@ -222,13 +225,18 @@ class StoreWriter:
             If shards are missing.
         """
         if not files.exists(self.path, MANIFEST):
-            with explain_errors(self.path), lock(self.path / lock_name("manifest"), wait=True):
+            with self._explained(self.path), lock(self.path / lock_name("manifest"), wait=True):
                 if not files.exists(self.path, MANIFEST):
                     self._seal(docs)
         for folder in (self.path, self.path / "journal"):
             for left in folder.glob(lock_name("*")):  # of writers that were killed
                 left.unlink(missing_ok=True)
         return open_store(self.path)
+
+    @classmethod
+    def _explained(cls, root: Path) -> AbstractContextManager[None]:
+        """Turn an OSError while a store is written into a StoreError with a remedy."""
+        return outputs.explain_errors(root, task="Writing the store", kept=cls._kept)
 
     def _check(self, shard: int, activations: Mapping[str, np.ndarray]) -> None:
         planned = self._plan.shard_rows
@@ -380,14 +388,6 @@ class StoreWriter:
                 file.write(json.dumps(doc, sort_keys=True).encode("ascii") + b"\n")
             file.finish()
         return FileRecord(file.n_bytes, file.checksum())
-
-
-@contextmanager
-def explain_errors(root: Path) -> Iterator[None]:
-    """Turn an OSError while a store is written into a StoreError with a remedy."""
-    kept = "committed shards are kept, and the others are written"
-    with outputs.explain_errors(root, task="Writing the store", kept=kept):
-        yield
 
 
 def _as_int(value: Any) -> Any:

@@ -187,7 +187,7 @@ def test_of_many_that_start_together_one_owns_the_folder(tmp_path: Path, file_sy
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="where a folder should be"), owning(tmp_path / "file"):
+    with pytest.raises(StoreError, match="file is a file"), owning(tmp_path / "file"):
         pass
 
     def refuse(*_: object, **__: object) -> int:
@@ -199,8 +199,8 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path, monkey
 
 
 def test_a_new_folder_stays_only_if_something_was_written(tmp_path: Path):
-    with owning(tmp_path / "a" / "b"):
-        pass
+    with pytest.raises(ValueError, match="mine"), owning(tmp_path / "a" / "b"):
+        raise ValueError("mine")
     assert not (tmp_path / "a" / "b").exists()
     with owning(tmp_path / "c"):
         (tmp_path / "c" / "f").write_text("")

@@ -132,5 +132,5 @@ def test_a_layer_named_like_a_token_column_is_refused(make_store, arrays, tmp_pa
 def test_a_file_instead_of_the_folder_is_an_error(store, tmp_path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "out"):
-        with pytest.raises(StoreError, match=r"The export to .* needs a folder: .*file is a file\. Choose another"):
+        with pytest.raises(StoreError, match=r"Writing .* needs a folder: .*file is a file\. Choose"):
             export(store, out)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyrepsim.core.errors import CorruptStoreError, DTypeError, LayerError, OptionError, ShapeError, StoreError
-from pyrepsim.store import ShardCache, open_store, shards, write_store
+from pyrepsim.store import ShardCache, StoreWriter, open_store, paired_chunks, remove_store, shards, verify, write_store
 
 IO = pytest.mark.parametrize("io", ["mmap", "pread"])
 
@@ -307,3 +307,58 @@ def test_the_cache_reads_what_the_layer_holds(tmp_path, io, options):
     for (layer, shard, rows), values in zip(pieces, found, strict=True):
         np.testing.assert_array_equal(values, np.asarray(store[layer])[4 * shard :][rows])
         assert not values.flags.writeable
+
+
+READS = {
+    "chunks": lambda store: list(store[0].chunks()),
+    "array": lambda store: np.asarray(store[0]),
+    "columns": lambda store: store.columns.doc_id,
+    "mask": lambda store: store.columns.mask(),
+    "docs": lambda store: list(store.docs()),
+    "verify": verify,
+    "pickle": lambda store: pickle.loads(pickle.dumps(store)),
+    "pairs": lambda store: list(paired_chunks(store[0], store[0])),
+    "shards": lambda store: ShardCache(store).read(store.layers[0], 0, slice(0, 1)),
+}
+
+
+@pytest.mark.parametrize("io", ["mmap", "pread"])
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("now", ["the same", "others", "none"])
+def test_a_handle_reads_the_store_that_it_opened_or_nothing(tmp_path, io, read, now):
+    def write(path, scale):
+        rng = np.random.default_rng(0)
+        writer = StoreWriter.create(path, {}, layers={"a": 3}, shard_rows=[4, 5])
+        for shard, n_rows in enumerate((4, 5)):
+            columns = {"doc_id": np.arange(n_rows), "position": np.zeros(n_rows, int), "token_id": np.arange(n_rows)}
+            writer.commit(shard, columns, {"a": scale * rng.standard_normal((n_rows, 3))})
+        return writer.seal(docs=[{"doc_id": 0}])
+
+    write(tmp_path / "s", 1.0)
+    store = open_store(tmp_path / "s", io=io)
+    remove_store(tmp_path / "s")
+    if now == "the same":
+        write(tmp_path / "s", 1.0)
+        READS[read](store)
+        return
+    if now == "others":
+        write(tmp_path / "s", 2.0)
+    with pytest.raises(StoreError, match="was replaced since it was opened" if read != "pickle" else None):
+        READS[read](store)
+
+
+def test_arrays_of_a_replaced_store_are_still_those_that_were_read(tmp_path):
+    old, new = np.ones((4, 3)), np.zeros((4, 3))
+    chunk = next(open_store(write_store(tmp_path / "s", {"a": old}).path, io="mmap")["a"].chunks())
+    store = write_store(tmp_path / "s", {"a": new}, overwrite=True)
+    assert (chunk == 1).all()
+    assert (np.asarray(store["a"]) == 0).all()
+
+
+def test_a_store_that_was_replaced_during_a_pass_is_noticed_at_its_next_shard(tmp_path):
+    layers = {"a": np.ones((6, 3))}
+    chunks = write_store(tmp_path / "s", layers, shard_rows=2)["a"].chunks()
+    next(chunks)
+    write_store(tmp_path / "s", {"a": 2 * layers["a"]}, shard_rows=2, overwrite=True)
+    with pytest.raises(CorruptStoreError, match="was replaced since it was opened"):
+        list(chunks)
