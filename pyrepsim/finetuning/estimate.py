@@ -19,7 +19,7 @@ from .trainer import autocast_dtype, make_optimizer
 
 __all__ = ["FinetuningPlan", "plan_finetuning"]
 
-_CHECKPOINT_COPIES = 4  # of the weights: the weights, two moments of Adam, and the checkpoint that is being replaced
+_CHECKPOINT_COPIES = 9  # the weights and two moments of Adam, in two checkpoints and in the one that is being written
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FinetuningPlan:
     n_scorings : int
         How often the dev data are scored, the last time included.
     n_bytes : int
-        Most bytes on disk: the run, kept encoders, and a checkpoint to resume from.
+        Most bytes on disk: the run, kept encoders, and checkpoints to resume from.
     training_seconds : float
         Seconds for all updates on this machine and device.
     scoring_seconds : float

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ import torch
 import transformers
 from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 
-from ..core.errors import NonFiniteError, OptionError
-from ..core.json_files import read
+from ..core.errors import CorruptStoreError, NonFiniteError, OptionError
+from ..core.resume import check_same_request
+from ..core.states import check_files, set_aside, write_manifest
 from .batches import LengthBuckets, collate
 from .recipes import TrainingRecipe
 from .task_model import TaskModel
 from .tasks.base import Feature
 
 __all__ = ["TaskTrainer", "autocast_dtype", "make_optimizer"]
+
+log = logging.getLogger("pyrepsim.finetuning")
 
 
 def make_optimizer(model: TaskModel, recipe: TrainingRecipe) -> torch.optim.AdamW:
@@ -64,6 +67,8 @@ class TaskTrainer(transformers.Trainer):
     ----------
     folder
         Folder of the checkpoints to resume from.
+    request
+        What a checkpoint must belong to, as JSON.
     evaluate_model
         Returns the scores of the model in its current state, by name.
     save_encoder
@@ -77,6 +82,7 @@ class TaskTrainer(transformers.Trainer):
         recipe: TrainingRecipe,
         *,
         folder: Path,
+        request: Mapping[str, Any],
         pad_id: int,
         device: torch.device,
         evaluate_model: Callable[[], dict[str, float]] | None,
@@ -84,6 +90,7 @@ class TaskTrainer(transformers.Trainer):
         progress: bool,
     ):
         self.recipe = recipe
+        self._request = request
         self._features = features
         self._evaluate_model = evaluate_model
         args = _arguments(recipe, len(features), folder, device, scored=evaluate_model is not None, progress=progress)
@@ -102,8 +109,24 @@ class TaskTrainer(transformers.Trainer):
 
     def train_or_resume(self) -> list[dict[str, float]]:
         """Train to the end, from the last complete checkpoint if there is one. Returns losses, rates and scores."""
-        self.train(resume_from_checkpoint=_last_checkpoint(Path(str(self.args.output_dir))))
+        folder = Path(str(self.args.output_dir))
+        if self.is_world_process_zero():
+            _put_away_damaged(folder, self._request)
+        self.accelerator.wait_for_everyone()
+        newest = next(iter(_checkpoints(folder)), None)
+        if newest is not None:
+            log.info("resuming from %s", newest)
+        self.train(resume_from_checkpoint=None if newest is None else str(newest))
         return self.state.log_history
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # each process saves its own random state
+        if self.is_world_process_zero():
+            step = self.state.global_step
+            folder = Path(str(self.args.output_dir)) / f"checkpoint-{step}"
+            names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+            write_manifest(folder, names, {**self._request, "step": step})
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:
         del train_dataset
@@ -152,7 +175,7 @@ def _arguments(
         eval_steps=recipe.evaluate_every,
         save_strategy="steps" if recipe.save_every else "epoch",
         save_steps=recipe.save_every or 500,
-        save_total_limit=1,
+        save_total_limit=2,
         logging_steps=10,
         logging_nan_inf_filter=False,
         report_to="none",
@@ -175,18 +198,38 @@ def _arguments(
     return args
 
 
-def _last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint. The state file is written last; a checkpoint without it is removed."""
-    checkpoints = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True)
-    for checkpoint in checkpoints:
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """All checkpoints, the newest first."""
+    found = [path for path in folder.glob("checkpoint-*") if path.name.rpartition("-")[2].isdecimal()]
+    return sorted(found, key=_step, reverse=True)
+
+
+def _put_away_damaged(folder: Path, request: Mapping[str, Any]) -> None:
+    """Leave no damaged checkpoint that is newer than the newest undamaged one.
+
+    The manifest is written last: a checkpoint without it was not finished, and is removed. A damaged one is moved to
+    the folder above, where the Trainer does not look. Raises StoreError for a checkpoint of another request.
+    """
+    damaged = False
+    for checkpoint in _checkpoints(folder):
         try:
-            read(checkpoint / "trainer_state.json")
-        except (OSError, ValueError):
+            recorded = check_files(checkpoint)
+        except CorruptStoreError as error:
+            aside = set_aside(checkpoint, folder.parent)
+            log.warning("%s %s was moved to %s, and the checkpoint before it is used.", error, checkpoint.name, aside)
+            damaged = True
+            continue
+        if recorded is None:
             shutil.rmtree(checkpoint)
-        else:
-            logging.getLogger("pyrepsim.finetuning").info("resuming from %s", checkpoint)
-            return str(checkpoint)
-    return None
+            continue
+        check_same_request(recorded, {**request, "step": _step(checkpoint)}, where=checkpoint)
+        return
+    if damaged:
+        log.warning("no undamaged checkpoint remains in %s: the training starts from the beginning", folder)
 
 
 class _SaveEncoder(TrainerCallback):

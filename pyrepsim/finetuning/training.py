@@ -29,6 +29,7 @@ __all__ = ["finetune"]
 
 log = logging.getLogger("pyrepsim.finetuning")
 
+_INPUTS = ("model", "labels", "data")  # what must not change before a run is resumed
 _SHORT = 16  # tokens of the text on which a saved model is checked
 _REMEDY = "Use the same arguments, choose another folder, or overwrite the run."
 
@@ -119,6 +120,7 @@ def finetune(
         ready.data["train"].features,
         ready.recipe,
         folder=folder / "resume",
+        request={**record, **{key: inputs[key] for key in _INPUTS}},
         pad_id=encoder.pad_id,
         device=encoder.device,
         evaluate_model=lambda: ready.score("dev", ready.predictions("dev")),
@@ -167,8 +169,7 @@ def _start(folder: Path, request: Mapping[str, Any], inputs: Mapping[str, Any]) 
     if started is None:
         write_record(folder / RECORD, request, inputs=inputs)
         return
-    compared = ("model", "labels", "data")
-    old, new = ({key: values[key] for key in compared} for values in (started["inputs"], inputs))
+    old, new = ({key: values[key] for key in _INPUTS} for values in (started["inputs"], inputs))
     check_same_request(old, new, where=folder, remedy="Restore what changed, or overwrite the run.")
 
 
