@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["any_direction", "both_directions", "shared_direction"]
+__all__ = ["any_direction", "both_directions", "round_off", "row_error", "shared_direction"]
 
 _DOUBLE = 2.0**-53
 _ELEMENTS = {
@@ -34,6 +34,11 @@ _ELEMENTS = {
 _FIRST_ROWS = 2
 """Two rows show that directions differ, except for rows near one another; then more are read at a time."""
 _MOST_ELEMENTS = 1 << 20
+
+
+def round_off(dtype: np.dtype) -> float:
+    """The unit round-off of the elements of rows."""
+    return _ELEMENTS[dtype.name][0]
 
 
 def any_direction(n_features: int) -> np.ndarray:
@@ -72,9 +77,15 @@ def both_directions(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | 
     return np.stack([low, high]) if (low <= high).all() else None
 
 
-def _unit_rows(rows: np.ndarray, transform: str) -> tuple[np.ndarray, np.ndarray]:
-    """y = t(x) and its bound b; b is infinite for a row whose direction is unknown."""
-    unit, least = _ELEMENTS[rows.dtype.name]
+def row_error(rows: np.ndarray, transform: str) -> float:
+    """The largest length of b over the rows, for numbers x that are exact: the error of the computation alone."""
+    _, bound = _unit_rows(rows, transform, exact=True)
+    return float(np.max(np.linalg.norm(bound, axis=1)))
+
+
+def _unit_rows(rows: np.ndarray, transform: str, *, exact: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """y = t(x) and its bound b, which is infinite for a row whose direction is unknown."""
+    unit, least = (0.0, 0.0) if exact else _ELEMENTS[rows.dtype.name]
     x = rows.astype(np.float64)
     d = x.shape[1]
     largest = np.max(np.abs(x), axis=1, keepdims=True)

@@ -23,6 +23,8 @@ __all__ = ["Gathered", "GatheredLayers", "check_memory", "row_score", "row_score
 
 _ROUND_OFF = {"fp64": 2.0**-53, "fp32": 2.0**-24, "bf16": 2.0**-8, "fast": 2.0**-11}
 """Unit round-off of the products of each precision."""
+_LEAST_RANGE = 16 * 2.0**-53
+"""Range of a constant feature, relative to its size: twice the largest standard deviation of `Side.varying`."""
 _KEPT_SHARE = 1 / 8
 """Fraction of the memory for rows that another pair or measure may need again."""
 
@@ -156,5 +158,14 @@ class GatheredLayers(Sequence[np.ndarray]):
 
 
 def _is_constant(rows: np.ndarray) -> bool:
-    first = rows[:1]
-    return bool((rows[:64] == first).all()) and bool((rows == first).all())
+    """Whether no feature varies by more than the rounding of its mean, by the bound of `Side.varying`."""
+    low = high = np.asarray(rows[0], dtype=np.float64)
+    begin, step = 0, 64
+    with np.errstate(over="ignore", invalid="ignore"):  # NaN, infinity and huge rows are no constants
+        while begin < len(rows):
+            part = rows[begin : begin + step]
+            low, high = np.minimum(low, part.min(axis=0)), np.maximum(high, part.max(axis=0))
+            if not (high - low <= _LEAST_RANGE * np.maximum(np.abs(low), np.abs(high))).all():
+                return False
+            begin, step = begin + step, 4096
+    return True

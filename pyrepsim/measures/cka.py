@@ -100,6 +100,15 @@ class LinearCKA(MomentMeasure):
             xy = hsic(pair.cross_sq, x.total, y.total, pair.norm_products)
             xx = hsic(x.norm_sq, x.total, x.total, x.norm_spread)
             yy = hsic(y.norm_sq, y.total, y.total, y.norm_spread)
+            for side, own in ((x, xx), (y, yy)):
+                # without cancellation the terms would be about |S|^2 + (tr S)^2 / (n - 1) + n / (n - 2) sum |x - m|^4
+                size = side.norm_sq + side.total**2 / (n - 1) + n / (n - 2) * (side.norm_spread + side.total**2 / n)
+                if not own * n * (n - 3) > side.sums_error * size:
+                    raise DegenerateError(
+                        f"{self} is undefined here: the unbiased self-similarity of {side.label} is 0 up to rounding "
+                        "(all rows equally far from each other, or too few rows for the number of features). Pass "
+                        "more samples, or use LinearCKA(debiased=False)."
+                    )
         else:
             xy, xx, yy = pair.cross_sq, x.norm_sq, y.norm_sq
         return cosine_of(self, xy, xx, yy), {"hsic_xy": xy, "hsic_xx": xx, "hsic_yy": yy}

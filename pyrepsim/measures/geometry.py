@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.directions import round_off
 from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, OptionError
 from ..moments.pair import Pair
 from ..pairwise import PairwiseEngine, gaussian_map
 from ..pairwise.distances import condensed
 from .base import RIGID, SIMILARITY, Invariance, MomentMeasure, Result, RowMeasure, per_layer
-from .rows import chunks, largest, mean_row, mean_square, unit_rows
+from .rows import chunks, largest, mean_row, unit_rows
 
 __all__ = ["MAX_ROWS", "Concentricity", "Magnitude", "MetricSpaceMagnitude", "Uniformity"]
 
@@ -25,9 +26,6 @@ MAX_ROWS = 5_000
 
 _LEAST_ACCURACY = 1e-6
 """Relative error above which a metric space magnitude is refused."""
-
-_LEAST_MEAN = 1e-12
-"""A mean row shorter than this, relative to the root mean square row, has no direction but rounding."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,9 @@ class Concentricity(_Difference):
         engine.refuse_bad_rows(x, "unit", label)
         size = largest(x)  # squares of rows near 1e200 would overflow
         mean = mean_row(x) / size
-        if not np.linalg.norm(mean) > _LEAST_MEAN * math.sqrt(mean_square(x, size)):
+        # numbers that were rounded twice, and a sum of n terms in any order
+        error = (2 * round_off(x.dtype) + (len(x) + 2) * 2.0**-53) * mean_row(x, absolute=True) / size
+        if not (np.abs(mean) > error).any():
             raise DegenerateError(
                 f"{self} needs a mean row with a direction: that of {label} is 0 up to rounding. "
                 "Do not centre the features first."

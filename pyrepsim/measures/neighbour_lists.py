@@ -15,8 +15,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..core.errors import DegenerateError, OptionError
-from ..pairwise import METRICS, PairwiseEngine
+from ..pairwise import METRICS, PairwiseEngine, pair_sums
 from .base import SIMILARITY, Invariance, Result, RowMeasure, one_of, per_layer
+from .rows import mean_square
 
 __all__ = ["Common", "Lists", "NeighbourMeasure", "TwoListMeasure", "common"]
 
@@ -29,6 +30,8 @@ _INVARIANT = {
     "manhattan": SIMILARITY & ~Invariance.ORTHOGONAL,
     "chebyshev": SIMILARITY & ~Invariance.ORTHOGONAL,
 }
+_CLEARLY_APART, _FEW_ROWS = 1e-3, 64
+"""Distances of nearest neighbours that differ by more than this, relatively, are not all equal in any precision."""
 
 
 class Lists(NamedTuple):
@@ -101,10 +104,26 @@ class NeighbourMeasure(RowMeasure):
             self.refuse_one_direction(label, metric)
         sweep = engine.backend.NeighbourSweep(panels, None, metric=METRICS[metric].kernel, k=k)
         indices, values = engine.run(sweep, "neighbours")
+        self._refuse_equal_entries(x, values, label, engine)
         equal = values[:, 1:] == values[:, :-1]
         ties = int(np.count_nonzero(equal.any(axis=1) if self.ordered else equal[:, self.k - 1 :].any(axis=1)))
         indices = np.ascontiguousarray(indices[:, : self.k])
         return Lists(indices, ties, self._similarities(x, indices))
+
+    def _refuse_equal_entries(self, x: np.ndarray, values: np.ndarray, label: str, engine: PairwiseEngine) -> None:
+        """Raise DegenerateError if all rows are equally near each other up to rounding.
+
+        Neighbours that are not equally near need no second sweep over all pairs of rows.
+        """
+        low, high = float(values.min()), float(values.max())
+        size = mean_square(x[:_FEW_ROWS]) if self.list_metric == "dot" else high
+        if high - low > _CLEARLY_APART * size:
+            return
+        packed = engine.packed(x, self.list_metric, label=label)
+        if high - low > 2 * packed.error or len(x) < 3:
+            return
+        (sums,) = pair_sums(engine, [packed], [(0, 0)])
+        sums.refuse_constant(str(self))
 
     def _similarities(self, x: np.ndarray, indices: np.ndarray) -> np.ndarray:  # noqa: ARG002
         """Return the similarity of each row with its neighbours, for measures that use it."""

@@ -15,8 +15,7 @@ from .rows import entries, mean_square
 
 __all__ = ["CKNNA", "CycleKNN", "JaccardKNN", "MutualKNN", "RankSimilarity", "SecondOrderCosine"]
 
-_LEAST_SPREAD = 1e-12
-"""A centred Gram entry is rounding below this size, in units of the mean squared row."""
+_ROUND_OFF = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -259,7 +258,8 @@ class CKNNA(TwoListMeasure):
         unit = self.metric == "cosine"
         gram = entries(x, indices, unit=unit, centred=True)
         size = 1.0 if unit else mean_square(x)
-        if not np.max(np.abs(gram)) > _LEAST_SPREAD * size:
+        # sums of d products, and of n rows for the mean: each term at most the product of two lengths
+        if not np.max(np.abs(gram)) > (x.shape[0] + x.shape[1]) * _ROUND_OFF * size:
             raise DegenerateError(
                 f"{self} needs similarities that differ: every row is as similar to its neighbours as to all rows, up "
                 "to rounding. Check the layer and the row selection."
@@ -319,16 +319,18 @@ class SecondOrderCosine(NeighbourMeasure):
         results = []
         for i, j in pairs:
             union, counted = _union(lists[i], lists[j])
-            s_x, s_y = (np.where(counted, entries(layers[side], union, unit=True), 0.0) for side in (i, j))
-            value = float(np.mean(self._cosines(s_x, s_y)))
+            rows = layers[i], layers[j]
+            s_x, s_y = (np.where(counted, entries(side, union, unit=True), 0.0) for side in rows)
+            value = float(np.mean(self._cosines(s_x, s_y, max(side.shape[1] for side in rows))))
             size = float(np.mean(np.count_nonzero(counted, axis=1)))
             results.append((value, {"union": size, **self._list_details(lists[i], lists[j])}))
         return results
 
-    def _cosines(self, s_x: np.ndarray, s_y: np.ndarray) -> np.ndarray:
+    def _cosines(self, s_x: np.ndarray, s_y: np.ndarray, n_features: int) -> np.ndarray:
         """Return the cosine of each row of `s_x` with that of `s_y`."""
         sizes = [np.sum(s * s, axis=1) for s in (s_x, s_y)]
-        orthogonal = np.flatnonzero(np.minimum(*sizes) <= _LEAST_SPREAD**2)
+        error = 2 * (n_features + 6) * _ROUND_OFF  # of a cosine: of two lengths, and of the sum of the products
+        orthogonal = np.flatnonzero(np.minimum(*sizes) <= s_x.shape[1] * error**2)
         if len(orthogonal):
             raise DegenerateError(
                 f"{self} needs rows with some cosine that is not 0: row {orthogonal[0]} and {len(orthogonal) - 1} more "

@@ -8,15 +8,12 @@ import numpy as np
 
 from ..core.errors import DegenerateError
 from ..moments import MomentsSet
-from ..moments.pair import Pair
+from ..moments.pair import Pair, Side
 from ..pairwise import PairwiseEngine
 from .base import Measure, geometric_mean
 from .cka import cosine_of
 
 __all__ = ["corr_cov", "cosine_cov", "dot_products", "pairs_of_rows", "pearson_or_cosine", "squared_distances"]
-
-_LEAST_SPREAD = 1e-12
-"""An RDM counts as constant below this ratio of its variance to its mean square; rounding gives about 1e-15."""
 
 Sums = Callable[[Pair, bool], tuple[float, float]]
 
@@ -25,8 +22,8 @@ def pearson_or_cosine(measure: Measure, pair: Pair, sums: Sums, centred: bool) -
     """Return the cosine of the entries of both RDMs, with their means subtracted if `centred`."""
     both = (Pair.of_side(pair.x), Pair.of_side(pair.y))
     xy, xx, yy = (sums(each, centred) for each in (pair, *both))
-    for (product, size), label in ((xx, "X"), (yy, "Y")):
-        _refuse_constant(measure, product, size, label)
+    for (product, size), side in ((xx, pair.x), (yy, pair.y)):
+        _refuse_constant(measure, product, size, side)
     return xy[0] / geometric_mean(xx[0], yy[0])
 
 
@@ -42,9 +39,9 @@ def corr_cov(measure: Measure, pair: Pair) -> float:
     - 1); and <G, H> = tr G, <H, H> = n - 1.
     """
     n, x, y = pair.n_samples, pair.x, pair.y
-    for side, label in ((x, "X"), (y, "Y")):
+    for side in (x, y):
         product, size = squared_distances(Pair.of_side(side), True)
-        _refuse_constant(measure, product, size, label)
+        _refuse_constant(measure, product, size, side)
 
     def product_of(square: float, total_a: float, total_b: float) -> float:
         return square - total_a * total_b / (n - 1)
@@ -57,12 +54,18 @@ def corr_cov(measure: Measure, pair: Pair) -> float:
     )
 
 
-def _refuse_constant(measure: Measure, product: float, size: float, label: str) -> None:
-    if not product > _LEAST_SPREAD * size:
-        raise DegenerateError(
-            f"{measure}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
-            "(whitened rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."
-        )
+def refuse_equal_entries(measure: Measure, label: str) -> None:
+    """Raise DegenerateError because all entries of an RDM are equal up to rounding."""
+    raise DegenerateError(
+        f"{measure}: the entries of the RDM of {label} must differ: they are all equal up to rounding "
+        "(whitened rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."
+    )
+
+
+def _refuse_constant(measure: Measure, product: float, size: float, side: Side) -> None:
+    """Refuse an RDM unless the sum of its squares exceeds its rounding error, relative to `size`."""
+    if not product > side.sums_error * size:
+        refuse_equal_entries(measure, side.label)
 
 
 def squared_distances(pair: Pair, centred: bool) -> tuple[float, float]:
@@ -82,7 +85,8 @@ def squared_distances(pair: Pair, centred: bool) -> tuple[float, float]:
 
 
 def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
-    """Return the same for K = x_i . x_j and L = y_i . y_j, less the constants |m_x|^2 and |m_y|^2.
+    """Return the same for K = x_i . x_j and L = y_i . y_j, less the constants |m_x|^2 and |m_y|^2; size is that of
+    |x_i| |x_j| and |y_i| |y_j|, which do not cancel.
 
     With g = m_x . (x - m_x) and h = m_y . (y - m_y), K - |m_x|^2 = g_i + g_j + (x_i - m_x) . (x_j - m_x).
     """
@@ -94,8 +98,9 @@ def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
     diagonal += pair.norm_products + x.total * y.total / n
     product = (2 * n * gh + pair.cross_sq - diagonal) / 2
     mean_k, mean_l = float(x.mean @ x.mean), float(y.mean @ y.mean)
-    size = product + mean_k * total_l + mean_l * total_k + pairs * mean_k * mean_l
-    return (product - total_k * total_l / pairs if centred else size), size
+    plain = product + mean_k * total_l + mean_l * total_k + pairs * mean_k * mean_l
+    size = (x.total + n * mean_k) * (y.total + n * mean_l) / 2
+    return (product - total_k * total_l / pairs if centred else plain), size
 
 
 def pairs_of_rows(

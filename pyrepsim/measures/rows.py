@@ -33,11 +33,12 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     return np.divide(rows, length, out=rows, where=length > 0)
 
 
-def mean_row(x: np.ndarray, *, unit: bool = False) -> np.ndarray:
-    """Return the mean of the rows, or of the rows at unit length, (d,), in float64."""
+def mean_row(x: np.ndarray, *, unit: bool = False, absolute: bool = False) -> np.ndarray:
+    """Return the mean of the rows, of the rows at unit length, or of the magnitudes in the rows, (d,), in float64."""
     total = np.zeros(x.shape[1])
     for part in chunks(len(x), x.shape[1]):
-        total += np.sum(unit_rows(x[part]) if unit else float64_rows(x[part]), axis=0)
+        rows = unit_rows(x[part]) if unit else float64_rows(x[part])
+        total += np.sum(np.abs(rows) if absolute else rows, axis=0)
     return total / len(x)
 
 

@@ -24,7 +24,15 @@ from .base import (
     at_least_rows,
     one_of,
 )
-from .rdm_moments import corr_cov, cosine_cov, dot_products, pairs_of_rows, pearson_or_cosine, squared_distances
+from .rdm_moments import (
+    corr_cov,
+    cosine_cov,
+    dot_products,
+    pairs_of_rows,
+    pearson_or_cosine,
+    refuse_equal_entries,
+    squared_distances,
+)
 
 __all__ = ["RSA"]
 
@@ -175,6 +183,11 @@ class RSA(Measure):
         return self.metric in _TRANSFORMS and self.compare in _CLOSED and self.method != "tiles"
 
     @property
+    def _needs_spread(self) -> bool:
+        """Whether the value is not defined for an RDM whose entries are all equal."""
+        return self.compare not in ("cosine", "cosine_cov", "euclidean")
+
+    @property
     def biased_by_copies(self) -> bool:
         """Whether a row and its copy would count as a pair: dot products, and entries summed by blocks."""
         return self._closed and (self.metric == "dot" or self.compare == "corr_cov")
@@ -203,6 +216,8 @@ class RSA(Measure):
         for side in (pair.x, pair.y):
             if side.one_direction:
                 self.refuse_one_direction(side.label, self.metric)
+            if self.metric == "sqmahalanobis" and side.n_features >= pair.n_samples - 1 and self._needs_spread:
+                refuse_equal_entries(self, side.label)
         n = pair.n_samples
         if self.compare == "cosine_cov":
             value = cosine_cov(self, pair)
@@ -256,6 +271,8 @@ class _RowRSA(RSA, RowMeasure):
         for layer in packed:
             if layer.one_direction:
                 self.refuse_one_direction(layer.label, self.metric)
+            if layer.simplex and self._needs_spread:
+                refuse_equal_entries(self, layer.label)
         return packed
 
     def block_sums(

@@ -17,6 +17,7 @@ from ..backends.directions import any_direction, shared_direction
 from ..core.errors import BackendError, NonFiniteError, OptionError, ShapeError
 from ..core.memory import format_bytes, memory_budget
 from ..core.progress import progress_bar
+from .bounds import entry_error
 from .metrics import Metric, centre_on_grid, metric_named
 from .whitening import whiten
 
@@ -61,6 +62,10 @@ class Packed:
     """Entries between a few evenly spaced rows, float64: for a provisional mean and range."""
     one_direction: bool = False
     """Whether the metric scales rows to length 1 and they are then equal up to rounding."""
+    error: float = 0.0
+    """The largest rounding error of an entry: see pairwise/bounds.py."""
+    simplex: bool = False
+    """Whether whitened rows span n - 1 dimensions, so that all their distances are equal whatever the data are."""
 
 
 def equal_blocks(n_rows: int) -> np.ndarray:
@@ -186,7 +191,15 @@ class PairwiseEngine:
             panels_of_few = self._new_panels(few, chosen.transform, shift, equal_blocks(len(few)))
             sweep = self.backend.DistanceSweep(panels_of_few, None, metric=chosen.kernel, out=entries)
             sweep.run(0, sweep.n_tasks, self.n_threads)
-        return Packed(label, panels, chosen, entries.astype(np.float64), self.one_direction(view, metric))
+        return Packed(
+            label,
+            panels,
+            chosen,
+            entries.astype(np.float64),
+            one_direction=self.one_direction(view, metric),
+            error=entry_error(chosen, self.precision, few, entries),
+            simplex=chosen.whitened and view.shape[1] >= len(view) - 1,
+        )
 
     def one_direction(self, rows: Any, metric: str) -> bool:
         """Whether all distances by ``metric`` are those of rows that are equal at length 1, up to rounding.

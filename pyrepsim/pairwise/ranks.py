@@ -107,7 +107,8 @@ BINS, EXACT_BINS, JOINT_BINS = 2**16, 2**24, 1024
 _MARGIN = 0.25
 """Histograms extend this far beyond the entries between a few rows, as a fraction of their range. Entries outside are
 counted in the end bins; the error bound includes them."""
-_LEAST_RANGE = 1e-6
+_STEP = {"float32": 2.0**-20, "float64": 2.0**-40}
+"""Largest relative step of entries that were rounded to 20 or 40 bits."""
 _TABLE_ROUNDING = 2.0**-21
 """Bound on the error of storing ranks in float32."""
 
@@ -207,7 +208,8 @@ def _rounded_entries(engine: PairwiseEngine, layer: Packed) -> np.ndarray:
         nearest = (near * near if metric.kernel in ("cosine", "correlation", "sqeuclidean") else near) * high
         if low < nearest:
             entries[entries < nearest] = low = 0.0
-    if not high - low > _LEAST_RANGE * max(abs(low), abs(high)):
+    step = max(abs(low), abs(high)) * _STEP[entries.dtype.name]
+    if layer.simplex or not high - low > max(step, 2 * layer.error):
         raise DegenerateError(
             f"ranks need entries that differ: those of the RDM of {layer.label} are all equal up to rounding (whitened "
             "rows with n <= d + 1, or two distinct rows only). Pass more samples or another metric."

@@ -14,9 +14,6 @@ from .engine import Packed, PairwiseEngine
 
 __all__ = ["EntrySums", "PairSums", "cosine_from", "gaussian_map", "pair_sums"]
 
-LEAST_SPREAD = 1e-12
-"""An RDM counts as constant if its variance over its mean square is below this; float32 tiles leave about 1e-14."""
-
 
 @dataclass(frozen=True, eq=False)
 class EntrySums:
@@ -33,6 +30,8 @@ class EntrySums:
     """sum over j != i of v_ij, (n_rows,), if requested."""
     diagonal: float = 0.0
     """The entry of a row with itself; the origin is not subtracted."""
+    error: float = 0.0
+    """The largest rounding error of an entry: see pairwise/bounds.py."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +89,12 @@ class PairSums:
         xy = self.total(self.cross) + p * s + o * t + n * o * p
         xx = self.total(self.x.second) + 2 * o * s + n * o * o
         yy = self.total(self.y.second) + 2 * p * t + n * p * p
+        for squares, side in ((xx, self.x), (yy, self.y)):
+            if not squares > n * side.error**2:
+                raise DegenerateError(
+                    f"a cosine needs entries that are not 0: those of {side.label} are all 0 up to rounding. "
+                    "Check the layer, or use another metric."
+                )
         return cosine_from(xy, xx, yy)
 
     def euclidean(self) -> float:
@@ -114,6 +119,12 @@ class PairSums:
         """
         if self.n_rows < 4:
             raise DegenerateError(f"unbiased estimates need at least 4 rows: got {self.n_rows}. Pass more samples.")
+        for side in (self.x, self.y):
+            if not self._u_product(side, side, side.second) > side.error**2:
+                raise DegenerateError(
+                    f"unbiased estimates need entries that differ by more than a sum of a term for each row: those of "
+                    f"{side.label} do not, up to rounding (all rows equally far from each other). Pass more samples."
+                )
         return cosine_from(*(self._u_product(*pair) for pair in self._three()))
 
     def corr_cov(self) -> float:
@@ -125,9 +136,7 @@ class PairSums:
         _, xx, yy = self._centred()
         n = self.n_pairs
         for spread, side in ((xx, self.x), (yy, self.y)):
-            first, o = self.total(side.first), side.origin
-            size = self.total(side.second) + 2 * o * first + n * o * o
-            if not spread > LEAST_SPREAD * size:
+            if not spread > n * side.error**2:
                 raise DegenerateError(
                     f"{measure}: the entries of the RDM of {side.label} must differ: they are all equal up to rounding "
                     f"(whitened rows with n <= d + 1, or two distinct rows only). {remedy}"
@@ -240,7 +249,8 @@ def pair_sums(
     rows = sums["rows"] if row_sums else [None] * len(layers)
     diagonals = [float(each is not None and each[0] == "rbf") for each in maps]
     labels = [layer.label for layer in layers]
-    columns = (labels, origins, sums["first"], sums["second"], rows, diagonals)
+    errors = [_mapped_error(layer, each) for layer, each in zip(layers, maps, strict=True)]
+    columns = (labels, origins, sums["first"], sums["second"], rows, diagonals, errors)
     sides = [EntrySums(*side) for side in zip(*columns, strict=True)]
     n_rows = layers[0].panels.n_rows
     return [PairSums(n_rows, sums["entries"], sides[i], sides[j], sums["cross"][k]) for k, (i, j) in enumerate(pairs)]
@@ -271,6 +281,17 @@ def gaussian_map(squared: np.ndarray, gamma: float) -> tuple[str, float]:
     (('expm1', 1.0), ('rbf', 1.0))
     """
     return ("expm1" if gamma * float(np.mean(squared)) < 1 else "rbf", gamma)
+
+
+def _mapped_error(layer: Packed, entry_map: tuple[Any, ...] | None) -> float:
+    """The largest error of an entry after its map; ranks from tables are exact."""
+    if entry_map is None:
+        return layer.error
+    if entry_map[0] == "table":
+        return 0.0
+    # |d exp(-gamma v)| = gamma exp(-gamma v) |d v|
+    gamma = entry_map[1]
+    return layer.error * gamma * float(np.exp(-gamma * layer.few.mean())) if len(layer.few) else 0.0
 
 
 def _provisional_mean(layer: Packed, entry_map: tuple[Any, ...] | None) -> float:

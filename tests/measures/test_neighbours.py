@@ -147,8 +147,12 @@ def test_errors_name_the_side_or_the_layer(measure, rng):
 
 
 def test_rows_at_right_angles_have_no_second_order_cosine(rng):
+    corners = np.eye(8)
+    with pytest.raises(DegenerateError, match="all equal"):  # all rows are equally near
+        compare(corners, rng.standard_normal((8, 5)), SecondOrderCosine(k=2))
+    corners[7] = -corners[0]  # one row that is farther from another
     with pytest.raises(DegenerateError, match="right angles"):
-        compare(np.eye(8), rng.standard_normal((8, 5)), SecondOrderCosine(k=2))
+        compare(corners, rng.standard_normal((8, 5)), SecondOrderCosine(k=2))
 
 
 def test_rows_along_one_direction_have_no_centred_kernel(rng):
