@@ -12,7 +12,7 @@ from typing import Any
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
 
-__all__ = ["check_disk_space", "layer_option", "model_folder", "output_files", "printable", "split_measures"]
+__all__ = ["check_disk_space", "layer_option", "model_folder", "output_files", "split_measures"]
 
 _WRITERS = {".csv": "to_csv", ".jsonl": "to_jsonl", ".parquet": "to_parquet", ".html": "html"}
 _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
@@ -77,8 +77,3 @@ def model_folder(model: str) -> str:
     """
     named = [part for part in Path(model).parts if part not in ("/", "..")]
     return "-".join((named or Path(model).resolve().parts[1:] or ("model",))[-2:])
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which a terminal could execute, by question marks."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

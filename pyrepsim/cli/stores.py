@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..core.errors import StoreError
 from ..core.memory import format_bytes
-from .options import printable
+from ..core.text import printable
 
 if TYPE_CHECKING:
     from ..store import StoreInfo
@@ -53,7 +53,7 @@ class Info:
             print(f"{self.path}, {size}\n{_progress(info)}")
         for name, width in info.widths.items():
             print(f"  {name:<16}{width:>6} features")
-        for line in json.dumps(info.plan, indent=2, ensure_ascii=False).splitlines():
+        for line in json.dumps(info.plan, indent=2, ensure_ascii=False).split("\n"):
             print(printable(line))
         return 0
 
@@ -69,7 +69,7 @@ class Verify:
         problems = call("problems", "store.verify", self.path, collect=True)
         if problems:
             for problem in problems:
-                print(problem)
+                print(printable(str(problem)))
             print(f"{self.path}: {len(problems)} problem{'s' if len(problems) > 1 else ''}")
             return 1
         info = call("info", "store.store_info", self.path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MissingExtraError, OptionError
+from ..core.text import printable
 from .options import check_disk_space, model_folder
 from .transcript import Transcript
 
@@ -44,7 +45,7 @@ class StudyOptions:
         result = call("result", "studies.run_study", study, **options, worker=self.worker)
         print(call("status", "studies.study_status", out).table())
         for claim in result.claims():
-            print(f"{claim['claim']}  {claim['verdict']}: {claim['why']}")
+            print(printable(f"{claim['claim']}  {claim['verdict']}: {claim['why']}"))
         try:
             print(call("report", "studies.study_report", out).page)
         except MissingExtraError as error:  # the results were written before

@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any
 
+from ..core.text import printable
+
 __all__ = ["Transcript", "is_main_process"]
 
 
@@ -54,4 +56,4 @@ class Transcript:
 
 def _write(text: str) -> None:
     if is_main_process():
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .text import printable
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -32,7 +34,7 @@ def progress_bar(total: int, progress: bool | None, *, desc: str, unit: str = " 
         total=total,
         unit=unit,
         unit_scale=True,
-        desc=desc,
+        desc=printable(desc),
         disable=None if progress is None else not progress,
         leave=not transient,
         delay=_DELAY_SECONDS if transient else 0,

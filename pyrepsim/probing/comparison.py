@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import OptionError, RowMismatchError
+from ..core.text import printable
+from ..results.tables import write_csv
 from .edge.recipe import LEXICAL
 from .edge.result import EdgeResult
-from .outputs import write_csv
 
 __all__ = ["ProbeComparison", "ProbeDifference", "compare_probes"]
 
@@ -85,7 +86,7 @@ class ProbeComparison:
             if not math.isnan(record.share_of_context):
                 line += f"  {100 * record.share_of_context:+.1f} % of the gain over the lexical baseline"
             lines.append(line.rstrip())
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write one line per probe, F1 in [0, 1]."""

@@ -19,10 +19,12 @@ import torch
 from ..core.errors import DegenerateError, OptionError, StoreError
 from ..core.json_files import read
 from ..core.outputs import replacing
+from ..core.text import printable
 from ..extraction.options import with_keywords_of
 from ..models import Encoder
 from ..models.loading import resolve_device
 from ..results import Score, Scores
+from ..results.tables import write_csv
 from ..store import ActivationStore
 from .annotations import AnnotatedSplit, read_splits
 from .edge.evaluation import evaluate, rule_of
@@ -34,7 +36,7 @@ from .edge.run import requested_members
 from .edge.targets import Targets
 from .edge.training import JointTraining, Split
 from .options import CODE_FRACTIONS, MdlProbingOptions
-from .outputs import draw, write_csv, write_text
+from .outputs import draw, write_text
 from .workspace import Probing, open_workspace
 
 __all__ = ["CODE_RECIPE", "CodeLength", "CodeLengths", "fit_online_codes", "probe_mdl"]
@@ -133,7 +135,7 @@ class CodeLengths:
         ]
         if not math.isnan(self.centre_of_gravity):
             lines.append(f"centre of gravity of the compression: layer {self.centre_of_gravity:.2f}")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write one line per probe, without the blocks."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MissingExtraError
 from ..core.outputs import replacing
 
-__all__ = ["draw", "write_csv", "write_text"]
+__all__ = ["draw", "write_text"]
 
 log = logging.getLogger("pyrepsim.probing")
 
@@ -27,15 +25,6 @@ def draw(plot: Callable[[Path], Any], stem: Path, formats: Iterable[str]) -> lis
         log.warning("no figure: %s", error)
         return []
     return files
-
-
-def write_csv(path: str | os.PathLike[str], columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> Path:
-    """Write a CSV file with a header and one line per record; other keys than `columns` are left out."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(records)
-    return Path(path)
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -11,9 +11,10 @@ import numpy as np
 
 from ..core.errors import StoreError
 from ..core.paths import as_path
+from ..core.text import printable
+from ..results.tables import write_csv
 from .edge.recipe import LEXICAL
 from .edge.result import EdgeResult
-from .outputs import write_csv
 
 __all__ = ["ProbingTable", "TableCell", "probing_table"]
 
@@ -62,7 +63,8 @@ class ProbingTable:
             lines.append([task, first, *map(_cell_text, cells)])
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
+            printable("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip())
+            for line in lines
         )
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ..core.errors import OptionError
 from ..core.outputs import replacing
 from ..core.paths import as_path
+from ..core.text import printable
 from .style import COLOURS, GRID, INK, QUIET, fonts_present, styled
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def save(figure: Figure, path: str | os.PathLike[str], *, source: str | None = N
     # Without a date, equal data give equal bytes.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": "pyrepsim"}}.get(suffix)
     if source is not None and suffix in ("svg", "png"):
-        metadata = {**(metadata or {}), "Source": source}
+        metadata = {**(metadata or {}), "Source": printable(source)}
+    _escape_names(figure)
     with styled(), _glyph_warnings() as missing, fonts_present(figure, suffix), replacing(path) as temporary:
         figure.savefig(temporary, format=suffix, dpi=dpi, metadata=metadata)
     if missing and suffix != "svg":
@@ -74,6 +76,7 @@ def save(figure: Figure, path: str | os.PathLike[str], *, source: str | None = N
 
 def to_svg(figure: Figure, *, salt: str = "pyrepsim") -> str:
     """Return the figure as an ``<svg>`` element. With different `salt`, ids of two figures on a page differ."""
+    _escape_names(figure)
     with styled(**{"svg.hashsalt": salt}), _glyph_warnings():
         figure.savefig(buffer := io.StringIO(), format="svg", metadata={"Date": None})
     text = buffer.getvalue()
@@ -99,9 +102,17 @@ def themed_svg(figure: Figure, *, salt: str, alt: str) -> str:
     svg = re.sub(r">\s*\n\s*<", "><", svg)
     opening, _, rest = svg.partition(">")
     (box,) = re.findall(r'viewBox="[^"]*"', opening)
-    return (
-        f'<svg {box} role="img" aria-label="{escape(alt)}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest.rstrip()}'
-    )
+    return f'<svg {box} role="img" aria-label="{escape(printable(alt))}" xmlns:xlink="http://www.w3.org/1999/xlink">{rest.rstrip()}'
+
+
+def _escape_names(figure: Figure) -> None:
+    """Replace characters in the texts of a figure that XML forbids. (`name_ticks` does so for the names of ticks.)"""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        shown = text.get_text()
+        if shown != (escaped := printable(shown, keep="\n")):
+            text.set_text(escaped)
 
 
 def _two_decimals(attribute: str) -> str:

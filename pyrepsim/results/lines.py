@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.text import printable
 from .style import COLOURS, GRID, MARKERS, QUIET, new_figure, styled
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def name_ticks(axis: Any, labels: Sequence[str], most: int = MAX_TICKS) -> None:
     Names of an x axis that are longer than three letters are slanted.
     """
     places = thinned(range(len(labels)), most)
-    shown = [labels[place] for place in places]
+    shown = [printable(labels[place], keep="\n") for place in places]
     slanted = axis.axis_name == "x" and max(map(len, shown), default=0) > 3
     axis.set_ticks(places, shown, **({"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import MissingExtraError, OptionError
 from ..core.outputs import replacing
+from ..core.text import printable
 from .figures import themed_svg
 from .score_figures import plot
 from .score_tables import flat_text, names, sample_counts, score_table
@@ -47,9 +48,13 @@ def render_html(package: str, template: str, **content: Any) -> str:
         raise MissingExtraError('Pages need jinja2: pip install "pyrepsim[plot]".') from error
     environment = Environment(
         loader=PackageLoader(package, "."), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printable_text,
     )  # fmt: skip
     return environment.get_template(template).render(**content)
+
+
+def _printable_text(value: Any) -> Any:
+    return printable(value, keep="\n\t") if type(value) is str else value  # HTML that is marked safe is as it is
 
 
 def write_html(text: str, path: str | os.PathLike[str]) -> Path:

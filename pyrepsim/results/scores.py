@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 import numpy as np
 
 from ..core.errors import LayerError, OptionError
+from ..core.text import printable
 from .tables import Records, flat
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ class Score:
     def __repr__(self) -> str:
         interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
         pair = "" if self.layer_x is None else f", {self.layer_x} ~ {self.layer_y}"
-        return f"Score({self.value:.6g}{interval}, {self.measure}{pair}, n={self.n_samples:,})"
+        return printable(f"Score({self.value:.6g}{interval}, {self.measure}{pair}, n={self.n_samples:,})")
 
     def _repr_html_(self) -> str:
         interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
         pair = "" if self.layer_x is None else f", {self.layer_x} ~ {self.layer_y}"
-        text = escape(f"{interval} {self.measure}{pair}, n = {self.n_samples:,}")
+        text = escape(printable(f"{interval} {self.measure}{pair}, n = {self.n_samples:,}"))
         return f"<span><b>{self.value:.6g}</b>{text}</span>"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -156,7 +157,7 @@ class Scores(Records, Sequence[Score]):
         return hash(self._scores)
 
     def __repr__(self) -> str:
-        measures = ", ".join(self.measures)
+        measures = printable(", ".join(self.measures))
         return f"Scores({len(self)} scores; {len(self.layers_x)} x {len(self.layers_y)} layers; {measures})"
 
     @property

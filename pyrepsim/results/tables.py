@@ -16,12 +16,14 @@ import numpy as np
 
 from ..core.errors import MissingExtraError
 from ..core.outputs import replacing
+from ..core.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Records", "Table", "TextTable", "flat"]
+__all__ = ["Records", "Table", "TextTable", "flat", "write_csv"]
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and as wide letters
 _NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums;padding:2px 10px"
 
 
@@ -47,13 +49,9 @@ class Records(ABC):
         return pd.DataFrame.from_records(self.to_records())
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write the records as CSV and return the path. Floats keep all their digits."""
+        """Write the records as CSV and return the path (`write_csv`). Floats keep all their digits."""
         records = self.to_records()
-        with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(dict.fromkeys(name for record in records for name in record)))
-            writer.writeheader()
-            writer.writerows(records)
-        return Path(path)
+        return write_csv(path, dict.fromkeys(name for record in records for name in record), records)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> Path:
         """Write the records as Parquet and return the path.
@@ -119,11 +117,30 @@ class Table(Records, Sequence[Mapping[str, Any]]):
         return TextTable(columns, cells, n_labels=len(columns)).text(rule=False)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} records; {', '.join(self.columns)})"
+        return printable(f"{type(self).__name__}({len(self)} records; {', '.join(self.columns)})")
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return one dict for each record."""
         return [dict(record) for record in self]
+
+
+def write_csv(path: str | os.PathLike[str], columns: Iterable[str], records: Iterable[Mapping[str, Any]]) -> Path:
+    """Write a CSV file with a header and one line for each record; other keys than `columns` are left out.
+
+    Text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break gets a ``'`` in front, because spreadsheets
+    would run it as a formula; and so does text that begins with ``'``, so that whoever removes one from each such text
+    has the texts as they were. Numbers are written as numbers.
+    """
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*columns], extrasaction="ignore")
+        writer.writerow({name: _inert(name) for name in writer.fieldnames})
+        writer.writerows({name: _inert(value) for name, value in record.items()} for record in records)
+    return Path(path)
+
+
+def _inert(value: Any) -> Any:
+    text = value if value is None or isinstance(value, str | int | float | np.number) else str(value)
+    return f"'{text}" if isinstance(text, str) and text.startswith(_FORMULA) else text
 
 
 def _cell(value: Any) -> str:
@@ -154,7 +171,8 @@ class TextTable:
 
     def text(self, *, rule: bool = True) -> str:
         """Return the table as aligned text: caption, header, a rule if wanted, and the rows."""
-        widths = [max(map(len, column)) for column in zip(self.header, *self.rows, strict=True)]
+        header, *rows = ([printable(cell) for cell in cells] for cells in (self.header, *self.rows))
+        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
         def line(cells: Sequence[str]) -> str:
             aligned = (
@@ -163,10 +181,10 @@ class TextTable:
             )
             return "  ".join(aligned).rstrip()
 
-        lines = [self.caption] if self.caption else []
-        if self.header:
-            lines += [line(self.header), *(["  ".join("-" * width for width in widths)] if rule else [])]
-        return "\n".join([*lines, *map(line, self.rows)])
+        lines = [printable(self.caption)] if self.caption else []
+        if header:
+            lines += [line(header), *(["  ".join("-" * width for width in widths)] if rule else [])]
+        return "\n".join([*lines, *map(line, rows)])
 
     def html(self, *, bare: bool = False) -> str:
         """Return the table as HTML, with its style for notebooks, or without style and caption (``bare=True``)."""
@@ -179,12 +197,12 @@ class TextTable:
                 label = column < self.n_labels
                 kind = "th" if label else tag
                 scope = f' scope="{"col" if tag == "th" else "row"}"' if kind == "th" else ""
-                out.append(f"<{kind}{scope}{label_style if label else style}>{escape(cell)}</{kind}>")
+                out.append(f"<{kind}{scope}{label_style if label else style}>{escape(printable(cell))}</{kind}>")
             return f"<tr>{''.join(out)}</tr>"
 
         head = row(self.header, "th")
         body = "\n".join(row(cells, "td") for cells in self.rows)
-        title = "" if bare else f"<caption>{escape(self.caption)}</caption>\n"
+        title = "" if bare else f"<caption>{escape(printable(self.caption))}</caption>\n"
         return f"<table>\n{title}<thead>{head}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
 
 

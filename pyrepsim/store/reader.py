@@ -18,6 +18,7 @@ from ..core.errors import CorruptStoreError, LayerError, StoreError, check_choic
 from ..core.files import is_remote
 from ..core.memory import format_bytes
 from ..core.paths import as_path
+from ..core.text import printable
 from .columns import COLUMNS, TokenColumns
 from .layout import DOCS, MANIFEST, PLAN, journal_parts, layer_parts, tokens_parts
 from .manifest import Manifest, Plan, ShardRecord
@@ -328,7 +329,9 @@ class ActivationStore:
             "plan": json.dumps(self.plan)[:400],
             "root digest": self.digest,
         }
-        lines = "".join(f"<tr><th>{key}</th><td>{html.escape(str(value))}</td></tr>" for key, value in facts.items())
+        lines = "".join(
+            f"<tr><th>{key}</th><td>{html.escape(printable(str(value)))}</td></tr>" for key, value in facts.items()
+        )
         return f"<table><caption>ActivationStore</caption>{lines}</table>"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrepsim.cli.options import layer_option, model_folder, output_files, printable, split_measures
+from pyrepsim.cli.options import layer_option, model_folder, output_files, split_measures
 from pyrepsim.core.errors import OptionError
 
 
@@ -66,7 +66,3 @@ def test_the_working_directory_has_a_name(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "runs" / "seed0").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "runs" / "seed0")
     assert model_folder(".") == "runs-seed0"
-
-
-def test_control_characters_are_not_printed():
-    assert printable("größe 模型\x1b[31m\u202e\n\udc80") == "größe 模型?[31m???"

@@ -191,7 +191,7 @@ def test_missing_letters_use_installed_fonts(make_scores, tmp_path: Path, monkey
 
 def test_error_when_a_figure_cannot_be_written(make_scores, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"f\.svg was not .* Choose a path"):
+    with pytest.raises(StoreError, match=r"f\.svg was not .* choose another path"):
         make_scores(2).plot(tmp_path / "file" / "f.svg")
-    with pytest.raises(StoreError, match=r"f\.html was not .* Choose a path"):
+    with pytest.raises(StoreError, match=r"f\.html was not .* choose another path"):
         make_scores(2).html(tmp_path / "file" / "f.html")

@@ -103,7 +103,7 @@ def test_error_when_a_file_cannot_be_written(tmp_path: Path, writer: str):
         pytest.importorskip("pandas")
         pytest.importorskip("pyarrow")
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"must be written completely: .*s\.x was not .* Choose a path"):
+    with pytest.raises(StoreError, match=r"must be written completely: .*s\.x was not .* choose another path"):
         getattr(SCORES, writer)(tmp_path / "file" / "s.x")
 
 

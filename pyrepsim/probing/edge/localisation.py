@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.text import printable
 from .recipe import LEXICAL
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def result_table(result: EdgeResult, split: str) -> str:
     for name, findings in result.findings.items():
         for (reason, kept), count in Counter((finding.reason, finding.kept) for finding in findings).items():
             lines.append(f"{name}: {count:,} {'kept' if kept else 'left out'}: {reason}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _localisation_lines(result: EdgeResult, split: str, names: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from ...core.errors import LayerError, OptionError, StoreError
 from ...core.json_files import loads
 from ...core.outputs import replacing
 from ...results import Score, Scores
-from ..outputs import write_csv
+from ...results.tables import write_csv
 from .evaluation import Evaluation, f1_score, rule_of
 from .localisation import centre_of_gravity, divergence, expected_layer, gain_divergence, result_table
 from .recipe import LEXICAL, Member

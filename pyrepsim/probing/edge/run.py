@@ -10,12 +10,13 @@ from typing import Any
 
 from ...core.errors import StoreError
 from ...extraction.options import with_keywords_of
+from ...results.tables import write_csv
 from ...store import ActivationStore
 from ..annotations import AnnotatedSplit, read_splits
 from ..comparison import ProbeComparison, compare_probes
 from ..controls import Selectivity, control_records, selectivity
 from ..options import EdgeProbingOptions, split_names
-from ..outputs import draw, write_csv, write_text
+from ..outputs import draw, write_text
 from ..workspace import Probing, Workspace, open_workspace, summary
 from .evaluation import rule_of
 from .fit import fit_edge_probes

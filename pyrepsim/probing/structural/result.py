@@ -14,7 +14,8 @@ import torch
 
 from ...core.errors import LayerError, OptionError
 from ...core.progress import progress_bar
-from ..outputs import write_csv
+from ...core.text import printable
+from ...results.tables import write_csv
 from .data import SentenceReader, StoredSentences, TreeSentence
 from .scores import TreeScores, predicted_roots
 from .training import Block, project
@@ -148,7 +149,7 @@ class StructuralProbeResult:
 
         seeds = f", mean ± standard deviation of {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
         caption = f"structural probes on {self.scored.store.path}, {len(self.scored):,} sentences{seeds}"
-        return "\n".join([caption, *map(aligned, lines)])
+        return "\n".join(map(printable, [caption, *map(aligned, lines)]))
 
     def _note(self, layer: str, rank: int) -> str:
         notes = [name for name, marked in (("best", self.best_layer), ("top", self.top_layer)) if layer == marked]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from ...core.text import printable
 from ...results.lines import Line, draw_line, finish_axes, thinned
 from ...results.style import GRID, new_figure, styled
 from .plots import HeatMap, Panel, Plot, Series, Style
@@ -168,7 +169,7 @@ def _draw_categories(ax: Axes, panel: Panel) -> None:
                 marker=style.marker or "o", linestyle="", markersize=5, zorder=3)  # fmt: skip
     for mark in panel.marks:
         ax.axvline(mark.at, color=mark.style.colour, linestyle=mark.style.dash, linewidth=1, zorder=1)
-    ax.set_yticks(range(len(panel.categories)), panel.categories)
+    ax.set_yticks(range(len(panel.categories)), [printable(name, keep="\n") for name in panel.categories])
     ax.set_ylim(len(panel.categories) - 0.5, -0.5)
     ax.set_xlim(*_category_limits(panel))
     ax.tick_params(axis="y", length=0)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...core.errors import MissingExtraError
 from ...core.outputs import replacing
+from ...core.text import printable
 from ...results.tables import Table as Records
 from ..runner import select
 from .plots import Plot, by_model
@@ -333,4 +334,4 @@ def _tex_cell(cell: Cell) -> str:
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(letter, letter) for letter in text)
+    return "".join(_TEX.get(letter, letter) for letter in printable(text, keep="\n\r"))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.paths import as_path
+from ...core.text import printable
 from ...core.workers import find_worker
 from .cell import Cell, Study
 from .folder import CLAIMS, ROWS, StudyFolder
@@ -130,7 +131,7 @@ def run_study(
 
 
 def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 class _Worker:

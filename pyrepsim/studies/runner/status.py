@@ -14,6 +14,7 @@ from ...core.errors import PyrepsimError, StoreError
 from ...core.json_files import read
 from ...core.memory import format_bytes
 from ...core.paths import as_path
+from ...core.text import printable
 from .cell import Cost, Study
 from .folder import RECORD, State, StudyFolder, cell_folder, cell_state, read_record
 
@@ -68,7 +69,7 @@ class StudyPlan:
         suffix = f"; the cost of {unknown} is not known yet" if unknown else ""
         total = f"about {_format_seconds(self.seconds)}, at most {format_bytes(self.n_bytes)} on disk"
         lines.append(f"{left} of {len(self.cells)} cells are left: {total}{suffix}")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def plan_study(study: Study, *, out: str | os.PathLike[str], only: Iterable[str] | None = None) -> StudyPlan:
@@ -154,7 +155,8 @@ class StudyStatus:
                 lines.append(f"  {cell['id']}: {cell.get('error') or cell['state']}")
         seconds = sum(cell.get("seconds") or 0.0 for cell in self.cells)
         n_bytes = sum(cell.get("n_bytes") or 0 for cell in self.cells)
-        return "\n".join([*lines, f"{_format_seconds(seconds)} of work, {format_bytes(n_bytes)} written"])
+        lines.append(f"{_format_seconds(seconds)} of work, {format_bytes(n_bytes)} written")
+        return "\n".join(map(printable, lines))
 
 
 def study_status(out: str | os.PathLike[str]) -> StudyStatus:
