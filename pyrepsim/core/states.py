@@ -14,7 +14,7 @@ import logging
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -30,8 +30,10 @@ from .resume import check_same_request, plain_json, read_record, write_record
 __all__ = [
     "MANIFEST",
     "check_files",
+    "load_record",
     "load_state",
     "open_sealed",
+    "remove_states",
     "save_state",
     "set_aside",
     "write_manifest",
@@ -124,6 +126,21 @@ def load_state(path: Path, request: Mapping[str, Any], read: Callable[[BinaryIO]
     return None
 
 
+def load_record(path: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the record at `path` if it is of this request; None if there is none, or it was damaged and set aside.
+
+    Raises StoreError for the record of another request.
+    """
+    try:
+        record = read_record(path, remedy="Its work is done again.")
+    except CorruptStoreError as error:
+        log.warning("%s It was renamed to %s.", error, set_aside(path).name)
+        return None
+    if record is not None:
+        check_same_request(record["request"], request, where=path)
+    return record
+
+
 @contextmanager
 def open_sealed(path: str | os.PathLike[str]) -> Iterator[tuple[dict[str, Any], BinaryIO]]:
     """Check a file that `write_sealed` wrote, and open it.
@@ -164,6 +181,16 @@ def set_aside(path: Path, folder: Path | None = None) -> Path:
         raise StoreError(
             f"{path} is damaged and must be set aside: it cannot be renamed ({error.strerror}). Remove it."
         ) from error
+
+
+def remove_states(folder: Path) -> None:
+    """Remove a folder of states whose work is finished, except damaged ones that were set aside."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if ".damaged-" not in path.name and not path.is_dir():
+            path.unlink(missing_ok=True)
+    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
+        with suppress(OSError):  # it is not empty
+            path.rmdir()
 
 
 def write_manifest(folder: Path, names: Iterable[str], request: Mapping[str, Any] | None = None) -> None:

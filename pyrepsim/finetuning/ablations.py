@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import transformers
+import xxhash
 
 from ..core.errors import MissingExtraError, ModelError, OptionError, PyrepsimError
 from ..core.paths import as_path
-from ..core.resume import check_same_request, read_record, write_record
+from ..core.resume import write_record
+from ..core.states import load_record
 from ..models.encoder import first_line
 from ..models.source import locate_model
 from ..results.figures import save
@@ -250,15 +252,20 @@ def _score(tuned: TunedRun, kind: str, value: int, values: Sequence[int], folder
     """Change a tuned run and score it, or read the scores of an earlier call."""
     run = tuned.run
     request = {"kind": kind, "value": value, "run": run.record["request"], "scores": dict(run.scores), "dev": tuned.dev}
+    request |= {"inputs": run.record["inputs"], "dev_bytes": _bytes_digest(tuned.dev)}
     path = folder / "scores.json"
-    if (known := read_record(path)) is not None:
-        check_same_request(known["request"], request, where=folder)
+    if (known := load_record(path, request)) is not None:
         return known["scores"]
     folder.mkdir(parents=True, exist_ok=True)
     predictions = tuned.predict_exit(value, values) if kind == "exit" else tuned.predict_reverted(value)
     scores = {"dev": tuned.score(predictions, write=folder / f"predictions-dev{tuned.task.suffix}")}
     write_record(path, request, scores=scores)
     return scores
+
+
+def _bytes_digest(source: str) -> str | None:
+    """xxh3-128 of a file of data; None for data on the hub, whose name has its version."""
+    return xxhash.xxh3_128_hexdigest(Path(source).read_bytes()) if os.path.isfile(source) else None
 
 
 def _run_all(steps: Sequence[_Step], kind: str, folder: Path) -> AblationScores:

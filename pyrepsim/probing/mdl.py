@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +16,8 @@ import numpy as np
 import torch
 
 from ..core.errors import DegenerateError, OptionError, StoreError
-from ..core.json_files import read
-from ..core.outputs import replacing
+from ..core.resume import write_record
+from ..core.states import load_record
 from ..core.text import printable
 from ..extraction.options import with_keywords_of
 from ..models import Encoder
@@ -339,9 +338,9 @@ def probe_mdl(
     }
     workspace = open_workspace(model, out, chosen)
     path = workspace.folder / _RESULT
-    if workspace.begin("mdl", splits, task=task, **settings, recipe=vars(recipe), lexical=chosen.lexical):
-        codes = _load(path)
-    else:
+    finished = workspace.begin("mdl", splits, task=task, **settings, recipe=vars(recipe), lexical=chosen.lexical)
+    codes = _load(path, workspace.request) if finished else None
+    if codes is None:
         stores = workspace.extract(splits)
         train, dev = splits["train"], splits["dev"]
         codes = fit_online_codes(
@@ -356,8 +355,8 @@ def probe_mdl(
             progress=chosen.progress,
             **settings,
         )
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(dataclasses.asdict(codes), allow_nan=False) + "\n", encoding="utf-8")
+        write_record(path, workspace.request, **dataclasses.asdict(codes))
+        _load(path, workspace.request)
     files = [codes.to_csv(workspace.folder / "codes.csv"), path]
     scores = codes.scores()
     if len(scores) > 1:
@@ -372,12 +371,15 @@ def _have_one_label(splits: Mapping[str, AnnotatedSplit]) -> bool:
     return all(isinstance(label, str) or len(label) == 1 for label in labels)
 
 
-def _load(path: Path) -> CodeLengths:
+def _load(path: Path, request: Mapping[str, Any]) -> CodeLengths | None:
+    """Return the result that an earlier call wrote; None if there is none, or it was damaged and set aside."""
+    codes = load_record(path, request)
+    if codes is None:
+        return None
     try:
-        codes = read(path)
         records = tuple(CodeLength(**(record | {"blocks": tuple(record["blocks"])})) for record in codes["records"])
         return CodeLengths(codes["task"], tuple(codes["layers"]), records)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise StoreError(
             f"The result of a finished probing must be readable: {path} is not ({error}). Use overwrite=True."
         ) from error

@@ -95,6 +95,7 @@ class Workspace:
     folder : where results are written.
     stores_folder : where activation stores are written.
     options : the options of the probing.
+    request : what its results belong to, as JSON; set by `begin`.
     """
 
     encoder: Encoder
@@ -102,7 +103,7 @@ class Workspace:
     folder: Path
     stores_folder: Path
     options: ProbingOptions
-    _request: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
     _record: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -119,19 +120,19 @@ class Workspace:
 
         Raises StoreError if the folder holds another probing, unless ``overwrite`` is set.
         """
-        self._request = {"kind": kind, "model": self.model, "extraction": self.options.extraction}
-        self._request |= {"data": {name: split.digest for name, split in splits.items()}}
-        self._request |= {**settings, "version": __version__}
+        self.request = {"kind": kind, "model": self.model, "extraction": self.options.extraction}
+        self.request |= {"data": {name: split.digest for name, split in splits.items()}}
+        self.request |= {**settings, "version": __version__}
         self._record = {"read": {name: dict(split.counts) for name, split in splits.items()}, "stores": {}}
         path = self.folder / _RECORD
         if self.options.overwrite and path.exists():
             shutil.rmtree(self.training_folder, ignore_errors=True)
         earlier = None if self.options.overwrite else read_record(path)
         if earlier is None:
-            write_record(path, self._request, **self._record, finished=False)
+            write_record(path, self.request, **self._record, finished=False)
             return False
         remedy = "Choose another folder, or replace its contents: overwrite=True, or --overwrite on the command line."
-        check_same_request(earlier["request"], self._request, where=self.folder, remedy=remedy)
+        check_same_request(earlier["request"], self.request, where=self.folder, remedy=remedy)
         self._record["stores"] = dict(earlier.get("stores", {}))
         return bool(earlier.get("finished"))
 
@@ -174,7 +175,7 @@ class Workspace:
         selectivity: tuple[Selectivity, ...] = (),
     ) -> Probing[Result]:
         """Record that the probing is finished and return it; remove its stores unless ``keep_stores`` is set."""
-        write_record(self.folder / _RECORD, self._request, **self._record, finished=True)
+        write_record(self.folder / _RECORD, self.request, **self._record, finished=True)
         stores = sorted({Path(path) for path in self._record["stores"].values() if Path(path).is_dir()})
         if not self.options.keep_stores:
             for path in stores:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from pyrepsim.core.errors import OptionError, RowMismatchError, StoreError, TextError
+from pyrepsim.core.errors import CorruptStoreError, OptionError, RowMismatchError, StoreError, TextError
+from pyrepsim.core.states import open_sealed
 from pyrepsim.probing import corpora as spans
 from pyrepsim.probing.edge import EdgeResult
 from pyrepsim.probing.edge.run import probe_edge
@@ -96,13 +98,34 @@ def test_an_interrupted_training_is_resumed(probe: Any, monkeypatch: pytest.Monk
         patch.setattr("pyrepsim.probing.edge.fit.collect_result", stop)
         with pytest.raises(KeyboardInterrupt):
             probe()
-    state = next((Path(whole.folder).parent / "out" / "training").iterdir())
-    saved = torch.load(state, weights_only=True)["state"]["step"]
-    assert saved == 4
+    state = Path(whole.folder).parent / "out" / "training" / "training.pt"
+    with open_sealed(state) as (_, file):
+        assert torch.load(file, weights_only=True)["step"] == 4
     with monkeypatch.context() as patch:  # nothing is left to learn
         patch.setattr("pyrepsim.probing.edge.training.JointTraining._train_step", stop)
         assert probe().result.records == whole.result.records
     assert not state.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["edge.npz", "control.npz"])
+def test_a_damaged_result_is_set_aside_and_made_again(probe: Any, name: str, caplog: pytest.LogCaptureFixture):
+    first = probe(control=True)
+    path = first.folder / name
+    content = path.read_bytes()
+    path.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
+    with pytest.raises(CorruptStoreError, match="must be complete and as it was written"):
+        EdgeResult.load(path)
+    again = probe(control=True)
+    assert again.table() == first.table()
+    assert f"{name}.damaged-1" in caplog.text
+    assert EdgeResult.load(path).records == EdgeResult.load(first.folder / name).records
+
+
+def test_a_result_of_another_probing_is_refused(probe: Any):
+    first, other = probe(out="first"), probe(out="other", seeds=[1])
+    shutil.copy(other.folder / "edge.npz", first.folder)
+    with pytest.raises(StoreError, match=r"edge.npz differs in seeds\[0\] \(1 before, 0 now\)"):
+        probe(out="first")
 
 
 def test_a_folder_holds_one_probing(probe: Any):
@@ -175,6 +198,15 @@ def test_code_lengths(corpus: Path, model: Path, stores: Path, tmp_path: Path, m
     assert (tmp_path / "pos" / "layers.svg").is_file()
     several = run("spr").result.records[0]
     assert several.uniform_bits == several.n_targets * round(several.uniform_bits / several.n_targets)  # a bit a label
+    codes = tmp_path / "pos" / "codes.json"
+    codes.write_text(codes.read_text().replace('"bits": 1', '"bits": 2', 1).replace('"bits": 3', '"bits": 2', 1)[:-9])
+    assert run("pos").result == found.result, "a damaged result is made again"
+    assert codes.with_name("codes.json.damaged-1").exists()
+    shutil.copy(tmp_path / "spr" / "codes.json", codes.parent)
+    with pytest.raises(StoreError, match="codes.json differs in"):
+        run("pos")
+    codes.unlink()
+    assert run("pos").result == found.result
     monkeypatch.setattr("pyrepsim.probing.mdl.fit_online_codes", None)
     assert run("pos").result == found.result
 

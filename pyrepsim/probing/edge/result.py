@@ -8,13 +8,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from ...core.errors import LayerError, OptionError, StoreError
+from ...core.errors import CorruptStoreError, LayerError, OptionError
 from ...core.json_files import loads
 from ...core.outputs import replacing
+from ...core.states import open_sealed, write_sealed
 from ...results import Score, Scores
 from ...results.tables import write_csv
 from .evaluation import Evaluation, f1_score, rule_of
@@ -184,24 +185,33 @@ class EdgeResult:
         return Path(path)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write everything into one .npz file, which `load` reads."""
-        plain = {name: value for name, value in vars(self).items() if name not in _ARRAYS}
-        plain["members"] = [vars(member) for member in self.members]
-        plain["findings"] = {name: [vars(one) for one in findings] for name, findings in self.findings.items()}
-        arrays = {f"{name}.{split}": array for name in _ARRAYS for split, array in vars(self)[name].items()}
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, json=np.array(json.dumps(plain, default=dict)), **arrays)
+        """Write everything into one file with a checksum, which `load` reads."""
+        write_sealed(path, self.write, self.request)
         return Path(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> EdgeResult:
-        """Read what `save` wrote; StoreError if the file cannot be read."""
+        """Read what `save` wrote; StoreError if the file cannot be read, CorruptStoreError if it is damaged."""
+        with open_sealed(path) as (_, file):
+            return cls.read(file)
+
+    def write(self, file: BinaryIO) -> None:
+        """Write everything to an open file as .npz, for `read`."""
+        plain = {name: value for name, value in vars(self).items() if name not in _ARRAYS}
+        plain["members"] = [vars(member) for member in self.members]
+        plain["findings"] = {name: [vars(one) for one in findings] for name, findings in self.findings.items()}
+        arrays = {f"{name}.{split}": array for name in _ARRAYS for split, array in vars(self)[name].items()}
+        np.savez_compressed(file, json=np.array(json.dumps(plain, default=dict)), **arrays)
+
+    @classmethod
+    def read(cls, file: BinaryIO) -> EdgeResult:
+        """Read what `write` wrote; CorruptStoreError if it is something else."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                fields = loads(str(file["json"]))
+            with np.load(file, allow_pickle=False) as arrays:
+                fields = loads(str(arrays["json"]))
                 for name in _ARRAYS:
-                    splits = [key.partition(".")[2] for key in file if key.startswith(f"{name}.")]
-                    fields[name] = {split: file[f"{name}.{split}"] for split in splits}
+                    splits = [key.partition(".")[2] for key in arrays if key.startswith(f"{name}.")]
+                    fields[name] = {split: arrays[f"{name}.{split}"] for split in splits}
             fields["members"] = tuple(
                 Member(**(member | {"sources": tuple(member["sources"])})) for member in fields["members"]
             )
@@ -213,10 +223,10 @@ class EdgeResult:
             for name in ("layers", "records", "weights", "history"):
                 fields[name] = tuple(fields[name])
             return cls(**fields)
-        except Exception as error:  # np.load raises many types for damaged files
-            raise StoreError(
-                f"A result is read from a file that EdgeResult.save wrote: {path} is not one, or is damaged ({error}). "
-                "Check the path."
+        except Exception as error:  # np.load raises many types
+            raise CorruptStoreError(
+                f"A result is read from a file that EdgeResult.save wrote: this one is another file ({error}). Check "
+                "the path."
             ) from error
 
     def __repr__(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import StoreError
+from ...core.states import load_state, remove_states, write_sealed
 from ...extraction.options import with_keywords_of
 from ...results.tables import write_csv
 from ...store import ActivationStore
@@ -101,11 +101,12 @@ def probe_edge(
     seeds = list(range(rule_of(task).seeds) if chosen.seeds is None else chosen.seeds)
     workspace = open_workspace(model, out, chosen)
     settings = {"task": task, "members": members, "seeds": seeds, "recipe": vars(recipe)}
+    names = [_RESULT, *([_CONTROL] if chosen.control else [])]
     results: dict[str, EdgeResult] = {}
     if workspace.begin("edge", splits, **settings, lexical=chosen.lexical, control=chosen.control):
-        for name in (_RESULT, *([_CONTROL] if chosen.control else [])):
-            results[name] = EdgeResult.load(workspace.folder / name)
-    else:
+        found = {name: load_state(workspace.folder / name, workspace.request, EdgeResult.read) for name in names}
+        results = {name: result for name, result in found.items() if result is not None}
+    if len(results) < len(names):  # a damaged result was set aside
         stores = workspace.extract(splits)
         lex = workspace.encoder if chosen.lexical else None
         fitting = {"task": task, "members": members, "seeds": seeds, "recipe": recipe, "lex": lex}
@@ -116,13 +117,14 @@ def probe_edge(
             control = dict(zip(records, control_records(*records.values()), strict=True))
             results[_CONTROL] = _fit(workspace, stores, splits, control, out=folder / "control", **fitting)
         for name, result in results.items():
-            result.save(workspace.folder / name)
+            write_sealed(workspace.folder / name, result.write, workspace.request)
+            EdgeResult.load(workspace.folder / name)
     result = results[_RESULT]
     selectivities = tuple(selectivity(result, results[_CONTROL])) if chosen.control else ()
     comparison = None if base is None else compare_probes(base, result)
     files = _write(workspace, result, selectivities, comparison)
     probing = workspace.finish(result, files, comparison, selectivities)
-    shutil.rmtree(workspace.training_folder, ignore_errors=True)  # weights and moments of all probes
+    remove_states(workspace.training_folder)  # weights and moments of all probes
     return probing
 
 

@@ -143,7 +143,7 @@ def test_files_and_figures(result, tmp_path):
     for cumulative in (False, True):
         result.plot(tmp_path / "figure.svg", cumulative=cumulative)
     (tmp_path / "bad.npz").write_bytes(b"PK")
-    with pytest.raises(StoreError, match="not one, or is damaged"):
+    with pytest.raises(StoreError, match="must be complete and as it was written"):
         EdgeResult.load(tmp_path / "bad.npz")
     with pytest.raises(OptionError, match="split must be one of dev, test"):
         result.select(split="train")
