@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +19,9 @@ from .options import ExecutionOptions, as_measures, ordered
 from .row_scores import row_scores
 from .sources import Source, open_sides, source_groups
 
-__all__ = ["compare", "scores_of"]
+__all__ = ["compare", "scores_of", "warn_of_determined"]
+
+log = logging.getLogger("pyrepsim.comparison")
 
 
 def compare(
@@ -139,6 +142,7 @@ def compare(
             sides.source, sides.pairs, parsed, options, checkpoint=checkpoint, executor=executor, progress=shown
         )
     scores = sides.named(scores)
+    warn_of_determined(scores)
     single = sides.kind != "store" and isinstance(measures, Measure | str)
     return scores[0] if single else Scores(scores)
 
@@ -168,3 +172,20 @@ def scores_of(
     if of_rows:
         scores += row_scores(source, source_groups(source, pairs), of_rows, options, progress)
     return ordered(scores, pairs, measures)
+
+
+def warn_of_determined(scores: Sequence[Score]) -> None:
+    """Log one warning if some values are what they are whatever the data are, because there are too few rows."""
+    found = [score for score in scores if score.details.get("determined")]
+    if found:
+        log.warning(
+            "%s: %d of %d values do not depend on the data, because %d centred rows have no more dimensions than the "
+            "features span (first: layers %s and %s). Pass more rows than features plus one, or use "
+            "SVCCA(components=...), CCA(ridge=...) or LinearCKA(debiased=True).",
+            ", ".join(dict.fromkeys(score.measure for score in found)),
+            len(found),
+            len(scores),
+            found[0].n_samples,
+            found[0].layer_x,
+            found[0].layer_y,
+        )

@@ -11,10 +11,11 @@ import numpy as np
 from ..core.errors import DegenerateError, OptionError
 from ..core.progress import progress_bar
 from ..inference import max_statistic_p, permutation_p
+from ..inference.p_values import value_rounding
 from ..measures import Measure
 from ..pairwise import PairwiseEngine
 from ..results import Score, Scores
-from .comparing import scores_of
+from .comparing import scores_of, warn_of_determined
 from .layers import LayerGroup, Layers, layer_groups
 from .options import ExecutionOptions, as_measures, ordered
 from .sources import Source, open_sides
@@ -22,8 +23,6 @@ from .sources import Source, open_sides
 __all__ = ["permutation_test"]
 
 _CHUNK_ROWS = 8192
-_ROUNDING = {"fp64": 1e-10}
-"""Error of a value, relative to the largest one, that the precision of its sums or tiles allows; 1e-6 for float32."""
 
 
 def permutation_test(
@@ -140,7 +139,9 @@ def permutation_test(
         "alternative": alternative,
     }
     tested = _tested(observed, np.array(null), parsed, recorded)
-    return Scores(sides.named(ordered(tested, sides.pairs, parsed)))
+    scores = sides.named(ordered(tested, sides.pairs, parsed))
+    warn_of_determined(scores)
+    return Scores(scores)
 
 
 def permuted_rows(n_rows: int, documents: np.ndarray | None, *, seed: int, index: int) -> np.ndarray:
@@ -202,8 +203,8 @@ def _tested(
     for measure in measures:
         mine = [index for index, score in enumerate(observed) if score.measure == str(measure)]
         values, chance = np.array([observed[index].value for index in mine]), null[:, mine]
-        rounding = max(_ROUNDING.get(observed[index].provenance["precision"], 1e-6) for index in mine)
-        rounding *= max(float(np.abs(values).max()), float(np.abs(chance).max()))
+        precision = observed[mine[0]].provenance["precision"]
+        rounding = value_rounding(precision, *values.tolist(), float(np.abs(chance).max()))
         best = max_statistic_p(sign * values, sign * chance, rounding)
         for column, index in enumerate(mine):
             draws = chance[:, column]

@@ -8,6 +8,7 @@ from typing import Any
 from ..core.errors import LayerError, OptionError, ShapeError
 from ..measures import Measure, MomentMeasure
 from ..results import Score, Scores
+from .comparing import warn_of_determined
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
 from .moment_scores import score_group
 from .options import ExecutionOptions, as_measures, ordered
@@ -116,7 +117,9 @@ class StreamingComparison:
         scores: list[Score] = []
         for group, moments in self._groups:
             scores += score_group(group, moments, self._measures, self._options, self._provenance, None)
-        return Scores(ordered(scores, self._pairs, self._measures))
+        scores = ordered(scores, self._pairs, self._measures)
+        warn_of_determined(scores)
+        return Scores(scores)
 
 
 def _rows_of(group: LayerGroup, chunk_x: Mapping[str, Any], chunk_y: Mapping[str, Any]) -> list[Any]:

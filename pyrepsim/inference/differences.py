@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.errors import OptionError
 from ..results import Score, Scores
-from .p_values import holm
+from .p_values import holm, value_rounding
 from .resampling import jackknife_standard_error, spread_interval, t_quantile
 
 __all__ = ["differences", "over_seeds"]
@@ -162,7 +162,13 @@ def _difference(first: Score, second: Score, paired: bool, confidence: float) ->
         )
     value = first.value - second.value
     half = t_quantile(confidence, dof) * error
-    p = 2 * float(stdtr(dof, -abs(value) / error)) if error > 0 else float(value == 0)
+    # a difference of rounding says nothing, however small its standard error came out
+    precisions = {score.provenance.get("precision") for score in (first, second)}
+    rounding = value_rounding(*(precisions if len(precisions) == 1 else {None}), first.value, second.value)
+    if abs(value) <= rounding:
+        p = 1.0
+    else:
+        p = 2 * float(stdtr(dof, -abs(value) / error)) if error > 0 else 0.0
     kind = "jackknife of paired differences" if paired else "jackknife of differences"
     details = {"first": first.value, "second": second.value, "standard_error": error, "p": p}
     details |= {"degrees_of_freedom": dof, "paired": paired, "confidence": confidence}

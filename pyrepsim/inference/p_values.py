@@ -9,7 +9,19 @@ import numpy as np
 from ..core.errors import ShapeError
 from .resampling import finite_values
 
-__all__ = ["holm", "max_statistic_p", "permutation_p"]
+__all__ = ["holm", "max_statistic_p", "permutation_p", "value_rounding"]
+
+
+def value_rounding(precision: str | None, *values: float) -> float:
+    """Differences of values up to this may be rounding: 1e-10 of the largest, or 1e-6 if they are not of float64 sums.
+
+    Examples
+    --------
+    >>> from pyrepsim.inference.p_values import value_rounding
+    >>> value_rounding("fp64", 0.25, -0.5)
+    5e-11
+    """
+    return (1e-10 if precision == "fp64" else 1e-6) * max(map(abs, values))
 
 
 def permutation_p(observed: float, null: np.ndarray, rounding: float = 0.0) -> float:

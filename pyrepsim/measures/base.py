@@ -303,6 +303,14 @@ def per_layer(
     return {i: compute(layers[i], labels[i]) for i in sorted({i for pair in pairs for i in pair})}
 
 
+def determined(n_samples: float, *ranks: int) -> dict[str, bool]:
+    """Return the detail ``determined`` if the features of a side span all n - 1 dimensions of the centred rows.
+
+    What is then predicted from that side is predicted without error, whatever the data are.
+    """
+    return {"determined": True} if max(ranks) >= n_samples - 1 else {}
+
+
 def largest_excess(epsilon: float) -> float:
     """Return by how much a value may leave its range: 1e4 round-offs of its products, and at least 1e-6."""
     return max(1e-6, 1e4 * epsilon)

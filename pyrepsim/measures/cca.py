@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import DegenerateError, OptionError
 from ..moments.pair import Pair, Side
 from ..moments.singular import column_products, singular_values
-from .base import AFFINE, SIMILARITY, Invariance, Measure, MomentMeasure, Result, largest_excess, one_of
+from .base import AFFINE, SIMILARITY, Invariance, Measure, MomentMeasure, Result, determined, largest_excess, one_of
 
 __all__ = ["CCA", "PWCCA", "SVCCA"]
 
@@ -62,7 +62,8 @@ class CCA(MomentMeasure):
 
     Notes
     -----
-    If the number of rows is at most the rank plus one, the value is 1 whatever the data are: look at the ranks.
+    If the number of rows is at most the rank plus one, the value is 1 whatever the data are: `compare` logs a warning,
+    and ``Score.details`` has ``determined=True``.
 
     ``Score.details`` has ``correlations`` (descending) and, for each side, ``rank``, ``condition`` (of the scatter at
     unit diagonal), ``accuracy`` (condition times round-off: about how much of a correlation may be rounding) and
@@ -99,7 +100,10 @@ class CCA(MomentMeasure):
         whiten = self._ridged if self.ridge else lambda side: side.whitening
         correlations = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
         correlations = correlations[: min(pair.x.rank, pair.y.rank)]  # with a ridge, correlations beyond the rank are 0
-        return float(np.mean(correlations)), describe(correlations, pair)
+        details = describe(correlations, pair)
+        if not self.ridge:
+            details |= determined(pair.n_samples, pair.x.rank, pair.y.rank)
+        return float(np.mean(correlations)), details
 
     def _ridged(self, side: Side) -> np.ndarray:
         values, vectors = side.spectrum
@@ -160,6 +164,7 @@ class SVCCA(MomentMeasure):
         (whiten_x, x), (whiten_y, y) = self._components(pair.x), self._components(pair.y)
         correlations = canonical_correlations(self, pair, whiten_x, whiten_y)
         sides = {f"{key}_{name}": side[key] for name, side in (("x", x), ("y", y)) for key in side}
+        sides |= determined(pair.n_samples, x["components"], y["components"])
         return float(np.mean(correlations)), {"correlations": correlations, **sides}
 
     def _components(self, side: Side) -> tuple[np.ndarray, dict[str, Any]]:
@@ -240,7 +245,8 @@ class PWCCA(MomentMeasure):
         alphas = {side: sides[side] / sides[side].sum() for side in sides if self.weights in (side, "mean")}
         value = float(np.mean([alpha @ correlations for alpha in alphas.values()]))
         names = {f"weights_{side}" if self.weights == "mean" else "weights": alpha for side, alpha in alphas.items()}
-        return value, {**describe(correlations, pair), **names}
+        details = {**describe(correlations, pair), **determined(pair.n_samples, pair.x.rank, pair.y.rank)}
+        return value, {**details, **names}
 
 
 _FEATURES = Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION

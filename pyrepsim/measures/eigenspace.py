@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..moments.pair import Pair, Side
-from .base import AFFINE, Invariance, MomentMeasure, Result
+from .base import AFFINE, Invariance, MomentMeasure, Result, determined
 from .cca import checked
 
 __all__ = ["EigenspaceOverlap"]
@@ -79,6 +79,7 @@ class EigenspaceOverlap(MomentMeasure):
             "rank_y": rank_y,
             "accuracy_x": pair.x.accuracy,
             "accuracy_y": pair.y.accuracy,
+            **determined(pair.n_samples, pair.x.rank, pair.y.rank),
         }
 
 

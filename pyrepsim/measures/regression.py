@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.errors import OptionError
 from ..moments.pair import Pair, Side
-from .base import AFFINE, SIMILARITY, Invariance, MomentMeasure, Result, geometric_mean, one_of
+from .base import AFFINE, SIMILARITY, Invariance, MomentMeasure, Result, determined, geometric_mean, one_of
 
 __all__ = ["GULP", "LinearPredictivity"]
 
@@ -30,7 +30,8 @@ class LinearPredictivity(MomentMeasure):
     Notes
     -----
     The R^2 is in sample: if the number of rows is at most the rank of the predictors plus one, it is 1 whatever the
-    data are. Features count in proportion to their variance.
+    data are; `compare` logs a warning, and ``Score.details`` has ``determined=True``. Features count in proportion to
+    their variance.
 
     ``Score.details`` has ``rank``, ``condition`` and ``accuracy`` (condition times round-off) of the predictors.
 
@@ -69,7 +70,8 @@ class LinearPredictivity(MomentMeasure):
         pair = pair if self.direction == "y_from_x" else pair.swapped()
         explained = pair.x.whitening.T @ pair.cross
         value = float(np.sum(explained * explained)) / pair.y.total
-        return value, {"rank": pair.x.rank, "condition": pair.x.condition, "accuracy": pair.x.accuracy}
+        details = {"rank": pair.x.rank, "condition": pair.x.condition, "accuracy": pair.x.accuracy}
+        return value, {**details, **determined(pair.n_samples, pair.x.rank)}
 
 
 @dataclass(frozen=True)

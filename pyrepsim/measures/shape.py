@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.errors import OptionError
 from ..moments.pair import Pair, Side
-from .base import AFFINE, RIGID, SIMILARITY, Invariance, MomentMeasure, Result, geometric_mean
+from .base import AFFINE, RIGID, SIMILARITY, Invariance, MomentMeasure, Result, determined, geometric_mean
 
 __all__ = ["Procrustes", "ShapeMetric"]
 
@@ -122,6 +122,7 @@ class ShapeMetric(MomentMeasure):
             "distance": distance,
             "rank_x": pair.x.rank,
             "rank_y": pair.y.rank,
+            **(determined(pair.n_samples, pair.x.rank, pair.y.rank) if self.alpha == 0 else {}),
         }
 
     def _whitened(self, side: Side) -> tuple[np.ndarray, float]:

@@ -202,14 +202,10 @@ class PairwiseEngine:
         )
 
     def one_direction(self, rows: Any, metric: str) -> bool:
-        """Whether all distances by ``metric`` are those of rows that are equal at length 1, up to rounding.
-
-        backends/directions.py has the bound. False for metrics that do not scale rows to length 1.
-        """
+        """Whether the metric scales rows to length 1, and they are then equal up to the bound of backends/directions."""
         transform = metric_named(metric).transform
-        if transform == "raw":
-            return False
-        return shared_direction(rows, transform, any_direction(rows.shape[1])) is not None
+        so_far = None if transform == "raw" else any_direction(rows.shape[1])
+        return shared_direction(rows, transform, so_far) is not None
 
     def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
         """`packed` for several layers over the same rows; each layer is read once and not kept."""

@@ -283,3 +283,30 @@ def test_values_outside_the_range_are_refused():
     for value, epsilon in ((1 + 1e-4, 2.0**-53), (-0.01, 2.0**-24)):
         with pytest.raises(DegenerateError, match=r"values from 0 to 1: got .*rounding errors decide"):
             measure.scored((value, {}), 10, epsilon)
+
+
+def test_values_that_rows_determine_are_named_once(caplog, rng):
+    X, Y = rng.standard_normal((8, 10)), rng.standard_normal((8, 3))
+    measures = [rs.CCA(), rs.PWCCA(), rs.SVCCA(variance=1.0), rs.LinearPredictivity(), rs.EigenspaceOverlap()]
+    scores = compare(X, Y, [*measures, rs.LinearCKA(), rs.CCA(ridge=0.1)])
+    assert [bool(score.details.get("determined")) for score in scores] == [True] * 5 + [False] * 2
+    np.testing.assert_allclose([score.value for score in scores[:4]], 1.0, atol=1e-8)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith("CCA, PWCCA, SVCCA(variance=1.0), ")
+    assert "5 of 7 values" in message
+    assert "Pass more rows" in message
+    caplog.clear()
+    assert "determined" not in compare(rng.standard_normal((12, 10)), rng.standard_normal((12, 3)), rs.CCA()).details
+    permutation_test(X, Y, rs.CCA(), n_resamples=9)
+    assert len(caplog.records) == 1
+
+
+def test_differences_of_rounding_are_not_significant():
+    """Both values are 1 whatever the data are, up to rounding; the same with the order of the blocks changed."""
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((40, 4))
+    maps = [rng.standard_normal((4, 4)) for _ in range(2)]
+    scores = [compare(X, X @ one, [rs.CCA()], interval=Jackknife(blocks=8)) for one in maps]
+    (difference,) = differences(*scores, paired=True)
+    assert abs(difference.value) < 1e-10
+    assert difference.details["p"] == difference.details["p_holm"] == 1.0

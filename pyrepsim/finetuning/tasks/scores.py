@@ -10,6 +10,8 @@ from ...data.entity_tags import entities
 
 __all__ = ["classification_scores", "entity_scores", "regression_scores"]
 
+_LEAST_RANGE = 2.0**-20
+
 
 def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
     """Return accuracy, Matthews correlation and F1.
@@ -49,7 +51,8 @@ def classification_scores(gold: Sequence[str], predicted: Sequence[str], labels:
 def regression_scores(gold: Sequence[float], predicted: Sequence[float]) -> dict[str, float]:
     """Return Pearson's r and Spearman's rho (tied values share their mean rank), in [-1, 1].
 
-    Both are 0 if either side is constant.
+    Both are 0 if either side is constant up to rounding: if its range is at most 2^-20 of its largest magnitude, 16
+    round-offs of the float32 numbers that models predict.
 
     Examples
     --------
@@ -60,12 +63,12 @@ def regression_scores(gold: Sequence[float], predicted: Sequence[float]) -> dict
     from scipy.stats import rankdata
 
     x, y = np.asarray(gold, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    if any(np.ptp(side) <= _LEAST_RANGE * np.abs(side).max() for side in (x, y)):
+        return {"pearson": 0.0, "spearman": 0.0}
     return {"pearson": _correlation(x, y), "spearman": _correlation(rankdata(x), rankdata(y))}
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        return 0.0
     x, y = x - x.mean(), y - y.mean()
     return float((x @ y) / np.sqrt((x @ x) * (y @ y)))
 
