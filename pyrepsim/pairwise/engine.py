@@ -202,7 +202,7 @@ class PairwiseEngine:
         )
 
     def one_direction(self, rows: Any, metric: str) -> bool:
-        """Whether the metric scales rows to length 1, and they are then equal up to the bound of backends/directions."""
+        """Whether the metric scales rows to length 1, and they are then equal up to rounding (backends/directions)."""
         transform = metric_named(metric).transform
         so_far = None if transform == "raw" else any_direction(rows.shape[1])
         return shared_direction(rows, transform, so_far) is not None
