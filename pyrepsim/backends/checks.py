@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.errors import DegenerateError, NonFiniteError, OptionError
 from . import default_threads
+from .directions import first_row_of_rounding
 
 __all__ = ["check_directions", "check_finite", "checked_threads"]
 
@@ -41,8 +42,9 @@ def check_directions(
 ) -> None:
     """Raise DegenerateError for a row that ``transform`` cannot normalise."""
     bad = backend.first_directionless_row(rows, transform, n_threads)
-    if bad is not None:
+    row = first_row_of_rounding(rows, transform) if bad is None else bad[0]
+    if row is not None:
         raise DegenerateError(
-            f"row {number(bad[0])} of {label} {_FACTS[transform]}. Leave such rows out, "
+            f"row {number(row)} of {label} {_FACTS[transform]}. Leave such rows out, "
             "or use a metric that does not divide by row norms (euclidean, sqeuclidean, dot)."
         )

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["any_direction", "both_directions", "round_off", "row_error", "shared_direction"]
+__all__ = ["any_direction", "both_directions", "first_row_of_rounding", "round_off", "row_error", "shared_direction"]
 
 _DOUBLE = 2.0**-53
 _ELEMENTS = {
@@ -75,6 +75,25 @@ def both_directions(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | 
         return None
     low, high = np.maximum(a[0], b[0]), np.minimum(a[1], b[1])
     return np.stack([low, high]) if (low <= high).all() else None
+
+
+def first_row_of_rounding(rows: Any, transform: str) -> int | None:
+    """The number of the first row whose features are equal up to the rounding of their mean; for ``unit_centred``.
+
+    Such a row has |z| <= |a| = c mean |x| with c = sqrt(d) (d + 2) U, for exact x, and so |x_2 - x_1| <= 2 c |x_1|: the
+    first two features tell nearly all rows apart. Elements of less than 53 bits always differ by more.
+    """
+    d = rows.shape[1]
+    if transform != "unit_centred" or rows.dtype != np.float64 or d < 2:
+        return None
+    one, two = (np.asarray(rows[:, k]) for k in (0, 1))
+    with np.errstate(over="ignore"):  # of huge rows
+        near = np.flatnonzero(np.abs(two - one) <= 2 * np.sqrt(d) * (d + 2) * _DOUBLE * np.abs(one))
+    for row in near.tolist():
+        _, bound = _unit_rows(np.asarray(rows[row : row + 1]), transform, exact=True)
+        if np.isinf(bound).any():
+            return row
+    return None
 
 
 def row_error(rows: np.ndarray, transform: str) -> float:

@@ -100,7 +100,7 @@ class NeighbourMeasure(RowMeasure):
         # one neighbour more shows whether the last place is a tie
         metric, k = self.list_metric, min(self.k + 1, n - 1)
         panels = engine.panels(x, metric, label=label)
-        if engine.one_direction(x, metric):
+        if engine.one_direction(metric, x):
             self.refuse_one_direction(label, metric)
         sweep = engine.backend.NeighbourSweep(panels, None, metric=METRICS[metric].kernel, k=k)
         indices, values = engine.run(sweep, "neighbours")

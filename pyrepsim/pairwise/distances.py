@@ -27,7 +27,8 @@ def pdist(
 ) -> Any:
     """Distances between all pairs of rows i < j, in condensed form and in the order of `scipy.spatial.distance.pdist`.
 
-    Equal rows have distance exactly 0, and the same distance from every other row.
+    Equal rows have distance exactly 0, and the same distance from every other row. So have rows that all have one
+    direction up to rounding, for the metrics cosine, correlation and angular.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from numbers import Integral
 from typing import Any, NoReturn
 
@@ -176,6 +177,8 @@ class PairwiseEngine:
         """
         chosen = metric_named(metric)
         views, shift = self._operands(sides, chosen, labels)
+        if self.one_direction(metric, *views):  # distances of exactly 0
+            views = [np.repeat(np.asarray(views[0][:1]), len(view), axis=0) for view in views]
         few = self.precision == "fp32" and views[0].shape[1] <= _FEW_FEATURES
         precision = "fp64" if few else self.precision
         return [self._packed(view, chosen, shift, label, precision) for view, label in zip(views, labels, strict=True)]
@@ -196,16 +199,16 @@ class PairwiseEngine:
             panels,
             chosen,
             entries.astype(np.float64),
-            one_direction=self.one_direction(view, metric),
+            one_direction=self.one_direction(metric, view),
             error=entry_error(chosen, self.precision, few, entries),
             simplex=chosen.whitened and view.shape[1] >= len(view) - 1,
         )
 
-    def one_direction(self, rows: Any, metric: str) -> bool:
+    def one_direction(self, metric: str, *sides: Any) -> bool:
         """Whether the metric scales rows to length 1, and they are then equal up to rounding (backends/directions)."""
         transform = metric_named(metric).transform
-        so_far = None if transform == "raw" else any_direction(rows.shape[1])
-        return shared_direction(rows, transform, so_far) is not None
+        known = None if transform == "raw" else any_direction(sides[0].shape[1])
+        return reduce(lambda so_far, rows: shared_direction(rows, transform, so_far), sides, known) is not None
 
     def packed_layers(self, layers: Sequence[np.ndarray], metric: str) -> list[Packed]:
         """`packed` for several layers over the same rows; each layer is read once and not kept."""

@@ -274,3 +274,32 @@ def test_measures_of_moments_declare_their_transform():
     declared = [m for m in EVERY_MEASURE if isinstance(m, MomentMeasure) and m.transform.startswith("unit")]
     assert declared
     assert {str(m) for m in declared} <= {str(m) for m in NEEDS_DIRECTIONS}
+
+
+@pytest.mark.parametrize("metric", DIRECTIONS)
+def test_distances_and_neighbours_of_one_direction_are_ties(metric, rng):
+    x = _one_direction(20, 8)
+    for precision in ("fp32", "fp64"):
+        assert not rs.pdist(x, metric, precision=precision).any()
+        assert not rs.cdist(x[:5], 3.3 * x[5:], metric, precision=precision).any()
+        indices, distances = rs.knn(x, 2, metric, precision=precision)
+        assert indices[:3].tolist() == [[1, 2], [0, 2], [0, 1]]
+        assert not distances.any()
+        assert rs.cdist(x[:5], rng.standard_normal((4, 8)), metric, precision=precision).min() > 1e-3
+    with pytest.raises(DegenerateError, match="other than zero"):
+        rs.compare_rdms(rs.pdist(x, metric), rng.uniform(size=190))
+
+
+def test_a_row_that_is_constant_up_to_rounding_has_no_correlation(rng):
+    x, y = rng.standard_normal((30, 12)), rng.standard_normal((30, 4))
+    x[7] = 0.1 * (1 + 2.0**-52 * rng.integers(-2, 3, 12))
+    x[9, :2] = 1.0  # equal first features alone
+    for measure in NEEDS_DIRECTIONS:
+        if _metric(measure) == "correlation":
+            with pytest.raises(DegenerateError, match="row 7 of X is constant across features"):
+                rs.compare(x, y, measure)
+    x[7] = 0.1 * (1 + 1e-9 * rng.standard_normal(12))
+    a, b = (pairwise.condensed(pairwise.distances(side, "correlation")) for side in (x, y))
+    for method in ("auto", "tiles"):
+        value = rs.compare(x, y, rs.RSA(metric="correlation", method=method), precision="fp64").value
+        assert abs(value - comparators.pearson(a, b)) < 1e-6
