@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -213,7 +213,7 @@ def write_manifest(folder: Path, names: Iterable[str], request: Mapping[str, Any
     write_record(folder / MANIFEST, request or {}, files=digests)
 
 
-def check_files(folder: Path, *, missing: bool = False) -> dict[str, Any] | None:
+def check_files(folder: Path, *, missing: bool = False, only: Container[str] | None = None) -> dict[str, Any] | None:
     """Compare the files of a folder with its manifest; return the request of the manifest, None if there is none.
 
     Parameters
@@ -222,6 +222,8 @@ def check_files(folder: Path, *, missing: bool = False) -> dict[str, Any] | None
         The folder.
     missing : bool
         Whether files may be missing.
+    only : container of str, optional
+        Names of the files to check. Default: all.
 
     Raises
     ------
@@ -232,6 +234,8 @@ def check_files(folder: Path, *, missing: bool = False) -> dict[str, Any] | None
     if record is None:
         return None
     for name, digest in record["files"].items():
+        if only is not None and name not in only:
+            continue
         try:
             with (folder / name).open("rb") as file:
                 same = _digest(file).hexdigest() == digest

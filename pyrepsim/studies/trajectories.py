@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import StoreError
-from ..core.json_files import read
+from ..core.resume import write_record
+from ..core.states import load_record
 from .merchant2020.aggregates import aggregate_cell
 from .merchant2020.analysis import attention_columns
 from .merchant2020.costs import CostEstimator
@@ -23,7 +24,6 @@ from .merchant2020.study import make_plan
 from .merchant2020.texts import corpus_columns, data_cells, read_texts_of_cell, text_cell, text_cells
 from .merchant2020.training import finetuning_cells
 from .runner import Cell, Cost, Study
-from .runner.table import write_json
 
 __all__ = ["MEASURES", "STEPS", "trajectories"]
 
@@ -106,10 +106,11 @@ def _cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str, n_step
         shared = {**corpus_columns(plan, name, model.task), **model.columns()}
         for step, comparisons in _comparisons(plan.model, trained):
             saved = folder / f"step-{step}.json"  # kept, so that an interrupted cell resumes after this step
-            if not saved.exists():
-                rows = [row for comparison in comparisons for row in _compare(*comparison, texts, plan.device)]
-                write_json(saved, {"rows": rows})
-            for columns in read(saved)["rows"]:
+            request = {"cell": folder.name, "step": step}
+            if (record := load_record(saved, request)) is None:
+                record = {"rows": [row for one in comparisons for row in _compare(*one, texts, plan.device)]}
+                write_record(saved, request, **record)
+            for columns in record["rows"]:
                 yield plan.row(**shared, k=step, **columns)
 
     return Cell(

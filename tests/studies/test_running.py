@@ -11,11 +11,13 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pyrepsim.core.errors import OptionError, StoreError
+from pyrepsim.core.resume import read_record, write_record
 from pyrepsim.studies.runner import COLUMNS, Cell, Study, plan_study, run_study, study_status
 from pyrepsim.studies.runner.folder import StudyFolder
 from tests.studies.toy_study import calls, toy_study
@@ -165,8 +167,9 @@ def test_scratch_is_dropped_by_one_of_several_workers(tmp_path: Path):
         for number in range(300):
             (source / "deep" / str(number % 7)).mkdir(parents=True, exist_ok=True)
             (source / "deep" / str(number % 7) / f"{number}.npy").touch()
-        record = json.loads((source / "cell.json").read_text())
-        (source / "cell.json").write_text(json.dumps({**record, "dropped": False}))
+        record = read_record(source / "cell.json")
+        assert record is not None
+        write_record(source / "cell.json", **{**record, "dropped": False})
         with ThreadPoolExecutor(4) as workers:
             dropped = [workers.submit(StudyFolder(study, tmp_path).drop_scratch, study.cells) for _ in range(4)]
         assert [one.exception() for one in dropped] == [None] * 4
@@ -234,11 +237,30 @@ def test_invalid_studies_are_refused():
         Study(name="s", cells=[cell(request={"x": object()})]).keys()
 
 
-def test_a_broken_record_is_named(tmp_path: Path):
+@pytest.mark.parametrize("name", ["cell.json", "rows.jsonl", "digests.json"])
+def test_a_damaged_cell_is_set_aside_and_run_again(tmp_path: Path, expected: bytes, name: str, caplog: Any):
     run_study(toy_study(), out=tmp_path)
-    (cell_folder(tmp_path, "step-1") / "cell.json").write_text("{")
-    with pytest.raises(StoreError, match=r"step-1-\w+/cell\.json is not"):
-        run_study(toy_study(), out=tmp_path)
+    path = cell_folder(tmp_path, "step-1") / name
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"1", b"2", 1))
+    again = run_study(toy_study(), out=tmp_path)
+    assert again.ran == ("steps/step-1",)
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected
+    aside = path.parent.with_name(f"{path.parent.name}.damaged-1")
+    assert (aside / name).read_bytes() != content
+    assert aside.name in caplog.text
+
+
+def test_a_damaged_file_of_a_needed_cell_is_found_before_it_is_used(tmp_path: Path, expected: bytes, caplog: Any):
+    run_study(toy_study(broken=("step-1",)), out=tmp_path)
+    study = toy_study()
+    file = StudyFolder(study, tmp_path).folder(study.cells[0]) / "numbers.txt"
+    file.write_text(file.read_text().replace("2", "3"))
+    again = run_study(study, out=tmp_path)
+    assert again.complete
+    assert "source/numbers" in again.ran
+    assert (tmp_path / "rows.jsonl").read_bytes() == expected
+    assert "numbers.txt must be as it was written" in caplog.text
 
 
 def test_a_live_worker_keeps_its_cell(tmp_path: Path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,9 +16,11 @@ from typing import Any, Literal
 
 import xxhash
 
-from ...core.errors import PyrepsimError, StoreError
-from ...core.json_files import read
+from ...core import resume
+from ...core.errors import CorruptStoreError, PyrepsimError, StoreError
 from ...core.locks import lock, own, owner
+from ...core.outputs import WORKING
+from ...core.states import MANIFEST, check_files, set_aside, write_manifest
 from ...version import __version__
 from .cell import Cell, Study
 from .table import full_row, read_lines, write_json, write_lines
@@ -49,6 +51,7 @@ class StudyFolder:
         self.keys = study.keys()
         self._users = {cell.id: [c for c in study.cells if cell.id in c.needs] for cell in study.cells}
         self._rows: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._sound: set[str] = set()
 
     def folder(self, cell: Cell) -> Path:
         return cell_folder(self.out, cell.experiment, cell.name, self.keys[cell.id])
@@ -69,6 +72,36 @@ class StudyFolder:
         record = self.record(cell)
         return record.get("state") == "done" and not record.get("dropped")
 
+    def is_sound(self, cell: Cell) -> bool:
+        """Whether the files of a cell that is done are those that it wrote. Each cell is checked once.
+
+        The folder of a damaged cell is set aside, so that the cell is run again.
+        """
+        if cell.id in self._sound or self.record(cell).get("state") != "done":
+            return True
+        dropped = bool(self.record(cell).get("dropped"))
+        if self._set_damaged_aside(cell, lambda folder: check_files(folder, missing=dropped)):
+            return False
+        self._sound.add(cell.id)
+        return True
+
+    def check_rows(self) -> None:
+        """Set aside the folder of each cell whose record or rows are damaged, so that the cell is run again."""
+        for cell in self.study.cells:
+            self._set_damaged_aside(cell, _check_rows)
+
+    def _set_damaged_aside(self, cell: Cell, check: Callable[[Path], object]) -> bool:
+        folder = self.folder(cell)
+        try:
+            check(folder)
+        except CorruptStoreError as error:
+            with self.lock(cell) as ours:
+                if ours:
+                    aside = set_aside(folder)
+                    log.warning("%s: %s The folder was renamed to %s; the cell is run again.", cell.id, error, aside)
+            return True
+        return False
+
     def begin(self, cell: Cell) -> Path:
         """Record that the cell was started; return its folder, with the files of an interrupted call if there are any.
 
@@ -87,6 +120,8 @@ class StudyFolder:
         full = [full_row(row, cell=folder.name, experiment=row.get("experiment") or cell.experiment) for row in rows]
         write_lines(folder / ROWS, full)
         self._rows.pop(cell.id, None)
+        write_manifest(folder, _files_of(folder), {"key": self.keys[cell.id]})
+        self._sound.add(cell.id)
         n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         self._write_record(cell, state="done", seconds=round(seconds, 3), n_bytes=n_bytes, n_rows=len(full))
 
@@ -113,8 +148,7 @@ class StudyFolder:
                 if not cell.scratch or not self.is_usable(cell):
                     continue
                 if all(self.record(user).get("state") == "done" for user in self._users[cell.id]):
-                    record = self.record(cell)
-                    write_json(self.folder(cell) / _CELL_RECORD, {**record, "dropped": True})
+                    _write_cell(self.folder(cell), {**self.record(cell), "dropped": True})
                     for pattern in cell.scratch:
                         for path in sorted(self.folder(cell).glob(pattern), reverse=True):
                             _remove(path)
@@ -173,7 +207,7 @@ class StudyFolder:
         record = {"experiment": cell.experiment, "name": cell.name, "key": self.keys[cell.id], "format": cell.format}
         record |= {"request": cell.request, "needs": {need: self.keys[need] for need in cell.needs}}
         record |= {"versions": versions(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **details}
-        write_json(self.folder(cell) / _CELL_RECORD, record)
+        _write_cell(self.folder(cell), record)
 
 
 def cell_folder(out: Path, experiment: str, name: str, key: str) -> Path:
@@ -182,20 +216,32 @@ def cell_folder(out: Path, experiment: str, name: str, key: str) -> Path:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Read a cell's record, {} if there is none; StoreError if it is incomplete."""
+    """Read a cell's record, {} if there is none; CorruptStoreError if it is damaged."""
     try:
-        record = read(folder / _CELL_RECORD)
-        return {"state": record["state"], **record}
-    except FileNotFoundError:
-        return {}
-    except NotADirectoryError as error:
-        raise StoreError(
-            f"The results of a study need a folder: part of the path {folder} is a file. Choose another folder."
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"A cell's record must be complete: {folder / _CELL_RECORD} is not ({error}). Remove that folder."
-        ) from error
+        record = resume.read_record(folder / _CELL_RECORD, remedy="Remove that folder.")
+    except CorruptStoreError as error:
+        if isinstance(error.__cause__, NotADirectoryError):
+            raise StoreError(
+                f"The results of a study need a folder: part of the path {folder} is a file. Choose another folder."
+            ) from error
+        raise
+    return {} if record is None else record
+
+
+def _check_rows(folder: Path) -> None:
+    if read_record(folder).get("state") == "done" and check_files(folder, only=(ROWS,)) is None:
+        raise CorruptStoreError(f"A cell that is done must have the digests of its files: {folder} has none.")
+
+
+def _write_cell(folder: Path, record: Mapping[str, Any]) -> None:
+    resume.write_record(folder / _CELL_RECORD, **record)
+
+
+def _files_of(folder: Path) -> list[str]:
+    """The files of a cell that its record does not change."""
+    ours = (_CELL_RECORD, MANIFEST)
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(WORKING)]
+    return [name for path in paths if (name := str(path.relative_to(folder))) not in ours]
 
 
 def cell_state(folder: Path) -> State:

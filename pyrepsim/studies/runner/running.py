@@ -138,6 +138,7 @@ class _Worker:
     def __init__(self, study: Study, out: Path, cells: Sequence[Cell], begin: int, report: Callable[[str], None]):
         self.cells, self.report = cells, report
         self.folder = StudyFolder(study, out)
+        self.folder.check_rows()
         self.order = [*cells[begin:], *cells[:begin]]
         self.by_id = {cell.id: cell for cell in cells}
         self.attempts = {cell.id: self.folder.attempts(cell) for cell in cells}
@@ -195,6 +196,8 @@ class _Worker:
                 return False
             if self.folder.is_usable(cell):  # another worker has finished it in the meantime
                 return True
+            if not all(self.folder.is_sound(self.by_id[need]) for need in cell.needs):
+                return True  # a damaged one is run again first
             started = time.monotonic()
             title = f"[{self.cells.index(cell) + 1}/{len(self.cells)}] {cell.id}"
             self.report(f"{title} ...")
