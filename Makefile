@@ -1,6 +1,6 @@
 # Every target installs what it needs into .venv. Requirements: Python 3.11+, make and a C++ compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build bench clean
+.PHONY: help demo test fuzz lint build bench clean
 .DELETE_ON_ERROR:
 
 # The first Python that is new enough, can create a virtual environment and has C headers.
@@ -26,6 +26,9 @@ demo: $(VENV)/.built ## compare two real models, layer by layer: a table, a figu
 
 test: $(VENV)/.built ## run the tests
 	$(BIN)/python -m pytest -q -n auto
+
+fuzz: $(VENV)/.fuzz ## feed odd files to every reader for 10 minutes, guided by coverage
+	$(BIN)/python -m tests.fuzz --minutes 10
 
 lint: $(VENV)/.lint ## ruff, import-linter, pyright, clang-format, clang-tidy
 	$(BIN)/ruff check
@@ -58,6 +61,10 @@ $(VENV)/.dependencies: $(VENV)/.created pyproject.toml .constraints.txt
 
 $(VENV)/.built: $(VENV)/.dependencies $(SOURCES)
 	$(EDITABLE) . --no-deps
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.built
+	$(EDITABLE) '.[fuzz]'
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.built

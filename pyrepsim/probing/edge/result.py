@@ -222,7 +222,10 @@ class EdgeResult:
             }
             for name in ("layers", "records", "weights", "history"):
                 fields[name] = tuple(fields[name])
-            return cls(**fields)
+            result = cls(**fields)
+            for split in result.sentence_counts:  # a table reads all fields, with the types that they must have
+                result.table(split=split)
+            return result
         except Exception as error:  # np.load raises many types
             raise CorruptStoreError(
                 f"A result is read from a file that EdgeResult.save wrote: this one is another file ({error}). Check "
