@@ -1,7 +1,8 @@
-"""Results of edge probing. The first byte chooses between a whole file and its JSON part."""
+"""Results of edge probing. The first byte chooses: a whole file, its JSON part, or a file without its digest."""
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -30,20 +31,26 @@ def _valid() -> EdgeResult:
 
 def examples() -> list[bytes]:
     path = _valid().save(workplace() / "valid.npz")
-    with np.load(path) as file:
-        return [b"\0" + path.read_bytes(), b"\1" + str(file["json"]).encode()]
+    buffer = io.BytesIO()
+    _valid().write(buffer)
+    with np.load(buffer) as file:
+        text = str(file["json"]).encode()
+    return [b"\0" + path.read_bytes(), b"\1" + text, b"\2" + buffer.getvalue()]
 
 
 def read(data: bytes, folder: Path) -> None:
     path = folder / "edge.npz"
-    if data[:1] == b"\1":
-        result = _valid()
-        arrays = {"sentence_counts.dev": result.sentence_counts["dev"], "record_index.dev": result.record_index["dev"]}
-        text = data[1:].decode("utf-8", "replace")
-        np.savez(path, json=np.array(text), **arrays)
+    if data[:1] in (b"\1", b"\2"):
+        buffer = io.BytesIO(data[1:])
+        if data[:1] == b"\1":
+            result, buffer = _valid(), io.BytesIO()
+            arrays = {f"{name}.dev": vars(result)[name]["dev"] for name in ("sentence_counts", "record_index")}
+            np.savez(buffer, json=np.array(data[1:].decode("utf-8", "replace")), **arrays)
+            buffer.seek(0)
+        found = tolerate(EdgeResult.read, buffer)
     else:
         path.write_bytes(data[1:])
-    found = tolerate(EdgeResult.load, path)
+        found = tolerate(EdgeResult.load, path)
     if found is not None:
         repr(found)
         tolerate(found.table)
