@@ -33,6 +33,7 @@ def examples() -> list[bytes]:
     path = _valid().save(workplace() / "valid.npz")
     buffer = io.BytesIO()
     _valid().write(buffer)
+    buffer.seek(0)
     with np.load(buffer) as file:
         text = str(file["json"]).encode()
     return [b"\0" + path.read_bytes(), b"\1" + text, b"\2" + buffer.getvalue()]
