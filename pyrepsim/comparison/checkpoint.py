@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..backends import get_backend
-from ..core.errors import CorruptStoreError, StoreError
+from ..core.errors import CorruptStoreError
 from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
 from ..core.states import load_state, open_sealed, save_state
@@ -26,7 +26,7 @@ SAVE_EVERY_SECONDS = 20.0
 
 
 class Checkpoint:
-    """A folder with the request of a comparison, and one file of moments for each group of layers.
+    """A folder that we own, with the request of a comparison and one file of moments for each group of layers.
 
     Each file of moments carries the request and its group too, so that files of another comparison are refused even
     where ``comparison.json`` is missing.
@@ -53,13 +53,6 @@ class Checkpoint:
             "pairs": [list(pair) for pair in pairs],
             "part_rows": part_rows,
         }
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"A checkpoint is a folder that can be written to: {self._folder} cannot be made ({error.strerror}). "
-                "Use another folder."
-            ) from error
         path = self._folder / "comparison.json"
         record = read_record(path, remedy="Use another folder, or delete this one.")
         if record is None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from ..core.errors import OptionError
+from ..core.ownership import owning
+from ..core.paths import as_path
 from ..inference import Bootstrap, Jackknife
 from ..measures import Measure, MomentMeasure, RowMeasure
 from ..results import Score, Scores
@@ -38,6 +41,7 @@ def compare(
     interval: Bootstrap | Jackknife | str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     executor: Executor | None = None,
+    wait: float | None = None,
     progress: bool | None = None,
 ) -> Score | Scores:
     """Compare two representations, or the layers of two activation stores, by any number of measures.
@@ -76,6 +80,8 @@ def compare(
     executor : object with ``submit``, optional
         For stores: workers that sum the moments, such as `concurrent.futures.ProcessPoolExecutor`,
         `dask.distributed.Client` or submitit's; they must be able to open the stores' paths. See Notes.
+    wait : float, optional
+        Seconds to wait for another process that uses the folder `checkpoint`. By default it is refused at once.
     progress : bool, optional
         Whether to show a progress bar; by default on a terminal only.
 
@@ -97,6 +103,8 @@ def compare(
         If the stores do not hold the same tokens in the same order.
     LayerError, OptionError
         If a layer or an option does not exist.
+    LockedError
+        If another process uses the folder `checkpoint`.
 
     Notes
     -----
@@ -138,9 +146,10 @@ def compare(
             raise OptionError(f"{name} keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
         scores = scores_with_intervals(sides.source, sides.pairs, parsed, options, interval, progress=shown)
     else:
-        scores = scores_of(
-            sides.source, sides.pairs, parsed, options, checkpoint=checkpoint, executor=executor, progress=shown
-        )
+        with nullcontext() if checkpoint is None else owning(as_path(checkpoint, "checkpoint"), wait=wait):
+            scores = scores_of(
+                sides.source, sides.pairs, parsed, options, checkpoint=checkpoint, executor=executor, progress=shown
+            )
     scores = sides.named(scores)
     warn_of_determined(scores)
     single = sides.kind != "store" and isinstance(measures, Measure | str)

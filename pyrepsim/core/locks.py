@@ -76,7 +76,7 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[LockState]:
 
 
 @contextmanager
-def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
+def own(path: Path, *, silence: float = SILENCE, request: str | None = None) -> Iterator[bool]:
     """Own the file `path` for the length of a with-block, unless another process does.
 
     Parameters
@@ -85,6 +85,8 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
         The lock file; its folder is created if necessary. It is removed at the end.
     silence : float
         Seconds after which a silent owner on another host is taken for dead.
+    request : str, optional
+        What the owner does, for others to read.
 
     Yields
     ------
@@ -97,7 +99,7 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
     >>> from pyrepsim.core.locks import own, owner
     >>> with own(Path("cell/.lock")) as ours:
     ...     print(ours, sorted(owner(Path("cell/.lock"))))
-    True ['host', 'pid', 'since']
+    True ['host', 'pid', 'request', 'since']
     >>> owner(Path("cell/.lock")) is None
     True
     """
@@ -117,7 +119,7 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
         if not ours:
             yield False
             return
-        record = _write_owner(fd)
+        record = _write_owner(fd, request)
         stop = threading.Event()
         renewal = threading.Thread(target=_renew, args=(path, record, stop), daemon=True)
         renewal.start()
@@ -135,12 +137,13 @@ def own(path: Path, *, silence: float = SILENCE) -> Iterator[bool]:
 
 
 def owner(path: Path, *, silence: float = SILENCE) -> dict[str, Any] | None:
-    """Return who owns the file `path` ("host", "pid" and "since"), or None if nobody does."""
+    """Return who owns the file `path` ("host", "pid", "since" and "request"), or None if nobody does."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             record = json.loads(os.pread(fd, _LARGEST, 0))
             name = {"host": str(record["host"]), "pid": int(record["pid"]), "since": float(record["since"])}
+            name["request"] = record.get("request")
             state = _flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             alive = state == "busy" or _is_alive(fd, path, state, silence, now=time.time())
         finally:
@@ -217,10 +220,10 @@ def _is_at(fd: int, path: Path) -> bool:
         return False
 
 
-def _write_owner(fd: int) -> bytes:
+def _write_owner(fd: int, request: str | None) -> bytes:
     pid = os.getpid()
     record = {"host": socket.gethostname(), "boot": _boot(), "pid_namespace": _pid_namespace(), "pid": pid}
-    data = json.dumps({**record, "started": _started(pid), "since": time.time()}).encode()
+    data = json.dumps({**record, "started": _started(pid), "since": time.time(), "request": request}).encode()
     os.ftruncate(fd, 0)
     os.pwrite(fd, data, 0)
     return data

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -29,21 +30,23 @@ from .system_errors import remedy
 
 __all__ = [
     "CHECKSUMS",
-    "WORKING",
     "DurableFile",
     "explain_errors",
+    "has_files",
+    "is_working_file",
     "make_folder",
     "open_temporary",
     "replacing",
     "sweep",
     "sync_folder",
+    "temporary_folder",
     "write_durably",
 ]
 
 CHECKSUMS: dict[str, Callable[..., Any]] = {"xxh3_128": xxhash.xxh3_128, "sha256": hashlib.sha256}
 
-WORKING = (".tmp-", ".lock")
-"""How the names of temporary files and of the lock files of folders begin."""
+_WORKING = (".tmp-", ".lock", ".claim-")
+"""How the names of temporary files and of lock files begin."""
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{12}-.*", re.DOTALL)
@@ -132,8 +135,35 @@ def open_temporary(path: Path) -> tuple[int, Path]:
         os.close(fd)  # it was swept before it was locked
 
 
+@contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """Yield a new folder with a random name inside `folder`, and remove it with all it holds at the end."""
+    while True:
+        place = folder / f".tmp-{secrets.token_hex(6)}-folder"
+        place.mkdir(mode=0o700)
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if lock_descriptor(fd, place) != "busy":
+            break
+        os.close(fd)  # it was swept before it was locked
+    try:
+        yield place
+    finally:
+        os.close(fd)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def is_working_file(name: str) -> bool:
+    """Return whether this is the name of a temporary file or a lock, which readers ignore."""
+    return name.startswith(_WORKING)
+
+
+def has_files(folder: Path) -> bool:
+    """Return whether a folder holds anything but working files; False if there is no folder."""
+    return folder.is_dir() and any(not is_working_file(entry.name) for entry in folder.iterdir())
+
+
 def sweep(folder: Path, name: str | None = None) -> None:
-    """Remove the temporary files in a folder whose writers have ended; those for the file `name`, or all.
+    """Remove the temporary files and folders in a folder whose writers have ended; those for the file `name`, or all.
 
     On file systems without locks, and between hosts, a file that was not written for ten minutes has no writer.
     """
@@ -146,14 +176,15 @@ def sweep(folder: Path, name: str | None = None) -> None:
         if name is not None and not entry.name.endswith(f"-{name[-_KEPT_NAME:]}"):
             continue
         with suppress(OSError):
-            if not entry.is_file(follow_symlinks=False):
+            folder_left = entry.is_dir(follow_symlinks=False)
+            if not folder_left and not entry.is_file(follow_symlinks=False):
                 continue
             fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 state = lock_descriptor(fd, Path(entry.path))
                 silent = time.time() - os.fstat(fd).st_mtime > SILENCE
                 if state != "busy" and (silent or (state == "held" and not is_remote(folder))):
-                    os.unlink(entry.path)
+                    shutil.rmtree(entry.path) if folder_left else os.unlink(entry.path)
             finally:
                 os.close(fd)
 

@@ -6,6 +6,7 @@ The owner has the file ``.lock`` in the folder, and workers that share a folder 
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +16,9 @@ from typing import Any
 
 from .errors import LockedError, OptionError
 from .locks import own, owner
-from .outputs import explain_errors, sweep
+from .outputs import explain_errors, is_working_file, sweep
 
-__all__ = ["LOCK", "owning"]
+__all__ = ["LOCK", "empty_folder", "owning"]
 
 LOCK = ".lock"
 """Name of the lock file of a folder; the names of those of workers begin with it."""
@@ -27,7 +28,13 @@ os.register_at_fork(after_in_child=lambda: _here.__dict__.clear())  # a child do
 
 
 @contextmanager
-def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member: str | None = None) -> Iterator[None]:
+def owning(
+    folder: str | os.PathLike[str],
+    *,
+    wait: float | None = None,
+    member: str | None = None,
+    request: str | None = None,
+) -> Iterator[None]:
     """Own a folder for the length of a with-block: no other process, and no other thread, writes to it.
 
     Parameters
@@ -39,6 +46,8 @@ def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member:
     member : str, optional
         The name of one of several workers that share the folder. Only a worker of the same name, or one that wants the
         folder alone, is another owner for it.
+    request : str, optional
+        The digest of what the workers do. A worker with another one is another owner too.
 
     Raises
     ------
@@ -70,7 +79,7 @@ def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member:
     with ExitStack() as stack:
         if created:
             stack.callback(_remove_if_empty, root, pid)
-        while (other := _take(stack, root, member)) is not None:
+        while (other := _take(stack, root, member, request)) is not None:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _locked(root, other, member)
@@ -84,20 +93,29 @@ def owning(folder: str | os.PathLike[str], *, wait: float | None = None, member:
             folders.discard(key)
 
 
+def empty_folder(folder: Path) -> None:
+    """Remove everything in a folder that we own, except its lock."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif not is_working_file(entry.name):
+            entry.unlink()
+
+
 def _remove_if_empty(folder: Path, pid: int) -> None:
     if os.getpid() == pid:
         with suppress(OSError):
             folder.rmdir()
 
 
-def _take(stack: ExitStack, root: Path, member: str | None) -> dict[str, Any] | None:
+def _take(stack: ExitStack, root: Path, member: str | None, request: str | None) -> dict[str, Any] | None:
     """Own the folder until the stack is closed and return None, or return who owns it."""
     path = root / (LOCK if member is None else f"{LOCK}-{member}")
     with explain_errors(root, task="Writing to the folder", kept="finished steps are skipped"):
         for _ in range(5):  # one who only looks at a lock file holds it for a moment
             with ExitStack() as inner:
-                if inner.enter_context(own(path)):
-                    other = _other_owner(root, member)
+                if inner.enter_context(own(path, request=request)):
+                    other = _other_owner(root, path, member, request)
                     if other is None:
                         stack.enter_context(inner.pop_all())
                     return other
@@ -107,18 +125,17 @@ def _take(stack: ExitStack, root: Path, member: str | None) -> dict[str, Any] | 
     return {}
 
 
-def _other_owner(root: Path, member: str | None) -> dict[str, Any] | None:
-    """Return who else owns the folder: a worker if we want it alone, and otherwise a single owner. Sweeps dead ones."""
-    paths = sorted(root.glob(f"{LOCK}-*")) if member is None else [root / LOCK]
-    for path in paths:
-        if not os.path.lexists(path):
+def _other_owner(root: Path, ours: Path, member: str | None, request: str | None) -> dict[str, Any] | None:
+    """Return who else owns the folder, or None; a single owner removes the files of dead workers."""
+    for path in sorted(root.glob(f"{LOCK}*")):
+        if path == ours:
             continue
-        if (other := owner(path)) is not None:
+        other = owner(path)
+        if other is None and member is None:
+            with own(path) as dead:
+                other = None if dead else owner(path) or {}
+        if other is not None and (member is None or path.name == LOCK or other.get("request") != request):
             return other
-        if member is None:
-            with own(path) as ours:  # removes the file of a dead worker
-                if not ours:
-                    return owner(path) or {}
     return None
 
 

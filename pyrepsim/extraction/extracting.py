@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ..core import files
 from ..core.errors import OptionError
+from ..core.outputs import has_files
 from ..core.ownership import owning
 from ..core.paths import as_path
 from ..core.progress import progress_bar
@@ -24,9 +25,9 @@ from ..core.workers import Worker, find_worker
 from ..data.texts import read_texts
 from ..models import Encoder, load_encoder
 from ..store import ActivationStore, StoreWriter, open_store, store_info
-from ..store.catalog import check_removable, clear_store
 from ..store.columns import ROW_BYTES
-from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, has_files, journal_parts
+from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, journal_parts
+from ..store.removal import check_removable, clear_store
 from ..version import __version__
 from .forward import Selector, ShardBuffers, choose_layers, fill, largest, torch_dtype
 from .layout import Batch

@@ -27,7 +27,7 @@ from .recipes import Ablation, TrainingRecipe
 from .run import Run, open_run
 from .tasks import get_task
 from .tasks.base import Task
-from .training import finetune
+from .training import finetune, owned
 from .tuned_run import TunedRun
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def ablate(
     test: str | os.PathLike[str] | None = None,
     recipe: TrainingRecipe | None = None,
     device: str = "auto",
+    wait: float | None = None,
     progress: bool | None = None,
 ) -> AblationScores:
     r"""Run one kind of ablation for each of `values` and `seeds`. Call it again to resume; finished ones are skipped.
@@ -118,8 +119,8 @@ def ablate(
         Numbers of blocks; for ``revert`` the block. Default: see the table, N being the number of blocks.
     seeds : iterable of int, optional
         Default: the recipe's seed.
-    train, dev, test, recipe, device, progress
-        As in `finetune`. ``exit`` and ``revert`` take only `dev` (default: the run's) and `device`.
+    train, dev, test, recipe, device, wait, progress
+        As in `finetune`. ``exit`` and ``revert`` take only `dev` (default: the run's), `device` and `wait`.
 
     Returns
     -------
@@ -127,6 +128,8 @@ def ablate(
 
     Raises
     ------
+    LockedError
+        If another process writes to `out`.
     OptionError
         If the kind is unknown, the model has no layer for a value, or the kind does not take an option.
     PyrepsimError
@@ -151,7 +154,9 @@ def ablate(
         task = get_task(task) if isinstance(task, str) else task
         recipe = TrainingRecipe.for_task(task.name) if recipe is None else recipe
         data = {"train": train, "dev": dev, "test": test}
-        steps = _trained(kind, model, task, recipe, folder, values, seeds, **data, device=device, progress=progress)
+        steps = _trained(
+            kind, model, task, recipe, folder, values, seeds, **data, device=device, wait=wait, progress=progress
+        )
     elif kind in _UNTRAINED:
         unused = {"seeds": seeds, "train": train, "test": test, "recipe": recipe}
         if given := [name for name, value in unused.items() if value is not None]:
@@ -162,7 +167,8 @@ def ablate(
         raise OptionError(f"An ablation is one of {', '.join((*_TRAINED, *_UNTRAINED))}: got {kind!r}.")
     if not steps:
         raise OptionError("An ablation needs at least one value and one seed: values and seeds must not be empty.")
-    return _run_all(steps, kind, folder)
+    with owned(folder, wait=wait):
+        return _run_all(steps, kind, folder)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MissingExtraError, OptionError, StoreError
+from ..core.outputs import has_files, temporary_folder
+from ..core.ownership import empty_folder, owning
 from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
 from ..models.loading import quiet_transformers
@@ -25,7 +27,7 @@ from .task_model import check_saved_head, save_head
 from .tasks.base import Task
 from .trainer import TaskTrainer
 
-__all__ = ["finetune"]
+__all__ = ["finetune", "owned"]
 
 log = logging.getLogger("pyrepsim.finetuning")
 
@@ -46,6 +48,7 @@ def finetune(
     ablation: Ablation | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    wait: float | None = None,
     progress: bool | None = None,
 ) -> Run:
     r"""Fine-tune `model` on `task` and write the run to the folder `out`.
@@ -71,6 +74,8 @@ def finetune(
         A torch device; "auto" is the GPU of this process if there is one.
     overwrite : bool, default False
         Replace the run that the folder holds. Other files are never removed.
+    wait : float, optional
+        Seconds to wait for another process that writes to the folder. By default it is refused at once.
     progress : bool, optional
         Show a progress bar. None shows it on a terminal only.
 
@@ -84,6 +89,8 @@ def finetune(
         If data cannot be read or do not fit the task; names file and line.
     StoreError
         If `out` holds a run of another request.
+    LockedError
+        If another process writes to `out`.
     OptionError, ModelError
         If an option is outside its domain, or the model cannot be loaded.
 
@@ -107,11 +114,28 @@ def finetune(
     record = request.record()
     if (finished := _finished_run(folder, record, overwrite=overwrite)) is not None:
         return finished
+    with owned(folder, wait=wait):
+        if (finished := _finished_run(folder, record, overwrite=overwrite)) is not None:
+            return finished  # by the process that we have waited for
+        return _train(request, record, folder, overwrite=overwrite, progress=progress)
+
+
+@contextmanager
+def owned(folder: Path, *, wait: float | None) -> Iterator[None]:
+    """Own the folder of a run; under torchrun the first process owns it for all."""
+    with owning(folder, wait=wait) if int(os.environ.get("RANK", "0")) == 0 else nullcontext():
+        yield
+
+
+def _train(
+    request: FinetuningRequest, record: Mapping[str, Any], folder: Path, *, overwrite: bool, progress: bool | None
+) -> Run:
+    """Train, or continue, in a folder that we own."""
     ready = request.prepare()
     if overwrite or not (folder / RECORD).exists():
         _check_saving(ready, folder)
-    if overwrite and folder.exists():  # after preparing: a request that cannot be trained must not remove a run
-        shutil.rmtree(folder)
+    if overwrite:  # after preparing: a request that cannot be trained must not remove a run
+        empty_folder(folder)
     inputs = ready.record()
     _start(folder, record, inputs)
     encoder = ready.encoder
@@ -153,7 +177,7 @@ def _finished_run(folder: Path, request: Mapping[str, Any], *, overwrite: bool) 
         return None
     record = read_record(folder / RECORD)
     if record is None:
-        if folder.is_dir() and any(folder.iterdir()):
+        if has_files(folder):
             raise StoreError(
                 f"A run needs a folder of its own: {folder} holds other files, and overwrite replaces runs only. "
                 "Choose another one."
@@ -182,12 +206,11 @@ def _save(ready: PreparedTraining, folder: Path) -> None:
 
 
 def _check_saving(ready: PreparedTraining, folder: Path) -> None:
-    """Save the untrained model beside the run and open it again, so that no training is lost."""
+    """Save the untrained model in the folder and open it again, so that no training is lost."""
     if int(os.environ.get("RANK", "0")) != 0:
         return
-    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", suffix=".tmp", dir=folder.absolute().parent) as place:
-        _save(ready, Path(place))
+    with temporary_folder(folder) as place:
+        _save(ready, place)
 
 
 def _score_and_write(ready: PreparedTraining, name: str, folder: Path) -> dict[str, float]:

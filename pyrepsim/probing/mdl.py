@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from ..core.errors import DegenerateError, OptionError, StoreError
+from ..core.ownership import owning
+from ..core.paths import as_path
 from ..core.resume import write_record
 from ..core.states import load_record
 from ..core.text import printable
@@ -312,6 +314,8 @@ def probe_mdl(
         If the model, the data or an option cannot be used.
     StoreError
         If the folder holds another probing, or the disk is full.
+    LockedError
+        If another process writes to the folder.
 
     Examples
     --------
@@ -336,33 +340,34 @@ def probe_mdl(
         "seeds": list(range(rule_of(task).seeds) if chosen.seeds is None else chosen.seeds),
         "fractions": list(chosen.fractions),
     }
-    workspace = open_workspace(model, out, chosen)
-    path = workspace.folder / _RESULT
-    finished = workspace.begin("mdl", splits, task=task, **settings, recipe=vars(recipe), lexical=chosen.lexical)
-    codes = _load(path, workspace.request) if finished else None
-    if codes is None:
-        stores = workspace.extract(splits)
-        train, dev = splits["train"], splits["dev"]
-        codes = fit_online_codes(
-            stores["train"],
-            train.items,
-            dev=(stores["dev"], dev.items, dev.texts),
-            texts=train.texts,
-            task=task,
-            lex=workspace.encoder if chosen.lexical else None,
-            recipe=recipe,
-            device=workspace.device,
-            progress=chosen.progress,
-            **settings,
-        )
-        write_record(path, workspace.request, **dataclasses.asdict(codes))
-        _load(path, workspace.request)
-    files = [codes.to_csv(workspace.folder / "codes.csv"), path]
-    scores = codes.scores()
-    if len(scores) > 1:
-        files += draw(scores.plot, workspace.folder / "layers", chosen.figure_formats)
-    files.append(write_text(workspace.folder / "summary.txt", codes.table()))
-    return workspace.finish(codes, files)
+    with owning(as_path(out, "out"), wait=chosen.wait):
+        workspace = open_workspace(model, out, chosen)
+        path = workspace.folder / _RESULT
+        finished = workspace.begin("mdl", splits, task=task, **settings, recipe=vars(recipe), lexical=chosen.lexical)
+        codes = _load(path, workspace.request) if finished else None
+        if codes is None:
+            stores = workspace.extract(splits)
+            train, dev = splits["train"], splits["dev"]
+            codes = fit_online_codes(
+                stores["train"],
+                train.items,
+                dev=(stores["dev"], dev.items, dev.texts),
+                texts=train.texts,
+                task=task,
+                lex=workspace.encoder if chosen.lexical else None,
+                recipe=recipe,
+                device=workspace.device,
+                progress=chosen.progress,
+                **settings,
+            )
+            write_record(path, workspace.request, **dataclasses.asdict(codes))
+            _load(path, workspace.request)
+        files = [codes.to_csv(workspace.folder / "codes.csv"), path]
+        scores = codes.scores()
+        if len(scores) > 1:
+            files += draw(scores.plot, workspace.folder / "layers", chosen.figure_formats)
+        files.append(write_text(workspace.folder / "summary.txt", codes.table()))
+        return workspace.finish(codes, files)
 
 
 def _have_one_label(splits: Mapping[str, AnnotatedSplit]) -> bool:

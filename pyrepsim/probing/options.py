@@ -68,6 +68,8 @@ class ProbingOptions:
     """File formats of the figures, separated by commas: svg, png, pdf."""
     overwrite: bool = False
     """Extract and train again, and replace what the output folder holds."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to the output folder or the stores; by default it is refused."""
     progress: bool | None = None
     """Show progress bars; by default on a terminal only."""
 

@@ -150,6 +150,7 @@ class Workspace:
                 words=words,
                 worker="0/1",
                 overwrite=self.options.overwrite and path not in extracted,
+                wait=self.options.wait,
                 progress=self.options.progress,
                 **self.options.extraction,
             )
@@ -179,7 +180,7 @@ class Workspace:
         stores = sorted({Path(path) for path in self._record["stores"].values() if Path(path).is_dir()})
         if not self.options.keep_stores:
             for path in stores:
-                remove_store(path)
+                remove_store(path, wait=self.options.wait)
             if self.stores_folder.is_dir() and not any(self.stores_folder.iterdir()):
                 self.stores_folder.rmdir()
             stores = []

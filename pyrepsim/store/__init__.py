@@ -1,6 +1,6 @@
 """Activation stores: folders with the representations of a model. Their format is described in docs/store-format.md."""
 
-from .catalog import Problem, StoreInfo, list_stores, remove_store, store_info, verify
+from .catalog import Problem, StoreInfo, list_stores, store_info, verify
 from .columns import TokenColumns, TokenFlag
 from .exports import export
 from .from_arrays import write_store
@@ -15,6 +15,7 @@ from .matching import (
     paired_layer_chunks,
 )
 from .reader import ActivationStore, open_store
+from .removal import remove_store
 from .representation import Representation
 from .shards import ShardCache
 from .writer import StoreWriter

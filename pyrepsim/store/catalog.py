@@ -1,9 +1,8 @@
-"""Stores on disk: list, describe, verify and remove them."""
+"""Stores on disk: list, describe and verify them."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 from ..core import files
 from ..core.errors import CorruptStoreError, StoreError
 from ..core.files import Parts
-from ..core.outputs import CHECKSUMS
-from ..core.ownership import owning
+from ..core.outputs import CHECKSUMS, is_working_file
 from ..core.paths import as_path
 from .columns import IDENTITY, ROW_BYTES, RowsDigest
 from .layout import (
@@ -23,7 +21,6 @@ from .layout import (
     PAGE,
     PLAN,
     check_header,
-    is_working_file,
     journal_parts,
     layer_header,
     layer_parts,
@@ -35,8 +32,6 @@ from .reader import ActivationStore, read_plan
 from .shards import read_columns
 
 _READ_BYTES = 8 << 20
-_FILES = (MANIFEST[0], DOCS[0])
-_FOLDERS = ("journal", "layers", "tokens")
 
 
 @dataclass(frozen=True)
@@ -181,69 +176,6 @@ def _info(name: str, path: Path) -> StoreInfo:
     size = (n_bytes, committed, n_shards, sealed)
     layers = dict(plan.layers)
     return StoreInfo(name, path, plan.n_rows, tuple(layers), plan.dtype, *size, widths=layers, plan=plan.user)
-
-
-def remove_store(path: str | Path, *, wait: float | None = None) -> None:
-    """Remove a store, sealed or not, complete or damaged.
-
-    Parameters
-    ----------
-    path : str or Path
-        The folder of the store.
-    wait : float, optional
-        Seconds to wait for another process that writes to the folder. By default it is refused at once.
-
-    Raises
-    ------
-    LockedError
-        If another process writes to the folder.
-    StoreError
-        If the folder is not a store, or holds other files too.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import pyrepsim as rs
-    >>> from pyrepsim.store import remove_store
-    >>> store = rs.write_store("acts/removed", {"layer.0": np.ones((4, 3))})
-    >>> remove_store(store.path)
-    >>> store.path.exists()
-    False
-    """
-    root = as_path(path)
-    check_removable(root)
-    with owning(root, wait=wait):
-        check_removable(root)
-        clear_store(root)
-        shutil.rmtree(root)
-
-
-def check_removable(root: Path) -> None:
-    """Raise StoreError unless the folder is a store and holds nothing else."""
-    known = {*_FILES, *_FOLDERS, PLAN[0]}
-    if root.is_symlink() or not root.is_dir() or not files.exists(root, PLAN):
-        raise StoreError(f"Only a store can be removed: {root} is not a folder with a plan.json. Remove it yourself.")
-    others = sorted(e.name for e in root.iterdir() if e.name not in known and not is_working_file(e.name))
-    if others:
-        raise StoreError(
-            f"Only a store can be removed: {root} also holds {', '.join(others[:4])}. Move that elsewhere first."
-        )
-
-
-def clear_store(root: Path) -> None:
-    """Remove the files of a store from a folder that we own; the folder and its lock stay.
-
-    The manifest is removed first, so that readers notice it, and the plan last: if this is interrupted, the folder is
-    still a store and can be removed again.
-    """
-    for name in _FILES:
-        (root / name).unlink(missing_ok=True)
-    for name in _FOLDERS:
-        if (root / name).is_symlink():
-            (root / name).unlink()
-        elif (root / name).exists():
-            shutil.rmtree(root / name)
-    (root / PLAN[0]).unlink(missing_ok=True)
 
 
 def verify(

@@ -11,9 +11,10 @@ import numpy as np
 
 from ..core import outputs
 from ..core.errors import MissingExtraError, OptionError, StoreError, check_choice
+from ..core.outputs import has_files
 from ..core.ownership import owning
 from ..core.paths import as_path
-from .layout import DTYPES, has_files
+from .layout import DTYPES
 from .reader import ActivationStore, open_store
 from .representation import Representation
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..core import files
 from ..core.errors import ShapeError, StoreError, check_choice
+from ..core.outputs import has_files
 from ..core.ownership import owning
 from ..core.paths import as_path
-from .catalog import check_removable, clear_store
 from .columns import COLUMNS, check_columns
-from .layout import DTYPES, MANIFEST, PLAN, cut_rows, has_files, plan_shards
+from .layout import DTYPES, MANIFEST, PLAN, cut_rows, plan_shards
 from .reader import ActivationStore
+from .removal import check_removable, clear_store
 from .writer import StoreWriter
 
 

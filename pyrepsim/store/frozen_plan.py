@@ -7,8 +7,9 @@ from pathlib import Path
 from ..core import files, outputs
 from ..core.errors import StoreError
 from ..core.locks import lock
+from ..core.outputs import is_working_file
 from ..core.resume import first_difference
-from .layout import PLAN, is_working_file, lock_name
+from .layout import PLAN, lock_name
 from .manifest import Plan
 
 __all__ = ["freeze_plan"]

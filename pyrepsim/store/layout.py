@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -16,7 +15,6 @@ import numpy as np
 from ..core import json_files
 from ..core.errors import CorruptStoreError, OptionError, check_choice
 from ..core.files import Parts
-from ..core.outputs import WORKING
 from .columns import COLUMNS
 
 FORMAT = "pyrepsim-store"
@@ -46,7 +44,6 @@ _SAFETENSORS_NAMES = {
 _LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _SHARD_FILE = re.compile(r"shard-(\d{5,9})\.safetensors")
 _JOURNAL_FILE = re.compile(r"(\d{5,9})\.json")
-_WORKING_FILES = (*WORKING, ".claim-")
 
 
 def tokens_parts(shard: int) -> Parts:
@@ -70,16 +67,6 @@ def shard_of(name: str) -> int | None:
 def lock_name(subject: str) -> str:
     """Return the name of the lock file of a shard, the plan or the manifest."""
     return f".claim-{subject}"
-
-
-def is_working_file(name: str) -> bool:
-    """Return whether this is the name of a temporary file or a lock, which a reader ignores."""
-    return name.startswith(_WORKING_FILES)
-
-
-def has_files(folder: Path) -> bool:
-    """Return whether a folder holds any other file; False if there is no folder."""
-    return folder.is_dir() and any(not is_working_file(entry.name) for entry in folder.iterdir())
 
 
 def is_layer_name(name: str) -> bool:

@@ -236,7 +236,7 @@ def test_what_does_not_match_is_refused(stores, tmp_path):
         with pytest.raises(OptionError):
             rs.compare(base, tuned, measures)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="A checkpoint is a folder"):
+    with pytest.raises(StoreError, match="needs a folder: .*file is a file"):
         rs.compare(base, tuned, rs.LinearCKA(), checkpoint=tmp_path / "file")
     with pytest.raises(OptionError, match="checkpoint is for stores"):
         rs.compare(np.ones((9, 2)), np.ones((9, 2)), rs.LinearCKA(), checkpoint=tmp_path / "c")

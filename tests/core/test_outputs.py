@@ -16,7 +16,7 @@ import xxhash
 
 from pyrepsim.core import outputs
 from pyrepsim.core.errors import StoreError
-from pyrepsim.core.outputs import DurableFile, replacing, sweep
+from pyrepsim.core.outputs import DurableFile, replacing, sweep, temporary_folder
 
 LARGE = 2 << 20
 SIZES = [0, 1, 4095, LARGE - 4097, LARGE, 1, LARGE - 1, 3 * LARGE + 17, 5, 0, LARGE // 2]
@@ -162,10 +162,20 @@ def test_sweeping_leaves_links_and_the_files_of_others(tmp_path: Path):
     (tmp_path / "victim").write_text("untouched")
     (tmp_path / ".tmp-0123456789ab-link").symlink_to(tmp_path / "victim")
     (tmp_path / ".tmp-notes").write_text("mine")
-    (tmp_path / ".tmp-0123456789ab-folder").mkdir()
     sweep(tmp_path)
     assert (tmp_path / "victim").read_text() == "untouched"
-    assert len(temporaries(tmp_path)) == 3
+    assert len(temporaries(tmp_path)) == 2
+
+
+def test_a_temporary_folder_is_removed_at_the_end_or_swept(tmp_path: Path):
+    with temporary_folder(tmp_path) as place:
+        (place / "f").write_text("x")
+        sweep(tmp_path)
+        assert (place / "f").exists()
+    assert temporaries(tmp_path) == []
+    (tmp_path / place.name / "inner").mkdir(parents=True)  # as a killed process leaves it
+    sweep(tmp_path)
+    assert temporaries(tmp_path) == []
 
 
 @pytest.mark.parametrize(

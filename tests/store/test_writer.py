@@ -6,8 +6,6 @@ import errno
 import logging
 import os
 import shutil
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,16 +14,12 @@ from pyrepsim.core.errors import (
     CorruptStoreError,
     DTypeError,
     LayerError,
-    LockedError,
     NonFiniteError,
     OptionError,
     ShapeError,
     StoreError,
 )
-from pyrepsim.core.ownership import owning
-from pyrepsim.store import StoreWriter, open_store, plan_shards, verify, write_store
-
-from .faults import injected
+from pyrepsim.store import StoreWriter, open_store, plan_shards, write_store
 
 
 def test_shards_in_any_order_give_the_same_store(create, commit, make_store, arrays):
@@ -391,69 +385,3 @@ def test_other_layers_are_counted(create):
     create(layers={f"layer.{i}": 8 for i in range(5)})
     with pytest.raises(StoreError, match=r"layers \(5 items before, 3 items now\)"):
         create(layers={f"layer.{i}": 8 for i in range(3)})
-
-
-def test_of_two_writers_of_other_arrays_one_wins_whole(tmp_path):
-    arrays = [np.full((40, 3), value) for value in (1.0, 2.0)]
-    for trial in range(8):
-        path, start, children = tmp_path / str(trial), time.time() + 0.05, []
-        for index, array in enumerate(arrays):
-            child = os.fork()
-            if child == 0:
-                code = 3
-                time.sleep(max(0.0, start - time.time()))
-                try:
-                    write_store(path, {"a": array}, shard_rows=2, overwrite=trial % 2 == 1)
-                    code = index
-                except StoreError as error:
-                    code = 2 if "in use by process" in str(error) or "is not empty" in str(error) else 3
-                finally:
-                    os._exit(code)
-            children.append(child)
-        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-        assert 3 not in codes
-        stored = np.asarray(open_store(path)["a"])
-        assert any((stored == arrays[index]).all() for index in codes if index < 2)
-        assert verify(path) == []
-
-
-def test_a_second_writer_waits_as_long_as_it_is_told(tmp_path, arrays):
-    with ThreadPoolExecutor(1) as threads, owning(tmp_path / "s"):
-        with pytest.raises(LockedError, match="in use by process"):
-            threads.submit(write_store, tmp_path / "s", arrays).result()
-        with pytest.raises(LockedError):
-            threads.submit(write_store, tmp_path / "s", arrays, wait=0.1).result()
-        waiting = threads.submit(write_store, tmp_path / "s", arrays, wait=30)
-        time.sleep(0.1)
-        assert not waiting.done()
-    assert waiting.result().n_rows == 50
-
-
-@pytest.mark.parametrize("there", [False, True])
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_after_a_failure_the_same_call_can_be_made_again(tmp_path, arrays, there, overwrite):
-    path = tmp_path / "s"
-    if there:
-        path.mkdir()
-    if overwrite:
-        write_store(path, {"old": np.ones((3, 2))})
-    with injected("write@layer.0:1:enospc"), pytest.raises(StoreError) as caught:
-        write_store(path, arrays, shard_rows=20, overwrite=overwrite)
-    assert "free some space" in str(caught.value)
-    assert "run the same command again: it starts from the beginning" in str(caught.value)
-    assert not path.exists() or list(path.iterdir()) == []
-    store = write_store(path, arrays, shard_rows=20, overwrite=overwrite)
-    assert verify(store) == []
-
-
-def test_what_a_killed_call_left_can_be_replaced_as_its_message_says(tmp_path, arrays):
-    child = os.fork()
-    if child == 0:
-        with injected("write@layer.0:1:kill"):
-            write_store(tmp_path / "s", arrays, shard_rows=20)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
-    with pytest.raises(StoreError, match=r"holds an unfinished store\. .* overwrite=True"):
-        write_store(tmp_path / "s", arrays, shard_rows=20)
-    store = write_store(tmp_path / "s", arrays, shard_rows=20, overwrite=True)
-    assert not list(store.path.rglob(".*"))

@@ -218,7 +218,7 @@ def test_the_plan_counts_the_largest_temporary_space_once(tmp_path: Path):
 
 def test_a_file_in_place_of_a_folder_is_named(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="part of the path .* is a file"):
+    with pytest.raises(StoreError, match="needs a folder: .*file is a file"):
         run_study(toy_study(), out=tmp_path / "file")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import StoreError
+from ...core.ownership import owning
+from ...core.paths import as_path
 from ...core.states import load_state, remove_states, write_sealed
 from ...extraction.options import with_keywords_of
 from ...results.tables import write_csv
@@ -76,6 +78,8 @@ def probe_edge(
         If the model, the data or an option cannot be used.
     StoreError
         If the folder holds another probing, or the disk is full.
+    LockedError
+        If another process writes to the folder.
     RowMismatchError
         If `base` was scored on other data.
 
@@ -99,33 +103,34 @@ def probe_edge(
     recipe = change_recipe(EdgeProbeRecipe.for_task(task), chosen.recipe)
     members = requested_members(chosen.members, chosen.lexical)
     seeds = list(range(rule_of(task).seeds) if chosen.seeds is None else chosen.seeds)
-    workspace = open_workspace(model, out, chosen)
-    settings = {"task": task, "members": members, "seeds": seeds, "recipe": vars(recipe)}
-    names = [_RESULT, *([_CONTROL] if chosen.control else [])]
-    results: dict[str, EdgeResult] = {}
-    if workspace.begin("edge", splits, **settings, lexical=chosen.lexical, control=chosen.control):
-        found = {name: load_state(workspace.folder / name, workspace.request, EdgeResult.read) for name in names}
-        results = {name: result for name, result in found.items() if result is not None}
-    if len(results) < len(names):  # a damaged result was set aside
-        stores = workspace.extract(splits)
-        lex = workspace.encoder if chosen.lexical else None
-        fitting = {"task": task, "members": members, "seeds": seeds, "recipe": recipe, "lex": lex}
-        records = {name: split.items for name, split in splits.items()}
-        folder = workspace.training_folder
-        results[_RESULT] = _fit(workspace, stores, splits, records, out=folder, **fitting)
-        if chosen.control:
-            control = dict(zip(records, control_records(*records.values()), strict=True))
-            results[_CONTROL] = _fit(workspace, stores, splits, control, out=folder / "control", **fitting)
-        for name, result in results.items():
-            write_sealed(workspace.folder / name, result.write, workspace.request)
-            EdgeResult.load(workspace.folder / name)
-    result = results[_RESULT]
-    selectivities = tuple(selectivity(result, results[_CONTROL])) if chosen.control else ()
-    comparison = None if base is None else compare_probes(base, result)
-    files = _write(workspace, result, selectivities, comparison)
-    probing = workspace.finish(result, files, comparison, selectivities)
-    remove_states(workspace.training_folder)  # weights and moments of all probes
-    return probing
+    with owning(as_path(out, "out"), wait=chosen.wait):
+        workspace = open_workspace(model, out, chosen)
+        settings = {"task": task, "members": members, "seeds": seeds, "recipe": vars(recipe)}
+        names = [_RESULT, *([_CONTROL] if chosen.control else [])]
+        results: dict[str, EdgeResult] = {}
+        if workspace.begin("edge", splits, **settings, lexical=chosen.lexical, control=chosen.control):
+            found = {name: load_state(workspace.folder / name, workspace.request, EdgeResult.read) for name in names}
+            results = {name: result for name, result in found.items() if result is not None}
+        if len(results) < len(names):  # a damaged result was set aside
+            stores = workspace.extract(splits)
+            lex = workspace.encoder if chosen.lexical else None
+            fitting = {"task": task, "members": members, "seeds": seeds, "recipe": recipe, "lex": lex}
+            records = {name: split.items for name, split in splits.items()}
+            folder = workspace.training_folder
+            results[_RESULT] = _fit(workspace, stores, splits, records, out=folder, **fitting)
+            if chosen.control:
+                control = dict(zip(records, control_records(*records.values()), strict=True))
+                results[_CONTROL] = _fit(workspace, stores, splits, control, out=folder / "control", **fitting)
+            for name, result in results.items():
+                write_sealed(workspace.folder / name, result.write, workspace.request)
+                EdgeResult.load(workspace.folder / name)
+        result = results[_RESULT]
+        selectivities = tuple(selectivity(result, results[_CONTROL])) if chosen.control else ()
+        comparison = None if base is None else compare_probes(base, result)
+        files = _write(workspace, result, selectivities, comparison)
+        probing = workspace.finish(result, files, comparison, selectivities)
+        remove_states(workspace.training_folder)  # weights and moments of all probes
+        return probing
 
 
 def requested_members(members: str | Sequence[str] | None, lexical: bool) -> list[str] | None:

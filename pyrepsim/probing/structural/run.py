@@ -6,6 +6,8 @@ import os
 from dataclasses import asdict
 from typing import Any
 
+from ...core.ownership import owning
+from ...core.paths import as_path
 from ...extraction.options import with_keywords_of
 from ..annotations import STRUCTURAL, read_splits
 from ..options import StructuralProbingOptions
@@ -55,6 +57,8 @@ def probe_structural(
         If the model, the data or an option cannot be used.
     StoreError
         If the folder holds another probing, or the disk is full.
+    LockedError
+        If another process writes to the folder.
 
     Examples
     --------
@@ -70,33 +74,36 @@ def probe_structural(
     """
     chosen = StructuralProbingOptions(**options)
     splits = read_splits(STRUCTURAL, train=chosen.train, dev=chosen.dev, test=chosen.test, data=chosen.data)
-    workspace = open_workspace(model, out, chosen)
-    recipe = StructuralProbeRecipe(chosen.epochs, chosen.batch_size, chosen.learning_rate)
-    fitting: dict[str, Any] = {
-        "layers": chosen.layers if isinstance(chosen.layers, str) else list(chosen.layers),
-        "ranks": list(chosen.ranks),
-        "seeds": [0] if chosen.seeds is None else list(chosen.seeds),
-    }
-    workspace.begin(STRUCTURAL, splits, **fitting, **asdict(recipe))
-    stores = workspace.extract(splits, words="mean")
-    result = fit_structural_probes(
-        stores["train"],
-        splits["train"].items,
-        splits["dev"].items,
-        test_sentences=splits["test"].items if "test" in splits else None,
-        dev_store=stores["dev"],
-        test_store=stores.get("test"),
-        recipe=recipe,
-        device=workspace.device,
-        out=workspace.training_folder,
-        progress=chosen.progress,
-        **fitting,
-    )
-    folder = workspace.folder
-    files = [result.to_csv(folder / "scores.csv")]
-    if len(result.layers) > 1:
-        files += draw(result.plot, folder / "layers", chosen.figure_formats)
-    for index in range(min(chosen.trees, len(result.scored))):
-        files += draw(lambda file, i=index: result.plot_tree(i, file), folder / f"tree-{index}", chosen.figure_formats)
-    files.append(write_text(folder / "summary.txt", result.table()))
-    return workspace.finish(result, files)
+    with owning(as_path(out, "out"), wait=chosen.wait):
+        workspace = open_workspace(model, out, chosen)
+        recipe = StructuralProbeRecipe(chosen.epochs, chosen.batch_size, chosen.learning_rate)
+        fitting: dict[str, Any] = {
+            "layers": chosen.layers if isinstance(chosen.layers, str) else list(chosen.layers),
+            "ranks": list(chosen.ranks),
+            "seeds": [0] if chosen.seeds is None else list(chosen.seeds),
+        }
+        workspace.begin(STRUCTURAL, splits, **fitting, **asdict(recipe))
+        stores = workspace.extract(splits, words="mean")
+        result = fit_structural_probes(
+            stores["train"],
+            splits["train"].items,
+            splits["dev"].items,
+            test_sentences=splits["test"].items if "test" in splits else None,
+            dev_store=stores["dev"],
+            test_store=stores.get("test"),
+            recipe=recipe,
+            device=workspace.device,
+            out=workspace.training_folder,
+            progress=chosen.progress,
+            **fitting,
+        )
+        folder = workspace.folder
+        files = [result.to_csv(folder / "scores.csv")]
+        if len(result.layers) > 1:
+            files += draw(result.plot, folder / "layers", chosen.figure_formats)
+        for index in range(min(chosen.trees, len(result.scored))):
+            files += draw(
+                lambda file, i=index: result.plot_tree(i, file), folder / f"tree-{index}", chosen.figure_formats
+            )
+        files.append(write_text(folder / "summary.txt", result.table()))
+        return workspace.finish(result, files)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import OptionError
+from ...core.ownership import owning
 from ...results.figures import save
 from ...results.page import write_html
 from .drawing import draw
@@ -36,7 +37,11 @@ class StudyReport:
 
 
 def study_report(
-    out: str | os.PathLike[str], *, formats: Iterable[str] = ("svg", "png", "csv", "tex"), title: str | None = None
+    out: str | os.PathLike[str],
+    *,
+    formats: Iterable[str] = ("svg", "png", "csv", "tex"),
+    title: str | None = None,
+    wait: float | None = None,
 ) -> StudyReport:
     """Write the report of a study to `out`/report, from the study's result files alone.
 
@@ -53,6 +58,8 @@ def study_report(
         Files hold fractions; figures and pages show percent.
     title : str, optional
         Title of the page.
+    wait : float, optional
+        Seconds to wait for another process that writes the report. By default it is refused at once.
 
     Returns
     -------
@@ -62,6 +69,8 @@ def study_report(
     ------
     StoreError
         If `out` has no rows.jsonl, or the report cannot be written.
+    LockedError
+        If another process writes the report.
     OptionError
         If a format is unknown or a line of a file is not a row.
     NonFiniteError
@@ -96,11 +105,12 @@ def study_report(
     tables = {name: table for name, make in TABLES.items() if (table := make(files.rows)) is not None}
     text = page(files, plots, tables, title=title)
     folder = Path(out) / "report"
-    write_html(text, folder / "index.html")
-    written = [
-        *_figures(plots, chosen, folder / "figures", files),
-        *_tables(plots, tables, chosen, folder / "tables", files),
-    ]
+    with owning(folder, wait=wait):
+        write_html(text, folder / "index.html")
+        written = [
+            *_figures(plots, chosen, folder / "figures", files),
+            *_tables(plots, tables, chosen, folder / "tables", files),
+        ]
     return StudyReport(folder / "index.html", tuple(written), tuple(name for name in FIGURES if name not in plots))
 
 

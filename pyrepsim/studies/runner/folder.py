@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -17,9 +17,10 @@ from typing import Any, Literal
 import xxhash
 
 from ...core import resume
-from ...core.errors import CorruptStoreError, PyrepsimError, StoreError
-from ...core.locks import lock, own, owner
-from ...core.outputs import WORKING
+from ...core.errors import CorruptStoreError, LockedError, PyrepsimError, StoreError
+from ...core.locks import lock, owner
+from ...core.outputs import is_working_file
+from ...core.ownership import LOCK, owning
 from ...core.states import MANIFEST, check_files, set_aside, write_manifest
 from ...version import __version__
 from .cell import Cell, Study
@@ -31,9 +32,6 @@ log = logging.getLogger("pyrepsim.studies")
 
 State = Literal["waiting", "begun", "running", "done", "failed"]
 RECORD, ROWS, CLAIMS = "study.json", "rows.jsonl", "claims.jsonl"
-LOCK = ".lock"
-"""Name of the lock file in a cell's folder, and in the folder of all cells."""
-
 _CELL_RECORD = "cell.json"
 _PUBLISHED = {"seconds": "seconds", "n_bytes": "bytes", "n_rows": "n_rows", "error": "error", "versions": "versions"}
 
@@ -63,9 +61,16 @@ class StudyFolder:
     def state(self, cell: Cell) -> State:
         return cell_state(self.folder(cell))
 
-    def lock(self, cell: Cell) -> AbstractContextManager[bool]:
-        """Lock a cell for this worker; yields False if another worker has it."""
-        return own(self.folder(cell) / LOCK)
+    @contextmanager
+    def lock(self, cell: Cell) -> Iterator[bool]:
+        """Own the folder of a cell; yields False if another worker does."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(owning(self.folder(cell)))
+                ours = True
+            except LockedError:
+                ours = False
+            yield ours
 
     def is_usable(self, cell: Cell) -> bool:
         """Whether the cell is done, and still has the files that other cells need."""
@@ -240,7 +245,7 @@ def _write_cell(folder: Path, record: Mapping[str, Any]) -> None:
 def _files_of(folder: Path) -> list[str]:
     """The files of a cell that its record does not change."""
     ours = (_CELL_RECORD, MANIFEST)
-    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(WORKING)]
+    paths = [path for path in folder.rglob("*") if path.is_file() and not is_working_file(path.name)]
     return [name for path in paths if (name := str(path.relative_to(folder))) not in ours]
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...core.ownership import owning
 from ...core.paths import as_path
+from ...core.resume import request_digest
 from ...core.text import printable
 from ...core.workers import find_worker
 from .cell import Cell, Study
@@ -71,6 +73,7 @@ def run_study(
     out: str | os.PathLike[str],
     worker: str | None = None,
     only: Iterable[str] | None = None,
+    wait: float | None = None,
     progress: bool = True,
 ) -> StudyResult:
     """Run the cells of a study that are not done. Call it again to resume after an interruption.
@@ -91,6 +94,9 @@ def run_study(
         else a single worker.
     only : iterable of str, optional
         Experiments to run, with the cells that they need. Default: all.
+    wait : float, optional
+        Seconds to wait for another process that runs a study in `out`. By default it is refused at once. Workers i/n
+        of the same study share `out`.
     progress : bool, default True
         Print a line before and after each cell to stderr.
 
@@ -102,6 +108,8 @@ def run_study(
     ------
     OptionError
         If an experiment or the worker does not exist.
+    LockedError
+        If another process runs a study in `out`, and the two are not workers of the same study.
     StoreError
         If the folder cannot be written, or one of its records is incomplete.
 
@@ -126,7 +134,9 @@ def run_study(
     share = find_worker(worker)
     cells = study.select(only)
     begin = len(cells) * share.index // share.count
-    with _without_torchrun():
+    member = None if share.count == 1 else f"{share.index}-of-{share.count}"
+    request = request_digest({"study": study.name, "settings": study.settings, "cells": study.keys()})
+    with owning(out, wait=wait, member=member, request=request), _without_torchrun():
         return _Worker(study, as_path(out, "out"), cells, begin, _print if progress else log.info).run()
 
 
