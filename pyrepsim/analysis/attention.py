@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.errors import ModelError, NonFiniteError, OptionError, TextError, check_choice
+from ..core.errors import DegenerateError, ModelError, NonFiniteError, OptionError, TextError, check_choice
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..extraction.layout import Batch
@@ -154,6 +154,11 @@ def jensen_shannon(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     tensor of shape (...,), float64
         In [0, 1].
 
+    Raises
+    ------
+    DegenerateError
+        If the weights of a distribution are all 0.
+
     Examples
     --------
     >>> import torch
@@ -161,7 +166,14 @@ def jensen_shannon(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     >>> jensen_shannon(torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.5, 0.0, 0.5])).item()
     0.5
     """
-    p, q = (one.double() / one.double().sum(dim=-1, keepdim=True) for one in (p, q))
+    p, q = p.double(), q.double()
+    sums = [one.sum(dim=-1, keepdim=True) for one in (p, q)]
+    if any(bool((one == 0).any()) for one in sums):
+        raise DegenerateError(
+            "a divergence is of two distributions: the weights of one are all 0. Leave out positions that attend to "
+            "nothing."
+        )
+    p, q = p / sums[0], q / sums[1]
     total = p + q
     apart = torch.where(total > 0, (p - q) / total, 0.0)
     terms = torch.special.xlog1py(1 + apart, apart) + torch.special.xlog1py(1 - apart, -apart)

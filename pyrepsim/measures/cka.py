@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import DegenerateError, OptionError
-from ..moments.pair import Pair
+from ..moments.pair import Pair, Side
 from ..pairwise import Packed, PairwiseEngine, gaussian_map, median_entry, pair_sums
 from .base import (
     RIGID,
@@ -35,6 +35,16 @@ def cosine_of(measure: Measure, xy: float, xx: float, yy: float) -> float:
             "Too few rows for the number of features: pass more samples, or use LinearCKA(debiased=False)."
         )
     return xy / geometric_mean(xx, yy)
+
+
+def refuse_rounding(measure: Measure, side: Side, own: float, size: float) -> None:
+    """Raise DegenerateError if a self-similarity is rounding beside `size`, what it would be if nothing cancelled."""
+    if not own > side.sums_error * size:
+        raise DegenerateError(
+            f"{measure} is undefined here: the self-similarity of {side.label} without its diagonal is only rounding "
+            "(all rows equally far from each other, or too few rows for the number of features). Pass more samples, or "
+            "use LinearCKA(debiased=False)."
+        )
 
 
 @dataclass(frozen=True)
@@ -103,12 +113,7 @@ class LinearCKA(MomentMeasure):
             for side, own in ((x, xx), (y, yy)):
                 # without cancellation the terms would be about |S|^2 + (tr S)^2 / (n - 1) + n / (n - 2) sum |x - m|^4
                 size = side.norm_sq + side.total**2 / (n - 1) + n / (n - 2) * (side.norm_spread + side.total**2 / n)
-                if not own * n * (n - 3) > side.sums_error * size:
-                    raise DegenerateError(
-                        f"{self} is undefined here: the unbiased self-similarity of {side.label} is 0 up to rounding "
-                        "(all rows equally far from each other, or too few rows for the number of features). Pass "
-                        "more samples, or use LinearCKA(debiased=False)."
-                    )
+                refuse_rounding(self, side, own * n * (n - 3), size)
         else:
             xy, xx, yy = pair.cross_sq, x.norm_sq, y.norm_sq
         return cosine_of(self, xy, xx, yy), {"hsic_xy": xy, "hsic_xx": xx, "hsic_yy": yy}
@@ -152,6 +157,8 @@ class RV2(MomentMeasure):
         xy = pair.cross_sq - (pair.norm_products + x.total * y.total / n)
         xx = x.norm_sq - (x.norm_spread + x.total**2 / n)
         yy = y.norm_sq - (y.norm_spread + y.total**2 / n)
+        for side, own in ((x, xx), (y, yy)):
+            refuse_rounding(self, side, own, side.norm_sq + side.norm_spread + side.total**2 / n)
         return cosine_of(self, xy, xx, yy), {}
 
 

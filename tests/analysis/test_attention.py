@@ -13,7 +13,7 @@ import transformers
 
 from pyrepsim.analysis import attention
 from pyrepsim.analysis.attention import attention_divergence, jensen_shannon
-from pyrepsim.core.errors import ModelError, NonFiniteError, OptionError, TextError
+from pyrepsim.core.errors import DegenerateError, ModelError, NonFiniteError, OptionError, TextError
 from pyrepsim.models import Encoder, load_encoder
 from tests.helpers.tiny_models import tiny_bert
 
@@ -135,6 +135,8 @@ def test_divergence_of_distributions_keeps_its_bounds():
     q = torch.tensor([[0.0, 0.5, 0.5], [0.2, 0.3, 0.5], [0.0, 0.5, 0.5]])
     assert jensen_shannon(p, q).tolist() == [1.0, 0.0, 0.5]
     assert jensen_shannon(4 * p, q).tolist() == [1.0, 0.0, 0.5]  # scaled to sum 1
+    with pytest.raises(DegenerateError, match="all 0"):
+        jensen_shannon(p, 0 * q)
 
 
 def test_tiny_divergences_are_exact():
