@@ -28,6 +28,7 @@ from ..store import ActivationStore, StoreWriter, open_store, store_info
 from ..store.columns import ROW_BYTES
 from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, journal_parts
 from ..store.removal import check_removable, clear_store
+from ..store.repair import drop_damaged_shards
 from ..version import __version__
 from .forward import Selector, ShardBuffers, choose_layers, fill, largest, torch_dtype
 from .layout import Batch
@@ -131,6 +132,8 @@ def extract(
         writer = stack.enter_context(
             StoreWriter.create(out, record, layers=widths, shard_rows=plan.shard_rows, dtype=dtype)
         )
+        if not files.exists(out, MANIFEST):
+            drop_damaged_shards(out, filter(share.takes, range(plan.n_shards)))
         shards = [shard for shard in writer.missing() if share.takes(shard)]
         if shards:
             _extract_shards(encoder, plan, writer, shards, widths, dtype, progress)

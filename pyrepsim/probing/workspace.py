@@ -17,6 +17,7 @@ from ..extraction import extract
 from ..models import Encoder, load_encoder, wrap_encoder
 from ..models.layer_changes import reinitialise_all
 from ..store import ActivationStore, remove_store, store_info
+from ..store.repair import drop_damaged
 from ..version import __version__
 from .annotations import AnnotatedSplit
 from .comparison import ProbeComparison
@@ -143,6 +144,8 @@ class Workspace:
         for name, split in splits.items():
             corpus = read_texts(list(split.texts))
             path = self.store_path(name, corpus, words)
+            if path not in extracted and not self.options.overwrite:
+                drop_damaged(path)
             store = extract(
                 self.encoder,
                 corpus,

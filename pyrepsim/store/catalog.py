@@ -255,7 +255,7 @@ def _problems(root: Path, progress: Callable[[int], object]) -> Iterator[Problem
             continue  # not committed yet: its files are being written, or will be removed
         expected |= {journal_parts(shard), tokens_parts(shard)}
         expected |= {layer_parts(index, shard) for index in range(len(plan.layers))}
-        for problem in _shard_problems(root, plan, manifest, shard, progress):
+        for problem in shard_problems(root, plan, manifest, shard, progress):
             sound = False
             yield problem
     if manifest is not None and manifest.docs is not None:
@@ -267,7 +267,7 @@ def _problems(root: Path, progress: Callable[[int], object]) -> Iterator[Problem
         yield from _unknown_files(root, expected)
 
 
-def _shard_problems(
+def shard_problems(
     root: Path, plan: Plan, manifest: Manifest | None, shard: int, progress: Callable[[int], object]
 ) -> Iterator[Problem]:
     journal = files.file_name(journal_parts(shard))

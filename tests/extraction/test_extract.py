@@ -93,6 +93,20 @@ def test_an_interrupted_extraction_is_resumed_to_the_same_store(
 
 
 @pytest.mark.usefixtures("small_shards")
+@pytest.mark.parametrize("file", ["layers/L01/shard-00001.safetensors", "tokens/shard-00000.safetensors"])
+def test_a_damaged_shard_is_computed_again(base: Encoder, tmp_path: Path, file: str, caplog: pytest.LogCaptureFixture):
+    whole = extract(base, TEXTS, tmp_path / "s")
+    (tmp_path / "s" / "manifest.json").unlink()  # as after a kill before the store was sealed
+    path = tmp_path / "s" / file
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    again = extract(base, TEXTS, tmp_path / "s")
+    assert again.digest == whole.digest
+    assert path.read_bytes() == content
+    assert "It is written again" in caplog.text
+
+
+@pytest.mark.usefixtures("small_shards")
 def test_a_killed_extraction_is_resumed_to_the_same_store(base: Encoder, folders: dict[str, Path], tmp_path: Path):
     code = (
         "import sys\n"

@@ -121,6 +121,16 @@ def test_a_damaged_result_is_set_aside_and_made_again(probe: Any, name: str, cap
     assert EdgeResult.load(path).records == EdgeResult.load(first.folder / name).records
 
 
+def test_a_damaged_store_is_extracted_again(probe: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    first = probe(out="first", stores=tmp_path / "own")
+    for path in (tmp_path / "own").glob("*/layers/L02/*.safetensors"):
+        content = path.read_bytes()
+        path.write_bytes(content[:-4] + bytes([content[-4] ^ 64]) + content[-3:])
+    again = probe(out="again", stores=tmp_path / "own")
+    assert again.result.records == first.result.records
+    assert "It is written again" in caplog.text
+
+
 def test_a_result_of_another_probing_is_refused(probe: Any):
     first, other = probe(out="first"), probe(out="other", seeds=[1])
     shutil.copy(other.folder / "edge.npz", first.folder)
