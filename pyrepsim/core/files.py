@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import json_files
 from .errors import CorruptStoreError, StoreError
+from .system_errors import remedy
 
 __all__ = [
     "Parts",
@@ -87,7 +88,8 @@ def _cannot_open(root: Path, parts: Parts, error: OSError) -> StoreError:
         return CorruptStoreError(
             f"{where} must exist: there is no such file. Restore it from a copy, or extract this store again."
         )
-    return StoreError(f"{where} must be readable: {error.strerror}. Check the permissions and the disk.")
+    advice = remedy(error, root, writing=False)
+    return StoreError(f"{where} must be readable: {error.strerror}. To continue, {advice}.")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ..data.documents import Corpus, Document
 from .columns import IDENTITY, word_hashes
 from .reader import ActivationStore
 from .representation import LayerPass, Representation, Selection, cut_chunks
+from .shards import most_open_files
 
 _REMEDY = "Extract both with one plan: extract(..., same_plan_as=<the other store>)."
 
@@ -185,9 +186,10 @@ def _chunks(
     selections: tuple[Selection, Selection],
     pieces: Iterator[tuple[int, int]],
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    keep_open = len(sides[0]) + len(sides[1]) <= most_open_files()
     with ExitStack() as stack:
         passes_x, passes_y = (
-            {layer.name: stack.enter_context(LayerPass(layer, selection)) for layer in layers}
+            {layer.name: stack.enter_context(LayerPass(layer, selection, keep_open=keep_open)) for layer in layers}
             for layers, selection in zip(sides, selections, strict=True)
         )
         for first, stop in pieces:

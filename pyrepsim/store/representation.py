@@ -217,10 +217,13 @@ class Selection:
 
 
 class LayerPass:
-    """Reads the selected rows of a layer in order, with one shard open at a time. Use it in a with-block."""
+    """Reads the selected rows of a layer in order, with one shard open at a time. Use it in a with-block.
 
-    def __init__(self, layer: Representation, selection: Selection) -> None:
-        self._layer, self._selection = layer, selection
+    With ``keep_open=False`` a file that is not mapped is closed after each chunk, for many layers read together.
+    """
+
+    def __init__(self, layer: Representation, selection: Selection, *, keep_open: bool = True) -> None:
+        self._layer, self._selection, self._keep_open = layer, selection, keep_open
         self._shard = -1
         self._file: ShardFile | None = None
 
@@ -242,7 +245,10 @@ class LayerPass:
                 self._file.expect_pass()
         rows = self._selection.local(shard, start, stop)
         self._file.release_before(rows.start if isinstance(rows, slice) else int(rows[0]))
-        return self._file.read(rows)
+        values = self._file.read(rows)
+        if self._file.is_open and not self._keep_open:
+            self._close()
+        return values
 
     def _close(self) -> None:
         if self._file is not None:

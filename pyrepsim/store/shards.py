@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
+import resource
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,12 +43,42 @@ def read_columns(root: Path, plan_digest: str, shard: int, rows: int, names: Ite
     return columns
 
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.mmap.restype = ctypes.c_void_p
+_LIBC.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+_LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+_LIBC.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_MAP_FAILED = ctypes.c_void_p(-1).value
+
 HUGEPAGE = getattr(mmap, "MADV_HUGEPAGE", None)
 """Linux then reads and maps two megabytes at a time, and the next two in advance. Compared with MADV_WILLNEED this is
 almost twice as fast from the disk, and three times as fast from the page cache."""
 
 GATHER_BYTES = 16 << 20
 """When single rows are read, bytes of the file that are covered at a time; this limits the memory."""
+
+
+class _Map:
+    """A read-only memory map of the first bytes of a file. Unlike Python's own, it keeps no descriptor of the file."""
+
+    def __init__(self, fd: int, n_bytes: int) -> None:
+        address = _LIBC.mmap(None, n_bytes, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+        if address == _MAP_FAILED:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        whole = (ctypes.c_ubyte * n_bytes).from_address(address)
+        weakref.finalize(whole, _LIBC.munmap, address, n_bytes).atexit = False  # once no array needs it
+        self._address, self.n_bytes, self.buffer = address, n_bytes, memoryview(whole).toreadonly()
+
+    def madvise(self, advice: int, start: int = 0, n_bytes: int | None = None) -> None:
+        """Tell the system about pages; it may ignore this."""
+        _LIBC.madvise(self._address + start, self.n_bytes - start if n_bytes is None else n_bytes, advice)
+
+
+def most_open_files() -> int:
+    """Return how many files a reader keeps open at most: a quarter of what the process may open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1 << 16 if limit == resource.RLIM_INFINITY else max(1, limit // 4)
 
 
 class ShardFile:
@@ -63,7 +96,7 @@ class ShardFile:
         self._shape, self._dtype = shape, dtype
         self._stride = shape[1] * dtype.itemsize
         n_bytes = PAGE + shape[0] * self._stride
-        self._map: mmap.mmap | None = None
+        self._map: _Map | None = None
         self._dropped = 0
         self._fd = files.open_file(root, parts)
         try:
@@ -72,18 +105,25 @@ class ShardFile:
             files.read_into(self._fd, memoryview(actual), 0, self._where)
             check_header(bytes(actual), head, self._where)
             if mapped and shape[0]:
-                self._map = mmap.mmap(self._fd, n_bytes, access=mmap.ACCESS_READ)
-                self._rows = np.frombuffer(self._map, np.uint8, offset=PAGE).view(dtype).reshape(shape)
+                with contextlib.suppress(OSError):  # a limit of maps or of addresses: the file is read instead
+                    self._map = _Map(self._fd, n_bytes)
+            if self._map is not None:
+                self._rows = np.frombuffer(self._map.buffer, np.uint8, offset=PAGE).view(dtype).reshape(shape)
                 os.close(self._fd)
                 self._fd = -1
         except BaseException:
             self.close()
             raise
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the file keeps a descriptor open; a mapped one does not."""
+        return self._fd >= 0
+
     def close(self) -> None:
         """Release all pages and close the file. Arrays that were returned stay valid."""
         if self._map is not None:
-            self._drop(len(self._map))
+            self._drop(self._map.n_bytes)
             self._map = None
         if self._fd >= 0:
             os.close(self._fd)
@@ -101,8 +141,7 @@ class ShardFile:
     def expect_pass(self) -> None:
         """Tell the system that most pages will be read in order, so that it reads many at a time, in advance."""
         if self._map is not None and HUGEPAGE is not None:
-            with contextlib.suppress(OSError):  # this kernel has no large pages
-                self._map.madvise(HUGEPAGE)
+            self._map.madvise(HUGEPAGE)
 
     def release_before(self, row: int) -> None:
         """Release the pages of rows below ``row``."""
@@ -111,7 +150,7 @@ class ShardFile:
     def _drop(self, end: int) -> None:
         if self._map is None:
             return
-        if end < len(self._map):
+        if end < self._map.n_bytes:
             end -= end % mmap.PAGESIZE
         if end > self._dropped:
             self._map.madvise(mmap.MADV_DONTNEED, self._dropped, end - self._dropped)
@@ -151,8 +190,8 @@ class ShardCache:
         With ``io="pread"`` memory does not grow. With memory maps, the pages that were read stay in memory until
         their file is closed.
     max_files : int
-        How many files are open at once; the one that was not used for longest is closed first. The usual limit of a
-        process is 1024.
+        How many files are open at once, and at most a quarter of what the process may open; the one that was not used
+        for longest is closed first.
     max_bytes : int, optional
         All files are closed each time that so many bytes were read.
 
@@ -168,7 +207,7 @@ class ShardCache:
     """
 
     def __init__(self, store: ActivationStore, *, max_files: int = 256, max_bytes: int | None = None) -> None:
-        self._store, self._max_files, self._max_bytes = store, max_files, max_bytes
+        self._store, self._max_files, self._max_bytes = store, min(max_files, most_open_files()), max_bytes
         self._files: OrderedDict[tuple[str, int], ShardFile] = OrderedDict()
         self._n_bytes = 0
 
