@@ -148,7 +148,7 @@ def owner(path: Path, *, silence: float = SILENCE) -> dict[str, Any] | None:
             alive = state == "busy" or _is_alive(fd, path, state, silence, now=time.time())
         finally:
             os.close(fd)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return name if alive else None
 
@@ -248,7 +248,7 @@ def _is_alive(fd: int, path: Path, state: LockState, silence: float, now: float 
         record = json.loads(os.pread(fd, _LARGEST, 0))
         host, pid = record["host"], int(record["pid"])
         boot, namespace, started = (record.get(key) for key in ("boot", "pid_namespace", "started"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         if state == "held":
             return False  # the owner died before it had written its name
     else:

@@ -112,6 +112,11 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[P
             temporary.unlink(missing_ok=True)
     except StoreError:
         raise
+    except UnicodeEncodeError as error:
+        raise StoreError(
+            f"The texts in a file must be valid Unicode: {path} was not written, because "
+            f"{error.object[max(0, error.start - 20) : error.end]!r} has half of a surrogate pair. Replace it."
+        ) from error
     except OSError as error:
         raise StoreError(
             f"A file must be written completely: {path} was not ({error.strerror or error}). To continue, "

@@ -75,6 +75,6 @@ def find_worker(worker: str | Worker | None = None, environ: Mapping[str, str] |
 
 def _number(environ: Mapping[str, str], name: str, default: str = "") -> int:
     text = environ.get(name, default)
-    if not text.isdigit():
+    if not text.isdecimal():
         raise OptionError(f"The environment variable {name} must be a whole number: got {text!r}. Set worker='i/n'.")
     return int(text)

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from ..core import json_files
 from ..core.errors import StoreError
 from ..core.outputs import replacing
 from ..core.resume import request_digest
@@ -183,9 +184,9 @@ def recall(module: torch.nn.Module, **settings: Any) -> Independence | None:
     if (key := _key(module, **settings)) is None:
         return None
     try:
-        record = json.loads(_path(key).read_text(encoding="utf-8"))
+        record = json_files.read(_path(key))
         return Independence(*(_read(record[name]) for name in ("again", "together", "later")))
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError):
         return None  # absent, or damaged: the check runs again
 
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,6 +14,7 @@ from ..backends.checks import check_directions, check_finite, checked_threads
 from ..backends.directions import any_direction, shared_direction
 from ..core.errors import OptionError, ShapeError, StateError, StoreError
 from ..core.memory import format_bytes, memory_budget
+from ..core.paths import as_path
 from ..core.states import open_sealed, write_sealed
 from .centred import Centred
 from .pair import Pair, Side
@@ -222,7 +222,7 @@ class MomentsSet:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a file with a checksum, so that `restore` continues with the same bits."""
-        if not Path(path).parent.is_dir():
+        if not as_path(path).parent.is_dir():
             raise StoreError(f"moments must be saved in a folder that exists: {path} is in none. Create it first.")
         write_sealed(path, self.write)
 

@@ -140,5 +140,5 @@ def shipped_recipe(task: str) -> Path | None:
     >>> shipped_recipe("squad(doc_stride=64)").name
     'squad.yaml'
     """
-    path = Path(__file__).with_name(f"{task.partition('(')[0].strip()}.yaml")
-    return path if path.is_file() else None
+    shipped = {path.stem: path for path in Path(__file__).parent.glob("*.yaml")}
+    return shipped.get(str(task).partition("(")[0].strip(" "))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from ...core.errors import OptionError, TextError
+from ...core.outputs import replacing
 from ...data.conllu import Sentence, read_conllu, universal_relation, with_tree
 from .base import Feature, Task
 from .dependency_scores import evaluate
@@ -176,7 +177,7 @@ class Dependency(Task):
 
     def write(self, examples: Sequence[Sentence], predictions: Sequence[Parse], path: str | os.PathLike[str]) -> None:
         """Write the sentences in CoNLL-U with the predicted trees; everything else is as read."""
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             for sentence, parse in zip(examples, predictions, strict=True):
                 file.write("\n".join(with_tree(sentence, parse.heads, parse.relations)) + "\n\n")
 

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import OptionError
+from ...core.paths import as_path, read_regular
 
 __all__ = ["Corpus", "EdgeProbe", "Scale", "Similarity", "StructuralProbes", "Sweep", "TaskData", "load_scale"]
+
+
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,21 +194,20 @@ def load_scale(scale: str | os.PathLike[str] | Scale) -> Scale:
     """
     if isinstance(scale, Scale):
         return scale
-    path = Path(scale)
-    if path.suffix not in (".yaml", ".yml"):
-        path = Path(__file__).with_name(f"{os.fspath(scale)}.yaml")
+    given = as_path(scale, "A scale")
+    shipped = {file.stem: file for file in Path(__file__).parent.glob("*.yaml")}
+    path = shipped.get(str(given), given)
     try:
-        text = path.read_text(encoding="utf-8")
+        data = read_regular(path, _MOST_BYTES) if path.suffix in (".yaml", ".yml") else None
     except OSError as error:
-        shipped = sorted(file.stem for file in Path(__file__).parent.glob("*.yaml"))
-        raise OptionError(
-            f"A scale is one of {', '.join(shipped)}, or a YAML file: got {os.fspath(scale)!r} ({error.strerror})."
-        ) from error
+        raise OptionError(f"A scale must be a readable YAML file: {str(path)!r} is not ({error.strerror}).") from error
+    if data is None:
+        raise OptionError(f"A scale is one of {', '.join(sorted(shipped))}, or a YAML file: got {str(given)!r}.")
     import yaml
 
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        content = yaml.safe_load(data.decode("utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise OptionError(f"A scale is a YAML file: {path} cannot be read ({error}).") from error
     return build_scale({"name": path.stem, **content} if isinstance(content, dict) else content, str(path))
 

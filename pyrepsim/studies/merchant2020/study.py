@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ...core.errors import OptionError
+from ...core.paths import as_path
 from ..runner import Study
 from .analysis import attention_cells, profile_cells, weight_cells
 from .claims import judge
@@ -111,15 +111,15 @@ def make_plan(
     loaded = load_scale(scale)
     if model is None and loaded.model is None:
         raise OptionError(f"The scale {loaded.name!r} names no encoder: give one as model, or --model.")
-    base = _location(loaded.model if model is None else os.fspath(model), 0)
+    base = _location(loaded.model if model is None else str(as_path(model, "A model")), 0)
     # The scale's unrelated encoder has the tokenizer of the scale's own encoder.
     if unrelated is None and (model is None or model == loaded.model):
         unrelated = loaded.unrelated
     return Plan(
         scale=loaded,
         model=str(base),
-        unrelated=None if unrelated is None else _location(os.fspath(unrelated), 1),
-        data=None if data_folder is None else Path(data_folder),
+        unrelated=None if unrelated is None else _location(str(as_path(unrelated, "A model")), 1),
+        data=None if data_folder is None else as_path(data_folder, "A data folder"),
         device=_own_device(device),
     )
 

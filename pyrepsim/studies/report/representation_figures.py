@@ -260,7 +260,7 @@ def _texts(rows: Sequence[Row]) -> list[dict[str, str | None]]:
 
 def _head(row: Row) -> int | None:
     kind, _, number = (row["member"] or "").rpartition(".")
-    return int(number) if kind == "head" and number.isdigit() else None
+    return int(number) if kind == "head" and number.isdecimal() else None
 
 
 def _by_task(

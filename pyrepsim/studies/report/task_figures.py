@@ -101,7 +101,7 @@ def edge_cumulative(rows: Sequence[Row]) -> Plot | None:
     mixes = [row for row in select(rows, experiment="edge") if (row["member"] or "").startswith(("mix", LEXICAL))]
     for place, row in enumerate(mixes):
         last = row["member"].rpartition(".")[2]
-        if row["k"] is None and row["member"] != LEXICAL and last.isdigit():
+        if row["k"] is None and row["member"] != LEXICAL and last.isdecimal():
             mixes[place] = dict(row, k=int(last))
     return _edge(
         mixes, "k", "edge_cumulative", "Edge probes on layers 0 to K", "last layer of the mix, K",
@@ -162,7 +162,9 @@ def best_mix(rows: Sequence[Row]) -> str | None:
     """Return the member that mixes the most layers, or else the one that reads the last layer."""
     mixes = [member for member in distinct(rows, "member") if member.startswith("mix")]
     if mixes:
-        return max(mixes, key=lambda member: int(member.rpartition(".")[2]) if member[-1].isdigit() else 0)
+        return max(
+            mixes, key=lambda member: int(member.rpartition(".")[2]) if member.rpartition(".")[2].isdecimal() else 0
+        )
     layered = [row for row in rows if row["layer"] is not None]
     return max(layered, key=lambda row: row["layer"])["member"] if layered else None
 

@@ -21,6 +21,7 @@ from ...core.errors import CorruptStoreError, LockedError, PyrepsimError, StoreE
 from ...core.locks import lock, owner
 from ...core.outputs import is_working_file
 from ...core.ownership import LOCK, owning
+from ...core.paths import as_path
 from ...core.states import MANIFEST, check_files, set_aside, write_manifest
 from ...version import __version__
 from .cell import Cell, Study
@@ -270,7 +271,7 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
     list of dict
         Each row has all `COLUMNS`.
     """
-    return read_lines(folder / ROWS)
+    return read_lines(as_path(folder) / ROWS)
 
 
 def versions() -> dict[str, str]:
