@@ -136,8 +136,9 @@ def run_study(
     begin = len(cells) * share.index // share.count
     member = None if share.count == 1 else f"{share.index}-of-{share.count}"
     request = request_digest({"study": study.name, "settings": study.settings, "cells": study.keys()})
-    with owning(out, wait=wait, member=member, request=request), _without_torchrun():
-        return _Worker(study, as_path(out, "out"), cells, begin, _print if progress else log.info).run()
+    folder = as_path(out, "out")
+    with owning(folder, wait=wait, member=member, request=request), _without_torchrun():
+        return _Worker(study, folder, cells, begin, _print if progress else log.info).run()
 
 
 def _print(line: str) -> None:
