@@ -21,6 +21,7 @@ from pyrepsim.data.texts import read_texts
 from pyrepsim.finetuning.tasks import get_task
 from pyrepsim.finetuning.tasks.sequence import SequenceRegression
 from pyrepsim.probing.corpora import read
+from pyrepsim.probing.edge.records import read_records
 from tests.helpers.squad_files import two_paragraphs, written
 
 # What str.splitlines, str.split, str.strip or str.isspace take as an end, and ASCII formats do not.
@@ -233,6 +234,11 @@ def test_identifiers_of_more_than_53_bits_are_read(tmp_path: Path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a", "id": 12345678901234567890}\n{"text": "\\ud83d\\ude00"}')
     assert [document.text for document in read_texts(path)] == ["a", "\U0001f600"]
+
+
+def test_texts_in_memory_are_valid_unicode_too():
+    with pytest.raises(TextError, match="record 1 of train has half of a surrogate pair at character 2"):
+        read_records([{"text": "a b", "targets": []}, {"text": "a \ud83d", "targets": []}], "train")
 
 
 # ---- time -------------------------------------------------------------------------------------------------------

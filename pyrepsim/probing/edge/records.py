@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,11 @@ def word_spans(text: str) -> tuple[tuple[int, int], ...]:
 def _record(record: Any, where: str) -> Record:
     if not isinstance(record, Mapping) or not isinstance(record.get("text"), str):
         raise TextError(f'A record must be an object with a "text": {where} is {str(record)[:60]!r}.')
+    if surrogate := re.search("[\ud800-\udfff]", record["text"]):
+        raise TextError(
+            f"A text must be valid Unicode: {where} has half of a surrogate pair at character {surrogate.start()}. "
+            "Replace that character."
+        )
     targets = record.get("targets")
     if not isinstance(targets, Sequence) or isinstance(targets, str):
         raise TextError(f'A record must have a list of "targets": {where} has {str(targets)[:60]!r}.')
