@@ -11,6 +11,7 @@ import numpy as np
 from ..backends import get_backend
 from ..core.arrays import Gate, check_paired
 from ..core.errors import OptionError, RowMismatchError
+from ..core.memory import allocating
 from ..results import Score
 from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
@@ -131,7 +132,9 @@ class StoreSource:
             if done == 0:
                 if len(chunk) == n_rows:
                     return chunk
-                out = np.empty((n_rows, chunk.shape[1]), representation.dtype)
+                n_bytes = n_rows * chunk.shape[1] * representation.dtype.itemsize
+                with allocating(n_bytes, f"{n_rows:,} rows of {layer}", "Use a measure of moments, or fewer tokens."):
+                    out = np.empty((n_rows, chunk.shape[1]), representation.dtype)
             out[done : done + len(chunk)] = chunk
             done += len(chunk)
         return out

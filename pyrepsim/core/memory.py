@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import OptionError
+from .errors import OptionError, ShapeError
 
-__all__ = ["format_bytes", "memory_budget"]
+__all__ = ["allocating", "format_bytes", "memory_budget"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -26,9 +29,9 @@ def memory_budget(memory: int | str | None = None) -> int:
     ----------
     memory : int, str or None
         A number of bytes, or an amount such as ``"8GB"`` (10^9 bytes each) or ``"8GiB"`` (2^30 bytes each). None:
-        the memory of the machine, or the smallest limit of the process's control groups if it is less (cgroups v1
-        and v2, as set by containers and schedulers). What other processes use is not counted, so that the same call
-        always takes the same way.
+        the memory of the machine, or the smallest limit of the process (ulimit -v, -d) or of its control groups if it
+        is less (cgroups v1 and v2, as set by containers and schedulers). What other processes use is not counted, so
+        that the same call always takes the same way.
 
     Returns
     -------
@@ -49,11 +52,46 @@ def memory_budget(memory: int | str | None = None) -> int:
     8589934592
     """
     if memory is None:
-        return _total_memory()
+        limits = (resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
+        return min([_total_memory(), *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
     n_bytes = _parsed(memory) if isinstance(memory, str) else memory
     if isinstance(n_bytes, bool) or not isinstance(n_bytes, int) or n_bytes < 1:
         raise OptionError(f"memory must be a number of bytes or an amount such as '8GB': got {memory!r}.")
     return n_bytes
+
+
+@contextmanager
+def allocating(n_bytes: int, what: str, advice: str, *, memory: int | str | None = None) -> Iterator[None]:
+    """Allocate so many bytes within a with-block, or raise ShapeError before it if they are more than may be used.
+
+    Parameters
+    ----------
+    n_bytes : int
+        Bytes that will be allocated, from the sizes that a file or an argument states.
+    what : str
+        The beginning of the message, such as "A column".
+    advice : str
+        The end of the message: what else can be done.
+    memory : int, str or None
+        See `memory_budget`.
+
+    Examples
+    --------
+    >>> from pyrepsim.core.memory import allocating
+    >>> with allocating(8 * 10**15, "A column of 10^15 rows", "Read it in chunks."):
+    ...     pass
+    Traceback (most recent call last):
+        ...
+    pyrepsim.core.errors.ShapeError: A column of 10^15 rows must fit into memory: it takes 8 PB, ... Read it in chunks.
+    """
+    available = memory_budget(memory)
+    needed = f"{what} must fit into memory: it takes {format_bytes(n_bytes)}, and {format_bytes(available)} may be used"
+    if n_bytes > available:
+        raise ShapeError(f"{needed}. {advice}")
+    try:
+        yield
+    except MemoryError as error:
+        raise ShapeError(f"{needed}, of which less is free now. {advice}") from error
 
 
 def format_bytes(n_bytes: float) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.errors import CorruptStoreError, PyrepsimError
 from ..core.json_files import loads
+from ..core.npz import opened_npz
 
 __all__ = ["opened_moments", "read_sums", "write_moments"]
 
@@ -40,7 +41,7 @@ def opened_moments(file: BinaryIO, where: str | os.PathLike[str]) -> Iterator[tu
     Any error within the with-block counts as damage, because np.load raises many types for damaged files.
     """
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with opened_npz(file) as arrays:
             header = loads(bytes(arrays["header"]))
             if header["format"] != _FORMAT:
                 raise ValueError(f"format {header['format']!r} instead of {_FORMAT!r}")

@@ -10,6 +10,7 @@ import numpy as np
 import xxhash
 
 from ..core.errors import DTypeError, OptionError, ShapeError, check_choice
+from ..core.memory import allocating
 
 COLUMNS: dict[str, np.dtype] = {
     "doc_id": np.dtype("<i8"),
@@ -182,7 +183,8 @@ class TokenColumns(Mapping[str, np.ndarray]):
         """
         check_choice("tokens", tokens, TOKENS)
         if tokens not in self._masks:
-            self._masks[tokens] = _read_only(token_mask(self, tokens, self._n_rows))
+            with allocating(self._n_rows, f"A mask of {self._n_rows:,} rows", "Extract fewer texts to a store."):
+                self._masks[tokens] = _read_only(token_mask(self, tokens, self._n_rows))
         return self._masks[tokens]
 
     def has(self, flag: TokenFlag) -> np.ndarray:

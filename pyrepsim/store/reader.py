@@ -16,7 +16,7 @@ import numpy as np
 from ..core import files, json_files
 from ..core.errors import CorruptStoreError, LayerError, StoreError, check_choice
 from ..core.files import is_remote
-from ..core.memory import format_bytes
+from ..core.memory import allocating, format_bytes
 from ..core.paths import as_path
 from ..core.text import printable
 from .columns import COLUMNS, TokenColumns
@@ -26,6 +26,7 @@ from .representation import Representation, Selection
 from .shards import read_columns
 
 IO = ("auto", "mmap", "pread")
+_FEWER_ROWS = "Extract fewer texts to a store, or use a machine with more memory."
 
 
 def open_store(path: str | Path, *, io: str = "auto", expect_digest: str | None = None) -> ActivationStore:
@@ -269,9 +270,9 @@ class ActivationStore:
         return selection
 
     def _column(self, name: str) -> np.ndarray:
-        column = np.empty(self.n_rows, dtype=COLUMNS[name])
-        start = 0
-        with self.reading():
+        start, what = 0, f"The column {name} of {self.path}"
+        with allocating(self.n_rows * COLUMNS[name].itemsize, what, _FEWER_ROWS), self.reading():
+            column = np.empty(self.n_rows, dtype=COLUMNS[name])
             for shard, n_rows in enumerate(self.shard_rows):
                 part = read_columns(self.path, self.plan_digest, shard, n_rows, [name])
                 column[start : start + n_rows] = part[name]

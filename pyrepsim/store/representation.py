@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..core.errors import DTypeError, OptionError, ShapeError
+from ..core.memory import allocating
 from .layout import DTYPES, layer_header, layer_parts
 from .shards import ShardFile
 
@@ -118,7 +120,8 @@ class Representation:
         n_rows, width = self.shape
         if not 0 <= start <= stop <= n_rows:
             raise OptionError(f"Rows to read must satisfy 0 <= start <= stop <= {n_rows}: got {start} and {stop}.")
-        out = np.empty((stop - start, width), dtype=self.dtype)
+        with self._allocating(stop - start, self.dtype):
+            out = np.empty((stop - start, width), dtype=self.dtype)
         if stop > start:
             selection = self.store.selection(None)
             with LayerPass(self, selection) as layer:
@@ -135,8 +138,14 @@ class Representation:
             raise ValueError(
                 "A representation on disk must be copied to become an array: got copy=False. Use chunks()."
             )
-        array = self.read(0, self.store.n_rows)
-        return array if dtype is None else array.astype(dtype, copy=False)
+        if dtype is None or np.dtype(dtype) == self.dtype:
+            return self.read(0, self.store.n_rows)
+        with self._allocating(self.store.n_rows, self.dtype, np.dtype(dtype)):
+            return self.read(0, self.store.n_rows).astype(dtype)
+
+    def _allocating(self, n_rows: int, *dtypes: np.dtype) -> AbstractContextManager[None]:
+        n_bytes = n_rows * self.shape[1] * sum(dtype.itemsize for dtype in dtypes)
+        return allocating(n_bytes, f"{n_rows:,} rows of {self.name} of {self.store.path}", "Read it by chunks().")
 
     def open_shard(self, shard: int) -> ShardFile:
         """Return the checked file of one shard; the caller closes it."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..core import files
 from ..core.files import Parts
+from ..core.memory import allocating
 from .columns import COLUMNS, ROW_BYTES
 from .layout import PAGE, check_header, tokens_header, tokens_parts
 
@@ -37,9 +38,12 @@ def read_columns(root: Path, plan_digest: str, shard: int, rows: int, names: Ite
         head = bytearray(PAGE)
         files.read_into(fd, memoryview(head), 0, where)
         check_header(bytes(head), tokens_header(plan_digest, shard, rows), where)
-        columns = {name: np.empty(rows, dtype=COLUMNS[name]) for name in names}
-        for name, column in columns.items():
-            files.read_into(fd, memoryview(column.view(np.uint8)), offsets[name], where)
+        chosen = {name: COLUMNS[name] for name in names}
+        n_bytes = rows * sum(dtype.itemsize for dtype in chosen.values())
+        with allocating(n_bytes, where, "Write stores with smaller shards."):
+            columns = {name: np.empty(rows, dtype) for name, dtype in chosen.items()}
+            for name, column in columns.items():
+                files.read_into(fd, memoryview(column.view(np.uint8)), offsets[name], where)
     return columns
 
 
@@ -54,6 +58,7 @@ HUGEPAGE = getattr(mmap, "MADV_HUGEPAGE", None)
 """Linux then reads and maps two megabytes at a time, and the next two in advance. Compared with MADV_WILLNEED this is
 almost twice as fast from the disk, and three times as fast from the page cache."""
 
+_SMALLER = "Choose a smaller chunk_size, or fewer rows."
 GATHER_BYTES = 16 << 20
 """When single rows are read, bytes of the file that are covered at a time; this limits the memory."""
 
@@ -159,7 +164,8 @@ class ShardFile:
     def _range(self, start: int, stop: int) -> np.ndarray:
         if self._map is not None:
             return self._rows[start:stop]
-        out = np.empty((stop - start, self._shape[1]), dtype=self._dtype)
+        with allocating((stop - start) * self._stride, f"Rows {start} to {stop} of {self._where}", _SMALLER):
+            out = np.empty((stop - start, self._shape[1]), dtype=self._dtype)
         if out.size:
             flat = memoryview(out.reshape(-1).view(np.uint8))
             files.read_into(self._fd, flat, PAGE + start * self._stride, self._where)
@@ -167,7 +173,8 @@ class ShardFile:
 
     def _gather(self, rows: np.ndarray) -> np.ndarray:
         bits = np.dtype(f"u{self._dtype.itemsize}")  # copied as integers of the same size
-        out = np.empty((len(rows), self._shape[1]), dtype=bits)
+        with allocating(len(rows) * self._stride, f"{len(rows)} rows of {self._where}", _SMALLER):
+            out = np.empty((len(rows), self._shape[1]), dtype=bits)
         span = max(1, GATHER_BYTES // self._stride)
         done = 0
         while done < len(rows):

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...core.errors import CorruptStoreError, LayerError, OptionError
 from ...core.json_files import loads
+from ...core.npz import opened_npz
 from ...core.outputs import replacing
 from ...core.states import open_sealed, write_sealed
 from ...results import Score, Scores
@@ -207,7 +208,7 @@ class EdgeResult:
     def read(cls, file: BinaryIO) -> EdgeResult:
         """Read what `write` wrote; CorruptStoreError if it is something else."""
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with opened_npz(file) as arrays:
                 fields = loads(str(arrays["json"]))
                 for name in _ARRAYS:
                     splits = [key.partition(".")[2] for key in arrays if key.startswith(f"{name}.")]
