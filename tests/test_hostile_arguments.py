@@ -209,6 +209,19 @@ def test_odd_paths(kind: str, place: Path, monkeypatch: pytest.MonkeyPatch):
     assert ((place / "folder" / "inside" / "file").read_bytes()) == before[1]
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "a\0b", "\x1b[2J", "\ud800", "\u202e", "x" * 201])
+def test_names_of_cells_are_names_of_folders(name: str):
+    for names in ({"experiment": name, "name": "a"}, {"experiment": "a", "name": name}):
+        with pytest.raises(PyrepsimError, match="names of folders"):
+            runner.Study(name="s", cells=[runner.Cell(**names, request={}, run=lambda *_: [])])
+
+
+def test_json_has_no_nan(tmp_path: Path):
+    with pytest.raises(PyrepsimError, match="JSON has no NaN"):
+        Table([{"a": float("nan")}]).to_jsonl(tmp_path / "a.jsonl")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_texts_that_cannot_be_written(tmp_path: Path):
     score = rs.compare(np.eye(4), np.eye(4), ["LinearCKA"], n_threads=1)[0]
     scores = rs.Scores([replace(score, provenance={"model_x": "half of an emoji: \ud83d"})])

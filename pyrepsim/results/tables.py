@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import MissingExtraError
+from ..core.errors import MissingExtraError, NonFiniteError
 from ..core.outputs import replacing
 from ..core.text import printable
 
@@ -74,7 +74,12 @@ class Records(ABC):
         """Write one JSON object a line, one for each record, and return the path."""
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
             for record in self.to_records():
-                file.write(json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n")
+                try:
+                    file.write(json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n")
+                except ValueError as error:
+                    raise NonFiniteError(
+                        f"JSON has no NaN and no infinity: a record for {path} has one. Use to_csv or to_parquet."
+                    ) from error
         return Path(path)
 
 

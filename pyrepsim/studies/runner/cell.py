@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from ...core.errors import OptionError
+from ...core.text import printable
 from .table import TABLE_FORMAT
 
 __all__ = ["Cell", "Cost", "Study"]
@@ -111,8 +112,11 @@ class Study:
                 raise OptionError(f"Cells of a study must have different names: two are {cell.id!r}. Rename one.")
             if missing := [need for need in cell.needs if need not in known]:
                 raise OptionError(f"A cell must come after those it needs: {cell.id!r} needs {', '.join(missing)}.")
-            if any(part in ("", ".", "..") or "/" in part for part in (cell.experiment, cell.name)):
-                raise OptionError(f"Experiment and name of a cell must be names of folders: got {cell.id!r}.")
+            if not all(map(_names_a_folder, (cell.experiment, cell.name))):
+                raise OptionError(
+                    "Experiment and name of a cell must be names of folders, of at most 200 bytes and without control "
+                    f"characters: got {cell.id[:80]!r}. Rename it."
+                )
             known.add(cell.id)
 
     @property
@@ -149,3 +153,7 @@ class Study:
             if cell.experiment in wanted or cell.id in selected:
                 selected |= {cell.id, *cell.needs}
         return [cell for cell in self.cells if cell.id in selected]
+
+
+def _names_a_folder(text: str) -> bool:
+    return text not in ("", ".", "..") and "/" not in text and text == printable(text) and len(text.encode()) <= 200
