@@ -41,6 +41,8 @@ class Extract(TextOptions):
     """i/n, counted from 0: this process is one of n that share the shards; the last to finish seals the store."""
     overwrite: bool = False
     """Remove any store at --out first, finished or not, and extract again."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to --out; by default it is refused at once."""
     dry_run: bool = False
     """Only print the number of tokens, the bytes and seconds that this worker's share will take, and the free disk
     space."""
@@ -51,7 +53,9 @@ class Extract(TextOptions):
         plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "worker": self.worker}
         texts = _texts(self, self.texts, call)
         if not self.dry_run:
-            store = call("store", "extract", self.model, texts, out=str(out), overwrite=self.overwrite, **plan)
+            store = call(
+                "store", "extract", self.model, texts, out=str(out), overwrite=self.overwrite, wait=self.wait, **plan
+            )
             print(f"{out}: this share is done, other workers are still running" if store is None else store)
             return 0
         planned = call("plan", "plan_extraction", self.model, texts, out=None if self.overwrite else str(out), **plan)
@@ -85,6 +89,8 @@ class Compare(TextOptions):
     """Files to write, separated by commas; the ending chooses the format: .csv .jsonl .parquet .html .svg .png .pdf"""
     checkpoint: str | None = None
     """Folder for intermediate sums, from which an interrupted comparison is resumed."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to --checkpoint; by default it is refused at once."""
     backend: str = "auto"
     """auto, or one that `pyrepsim info` lists."""
     n_threads: int | None = None
@@ -120,7 +126,7 @@ class Compare(TextOptions):
                     "Leave them out, or give --texts and two models."
                 )
             x, y = call("x", "open_store", self.x), call("y", "open_store", self.y)
-            options |= {"interval": self.interval, "checkpoint": self.checkpoint}
+            options |= {"interval": self.interval, "checkpoint": self.checkpoint, "wait": self.wait}
             scores = call("scores", "compare", x, y, measures, **options)
         print(scores.table())
         for file, writer in files.items():

@@ -27,6 +27,8 @@ class TrainingOptions(TrainingRecipe):
     """Data to score once, at the end."""
     device: str = "auto"
     """auto, cpu or cuda:0. For several, start this command under torchrun."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to --out; by default it is refused at once."""
 
     @classmethod
     def default_config(cls, words: Sequence[str]) -> list[str]:
@@ -76,9 +78,8 @@ class Finetune(TrainingOptions, Ablation):
         if self.dry_run:
             _show_plan(call("plan", "plan_finetuning", self.model, self.task, **self.data(), **options), Path(out))
             return 0
-        run = call(
-            "run", "finetune", self.model, self.task, out=out, overwrite=self.overwrite, **self.data(), **options
-        )
+        options |= {"overwrite": self.overwrite, "wait": self.wait}
+        run = call("run", "finetune", self.model, self.task, out=out, **self.data(), **options)
         if not is_main_process():
             return 0
         for data, scores in run.scores.items():
@@ -119,7 +120,7 @@ class Ablate(TrainingOptions):
         return dict(pairwise(spelled)).get("--task", "")
 
     def run(self, call: Transcript) -> int:
-        options: dict[str, Any] = {"values": self.values, "device": self.device}
+        options: dict[str, Any] = {"values": self.values, "device": self.device, "wait": self.wait}
         if self.kind in ("exit", "revert"):
             model: Any = self.model.split(",") if "," in self.model else self.model
             options |= {"dev": self.dev}

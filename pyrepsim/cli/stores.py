@@ -90,9 +90,11 @@ class Export:
     """A new folder for the files."""
     format: Literal["npy", "safetensors", "arrow"] = "npy"
     """npy and safetensors: a file a layer; arrow: one file that `datasets` and pandas open."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to the folder; by default it is refused at once."""
 
     def run(self, call: Transcript) -> int:
-        for file in call("files", "store.export", self.path, self.out, format=self.format):
+        for file in call("files", "store.export", self.path, self.out, format=self.format, wait=self.wait):
             print(file)
         return 0
 

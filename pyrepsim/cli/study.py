@@ -14,6 +14,8 @@ from .transcript import Transcript
 __all__ = ["Merchant2020", "Report", "Status", "Trajectories"]
 
 _FORMATS = "svg,png,csv,tex"
+_REPORT_SECONDS = 600
+"""How long a worker waits for another one to write its report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class StudyOptions:
     cell that is ready, so that any of them may stop or start late."""
     device: str = "auto"
     """auto, cpu or cuda:0."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to --out; by default it is refused at once."""
     dry_run: bool = False
     """Only list the cells with their state, estimated time and disk space."""
 
@@ -42,12 +46,12 @@ class StudyOptions:
             print(plan.table())
             check_disk_space(plan.n_bytes, Path(out))
             return 0
-        result = call("result", "studies.run_study", study, **options, worker=self.worker)
+        result = call("result", "studies.run_study", study, **options, worker=self.worker, wait=self.wait)
         print(call("status", "studies.study_status", out).table())
         for claim in result.claims():
             print(printable(f"{claim['claim']}  {claim['verdict']}: {claim['why']}"))
         try:
-            print(call("report", "studies.study_report", out).page)
+            print(call("report", "studies.study_report", out, wait=_REPORT_SECONDS).page)
         except MissingExtraError as error:  # the results were written before
             print(f"no report: {error}", file=sys.stderr)
         return 0 if result.complete else 1
@@ -125,11 +129,13 @@ class Report:
     """Separated by commas: svg, png, csv, tex (LaTeX with booktabs), parquet."""
     title: str | None = None
     """Heading of the page; by default it names the model."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to the report; by default it is refused at once."""
 
     def run(self, call: Transcript) -> int:
         listed = self.formats.split(",") if isinstance(self.formats, str) else self.formats
         formats = tuple(name.strip() for name in listed if name.strip())
-        made = call("report", "studies.study_report", self.out, formats=formats, title=self.title)
+        made = call("report", "studies.study_report", self.out, formats=formats, title=self.title, wait=self.wait)
         print(made.page)
         print(f"{len(made.files)} files of figures and tables beside it")
         if made.missing:

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from ..core.errors import ModelError, OptionError
+from ..core.errors import CorruptStoreError, ModelError, OptionError
+from ..core.resume import read_record
 from ..models import load_encoder
 from ..models.blocks import find_blocks
 from ..models.layer_changes import revert, truncate
 from .prediction import predict, predict_each
-from .run import Run
+from .run import RECORD, Run
 from .task_model import TaskModel, load_head
 from .tasks import all_tasks, get_task
 from .tasks.base import Feature, Task
@@ -123,11 +124,26 @@ class TunedRun:
 
     @cached_property
     def _encoder(self) -> Any:
-        return load_encoder(self.run.folder, device=self.device)
+        encoder = load_encoder(self.run.folder, device=self.device)
+        self._check_unchanged()
+        return encoder
 
     @cached_property
     def model(self) -> TaskModel:
-        return TaskModel(self._encoder.module, load_head(self.run.folder, self._encoder)).eval()
+        model = TaskModel(self._encoder.module, load_head(self.run.folder, self._encoder)).eval()
+        self._check_unchanged()
+        return model
+
+    def _check_unchanged(self) -> None:
+        """Raise CorruptStoreError if the run was trained again since it was opened: its model is another one."""
+        run = self.run
+        record = read_record(run.folder / RECORD) or {}
+        same = all(record.get(key) == value for key, value in run.record.items())
+        if not same or record.get("scores") != run.scores:
+            raise CorruptStoreError(
+                f"The folder of an open run must not change: the run in {run.folder} was replaced since it was "
+                "opened. Open it again: rs.open_run(...)."
+            )
 
     @cached_property
     def base(self) -> torch.nn.Module:
