@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from pyrepsim.core.errors import ModelError, OptionError, TextError
+from pyrepsim.core.errors import ModelError, OptionError, StoreError, TextError
 from pyrepsim.finetuning import AblationScores, Run, ablate, ablations, early_exit, finetune, tuned_run
 from pyrepsim.finetuning.recipes import Ablation, TrainingRecipe
 from pyrepsim.finetuning.task_model import TaskModel, load_head
@@ -201,8 +201,10 @@ def test_scores_of_another_run_are_refused(tuned: Run, tmp_path: Path):
     ablate("exit", tuned, TASK, out=tmp_path, values=[4], device="cpu")
     other = copy.deepcopy(tuned)
     other.record["request"]["recipe"]["epochs"] = 9
-    sweep = ablate("exit", other, TASK, out=tmp_path, values=[4, 3], device="cpu")
-    assert "differs in run" in sweep.failures[0]["error"]
+    with pytest.raises(StoreError, match="differs in run"):
+        ablate("exit", other, TASK, out=tmp_path, values=[4], device="cpu")
+    with pytest.raises(StoreError, match="was replaced since it was opened"):  # another run than that in its folder
+        ablate("exit", other, TASK, out=tmp_path / "other", values=[3], device="cpu")
     with pytest.raises(OptionError, match="two have seed 0"):
         ablate("exit", [tuned, other], TASK, out=tmp_path / "two", device="cpu")
 
