@@ -35,7 +35,7 @@ from pyrepsim.core import states
 from pyrepsim.core.errors import PyrepsimError
 
 OUTCOMES = ("same", "set aside", "refused", "TAKEN", "FOREIGN")
-UNCHANGED = (".lock", "docs.jsonl")  # a lock is no state
+UNCHANGED = (".lock",)  # a lock is no state
 
 
 @dataclass(frozen=True)
