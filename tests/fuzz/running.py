@@ -50,18 +50,25 @@ def corpus(name: str) -> list[bytes]:
 
 
 def run_one(name: str, data: bytes) -> None:
-    """Read one input. Raises whatever is a fault; AssertionError if it took too long."""
+    """Read one input. Raises whatever is a fault; AssertionError if it takes too long, also a second time."""
+    took = _seconds(name, data)
+    if took > MOST_SECONDS:  # the first call may have imported modules
+        took = _seconds(name, data)
+    if took > MOST_SECONDS:
+        raise AssertionError(f"{name}: {len(data)} bytes took {took:.1f} s")
+
+
+def _seconds(name: str, data: bytes) -> float:
+    """Read one input and return how long it took."""
     folder = workplace() / name
     folder.mkdir(exist_ok=True)
-    started = time.perf_counter()
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    started = time.perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             target(name).read(data, folder)
     finally:
         logging.disable(disabled)
-    took = time.perf_counter() - started
-    if took > MOST_SECONDS:
-        raise AssertionError(f"{name}: {len(data)} bytes took {took:.1f} s")
+    return time.perf_counter() - started
