@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from pyrepsim.comparison import compare
 from pyrepsim.core.errors import LockedError, StoreError
 from pyrepsim.core.ownership import owning
-from pyrepsim.store import open_store, verify, write_store
+from pyrepsim.store import export, open_store, remove_store, verify, write_store
 
 from .faults import injected
 
@@ -80,3 +81,23 @@ def test_what_a_killed_call_left_can_be_replaced_as_its_message_says(tmp_path, a
         write_store(tmp_path / "s", arrays, shard_rows=20)
     store = write_store(tmp_path / "s", arrays, shard_rows=20, overwrite=True)
     assert not list(store.path.rglob(".*"))
+
+
+WRITERS = {
+    "write": lambda store, out, **options: write_store(out, {"a": np.ones((3, 2))}, **options),
+    "export": lambda store, out, **options: export(store, out, **options),
+    "compare": lambda store, out, **options: compare(store, store, "LinearCKA", checkpoint=out, **options),
+    "remove": lambda store, out, **options: remove_store(store.path, **options),
+}
+
+
+@pytest.mark.parametrize("verb", WRITERS)
+def test_each_verb_is_refused_while_another_writes_and_works_afterwards(tmp_path, verb):
+    store, out = write_store(tmp_path / "s", {"a": np.random.default_rng(0).standard_normal((9, 3))}), tmp_path / "out"
+    with ThreadPoolExecutor(1) as threads, owning(store.path if verb == "remove" else out):
+        with pytest.raises(LockedError, match="in use by process"):
+            threads.submit(WRITERS[verb], store, out).result()
+        waiting = threads.submit(WRITERS[verb], store, out, wait=30)
+        time.sleep(0.05)
+        assert not waiting.done()
+    waiting.result()
