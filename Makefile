@@ -1,6 +1,6 @@
 # Every target installs what it needs into .venv. Requirements: Python 3.11+, make and a C++ compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint build bench clean
+.PHONY: help demo test faults fuzz lint build bench clean
 .DELETE_ON_ERROR:
 
 # The first Python that is new enough, can create a virtual environment and has C headers.
@@ -26,6 +26,10 @@ demo: $(VENV)/.built ## compare two real models, layer by layer: a table, a figu
 
 test: $(VENV)/.built ## run the tests
 	$(BIN)/python -m pytest -q -n auto
+
+faults: $(VENV)/.built ## kill and interrupt every command, fill its disk, damage its states, and resume it (about an hour)
+	$(BIN)/python -m tests.faults --kills 1000 --pairs 200 --full-disks 200 --interrupts 200
+	$(BIN)/python -m tests.faults.bit_flips --flips 1500
 
 fuzz: $(VENV)/.fuzz ## feed odd files to every reader for 10 minutes, guided by coverage
 	$(BIN)/python -m tests.fuzz --minutes 10

@@ -125,8 +125,7 @@ void bind_pairwise(py::module_& module) {
         });
     py::class_<Sweep>(module, "Sweep")
         .def_property_readonly("n_tasks", &Sweep::n_tasks)
-        .def("run", &Sweep::run, py::arg("begin"), py::arg("end"), py::arg("n_threads"),
-             py::call_guard<GilReleased>());
+        .def("run", &Sweep::run, py::arg("begin"), py::arg("end"), py::arg("n_threads"), py::call_guard<GilReleased>());
     py::class_<SumSweep, Sweep>(module, "SumSweep")
         .def(py::init(&make_sums), py::arg("layers"), py::arg("pairs"), py::kw_only(), py::arg("metric"),
              py::arg("maps"), py::arg("origins"), py::arg("row_sums"))

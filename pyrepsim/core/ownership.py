@@ -18,7 +18,7 @@ from .errors import LockedError, OptionError
 from .locks import own, owner
 from .outputs import explain_errors, is_working_file, sweep
 
-__all__ = ["LOCK", "empty_folder", "owning"]
+__all__ = ["LOCK", "empty_folder", "owning", "sweep_locks"]
 
 LOCK = ".lock"
 """Name of the lock file of a folder; the names of those of workers begin with it."""
@@ -149,3 +149,10 @@ def _locked(root: Path, other: dict[str, Any], member: str | None) -> LockedErro
         f"One process at a time writes to a folder: {root} is in use by {who}. Wait for it (wait=SECONDS, or --wait "
         f"SECONDS on the command line), stop it, or choose another folder.{workers}"
     )
+
+
+def sweep_locks(folder: Path) -> None:
+    """Remove the lock files that killed processes left in a finished folder, where this is possible."""
+    for path in folder.glob(f"{LOCK}*"):
+        with suppress(OSError), own(path):
+            pass

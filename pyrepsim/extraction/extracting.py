@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ..core import files
 from ..core.errors import OptionError
 from ..core.outputs import has_files
-from ..core.ownership import owning
+from ..core.ownership import owning, sweep_locks
 from ..core.paths import as_path
 from ..core.progress import progress_bar
 from ..core.resume import check_same_request
@@ -123,8 +123,10 @@ def extract(
     out = as_path(out, "out")
     member = None if share.count == 1 else f"{share.index}-of-{share.count}"
     with ExitStack() as stack:
-        if overwrite or not files.exists(out, MANIFEST):  # a finished store is only opened
+        if overwrite or not files.exists(out, MANIFEST):
             stack.enter_context(owning(out, wait=wait, member=member))
+        else:  # a finished store is only opened
+            sweep_locks(out)
         if overwrite and has_files(out):
             check_removable(out)
             clear_store(out)

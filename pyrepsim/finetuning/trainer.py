@@ -117,7 +117,8 @@ class TaskTrainer(transformers.Trainer):
         if newest is not None:
             log.info("resuming from %s", newest)
         self.train(resume_from_checkpoint=None if newest is None else str(newest))
-        return self.state.log_history
+        # The last entry of the Trainer is times, and a mean loss that counts from the resumed checkpoint only.
+        return [entry for entry in self.state.log_history if "train_runtime" not in entry]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.errors import MissingExtraError, OptionError, StoreError
 from ..core.outputs import has_files, temporary_folder
-from ..core.ownership import empty_folder, owning
+from ..core.ownership import empty_folder, owning, sweep_locks
 from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
 from ..models.loading import quiet_transformers
@@ -113,6 +113,8 @@ def finetune(
     )
     record = request.record()
     if (finished := _finished_run(folder, record, overwrite=overwrite)) is not None:
+        sweep_locks(folder)
+        shutil.rmtree(folder / "resume", ignore_errors=True)  # if the process was killed at its very end
         return finished
     with owned(folder, wait=wait):
         if (finished := _finished_run(folder, record, overwrite=overwrite)) is not None:

@@ -20,7 +20,7 @@ from ...core import resume
 from ...core.errors import CorruptStoreError, LockedError, PyrepsimError, StoreError
 from ...core.locks import lock, owner
 from ...core.outputs import is_working_file
-from ...core.ownership import LOCK, owning
+from ...core.ownership import LOCK, owning, sweep_locks
 from ...core.paths import as_path
 from ...core.states import MANIFEST, check_files, set_aside, write_manifest
 from ...version import __version__
@@ -94,6 +94,7 @@ class StudyFolder:
     def check_rows(self) -> None:
         """Set aside the folder of each cell whose record or rows are damaged, so that the cell is run again."""
         for cell in self.study.cells:
+            sweep_locks(self.folder(cell))
             self._set_damaged_aside(cell, _check_rows)
 
     def _set_damaged_aside(self, cell: Cell, check: Callable[[Path], object]) -> bool:
