@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -346,6 +347,8 @@ def _finished_run(place: Path) -> None:
 KINDS: dict[str, Callable[[], Kind]] = {
     kind.__name__: kind for kind in (comparison, moments, training_states, results, finetuning, run, study, extraction)
 }
+if find_spec("pyrepsim.studies") is None:  # studies are an optional part of the package
+    del KINDS["study"]
 
 
 def main(arguments: Iterable[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,8 @@ import numpy as np
 import pyrepsim as rs
 from pyrepsim.comparison import checkpoint
 from pyrepsim.extraction.options import ReadingPolicy
-from pyrepsim.studies.runner import run_study
 from tests.helpers.annotated_text import write_annotated_text
 from tests.helpers.tiny_synthetic import synthetic_bert
-from tests.studies.toy_study import toy_study
 
 __all__ = ["VERBS", "Verb", "configure", "contents", "prepare"]
 
@@ -136,6 +135,9 @@ def _probe_mdl(inputs: Path, out: Path, variant: int) -> None:
 
 
 def _study(_inputs: Path, out: Path, variant: int) -> None:
+    from pyrepsim.studies.runner import run_study
+    from tests.studies.toy_study import toy_study
+
     result = run_study(toy_study(factor=2 + variant), out=out, progress=False)
     if not result.complete:
         raise RuntimeError(f"cells failed: {result.errors}")
@@ -150,8 +152,9 @@ VERBS = {
     "probe_edge": Verb(_probe_edge),
     "probe_structural": Verb(_probe_structural),
     "probe_mdl": Verb(_probe_mdl),
-    "study": Verb(_study, shared=True),
 }
+if find_spec("pyrepsim.studies") is not None:  # studies are an optional part of the package
+    VERBS["study"] = Verb(_study, shared=True)
 
 
 def contents(out: Path, same_bytes: bool) -> dict[str, str]:
