@@ -21,6 +21,9 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
+
+pytest.importorskip("pyrepsim.studies")  # an optional part of the package; its functions are called here too
+
 from pyrepsim import models, store, studies
 from pyrepsim.core.errors import PyrepsimError
 from pyrepsim.core.resume import write_record

@@ -13,10 +13,10 @@ import pytest
 @pytest.mark.parametrize(
     ("verbs", "trials"),
     [
-        ("write_store,extract,compare", ["--all-commits", "--pairs=6", "--full-disks=3", "--interrupts=3"]),
-        ("finetune,ablate", ["--kills=6", "--pairs=4", "--full-disks=2", "--interrupts=2"]),
-        ("probe_edge,probe_structural,probe_mdl", ["--kills=9", "--pairs=6", "--full-disks=3", "--interrupts=3"]),
-        ("study", ["--kills=3", "--pairs=2", "--full-disks=1", "--interrupts=1"]),
+        ("write_store,extract,compare", ["--all-commits", "--pairs=6", "--full-disks=3"]),
+        ("finetune,ablate", ["--kills=6", "--pairs=4", "--full-disks=2"]),
+        ("probe_edge,probe_structural,probe_mdl", ["--kills=9", "--pairs=6", "--full-disks=3"]),
+        ("study", ["--kills=3", "--pairs=2", "--full-disks=1"]),
     ],
 )
 def test_interrupted_commands_are_resumed_to_the_same_result(verbs: str, trials: list[str]):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 from pyrepsim.results import Scores
-from pyrepsim.studies.report.rows import read_study
-from pyrepsim.studies.runner import study_status
 from tests.fuzz.running import tolerate
 
 SCORE = {"value": 0.5, "measure": "CKA", "n_samples": 10, "interval": [0.1, {"float": "inf"}], "layer_x": "a"}
@@ -36,6 +35,11 @@ def read(data: bytes, folder: Path) -> None:
             again = scores.to_jsonl(folder / "again.jsonl")
             assert Scores.from_jsonl(again).to_jsonl(folder / "third.jsonl").read_bytes() == again.read_bytes()
         return
+    if find_spec("pyrepsim.studies") is None:  # studies are an optional part of the package
+        return
+    from pyrepsim.studies.report.rows import read_study
+    from pyrepsim.studies.runner import study_status
+
     study = folder / "study"
     study.mkdir(exist_ok=True)
     for name, example in zip(FILES, examples(), strict=False):
