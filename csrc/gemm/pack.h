@@ -49,8 +49,8 @@ inline void read_row(const char* row, DType dtype, std::int64_t width, RowTransf
           norm_sq < 1e280)) {  // squares would over- or underflow: scale the row to magnitude 1 first
         double largest = 0;
         for (std::int64_t j = 0; j < width; ++j) largest = __builtin_fmax(largest, __builtin_fabs(out[j]));
-        const int exponent = -__builtin_ilogb(largest);  // up to 1074 for denormal rows: 2^1024 is infinite
-        const double near_one = __builtin_ldexp(1.0, exponent < 1000 ? exponent : 1000);
+        const int exponent = largest > 0 ? -__builtin_ilogb(largest) : 0;  // up to 1074 for denormal rows
+        const double near_one = __builtin_ldexp(1.0, exponent < 1000 ? exponent : 1000);  // 2^1024 is infinite
         for (std::int64_t j = 0; j < width; ++j) out[j] *= near_one;
         norm_sq = sum_of_squares(out, width);
     }

@@ -172,6 +172,7 @@ void ScreenedSweep::offer_tile(const Task& task, const TileView& tile) {
             }
         }
     }
+    if (!symmetric()) return;  // blocks of y have no mutexes
     std::lock_guard<std::mutex> lock(block_mutexes_[task.j]);
     for (const auto& [col, known] : for_cols) lists_.add(col, known.index, known.low, known.high);
 }

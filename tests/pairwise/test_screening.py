@@ -164,6 +164,16 @@ def test_rows_closer_than_bfloat16_resolves_use_float32_tiles():
     assert_same_bits(found, run(_core.NeighbourSweep(x, None, metric="euclidean", k=3, screen=False)), "mixed")
 
 
+def test_two_sets_of_which_the_second_has_more_blocks():
+    """Here float32 tiles once locked a mutex past the end: blocks of the second set have none."""
+    rows = 1 + 1e-3 * np.random.default_rng(0).standard_normal((1008, 96))
+    x, y = panels(rows[:8], "sqeuclidean"), panels(rows[8:], "sqeuclidean", n_blocks=1000)
+    sweep = _core.NeighbourSweep(x, y, metric="sqeuclidean", k=3, screen=True)
+    found = run(sweep)
+    assert sweep.counts["unscreened"] > 0
+    assert_same_bits(found, run(_core.NeighbourSweep(x, y, metric="sqeuclidean", k=3, screen=False)), "two sets")
+
+
 def test_screening_is_chosen_where_it_pays():
     rows = np.random.default_rng(0).standard_normal((9000, 400), dtype=np.float32)
 
