@@ -17,6 +17,7 @@ import xxhash
 
 from ..core.errors import ModelError, TextError
 from ..data.documents import Corpus, Document
+from ..data.tokenizing import encode
 
 _WORD = re.compile(r"\S+")
 _BATCH = 512  # documents per call of the tokenizer
@@ -94,15 +95,8 @@ def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
 def _tokenise_batch(
     documents: Sequence[Document], tokenizer: Any
 ) -> tuple[dict[str, np.ndarray], set[tuple[int, int]]]:
-    encodings = tokenizer(
-        [document.text for document in documents],
-        add_special_tokens=True,
-        split_special_tokens=True,
-        padding=False,
-        truncation=False,
-        return_attention_mask=False,
-        verbose=False,
-    ).encodings
+    texts = [document.text for document in documents]
+    encodings = encode(texts, tokenizer, [f"document {document.key!r}" for document in documents])
     lengths = np.array([len(encoding.ids) for encoding in encodings], np.int64)
     special = _flat([encoding.special_tokens_mask for encoding in encodings]).astype(bool)
     offsets = _flat([encoding.offsets for encoding in encodings]).reshape(-1, 2)

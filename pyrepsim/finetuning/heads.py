@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..core.errors import OptionError
+from ..core.errors import OptionError, check_choice
 
 __all__ = ["Batch", "BiaffineHead", "Head", "SequenceHead", "SpanHead", "TokenHead", "build_head", "linear"]
 
 Batch = Mapping[str, torch.Tensor]
+Pooling = Literal["cls", "last", "mean"]
 
 
 class Head(torch.nn.Module, ABC):
@@ -175,16 +176,18 @@ class SequenceHead(Head):
     ----------
     labels : int
         Number of classes; 1 for regression with squared error.
-    pooling : {"cls", "mean"}
-        The first token's state, or the mean over all tokens, as in encoders trained for sentence embeddings.
+    pooling : {"cls", "last", "mean"}
+        The state of the first token; of the last one, for causal models, whose first token has read nothing else; or
+        the mean over all tokens, as in encoders trained for sentence embeddings.
     dropout : float
         Dropout before the last linear layer.
 
     Outputs ``"logits"`` (batch, labels). Target: ``"label"`` (batch,), class indices or numbers.
     """
 
-    def __init__(self, width: int, *, labels: int, pooling: Literal["cls", "mean"] = "cls", dropout: float = 0.1):
+    def __init__(self, width: int, *, labels: int, pooling: Pooling = "cls", dropout: float = 0.1):
         super().__init__()
+        check_choice("pooling", pooling, get_args(Pooling))
         self.pooling = pooling
         self.pooler = linear(width, width)
         self.dropout = torch.nn.Dropout(dropout)
@@ -193,6 +196,10 @@ class SequenceHead(Head):
     def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
         if self.pooling == "cls":
             pooled = hidden[:, 0]
+        elif self.pooling == "last":
+            positions = torch.arange(hidden.shape[1], device=hidden.device)
+            last = (positions * batch["attention_mask"]).argmax(dim=1)  # wherever the padding is
+            pooled = hidden[torch.arange(len(hidden), device=hidden.device), last]
         else:
             mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * mask).sum(1) / mask.sum(1)

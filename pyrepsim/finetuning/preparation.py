@@ -91,6 +91,11 @@ class FinetuningRequest:
             name: EncodedData(read, task.encode(read, encoder.tokenizer, max_length=recipe.max_length))
             for name, read in examples.items()
         }
+        if encoder.causal and task.head().get("pooling") == "cls":
+            raise OptionError(
+                f"The pooled token must have read the text: {encoder.name!r} is causal, so its first token has read "
+                f"nothing else. Use pooling='last', as in \"{task.name}(pooling='last')\", or pooling='mean'."
+            )
         head = build_head(list(encoder.layers.values())[-1], task.head()).to(encoder.device)
         return PreparedTraining(encoder, task, recipe, data, TaskModel(encoder.module, head))
 
@@ -131,8 +136,10 @@ class PreparedTraining:
     def record(self) -> dict[str, Any]:
         """What the request resolved to: weights, labels, digests of the data, versions."""
         versions = {"pyrepsim": __version__, "torch": torch.__version__, "transformers": transformers.__version__}
+        separator = self.task.separator(self.encoder.tokenizer)
         return {
             "model": self.encoder.record(),
+            **({} if separator is None else {"separator": separator}),
             "labels": list(self.task.labels),
             "data": {name: part.record() for name, part in self.data.items()},
             "versions": {**versions, "python": platform.python_version()},

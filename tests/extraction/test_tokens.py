@@ -123,6 +123,7 @@ class TokenizerWithOffsets:
     """A tokenizer with given offsets."""
 
     unk_token_id = None
+    is_fast = True
 
     def __init__(self, *offsets: list[tuple[int, int]], special: list[int] | None = None) -> None:
         self._offsets, self._special = offsets, special

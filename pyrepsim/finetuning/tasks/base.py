@@ -80,6 +80,11 @@ class Task(ABC):
     def encode(self, examples: Sequence[Any], tokenizer: Any, *, max_length: int) -> list[Feature]:
         """Make token ids and targets. TextError, with file and line, for an example that does not fit."""
 
+    def separator(self, tokenizer: Any) -> str | None:
+        """Return the token that `encode` puts between two texts because the tokenizer puts none there, or None."""
+        del tokenizer
+        return None
+
     @abstractmethod
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> Any:
         """Read the result for one feature from the head's outputs: NumPy arrays, padded to the batch."""

@@ -112,7 +112,7 @@ class Dependency(Task):
         """
         index = {label: i for i, label in enumerate(self.labels)}
         features, unknown = [], []
-        encoded = encode_words([sentence.words for sentence in examples], tokenizer)
+        encoded = encode_words([sentence.words for sentence in examples], tokenizer, [each.where for each in examples])
         for number, (sentence, inputs) in enumerate(zip(examples, encoded, strict=True)):
             if len(inputs["input_ids"]) > max_length:
                 if self.long == "drop":

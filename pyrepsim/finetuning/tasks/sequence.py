@@ -18,6 +18,7 @@ from ...core.errors import OptionError, TextError
 from ...core.outputs import replacing
 from ...data.lines import BLANKS
 from ...data.records import records
+from ...data.tokenizing import Template, encode, pair_template, text_template
 from .base import Feature, Task
 from .scores import classification_scores, regression_scores
 
@@ -49,13 +50,14 @@ class SequenceTask(Task):
     """Column of the second sentence of a pair; None for single sentences."""
     label: str = "label"
     """Column of the label or the grade."""
-    pooling: Literal["cls", "mean"] = "cls"
-    """The head's input: the first token, or the mean over all tokens, as encoders of sentence vectors are trained."""
+    pooling: Literal["cls", "last", "mean"] = "cls"
+    """The head's input: the first token; the last one, which causal models need, because their first token has read
+    nothing else; or the mean over all tokens, as encoders of sentence vectors are trained."""
     bad_rows: Literal["refuse", "skip"] = "refuse"
     """For a row without one of the columns, or with an empty sentence: raise an error, or skip it with a warning."""
 
     def __post_init__(self) -> None:
-        for option, allowed in (("bad_rows", ("refuse", "skip")), ("pooling", ("cls", "mean"))):
+        for option, allowed in (("bad_rows", ("refuse", "skip")), ("pooling", ("cls", "last", "mean"))):
             if getattr(self, option) not in allowed:
                 raise OptionError(f"{option} must be one of {', '.join(allowed)}: got {getattr(self, option)!r}.")
 
@@ -131,37 +133,44 @@ class SequenceTask(Task):
         Raises
         ------
         TextError
-            If a label is not in the training examples. The message has the file and line.
+            If a label is not in the training examples, or a sentence is not valid Unicode. The message has the file
+            and line.
+        ModelError
+            If the tokenizer of a pair has no token to put between the two sentences.
         OptionError
             If `max_length` is too small for one token per sentence.
         """
-        specials = tokenizer.num_special_tokens_to_add(pair=self.second is not None)
-        needed = specials + (1 if self.second is None else 2)
+        template = self._template(tokenizer)
+        needed = template.n_special + (1 if self.second is None else 2)
         if max_length < needed:
             raise OptionError(
-                f"max_length must allow one token per sentence and {specials} special tokens: at least {needed}, "
-                f"got {max_length}."
+                f"max_length must allow one token per sentence and {template.n_special} special tokens: at least "
+                f"{needed}, got {max_length}."
             )
+        room = max_length - template.n_special
         features: list[Feature] = []
         n_cut = 0
         for start in range(0, len(examples), _BLOCK):
             block = examples[start : start + _BLOCK]
             targets = [self._number(example) for example in block]
-            encoded = tokenizer(
-                [example.first for example in block],
-                None if self.second is None else [example.second for example in block],
-                truncation="longest_first",
-                max_length=max_length,
-                return_attention_mask=False,
-            )
-            n_cut += sum(bool(encoding.overflowing) for encoding in encoded.encodings)
-            kept = [name for name in ("input_ids", "token_type_ids") if name in encoded]
-            for i, target in enumerate(targets):
-                inputs = {name: encoded[name][i] for name in kept}
+            where = [example.where for example in block]
+            sides = [[example.first for example in block], [example.second or "" for example in block]]
+            firsts, seconds = (encode(texts, tokenizer, where, special_tokens=False) for texts in sides)
+            for i, (first, second, target) in enumerate(zip(firsts, seconds, targets, strict=True)):
+                n_first, n_second = _cut(len(first.ids), len(second.ids), room)
+                n_cut += n_first + n_second < len(first.ids) + len(second.ids)
+                inputs = template.join(first.ids[:n_first], second.ids[:n_second], where=where[i])
+                inputs = _not_empty(inputs, tokenizer, block[i])
                 features.append(Feature({**inputs, "label": target}, example=start + i))
         if n_cut:
             log.info("%d of %d examples are cut to %d tokens", n_cut, len(examples), max_length)
         return features
+
+    def separator(self, tokenizer: Any) -> str | None:
+        return self._template(tokenizer).separator
+
+    def _template(self, tokenizer: Any) -> Template:
+        return text_template(tokenizer) if self.second is None else pair_template(tokenizer)
 
     def write(
         self, examples: Sequence[SequenceExample], predictions: Sequence[str | float], path: str | os.PathLike[str]
@@ -171,6 +180,29 @@ class SequenceTask(Task):
             for example, prediction in zip(examples, predictions, strict=True):
                 line = {"where": example.where, "label": example.label, "prediction": prediction}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _cut(first: int, second: int, room: int) -> tuple[int, int]:
+    """Lengths of two texts cut to `room` tokens: the longer one is cut to what the other leaves, but not below half."""
+    if first + second <= room:
+        return first, second
+    if min(first, second) <= room // 2:
+        return (first, room - first) if first <= second else (room - second, second)
+    half = room // 2
+    return (half, room - half) if first <= second else (room - half, half)
+
+
+def _not_empty(inputs: dict[str, list[int]], tokenizer: Any, example: SequenceExample) -> dict[str, list[int]]:
+    """Inputs of at least one token: a text without any, such as a zero-width space, is the unknown token."""
+    if inputs["input_ids"]:
+        return inputs
+    token = next((t for t in (tokenizer.unk_token_id, tokenizer.eos_token_id) if t is not None), None)
+    if token is None:
+        raise TextError(
+            f"A sentence must have tokens: the tokenizer makes none of {example.first!r} at {example.where}, and has "
+            "no unknown token. Correct the sentence."
+        )
+    return {name: [int(token) if name == "input_ids" else 0] for name in inputs}
 
 
 class _EmptyTextError(TextError):
@@ -200,7 +232,8 @@ class SequenceClassification(SequenceTask):
         Column of the label.
     labels : tuple of str, optional
         By default those of the training data, in alphabetical order.
-    pooling : {"cls", "mean"}, default "cls"
+    pooling : {"cls", "last", "mean"}, default "cls"
+        Causal models (GPT) need "last" or "mean".
     bad_rows : {"refuse", "skip"}, default "refuse"
 
     Examples

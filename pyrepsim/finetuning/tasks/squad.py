@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self, get_args
 from ...core.errors import OptionError, ShapeError, TextError
 from ...core.outputs import replacing
 from ...data.squad import Misplaced, SquadExample, json_questions, load_json, place_answers, read_questions
+from ...data.tokenizing import pair_template
 from .base import Feature, Task
 from .squad_windows import Answer, Span, context_windows, join_spans, window_spans
 
@@ -90,24 +91,40 @@ class Squad(Task):
         """Make one feature for each window of a context, with its `Window` as `extra`.
 
         The targets ``"start"`` and ``"end"`` are the positions of the first and last token of the first gold answer.
-        Both are 0, the position of [CLS], in a window that does not hold the whole answer.
+        Both are 0, the position of [CLS], in a window that does not hold the whole answer. Without such a token in
+        front, 0 is the question's first token, or the separator after an empty question: no answer begins there.
+
+        A question whose context or answer has no tokens is left out: it is not trained on, and its predicted answer is
+        empty. A warning in the log counts and names them.
         """
         contexts = context_windows(
             examples, tokenizer, max_length=max_length, doc_stride=self.doc_stride, max_query=self.max_query
         )
-        features = []
+        features: list[Feature] = []
+        left_out: list[str] = []
         for i, (example, context) in enumerate(zip(examples, contexts, strict=True)):
             gold = example.answers[0]
             tokens = context.tokens_of(gold.start, gold.start + len(gold.text))
             if tokens is None:
-                raise TextError(
-                    f"An answer must have tokens: the tokenizer makes none of {gold.text[:60]!r} at {example.where}. "
-                    "Remove the question."
-                )
+                left_out.append(example.where)
+                continue
             for inputs, window in zip(context.inputs, context.windows, strict=True):
                 start, end = window.target(*tokens)
                 features.append(Feature({**inputs, "start": start, "end": end}, i, window))
+        if left_out:
+            log.warning(
+                "left out %d of %d questions: the tokenizer makes no tokens of their answer (first: %s)",
+                len(left_out), len(examples), left_out[0],
+            )  # fmt: skip
+        if left_out and not features:
+            raise TextError(
+                f"Some answers must have tokens: the tokenizer makes none of all {len(left_out)} answers (first: "
+                f"{left_out[0]}). Check the data."
+            )
         return features
+
+    def separator(self, tokenizer: Any) -> str | None:
+        return pair_template(tokenizer).separator
 
     def read_out(self, feature: Feature, outputs: Mapping[str, Any]) -> list[Span]:
         """Return the best spans of one window, from ``"start"`` and ``"end"`` scores of shape (n_positions,)."""

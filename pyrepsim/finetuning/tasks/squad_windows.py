@@ -5,7 +5,7 @@ As in BERT's run_squad.py (Devlin et al. 2019), except that the search for answe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.errors import NonFiniteError, TextError
 from ...data.squad import SquadExample
-from .word_pieces import check_fast
+from ...data.tokenizing import check_fast, encode, pair_template
 
 __all__ = ["Answer", "ContextWindows", "Span", "Window", "best_spans", "context_windows", "join_spans", "window_spans"]
 
@@ -73,96 +73,82 @@ def context_windows(
 
     If r context tokens fit, the windows hold tokens 0..r-1, s..s+r-1, 2s..2s+r-1, ... until the end of the context,
     where s = min(`doc_stride`, r). As in BERT, `doc_stride` is the step between windows, not their overlap. A question
-    is cut to `max_query` tokens.
+    is cut to `max_query` tokens. A context without tokens has one window without tokens.
 
     Raises
     ------
     ModelError
         If the tokenizer is not a fast one: answers are located in the text by its offsets.
     TextError
-        If no token of the context fits into `max_length`, or the context has no tokens.
+        If no token of the context fits into `max_length`, or the tokenizer's offsets do not fit the context.
     """
     check_fast(tokenizer, "Locating answers in a text")
-    questions = _shortened([example.question.strip() for example in examples], tokenizer, max_query)
-    n_specials = tokenizer.num_special_tokens_to_add(pair=True)
-    by_capacity: dict[int, list[int]] = {}
-    for i, (_, n_tokens) in enumerate(questions):
-        capacity = max_length - n_specials - n_tokens  # in tokens of the context
-        if capacity < 1:
-            raise TextError(
-                f"max_length must be greater than the question's {n_tokens} tokens and {n_specials} special tokens: it "
-                f"is {max_length} at {examples[i].where}. Raise max_length or lower max_query."
+    template = pair_template(tokenizer)
+    windows: list[ContextWindows] = []
+    for start in range(0, len(examples), _BATCH):
+        some = examples[start : start + _BATCH]
+        different = {example.context: example for example in some}  # many questions have one context
+        where = [example.where for example in different.values()]
+        encoded = encode(list(different), tokenizer, where, special_tokens=False)
+        contexts = {
+            text: (list(encoding.ids), _offsets(encoding, different[text]))
+            for text, encoding in zip(different, encoded, strict=True)
+        }
+        for example, question in zip(some, _questions(some, tokenizer, max_query), strict=True):
+            ids, offsets = contexts[example.context]
+            capacity = max_length - template.n_special - len(question)  # in tokens of the context
+            if capacity < 1:
+                raise TextError(
+                    f"max_length must be greater than the question's {len(question)} tokens and {template.n_special} "
+                    f"special tokens: it is {max_length} at {example.where}. Raise max_length or lower max_query."
+                )
+            begins = _begins(len(ids), capacity, doc_stride)
+            lengths = np.minimum(len(ids) - begins, capacity)
+            owners = _owners(begins, lengths, len(ids))
+            position = len(template.before) + len(question) + len(template.between)
+            parts = [slice(int(begin), int(begin + length)) for begin, length in zip(begins, lengths, strict=True)]
+            windows.append(
+                ContextWindows(
+                    [template.join(question, ids[part], where=example.where) for part in parts],
+                    [Window(position, part.start, offsets[part], owners[part] == k) for k, part in enumerate(parts)],
+                    offsets,
+                )
             )
-        by_capacity.setdefault(capacity, []).append(i)
-    contexts: dict[int, ContextWindows] = {}
-    for capacity, members in by_capacity.items():
-        overlap = max(0, capacity - doc_stride)
-        for start in range(0, len(members), _BATCH):
-            some = members[start : start + _BATCH]
-            pairs = [(questions[i][0], examples[i].context) for i in some]
-            tokenized = _tokenized(pairs, tokenizer, max_length=max_length, overlap=overlap)
-            for i, windows in zip(some, tokenized, strict=True):
-                if not len(windows.offsets):
-                    raise TextError(
-                        f"A context must have tokens: the one of {examples[i].where} has none. Remove its questions."
-                    )
-                contexts[i] = windows
-    return [contexts[i] for i in range(len(examples))]
+    return windows
 
 
-def _shortened(questions: list[str], tokenizer: Any, max_query: int) -> list[tuple[str, int]]:
-    """Return each question, cut to `max_query` tokens, and its number of tokens."""
-    short = []
-    for start in range(0, len(questions), _BATCH):
-        some = questions[start : start + _BATCH]
-        encoded = tokenizer(some, add_special_tokens=False, verbose=False)
-        for text, encoding in zip(some, encoded.encodings, strict=True):
-            while len(encoding.ids) > max_query:  # repeated because a cut word may have more pieces than the whole one
-                (_, end), (after, _) = encoding.offsets[max_query - 1 : max_query + 1]
-                text = text[: min(end, after, len(text) - 1)]  # a character may have several tokens
-                encoding = tokenizer([text], add_special_tokens=False, verbose=False).encodings[0]
-            short.append((text, len(encoding.ids)))
-    return short
+def _offsets(encoding: Any, example: SquadExample) -> np.ndarray:
+    """The characters of the tokens of a context, (n_tokens, 2); TextError if they do not follow the text."""
+    offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+    bad = (offsets[:, 0] < 0) | (offsets[:, 1] < offsets[:, 0]) | (offsets[:, 1] > len(example.context))
+    bad[1:] |= np.diff(offsets[:, 0]) < 0
+    if bad.any():
+        raise TextError(
+            "A tokenizer's offsets must lie inside the text and increase: those of the context of "
+            f"{example.where} do not. Use another version of the tokenizer."
+        )
+    return offsets
 
 
-def _tokenized(
-    pairs: list[tuple[str, str]], tokenizer: Any, *, max_length: int, overlap: int
-) -> Iterator[ContextWindows]:
-    encoded = tokenizer(
-        [question for question, _ in pairs],
-        [context for _, context in pairs],
-        truncation="only_second",
-        max_length=max_length,
-        stride=overlap,
-        return_overflowing_tokens=True,
-        return_attention_mask=False,
-        verbose=False,
-    )
-    keys = [key for key in ("input_ids", "token_type_ids") if key in encoded]
-    rows: list[list[int]] = [[] for _ in pairs]
-    for row, pair in enumerate(encoded["overflow_to_sample_mapping"]):
-        rows[pair].append(row)
-    for members in rows:
-        inputs = [{key: encoded[key][row] for key in keys} for row in members]
-        yield _joined(inputs, [encoded.encodings[row] for row in members], overlap)
+def _begins(n_tokens: int, capacity: int, doc_stride: int) -> np.ndarray:
+    """First token of each window: steps of min(`doc_stride`, `capacity`), until a window reaches the last token."""
+    step = min(doc_stride, capacity)
+    return step * np.arange(1 + max(0, -(-(n_tokens - capacity) // step)))
 
 
-def _joined(inputs: list[dict[str, list[int]]], encodings: list[Any], overlap: int) -> ContextWindows:
-    """Join the windows of one context: all but the last are full, and each overlaps the next by `overlap` tokens."""
-    parts = []
-    for encoding in encodings:
-        positions = np.flatnonzero([sequence == 1 for sequence in encoding.sequence_ids])
-        parts.append((positions, np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)[positions]))
-    step = len(parts[0][0]) - overlap
-    begins = [k * step for k in range(len(parts))]
-    offsets = np.concatenate([own if k == 0 else own[overlap:] for k, (_, own) in enumerate(parts)])
-    owners = _owners(np.array(begins), np.array([len(positions) for positions, _ in parts]), len(offsets))
-    windows = []
-    for k, (begin, (positions, _)) in enumerate(zip(begins, parts, strict=True)):
-        inside = slice(begin, begin + len(positions))
-        first = int(positions[0]) if len(positions) else 0
-        windows.append(Window(first, begin, offsets[inside], owners[inside] == k))
-    return ContextWindows(inputs, windows, offsets)
+def _questions(examples: Sequence[SquadExample], tokenizer: Any, max_query: int) -> list[list[int]]:
+    """The token ids of each question, cut to `max_query` tokens."""
+    texts = [example.question.strip() for example in examples]
+    where = [example.where for example in examples]
+    encodings = encode(texts, tokenizer, where, special_tokens=False)
+    questions = []
+    for location, text, encoding in zip(where, texts, encodings, strict=True):
+        while len(encoding.ids) > max_query:  # repeated because a cut word may have more pieces than the whole one
+            (_, end), (after, _) = encoding.offsets[max_query - 1 : max_query + 1]
+            text = text[: min(end, after, len(text) - 1)]  # a character may have several tokens
+            (encoding,) = encode([text], tokenizer, [location], special_tokens=False)
+        questions.append(list(encoding.ids))
+    return questions
 
 
 def _owners(begins: np.ndarray, lengths: np.ndarray, n_tokens: int) -> np.ndarray:

@@ -72,7 +72,7 @@ class TaggingTask(Task):
         index = {label: i for i, label in enumerate(self.labels)}
         features: list[Feature] = []
         n_cut = n_unseen = 0
-        encoded = encode_words([sentence.words for sentence in examples], tokenizer)
+        encoded = encode_words([sentence.words for sentence in examples], tokenizer, [each.where for each in examples])
         for example, (sentence, inputs) in enumerate(zip(examples, encoded, strict=True)):
             inputs = _cut(inputs, max_length)
             firsts = _first_tokens(inputs.pop("word_of_token"))

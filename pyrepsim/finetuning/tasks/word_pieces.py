@@ -6,26 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...core.errors import ModelError
+from ...data.tokenizing import check_fast, encode
 
-__all__ = ["IGNORED", "check_fast", "encode_words"]
+__all__ = ["IGNORED", "encode_words"]
 
 IGNORED = -100
 
 
-def check_fast(tokenizer: Any, purpose: str) -> None:
-    """Raise ModelError if the tokenizer is a slow one, which has no offsets."""
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"{purpose} needs the offsets of a fast tokenizer: got {type(tokenizer).__name__}, a slow one. Save it in "
-            "fast form (tokenizer.json) in the folder of the model."
-        )
-
-
-def encode_words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dict[str, list[int]]]:
+def encode_words(
+    sentences: Sequence[Sequence[str]], tokenizer: Any, where: Sequence[str] | None = None
+) -> list[dict[str, list[int]]]:
     """Return token ids of sentences whose words are given, with special tokens and without truncation.
 
     The words are joined by spaces; a token belongs to the word of its last character. A word without any token, such as
-    a lone control character, is replaced by the unknown token.
+    a lone control character, is the unknown token.
 
     Returns
     -------
@@ -38,37 +32,56 @@ def encode_words(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dic
     ------
     ModelError
         If the tokenizer is a slow one, without offsets, or has no token for the root or for unknown words.
+    TextError
+        If a word has a lone surrogate; `where` has the location of each sentence.
     """
     check_fast(tokenizer, "Aligning words with subwords")
-    if not sentences:
-        return []
-    encoded = _encode(sentences, tokenizer)
-    for i, words in enumerate(sentences):
-        empty = set(range(1, len(words) + 1)).difference(encoded[i]["word_of_token"])
-        if empty:
-            (encoded[i],) = _encode([_without(words, empty, tokenizer)], tokenizer)
-    return encoded
+    where = [f"sentence {index}" for index in range(len(sentences))] if where is None else where
+    encodings = encode([" ".join(words) for words in sentences], tokenizer, where)
+    return [_aligned(words, encoding, tokenizer) for words, encoding in zip(sentences, encodings, strict=True)]
 
 
-def _encode(sentences: Sequence[Sequence[str]], tokenizer: Any) -> list[dict[str, list[int]]]:
-    batch = tokenizer(
-        [" ".join(words) for words in sentences],
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        return_attention_mask=False,
-        verbose=False,
-    )
-    encoded = []
-    for i, words in enumerate(sentences):
-        # The space before a word belongs to the word, because byte-level tokens begin with it.
-        word_at = [number for number, word in enumerate(words, start=1) for _ in range(len(word) + 1)]
-        inputs = {key: batch[key][i] for key in ("input_ids", "token_type_ids") if key in batch}
-        inputs["word_of_token"] = [
-            word_at[end] if end > start and not special else IGNORED
-            for (start, end), special in zip(batch["offset_mapping"][i], batch["special_tokens_mask"][i], strict=True)
-        ]
-        encoded.append(_rooted(inputs, batch["special_tokens_mask"][i], tokenizer))
-    return encoded
+def _aligned(words: Sequence[str], encoding: Any, tokenizer: Any) -> dict[str, list[int]]:
+    # The space before a word belongs to the word, because byte-level tokens begin with it.
+    word_at = [number for number, word in enumerate(words, start=1) for _ in range(len(word) + 1)]
+    inputs = {"input_ids": list(encoding.ids)}
+    if "token_type_ids" in tokenizer.model_input_names:
+        inputs["token_type_ids"] = list(encoding.type_ids)
+    special = list(encoding.special_tokens_mask)
+    inputs["word_of_token"] = [
+        word_at[end] if end > start and not is_special else IGNORED
+        for (start, end), is_special in zip(encoding.offsets, special, strict=True)
+    ]
+    for number in sorted(set(range(1, len(words) + 1)).difference(inputs["word_of_token"])):
+        _insert_unknown(inputs, special, number, words, tokenizer)
+    return _rooted(inputs, special, tokenizer)
+
+
+def _insert_unknown(
+    inputs: dict[str, list[int]], special: list[int], number: int, words: Sequence[str], tokenizer: Any
+) -> None:
+    """Insert the unknown token for a word without tokens: after the tokens of the words before it."""
+    token = tokenizer.unk_token_id
+    if token is None:
+        raise ModelError(
+            f"Each word must have a token: {type(tokenizer).__name__} makes none of {words[number - 1]!r}, and has no "
+            "unknown token for it. Set tokenizer.unk_token, or correct the word."
+        )
+    earlier = [i for i, word in enumerate(inputs["word_of_token"]) if 0 < word < number]
+    later = [i for i, word in enumerate(inputs["word_of_token"]) if word > number]
+    ordinary = [i for i, is_special in enumerate(special) if not is_special]
+    if earlier:
+        place = earlier[-1] + 1
+    elif later:
+        place = later[0]
+    else:  # no word has a token: between the special tokens
+        place = ordinary[0] if ordinary else (len(special) + 1) // 2
+    inputs["input_ids"].insert(place, int(token))
+    inputs["word_of_token"].insert(place, number)
+    special.insert(place, 0)
+    if "token_type_ids" in inputs:
+        types = inputs["token_type_ids"]
+        types.insert(place, types[min(place, len(types) - 1)] if types else 0)
 
 
 def _rooted(inputs: dict[str, list[int]], special: Sequence[int], tokenizer: Any) -> dict[str, list[int]]:
@@ -85,13 +98,3 @@ def _rooted(inputs: dict[str, list[int]], special: Sequence[int], tokenizer: Any
         )
     front = {"input_ids": root, "token_type_ids": 0, "word_of_token": 0}
     return {key: [front[key], *values] for key, values in inputs.items()}
-
-
-def _without(words: Sequence[str], empty: set[int], tokenizer: Any) -> list[str]:
-    """Replace the words of these numbers by the unknown token."""
-    if tokenizer.unk_token is None:
-        raise ModelError(
-            f"Each word must have a token: {type(tokenizer).__name__} makes none of {words[min(empty) - 1]!r}, and has "
-            "no unknown token to replace it. Set tokenizer.unk_token, or correct the word."
-        )
-    return [tokenizer.unk_token if number in empty else word for number, word in enumerate(words, start=1)]

@@ -205,6 +205,7 @@ class _Tokens:
         self._document = store.columns.doc_id[content]
         entries = {entry["doc_id"]: entry for entry in store.docs()}
         self._n_words = {document: entry.get("n_words") for document, entry in entries.items()}
+        self._lacking = {document for document, entry in entries.items() if entry.get("words_without_tokens")}
         self._truncated = {document for document, entry in entries.items() if entry.get("truncated")}
 
     def problem(self, document: int, text: str, words: Sequence[tuple[int, int]]) -> str | None:
@@ -216,7 +217,8 @@ class _Tokens:
             return "sentence without tokens in the store"
         start, end = self._start[low:high], self._end[low:high]
         word_start, word_end = np.array(words).reshape(-1, 2).T
-        if end.max() > len(text) or (document not in self._truncated and end.max() <= word_start[-1]):
+        whole = document not in self._truncated and document not in self._lacking
+        if end.max() > len(text) or (whole and end.max() <= word_start[-1]):
             return "the store has another text here"
         following = np.searchsorted(word_end, start, side="right") + 1  # the word after the one a token starts in
         inside = following < len(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,10 +12,13 @@ import xxhash
 
 from ...core.errors import OptionError, RowMismatchError, StoreError, TextError
 from ...store import ActivationStore, document_rows, match_words
+from ...store.columns import word_hashes
 from ..rows import StoreRows
 from .trees import PUNCTUATION, GoldTree
 
 __all__ = ["SentenceReader", "StoredSentences", "TreeSentence", "find_sentences"]
+
+log = logging.getLogger("pyrepsim.probing")
 
 _MAX_NAMED = 3  # missing sentences that an error names; it counts all of them
 
@@ -65,7 +69,8 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
     """Find the rows of each sentence in a store of words whose documents are sentences.
 
     A sentence is found by its words, wherever it is in the store. So one store may hold the sentences of training and
-    scoring, and also others.
+    scoring, and also others. A sentence with a word of which the tokenizer made no token (a zero-width space) lacks a
+    row, so it is left out; a warning in the log counts and names such sentences.
 
     Raises
     ------
@@ -89,8 +94,11 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
             f"Punctuation is recognised by its XPOS, one of {' '.join(sorted(PUNCTUATION))}: {sentences[0].where} and "
             "all others have none. Fill it in, for example '.' where UPOS is PUNCT."
         )
-    trees = tuple(GoldTree.of(sentence.heads, sentence.xpos, sentence.where) for sentence in sentences)
     starts = match_words(store, [sentence.words for sentence in sentences])
+    if (starts < 0).any():
+        keep = ~_lack_rows(store, sentences, starts)
+        sentences, starts = _without(sentences, keep), starts[keep]
+    trees = tuple(GoldTree.of(sentence.heads, sentence.xpos, sentence.where) for sentence in sentences)
     if (starts < 0).any():
         doc_id = store.columns.doc_id
         lengths = {int(doc_id[start]): stop - start for start, stop in document_rows(store)}
@@ -102,6 +110,40 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
             'sentences, as lists of words or from the same CoNLL-U file, with words="mean".'
         )
     return StoredSentences(store, tuple(sentences), trees, starts)
+
+
+def _lack_rows(store: ActivationStore, sentences: Sequence[TreeSentence], starts: np.ndarray) -> np.ndarray:
+    """Mask of the sentences that are in the store except for words without tokens."""
+    columns = store.columns
+    rows = {int(columns.doc_id[start]): slice(start, stop) for start, stop in document_rows(store)}
+    documents: dict[int, list[slice]] = {}  # by number of words
+    for entry in store.docs():
+        if entry.get("words_without_tokens"):
+            documents.setdefault(entry["n_words"], []).append(rows.get(entry["doc_id"], slice(0, 0)))
+    lacking = np.zeros(len(sentences), bool)
+    for index in np.flatnonzero(starts < 0).tolist() if documents else ():
+        words = word_hashes(sentences[index].words)
+        lacking[index] = any(
+            np.array_equal(words[columns.position[own]], columns.token_id[own]) for own in documents.get(len(words), ())
+        )
+    return lacking
+
+
+def _without(sentences: Sequence[TreeSentence], keep: np.ndarray) -> list[TreeSentence]:
+    """The sentences to keep; a warning names the first of the others, and TextError is raised if none is left."""
+    kept = [sentence for sentence, kept in zip(sentences, keep, strict=True) if kept]
+    if len(kept) < len(sentences):
+        first = sentences[int((~keep).argmax())].where
+        if not kept:
+            raise TextError(
+                f"A structural probe needs a row for each word: each of the {len(sentences)} sentences has a word "
+                f"without tokens (first: {first}). Use another tokenizer, or correct the sentences."
+            )
+        log.warning(
+            "left out %d of %d sentences: the tokenizer makes no tokens of some of their words (first: %s)",
+            len(sentences) - len(kept), len(sentences), first,
+        )  # fmt: skip
+    return kept
 
 
 def _why_missing(index: int, sentence: TreeSentence, n_rows: int | None) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from pyrepsim.core.errors import ModelError, NonFiniteError, TextError
 from pyrepsim.data.squad import GoldAnswer
+from pyrepsim.data.tokenizing import pair_template
 from pyrepsim.finetuning.tasks.squad import Squad, SquadExample
 from pyrepsim.finetuning.tasks.squad_windows import (
     Answer,
@@ -44,7 +45,7 @@ def test_windows_equal_the_definition(make, max_length, doc_stride):
     result = windows_of(item, tokenizer, max_length=max_length, doc_stride=doc_stride)
     alone = tokenizer(item.context, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     n_question = len(tokenizer(item.question, add_special_tokens=False)["input_ids"])
-    room = max_length - n_question - tokenizer.num_special_tokens_to_add(pair=True)
+    room = max_length - n_question - pair_template(tokenizer).n_special
     ranges = window_ranges(len(alone["input_ids"]), room, doc_stride)
     assert result.offsets.tolist() == [list(pair) for pair in alone["offset_mapping"]]
     assert [range(window.begin, window.begin + len(window)) for window in result.windows] == ranges
@@ -114,7 +115,7 @@ def test_a_question_is_not_cut_inside_a_character():
         windows_of(example(question=question), tokenizer, max_query=max_query).windows[0].position
         for max_query in range(1, 7)
     ]
-    assert positions == [0, 2, 2, 4, 4, 6]
+    assert positions == [1, 3, 3, 5, 5, 7]  # with the separator
 
 
 def test_max_length_must_allow_one_token_of_the_context():
@@ -127,11 +128,17 @@ def test_max_length_must_allow_one_token_of_the_context():
         Squad().encode([item], pair_tokenizer(), max_length=10)
 
 
-def test_a_context_and_an_answer_must_have_tokens():
-    with pytest.raises(TextError, match=r"context must have tokens: .*made\.json"):
-        windows_of(example(context="\x00\x01", answer="\x00"), pair_tokenizer())
-    with pytest.raises(TextError, match=r"answer must have tokens: .*made\.json"):
-        Squad().encode([example(context="red \x01 blue", answer="\x01")], pair_tokenizer(), max_length=40)
+def test_questions_whose_answer_has_no_tokens_are_left_out(caplog):
+    tokenizer, task = pair_tokenizer(), Squad()
+    bad = example(context="red \x01 blue", answer="\x01"), example(context="\x00\x01", answer="\x00")
+    items = [bad[0], example(), bad[1]]
+    features = task.encode(items, tokenizer, max_length=200)
+    assert {feature.example for feature in features} == {1}
+    assert "left out 2 of 3 questions" in caplog.text
+    assert "first: made.json: data[0]" in caplog.text
+    assert task.predict(items, features, [[] for _ in features]) == [(), (), ()]
+    with pytest.raises(TextError, match=r"Some answers must have tokens: .*made\.json"):
+        task.encode(bad, tokenizer, max_length=200)
 
 
 def test_a_slow_tokenizer_is_refused():
