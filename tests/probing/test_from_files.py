@@ -240,6 +240,40 @@ def test_trees(corpus: Path, model: Path, stores: Path, tmp_path: Path):
         probe_structural(model, **(options | {"ranks": (2,)}))
 
 
+def test_a_sentence_with_a_word_without_tokens_is_left_out_of_trees(
+    corpus: Path, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    text = (corpus / "dependency" / "train.conllu").read_text()
+    odd = "1\tfarmer\t_\tNOUN\tNN\t_\t0\troot\t_\t_\n2\t\u200b\t_\tX\tXX\t_\t1\tdep\t_\t_\n\n"
+    results = []
+    for name, content in (("without", text), ("with", text + odd)):
+        file = tmp_path / f"{name}.conllu"
+        file.write_text(content, encoding="utf-8")
+        options = {"train": file, "dev": file, "ranks": [4], "epochs": 1, "device": "cpu", "figures": ()}
+        results.append(probe_structural(model, out=tmp_path / name, **options).result)
+    assert "left out 1 of 25 sentences" in caplog.text
+    assert f"with.conllu:{text.count(chr(10)) + 1}" in caplog.text
+    assert results[0].records == results[1].records
+
+
+def test_a_word_without_tokens_leaves_the_other_targets_of_its_sentence(probe: Any, tmp_path: Path):
+    (tmp_path / "odd.jsonl").write_text(
+        json.dumps(
+            {
+                "text": "the farmer \u200b",
+                "targets": [{"span1": [0, 1], "label": "DT"}, {"span1": [2, 3], "label": "NN"}],
+            }
+        )
+        + "\n"
+        + json.dumps({"text": "the farmer", "targets": [{"span1": [1, 2], "label": "NN"}]})
+        + "\n"
+    )
+    probing = probe("pos", train=tmp_path / "odd.jsonl", dev=tmp_path / "odd.jsonl")
+    findings = (probing.folder / "findings.csv").read_text()
+    assert "the store has another text" not in findings
+    assert findings.count("\n") == 3  # a header, and the target without tokens in both parts
+
+
 def test_a_plan_agrees_with_the_extraction(probe: Any, corpus: Path, model: Path, tmp_path: Path):
     options = {"data": corpus / "edge" / "srl", "out": tmp_path / "out", "device": "cpu"}
     planned = plan_probing(model, "srl", **options)
