@@ -170,6 +170,10 @@ def _open_locked(path: Path, wait: bool, make_folder: bool = False) -> tuple[int
             if not make_folder or path.parent.is_symlink():
                 raise
             continue  # its last owner removed the folder in the meantime
+        except FileExistsError:  # by mkdir
+            if os.path.lexists(path.parent) and not path.parent.is_dir():
+                raise
+            continue  # its last owner removed the folder just after mkdir had met it
         if fd is None:
             try:
                 fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

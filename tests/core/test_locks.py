@@ -55,6 +55,24 @@ def test_a_lock_file_that_is_removed_before_it_is_locked_is_created_again(tmp_pa
     assert not (tmp_path / "x").exists()
 
 
+def test_a_folder_that_its_owner_removes_while_it_is_created_is_created_again(tmp_path, monkeypatch):
+    make, calls = os.mkdir, []
+
+    def mkdir(path, *arguments, **options):
+        calls.append(path)
+        if len(calls) == 1:  # it was there, and is not there any more
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        return make(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with own(tmp_path / "out" / ".lock") as ours:
+        assert ours
+    assert len(calls) == 2
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError), own(tmp_path / "file" / ".lock"):
+        pass
+
+
 def test_without_locks_the_state_is_unlocked(tmp_path, no_flock):
     with lock(tmp_path / "x") as state:
         assert state == "unlocked"

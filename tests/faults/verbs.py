@@ -23,7 +23,7 @@ from tests.helpers.tiny_synthetic import synthetic_bert
 __all__ = ["VERBS", "Verb", "configure", "contents", "prepare"]
 
 SHARD_ROWS = 40
-_TIMES = re.compile("time|seconds|digest|n?_?bytes|train_.*")
+_TIMES = re.compile(r"time|seconds|digest|n?_?bytes|train_.*|calls\.txt")
 RECIPE = {"epochs": 1.0, "batch_size": 4, "precision": "fp32", "save_every": 2}
 
 
