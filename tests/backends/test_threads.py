@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ def test_threads_keep_their_cpu_affinity(rng):
     allowed = os.sched_getaffinity(0)
     for _ in range(50):
         compare(X, Y, LinearCKA(), n_threads=4)
-    threads = [int(task.name) for task in TASKS.iterdir()]
-    assert len(threads) > 3
-    assert all(os.sched_getaffinity(thread) == allowed for thread in threads)
+    affinities = []
+    for task in TASKS.iterdir():
+        with suppress(ProcessLookupError):  # a thread of something else has ended; those of the engine do not end
+            affinities.append(os.sched_getaffinity(int(task.name)))
+    assert len(affinities) > 3
+    assert all(affinity == allowed for affinity in affinities)

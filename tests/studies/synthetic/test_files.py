@@ -9,6 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import conllu
 import pytest
 
 from pyrepsim.core.errors import OptionError
@@ -42,7 +43,6 @@ def test_files_in_the_official_formats(folder: Path):
 
 
 def test_conllu_reads_back(folder: Path):
-    conllu = pytest.importorskip("conllu")
     path = folder / "village" / "dependency" / "train.conllu"
     expected = generate_sentences(90)[:60]
     read = conllu.parse(path.read_text())
