@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from ..core.errors import PyrepsimError
+from .interrupts import Interrupts
 from .parsing import Commands, Group, parse
 from .transcript import Transcript
 
@@ -49,20 +50,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Errors that pyrepsim raises are printed as one message on stderr; PYREPSIM_DEBUG=1 shows the traceback.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with Interrupts() as interrupts:
+        try:
+            return _run(words, interrupts)
+        except BaseException as error:
+            if not (interrupts.came or isinstance(error, KeyboardInterrupt)):
+                raise
+    again = shlex.join(["pyrepsim", *words])
+    print(f"\nInterrupted. Finished steps are kept. To resume, run\n  {again}", file=sys.stderr)
+    return 130
+
+
+def _run(words: Sequence[str], interrupts: Interrupts) -> int:
     try:
         command, config = parse(COMMANDS, words)
         return command.run(Transcript(config))
     except SystemExit as stop:  # the parser has printed its help or its error
         return stop.code if isinstance(stop.code, int) else 2
-    except KeyboardInterrupt:
-        again = shlex.join(["pyrepsim", *words])
-        print(f"\nInterrupted. Finished steps are kept. To resume, run\n  {again}", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # the program that reads our output has ended, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (PyrepsimError, OSError) as error:
-        if os.environ.get("PYREPSIM_DEBUG", "0") != "0":
+        if interrupts.came or os.environ.get("PYREPSIM_DEBUG", "0") != "0":
             raise
         print(f"pyrepsim: {error}", file=sys.stderr)
         return 2

@@ -22,7 +22,7 @@ from typing import Any
 
 import xxhash
 
-from .errors import StoreError
+from .errors import PyrepsimError, StoreError
 from .files import is_remote
 from .locks import SILENCE, lock_descriptor
 from .paths import as_path
@@ -228,8 +228,8 @@ class DurableFile:
 
     def __exit__(self, *_: object) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            os.close(fd)
             self.temporary.unlink(missing_ok=True)
 
     def write(self, data: bytes | memoryview) -> None:
@@ -316,7 +316,7 @@ def explain_errors(root: Path, *, task: str, kept: str) -> Iterator[None]:
     """
     try:
         yield
-    except StoreError:
+    except PyrepsimError:
         raise
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTDIR):

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 
 from ..core.errors import ModelError
 from ..core.json_files import read
@@ -42,7 +43,7 @@ def save_head(folder: Path, head: Head, spec: Mapping[str, Any]) -> tuple[str, .
     """Write the head's weights and its description into a model's folder; return the names of the files."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
     with replacing(folder / _WEIGHTS) as temporary:
-        save_file(weights, temporary)
+        temporary.write_bytes(serialise(weights))
     with replacing(folder / _SPEC) as temporary:
         temporary.write_text(json.dumps(dict(spec), indent=2) + "\n", encoding="utf-8")
     return _WEIGHTS, _SPEC

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +13,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import MissingExtraError, OptionError, StoreError
-from ..core.outputs import has_files, temporary_folder
+from ..core.errors import MissingExtraError, OptionError, PyrepsimError, StoreError
+from ..core.outputs import explain_errors, has_files, temporary_folder
 from ..core.ownership import empty_folder, owning, sweep_locks
 from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
@@ -31,6 +33,8 @@ __all__ = ["finetune", "owned"]
 
 log = logging.getLogger("pyrepsim.finetuning")
 
+_TORCH_WRITING = ("inline_container", "iostream error")
+"""In errors of torch.save, which does not pass on the reason of the system."""
 _INPUTS = ("model", "labels", "data")  # what must not change before a run is resumed
 _SHORT = 16  # tokens of the text on which a saved model is checked
 _REMEDY = "Use the same arguments, choose another folder, or overwrite the run."
@@ -134,6 +138,29 @@ def _train(
 ) -> Run:
     """Train, or continue, in a folder that we own."""
     ready = request.prepare()
+    with _explained(folder):
+        return _fit(ready, record, folder, overwrite=overwrite, progress=progress)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn errors of the system, also those in the words of other libraries, into a StoreError with a remedy."""
+    with explain_errors(folder, task="Writing the run", kept="it is resumed from its last checkpoint"):
+        try:
+            yield
+        except (PyrepsimError, OSError):
+            raise
+        except Exception as error:
+            if (number := re.search(r"\(os error (\d+)\)", str(error))) is not None:  # safetensors, tokenizers
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            if any(words in str(error) for words in _TORCH_WRITING):
+                raise OSError(errno.ENOSPC, "torch could not write a file completely") from error
+            raise
+
+
+def _fit(
+    ready: PreparedTraining, record: Mapping[str, Any], folder: Path, *, overwrite: bool, progress: bool | None
+) -> Run:
     if overwrite or not (folder / RECORD).exists():
         _check_saving(ready, folder)
     if overwrite:  # after preparing: a request that cannot be trained must not remove a run

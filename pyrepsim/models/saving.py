@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..core.errors import ModelError, PyrepsimError
-from ..core.outputs import replacing
+from ..core.outputs import sweep, temporary_folder
 from ..core.states import write_manifest
 from .blocks import find_blocks
 from .encoder import Encoder, weights_digest
@@ -21,7 +22,6 @@ from .parts import Whole
 
 __all__ = ["check_saved", "save_encoder"]
 
-_FILES = ("config.json", "generation_config.json", "model*.safetensors", "model*.safetensors.index.json")
 _TOLERANCE = 1e-3
 """Of the largest value: the rows of a model and of its copy on the CPU differ by rounding only."""
 
@@ -53,14 +53,19 @@ def save_encoder(encoder: Encoder, folder: Path, *, others: Iterable[str] = ()) 
             "Merge it into the model (merge_and_unload of peft), save that with save_pretrained, and use that folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with quiet_transformers():
-        if encoder.whole is None:
-            module.save_pretrained(folder)
-        else:
-            _save_part(module, encoder.whole, folder)
-        written = encoder.tokenizer.save_pretrained(folder)
-    names = {Path(file).name for file in written} | {path.name for part in _FILES for path in folder.glob(part)}
-    write_manifest(folder, [*(name for name in names if (folder / name).is_file()), *others])
+    sweep(folder)
+    with temporary_folder(folder) as place:
+        with quiet_transformers():
+            if encoder.whole is None:
+                module.save_pretrained(place)
+            else:
+                _save_part(module, encoder.whole, place)
+            encoder.tokenizer.save_pretrained(place)
+        names = [path.name for path in place.iterdir() if path.is_file()]
+        for path in place.iterdir():
+            shutil.rmtree(folder / path.name, ignore_errors=True)  # a folder of templates, from an earlier call
+            path.replace(folder / path.name)
+    write_manifest(folder, [*names, *others])
 
 
 def _save_part(module: torch.nn.Module, whole: Whole, folder: Path) -> None:
@@ -70,8 +75,7 @@ def _save_part(module: torch.nn.Module, whole: Whole, folder: Path) -> None:
         set_depth(config, before, depth)
     config.save_pretrained(folder)
     weights = {whole.names[name]: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    with replacing(folder / "model.safetensors") as temporary:
-        save_file(weights, temporary, metadata={"format": "pt"})
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def check_saved(encoder: Encoder, folder: Path, input_ids: Sequence[int]) -> Encoder:

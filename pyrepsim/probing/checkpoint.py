@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ __all__ = ["load_state", "save_state"]
 
 def save_state(path: Path, state: Mapping[str, Any], request: Mapping[str, Any]) -> None:
     """Write a state of tensors and plain values with its request and digest, and keep the one before it."""
-    states.save_state(path, lambda file: torch.save(dict(state), file), request)
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)  # to a file, it would replace the error of a full disk by one of its own
+    states.save_state(path, lambda file: file.write(buffer.getbuffer()), request)
 
 
 def load_state(path: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -114,8 +114,7 @@ class ShardFile:
                     self._map = _Map(self._fd, n_bytes)
             if self._map is not None:
                 self._rows = np.frombuffer(self._map.buffer, np.uint8, offset=PAGE).view(dtype).reshape(shape)
-                os.close(self._fd)
-                self._fd = -1
+                self._close_file()
         except BaseException:
             self.close()
             raise
@@ -130,9 +129,12 @@ class ShardFile:
         if self._map is not None:
             self._drop(self._map.n_bytes)
             self._map = None
+        self._close_file()
+
+    def _close_file(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            os.close(fd)
 
     def read(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return the rows of a slice (a view if mapped), or rows by ascending numbers (a copy)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -177,6 +178,21 @@ def test_ctrl_c_prints_the_command_that_resumes(run, monkeypatch: pytest.MonkeyP
     ran = run("info")
     assert ran.status == 130
     assert ran.err.splitlines()[-1].strip() == "pyrepsim info"
+
+
+@pytest.mark.parametrize("error", [StoreError("a file is closed"), RuntimeError("release unlocked lock")])
+def test_an_error_that_ctrl_c_causes_while_cleaning_up_is_an_interruption(run, monkeypatch, error: Exception):
+    def interrupt(self, call):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise error
+
+    monkeypatch.setattr(commands.Info, "run", interrupt)
+    ran = run("info")
+    assert ran.status == 130
+    assert ran.err.splitlines()[-1].strip() == "pyrepsim info"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_full_disk_is_a_message(run, stores, monkeypatch: pytest.MonkeyPatch):

@@ -189,10 +189,13 @@ def _try(trials: Trials, options: argparse.Namespace, n_verbs: int) -> int:
     }
     failed = 0
     for title, attempt in kinds.items():
+        n = -(-getattr(options, title.replace(" ", "_"), 0) // n_verbs)
         if title == "commits":
             points = trials.commits() if options.all_commits else []
+        elif title == "full disks":  # every step counts alike: a disk may become full at any write
+            points = [rng.randrange(len(trials.kinds)) for _ in range(n)]
         else:
-            points = trials.points(-(-getattr(options, title.replace(" ", "_")) // n_verbs))
+            points = trials.points(n)
         n, started = len(points), time.monotonic()
         failures = Counter(attempt(k, point) for k, point in enumerate(points))
         good = failures.pop("", 0)

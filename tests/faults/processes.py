@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pyrepsim.cli.interrupts import Interrupts
 from pyrepsim.core.errors import PyrepsimError
 
 __all__ = [
@@ -71,25 +73,27 @@ def steps() -> str:
 
 def start(call: Callable[[], object], log: Path) -> int:
     """Fork a child that makes this call and ends with 0, `OURS` or `FOREIGN`; its output goes to `log`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # an interrupt before `try` would run the parent's code
     child = os.fork()
     if child == 0:
+        code = FOREIGN
         try:
             fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(fd, 1)
             os.dup2(fd, 2)
-            call()
-            code = 0
-        except PyrepsimError as error:
-            print(f"{type(error).__name__}: {error}", flush=True)
-            code = OURS
-        except KeyboardInterrupt:
-            code = INTERRUPTED
-        except BaseException:
-            traceback.print_exc()
-            code = FOREIGN
+            with Interrupts() as interrupts:
+                try:
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+                    call()
+                    code = 0
+                except BaseException as error:
+                    code = INTERRUPTED if interrupts.came else OURS if isinstance(error, PyrepsimError) else FOREIGN
+                    traceback.print_exc()
         finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
             sys.stdout.flush()
             os._exit(code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     return child
 
 

@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModel
 
 from pyrepsim.core.errors import ModelError, NonFiniteError, OptionError, StoreError
-from pyrepsim.finetuning import Run, finetune, open_run, trainer
+from pyrepsim.finetuning import Run, finetune, open_run, trainer, training
 from pyrepsim.finetuning.recipes import TrainingRecipe
 from pyrepsim.finetuning.task_model import load_head
 from pyrepsim.models import load_encoder
@@ -69,6 +69,7 @@ def test_the_history_holds_rates_losses_and_scores(tuned: Run):
     assert max(rates) == pytest.approx(RECIPE.learning_rate, rel=0.2)
     assert sum("eval_accuracy" in entry for entry in tuned.history) == 6
     assert tuned.history[-1]["eval_accuracy"] == tuned.scores["dev"]["accuracy"]
+    assert not any("train_loss" in entry for entry in tuned.history)  # after resuming, it would lack the first steps
 
 
 def test_only_equal_seeds_give_equal_weights(tuned: Run, encoder: Path, rivers: Any, tmp_path: Path):
@@ -201,6 +202,34 @@ def test_an_infinite_loss_stops_the_run(encoder: Path, rivers: Any, tmp_path: Pa
     recipe = TrainingRecipe(**{**RECIPE.record(), "learning_rate": 1e30, "clip": 1e30})
     with pytest.raises(NonFiniteError, match="must stay finite"):
         run(encoder, rivers, tmp_path / "run", recipe=recipe)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Exception("No space left on device (os error 28)"),  # of tokenizers
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 56192 vs 56144"),  # of torch
+        RuntimeError("basic_ios::clear: iostream error"),
+    ],
+)
+def test_a_full_disk_in_the_words_of_another_library_is_explained(
+    error: Exception, encoder: Path, rivers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def save(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(training, "save_head", save)
+    with pytest.raises(StoreError, match=r"Writing the run .*/out failed: .*To continue, free some space"):
+        run(encoder, rivers, tmp_path / "out")
+
+
+def test_errors_of_training_stay_as_they_are(encoder: Path, rivers: Any, tmp_path: Path, monkeypatch: Any):
+    def save(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(training, "save_head", save)
+    with pytest.raises(RuntimeError, match="^out of memory$"):
+        run(encoder, rivers, tmp_path / "out")
 
 
 def test_float16_on_a_cpu_is_refused(encoder: Path, rivers: Any, tmp_path: Path):
