@@ -110,7 +110,7 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = False) -> Iterator[P
         finally:
             os.close(fd)
             temporary.unlink(missing_ok=True)
-    except StoreError:
+    except PyrepsimError:
         raise
     except UnicodeEncodeError as error:
         raise StoreError(
