@@ -31,7 +31,7 @@ faults: $(VENV)/.built ## kill and interrupt every command, fill its disk, damag
 	$(BIN)/python -m tests.faults --kills 1000 --pairs 200 --full-disks 200 --interrupts 200
 	$(BIN)/python -m tests.faults.bit_flips --flips 1500
 
-fuzz: $(VENV)/.fuzz ## feed odd files to every reader for 10 minutes, guided by coverage
+fuzz: $(VENV)/.fuzz ## feed odd files to every reader, and odd rows to the engine, for 10 minutes, guided by coverage
 	$(BIN)/python -m tests.fuzz --minutes 10
 
 lint: $(VENV)/.lint ## ruff, import-linter, pyright, clang-format, clang-tidy
