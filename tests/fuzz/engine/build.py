@@ -1,4 +1,4 @@
-"""Builds the fuzz targets of the engine with clang and CMake, into build/ of this repository, where something changed."""
+"""Compiles the fuzz targets of the engine, with clang and CMake, into build/, where something changed."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ void check_read_row(const Rows& rows, Isa isa, RowTransform transform) {
         if (transform == RowTransform::unit_centred) {
             // the direction of rows that are equal up to rounding is refused elsewhere
             double low = HUGE_VAL, high = -HUGE_VAL;
-            for (std::int64_t j = 0; j < d; ++j) low = std::min(low, rows.at(i, j)), high = std::max(high, rows.at(i, j));
+            for (std::int64_t j = 0; j < d; ++j)
+                low = std::min(low, rows.at(i, j)), high = std::max(high, rows.at(i, j));
             for (std::int64_t j = 0; j < d; ++j) centre += rows.at(i, j) / static_cast<double>(d);
             if (high - low < 1e-6 * largest || largest < 1e-290) continue;
             EXPECT(std::abs(sum) < 1e-7, "the sum of a centred row is %g", sum);

@@ -15,15 +15,15 @@
 #include "core/matrix_view.h"
 
 // A wrong result: the process stops, and libFuzzer keeps the input.
-#define EXPECT(condition, ...)                                          \
-    do {                                                                \
-        if (!(condition)) {                                             \
-            std::fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);        \
-            std::fprintf(stderr, "%s does not hold: ", #condition);     \
-            std::fprintf(stderr, __VA_ARGS__);                          \
-            std::fprintf(stderr, "\n");                                 \
-            std::abort();                                               \
-        }                                                               \
+#define EXPECT(condition, ...)                                      \
+    do {                                                            \
+        if (!(condition)) {                                         \
+            std::fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);    \
+            std::fprintf(stderr, "%s does not hold: ", #condition); \
+            std::fprintf(stderr, __VA_ARGS__);                      \
+            std::fprintf(stderr, "\n");                             \
+            std::abort();                                           \
+        }                                                           \
     } while (false)
 
 namespace repsim::fuzzing {
@@ -67,9 +67,9 @@ class Numbers {
             case halves: return static_cast<double>(static_cast<std::int64_t>(mixed >> 40 & 0x3ff) - 512) / 64;
             case decimals: return std::ldexp(static_cast<double>(mixed >> 11), -53) - 0.5;
             case extremes: {
-                constexpr double special[] = {0.0,    -0.0,   1.0,     -1.0,    1e-310, 5e-324, 1e-45, -1e-38,
-                                              3e-5,   6e-8,   65504.0, 65520.0, 3e38,   -3e38,  1e150, 1e300,
-                                              1e18,   -4e18,  1e-20,   1e-160,  1e-300, -1e19,  0x1p127, 0x1p1023};
+                constexpr double special[] = {0.0,  -0.0,  1.0,     -1.0,    1e-310, 5e-324, 1e-45,   -1e-38,
+                                              3e-5, 6e-8,  65504.0, 65520.0, 3e38,   -3e38,  1e150,   1e300,
+                                              1e18, -4e18, 1e-20,   1e-160,  1e-300, -1e19,  0x1p127, 0x1p1023};
                 return special[(mixed >> 35) % std::size(special)];
             }
             case any_bits: return std::bit_cast<double>(mixed * 0x9e3779b97f4a7c15u);
@@ -138,8 +138,8 @@ inline void store(double value, DType dtype, char* at) {
         else if (magnitude < 0x1p-14)
             half = static_cast<std::uint16_t>(magnitude * 0x1p24);
         else
-            half = static_cast<std::uint16_t>((std::bit_cast<std::uint32_t>(static_cast<float>(magnitude)) -
-                                               0x38000000u) >> 13);
+            half = static_cast<std::uint16_t>(
+                (std::bit_cast<std::uint32_t>(static_cast<float>(magnitude)) - 0x38000000u) >> 13);
         half |= static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
     }
     std::memcpy(at, &half, sizeof half);
@@ -150,9 +150,7 @@ struct Rows {
     std::unique_ptr<char[]> memory;
     MatrixView view;
 
-    double at(std::int64_t i, std::int64_t j) const {
-        return element(view.row(i) + j * view.col_stride, view.dtype);
-    }
+    double at(std::int64_t i, std::int64_t j) const { return element(view.row(i) + j * view.col_stride, view.dtype); }
 };
 
 inline DType any_dtype(Input& input) { return input.one_of({DType::f32, DType::f64, DType::f16, DType::bf16}); }
@@ -164,13 +162,13 @@ inline Rows any_rows(Input& input, Numbers& numbers, std::int64_t n, std::int64_
     const int layout = strided ? static_cast<int>(input.number(0, 7)) : 0;
     const std::int64_t shift = strided ? input.number(0, 7) : 0;
     std::int64_t row_stride = d * size, col_stride = size;
-    if (layout == 1) row_stride += input.number(0, 40);                                // rows apart, also by odd bytes
-    if (layout == 2) row_stride = -row_stride;                                         // the last row first
-    if (layout == 3) row_stride = 0;                                                   // one row, again and again
+    if (layout == 1) row_stride += input.number(0, 40);  // rows apart, also by odd bytes
+    if (layout == 2) row_stride = -row_stride;           // the last row first
+    if (layout == 3) row_stride = 0;                     // one row, again and again
     if (layout == 4) col_stride = input.number(-3, 3) * size, row_stride = 3 * d * size;  // elements apart
-    if (layout == 5) row_stride = size, col_stride = n * size;                         // Fortran order
+    if (layout == 5) row_stride = size, col_stride = n * size;                            // Fortran order
     if (layout == 6) row_stride = input.number(-9, 9), col_stride = input.number(-9, 9);  // overlapping
-    if (layout == 7) row_stride = size;                                                // a window that slides
+    if (layout == 7) row_stride = size;                                                   // a window that slides
     std::int64_t low = 0, high = n > 0 && d > 0 ? size : 0;
     for (const auto& [count, stride] : {std::pair{n, row_stride}, std::pair{d, col_stride}}) {
         if (n == 0 || d == 0) break;

@@ -84,8 +84,7 @@ void check_sums(const PanelsPtr& x, Metric metric, const std::vector<double>& en
     const auto cells = static_cast<std::size_t>(x->n_blocks() * x->n_blocks());
     for (std::size_t i = 0; i < cells; ++i)
         count += sweep.entries()[i], first += sweep.first()[i], second += sweep.second()[i], cross += sweep.cross()[i];
-    for (const double value : entries)
-        due_first += value, due_second += value * value, size += std::abs(value);
+    for (const double value : entries) due_first += value, due_second += value * value, size += std::abs(value);
     EXPECT(count == static_cast<double>(entries.size()), "%g entries instead of %zu", count, entries.size());
     const double bound = 1e-12 * static_cast<double>(entries.size() + 1);
     if (!(due_second < 1e300)) return;
@@ -146,15 +145,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const auto rows = packed(x, transform, shift, precision, isa);
     for (const auto& row : rows)
-        for (const double value : row)
-            EXPECT(std::isfinite(value), "panels of %g", value);
+        for (const double value : row) EXPECT(std::isfinite(value), "panels of %g", value);
     // what underflows: products of float32 below 2^-149, of float64 below 2^-1074
     const bool single = precision != TilePrecision::fp64;
     const double unit = single ? 0x1p-24 : 0x1p-53, tiny = single ? 0x1p-126 : 0x1p-1022;
     const std::vector<double> within = distances(left, nullptr, metric, input);
     std::size_t at = 0;
     for (std::size_t i = 0; i < rows.size(); ++i)
-        for (std::size_t j = i + 1; j < rows.size(); ++j) check_entry(metric, rows[i], rows[j], within[at++], unit, tiny);
+        for (std::size_t j = i + 1; j < rows.size(); ++j)
+            check_entry(metric, rows[i], rows[j], within[at++], unit, tiny);
     if (right) {
         const auto others = packed(y, transform, shift, precision, isa);
         const std::vector<double> between = distances(left, right, metric, input);
