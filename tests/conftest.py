@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +33,8 @@ import pytest  # noqa: E402
 from tests.helpers.backends import register_emulated  # noqa: E402
 
 register_emulated()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so it is in a background job of a shell
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -81,6 +81,7 @@ def start(call: Callable[[], object], log: Path) -> int:
             fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             os.dup2(fd, 1)
             os.dup2(fd, 2)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
             with Interrupts() as interrupts:
                 try:
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
