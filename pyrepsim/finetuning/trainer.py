@@ -102,6 +102,9 @@ class TaskTrainer(transformers.Trainer):
             data_collator=lambda batch: collate(batch, pad_id),
             callbacks=[_SaveEncoder(recipe.checkpoints, save_encoder)] if recipe.checkpoints else None,
         )
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(_handle_signals)
         self.remove_callback(PrinterCallback)
         if progress:
             self.remove_callback(ProgressCallback)
@@ -197,6 +200,10 @@ def _arguments(
     updates = math.ceil(math.ceil(n_features / recipe.batch_size) * recipe.epochs)
     args.warmup_steps = math.ceil(updates * recipe.warmup)
     return args
+
+
+def _handle_signals(_: torch.Tensor) -> None:
+    """Do nothing: Python handles Ctrl-C before it calls a function, and `backward` alone would not call one."""
 
 
 def _step(checkpoint: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,15 @@ def test_the_history_holds_rates_losses_and_scores(tuned: Run):
     assert sum("eval_accuracy" in entry for entry in tuned.history) == 6
     assert tuned.history[-1]["eval_accuracy"] == tuned.scores["dev"]["accuracy"]
     assert not any("train_loss" in entry for entry in tuned.history)  # after resuming, it would lack the first steps
+
+
+def test_ctrl_c_is_handled_during_each_backward_pass(encoder: Path, rivers: Any, tmp_path: Path, monkeypatch):
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(trainer, "_handle_signals", lambda _: threads.append(threading.current_thread()))
+    recipe = TrainingRecipe(epochs=0.01, batch_size=8, max_length=64)
+    made = run(encoder, rivers, tmp_path / "run", recipe=recipe)
+    assert set(threads) == {threading.main_thread()}
+    assert len(threads) == len(weights(made.folder))  # one update, one call for each tensor of weights
 
 
 def test_only_equal_seeds_give_equal_weights(tuned: Run, encoder: Path, rivers: Any, tmp_path: Path):
