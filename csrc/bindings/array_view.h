@@ -11,12 +11,21 @@
 
 namespace repsim {
 
-// bfloat16 has no buffer-protocol format, so the type is read from the dtype's name (ml_dtypes names it so).
+// NumPy's own types have fixed numbers (NPY_HALF, NPY_FLOAT, NPY_DOUBLE). bfloat16 has no buffer-protocol format, so it
+// is read from the dtype's name (ml_dtypes names it so), which NumPy makes anew each time: that takes 2 us.
+inline DType dtype_of(const pybind11::array& array) {
+    switch (array.dtype().num()) {
+        case 23: return DType::f16;
+        case 11: return DType::f32;
+        case 12: return DType::f64;
+        default: return dtype_from_name(pybind11::str(array.dtype().attr("name")).cast<std::string>());
+    }
+}
+
 inline MatrixView view_of(const pybind11::array& array) {
     REPSIM_CHECK(array.ndim() == 2, "rows must be a 2-D array: got " << array.ndim() << " dimensions");
-    const auto name = pybind11::str(array.dtype().attr("name")).cast<std::string>();
     return {static_cast<const char*>(array.data()),
-            dtype_from_name(name),
+            dtype_of(array),
             array.shape(0),
             array.shape(1),
             array.strides(0),

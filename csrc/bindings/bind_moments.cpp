@@ -63,8 +63,6 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
     };
     for (int side = 0; side < sides; ++side) {
         const std::int64_t width = config.widths[side];
-        const auto c = self.shift(side);
-        shift.append(Dense(static_cast<py::ssize_t>(c.size()), c.data()));
         pending.append(Dense({complete ? 0 : self.n_pending(), width}, self.pending(side)));
         place(products, out.products, width, width);
         place(weighted, out.weighted, 1 + sides, width);
@@ -75,6 +73,10 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
     {
         GilReleased released;
         self.read(complete, out, n_threads);
+    }
+    for (int side = 0; side < sides; ++side) {
+        const auto c = self.shift(side);  // known from reading
+        shift.append(Dense(static_cast<py::ssize_t>(c.size()), c.data()));
     }
     py::dict state;
     state["n_samples"] = self.n_samples();

@@ -126,6 +126,7 @@ class Moments {
     std::int64_t n_pending_ = 0;
     mutable Packed packed_;
     mutable bool tail_is_packed_ = false;
+    mutable std::vector<std::vector<double>> tail_shift_;  // of the pending rows, where they are packed
 };
 
 }  // namespace repsim

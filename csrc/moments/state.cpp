@@ -10,9 +10,9 @@ namespace repsim {
 Moments::Slots Moments::packed_slots(bool with_pending, int n_threads) const {
     if (!with_pending || n_pending_ == 0) return {n_packed_, kBlockRows};
     if (!tail_is_packed_) {
-        std::vector<std::vector<double>> shifts;
-        for (int side = 0; side < sides(); ++side) shifts.push_back(shift(side));
-        pack({pending_block()}, shifts, n_packed_, n_threads);
+        tail_shift_.clear();
+        for (int side = 0; side < sides(); ++side) tail_shift_.push_back(shift(side));
+        pack({pending_block()}, tail_shift_, n_packed_, n_threads);
         tail_is_packed_ = true;
     }
     return {n_packed_ + 1, n_pending_};
@@ -20,6 +20,7 @@ Moments::Slots Moments::packed_slots(bool with_pending, int n_threads) const {
 
 std::vector<double> Moments::shift(int side) const {
     if (has_shift()) return shift_[side];
+    if (tail_is_packed_) return tail_shift_[side];
     if (n_pending_ == 0) return std::vector<double>(config_.widths[side], 0.0);
     return shift_for(pending_block(), side);
 }

@@ -144,7 +144,7 @@ def _from_moments(
                 for measure in measures:
                     if r == 0:
                         score = measure.score(_ReplicatePair(replicate, k))
-                        observed[k, measure] = replace(score, layer_x=layer_x, layer_y=layer_y, provenance=recorded)
+                        observed[k, measure] = score.named(layer_x, layer_y, recorded)
                         values[k, measure] = []
                     elif r < weights.n_needed(measure):
                         with _resampling_errors(measure):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -156,7 +156,7 @@ def score_group(
             first = first or pair
             layer_x, layer_y = group.pairs[k]
             for measure in measures:
-                scores.append(replace(measure.score(pair), layer_x=layer_x, layer_y=layer_y, provenance=recorded))
+                scores.append(measure.score(pair).named(layer_x, layer_y, recorded))
         return scores
 
     # After this block has been freed, glibc keeps up to twice its size of free memory at the end of a heap, so that the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -80,7 +79,7 @@ def row_score(
         n_threads=pairwise.n_threads,
         precision=precision,
     )
-    return replace(score, layer_x=pair[0], layer_y=pair[1], provenance=recorded)
+    return score.named(*pair, recorded)
 
 
 def _counted(chosen: np.ndarray | None, counted: np.ndarray | None) -> np.ndarray | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -177,7 +177,7 @@ class Sides:
         """Return the scores; those of arrays have no layers."""
         if self.kind != "array":
             return list(scores)
-        return [replace(score, layer_x=None, layer_y=None) for score in scores]
+        return [score.named(None, None) for score in scores]
 
 
 def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str) -> Sides:

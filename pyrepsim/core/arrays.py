@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def checked_rows(view: Any, name: str) -> Any:
             f"{name} must have shape (n_samples, n_features): got {view.ndim} dimension(s), shape {view.shape}. "
             "Reshape it, e.g. X.reshape(-1, X.shape[-1]) for (batch, tokens, features)."
         )
-    if view.dtype.name not in FLOAT_NAMES or not view.dtype.isnative:
+    if not _is_read(view.dtype):
         raise DTypeError(
             f"{name} must hold one of {', '.join(FLOAT_NAMES)} in native byte order: got {view.dtype!r}. "
             f"Convert it first, e.g. {name}.astype(np.float32)."
@@ -68,6 +69,12 @@ def checked_rows(view: Any, name: str) -> Any:
     if 0 in view.shape:
         raise ShapeError(f"{name} must have at least one row and one feature: got shape {view.shape}.")
     return view
+
+
+@cache
+def _is_read(dtype: Any) -> bool:
+    """Whether elements of this type are read; NumPy makes the name of a type anew each time."""
+    return dtype.name in FLOAT_NAMES and dtype.isnative
 
 
 def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:

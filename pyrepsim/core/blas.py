@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from threading import local
 
 import numpy as np  # noqa: F401 - loads the BLAS library
 from threadpoolctl import ThreadpoolController
@@ -18,11 +19,21 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+_here = local()
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Let BLAS use one thread, in the whole process, until the end of the with-block.
 
     Idle BLAS threads would also slow down the threads of the engine.
     """
-    with _libraries().limit(limits=1, user_api="blas"):
+    if getattr(_here, "inside", False):  # asking the libraries for their limits takes longer than small sums
         yield
+        return
+    with _libraries().limit(limits=1, user_api="blas"):
+        _here.inside = True
+        try:
+            yield
+        finally:
+            _here.inside = False

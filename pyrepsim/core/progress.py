@@ -14,7 +14,26 @@ __all__ = ["progress_bar"]
 _DELAY_SECONDS = 0.5
 
 
-def progress_bar(total: int, progress: bool | None, *, desc: str, unit: str = " rows", transient: bool = False) -> tqdm:
+class _NoBar:
+    """A progress bar that is not shown: making one of tqdm takes as long as comparing small arrays."""
+
+    disable = True
+
+    def __enter__(self) -> _NoBar:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def update(self, *_args: object, **_options: object) -> None:
+        """Do nothing, as every method of this class."""
+
+    set_description = set_postfix = set_postfix_str = close = update
+
+
+def progress_bar(
+    total: int, progress: bool | None, *, desc: str, unit: str = " rows", transient: bool = False
+) -> tqdm | _NoBar:
     """Return a progress bar.
 
     Parameters
@@ -28,6 +47,8 @@ def progress_bar(total: int, progress: bool | None, *, desc: str, unit: str = " 
     transient : bool
         Show the bar after half a second only, and remove it at the end. For one of many short tasks.
     """
+    if progress is False:
+        return _NoBar()
     from tqdm.auto import tqdm
 
     return tqdm(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from threading import Lock
 
@@ -67,10 +68,11 @@ class Centred:
             norm_sq = self._centre("products", s, scatter, s, s)
         one_direction = bool(state.directions) and state.directions[s] is not None
         low, high = _RANGE[state.precision]
-        size = float(np.sqrt(max(np.trace(scatter), 0.0) / n))
+        total = float(scatter.trace())
+        size = math.sqrt(max(total, 0.0) / n)
         underflow = size == 0 and bool(self._means[s].any())  # rows that vary, but whose squares are 0 in float64
         if not one_direction and (underflow or not (low <= size <= high or size == 0)):
-            fact = f"have root mean square {size:.3g} around their mean" if np.isfinite(size) else "overflow them"
+            fact = f"have root mean square {size:.3g} around their mean" if math.isfinite(size) else "overflow them"
             fact = "have squares that are 0 in float64" if underflow else fact
             remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
             raise NonFiniteError(
@@ -97,7 +99,7 @@ class Centred:
             raise StateError(
                 "moments are centred once: an earlier call was interrupted within a matrix. Make the moments again."
             )
-        root = np.sqrt(self._state.n_samples)  # one factor on each side: the scatter stays exactly symmetric
+        root = math.sqrt(self._state.n_samples)  # one factor on each side: the scatter stays exactly symmetric
         try:
             squares = self._host.centre(products, root * self._means[i], root * self._means[j], self._n_threads)
             return self._done.setdefault((kind, index), float(squares.sum()))

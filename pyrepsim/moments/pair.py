@@ -118,7 +118,7 @@ class Side:
     @lazy
     def total(self) -> float:
         """tr S: n times the total variance."""
-        return float(np.trace(self.scatter))
+        return float(self.scatter.trace())
 
     @property
     def sums_error(self) -> float:
@@ -136,7 +136,7 @@ class Side:
     @lazy
     def varying(self) -> np.ndarray:
         """Mask of features that vary by more than the rounding error of their mean; the others are constant."""
-        sd = np.sqrt(np.maximum(np.diag(self.scatter), 0.0) / self.n_samples)
+        sd = np.sqrt(np.maximum(self.scatter.diagonal(), 0.0) / self.n_samples)
         return sd > 8 * 2.0**-53 * np.abs(self.mean)
 
     @lazy

@@ -72,6 +72,14 @@ class Score:
         object.__setattr__(self, "details", _owned(self.details))
         object.__setattr__(self, "provenance", _owned(self.provenance))
 
+    def named(self, layer_x: str | None, layer_y: str | None, provenance: Mapping[str, Any] | None = None) -> Score:
+        """Return the score with other layers, and with another provenance if one is given."""
+        score = object.__new__(Score)
+        vars(score).update(vars(self), layer_x=layer_x, layer_y=layer_y)  # its details are owned: no second copy
+        if provenance is not None:
+            vars(score)["provenance"] = _owned(provenance)
+        return score
+
     def __float__(self) -> float:
         return self.value
 
@@ -356,8 +364,13 @@ def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
 
 
+_IMMUTABLE = frozenset({str, int, float, bool, type(None)})
+
+
 def _owned(value: Any) -> Any:
     """Return read-only copies of arrays and containers."""
+    if type(value) in _IMMUTABLE:
+        return value
     if isinstance(value, np.ndarray):
         copy = value.copy()
         copy.setflags(write=False)
