@@ -5,6 +5,8 @@ from __future__ import annotations
 import runpy
 import signal
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +195,24 @@ def test_an_error_that_ctrl_c_causes_while_cleaning_up_is_an_interruption(run, m
     assert ran.status == 130
     assert ran.err.splitlines()[-1].strip() == "pyrepsim info"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_in_a_callback_whose_errors_python_ignores_is_not_lost(run, monkeypatch):
+    class Watched:
+        """What a weak reference can refer to."""
+
+    def interrupt(self, call):
+        watched = Watched()
+        reference = weakref.ref(watched, lambda _: signal.raise_signal(signal.SIGINT))
+        del watched
+        assert reference() is None
+        time.sleep(30)
+
+    monkeypatch.setattr(commands.Info, "run", interrupt)
+    before, started = sys.unraisablehook, time.monotonic()
+    assert run("info").status == 130
+    assert time.monotonic() - started < 15
+    assert sys.unraisablehook is before
 
 
 def test_a_full_disk_is_a_message(run, stores, monkeypatch: pytest.MonkeyPatch):
