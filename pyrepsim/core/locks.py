@@ -70,9 +70,11 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[LockState]:
         yield state
     finally:
         if os.getpid() == pid:
-            if state != "busy":
-                path.unlink(missing_ok=True)
-            _close(fd)
+            try:
+                if state != "busy":
+                    _remove(path)
+            finally:
+                _close(fd)  # or this process would wait for itself the next time
 
 
 @contextmanager
@@ -130,7 +132,7 @@ def own(path: Path, *, silence: float = SILENCE, request: str | None = None) -> 
                 stop.set()
                 renewal.join()
                 if _has(path, record):
-                    path.unlink(missing_ok=True)
+                    _remove(path)
     finally:
         if os.getpid() == pid:
             _close(fd)
@@ -203,6 +205,12 @@ def _create(path: Path) -> int | None:
 def _close(fd: int) -> None:
     _descriptors.discard(fd)
     os.close(fd)
+
+
+def _remove(path: Path) -> None:
+    """Remove a lock file. One that stays does no harm: it is not locked, and the next owner takes it over."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _flock(fd: int, operation: int) -> LockState:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core import files, outputs
-from ..core.errors import StoreError
+from ..core import files, json_files, outputs
+from ..core.errors import CorruptStoreError, StoreError
 from ..core.locks import lock
 from ..core.outputs import is_working_file
 from ..core.resume import first_difference
 from .layout import PLAN, lock_name
 from .manifest import Plan
 
-__all__ = ["freeze_plan"]
+__all__ = ["check_frozen", "freeze_plan"]
 
 
 def freeze_plan(root: Path, requested: Plan, data: bytes) -> Plan:
@@ -31,6 +31,19 @@ def freeze_plan(root: Path, requested: Plan, data: bytes) -> Plan:
             "--overwrite on the command line."
         )
     return plan
+
+
+def check_frozen(root: Path, plan: Plan) -> None:
+    """Raise StoreError unless the folder still has this plan."""
+    try:
+        digest = json_files.file_digest(files.read_small_file(root, PLAN), f"plan.json of {root}")
+    except CorruptStoreError:
+        digest = None
+    if digest != plan.digest:
+        raise StoreError(
+            f"The plan of a store must not change while it is written: the store in {root} was removed or replaced "
+            "since this writer was created. Create the writer again."
+        )
 
 
 def _start(root: Path, data: bytes) -> None:

@@ -1,16 +1,18 @@
-"""Removing a store."""
+"""Removing a store, and what killed writers left in one."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from ..core import files
 from ..core.errors import StoreError
-from ..core.outputs import is_working_file
-from ..core.ownership import owning
+from ..core.outputs import explain_errors, is_working_file, sweep
+from ..core.ownership import owning, sweep_locks
 from ..core.paths import as_path
-from .layout import DOCS, MANIFEST, PLAN
+from .layout import DOCS, MANIFEST, PLAN, lock_name
 
 _FILES = (MANIFEST[0], DOCS[0])
 _FOLDERS = ("journal", "layers", "tokens")
@@ -48,7 +50,8 @@ def remove_store(path: str | Path, *, wait: float | None = None) -> None:
     with owning(root, wait=wait):
         check_removable(root)
         clear_store(root)
-        shutil.rmtree(root)
+        with _explained(root):
+            shutil.rmtree(root)
 
 
 def check_removable(root: Path) -> None:
@@ -69,11 +72,26 @@ def clear_store(root: Path) -> None:
     The manifest is removed first, so that readers notice it, and the plan last: if this is interrupted, the folder is
     still a store and can be removed again.
     """
-    for name in _FILES:
-        (root / name).unlink(missing_ok=True)
-    for name in _FOLDERS:
-        if (root / name).is_symlink():
-            (root / name).unlink()
-        elif (root / name).exists():
-            shutil.rmtree(root / name)
-    (root / PLAN[0]).unlink(missing_ok=True)
+    with _explained(root):
+        for name in _FILES:
+            (root / name).unlink(missing_ok=True)
+        for name in _FOLDERS:
+            if (root / name).is_symlink():
+                (root / name).unlink()
+            elif (root / name).exists():
+                shutil.rmtree(root / name)
+        (root / PLAN[0]).unlink(missing_ok=True)
+
+
+def remove_working_files(root: Path, folders: Iterable[Path]) -> None:
+    """Remove the temporary files and the locks that killed writers left in a finished store and its folders."""
+    for folder in (root, *folders):
+        sweep(folder)
+        for left in folder.glob(lock_name("*")):
+            with suppress(OSError):
+                left.unlink()
+    sweep_locks(root)
+
+
+def _explained(root: Path) -> AbstractContextManager[None]:
+    return explain_errors(root, task="Removing the store", kept="it removes the other files")

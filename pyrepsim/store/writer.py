@@ -25,7 +25,7 @@ from ..core.outputs import DurableFile
 from ..core.paths import as_path
 from .columns import IDENTITY, RowsDigest, check_columns
 from .conversion import Converter, DoesNotFit
-from .frozen_plan import freeze_plan
+from .frozen_plan import check_frozen, freeze_plan
 from .layout import (
     DOCS,
     DTYPES,
@@ -40,6 +40,7 @@ from .layout import (
 )
 from .manifest import FileRecord, LayerRecord, Manifest, Plan, ShardRecord
 from .reader import ActivationStore, open_store
+from .removal import remove_working_files
 from .shards import read_columns
 
 log = logging.getLogger("pyrepsim.store")
@@ -81,6 +82,8 @@ class StoreWriter:
         self.path = path
         self._plan = plan
         self._closed = False
+        layers = [path / "layers" / layer_parts(index, 0)[1] for index in range(len(plan.layers))]
+        self._folders = [path / "tokens", path / "journal", *layers]
 
     @classmethod
     def create(
@@ -196,6 +199,7 @@ class StoreWriter:
         self._check(shard, activations)
         checked = check_columns(columns, self._plan.shard_rows[shard], f"shard {shard}")
         with self._explained(self.path), lock(self.path / "journal" / lock_name(f"{shard:05d}")) as state:
+            check_frozen(self.path, self._plan)
             if state == "busy" or files.exists(self.path, journal_parts(shard)):
                 return False
             try:
@@ -226,11 +230,11 @@ class StoreWriter:
         """
         if not files.exists(self.path, MANIFEST):
             with self._explained(self.path), lock(self.path / lock_name("manifest"), wait=True):
+                check_frozen(self.path, self._plan)
                 if not files.exists(self.path, MANIFEST):
                     self._seal(docs)
-        for folder in (self.path, self.path / "journal"):
-            for left in folder.glob(lock_name("*")):  # of writers that were killed
-                left.unlink(missing_ok=True)
+        remove_working_files(self.path, self._folders)
+        check_frozen(self.path, self._plan)
         return open_store(self.path)
 
     @classmethod
@@ -323,14 +327,12 @@ class StoreWriter:
 
     def _prepare(self) -> None:
         """Create the folders, check the committed shards, and remove files of other shards."""
-        layers = [self.path / "layers" / layer_parts(index, 0)[1] for index in range(len(self._plan.layers))]
-        folders = [self.path / "tokens", self.path / "journal", *layers]
-        for folder in [self.path / "layers", *folders]:
+        for folder in [self.path / "layers", *self._folders]:
             outputs.make_folder(folder)
-        for folder in [self.path, *folders]:
+        for folder in [self.path, *self._folders]:
             outputs.sweep(folder)
         sealed = files.exists(self.path, MANIFEST)
-        seen = {shard_of(entry.name) for folder in folders for entry in folder.iterdir()}
+        seen = {shard_of(entry.name) for folder in self._folders for entry in folder.iterdir()}
         for shard in sorted(seen.intersection(range(len(self.shard_rows)))):
             if files.exists(self.path, journal_parts(shard)):
                 self._recheck(shard, sealed)

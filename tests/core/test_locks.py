@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,21 @@ def test_the_file_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         while (tmp_path / ".lock").stat().st_mtime == 0 and time.time() < deadline:
             time.sleep(0.01)
         assert (tmp_path / ".lock").stat().st_mtime > 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, PermissionError])
+def test_a_lock_file_that_cannot_be_removed_is_free_afterwards(tmp_path, monkeypatch, error):
+    path = tmp_path / ".lock"
+
+    def refuse(*_, **__):
+        raise error
+
+    for take in (lock, own):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", refuse)
+            with pytest.raises(KeyboardInterrupt) if error is KeyboardInterrupt else nullcontext():
+                with take(path):
+                    pass
+        with take(path) as state:
+            assert state in ("held", True)
+        assert not path.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -101,3 +102,38 @@ def test_each_verb_is_refused_while_another_writes_and_works_afterwards(tmp_path
         time.sleep(0.05)
         assert not waiting.done()
     waiting.result()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_writer_of_a_store_that_was_replaced_changes_nothing(create, commit, tree, make_store, replaced):
+    writer = create()
+    commit(writer, 0)
+    commit(writer, 1)
+    remove_store(writer.path)
+    if replaced:
+        make_store("s", layers={"other": np.ones((20, 2))}, columns=None, shard_rows=[20])
+    before = tree(writer.path)
+    for call in (lambda: commit(writer, 0), lambda: commit(writer, 1), writer.seal):
+        with pytest.raises(StoreError, match="Create the writer again" if replaced else "removed or moved"):
+            call()
+    assert tree(writer.path) == before
+
+
+def test_seal_removes_what_killed_writers_left(create, commit):
+    writer = create()
+    for name in (".lock", "tokens/.tmp-0123456789ab-x", "layers/L01/.tmp-0123456789ab-x", "journal/.claim-00001"):
+        (writer.path / name).touch()
+    commit(writer, 0)
+    commit(writer, 1)
+    writer.seal()
+    assert not [*writer.path.rglob(".*")]
+
+
+def test_a_store_that_cannot_be_removed_is_named_with_a_remedy(store, arrays, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("pyrepsim.store.removal.shutil.rmtree", refuse)
+    for call in (lambda: remove_store(store.path), lambda: write_store(store.path, arrays, overwrite=True)):
+        with pytest.raises(StoreError, match="Removing the store .* that you may write to"):
+            call()
