@@ -89,31 +89,42 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
     return state;
 }
 
+// Everything is read and checked before anything is written.
 void set_state(Moments& self, const py::dict& state) {
     const auto& config = self.config();
     const auto sides = static_cast<std::int64_t>(config.widths.size());
-    const auto dense = [&](const char* name, py::ssize_t i) { return py::list(state[name])[i].cast<Dense>(); };
     const auto n_samples = state["n_samples"].cast<std::int64_t>();
+    REPSIM_CHECK(n_samples >= 0, "n_samples must be 0 or more: got " << n_samples);
     const std::int64_t n_blocks = n_samples / Moments::kBlockRows, n_pending = n_samples % Moments::kBlockRows;
+    std::vector<Dense> owners;
+    const auto read = [&](const py::object& array, std::int64_t size) {
+        owners.push_back(array.cast<Dense>());
+        return checked(owners.back(), size);
+    };
+    const auto entry = [&](const char* name, std::size_t i) { return py::object(py::list(state[name])[i]); };
     std::vector<std::vector<double>> shifts;
-    std::vector<Dense> pending;
-    std::vector<const double*> pending_rows;
-    for (int side = 0; side < sides; ++side) {
+    std::vector<const double*> products, weighted, pending, cross;
+    for (std::size_t side = 0; side < config.widths.size(); ++side) {
         const std::int64_t width = config.widths[side];
-        const Dense shift = dense("shift", side);
-        shifts.emplace_back(checked(shift, width), shift.data() + width);
-        self.write_self(side, checked(dense("products", side), width * width));
-        self.write_weighted(side, checked(dense("weighted", side), (1 + sides) * width));
-        pending.push_back(dense("pending", side));
-        pending_rows.push_back(checked(pending.back(), n_pending * width));
+        const double* shift = read(entry("shift", side), width);
+        shifts.emplace_back(shift, shift + width);
+        products.push_back(read(entry("products", side), width * width));
+        weighted.push_back(read(entry("weighted", side), (1 + sides) * width));
+        pending.push_back(read(entry("pending", side), n_pending * width));
     }
-    for (std::size_t pair = 0; pair < config.pairs.size(); ++pair)
-        self.write_cross(static_cast<int>(pair),
-                         checked(dense("cross", static_cast<py::ssize_t>(pair)),
-                                 config.widths[config.pairs[pair].first] * config.widths[config.pairs[pair].second]));
-    self.write_norms(checked(state["norms"].cast<Dense>(), (1 + sides) * sides));
+    for (std::size_t k = 0; k < config.pairs.size(); ++k) {
+        const auto [left, right] = config.pairs[k];
+        cross.push_back(read(entry("cross", k), config.widths[left] * config.widths[right]));
+    }
+    const double* norms = read(state["norms"], (1 + sides) * sides);
+    for (int side = 0; side < sides; ++side) {
+        self.write_self(side, products[side]);
+        self.write_weighted(side, weighted[side]);
+    }
+    for (std::size_t k = 0; k < cross.size(); ++k) self.write_cross(static_cast<int>(k), cross[k]);
+    self.write_norms(norms);
     self.restore(n_blocks, shifts);
-    self.write_pending(n_pending, pending_rows);
+    self.write_pending(n_pending, pending);
 }
 
 // In place; gives the sums of squares of the rows.

@@ -48,41 +48,33 @@ __global__ void __launch_bounds__(kThreads)
     if (r >= rows) return;
     const In* row = in + r * stride;
 
-    double centre = 0, near_one = 1, scale = 1;
-    if (transform == RowTransform::unit_centred) {
-        double total = 0;
-        each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
-#pragma unroll
-            for (int k = 0; k < kGroup; ++k)
-                if (k < count) total += static_cast<double>(widen(x.at[k]));
-        });
-        centre = sum_of_lanes(total) / static_cast<double>(cols);
-    }
+    double near_one = 1, centre = 0, scale = 1;  // u = (x near_one - centre) scale - shift
     if (transform != RowTransform::raw) {
-        auto squares = [&] {
-            double total = 0;
+        auto total = [&](auto&& term) {
+            double sum = 0;
             each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
 #pragma unroll
-                for (int k = 0; k < kGroup; ++k) {
-                    if (k >= count) continue;
-                    const double v = (static_cast<double>(widen(x.at[k])) - centre) * near_one;
-                    total += v * v;
-                }
+                for (int k = 0; k < kGroup; ++k)
+                    if (k < count) sum += term(static_cast<double>(widen(x.at[k])) * near_one);
             });
-            return sum_of_lanes(total);
+            return sum_of_lanes(sum);
         };
-        double norm_sq = squares();
-        if (!(norm_sq > 1e-280 &&
-              norm_sq < 1e280)) {  // squares would over- or underflow: scale the row to magnitude 1 first
+        auto centre_and_square = [&] {
+            if (transform == RowTransform::unit_centred)
+                centre = total([](double x) { return x; }) / static_cast<double>(cols);
+            return total([&](double x) { return (x - centre) * (x - centre); });
+        };
+        double norm_sq = centre_and_square();
+        if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // sums or squares over- or underflow: once more, near 1
             double largest = 0;
             each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
 #pragma unroll
                 for (int k = 0; k < kGroup; ++k)
-                    if (k < count) largest = fmax(largest, fabs(static_cast<double>(widen(x.at[k])) - centre));
+                    if (k < count) largest = fmax(largest, fabs(static_cast<double>(widen(x.at[k]))));
             });
             largest = largest_of_lanes(largest);
             near_one = largest > 0 ? ldexp(1.0, min(-ilogb(largest), 1000)) : 1.0;  // 2^1024 is infinite
-            norm_sq = squares();
+            norm_sq = centre_and_square();
         }
         scale = 1.0 / sqrt(norm_sq);
     }
@@ -94,7 +86,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
         for (int k = 0; k < kGroup; ++k) {
             if (k >= count) continue;
-            const double v = (static_cast<double>(widen(x.at[k])) - centre) * near_one * scale - shift[j + k];
+            const double v = (static_cast<double>(widen(x.at[k])) * near_one - centre) * scale - shift[j + k];
             total += v * v;
             u.at[k] = static_cast<Out>(v);
             if (!aligned) to[j + k] = u.at[k];
@@ -113,7 +105,7 @@ __global__ void __launch_bounds__(kThreads)
     const unsigned lane = threadIdx.x % kWarp;
     if (r >= rows) return;
     const Word* row = reinterpret_cast<const Word*>(in + r * stride);
-    const Word first = row[0];
+    const Word first = cols > 0 ? row[0] : Word{0};
 
     bool zero = true, constant = true;
     unsigned long long bad = ~0ull;  // the first column of this lane that is not finite

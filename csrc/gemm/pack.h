@@ -39,19 +39,29 @@ inline double sum_of_squares(const double* row, std::int64_t width) {
     return fold(lane);
 }
 
+inline void subtract_mean(double* row, std::int64_t width) {
+    const double mean = sum(row, width) / static_cast<double>(width);
+    for (std::int64_t j = 0; j < width; ++j) row[j] -= mean;
+}
+
+// Multiplies by a power of two, so that the largest magnitude is near 1.
+inline void scale_near_one(double* row, std::int64_t width) {
+    double largest = 0;
+    for (std::int64_t j = 0; j < width; ++j) largest = __builtin_fmax(largest, __builtin_fabs(row[j]));
+    const int exponent = largest > 0 ? -__builtin_ilogb(largest) : 0;                 // up to 1074 for denormal rows
+    const double near_one = __builtin_ldexp(1.0, exponent < 1000 ? exponent : 1000);  // 2^1024 is infinite
+    for (std::int64_t j = 0; j < width; ++j) row[j] *= near_one;
+}
+
 inline void read_row(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out) {
     convert_row(row, dtype, width, out);
     if (transform == RowTransform::raw) return;
-    const double centre = transform == RowTransform::unit_centred ? sum(out, width) / static_cast<double>(width) : 0.0;
-    for (std::int64_t j = 0; j < width; ++j) out[j] -= centre;
+    if (transform == RowTransform::unit_centred) subtract_mean(out, width);
     double norm_sq = sum_of_squares(out, width);
-    if (!(norm_sq > 1e-280 &&
-          norm_sq < 1e280)) {  // squares would over- or underflow: scale the row to magnitude 1 first
-        double largest = 0;
-        for (std::int64_t j = 0; j < width; ++j) largest = __builtin_fmax(largest, __builtin_fabs(out[j]));
-        const int exponent = largest > 0 ? -__builtin_ilogb(largest) : 0;  // up to 1074 for denormal rows
-        const double near_one = __builtin_ldexp(1.0, exponent < 1000 ? exponent : 1000);  // 2^1024 is infinite
-        for (std::int64_t j = 0; j < width; ++j) out[j] *= near_one;
+    if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // sums or squares over- or underflow: once more, near 1
+        convert_row(row, dtype, width, out);
+        scale_near_one(out, width);
+        if (transform == RowTransform::unit_centred) subtract_mean(out, width);
         norm_sq = sum_of_squares(out, width);
     }
     const double scale = 1.0 / __builtin_sqrt(norm_sq);

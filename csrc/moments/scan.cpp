@@ -47,6 +47,7 @@ std::int64_t nonfinite_column(const MatrixView& view, std::int64_t row) {
 template <class Bits>
 bool directionless(const MatrixView& view, std::int64_t row, RowTransform transform) {
     constexpr Bits sign = static_cast<Bits>(Bits(1) << (8 * sizeof(Bits) - 1));
+    if (view.cols == 0) return true;
     Bits first;
     std::memcpy(&first, view.row(row), sizeof first);
     if (transform == RowTransform::unit && (first & ~sign) != 0) return false;

@@ -36,13 +36,12 @@ _CHUNK = 256
 def transformed(rows: np.ndarray, kind: str) -> np.ndarray:
     """Rows in float64: unchanged (``raw``), scaled to length 1 (``unit``), or centred and scaled (``unit_centred``)."""
     rows = rows.astype(np.float64)
-    if kind == "unit_centred":
-        rows = rows - rows.mean(axis=1, keepdims=True)
     if kind == "raw":
         return rows
-    rows = np.ldexp(
-        rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1]
-    )  # scaled near 1, so that squares do not over- or underflow
+    # scaled near 1, so that sums and squares do not over- or underflow
+    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, keepdims=True))[1])
+    if kind == "unit_centred":
+        rows = rows - rows.mean(axis=1, keepdims=True)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DTypeError, ShapeError
+from .errors import DTypeError, PyrepsimError, ShapeError
 
 __all__ = ["FLOAT_NAMES", "Gate", "as_numpy", "check_paired", "checked_rows", "rows_view"]
 
@@ -125,25 +125,35 @@ def as_numpy(array: Any, name: str) -> np.ndarray:
         return _from_torch(array, name)
     if api.is_cupy_array(array):
         return array.get()
+    if isinstance(array, str | bytes | os.PathLike):
+        raise DTypeError(f"{name} must be an array: got {array!r}. Open a store with rs.open_store.")
     if hasattr(array, "to_numpy"):
-        return array.to_numpy()
+        return _converted(lambda: np.asarray(array.to_numpy()), name)
     if hasattr(array, "__dlpack__"):
         try:
             return np.from_dlpack(array)
-        except (BufferError, RuntimeError, TypeError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # libraries raise many types
             raise DTypeError(
                 f"{name} must be readable on the CPU through DLPack: {error}. Pass a NumPy array."
             ) from error
-    if isinstance(array, str | bytes | os.PathLike):
-        raise DTypeError(f"{name} must be an array: got {array!r}. Open a store with rs.open_store.")
     if hasattr(array, "__array__") or isinstance(array, Sequence | memoryview):
-        try:
-            return np.asarray(array)
-        except ValueError as error:
-            raise ShapeError(f"{name} must be rectangular, (n_samples, n_features): {error}.") from error
+        return _converted(lambda: np.asarray(array), name)
     raise DTypeError(
         f"{name} must be an array: got {type(array).__name__}. To compare files, pass stores (rs.open_store)."
     )
+
+
+def _converted(convert: Callable[[], np.ndarray], name: str) -> np.ndarray:
+    try:
+        return convert()
+    except (PyrepsimError, MemoryError):
+        raise
+    except ValueError as error:
+        raise ShapeError(f"{name} must be rectangular, (n_samples, n_features): {error}.") from error
+    except Exception as error:  # of another library's own conversion
+        raise DTypeError(f"{name} must be an array: its conversion failed ({error!r}). Pass a NumPy array.") from error
 
 
 def _from_torch(tensor: Any, name: str) -> np.ndarray:

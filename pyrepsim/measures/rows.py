@@ -35,11 +35,17 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
 
 def mean_row(x: np.ndarray, *, unit: bool = False, absolute: bool = False) -> np.ndarray:
     """Return the mean of the rows, of the rows at unit length, or of the magnitudes in the rows, (d,), in float64."""
-    total = np.zeros(x.shape[1])
-    for part in chunks(len(x), x.shape[1]):
-        rows = unit_rows(x[part]) if unit else float64_rows(x[part])
-        total += np.sum(np.abs(rows) if absolute else rows, axis=0)
-    return total / len(x)
+
+    def total(divisor: float) -> np.ndarray:
+        sums = np.zeros(x.shape[1])
+        for part in chunks(len(x), x.shape[1]):
+            rows = (unit_rows(x[part]) if unit else float64_rows(x[part])) / divisor
+            sums += np.sum(np.abs(rows) if absolute else rows, axis=0)
+        return sums
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = total(1.0)
+    return sums / len(x) if np.isfinite(sums).all() else total(len(x))
 
 
 def largest(x: np.ndarray) -> float:

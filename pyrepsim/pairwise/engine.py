@@ -19,7 +19,7 @@ from ..core.errors import BackendError, NonFiniteError, OptionError, ShapeError
 from ..core.memory import format_bytes, memory_budget
 from ..core.progress import progress_bar
 from .bounds import entry_error
-from .metrics import Metric, centre_on_grid, metric_named
+from .metrics import Metric, centre_on_grid, metric_named, root_mean_square
 from .whitening import whiten
 
 __all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
@@ -34,6 +34,8 @@ _FEW_FEATURES = 32
 """With so few features some rows are so close that rounding to float32 changes their distance, and fp64 is cheap."""
 _FINE_ROWS = 2048
 _LARGEST_HALF_SQUARE = 1e37  # csrc/tiles/README.md, "Range"
+_SUMS = (1e-30, 1.7e38)
+"""Sums of magnitudes of a row, whose differences float32 can represent."""
 _SLICE_SECONDS, _MOST_GROWTH = 0.15, 64
 _rates: dict[tuple[str, int, str, str], float] = {}
 
@@ -362,22 +364,22 @@ class PairwiseEngine:
     def _refuse_extreme_sizes(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         if metric.transform != "raw" or not metric.squares:
             return
-        few = _evenly(view, _FEW_ROWS // 4).astype(np.float64)
-        size = _root_mean_square(few if shift is None else few - shift)
+        size = root_mean_square(_evenly(view, _FEW_ROWS // 4), shift)
         low, high = _SIZES[self.precision]
         if not (low <= size <= high or size == 0):
             self._refuse_sizes(label, f"have root mean square {size:.3g} around their mean")
 
     def _refuse_large_rows(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
         """The range check of float32 packing, for float64 operands whose entries are float32."""
-        if metric.transform != "raw" or not metric.squares:
+        if metric.transform != "raw":
             return
         rows = _evenly(view, len(view)).astype(np.float64)
-        rows = rows if shift is None else rows - shift
         with np.errstate(over="ignore"):
-            halves = np.square(rows).sum(axis=1) / 2
-        if not halves.max() < _LARGEST_HALF_SQUARE:
-            row = int(halves.argmax())
+            rows = rows if shift is None else rows - shift
+            sizes = np.square(rows).sum(axis=1) / 2 if metric.squares else np.abs(rows).sum(axis=1)
+        low, high = (0.0, _LARGEST_HALF_SQUARE) if metric.squares else _SUMS
+        if not (low <= sizes.max() < high or sizes.max() == 0):
+            row = int(sizes.argmax())
             self._refuse_sizes(label, f"are not (row {self._number(row)} reaches {np.abs(rows[row]).max():.3g})")
 
     def _refuse_sizes(self, label: str, fact: str) -> NoReturn:
@@ -393,8 +395,3 @@ def _evenly(rows: Any, most: int) -> np.ndarray:
     if isinstance(rows, np.ndarray) and len(rows) > most:
         return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
     return np.asarray(rows[:: -(-len(rows) // most)])
-
-
-def _root_mean_square(values: np.ndarray) -> float:
-    largest = float(np.abs(values).max())
-    return largest * float(np.sqrt(np.mean((values / largest) ** 2))) if largest else 0.0

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.errors import OptionError
 
-__all__ = ["METRICS", "Metric", "centre_on_grid", "metric_named"]
+__all__ = ["METRICS", "Metric", "centre_on_grid", "metric_named", "root_mean_square"]
 
 _FINEST = 2.0**-5
 """The grid is 1/32 to 1/16 of the spread; subtracting the rounded median makes rows about as small as the exact one."""
@@ -83,3 +83,13 @@ def metric_named(name: str) -> Metric:
     if not isinstance(name, str) or name not in METRICS:
         raise OptionError(f"metric must be one of {', '.join(METRICS)}: got {name!r}.")
     return METRICS[name]
+
+
+def root_mean_square(rows: np.ndarray, shift: np.ndarray | None) -> float:
+    """The root mean square of rows - shift; infinite if they overflow."""
+    with np.errstate(over="ignore"):
+        values = rows.astype(np.float64) if shift is None else rows.astype(np.float64) - shift
+    largest = float(np.abs(values).max())
+    if largest in (0.0, np.inf):
+        return largest
+    return largest * float(np.sqrt(np.mean((values / largest) ** 2)))

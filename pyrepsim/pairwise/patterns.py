@@ -41,9 +41,12 @@ def crossnobis(rows: np.ndarray, conditions: Any, folds: Any) -> np.ndarray:
             )
         patterns.append(_means(rows[fold == k], place[fold == k]))
     first, second = np.triu_indices(len(names), 1)
-    differences = np.stack(patterns)[:, first] - np.stack(patterns)[:, second]
-    total = differences.sum(axis=0)
-    products = np.sum(total * total, axis=1) - np.sum(differences * differences, axis=(0, 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        differences = np.stack(patterns)[:, first] - np.stack(patterns)[:, second]
+        total = differences.sum(axis=0)
+        products = np.sum(total * total, axis=1) - np.sum(differences * differences, axis=(0, 2))
+    if not np.isfinite(products).all():
+        raise NonFiniteError("X must have values whose squares float64 can hold: those of X overflow. Rescale them.")
     return products / (len(parts) * (len(parts) - 1))
 
 
@@ -80,6 +83,13 @@ def _labels(labels: Any, n_rows: int, argument: str) -> tuple[np.ndarray, np.nda
 
 
 def _means(rows: np.ndarray, place: np.ndarray) -> np.ndarray:
-    sums = np.zeros((place.max() + 1, rows.shape[1]))
-    np.add.at(sums, place, rows.astype(np.float64))
-    return sums / np.bincount(place)[:, None]
+    counts = np.bincount(place)[:, None]
+
+    def total(parts: np.ndarray) -> np.ndarray:
+        sums = np.zeros((len(counts), rows.shape[1]))
+        np.add.at(sums, place, parts)
+        return sums
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = total(rows.astype(np.float64))
+    return sums / counts if np.isfinite(sums).all() else total(rows / counts[place])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core import files
+from ..core.arrays import as_numpy
 from ..core.errors import ShapeError, StoreError, check_choice
 from ..core.outputs import has_files
 from ..core.ownership import owning
@@ -151,15 +152,11 @@ def _as_arrays(layers: Any) -> dict[str, np.ndarray]:
         raise ShapeError(f"layers must map names to arrays of shape (n_rows, width): got {kind}. Pass {{name: array}}.")
     arrays = {}
     for name, layer in layers.items():
-        try:
-            array = np.asarray(layer)
-        except (TypeError, ValueError) as error:
+        array = as_numpy(layer, f"layer {name}")
+        if array.ndim != 2 or array.shape[1] == 0:
             raise ShapeError(
-                f"A layer must be an array of shape (n_rows, width): {name} cannot be one ({error}). Convert it first."
-            ) from error
-        if array.ndim != 2:
-            raise ShapeError(
-                f"A layer must be an array of shape (n_rows, width): {name} has shape {array.shape}. Reshape it first."
+                f"A layer must be an array of shape (n_rows, width), width at least 1: {name} has shape "
+                f"{array.shape}. Reshape it first."
             )
         arrays[name] = array
     return arrays

@@ -254,7 +254,7 @@ class StoreWriter:
             )
         for name, width in self._plan.layers.items():
             array, shape = activations[name], (planned[shard], width)
-            if not isinstance(array, np.ndarray):
+            if not isinstance(array, np.ndarray) or np.ma.isMaskedArray(array):
                 kind = type(array).__name__
                 raise DTypeError(f"Layer {name} must be a NumPy array: got {kind}. Tensors have .numpy().")
             if array.shape != shape:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pyrepsim import compare
+from pyrepsim.backends import cpu, reference
 from pyrepsim.core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError, StateError
 from pyrepsim.measures import CCA, RSA, SVCCA, LinearCKA, parse_measure
 from pyrepsim.moments import MomentsSet, PairedMoments
@@ -51,6 +52,43 @@ def test_rows_without_direction(rng, transform, bad, backend):
         moments.update([X])
     assert moments.n_samples == 0
     MomentsSet((9,), transforms=("raw",), backend=backend).update([X])
+
+
+@pytest.mark.parametrize("transform", ["unit", "unit_centred"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_rows_without_features_have_no_direction(transform, dtype):
+    for n_rows, expected in ((3, (0, -1)), (0, None)):
+        rows = np.zeros((n_rows, 0), dtype)
+        for backend in (cpu, reference):
+            assert backend.first_directionless_row(rows, transform, 1) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_samples": -256},
+        {"n_samples": 301},
+        {"shift": [np.zeros(4)]},
+        {"weighted": [np.zeros(12), np.zeros(3)]},
+        {"cross": []},
+        {"norms": np.zeros(5)},
+        {"pending": [np.zeros((44, 4)), None]},
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(rng, change):
+    rows = [rng.standard_normal((300, width)) for width in (4, 3)]
+    moments = cpu.Moments([4, 3], [(0, 1)], transform="raw", precision="fp64")
+    moments.update(rows, 1)
+    before, other = (moments.get_state(complete=False) for _ in range(2))
+    for part in (*other["products"], *other["cross"], *other["weighted"]):
+        part *= 2
+    with pytest.raises((ValueError, IndexError, RuntimeError)):
+        moments.set_state({**other, **change})
+    after = moments.get_state(complete=False)
+    assert after["n_samples"] == before["n_samples"]
+    for key in ("shift", "products", "cross", "weighted", "pending"):
+        for old, new in zip(before[key], after[key], strict=True):
+            np.testing.assert_array_equal(new, old)
 
 
 def test_zeros_of_both_signs_are_a_zero_row(rng):
@@ -151,9 +189,14 @@ def test_single_precision_is_recorded_and_bounded(rng):
 @pytest.mark.parametrize("metric", ["cosine", "correlation"])
 def test_row_norms_outside_the_range_of_squares(rng, metric, backend):
     X, Y = rng.standard_normal((300, 10)), rng.standard_normal((300, 10))
+    X[200] = np.abs(X[200])  # its sum overflows below
+    X[210] = np.where(np.arange(10) == 3, 1.0, -1.0)  # and the difference of its largest value from its mean
     wild = X.copy()
     wild[3] *= 1e160
     wild[100] *= 1e-170
+    wild[200] *= 1.7e308 / np.abs(wild[200]).max()
+    wild[210] *= 1.7e308
+    wild[250] *= 1e-300
     expected, found = (compare(rows, Y, RSA(metric=metric), backend=backend).value for rows in (X, wild))
     assert found == pytest.approx(expected, rel=1e-12)
 

@@ -325,7 +325,7 @@ def test_write_store_takes_lists(tmp_path):
     assert np.asarray(store["a"]).tolist() == [[0.5, 1.5], [2.0, 3.0]]
     with pytest.raises(ShapeError, match=r"a has shape \(2,\)"):
         write_store(tmp_path / "t", {"a": [0.5, 1.5]})
-    with pytest.raises(ShapeError, match="a cannot be one"):
+    with pytest.raises(ShapeError, match="layer a must be rectangular"):
         write_store(tmp_path / "t", {"a": [[0.5], [1.5, 2.0]]})
     with pytest.raises(ShapeError, match=r"got a ndarray\. Pass \{name: array\}"):
         write_store(tmp_path / "t", np.ones((2, 2)))
