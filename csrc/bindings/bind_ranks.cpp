@@ -89,6 +89,41 @@ py::tuple kendall(const py::array& x, const py::array& y, int n_threads) {
                           counts.ties_both);
 }
 
+using Ranks = py::array_t<std::uint32_t, py::array::c_style>;
+
+Ranks ranks_of(const py::array& rows, int n_threads) {
+    REPSIM_CHECK(rows.ndim() == 2 && py::isinstance<py::array_t<double>>(rows),
+                 "ranks of rows are made of a 2-D array of float64: got " << rows.ndim() << " dimensions of "
+                                                                          << std::string(py::str(rows.dtype())));
+    const py::array_t<double, py::array::c_style> dense(rows);
+    const std::int64_t n_rows = dense.shape(0), n = dense.shape(1);
+    Ranks ranks({n_rows, n});
+    const double* values = dense.data();
+    std::uint32_t* out = ranks.mutable_data();
+    GilReleased released;
+    ranks_of_rows(values, n_rows, n, out, n_threads);
+    return ranks;
+}
+
+py::tuple kendall_of(const py::array& x, const py::array& y, int n_threads) {
+    for (const auto& ranks : {x, y})
+        REPSIM_CHECK(ranks.ndim() == 2 && py::isinstance<py::array_t<std::uint32_t>>(ranks), "ranks must be those of ranks_of_rows");
+    const Ranks of_x(x), of_y(y);
+    const std::int64_t a = of_x.shape(0), b = of_y.shape(0), n = of_x.shape(1);
+    REPSIM_CHECK(of_y.shape(1) == n, "rows must have equal length: got " << n << " and " << of_y.shape(1));
+    py::array_t<std::int64_t> difference({a, b}), ties_x(a), ties_y(b);
+    const KendallOfRows out{difference.mutable_data(), ties_x.mutable_data(), ties_y.mutable_data()};
+    {
+        GilReleased released;
+        for (const Ranks* ranks : {&of_x, &of_y})
+            for (std::int64_t i = 0; i < ranks->size(); ++i)
+                REPSIM_CHECK(ranks->data()[i] - 2u <= static_cast<std::uint64_t>(2 * (n - 1)),
+                             "ranks must be those of ranks_of_rows: got " << ranks->data()[i]);
+        kendall_of_rows(of_x.data(), a, of_y.data(), b, n, out, n_threads);
+    }
+    return py::make_tuple(difference, ties_x, ties_y);
+}
+
 py::tuple round_in_place(const py::array& entries, int n_threads) {
     const Values values(entries);
     REPSIM_CHECK(entries.writeable() && values.data() == entries.data(),
@@ -108,5 +143,7 @@ void bind_ranks(py::module_& module) {
     module.def("round_entries", &round_in_place, py::arg("entries"), py::arg("n_threads"));
     module.def("midranks", &midranks_of, py::arg("values"), py::arg("n_threads"));
     module.def("spearman_sums", &spearman, py::arg("x"), py::arg("y"), py::arg("n_threads"));
+    module.def("ranks_of_rows", &ranks_of, py::arg("rows"), py::arg("n_threads"));
+    module.def("kendall_of_rows", &kendall_of, py::arg("x"), py::arg("y"), py::arg("n_threads"));
     module.def("kendall_counts", &kendall, py::arg("x"), py::arg("y"), py::arg("n_threads"));
 }

@@ -2,6 +2,7 @@
 // counted while a merge sort removes them.
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/check.h"
@@ -126,7 +127,69 @@ std::int64_t tied_pairs(const T* sorted, std::int64_t n, const Same& same) {
     return pairs;
 }
 
+// The places of a row in the order of its ranks, and where equal ranks begin and end.
+struct Order {
+    std::vector<std::uint32_t> places;
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> tied;
+    std::int64_t ties = 0;
+
+    // Doubled mid-ranks of n entries lie in [2, 2 n]: they are counted, not compared.
+    Order(const std::uint32_t* doubled, std::int64_t n) : places(n) {
+        std::vector<std::uint32_t> next(2 * n + 2, 0);
+        for (std::int64_t i = 0; i < n; ++i) ++next[doubled[i] + 1];
+        for (std::int64_t r = 1; r <= 2 * n; ++r) {
+            const std::uint32_t count = next[r + 1];
+            if (count > 1) tied.emplace_back(next[r], next[r] + count);
+            ties += std::int64_t{count} * (count - 1) / 2;
+            next[r + 1] += next[r];
+        }
+        for (std::int64_t i = 0; i < n; ++i) places[next[doubled[i]]++] = static_cast<std::uint32_t>(i);
+    }
+};
+
+struct Scratch {
+    std::unique_ptr<std::uint32_t[]> data, spare;
+    explicit Scratch(std::int64_t n)
+        : data(std::make_unique_for_overwrite<std::uint32_t[]>(n)),
+          spare(std::make_unique_for_overwrite<std::uint32_t[]>(n)) {}
+};
+
+std::int64_t difference_of(const Order& x, const std::uint32_t* y, std::int64_t ties_y, std::int64_t n,
+                           Scratch& scratch, int n_threads) {
+    const auto same = [](auto a, auto b) { return a == b; };
+    std::uint32_t* ys = scratch.data.get();
+    for (std::int64_t i = 0; i < n; ++i) ys[i] = y[x.places[i]];
+    std::int64_t both = 0;
+    for (const auto& [begin, end] : x.tied) {  // pairs tied in x are neither concordant nor discordant
+        std::sort(ys + begin, ys + end);
+        both += tied_pairs(ys + begin, end - begin, same);
+    }
+    const std::int64_t discordant = sort_and_count(scratch.data, scratch.spare, n, n_threads);
+    return n * (n - 1) / 2 - x.ties - ties_y + both - 2 * discordant;
+}
+
 }  // namespace
+
+void kendall_of_rows(const std::uint32_t* x, std::int64_t a, const std::uint32_t* y, std::int64_t b, std::int64_t n,
+                     const KendallOfRows& out, int n_threads) {
+    n_threads = std::max(1, n_threads);
+    // Long rows: all threads sort one pair. Short rows: every thread has its own pair.
+    const bool long_rows = n > 2 * kSegment;
+    const int at_once = long_rows ? 1 : n_threads, for_each = long_rows ? n_threads : 1;
+    std::vector<std::unique_ptr<Order>> orders(a);
+    parallel_for(a, n_threads, [&](std::int64_t i, int) {
+        orders[i] = std::make_unique<Order>(x + i * n, n);
+        out.ties_x[i] = orders[i]->ties;
+    });
+    parallel_for(b, n_threads, [&](std::int64_t j, int) { out.ties_y[j] = Order(y + j * n, n).ties; });
+    std::vector<std::unique_ptr<Scratch>> scratches(at_once);
+    parallel_for(a * b, at_once, [&](std::int64_t pair, int worker) {
+        auto& scratch = scratches[worker];
+        if (!scratch) scratch = std::make_unique<Scratch>(n);
+        const std::int64_t i = pair / b, j = pair % b;
+        out.difference[pair] = difference_of(*orders[i], y + j * n, out.ties_y[j], n, *scratch, for_each);
+    });
+}
 
 KendallCounts kendall_counts(const std::uint32_t* doubled_x, const std::uint32_t* doubled_y, std::int64_t n,
                              int n_threads) {

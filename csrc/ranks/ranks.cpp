@@ -247,6 +247,22 @@ void doubled_midranks(const double* values, std::int64_t n, std::uint32_t* out, 
     to_doubled(values, n, out, n_threads);
 }
 
+void ranks_of_rows(const double* values, std::int64_t n_rows, std::int64_t n, std::uint32_t* out, int n_threads) {
+    if (n > kSerialKeys) {  // all threads rank one row
+        for (std::int64_t r = 0; r < n_rows; ++r) to_doubled(values + r * n, n, out + r * n, n_threads);
+        return;
+    }
+    n_threads = std::max(1, n_threads);
+    std::vector<SerialRanker<std::uint64_t>> rankers(n_threads);
+    std::vector<std::vector<std::uint64_t>> keys(n_threads, std::vector<std::uint64_t>(n));
+    parallel_for(n_rows, n_threads, [&](std::int64_t r, int worker) {
+        auto& row = keys[worker];
+        for (std::int64_t i = 0; i < n; ++i) row[i] = key_of(values[r * n + i]);
+        rankers[worker].rank(row.data(), n, 0);
+        for (std::int64_t i = 0; i < n; ++i) out[r * n + i] = static_cast<std::uint32_t>(row[i]);
+    });
+}
+
 template <class X, class Y>
 RankSums spearman_sums(const X* x, const Y* y, std::int64_t n, int n_threads) {
     if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, float>)

@@ -35,4 +35,16 @@ struct KendallCounts {
 KendallCounts kendall_counts(const std::uint32_t* doubled_x, const std::uint32_t* doubled_y, std::int64_t n,
                              int n_threads);
 
+// Of every row of (n_rows, n): doubled mid-ranks.
+void ranks_of_rows(const double* values, std::int64_t n_rows, std::int64_t n, std::uint32_t* out, int n_threads);
+
+// Of every row i of x (a, n) with every row j of y (b, n), both of doubled mid-ranks. A row of x is sorted once, not b
+// times.
+struct KendallOfRows {
+    std::int64_t* difference;  // [i][j]: concordant minus discordant pairs of entries
+    std::int64_t *ties_x, *ties_y;
+};
+void kendall_of_rows(const std::uint32_t* x, std::int64_t a, const std::uint32_t* y, std::int64_t b, std::int64_t n,
+                     const KendallOfRows& out, int n_threads);
+
 }  // namespace repsim

@@ -26,11 +26,13 @@ __all__ = [
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
+    "kendall_of_rows",
     "mean_row",
     "midranks",
     "name",
     "narrow",
     "on_device",
+    "ranks_of_rows",
     "round_entries",
     "rows_view",
     "spearman_sums",
@@ -110,3 +112,13 @@ def _isa() -> str:
             f"PYREPSIM_ISA must be auto or one that this processor supports ({', '.join(known)}): got {isa!r}."
         )
     return isa
+
+
+def ranks_of_rows(rows: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    """Twice the mid-ranks of each row, uint32."""
+    return _core.ranks_of_rows(rows, n_threads)
+
+
+def kendall_of_rows(x: np.ndarray, y: np.ndarray, n_threads: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(concordant - discordant (a, b), ties in x (a,), ties in y (b,)) of ranks (a, p) and (b, p)."""
+    return _core.kendall_of_rows(x, y, n_threads)

@@ -22,8 +22,10 @@ __all__ = [
     "Panels",
     "SumSweep",
     "kendall_counts",
+    "kendall_of_rows",
     "mean_row",
     "midranks",
+    "ranks_of_rows",
     "round_entries",
     "spearman_sums",
 ]
@@ -330,6 +332,18 @@ def kendall_counts(x: np.ndarray, y: np.ndarray, _n_threads: int = 1) -> tuple[i
     pairs = len(a) * (len(a) - 1) // 2
     discordant = _inversions(b[np.lexsort((b, a))])  # sorted by x, ties by y
     return pairs, pairs - ties_x - ties_y + both - 2 * discordant, ties_x, ties_y, both
+
+
+def ranks_of_rows(rows: np.ndarray, _n_threads: int = 1) -> np.ndarray:
+    """Twice the mid-ranks of each row."""
+    return np.array([2 * midranks(row) for row in rows]).astype(np.uint32).reshape(rows.shape)
+
+
+def kendall_of_rows(x: np.ndarray, y: np.ndarray, _n_threads: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(concordant - discordant (a, b), ties in x (a,), ties in y (b,)) of every row of x with every row of y."""
+    difference = np.array([[kendall_counts(row, other)[1] for other in y] for row in x])
+    ties_x, ties_y = (np.array([_tied_pairs(row) for row in side]) for side in (x, y))
+    return difference, ties_x, ties_y
 
 
 def _tied_pairs(keys: np.ndarray) -> int:

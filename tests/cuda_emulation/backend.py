@@ -5,7 +5,16 @@ from __future__ import annotations
 from contextlib import nullcontext
 from functools import cache
 
-from pyrepsim.backends.cuda import kendall_counts, midranks, moments, pairwise, round_entries, spearman_sums
+from pyrepsim.backends.cuda import (
+    kendall_counts,
+    kendall_of_rows,
+    midranks,
+    moments,
+    pairwise,
+    ranks_of_rows,
+    round_entries,
+    spearman_sums,
+)
 from pyrepsim.backends.cuda import rows as device_rows
 from pyrepsim.backends.cuda.device import Device, Libraries
 from pyrepsim.backends.cuda.pairwise import SumSweep
@@ -28,10 +37,12 @@ __all__ = [
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
+    "kendall_of_rows",
     "mean_row",
     "midranks",
     "name",
     "on_device",
+    "ranks_of_rows",
     "round_entries",
     "rows_view",
     "spearman_sums",

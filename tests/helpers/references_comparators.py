@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.linalg import eigh, svdvals
+from scipy.optimize import minimize
 
 from .references_pairwise import square
 
@@ -74,30 +75,34 @@ def tau_b(a, b) -> float:
     return difference / float(np.sqrt(float(pairs - ties_a) * float(pairs - ties_b)))
 
 
-def rdm_covariance(n: int) -> np.ndarray:
-    """V of Diedrichsen et al. 2020 (arXiv:2007.02789): (C C^T) squared elementwise, C all contrasts e_i - e_j.
+def rdm_covariance(n: int, sigma=None) -> np.ndarray:
+    """V of Diedrichsen et al. 2020 (arXiv:2007.02789): (C S C^T) squared elementwise, C all contrasts e_i - e_j.
 
-    Covariance, up to a factor, of the entries of an RDM under independent noise of equal variance and no signal.
+    Covariance, up to a factor, of the entries of an RDM under noise of covariance S over items (I) and no signal.
     """
+    sigma = np.eye(n) if sigma is None else sigma
     first, second = np.triu_indices(n, 1)
     C = np.zeros((len(first), n))
     C[np.arange(len(first)), first], C[np.arange(len(first)), second] = 1, -1
-    return (C @ C.T) ** 2
+    return (C @ sigma @ C.T) ** 2
 
 
-def cosine_cov(a, b) -> float:
-    """a^T V^-1 b / sqrt(a^T V^-1 a  b^T V^-1 b). V has n^4 / 4 entries: small n only."""
+def cosine_cov(a, b, sigma=None, keep=None) -> float:
+    """a^T V^-1 b / sqrt(a^T V^-1 a  b^T V^-1 b), over the entries `keep`. V has n^4 / 4 entries: small n only."""
     a, b = _as_vector(a), _as_vector(b)
+    V = rdm_covariance(len(square(a)), sigma)
+    if keep is not None:
+        a, b, V = a[keep], b[keep], V[np.ix_(keep, keep)]
     a, b = a / np.abs(a).max(), b / np.abs(b).max()
-    V = rdm_covariance(len(square(a)))
     ia, ib = np.linalg.solve(V, a), np.linalg.solve(V, b)
     return float(a @ ib / np.sqrt((a @ ia) * (b @ ib)))
 
 
-def corr_cov(a, b) -> float:
+def corr_cov(a, b, sigma=None, keep=None) -> float:
     """cosine_cov of the vectors less their plain means (rsatoolbox's whitened Pearson; not the weighted mean)."""
     a, b = _as_vector(a), _as_vector(b)
-    return cosine_cov(a - a.mean(), b - b.mean())
+    keep = np.ones(len(a), bool) if keep is None else keep
+    return cosine_cov(a - a[keep].mean(), b - b[keep].mean(), sigma, keep)
 
 
 def euclidean(a, b) -> float:
@@ -133,12 +138,44 @@ def bures_distance(A: np.ndarray, B: np.ndarray) -> float:
     return float(np.sqrt(max(np.trace(A) + np.trace(B) - 2 * fidelity(A, B), 0.0)))
 
 
+def clipped_fidelity(A: np.ndarray, B: np.ndarray) -> float:
+    """tr sqrt(A+^1/2 B A+^1/2) over the positive eigenvalues of A and of the product."""
+    values, vectors = np.linalg.eigh(A)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    return float(np.sqrt(np.maximum(np.linalg.eigvalsh(root.T @ B @ root), 0)).sum())
+
+
 def riemannian_distance(A: np.ndarray, B: np.ndarray) -> float:
     """Affine-invariant distance sqrt(sum log^2 of the eigenvalues of A^-1 B), A and B positive definite.
 
     For centred Gram matrices (which have a zero eigenvalue in common) pass `on_contrasts` of them.
     """
     return float(np.sqrt(np.sum(np.log(eigh(B, A, eigvals_only=True)) ** 2)))
+
+
+def least_riemannian_distance(A: np.ndarray, S: np.ndarray, B: np.ndarray) -> float:
+    """min over s, t of riemannian_distance(exp(s) A + exp(t) S, B), from several starting points."""
+
+    def distance(theta: np.ndarray) -> float:
+        return riemannian_distance(np.exp(theta[0]) * A + np.exp(theta[1]) * S, B)
+
+    options = {"xatol": 1e-10, "fatol": 1e-12, "maxiter": 4000}
+    starts = [(0.0, 0.0), (0.0, -4.0), (-4.0, 0.0), (2.0, 2.0)]
+    return min(minimize(distance, start, method="Nelder-Mead", options=options).fun for start in starts)
+
+
+def partial_correlation(d, models, which: int, *, ranked: bool = False) -> float:
+    """Correlation of what a least-squares fit of the other models leaves of the data and of one model."""
+    data, *own = (midranks(v) if ranked else _as_vector(v) for v in (d, *models))
+    others = np.column_stack([np.ones(len(data)), *(own[:which] + own[which + 1 :])])
+    left = [v - others @ np.linalg.lstsq(others, v, rcond=None)[0] for v in (data, own[which])]
+    return float(left[0] @ left[1] / np.linalg.norm(left[0]) / np.linalg.norm(left[1]))
+
+
+def regression(d, models) -> np.ndarray:
+    """Weights of the models in a least-squares fit with an intercept."""
+    design = np.column_stack([np.ones(len(d)), *(_as_vector(v) for v in models)])
+    return np.linalg.lstsq(design, _as_vector(d), rcond=None)[0][1:]
 
 
 def on_contrasts(G: np.ndarray) -> np.ndarray:

@@ -125,3 +125,30 @@ def test_kendall_counts_against_scipy(n):
     same = _core.kendall_counts(x, x, 2)
     assert same == (pairs, pairs - ties_x, ties_x, ties_x, ties_x)
     assert _core.kendall_counts(x, -x, 2)[1] == ties_x - pairs
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 97, 1021, 40_000])
+def test_rows_are_ranked_and_compared_as_vectors_are(n):
+    every = vectors(n)
+    x, y = np.array([*every.values()]), np.array([every["few values"], every["normal"], -every["uniform"]])
+    for n_threads in (1, 3):
+        ranks = [_core.ranks_of_rows(side, n_threads) for side in (x, y)]
+        for side, own in zip((x, y), ranks, strict=True):
+            np.testing.assert_array_equal(own, [2 * rankdata(row) for row in side])
+        difference, ties_x, ties_y = _core.kendall_of_rows(*ranks, n_threads)
+        for i, j in np.ndindex(len(x), len(y)):
+            expected = _core.kendall_counts(x[i], y[j], 1)[1:4]
+            assert (difference[i, j], ties_x[i], ties_y[j]) == expected, (i, j, n_threads)
+
+
+def test_what_is_no_rank_of_rows():
+    ranks = _core.ranks_of_rows(np.zeros((2, 5)), 1)
+    with pytest.raises(ValueError, match="2-D array of float64"):
+        _core.ranks_of_rows(np.zeros(5), 1)
+    with pytest.raises(ValueError, match="2-D array of float64"):
+        _core.ranks_of_rows(np.zeros((2, 5), np.float32), 1)
+    with pytest.raises(ValueError, match="equal length"):
+        _core.kendall_of_rows(ranks, ranks[:, :4], 1)
+    for bad in (ranks.astype(np.int64), ranks[0], ranks + 5, ranks * 0):
+        with pytest.raises(ValueError, match="those of ranks_of_rows"):
+            _core.kendall_of_rows(ranks, bad, 1)

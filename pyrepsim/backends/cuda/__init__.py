@@ -32,10 +32,12 @@ __all__ = [
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
+    "kendall_of_rows",
     "mean_row",
     "midranks",
     "name",
     "on_device",
+    "ranks_of_rows",
     "reason_without",
     "round_entries",
     "rows_view",
@@ -118,3 +120,11 @@ def spearman_sums(x: np.ndarray, y: np.ndarray, n_threads: int = 1) -> tuple[int
 
 def kendall_counts(x: np.ndarray, y: np.ndarray, n_threads: int = 1) -> tuple[int, int, int, int, int]:
     return get_backend().kendall_counts(x, y, n_threads)
+
+
+def ranks_of_rows(rows: np.ndarray, n_threads: int = 1) -> np.ndarray:
+    return get_backend().ranks_of_rows(rows, n_threads)
+
+
+def kendall_of_rows(x: np.ndarray, y: np.ndarray, n_threads: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return get_backend().kendall_of_rows(x, y, n_threads)

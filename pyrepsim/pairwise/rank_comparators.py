@@ -1,0 +1,96 @@
+"""Rank correlations of stacks of RDMs: each RDM is ranked once. All sums are integers, so values are exact."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from ..core.blas import one_blas_thread
+from .ranks import from_rank_sums, product_of_ranks
+from .rdm_stacks import Stack, cosines
+
+__all__ = ["compare_ranks", "doubled_ranks_of_rows"]
+
+_EXACT_ENTRIES = 200_000
+"""Up to this number of entries P, 3 sum a b < P^3 for doubled ranks a and b is below 2^53: exact in float64."""
+_AT_ONCE = 1 << 27
+"""Entries compared in one call of the engine, between which Ctrl-C is noticed."""
+
+
+def compare_ranks(compare: str, x: Stack, y: Stack, backend: ModuleType, n_threads: int) -> np.ndarray:
+    """Spearman's rho, rho-a, tau-a or tau-b of every RDM of x with every one of y."""
+    for stack in (x, y):
+        stack.refuse(
+            np.full(len(stack.rows), stack.rows.shape[1] < 2),
+            lambda who, _: f"ranks need at least two entries: {who} has 1. Pass at least three rows.",
+        )
+    ranks_x, ranks_y = (backend.ranks_of_rows(stack.rows, n_threads) for stack in (x, y))
+    if compare in ("spearman", "rho-a"):
+        return _rho(compare, x, y, ranks_x, ranks_y)
+    return _tau(compare, x, y, ranks_x, ranks_y, backend, n_threads)
+
+
+def doubled_ranks_of_rows(stack: Stack, backend: ModuleType, n_threads: int) -> np.ndarray:
+    """2 rank - (P + 1) of each entry, float64, with mean 0."""
+    ranks = backend.ranks_of_rows(stack.rows, n_threads)
+    return ranks.astype(np.float64) - (ranks.shape[1] + 1)
+
+
+def _rho(compare: str, x: Stack, y: Stack, ranks_x: np.ndarray, ranks_y: np.ndarray) -> np.ndarray:
+    n = ranks_x.shape[1]
+    small = n <= _EXACT_ENTRIES
+    of_x, of_y = (ranks.astype(np.float64 if small else np.int64) - (n + 1) for ranks in (ranks_x, ranks_y))
+    if small:
+        with one_blas_thread():
+            xy = of_x @ of_y.T
+        xx, yy = (np.einsum("ij,ij->i", side, side) for side in (of_x, of_y))
+        if compare == "rho-a":
+            return 3 * xy / max(float(n) ** 3 - n, 1.0)
+        _refuse_tied(x, xx)
+        _refuse_tied(y, yy)
+        return cosines(xy, np.where(x.bad, 1.0, xx), np.where(y.bad, 1.0, yy))
+    squares = [[product_of_ranks(row, row) for row in side] for side in (of_x, of_y)]
+    if compare == "spearman":
+        for stack, own in zip((x, y), squares, strict=True):
+            _refuse_tied(stack, np.array([value > 0 for value in own], float))
+    out = np.full((len(of_x), len(of_y)), np.nan)
+    for i in np.flatnonzero(~x.bad):
+        for j in np.flatnonzero(~y.bad):
+            sums = squares[0][i], product_of_ranks(of_x[i], of_y[j]), squares[1][j]
+            out[i, j] = from_rank_sums(compare, sums, n)
+    return out
+
+
+def _tau(
+    compare: str,
+    x: Stack,
+    y: Stack,
+    ranks_x: np.ndarray,
+    ranks_y: np.ndarray,
+    backend: ModuleType,
+    n_threads: int,
+) -> np.ndarray:
+    n = ranks_x.shape[1]
+    pairs = n * (n - 1) // 2
+    step = max(1, _AT_ONCE // (len(ranks_y) * n))
+    parts = [
+        backend.kendall_of_rows(ranks_x[start : start + step], ranks_y, n_threads)
+        for start in range(0, len(ranks_x), step)
+    ]
+    difference = np.concatenate([part[0] for part in parts])
+    if compare == "tau-a":
+        return difference / max(pairs, 1)
+    untied_x, untied_y = pairs - np.concatenate([part[1] for part in parts]), pairs - parts[0][2]
+    _refuse_tied(x, untied_x)
+    _refuse_tied(y, untied_y)
+    return cosines(difference.astype(np.float64), np.where(x.bad, 1.0, untied_x), np.where(y.bad, 1.0, untied_y))
+
+
+def _refuse_tied(stack: Stack, untied: np.ndarray) -> None:
+    stack.refuse(
+        ~(untied > 0),
+        lambda who, _: (
+            f"ranks need entries that differ: those of {who} are all tied. Pass more samples or another metric."
+        ),
+    )
