@@ -27,8 +27,9 @@ from tests.helpers.run_fences import Fence, fences
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("CONTRIBUTING.md"), *(ROOT / "docs").rglob("*.md")])
 HAS_STUDIES = find_spec("pyrepsim.studies") is not None  # the library works without them
-if not HAS_STUDIES:
-    PAGES.remove(ROOT / "docs" / "studies.md")
+for optional in ("studies", "integrations"):
+    if find_spec(f"pyrepsim.{optional}") is None:
+        PAGES.remove(ROOT / "docs" / f"{optional}.md")
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 MOST_HUB_FENCES = 6
 MOST_README_LINES = 150

@@ -11,6 +11,7 @@ __all__ = [
     "CorruptStoreError",
     "DTypeError",
     "DegenerateError",
+    "HostVersionError",
     "LayerError",
     "LockedError",
     "MissingExtraError",
@@ -92,6 +93,10 @@ class BackendError(PyrepsimError, RuntimeError):
 
 class MissingExtraError(PyrepsimError, ImportError):
     """An optional package is not installed; the message has the command that installs it."""
+
+
+class HostVersionError(PyrepsimError, ImportError):
+    """A library that pyrepsim integrates with is installed in a version that was not tested."""
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:

@@ -1,0 +1,3 @@
+from . import scipy as scipy
+from .patching import calls as calls
+from .patching import fallbacks as fallbacks

@@ -1,0 +1,140 @@
+"""Let pyrepsim stand in for functions of another library, for the length of a with-block."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import logging
+import pkgutil
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+
+from ..core.errors import HostVersionError, MissingExtraError, PyrepsimError
+
+__all__ = ["Host", "NotCovered", "calls", "fallbacks", "patched"]
+
+log = logging.getLogger("pyrepsim.integrations")
+
+calls: Counter[str] = Counter()
+"""How many calls of each function reached pyrepsim, by the full name of the function."""
+
+fallbacks: Counter[str] = Counter()
+"""How many of them were answered by the library's own function."""
+
+
+class NotCovered(Exception):
+    """Raised by an adapter for a call that it does not cover: the library's own function is called."""
+
+
+@dataclass(eq=False)
+class Host:
+    """A library whose functions pyrepsim can stand in for.
+
+    Attributes
+    ----------
+    distribution
+        Its name on PyPI.
+    versions
+        The versions that the adapters were tested with, such as ``">=1.11,<1.18"``.
+    adapters
+        For the full name of each function or method, the function that is called in its place.
+    replaced
+        While it is patched: owner, original and replacement of each.
+    """
+
+    distribution: str
+    versions: str
+    adapters: Mapping[str, Callable[..., Any]]
+    depth: int = 0
+    replaced: list[tuple[Any, Any, Any]] = field(default_factory=list)
+
+
+_lock = threading.RLock()
+_inside = threading.local()
+_logged: set[str] = set()
+
+
+@contextmanager
+def patched(host: Host, *, any_version: bool) -> Iterator[None]:
+    """Replace the host's functions wherever a module has bound them, in all threads of this process."""
+    with _lock:
+        if host.depth == 0:
+            _check_version(host, any_version)
+            host.replaced = [_replace(name, adapter) for name, adapter in host.adapters.items()]
+        host.depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            host.depth -= 1
+            while host.depth == 0 and host.replaced:
+                owner, original, replacement = host.replaced.pop()
+                _rebind(owner, replacement, original)
+
+
+def _check_version(host: Host, any_version: bool) -> None:
+    try:
+        found = importlib.metadata.version(host.distribution)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise MissingExtraError(
+            f"{host.distribution} must be installed for its integration: it is not. Run pip install "
+            f"'{host.distribution}{host.versions}'."
+        ) from error
+    if not any_version and not SpecifierSet(host.versions).contains(found, prereleases=True):
+        raise HostVersionError(
+            f"The integration of {host.distribution} was tested with versions {host.versions}: {found} is installed. "
+            "Install one of them, or pass any_version=True and compare some results with and without the patch."
+        )
+
+
+def _replace(name: str, adapter: Callable[..., Any]) -> tuple[Any, Any, Any]:
+    """Put the adapter in the place of a function; return where it was, the function, and its replacement."""
+    owner_name, _, function = name.rpartition(".")
+    owner = pkgutil.resolve_name(owner_name)
+    original = getattr(owner, function)
+
+    @functools.wraps(original)
+    def replacement(*args: Any, **kwargs: Any) -> Any:
+        if getattr(_inside, "adapter", False):  # pyrepsim itself calls the library
+            return original(*args, **kwargs)
+        calls[name] += 1
+        _inside.adapter = True
+        try:
+            return adapter(*args, **kwargs)
+        except NotCovered as reason:
+            _log_once(name, str(reason))
+        except PyrepsimError:  # the library has a value of its own for such input, or an error of its own
+            pass
+        finally:
+            _inside.adapter = False
+        fallbacks[name] += 1
+        return original(*args, **kwargs)
+
+    _rebind(owner, original, replacement)
+    return owner, original, replacement
+
+
+def _rebind(owner: Any, old: Any, new: Any) -> None:
+    """Bind `new` to every name that has `old`: in its class, or in all modules but pyrepsim's."""
+    modules = [m for m in list(sys.modules.values()) if isinstance(m, ModuleType)]
+    for place in modules if isinstance(owner, ModuleType) else [owner]:
+        if getattr(place, "__name__", "").partition(".")[0] == "pyrepsim":
+            continue
+        for name, value in list(vars(place).items()):
+            if value is old:
+                setattr(place, name, new)
+
+
+def _log_once(name: str, reason: str) -> None:
+    message = f"{name}: pyrepsim does not cover {reason}; the library's own function is called"
+    if message not in _logged:
+        _logged.add(message)
+        log.warning("%s (logged once)", message)
