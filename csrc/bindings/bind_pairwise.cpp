@@ -8,6 +8,7 @@
 #include "bindings/enum_names.h"
 #include "bindings/gil.h"
 #include "tiles/distance_sweep.h"
+#include "tiles/small_sets.h"
 #include "tiles/sum_sweep.h"
 
 namespace py = pybind11;
@@ -16,6 +17,7 @@ using namespace repsim;
 namespace {
 
 using Dense = py::array_t<double, py::array::c_style>;
+using Indices = py::array_t<std::int64_t, py::array::c_style>;
 using MutablePanels = std::shared_ptr<Panels>;  // what pybind11 holds
 
 MutablePanels make_panels(const py::array& rows, const std::string& transform, const std::optional<Dense>& shift,
@@ -99,12 +101,73 @@ struct BoundDistances : DistanceSweep {
     py::array out;
 };
 
-std::unique_ptr<BoundDistances> make_distances(const MutablePanels& x, const MutablePanels& y,
-                                               const std::string& metric, py::array out) {
+void check_out(const py::array& out) {
     const bool floating = py::isinstance<py::array_t<double>>(out) || py::isinstance<py::array_t<float>>(out);
     REPSIM_CHECK(floating && out.writeable() && (out.flags() & py::array::c_style) != 0,
                  "out must be a writeable C-contiguous float32 or float64 array");
+}
+
+std::unique_ptr<BoundDistances> make_distances(const MutablePanels& x, const MutablePanels& y,
+                                               const std::string& metric, py::array out) {
+    check_out(out);
     return std::make_unique<BoundDistances>(x, y, metric_from_name(metric), std::move(out));
+}
+
+// Small sets, the arrays that hold them and the one that is written to.
+struct BoundSets : SmallSets {
+    BoundSets(RowSets sets, const Options& options, py::array rows_array, py::array out_array, Isa isa)
+        : SmallSets(std::move(sets), options, out_array.mutable_data(), out_array.itemsize() == sizeof(double),
+                    out_array.size(), isa),
+          rows(std::move(rows_array)),
+          out(std::move(out_array)) {}
+    py::array rows, out;
+};
+
+// rows: (n, d) of one set, (n_sets, n, d), or with features (n, d), of which set s is the features [ends[s - 1], ends[s]).
+std::unique_ptr<BoundSets> make_sets(py::array rows, const std::optional<Indices>& features,
+                                     const std::optional<Indices>& ends, const std::string& metric,
+                                     const std::string& transform, bool shifted, const std::string& precision,
+                                     std::int64_t few_features, std::pair<double, double> sizes, py::array out,
+                                     const std::string& isa) {
+    check_out(out);
+    RowSets sets;
+    REPSIM_CHECK(features.has_value() == ends.has_value(), "features and their ends go together");
+    if (features) {
+        sets.first = view_of(rows);
+        sets.features.assign(features->data(), features->data() + features->size());
+        sets.ends.assign(ends->data(), ends->data() + ends->size());
+        sets.count = ends->size();
+        REPSIM_CHECK(sets.count > 0, "features must be of at least one set");
+    } else {
+        const py::ssize_t axis = rows.ndim() - 2;  // of the rows
+        REPSIM_CHECK(axis == 0 || axis == 1, "sets of rows must be a 2-D or 3-D array: got " << rows.ndim() << "-D");
+        sets.first = {static_cast<const char*>(rows.data()),
+                      dtype_of(rows),
+                      rows.shape(axis),
+                      rows.shape(axis + 1),
+                      rows.strides(axis),
+                      rows.strides(axis + 1)};
+        sets.count = axis == 0 ? 1 : rows.shape(0);
+        sets.stride = axis == 0 ? 0 : rows.strides(0);
+    }
+    const SmallSets::Options options{metric_from_name(metric),
+                                     transform_from_name(transform),
+                                     shifted,
+                                     tile_precision_from_name(precision),
+                                     few_features,
+                                     sizes.first,
+                                     sizes.second};
+    return std::make_unique<BoundSets>(std::move(sets), options, std::move(rows), std::move(out), choose_isa(isa));
+}
+
+Dense grid_centre(const py::array& rows, const std::string& isa) {
+    const MatrixView view = view_of(rows);
+    Dense centre(view.cols);
+    double* out = centre.mutable_data();
+    const Isa level = choose_isa(isa);
+    GilReleased released;
+    centre_on_grid(view, level, out);
+    return centre;
 }
 
 }  // namespace
@@ -112,6 +175,16 @@ std::unique_ptr<BoundDistances> make_distances(const MutablePanels& x, const Mut
 void bind_pairwise(py::module_& module) {
     module.def("mean_row", &mean_of, py::arg("rows"), py::arg("transform"), py::arg("n_threads"),
                py::arg("isa") = "auto");
+    module.def("centre_on_grid", &grid_centre, py::arg("rows"), py::arg("isa") = "auto");
+    py::class_<BoundSets>(module, "SmallSets")
+        .def(py::init(&make_sets), py::arg("rows"), py::arg("features"), py::arg("ends"), py::kw_only(),
+             py::arg("metric"), py::arg("transform"), py::arg("shifted"), py::arg("precision"), py::arg("few_features"),
+             py::arg("sizes"), py::arg("out"), py::arg("isa") = "auto")
+        .def_property_readonly("n_tasks", &SmallSets::n_tasks)
+        .def("run", &SmallSets::run, py::arg("begin"), py::arg("end"), py::arg("n_threads"),
+             py::call_guard<GilReleased>())
+        .def("result", &SmallSets::left_out);
+    module.attr("MOST_ROWS_OF_SMALL_SETS") = SmallSets::kMostRows;
     py::class_<Panels, MutablePanels>(module, "Panels")
         .def(py::init(&make_panels), py::arg("rows"), py::kw_only(), py::arg("transform"), py::arg("shift"),
              py::arg("precision"), py::arg("blocks"), py::arg("n_threads"), py::arg("isa") = "auto")

@@ -49,13 +49,18 @@ struct MultiplyArgs {
     const void* ahead = nullptr;  // the panel that the next product reads, if it is not in cache yet
 };
 
+// What a transform took from a row: its mean (unit_centred), and then its length, which may have under- or overflowed.
+struct RowSize {
+    double centre = 0, length = 0;
+};
+
 struct Kernels {
     int mr, nr;
     std::size_t element_size;
     void (*pack)(const PackArgs&);
     void (*multiply)(const MultiplyArgs&);
     // out[j] = the row converted and transformed, not shifted
-    void (*read_row)(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out);
+    RowSize (*read_row)(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out);
 };
 
 const Kernels& kernels(Isa isa, Precision precision);

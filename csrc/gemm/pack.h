@@ -39,9 +39,10 @@ inline double sum_of_squares(const double* row, std::int64_t width) {
     return fold(lane);
 }
 
-inline void subtract_mean(double* row, std::int64_t width) {
+inline double subtract_mean(double* row, std::int64_t width) {
     const double mean = sum(row, width) / static_cast<double>(width);
     for (std::int64_t j = 0; j < width; ++j) row[j] -= mean;
+    return mean;
 }
 
 // Multiplies by a power of two, so that the largest magnitude is near 1.
@@ -53,11 +54,12 @@ inline void scale_near_one(double* row, std::int64_t width) {
     for (std::int64_t j = 0; j < width; ++j) row[j] *= near_one;
 }
 
-inline void read_row(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out) {
+inline RowSize read_row(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out) {
     convert_row(row, dtype, width, out);
-    if (transform == RowTransform::raw) return;
-    if (transform == RowTransform::unit_centred) subtract_mean(out, width);
+    if (transform == RowTransform::raw) return {};
+    const double centre = transform == RowTransform::unit_centred ? subtract_mean(out, width) : 0.0;
     double norm_sq = sum_of_squares(out, width);
+    const RowSize size{centre, __builtin_sqrt(norm_sq)};
     if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // sums or squares over- or underflow: once more, near 1
         convert_row(row, dtype, width, out);
         scale_near_one(out, width);
@@ -66,6 +68,7 @@ inline void read_row(const char* row, DType dtype, std::int64_t width, RowTransf
     }
     const double scale = 1.0 / __builtin_sqrt(norm_sq);
     for (std::int64_t j = 0; j < width; ++j) out[j] *= scale;
+    return size;
 }
 
 // u = row - shift rounded to T; returns |u|^2 of what was rounded, in float64.

@@ -75,6 +75,8 @@ struct BinArgs {
     std::int64_t bins = 1;
 };
 
+constexpr std::int64_t kColumnsAtOnce = 8;  // at most; rows are read up to a multiple of it
+
 constexpr int kMostDots = 6;
 constexpr std::int64_t kStripStep = 16;  // two of the widest vectors
 
@@ -84,6 +86,9 @@ struct PairKernels {
     std::size_t tile_bytes;  // of an element of a tile
     void (*transpose)(const TransposeArgs&);
     void (*tile)(const TileArgs&);
+    // centre_on_grid.h: n rows of `width` float64, `stride` apart; columns: kColumnsAtOnce * n values, aligned
+    void (*centre)(const double* rows, std::int64_t stride, std::int64_t n, std::int64_t width, double* columns,
+                   double* out);
     // out[i] = map(values[i]) - origin
     void (*map)(const void* values, std::int64_t count, const MapArgs& map, double* out);
     // Sums over strips of mapped entries, in an order that depends only on the count. dots: out[m] = <x, others[m]>,

@@ -122,6 +122,19 @@ void Panels::check_range(RowTransform transform) const {
 
 std::int64_t Panels::nbytes() const { return static_cast<std::int64_t>(values_.size() + terms_.size()); }
 
+void centre_on_grid(const MatrixView& rows, Isa isa, double* out) {
+    REPSIM_CHECK(rows.rows > 0 && rows.cols > 0, "a centre needs at least one row and one feature");
+    const std::int64_t stride = (rows.cols + kColumnsAtOnce - 1) / kColumnsAtOnce * kColumnsAtOnce;
+    AlignedBuffer<double> values(rows.rows * stride);
+    auto columns = AlignedBuffer<double>::uninitialised(rows.rows * kColumnsAtOnce);
+    const Kernels& reading = repsim::kernels(isa, Precision::fp64);
+    const ContiguousRows contiguous(rows, 0, rows.rows);
+    for (std::int64_t r = 0; r < rows.rows; ++r)
+        reading.read_row(contiguous.first() + r * contiguous.stride(), rows.dtype, rows.cols, RowTransform::raw,
+                         values.data() + r * stride);
+    pair_kernels(isa, TilePrecision::fp64).centre(values.data(), stride, rows.rows, rows.cols, columns.data(), out);
+}
+
 std::vector<double> mean_row(const MatrixView& rows, RowTransform transform, int n_threads, Isa isa) {
     constexpr std::int64_t kRowsPerPart = 1024;
     REPSIM_CHECK(rows.rows > 0, "a mean needs at least one row");

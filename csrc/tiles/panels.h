@@ -54,7 +54,11 @@ class Panels {
 
 using PanelsPtr = std::shared_ptr<const Panels>;
 
-// Mean of the transformed rows in float64, summed in a fixed order: the shift of every metric but dot.
+// The shift of rows as they are: the medians of their features, rounded (tiles/centre_on_grid.h). out: one float64 per
+// feature.
+void centre_on_grid(const MatrixView& rows, Isa isa, double* out);
+
+// Mean of the transformed rows in float64, summed in a fixed order: the shift of rows of length 1.
 std::vector<double> mean_row(const MatrixView& rows, RowTransform transform, int n_threads, Isa isa);
 
 }  // namespace repsim

@@ -10,8 +10,10 @@ A backend is a module with
 * ``Moments(widths, pairs, transform=, precision=)``: ``update(chunk, n_threads)``,
   ``get_state(complete, n_threads=1)``, ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums
   (moments/state.py has the formulas);
-* ``Panels``, ``mean_row``, the sweeps over pairs of rows and the ranks of their entries: reference_pairwise.py has the
-  formulas; ``tile_precisions`` names the precisions of ``Panels``;
+* ``Panels``, ``mean_row``, ``centre_on_grid``, the sweeps over pairs of rows and the ranks of their entries:
+  reference_pairwise.py has the formulas; ``tile_precisions`` names the precisions of ``Panels``;
+* ``SmallSets(rows, features, ends, **options)``: distances within many sets of at most ``most_rows_of_small_sets``
+  rows; where that is 0 there is no such class (pairwise/small_sets.py);
 * ``writable_on_device(array, name)``: the device memory of an array of another library, for results, or None;
 * ``on_device(k)``: a context in which this thread uses device k modulo the number of devices;
 * ``narrow(rows, out, sums, n_summed)``: converts rows to the element type of a store (reference.py);

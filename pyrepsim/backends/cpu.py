@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,15 +21,18 @@ __all__ = [
     "Moments",
     "NeighbourSweep",
     "Panels",
+    "SmallSets",
     "SumSweep",
     "arborescences",
     "centre",
+    "centre_on_grid",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "most_rows_of_small_sets",
     "name",
     "narrow",
     "on_device",
@@ -70,6 +74,7 @@ midranks = _core.midranks
 spearman_sums = _core.spearman_sums
 kendall_counts = _core.kendall_counts
 arborescences = _core.arborescences
+most_rows_of_small_sets = _core.MOST_ROWS_OF_SMALL_SETS
 
 
 def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed: int) -> tuple[float, float]:
@@ -99,6 +104,16 @@ def Panels(
     )
 
 
+def SmallSets(rows: np.ndarray, features: Any, ends: Any, **options: Any) -> _core.SmallSets:
+    """Distances within each of many small sets of rows: see pairwise/small_sets.py."""
+    return _core.SmallSets(rows, features, ends, **options, isa=_isa())
+
+
+def centre_on_grid(few: np.ndarray) -> np.ndarray:
+    """The median of each feature, rounded: reference_pairwise.py has the same in NumPy."""
+    return _core.centre_on_grid(few, isa=_isa())
+
+
 def mean_row(rows: np.ndarray, transform: str, n_threads: int) -> np.ndarray:
     """Mean of the transformed rows, float64 (d,)."""
     return _core.mean_row(rows, transform, n_threads, isa=_isa())
@@ -106,7 +121,12 @@ def mean_row(rows: np.ndarray, transform: str, n_threads: int) -> np.ndarray:
 
 def _isa() -> str:
     """The fastest instruction set of this processor, or the one that PYREPSIM_ISA names."""
-    isa, known = os.environ.get("PYREPSIM_ISA", "auto"), _core.available_isas()
+    return _checked_isa(os.environ.get("PYREPSIM_ISA", "auto"))
+
+
+@functools.cache
+def _checked_isa(isa: str) -> str:
+    known = _core.available_isas()
     if isa not in ("auto", *known):
         raise OptionError(
             f"PYREPSIM_ISA must be auto or one that this processor supports ({', '.join(known)}): got {isa!r}."

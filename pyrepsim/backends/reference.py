@@ -21,6 +21,7 @@ from .reference_pairwise import (
     NeighbourSweep,
     Panels,
     SumSweep,
+    centre_on_grid,
     kendall_counts,
     kendall_of_rows,
     mean_row,
@@ -42,12 +43,14 @@ __all__ = [
     "SumSweep",
     "arborescences",
     "centre",
+    "centre_on_grid",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "most_rows_of_small_sets",
     "name",
     "narrow",
     "on_device",
@@ -102,6 +105,7 @@ def _largest(block: np.ndarray) -> float:
 
 
 name = "reference"
+most_rows_of_small_sets = 0
 tile_precisions = ("fp32", "fp64", "bf16")
 
 stage = list  # rows stay where they are

@@ -1,11 +1,12 @@
 """Distances between all pairs of rows: computed in tiles and reduced at once, for measures without a closed form."""
 
 from .comparators import COMPARATORS, compare_rdms
-from .distances import cdist, pdist, rdm
+from .distances import cdist, pdist
 from .engine import Estimate, Packed, PairwiseEngine
 from .metrics import METRICS, Metric
 from .neighbours import knn, nearest
 from .ranks import RANK_COMPARATORS, median_entry, rank_correlations
+from .rdms import rdm
 from .sums import PairSums, gaussian_map, pair_sums
 
 __all__ = [

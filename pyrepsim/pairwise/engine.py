@@ -6,36 +6,32 @@ import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from numbers import Integral
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..backends.directions import any_direction, shared_direction
-from ..core.errors import BackendError, NonFiniteError, OptionError, ShapeError
+from ..core.errors import BackendError, OptionError, ShapeError
 from ..core.memory import format_bytes, memory_budget
 from ..core.progress import progress_bar
 from .bounds import entry_error
-from .metrics import Metric, centre_on_grid, metric_named, root_mean_square
+from .metrics import Metric, metric_named
+from .sizes import check_largest_row, check_sizes, refuse_sizes
 from .whitening import whiten
 
-__all__ = ["Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
+__all__ = ["FEW_FEATURES", "Estimate", "Packed", "PairwiseEngine", "equal_blocks"]
 
 _BYTES = {"fp32": 4, "fp64": 8, "bf16": 2, "fast": 2}
-_SIZES = {"fp32": (1e-16, 1e17), "fp64": (1e-140, 1e140), "bf16": (1e-16, 1e17), "fast": (1e-16, 1e17)}
-"""Root mean square of operands whose squares, summed over many features, a precision can represent."""
 _TILE_ROWS, _MOST_BLOCKS = 192, 64
 """Every block but the last is a whole number of tiles high; each pair of blocks is a task."""
 _FEW_ROWS = 512
-_FEW_FEATURES = 32
+FEW_FEATURES = 32
 """With so few features some rows are so close that rounding to float32 changes their distance, and fp64 is cheap."""
 _FINE_ROWS = 2048
-_LARGEST_HALF_SQUARE = 1e37  # csrc/tiles/README.md, "Range"
-_SUMS = (1e-30, 1.7e38)
-"""Sums of magnitudes of a row, whose differences float32 can represent."""
 _SLICE_SECONDS, _MOST_GROWTH = 0.15, 64
 _rates: dict[tuple[str, int, str, str], float] = {}
 
@@ -135,7 +131,8 @@ class PairwiseEngine:
                 f"precision of tiles must be one of {', '.join(known)} on backend {self.backend.name!r}: "
                 f"got {precision!r}.{' Pass backend=' + repr('cuda') + ' with it.' if precision == 'fast' else ''}"
             )
-        self.n_threads = checked_threads(n_threads)
+        if n_threads is not None:
+            self.n_threads = checked_threads(n_threads)
         self.precision = "fp32" if precision == "auto" else precision
         self.moments_precision = "fp32" if precision == "fp32" else "fp64"
         """Precision of moments for measures that sum them from gathered rows: fp64 unless fp32 was requested."""
@@ -144,6 +141,11 @@ class PairwiseEngine:
         self._progress = progress
         self._blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
         self._row_numbers: np.ndarray | None = None
+
+    @cached_property
+    def n_threads(self) -> int:
+        """Number of threads; the number of cores is read at first use, which takes as long as a small RDM."""
+        return checked_threads(None)
 
     def naming_rows(self, numbers: np.ndarray | None) -> PairwiseEngine:
         """The same engine, whose error messages call row i ``numbers[i]`` (for samples of rows)."""
@@ -155,6 +157,10 @@ class PairwiseEngine:
         """The engine for ranks: with ``precision="auto"`` and few rows it uses fp64, so that ties stay ties."""
         if self._requested != "auto" or n_rows > _FINE_ROWS:
             return self
+        return self.exact()
+
+    def exact(self) -> PairwiseEngine:
+        """The same engine with precision fp64."""
         finer = copy.copy(self)
         finer.precision = "fp64"
         return finer
@@ -181,7 +187,7 @@ class PairwiseEngine:
         views, shift = self._operands(sides, chosen, labels)
         if self.one_direction(metric, *views):  # distances of exactly 0
             views = [np.repeat(np.asarray(views[0][:1]), len(view), axis=0) for view in views]
-        few = self.precision == "fp32" and views[0].shape[1] <= _FEW_FEATURES
+        few = self.precision == "fp32" and views[0].shape[1] <= FEW_FEATURES
         precision = "fp64" if few else self.precision
         return [self._packed(view, chosen, shift, label, precision) for view, label in zip(views, labels, strict=True)]
 
@@ -236,7 +242,8 @@ class PairwiseEngine:
         if chosen.whitened:
             views = whiten([np.asarray(view) for view in views], self.backend, self.n_threads, self.entry_type)
         elif chosen.shifted and chosen.transform == "raw":
-            shift = centre_on_grid(np.concatenate([_evenly(view, _FEW_ROWS) for view in views]))
+            few = [_evenly(view, _FEW_ROWS) for view in views]
+            shift = self.backend.centre_on_grid(few[0] if len(few) == 1 else np.concatenate(few))
         elif chosen.shifted:
             n_rows = [len(view) for view in views]
             means = [self.backend.mean_row(view, chosen.transform, self.n_threads) for view in views]
@@ -245,6 +252,9 @@ class PairwiseEngine:
 
     def run(self, sweep: Any, desc: str) -> Any:
         """Run all tasks of a sweep, in slices for the progress bar and Ctrl-C, and return its result."""
+        if sweep.n_tasks == 1:
+            sweep.run(0, 1, 1)
+            return sweep.result()
         done, step = 0, self.n_threads
         with progress_bar(sweep.n_tasks, self._progress, desc=desc, unit=" blocks", transient=True) as bar:
             while done < sweep.n_tasks:
@@ -318,9 +328,11 @@ class PairwiseEngine:
                 "precision='bf16' is for dot products of bfloat16 rows, which it multiplies without rounding: got "
                 f"metric={metric.name!r} of {view.dtype.name} rows. Use precision='fp32'."
             )
-        self._refuse_extreme_sizes(view, metric, shift, label)
-        if precision is not None and precision != self.precision:
-            self._refuse_large_rows(view, metric, shift, label)
+        if metric.transform == "raw" and metric.squares:
+            check_sizes(_evenly(view, _FEW_ROWS // 4), shift, label, self.precision)
+        if metric.transform == "raw" and precision not in (None, self.precision):
+            rows = _evenly(view, len(view))
+            check_largest_row(rows, shift, label, self.precision, squares=metric.squares, number=self._number)
         self.refuse_what_does_not_fit(
             self.packed_bytes(len(view), [view.shape[1]]), f"the packed rows of {label}", "Take a sample of the rows."
         )
@@ -346,7 +358,7 @@ class PairwiseEngine:
             return self.backend.Panels(rows, precision=precision or self.precision, **options)
         except ValueError as error:
             if self.precision != "bf16":
-                self._refuse_sizes(label, f"are not ({error})")
+                refuse_sizes(label, f"are not ({error})", self.precision)
             raise BackendError(f"bf16 products need special instructions: {error}. Use precision='fp32'.") from error
 
     def refuse_nonfinite(self, view: Any, label: str) -> None:
@@ -360,34 +372,6 @@ class PairwiseEngine:
 
     def _number(self, row: int) -> int:
         return row if self._row_numbers is None else int(self._row_numbers[row])
-
-    def _refuse_extreme_sizes(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
-        if metric.transform != "raw" or not metric.squares:
-            return
-        size = root_mean_square(_evenly(view, _FEW_ROWS // 4), shift)
-        low, high = _SIZES[self.precision]
-        if not (low <= size <= high or size == 0):
-            self._refuse_sizes(label, f"have root mean square {size:.3g} around their mean")
-
-    def _refuse_large_rows(self, view: Any, metric: Metric, shift: np.ndarray | None, label: str) -> None:
-        """The range check of float32 packing, for float64 operands whose entries are float32."""
-        if metric.transform != "raw":
-            return
-        rows = _evenly(view, len(view)).astype(np.float64)
-        with np.errstate(over="ignore"):
-            rows = rows if shift is None else rows - shift
-            sizes = np.square(rows).sum(axis=1) / 2 if metric.squares else np.abs(rows).sum(axis=1)
-        low, high = (0.0, _LARGEST_HALF_SQUARE) if metric.squares else _SUMS
-        if not (low <= sizes.max() < high or sizes.max() == 0):
-            row = int(sizes.argmax())
-            self._refuse_sizes(label, f"are not (row {self._number(row)} reaches {np.abs(rows[row]).max():.3g})")
-
-    def _refuse_sizes(self, label: str, fact: str) -> NoReturn:
-        low, high = _SIZES[self.precision]
-        raise NonFiniteError(
-            f"rows must have magnitudes whose squares {self.precision} tiles can hold, {low:g} to {high:g}: those of "
-            f"{label} {fact}. Rescale them{'' if self.precision == 'fp64' else ', or use precision=' + repr('fp64')}."
-        )
 
 
 def _evenly(rows: Any, most: int) -> np.ndarray:

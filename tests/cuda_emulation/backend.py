@@ -20,6 +20,7 @@ from pyrepsim.backends.cuda.device import Device, Libraries
 from pyrepsim.backends.cuda.pairwise import SumSweep
 from pyrepsim.backends.cuda.rows import DeviceRows
 from pyrepsim.backends.cuda.tables import DistanceSweep, HistogramSweep, JointHistogramSweep, NeighbourSweep
+from pyrepsim.backends.reference_pairwise import centre_on_grid
 from pyrepsim.core.arrays import checked_rows
 from pyrepsim.core.arrays import rows_view as host_rows_view
 from tests.cuda_emulation.build import emulated_kernels
@@ -34,12 +35,14 @@ __all__ = [
     "NeighbourSweep",
     "Panels",
     "SumSweep",
+    "centre_on_grid",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "most_rows_of_small_sets",
     "name",
     "on_device",
     "ranks_of_rows",
@@ -53,6 +56,7 @@ __all__ = [
 
 name = "cuda-emulated"
 tile_precisions = ("fp32", "fp64", "fast")
+most_rows_of_small_sets = 0
 
 
 class EmulatedDevice(Device):

@@ -6,7 +6,18 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from pyrepsim.pairwise.metrics import centre_on_grid
+from pyrepsim import _core
+from pyrepsim.backends.reference import centre_on_grid as in_numpy
+
+ISAS = _core.available_isas()
+
+
+def centre_on_grid(rows):
+    """The shift, which is the same in NumPy and in the engine, by every instruction set."""
+    shift = in_numpy(rows)
+    for isa in ISAS:
+        np.testing.assert_array_equal(_core.centre_on_grid(rows, isa=isa), shift)
+    return shift
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
@@ -45,3 +56,12 @@ def test_features_without_spread(rng):
 def test_numbers_at_the_edge_of_float64():
     rows = np.array([[1e308, 5e-324], [-1e308, 0.0], [3.0, 0.0], [4.0, 1e-323]])
     assert np.isfinite(centre_on_grid(rows)).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 8, 13, 50, 64, 65, 511, 512, 1024])
+def test_any_number_of_rows(n, rng):
+    rows = rng.standard_normal((n, 19)) * np.exp(3 * rng.standard_normal(19))
+    rows[:, :5] = np.maximum(rows[:, :5], 0)  # more than half of the rows equal
+    rows[:, 5:9] = rng.integers(0, 3, (n, 4))
+    for strided in (rows, np.asfortranarray(rows), np.repeat(rows, 2, axis=1)[:, ::2], rows.astype(np.float16)):
+        assert (np.abs(centre_on_grid(strided)) <= np.abs(rows).max(axis=0) * 1.01).all()

@@ -14,6 +14,7 @@ import numpy as np
 from ...core.arrays import checked_rows
 from ...core.arrays import rows_view as host_rows_view
 from .. import get_backend
+from ..reference_pairwise import centre_on_grid
 from . import moments, pairwise
 from . import rows as device_rows
 from .device import current_device, on_device, reason_without
@@ -29,12 +30,14 @@ __all__ = [
     "NeighbourSweep",
     "Panels",
     "SumSweep",
+    "centre_on_grid",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "most_rows_of_small_sets",
     "name",
     "on_device",
     "ranks_of_rows",
@@ -49,6 +52,7 @@ __all__ = [
 
 name = "cuda"
 tile_precisions = ("fp32", "fp64", "fast")
+most_rows_of_small_sets = 0
 
 
 def rows_view(array: Any, label: str = "X") -> np.ndarray | DeviceRows:
