@@ -19,6 +19,7 @@ from .gram_comparators import bures, bures_metric, covariance_of_items, neg_riem
 from .joint_comparators import partial_correlations, regression_weights
 from .rank_comparators import compare_ranks, doubled_ranks_of_rows
 from .rdm_stacks import Stack, Used, by_blocks, cosines, entries_of, used_entries
+from .sums import cosine_from
 
 __all__ = ["COMPARATORS", "compare_rdms"]
 
@@ -132,8 +133,11 @@ def compare_rdms(
     how = _How(sigma_k, clip_negative, backend, n_threads)
     values = np.empty((len(x.rows), len(y.rows)))
     for of_x, of_y, used in used_entries(x, y, mask, jointly=compare in _JOINT):
-        one, other = x.part(of_x, used.keep), y.part(of_y, used.keep)
-        values[np.ix_(of_x, of_y)] = _compared(compare, one, other, used, how)
+        part = _compared(compare, x.part(of_x, used.keep), y.part(of_y, used.keep), used, how)
+        if of_x is None or of_y is None:
+            values = part
+        else:
+            values[np.ix_(of_x, of_y)] = part
     return float(values[0, 0]) if x.single and y.single else values
 
 
@@ -157,8 +161,10 @@ def _compared(compare: str, x: Stack, y: Stack, used: Used, how: _How) -> np.nda
             )
         return np.full((len(x.rows), len(y.rows)), np.nan)
     values = COMPARATORS[compare](x, y, used, how)
-    if x.bad.any() or y.bad.any():
-        values[x.bad] = values[:, y.bad] = np.nan
+    if x.bad is not None:
+        values[x.bad] = np.nan
+    if y.bad is not None:
+        values[:, y.bad] = np.nan
     return values
 
 
@@ -224,13 +230,13 @@ def _regression(x: Stack, y: Stack, _used: Used, _how: _How) -> np.ndarray:
 
 def _cosines(x: Stack, y: Stack, of_x: np.ndarray, of_y: np.ndarray) -> np.ndarray:
     """Cosines of prepared vectors; NaN, not an error, where one is 0 because its RDM was refused."""
+    if len(of_x) == len(of_y) == 1 and x.bad is None and y.bad is None:
+        a, b = of_x[0], of_y[0]
+        return np.array([[cosine_from(float(np.sum(a * b)), float(np.sum(a * a)), float(np.sum(b * b)))]])
     xx, yy = (by_blocks(lambda block: np.sum(block * block, axis=1), side) for side in (of_x, of_y))
-    if len(of_x) == len(of_y) == 1:
-        xy = np.sum(of_x * of_y, axis=1)[:, None]
-    else:
-        with one_blas_thread():
-            xy = of_x @ of_y.T
-    return cosines(xy, np.where(x.bad, 1.0, xx), np.where(y.bad, 1.0, yy))
+    with one_blas_thread():
+        xy = of_x @ of_y.T
+    return cosines(xy, x.or_one(xx), y.or_one(yy))
 
 
 def _scaled(stack: Stack) -> np.ndarray:
@@ -240,7 +246,7 @@ def _scaled(stack: Stack) -> np.ndarray:
         largest == 0,
         lambda who, _: f"an RDM must have entries other than zero: all entries of {who} are 0. Pass other rows.",
     )
-    return stack.rows / np.where(largest == 0, 1.0, largest)[:, None]
+    return stack.rows / stack.or_one(largest)[:, None]
 
 
 def _centred(stack: Stack) -> np.ndarray:

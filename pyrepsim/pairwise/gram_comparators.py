@@ -58,9 +58,9 @@ def whitening(used: Used, sigma: np.ndarray | None, *, one_pair: bool) -> Callab
        are missing are those that make x^T V^-1 x smallest.
     """
     n = used.n_items
-    keep = np.ones(n * (n - 1) // 2, bool) if used.keep is None else used.keep
     if sigma is None and used.keep is None and one_pair:
         return lambda rows: grams(rows, n).reshape(len(rows), -1)
+    keep = np.ones(n * (n - 1) // 2, bool) if used.keep is None else used.keep
     if sigma is None or not np.any(sigma - np.diag(np.diag(sigma))):
         return _residuals(keep, np.ones(n) if sigma is None else np.diag(sigma))
     root = _centring(sigma)
@@ -178,13 +178,13 @@ class _Roots:
                 ),
             )
         self.roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-        self._bad = stack.bad
+        self._stack = stack
 
     def sizes(self) -> np.ndarray:
         """Roots of the traces; 1 for RDMs without a value."""
         norms = np.array([np.linalg.norm(root) for root in self.roots])
         sizes = np.where(self.negative, np.sqrt(np.maximum(self.traces, 0.0)), norms)
-        return np.where(self._bad, 1.0, sizes)
+        return self._stack.or_one(sizes)
 
 
 def _fidelities(x: _Roots, y: _Roots) -> np.ndarray:
@@ -207,7 +207,7 @@ def _refuse_no_size(stack: Stack) -> None:
     rows = stack.rows / _largest(stack.rows)[:, None]
     bound = rows.shape[1] * _EPSILON * np.abs(rows).sum(axis=1)
     stack.refuse(
-        ~stack.bad & ~(rows.sum(axis=1) > bound),
+        ~(rows.sum(axis=1) > bound),
         lambda who, _: (
             f"compare='bures' needs distances with a positive sum: that of {who} is not (crossnobis estimates may be "
             "negative). Use another comparator."
@@ -228,8 +228,8 @@ def riemannian(x: Stack, y: Stack, used: Used) -> np.ndarray:
     _definite(y, of_y)
     whiten = vectors / np.sqrt(values)[:, None, :]
     out = np.full((len(of_x), len(of_y)), np.nan)
-    good = np.flatnonzero(~y.bad)
-    for row in np.flatnonzero(~x.bad):
+    good = y.good
+    for row in x.good:
         products = whiten[row].T @ of_y[good] @ whiten[row]
         out[row, good] = np.sqrt(np.sum(np.log(np.linalg.eigvalsh(products)) ** 2, axis=1))
     return out
@@ -251,9 +251,9 @@ def neg_riem_dist(x: Stack, y: Stack, used: Used, sigma: np.ndarray | None) -> n
     values, vectors = _definite(y, of_y)
     whiten = vectors / np.sqrt(values)[:, None, :]
     out = np.full((len(of_x), len(of_y)), np.nan)
-    for column in np.flatnonzero(~y.bad):
+    for column in y.good:
         own_noise = whiten[column].T @ noise @ whiten[column]
-        for row in np.flatnonzero(~x.bad):
+        for row in x.good:
             out[row, column] = -_least_distance(whiten[column].T @ of_x[row] @ whiten[column], own_noise)
     return out
 
@@ -294,5 +294,6 @@ def _definite(stack: Stack, matrices: np.ndarray) -> tuple[np.ndarray, np.ndarra
             f"{least[row]:.3g} of the largest. Use fewer items than features, or compare='bures'."
         ),
     )
-    values[stack.bad] = 1.0
+    if stack.bad is not None:
+        values[stack.bad] = 1.0
     return values, vectors

@@ -37,7 +37,7 @@ def partial_correlations(x: Stack, y: Stack, centred_x: np.ndarray, centred_y: n
     total = np.hypot(rest[:, None] * size, weights)
     # the rounding error of a weight, and of the residual: both unknown, so is the correlation
     bound = 8 * centred_x.shape[1] * _EPSILON * norm[:, None] * size
-    undefined = ~(total > bound) & ~x.bad[:, None]
+    undefined = ~(total > bound)
     if x.raises:  # otherwise only these values are NaN, not all of the data
         x.refuse(
             undefined.any(axis=1),
@@ -63,7 +63,7 @@ def _fit(y: Stack, centred_x: np.ndarray, centred_y: np.ndarray) -> tuple[np.nda
     if n_models <= n_entries:
         q, r = np.linalg.qr(models)
         # row j of R has the part of model j that those before it do not explain, known up to about p units of rounding
-        dependent = ~(np.abs(np.diag(r)) > 8 * n_entries * _EPSILON) & ~y.bad
+        dependent = ~(np.abs(np.diag(r)) > 8 * n_entries * _EPSILON)
     y.refuse(
         dependent,
         lambda who, _: (
@@ -71,8 +71,8 @@ def _fit(y: Stack, centred_x: np.ndarray, centred_y: np.ndarray) -> tuple[np.nda
             f"more models than entries ({n_models} and {n_entries}). Leave models out."
         ),
     )
-    if y.bad.any():
-        y.bad[:] = True  # the weight of a model depends on all models
+    if y.bad is not None:
+        y.bad = np.ones(n_models, bool)  # the weight of a model depends on all models
         shape = len(centred_x), n_models
         return np.zeros(shape), np.zeros((n_entries, n_models)), np.ones((n_models, n_models))
     inverse = np.linalg.inv(r) / lengths[:, None]

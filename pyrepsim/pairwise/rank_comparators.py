@@ -7,7 +7,8 @@ from types import ModuleType
 import numpy as np
 
 from ..core.blas import one_blas_thread
-from .ranks import from_rank_sums, product_of_ranks
+from ..core.errors import DegenerateError
+from .ranks import from_rank_sums, product_of_ranks, rho_a, spearman, tau_a, tau_b
 from .rdm_stacks import Stack, cosines
 
 __all__ = ["compare_ranks", "doubled_ranks_of_rows"]
@@ -17,9 +18,18 @@ _EXACT_ENTRIES = 200_000
 _AT_ONCE = 1 << 27
 """Entries compared in one call of the engine, between which Ctrl-C is noticed."""
 
+_OF_ONE_PAIR = {"spearman": spearman, "rho-a": rho_a, "kendall": tau_b, "tau-b": tau_b, "tau-a": tau_a}
+
 
 def compare_ranks(compare: str, x: Stack, y: Stack, backend: ModuleType, n_threads: int) -> np.ndarray:
     """Spearman's rho, rho-a, tau-a or tau-b of every RDM of x with every one of y."""
+    if len(x.rows) == len(y.rows) == 1:  # all threads work on one pair, however long
+        try:
+            return np.array([[_OF_ONE_PAIR[compare](backend, x.rows[0], y.rows[0], n_threads)]])
+        except DegenerateError:
+            if x.raises:
+                raise
+            return np.full((1, 1), np.nan)
     for stack in (x, y):
         stack.refuse(
             np.full(len(stack.rows), stack.rows.shape[1] < 2),
@@ -49,14 +59,14 @@ def _rho(compare: str, x: Stack, y: Stack, ranks_x: np.ndarray, ranks_y: np.ndar
             return 3 * xy / max(float(n) ** 3 - n, 1.0)
         _refuse_tied(x, xx)
         _refuse_tied(y, yy)
-        return cosines(xy, np.where(x.bad, 1.0, xx), np.where(y.bad, 1.0, yy))
+        return cosines(xy, x.or_one(xx), y.or_one(yy))
     squares = [[product_of_ranks(row, row) for row in side] for side in (of_x, of_y)]
     if compare == "spearman":
         for stack, own in zip((x, y), squares, strict=True):
             _refuse_tied(stack, np.array([value > 0 for value in own], float))
     out = np.full((len(of_x), len(of_y)), np.nan)
-    for i in np.flatnonzero(~x.bad):
-        for j in np.flatnonzero(~y.bad):
+    for i in x.good:
+        for j in y.good:
             sums = squares[0][i], product_of_ranks(of_x[i], of_y[j]), squares[1][j]
             out[i, j] = from_rank_sums(compare, sums, n)
     return out
@@ -84,7 +94,7 @@ def _tau(
     untied_x, untied_y = pairs - np.concatenate([part[1] for part in parts]), pairs - parts[0][2]
     _refuse_tied(x, untied_x)
     _refuse_tied(y, untied_y)
-    return cosines(difference.astype(np.float64), np.where(x.bad, 1.0, untied_x), np.where(y.bad, 1.0, untied_y))
+    return cosines(difference.astype(np.float64), x.or_one(untied_x), y.or_one(untied_y))
 
 
 def _refuse_tied(stack: Stack, untied: np.ndarray) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,10 @@ class Stack:
         Whether the argument was one RDM, not a stack.
     raises : bool
         Whether `refuse` raises.
-    bad : ndarray of bool, shape (n_rdms,)
-        RDMs that were refused.
+    places : ndarray of int, optional
+        The row numbers that they have in the argument.
+    bad : ndarray of bool, shape (n_rdms,), or None
+        RDMs that were refused; None as long as there are none.
     """
 
     name: str
@@ -42,23 +44,33 @@ class Stack:
     single: bool
     raises: bool = True
     places: np.ndarray | None = None
-    bad: np.ndarray = field(init=False)
+    bad: np.ndarray | None = None
 
-    def __post_init__(self) -> None:
-        self.bad = np.zeros(len(self.rows), bool)
+    @property
+    def good(self) -> np.ndarray:
+        """The RDMs that were not refused."""
+        return np.arange(len(self.rows)) if self.bad is None else np.flatnonzero(~self.bad)
 
-    def part(self, places: np.ndarray, keep: np.ndarray | None) -> Stack:
-        """Some of the RDMs, and some of their entries."""
-        rows = self.rows if len(places) == len(self.rows) else self.rows[places]
+    def part(self, places: np.ndarray | None, keep: np.ndarray | None) -> Stack:
+        """Some of the RDMs, or all, and some of their entries, or all."""
+        if places is None and keep is None:
+            return self
+        rows = self.rows if places is None else self.rows[places]
         return Stack(self.name, rows if keep is None else rows[:, keep], self.single, self.raises, places)
 
     def refuse(self, bad: np.ndarray, message: Callable[[str, int], str]) -> None:
         """Raise DegenerateError for the first RDM of `bad`, or remember them all; message(its name, its row)."""
-        if self.raises and bad.any():
+        if not bad.any():
+            return
+        if self.raises:
             row = int(np.argmax(bad))
             place = row if self.places is None else int(self.places[row])
             raise DegenerateError(message(self.name if self.single else f"{self.name}[{place}]", row))
-        self.bad |= bad
+        self.bad = bad if self.bad is None else self.bad | bad
+
+    def or_one(self, values: np.ndarray) -> np.ndarray:
+        """One value an RDM, 1 for those that were refused: a number to divide by."""
+        return values if self.bad is None else np.where(self.bad, 1.0, values)
 
 
 @dataclass(frozen=True)
@@ -141,7 +153,9 @@ def _condensed(squares: np.ndarray, name: str, single: bool) -> np.ndarray:
     return values[:, first, second]
 
 
-def used_entries(a: Stack, b: Stack, mask: Any, *, jointly: bool) -> Iterator[tuple[np.ndarray, np.ndarray, Used]]:
+def used_entries(
+    a: Stack, b: Stack, mask: Any, *, jointly: bool
+) -> Iterator[tuple[np.ndarray | None, np.ndarray | None, Used]]:
     """Which RDMs of `a` are compared with which of `b`, over which entries.
 
     Parameters
@@ -155,17 +169,16 @@ def used_entries(a: Stack, b: Stack, mask: Any, *, jointly: bool) -> Iterator[tu
 
     Yields
     ------
-    (ndarray, ndarray, Used)
-        Rows of `a`, rows of `b`, and their entries.
+    (ndarray, ndarray, Used) or (None, None, Used)
+        Rows of `a`, rows of `b`, or None for all, and their entries.
     """
     n_items, n_entries = n_rows_of(a.rows[0]), a.rows.shape[1]
     pairwise = isinstance(mask, str)
     if pairwise and mask != "pairwise":
         raise OptionError(f"mask must be an array of bool, 'pairwise' or None: got {mask!r}.")
     keep = None if mask is None or pairwise else _mask_of(mask, n_entries)
-    every = np.arange(len(a.rows)), np.arange(len(b.rows))
     if keep is None and np.isfinite(a.rows).all() and np.isfinite(b.rows).all():
-        yield *every, Used(None, n_items)
+        yield None, None, Used(None, n_items)
         return
     asked = np.ones(n_entries, bool) if keep is None else keep
     gaps = [np.isnan(stack.rows) & asked for stack in (a, b)]
@@ -179,7 +192,7 @@ def used_entries(a: Stack, b: Stack, mask: Any, *, jointly: bool) -> Iterator[tu
                     f"{stack.name} must be finite: it holds NaN at entry {int(np.argmax(own & ~other))}, which the "
                     "other RDM has. Leave those items out of both RDMs: set the entry to NaN in both, or pass mask=."
                 )
-        yield *every, Used(_or_none(asked & ~lost[0]), n_items)
+        yield None, None, Used(_or_none(asked & ~lost[0]), n_items)
         return
     if jointly:
         gaps[1] = np.broadcast_to(gaps[1].any(axis=0), gaps[1].shape)
