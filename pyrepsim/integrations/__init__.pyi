@@ -1,3 +1,4 @@
+from . import mne_rsa as mne_rsa
 from . import scipy as scipy
 from .patching import calls as calls
 from .patching import fallbacks as fallbacks
