@@ -103,9 +103,9 @@ def by_blocks(function: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, wi
 
 
 def cosines(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
-    """xy / sqrt(xx yy) for sums (a, b), (a,) and (b,); exactly 1 where all three are equal."""
+    """xy / sqrt(xx yy) for sums (a, b), (a,) and (b,); exactly 1 where all three are equal; in [-1, 1]."""
     apart = xy / np.sqrt(xx)[:, None] / np.sqrt(yy)
-    return np.where(xx[:, None] == yy, xy / xx[:, None], apart)
+    return np.clip(np.where(xx[:, None] == yy, xy / xx[:, None], apart), -1.0, 1.0)
 
 
 def entries_of(rdms: Any, name: str, *, raises: bool = True) -> Stack:

@@ -38,6 +38,17 @@ def test_a_stack_gives_what_its_rdms_give(compare):
     np.testing.assert_array_equal(rs.compare_rdms(a[:1], b[0], compare), [[singles[0][0]]])  # a single one is a stack
 
 
+@pytest.mark.parametrize("compare", ["pearson", "cosine", "cosine_cov", "corr_cov", *RANKS])
+def test_values_do_not_leave_their_range(compare):
+    stack = rdms(60, 46)
+    both = np.vstack([stack, 3 * stack, -stack])
+    found = rs.compare_rdms(both, both, compare)
+    assert np.abs(found).max() <= 1
+    np.testing.assert_allclose(np.diag(found), 1, rtol=0, atol=0 if compare in RANKS else 1e-15)
+    np.testing.assert_allclose(np.diag(found[:60, 120:]), -1, rtol=0, atol=0 if compare in RANKS else 1e-15)
+    np.testing.assert_allclose(found, found.T, rtol=0, atol=1e-15)
+
+
 @pytest.mark.parametrize("compare", COMPARATORS)
 def test_any_form_any_layout_any_blocks(compare, monkeypatch):
     a, b = rdms(5, 4), rdms(4, 5)

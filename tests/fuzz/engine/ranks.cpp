@@ -58,6 +58,30 @@ void check_rounding(std::vector<T> values, int n_threads) {
     if (!values.empty()) EXPECT(range.low == low && range.high == high, "[%g, %g]", range.low, range.high);
 }
 
+// Two rows, x and y, with two rows, y and x.
+template <class X>
+void check_rows(const std::vector<X>& x, const std::vector<std::uint32_t>& of_x, const std::vector<std::uint32_t>& of_y,
+                const KendallCounts& due, int n_threads) {
+    const auto n = static_cast<std::int64_t>(x.size());
+    std::vector<double> values(x.begin(), x.end());
+    values.insert(values.end(), x.rbegin(), x.rend());
+    std::vector<std::uint32_t> ranks(values.size());
+    ranks_of_rows(values.data(), 2, n, ranks.data(), n_threads);
+    for (std::size_t i = 0; i < x.size(); ++i)
+        EXPECT(ranks[i] == of_x[i] && ranks[ranks.size() - 1 - i] == of_x[i], "rank %u", of_x[i]);
+    std::vector<std::uint32_t> rows = of_x, others = of_y;
+    rows.insert(rows.end(), of_y.begin(), of_y.end());
+    others.insert(others.end(), of_x.begin(), of_x.end());
+    std::int64_t difference[4], ties_x[2], ties_y[2];
+    kendall_of_rows(rows.data(), 2, others.data(), 2, n, {difference, ties_x, ties_y}, n_threads);
+    EXPECT(ties_x[0] == due.ties_x && ties_x[1] == due.ties_y && ties_y[0] == due.ties_y && ties_y[1] == due.ties_x,
+           "ties %ld and %ld", ties_x[0], ties_x[1]);
+    const std::int64_t same[] = {due.pairs - due.ties_x, due.pairs - due.ties_y};
+    EXPECT(difference[0] == due.concordant_minus_discordant && difference[3] == difference[0] &&
+               difference[1] == same[0] && difference[2] == same[1],
+           "%ld, %ld, %ld, %ld", difference[0], difference[1], difference[2], difference[3]);
+}
+
 template <class X, class Y>
 void check(Input& input, std::int64_t n, int n_threads) {
     const std::vector<X> x = values_of<X>(input, n);
@@ -90,6 +114,7 @@ void check(Input& input, std::int64_t n, int n_threads) {
                found.ties_x == due.ties_x && found.ties_y == due.ties_y && found.ties_both == due.ties_both,
            "%ld of %ld instead of %ld of %ld", found.concordant_minus_discordant, found.pairs,
            due.concordant_minus_discordant, due.pairs);
+    check_rows(x, of_x, of_y, due, n_threads);
     check_rounding(x, n_threads);
 }
 
