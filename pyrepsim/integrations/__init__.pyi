@@ -1,4 +1,5 @@
 from . import mne_rsa as mne_rsa
+from . import rsatoolbox as rsatoolbox
 from . import scipy as scipy
 from .patching import calls as calls
 from .patching import fallbacks as fallbacks
