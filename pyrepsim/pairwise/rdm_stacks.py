@@ -56,7 +56,8 @@ class Stack:
         if places is None and keep is None:
             return self
         rows = self.rows if places is None else self.rows[places]
-        return Stack(self.name, rows if keep is None else rows[:, keep], self.single, self.raises, places)
+        rows = rows if keep is None else rows.take(np.flatnonzero(keep), axis=1)
+        return Stack(self.name, rows, self.single, self.raises, places)
 
     def refuse(self, bad: np.ndarray, message: Callable[[str, int], str]) -> None:
         """Raise DegenerateError for the first RDM of `bad`, or remember them all; message(its name, its row)."""
@@ -181,9 +182,7 @@ def used_entries(
         yield None, None, Used(None, n_items)
         return
     asked = np.ones(n_entries, bool) if keep is None else keep
-    gaps = [np.isnan(stack.rows) & asked for stack in (a, b)]
-    for stack in (a, b):
-        _refuse_infinity(stack, asked)
+    gaps = [_gaps(stack, keep) for stack in (a, b)]
     if not pairwise:
         lost = [gap.any(axis=0) for gap in gaps]
         for stack, own, other in zip((a, b), lost, reversed(lost), strict=True):
@@ -215,9 +214,15 @@ def _mask_of(mask: Any, n_entries: int) -> np.ndarray:
     return stack.rows[0] == 1
 
 
-def _refuse_infinity(stack: Stack, asked: np.ndarray) -> None:
-    if np.isinf(stack.rows[:, asked]).any():
+def _gaps(stack: Stack, keep: np.ndarray | None) -> np.ndarray:
+    """Which of the entries to keep are NaN; infinity is refused."""
+    gaps, infinite = np.isnan(stack.rows), np.isinf(stack.rows)
+    if keep is not None:
+        gaps &= keep
+        infinite &= keep
+    if infinite.any():
         raise NonFiniteError(f"{stack.name} must be finite: it holds infinity. Leave those items out of both RDMs.")
+    return gaps
 
 
 def _or_none(keep: np.ndarray) -> np.ndarray | None:
