@@ -53,6 +53,7 @@ from .pairwise import PairwiseEngine as PairwiseEngine
 from .pairwise import cdist as cdist
 from .pairwise import compare_rdms as compare_rdms
 from .pairwise import knn as knn
+from .pairwise import noise_covariance as noise_covariance
 from .pairwise import pdist as pdist
 from .pairwise import rdm as rdm
 from .probing.comparison import compare_probes as compare_probes

@@ -107,7 +107,8 @@ Ranks ranks_of(const py::array& rows, int n_threads) {
 
 py::tuple kendall_of(const py::array& x, const py::array& y, int n_threads) {
     for (const auto& ranks : {x, y})
-        REPSIM_CHECK(ranks.ndim() == 2 && py::isinstance<py::array_t<std::uint32_t>>(ranks), "ranks must be those of ranks_of_rows");
+        REPSIM_CHECK(ranks.ndim() == 2 && py::isinstance<py::array_t<std::uint32_t>>(ranks),
+                     "ranks must be those of ranks_of_rows");
     const Ranks of_x(x), of_y(y);
     const std::int64_t a = of_x.shape(0), b = of_y.shape(0), n = of_x.shape(1);
     REPSIM_CHECK(of_y.shape(1) == n, "rows must have equal length: got " << n << " and " << of_y.shape(1));

@@ -124,15 +124,20 @@ std::int64_t Panels::nbytes() const { return static_cast<std::int64_t>(values_.s
 
 void centre_on_grid(const MatrixView& rows, Isa isa, double* out) {
     REPSIM_CHECK(rows.rows > 0 && rows.cols > 0, "a centre needs at least one row and one feature");
-    const std::int64_t stride = (rows.cols + kColumnsAtOnce - 1) / kColumnsAtOnce * kColumnsAtOnce;
-    AlignedBuffer<double> values(rows.rows * stride);
+    constexpr std::int64_t kChunk = 8 * kColumnsAtOnce, kStride = kChunk + kColumnsAtOnce;
+    AlignedBuffer<double> values(rows.rows * kStride);
     auto columns = AlignedBuffer<double>::uninitialised(rows.rows * kColumnsAtOnce);
     const Kernels& reading = repsim::kernels(isa, Precision::fp64);
+    const PairKernels& pairs = pair_kernels(isa, TilePrecision::fp64);
     const ContiguousRows contiguous(rows, 0, rows.rows);
-    for (std::int64_t r = 0; r < rows.rows; ++r)
-        reading.read_row(contiguous.first() + r * contiguous.stride(), rows.dtype, rows.cols, RowTransform::raw,
-                         values.data() + r * stride);
-    pair_kernels(isa, TilePrecision::fp64).centre(values.data(), stride, rows.rows, rows.cols, columns.data(), out);
+    const auto element = static_cast<std::int64_t>(size_of(rows.dtype));
+    for (std::int64_t first = 0; first < rows.cols; first += kChunk) {
+        const std::int64_t width = std::min(kChunk, rows.cols - first);
+        for (std::int64_t r = 0; r < rows.rows; ++r)
+            reading.read_row(contiguous.first() + r * contiguous.stride() + first * element, rows.dtype, width,
+                             RowTransform::raw, values.data() + r * kStride);
+        pairs.centre(values.data(), kStride, rows.rows, width, columns.data(), out + first);
+    }
 }
 
 std::vector<double> mean_row(const MatrixView& rows, RowTransform transform, int n_threads, Isa isa) {

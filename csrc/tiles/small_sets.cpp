@@ -94,8 +94,13 @@ void SmallSets::read(std::int64_t set, std::int64_t width, double* rows, double*
         return;
     }
     const std::int64_t* features = sets_.ends.empty() ? nullptr : sets_.features.data() + begin_of(set);
+    constexpr std::int64_t kAhead = 6, kLine = 64;
     for (std::int64_t k = 0; k < width; ++k) {
         const char* column = first + (features ? features[k] : k) * matrix.col_stride;
+        if (features && k + kAhead < width) {  // columns of a group are anywhere, each a few lines of memory
+            const char* later = first + features[k + kAhead] * matrix.col_stride;
+            for (std::int64_t at = 0; at < n_ * matrix.row_stride; at += kLine) __builtin_prefetch(later + at);
+        }
         if (matrix.row_stride == element)
             convert(column, n_, scratch);
         else

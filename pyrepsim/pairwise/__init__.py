@@ -4,7 +4,8 @@ from .comparators import COMPARATORS, compare_rdms
 from .distances import cdist, pdist
 from .engine import Estimate, Packed, PairwiseEngine
 from .metrics import METRICS, Metric
-from .neighbours import knn, nearest
+from .neighbours import knn
+from .noise import noise_covariance
 from .ranks import RANK_COMPARATORS, median_entry, rank_correlations
 from .rdms import rdm
 from .sums import PairSums, gaussian_map, pair_sums
@@ -23,7 +24,7 @@ __all__ = [
     "gaussian_map",
     "knn",
     "median_entry",
-    "nearest",
+    "noise_covariance",
     "pair_sums",
     "pdist",
     "rank_correlations",

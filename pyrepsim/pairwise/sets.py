@@ -13,7 +13,7 @@ from ..core.arrays import as_numpy, checked_rows
 from ..core.blas import one_blas_thread
 from ..core.errors import DTypeError, OptionError, ShapeError
 from .engine import PairwiseEngine
-from .noise import checked_noise, noise_whitening
+from .noise import whitening
 
 __all__ = ["Sets", "sets_of", "whitened"]
 
@@ -59,21 +59,31 @@ class Sets:
 
     def means(self, place: np.ndarray, label: str) -> Sets:
         """The mean rows, float64, of the rows with each place 0, 1, 2, ..."""
-        counts = np.bincount(place)[:, None]
+        counts = np.bincount(place)
+        order = np.argsort(place, kind="stable")
+        occurrence = np.arange(len(place)) - (np.cumsum(counts) - counts)[place[order]]
 
-        def total(divisors: np.ndarray) -> np.ndarray:
+        def total(divisors: np.ndarray | None) -> np.ndarray:
             sums = np.zeros((*self.rows.shape[:-2], len(counts), self.rows.shape[-1]))
-            for row, (group, divisor) in enumerate(zip(place, divisors, strict=True)):
-                # one row at a time, so that a set has the bits that it has on its own
-                sums[..., group, :] += self.rows[..., row, :].astype(np.float64) / divisor
+            for index in range(counts.max()):  # the rows of a place one by one, in order
+                chosen = order[occurrence == index]
+                rows = self.rows[..., chosen, :].astype(np.float64, copy=False)
+                sums[..., place[chosen], :] += rows if divisors is None else rows / divisors[chosen, None]
             return sums
 
+        if counts.max() == 1:
+            return Sets(self.rows[..., order, :].astype(np.float64, copy=False), self.features, label)
         with np.errstate(over="ignore", invalid="ignore"):
-            sums = total(np.ones(len(place)))
-        means, held = sums / counts, np.isfinite(sums).all(axis=(-1, -2), keepdims=True)
+            sums = total(None)
+        means, held = sums / counts[:, None], np.isfinite(sums).all(axis=(-1, -2), keepdims=True)
         if not held.all():
-            means = np.where(held, means, total(counts[place, 0]))
+            means = np.where(held, means, total(counts[place]))
         return Sets(means, self.features, label)
+
+    @property
+    def widths(self) -> np.ndarray:
+        """The number of features of each set; of one number if all have the same."""
+        return np.array([self.rows.shape[-1]] if self.features is None else [len(f) for f in self.features])
 
     def check_finite(self, engine: PairwiseEngine) -> None:
         """Raise NonFiniteError for NaN or infinity in any row."""
@@ -118,17 +128,20 @@ def _indices(features: Any, n_features: int) -> list[np.ndarray]:
     return [columns.astype(np.int64, copy=False) for columns in lists]
 
 
-def whitened(sets: Sets, noise: Any) -> Sets:
-    """The rows times W, with W W^T = N^-1 for the covariance N of the noise of their features; float64."""
-    covariance = checked_noise(noise, sets.rows.shape[-1])
+def whitened(sets: Sets, matrix: np.ndarray, *, inverted: bool) -> Sets:
+    """The rows times W, with W W^T = N^-1 for the covariance N of the noise of their features; float64.
+
+    ``matrix`` is that of all features: N, or N^-1 if ``inverted``.
+    """
     rows = sets.rows.astype(np.float64)
     with one_blas_thread():
         if sets.features is None:
-            matrix = noise_whitening(covariance)
+            w = whitening(matrix, inverted=inverted)
             # one product a set, so that a set has the bits that it has on its own
-            products = rows @ matrix if rows.ndim == 2 else np.stack([one @ matrix for one in rows])
+            products = rows @ w if rows.ndim == 2 else np.stack([one @ w for one in rows])
             return Sets(products, None, sets.label)
-        each = [rows[:, f] @ noise_whitening(covariance[np.ix_(f, f)]) for f in sets.features]
+        covariance = np.linalg.inv(matrix) if inverted else matrix
+        each = [rows[:, f] @ whitening(covariance[np.ix_(f, f)]) for f in sets.features]
     ends = np.cumsum([part.shape[1] for part in each])
     side_by_side = [np.arange(end - part.shape[1], end) for end, part in zip(ends, each, strict=True)]
     return Sets(np.hstack(each), side_by_side, sets.label)

@@ -57,6 +57,9 @@ def refuse_sizes(label: str, fact: str, precision: str) -> NoReturn:
 def _root_mean_square(rows: np.ndarray, shift: np.ndarray | None) -> float:
     """The root mean square of rows - shift; infinite if they overflow."""
     values = _shifted(rows, shift)
+    square = float(np.einsum("ij,ij", values, values))
+    if 1e-280 < square < 1e280:
+        return float(np.sqrt(square / values.size))
     largest = float(np.abs(values).max())
     if largest in (0.0, np.inf):
         return largest

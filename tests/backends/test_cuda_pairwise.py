@@ -326,8 +326,8 @@ def test_public_functions(backend, precision):
     expected = rs.pdist(rows[0], "cosine", backend="cpu", precision="fp64")
     np.testing.assert_allclose(rs.pdist(rows[0], "cosine", **gpu), expected, rtol=0, atol=tolerance)
     if precision != "fast":
-        expected = rs.knn(rows[0], 5, metric="euclidean", backend="cpu", precision="fp64")[0]
-        assert (rs.knn(rows[0], 5, metric="euclidean", **gpu)[0] == expected).mean() > 0.99
+        expected = rs.knn(rows[0], 5, metric="euclidean", backend="cpu", precision="fp64")[1]
+        assert (rs.knn(rows[0], 5, metric="euclidean", **gpu)[1] == expected).mean() > 0.99
     for engine in (PairwiseEngine(**gpu), PairwiseEngine(backend=backend.name)):
         value = float(rs.RSA(metric="euclidean").evaluate(rows, [(0, 1)], engine)[0][0])
         exact = float(

@@ -282,7 +282,7 @@ def test_distances_and_neighbours_of_one_direction_are_ties(metric, rng):
     for precision in ("fp32", "fp64"):
         assert not rs.pdist(x, metric, precision=precision).any()
         assert not rs.cdist(x[:5], 3.3 * x[5:], metric, precision=precision).any()
-        indices, distances = rs.knn(x, 2, metric, precision=precision)
+        distances, indices = rs.knn(x, 2, metric, precision=precision)
         assert indices[:3].tolist() == [[1, 2], [0, 2], [0, 1]]
         assert not distances.any()
         assert rs.cdist(x[:5], rng.standard_normal((4, 8)), metric, precision=precision).min() > 1e-3

@@ -150,7 +150,7 @@ def test_knn(name, metric, precision, backend):
         with pytest.raises(NonFiniteError, match="fp64"):
             rs.knn(rows, k, metric, precision=precision, backend=backend)
         return
-    indices, found = rs.knn(rows, k, metric, precision=precision, backend=backend)
+    found, indices = rs.knn(rows, k, metric, precision=precision, backend=backend)
     _check_lists(rows, k, metric, indices, found, TOLERANCE[precision])
 
 
@@ -158,7 +158,7 @@ def test_knn(name, metric, precision, backend):
 @pytest.mark.parametrize("metric", METRICS)
 def test_knn_among_other_rows(metric, backend):
     rows, others = ROWS["many_panels"][:40], ROWS["many_panels"][30:] + 0.125
-    indices, found = rs.knn(rows, 7, metric, Y=others, backend=backend)
+    found, indices = rs.knn(rows, 7, metric, Y=others, backend=backend)
     _check_lists(rows, 7, metric, indices, found, TOLERANCE["fp32"], others)
 
 
@@ -184,7 +184,7 @@ def test_knn_breaks_ties_by_lower_index(metric, backend):
     rows = ROWS["integers_with_ties"]
     assert neighbours.least_gap(rows, 10, metric) == 0
     for precision in TOLERANCE:
-        indices, _ = rs.knn(rows, 10, metric, precision=precision, backend=backend)
+        _, indices = rs.knn(rows, 10, metric, precision=precision, backend=backend)
         np.testing.assert_array_equal(indices, neighbours.nearest(rows, 10, metric))
 
 
@@ -215,7 +215,7 @@ def test_a_huge_row_does_not_reduce_the_precision_of_others(metric, backend):
     others = np.flatnonzero(np.arange(len(rows)) != 5)
     found = pairwise.square(rs.pdist(rows, metric, backend=backend))[np.ix_(others, others)]
     assert_relative(found, expected[np.ix_(others, others)], TOLERANCE["fp32"])
-    indices, _ = rs.knn(rows, 3, metric, backend=backend)
+    _, indices = rs.knn(rows, 3, metric, backend=backend)
     np.testing.assert_array_equal(indices[others], neighbours.nearest(rows, 3, metric)[others])
 
 

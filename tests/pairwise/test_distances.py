@@ -173,5 +173,5 @@ def test_distances_of_few_features_have_small_relative_errors(n_features, metric
     found = rs.pdist(rows, metric, backend=backend)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[kept], expected[kept], rtol=1e-6)
-    _, nearest = rs.knn(rows, 3, metric, backend=backend)
+    nearest, _ = rs.knn(rows, 3, metric, backend=backend)
     assert nearest.dtype == np.float32

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+import pyrepsim as rs
 from pyrepsim import _core
+from pyrepsim.core.errors import OptionError
+from tests.helpers.backends import EVERY
 from tests.helpers.sweeps import panels, run
 
 METRICS = ["dot", "cosine", "correlation", "sqeuclidean", "euclidean", "angular", "manhattan", "chebyshev"]
@@ -115,3 +118,33 @@ def test_lists_are_not_read_before_the_last_task():
     sweep.run(0, sweep.n_tasks - 1, 1)
     with pytest.raises(ValueError, match="every task"):
         sweep.result()
+
+
+@pytest.mark.parametrize("backend", EVERY)
+@pytest.mark.parametrize("metric", ["euclidean", "cosine", "manhattan"])
+def test_lists_that_include_each_row_itself(metric, backend, rng):
+    rows = rng.standard_normal((30, 8))
+    rows[20:] = rows[:10]  # a row that is equal is not the row itself
+    distances, indices = rs.knn(rows, 4, metric, include_self=True, backend=backend)
+    np.testing.assert_array_equal(indices[:, 0], np.arange(30))
+    np.testing.assert_array_equal(distances[:, 0], 0)
+    others = rs.knn(rows, 3, metric, backend=backend)
+    np.testing.assert_array_equal(distances[:, 1:], others[0])
+    np.testing.assert_array_equal(indices[:, 1:], others[1])
+    assert indices.dtype == np.int64
+    assert distances.dtype == np.float32
+    distances, indices = rs.knn(rows, 1, metric, include_self=True, backend=backend, precision="fp64")
+    assert distances.dtype == np.float64
+    assert indices.ravel().tolist() == list(range(30))
+    assert rs.knn(rows, 30, metric, include_self=True, backend=backend)[1].shape == (30, 30)
+
+
+def test_what_including_each_row_itself_refuses(rng):
+    rows = rng.standard_normal((6, 3))
+    with pytest.raises(OptionError, match="6 rows of X"):
+        rs.knn(rows, 7, include_self=True)
+    with pytest.raises(OptionError, match="5 other rows"):
+        rs.knn(rows, 6)
+    for options in ({"Y": rows}, {"metric": "dot"}):
+        with pytest.raises(OptionError, match="include_self is for distances"):
+            rs.knn(rows, 2, include_self=True, **options)
