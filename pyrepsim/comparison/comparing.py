@@ -15,6 +15,7 @@ from ..inference import Bootstrap, Jackknife
 from ..measures import Measure, MomentMeasure, RowMeasure
 from ..results import Score, Scores
 from .executors import Executor, check_executor
+from .gram_scores import gram_pairs, gram_scores
 from .intervals import scores_with_intervals
 from .layers import Layers
 from .moment_scores import moment_scores
@@ -108,6 +109,11 @@ def compare(
 
     Notes
     -----
+    Fewer rows than features: where n is below the mean of d_x and d_y, measures that do not depend on rotations of the
+    features (`LinearCKA`, `RV2`, `Procrustes`, `ShapeMetric`, `SVCCA`, ridge `CCA`, `GULP`, `RSA` in closed form) are
+    computed from n x n matrices in place of the d x d sums, with the rows of the layers in memory. The values are the
+    same within about 1e-12. Sums for an interval, a checkpoint, an executor or a GPU are always d x d.
+
     Intervals: measures of moments, and RSA by tiles with Pearson, cosine or Euclidean comparison, need no second pass;
     for S blocks, memory is that of S + 8 times the d x d sums. Any other measure is evaluated again without each block,
     S times, for a jackknife. ``Score.details["interval"]`` has its ``kind``, ``confidence``, ``blocks``,
@@ -174,10 +180,17 @@ def scores_of(
     if executor is not None:
         check_executor(executor, source)
     scores: list[Score] = []
-    if of_moments:
-        scores += moment_scores(
-            source, pairs, of_moments, options, checkpoint=checkpoint, executor=executor, progress=progress
-        )
+    summed = {measure: list(pairs) for measure in of_moments}
+    if checkpoint is None and executor is None and (few := gram_pairs(source, pairs, options)):
+        from_gram = [measure for measure in of_moments if measure.from_gram]
+        scores += gram_scores(source, few, from_gram, options, progress) if from_gram else []
+        summed |= {measure: [pair for pair in pairs if pair not in few] for measure in from_gram}
+    for same_pairs in dict.fromkeys(map(tuple, summed.values())):
+        chosen = [measure for measure in of_moments if tuple(summed[measure]) == same_pairs]
+        if same_pairs:
+            scores += moment_scores(
+                source, same_pairs, chosen, options, checkpoint=checkpoint, executor=executor, progress=progress
+            )
     if of_rows:
         scores += row_scores(source, source_groups(source, pairs), of_rows, options, progress)
     return ordered(scores, pairs, measures)

@@ -197,6 +197,10 @@ class MomentMeasure(Measure):
     transform: ClassVar[str] = "raw"
     """The row transform whose moments are read: raw, unit, unit_centred or whitened."""
 
+    from_gram: ClassVar[bool] = False
+    """Whether ``evaluate`` also takes the moments of fewer rows than features (`GramPair`): it must not depend on
+    rotations of the features, and not use whitened features."""
+
     @property
     def needs_second_pass(self) -> bool:
         """Whether the rows are read twice: whitening needs the moments of a first pass."""

@@ -96,6 +96,10 @@ class CCA(MomentMeasure):
     def invariant_x(self) -> Invariance:
         return SIMILARITY if self.ridge else AFFINE
 
+    @property
+    def from_gram(self) -> bool:
+        return self.ridge > 0
+
     def evaluate(self, pair: Pair) -> Result:
         whiten = self._ridged if self.ridge else lambda side: side.whitening
         correlations = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
@@ -150,6 +154,7 @@ class SVCCA(MomentMeasure):
     components: int | None = None
 
     invariant_x = SIMILARITY
+    from_gram = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -96,6 +96,7 @@ class LinearCKA(MomentMeasure):
         return self.debiased
 
     invariant_x = SIMILARITY
+    from_gram = True
 
     def evaluate(self, pair: Pair) -> Result:
         x, y, n = pair.x, pair.y, pair.n_samples
@@ -150,6 +151,7 @@ class RV2(MomentMeasure):
     range = (-1.0, 1.0)
     biased_by_copies = True
     invariant_x = SIMILARITY
+    from_gram = True
 
     def evaluate(self, pair: Pair) -> Result:
         x, y, n = pair.x, pair.y, pair.n_samples

@@ -93,8 +93,8 @@ def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
     n, x, y = pair.n_samples, pair.x, pair.y
     pairs = n * (n - 1) / 2
     total_k, total_l = -x.total / 2, -y.total / 2
-    gh = float(x.mean @ pair.cross @ y.mean)
-    diagonal = 4 * gh + 2 * float(x.mean @ pair.weighted_x) + 2 * float(y.mean @ pair.weighted_y)
+    gh, (weighted_x, weighted_y) = pair.mean_cross, pair.mean_weighted
+    diagonal = 4 * gh + 2 * weighted_x + 2 * weighted_y
     diagonal += pair.norm_products + x.total * y.total / n
     product = (2 * n * gh + pair.cross_sq - diagonal) / 2
     mean_k, mean_l = float(x.mean @ x.mean), float(y.mean @ y.mean)

@@ -119,6 +119,7 @@ class GULP(MomentMeasure):
 
     range = (0.0, float("inf"))
     invariant_x = SIMILARITY
+    from_gram = True
 
     def evaluate(self, pair: Pair) -> Result:
         (root_x, self_x), (root_y, self_y) = self._shrunk(pair.x), self._shrunk(pair.y)

@@ -237,6 +237,10 @@ class _MomentRSA(RSA, MomentMeasure):
         return _TRANSFORMS[self.metric]
 
     @property
+    def from_gram(self) -> bool:
+        return not self.needs_second_pass
+
+    @property
     def row_form(self) -> RowMeasure:
         form = copy(self)
         form._become(_RowRSA)

@@ -54,6 +54,7 @@ class Procrustes(MomentMeasure):
     """
 
     invariant_x = SIMILARITY
+    from_gram = True
 
     def evaluate(self, pair: Pair) -> Result:
         value = float(np.sum(pair.singular_values)) / geometric_mean(pair.x.total, pair.y.total)
@@ -111,6 +112,10 @@ class ShapeMetric(MomentMeasure):
     @property
     def invariant_x(self) -> Invariance:
         return {1.0: SIMILARITY, 0.0: AFFINE}.get(float(self.alpha), RIGID)
+
+    @property
+    def from_gram(self) -> bool:
+        return self.alpha > 0
 
     def evaluate(self, pair: Pair) -> Result:
         (map_x, norm_x), (map_y, norm_y) = self._whitened(pair.x), self._whitened(pair.y)

@@ -13,9 +13,9 @@ from ..core.errors import NonFiniteError, OptionError, ShapeError, StateError
 from .pair import Norms, Pair, Side
 from .state import State
 
-__all__ = ["Centred"]
+__all__ = ["EPSILON", "Centred", "refuse_size"]
 
-_EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
+EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
 _RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
 """Root mean square of |x - m| whose fourth powers, summed over many rows, a precision can represent."""
 
@@ -67,25 +67,21 @@ class Centred:
         with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
             norm_sq = self._centre("products", s, scatter, s, s)
         one_direction = bool(state.directions) and state.directions[s] is not None
-        low, high = _RANGE[state.precision]
-        total = float(scatter.trace())
-        size = math.sqrt(max(total, 0.0) / n)
-        underflow = size == 0 and bool(self._means[s].any())  # rows that vary, but whose squares are 0 in float64
-        if not one_direction and (underflow or not (low <= size <= high or size == 0)):
-            fact = f"have root mean square {size:.3g} around their mean" if math.isfinite(size) else "overflow them"
-            fact = "have squares that are 0 in float64" if underflow else fact
-            remedy = "Rescale them, or use precision='fp64'." if state.precision == "fp32" else "Rescale them."
-            raise NonFiniteError(
-                f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in "
-                f"{state.precision}: those of {self._labels[s]} {fact}. {remedy}"
-            )
+        refuse_size(
+            float(scatter.trace()),
+            n,
+            varies=bool(self._means[s].any()),
+            precision=state.precision,
+            label=self._labels[s],
+            one_direction=one_direction,
+        )
         return Side(
             n_samples=n,
             mean=state.shift[s] + self._means[s],
             scatter=scatter,
             norm_sq=norm_sq,
             norms=Norms.of(state, s, s),
-            epsilon=_EPSILON[state.precision],
+            epsilon=EPSILON[state.precision],
             label=self._labels[s],
             copies=self._copies,
             one_direction=one_direction,
@@ -106,3 +102,23 @@ class Centred:
         except BaseException:
             self.incomplete = True
             raise
+
+
+def refuse_size(
+    total: float, n_samples: float, *, varies: bool, precision: str, label: str, one_direction: bool
+) -> None:
+    """Raise NonFiniteError unless the sums can hold the fourth power of the size of the rows.
+
+    `total` is the sum of |x - m|^2. `varies`: whether some rows differ, although their squares may be 0 in float64.
+    """
+    low, high = _RANGE[precision]
+    size = math.sqrt(max(total, 0.0) / n_samples)
+    underflow = size == 0 and varies
+    if not one_direction and (underflow or not (low <= size <= high or size == 0)):
+        fact = f"have root mean square {size:.3g} around their mean" if math.isfinite(size) else "overflow them"
+        fact = "have squares that are 0 in float64" if underflow else fact
+        remedy = "Rescale them, or use precision='fp64'." if precision == "fp32" else "Rescale them."
+        raise NonFiniteError(
+            f"rows must be of a size whose fourth power the sums can hold, {low:g} to {high:g} in "
+            f"{precision}: those of {label} {fact}. {remedy}"
+        )

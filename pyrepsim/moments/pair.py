@@ -194,6 +194,10 @@ class Side:
     def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return scaled_spectrum(self.scatter, self.varying)
 
+    def with_itself(self) -> Pair:
+        """The representation paired with itself."""
+        return Pair(self, self, self.scatter, self.norm_sq, self.norms)
+
     def rank_of(self, eigenvalues: np.ndarray) -> int:
         """The number of eigenvalues (descending) above max(d, 100) epsilon times the largest, at most n - 1.
 
@@ -296,10 +300,20 @@ class Pair:
         order = np.argsort(-rho, kind="stable")
         return np.abs(loaded_x).sum(axis=0)[order], rho[order], np.abs(loaded_y).sum(axis=0)[order]
 
-    @classmethod
-    def of_side(cls, side: Side) -> Pair:
+    @lazy
+    def mean_cross(self) -> float:
+        """m_x^T S_xy m_y."""
+        return float(self.x.mean @ self.cross @ self.y.mean)
+
+    @lazy
+    def mean_weighted(self) -> tuple[float, float]:
+        """m_x . sum b (x - m_x) and m_y . sum a (y - m_y)."""
+        return float(self.x.mean @ self.weighted_x), float(self.y.mean @ self.weighted_y)
+
+    @staticmethod
+    def of_side(side: Side) -> Pair:
         """A representation paired with itself."""
-        return cls(side, side, side.scatter, side.norm_sq, side.norms)
+        return side.with_itself()
 
     def swapped(self) -> Pair:
         """The pair (y, x)."""
