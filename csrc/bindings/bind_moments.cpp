@@ -64,7 +64,13 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
     for (int side = 0; side < sides; ++side) {
         const std::int64_t width = config.widths[side];
         pending.append(Dense({complete ? 0 : self.n_pending(), width}, self.pending(side)));
-        place(products, out.products, width, width);
+        if (config.diagonals) {
+            Dense diagonal(width);
+            out.products.push_back(diagonal.mutable_data());
+            products.append(diagonal);
+        } else {
+            place(products, out.products, width, width);
+        }
         place(weighted, out.weighted, 1 + sides, width);
     }
     for (auto [left, right] : config.pairs) place(cross, out.cross, config.widths[left], config.widths[right]);
@@ -92,6 +98,7 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
 // Everything is read and checked before anything is written.
 void set_state(Moments& self, const py::dict& state) {
     const auto& config = self.config();
+    REPSIM_CHECK(!config.diagonals, "sums of diagonals cannot be restored");
     const auto sides = static_cast<std::int64_t>(config.widths.size());
     const auto n_samples = state["n_samples"].cast<std::int64_t>();
     REPSIM_CHECK(n_samples >= 0, "n_samples must be 0 or more: got " << n_samples);
@@ -164,13 +171,14 @@ void bind_moments(py::module_& module) {
     module.def("centre", &centred, py::arg("matrix").noconvert(), py::arg("e"), py::arg("f"), py::arg("n_threads"));
     py::class_<Moments>(module, "Moments")
         .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs,
-                         const std::string& transform, const std::string& precision, const std::string& isa) {
+                         const std::string& transform, const std::string& precision, bool diagonals,
+                         const std::string& isa) {
                  return Moments({std::move(widths), std::move(pairs), transform_from_name(transform),
-                                 precision_from_name(precision)},
+                                 precision_from_name(precision), diagonals},
                                 choose_isa(isa));
              }),
              py::arg("widths"), py::arg("pairs"), py::kw_only(), py::arg("transform"), py::arg("precision"),
-             py::arg("isa") = "auto")
+             py::arg("diagonals") = false, py::arg("isa") = "auto")
         .def("update", &update, py::arg("chunk"), py::arg("n_threads"))
         .def("get_state", &get_state, py::arg("complete"), py::arg("n_threads") = 1)
         .def("set_state", &set_state, py::arg("state"))

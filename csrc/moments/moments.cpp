@@ -63,7 +63,8 @@ void Moments::plan_tasks() {
         const std::int64_t left = sum.rows / kernels_.nr, right = sum.cols / kernels_.nr;
         const bool triangle = index < sides();  // a self product is symmetric: panels on and above the diagonal
         for (std::int64_t p = 0; p < left; p += kPanelsPerTask)
-            for (std::int64_t q = triangle ? p : 0; q < right; q += kPanelsPerTask)
+            for (std::int64_t q = triangle ? p : 0; q < (triangle && config_.diagonals ? p + 1 : right);
+                 q += kPanelsPerTask)
                 tasks_.push_back(
                     {index, p, std::min(left, p + kPanelsPerTask), q, std::min(right, q + kPanelsPerTask)});
     }
@@ -202,7 +203,7 @@ void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t 
         for (std::int64_t q = task.q0; q < task.q1; ++q) {
             args.right = panel(sum.right, b, q);
             const std::int64_t last = (task.sum < sides() ? std::min(task.p1, q + 1) : task.p1) - 1;
-            for (std::int64_t p = task.p0; p <= last; ++p) {
+            for (std::int64_t p = task.sum < sides() && config_.diagonals ? q : task.p0; p <= last; ++p) {
                 args.left = panel(sum.left, b, p);
                 args.out = out + (p - task.p0) * nr * out_stride + (q - task.q0) * nr;
                 args.upper = task.sum < sides() && p == q;

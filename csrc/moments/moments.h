@@ -25,6 +25,7 @@ struct MomentsConfig {
     std::vector<std::pair<int, int>> pairs;  // which cross products to keep
     RowTransform transform = RowTransform::raw;
     Precision precision = Precision::fp64;
+    bool diagonals = false;  // of each R only the diagonal: the variances of the features
 };
 
 class Moments {
@@ -42,7 +43,7 @@ class Moments {
 
     // Where the sums go when they are read: as State says in pyrepsim/moments/state.py.
     struct Readout {
-        std::vector<double*> products;  // per side, width x width
+        std::vector<double*> products;  // per side, width x width, or width where only diagonals are kept
         std::vector<double*> cross;     // per pair, width_x x width_y
         std::vector<double*> weighted;  // per side, (1 + sides) x width
         double* norms;                  // (1 + sides) x sides

@@ -54,6 +54,10 @@ void Moments::read_part(const Task& task, Slots slots, double* tile, double* out
         for (std::int64_t i = 0; i < height; ++i)
             std::copy_n(sum.values.data() + (top + i) * sum.cols + left, width, tile + i * width);
     run_task(task, slots, tile, width);
+    if (mirrored && config_.diagonals) {
+        for (std::int64_t i = top; i < bottom; ++i) out[i] = tile[(i - top) * width + (i - left)];
+        return;
+    }
     for (std::int64_t i = top; i < bottom; ++i) {
         const std::int64_t first = mirrored ? std::max(i, left) : left;  // only the upper triangle is kept up
         if (first < right)

@@ -83,10 +83,16 @@ def narrow(rows: np.ndarray, out: np.ndarray | None, sums: np.ndarray, n_summed:
 
 
 def Moments(
-    widths: Sequence[int], pairs: Sequence[tuple[int, int]], *, transform: str, precision: str
+    widths: Sequence[int],
+    pairs: Sequence[tuple[int, int]],
+    *,
+    transform: str,
+    precision: str,
+    diagonals: bool = False,
 ) -> _core.Moments:
-    """The engine's accumulator of moments."""
-    return _core.Moments(list(widths), list(pairs), transform=transform, precision=precision, isa=_isa())
+    """The engine's accumulator of moments; with `diagonals`, the products of a side are those of equal features."""
+    options = {"transform": transform, "precision": precision, "diagonals": diagonals, "isa": _isa()}
+    return _core.Moments(list(widths), list(pairs), **options)
 
 
 def Panels(

@@ -21,7 +21,7 @@ from .layers import Layers
 from .moment_scores import moment_scores
 from .options import ExecutionOptions, as_measures, ordered
 from .row_scores import row_scores
-from .sources import Source, open_sides, source_groups
+from .sources import ArraySource, Source, open_sides, source_groups
 
 __all__ = ["compare", "scores_of", "warn_of_determined"]
 
@@ -174,7 +174,11 @@ def scores_of(
 ) -> list[Score]:
     """Return the score of every measure for every pair, in the order of the pairs and measures."""
     of_moments = [measure for measure in measures if isinstance(measure, MomentMeasure)]
-    of_rows = [measure for measure in measures if isinstance(measure, RowMeasure)]
+    of_rows: list[RowMeasure] = []
+    if isinstance(source, ArraySource):
+        of_rows = [form for measure in of_moments if (form := measure.array_form)]
+        of_moments = [measure for measure in of_moments if not measure.array_form]
+    of_rows += [measure for measure in measures if isinstance(measure, RowMeasure)]
     if checkpoint is not None and not of_moments:
         raise OptionError(f"checkpoint keeps sums of moments: {', '.join(map(str, of_rows))} reads rows. Leave it out.")
     if executor is not None:

@@ -59,7 +59,9 @@ def moment_scores(
     scores: list[Score] = []
     with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
         for index, group in enumerate(groups):
-            moments = options.moments(group, source.widths(group), measures)
+            moments = options.moments(
+                group, source.widths(group), measures, saved=checkpoint is not None or executor is not None
+            )
             if saved is not None:
                 saved.restore(index, group, moments)
             bar.update(int(moments.n_samples))

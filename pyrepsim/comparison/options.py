@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..backends import get_backend
 from ..core.errors import OptionError
 from ..measures import Measure, MomentMeasure, parse_measure
 from ..moments import MomentsSet, Pair
@@ -45,18 +46,26 @@ class ExecutionOptions:
             blocks=blocks,
         )
 
-    def moments(self, group: LayerGroup, widths: Sequence[int], measures: Sequence[MomentMeasure]) -> MomentsSet:
-        """Return an empty accumulator for the layers of `group` and the row transforms of `measures`."""
+    def moments(
+        self, group: LayerGroup, widths: Sequence[int], measures: Sequence[MomentMeasure], *, saved: bool = True
+    ) -> MomentsSet:
+        """Return an empty accumulator for the layers of `group` and the row transforms of `measures`.
+
+        Unless its sums are `saved` or merged, it leaves out those that no measure reads.
+        """
         # whitened rows are summed in a second pass, from the raw moments of the first
         transforms = {"raw" if measure.needs_second_pass else measure.transform for measure in measures}
-        return self._moments(widths, group.crossed, tuple(transforms), [*group.layers_x, *group.layers_y])
+        labels = [*group.layers_x, *group.layers_y]
+        scatters = saved or any(measure.reads == "scatter" for measure in measures)
+        scatters = scatters or any(i == j for i, j in group.index_pairs) or get_backend(self.backend).name != "cpu"
+        return self._moments(widths, group.crossed, tuple(transforms), labels, diagonals=not scatters)
 
     def whitened(self, pair: Pair) -> MomentsSet:
         """Return an empty accumulator for the whitened rows of a pair of layers."""
         labels = [f"whitened {side.label}" for side in (pair.x, pair.y)]
         return self._moments((pair.x.rank, pair.y.rank), ((0, 1),), ("raw",), labels)
 
-    def _moments(self, widths: Any, pairs: Any, transforms: Any, labels: Any) -> MomentsSet:
+    def _moments(self, widths: Any, pairs: Any, transforms: Any, labels: Any, *, diagonals: bool = False) -> MomentsSet:
         return MomentsSet(
             widths,
             pairs,
@@ -66,6 +75,7 @@ class ExecutionOptions:
             backend=self.backend,
             n_threads=self.n_threads,
             memory=self.memory,
+            diagonals=diagonals,
         )
 
 

@@ -197,6 +197,8 @@ class MomentMeasure(Measure):
     transform: ClassVar[str] = "raw"
     """The row transform whose moments are read: raw, unit, unit_centred or whitened."""
 
+    reads: ClassVar[str] = "scatter"
+    """What ``evaluate`` reads of a side: "scatter", or only the "variances" of its features (and its mean)."""
     from_gram: ClassVar[bool] = False
     """Whether ``evaluate`` also takes the moments of fewer rows than features (`GramPair`): it must not depend on
     rotations of the features, and not use whitened features."""
@@ -205,6 +207,11 @@ class MomentMeasure(Measure):
     def needs_second_pass(self) -> bool:
         """Whether the rows are read twice: whitening needs the moments of a first pass."""
         return self.transform == "whitened"
+
+    @property
+    def array_form(self) -> RowMeasure | None:
+        """The same measure for arrays, if it takes less time from rows that are in memory."""
+        return None
 
     @property
     def row_form(self) -> RowMeasure | None:

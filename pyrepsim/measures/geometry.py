@@ -17,7 +17,7 @@ from ..moments.pair import Pair
 from ..pairwise import PairwiseEngine, gaussian_map
 from ..pairwise.distances import condensed
 from .base import RIGID, SIMILARITY, Invariance, MomentMeasure, Result, RowMeasure, per_layer
-from .rows import chunks, largest, mean_row, unit_rows
+from .rows import cosines_with, mean_and_largest, mean_row, unit_rows
 
 __all__ = ["MAX_ROWS", "Concentricity", "Magnitude", "MetricSpaceMagnitude", "Uniformity"]
 
@@ -93,9 +93,35 @@ class Magnitude(MomentMeasure):
     range = (0.0, math.inf)
     depends_on_matching = False
     invariant_x = Invariance.PERMUTATION | Invariance.ORTHOGONAL
+    reads = "variances"
+
+    @property
+    def array_form(self) -> RowMeasure:
+        return _ArrayMagnitude()
 
     def evaluate(self, pair: Pair) -> Result:
         return _difference(*({"magnitude": float(np.linalg.norm(side.mean))} for side in (pair.x, pair.y)))
+
+
+@dataclass(frozen=True)
+class _ArrayMagnitude(RowMeasure):
+    """`Magnitude` of rows in memory: nothing but their means is computed."""
+
+    public_name = "Magnitude"
+    range = (0.0, math.inf)
+    invariant_x = Magnitude.invariant_x
+
+    def evaluate(
+        self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine
+    ) -> list[Result]:
+        def statistic(x: np.ndarray, label: str) -> dict[str, float]:
+            mean = engine.backend.mean_row(x, "raw", engine.n_threads)
+            if not np.isfinite(mean).all():  # as it is not with one number that is not finite
+                engine.refuse_nonfinite(x, label)
+            return {"magnitude": float(np.linalg.norm(mean))}
+
+        magnitudes = per_layer(layers, pairs, statistic)
+        return [_difference(magnitudes[i], magnitudes[j]) for i, j in pairs]
 
 
 @dataclass(frozen=True)
@@ -134,17 +160,15 @@ class Concentricity(_Difference):
 
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         engine.refuse_bad_rows(x, "unit", label)
-        size = largest(x)  # squares of rows near 1e200 would overflow
-        mean = mean_row(x) / size
+        mean, size = mean_and_largest(x)
         # numbers that were rounded twice, and a sum of n terms in any order
-        error = (2 * round_off(x.dtype) + (len(x) + 2) * 2.0**-53) * mean_row(x, absolute=True) / size
-        if not (np.abs(mean) > error).any():
+        error = 2 * round_off(x.dtype) + (len(x) + 2) * 2.0**-53
+        if not (np.abs(mean) > error * size).any() and not (np.abs(mean) > error * mean_row(x, absolute=True)).any():
             raise DegenerateError(
                 f"{self} needs a mean row with a direction: that of {label} is 0 up to rounding. "
                 "Do not centre the features first."
             )
-        towards = unit_rows(mean)
-        cosines = np.concatenate([np.einsum("nd,d->n", unit_rows(x[part]), towards) for part in chunks(*x.shape)])
+        cosines = cosines_with(x, unit_rows(mean))
         return {"concentricity": float(np.mean(cosines)), "sd": float(np.std(cosines))}
 
 

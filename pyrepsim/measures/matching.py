@@ -17,9 +17,9 @@ __all__ = ["Matching", "MaxCorrelation"]
 def feature_correlations(pair: Pair) -> np.ndarray:
     """Return the Pearson correlations of the varying features of X with those of Y, (varying_x, varying_y)."""
     keep_x, keep_y = pair.x.varying, pair.y.varying
-    sd_x = np.sqrt(np.diag(pair.x.scatter)[keep_x])
-    sd_y = np.sqrt(np.diag(pair.y.scatter)[keep_y])
-    return pair.cross[np.ix_(keep_x, keep_y)] / np.outer(sd_x, sd_y)
+    sd_x, sd_y = np.sqrt(pair.x.squares[keep_x]), np.sqrt(pair.y.squares[keep_y])
+    cross = pair.cross if keep_x.all() and keep_y.all() else pair.cross[np.ix_(keep_x, keep_y)]
+    return cross / np.outer(sd_x, sd_y)
 
 
 def constant_features(side: Side) -> int:
@@ -59,6 +59,7 @@ class MaxCorrelation(MomentMeasure):
     """
 
     symmetric = False
+    reads = "variances"
     invariant_x = Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION
 
     def evaluate(self, pair: Pair) -> Result:
@@ -131,6 +132,7 @@ class Matching(MomentMeasure):
     def range(self) -> tuple[float, float]:
         return (-1.0, 1.0) if self.signed else (0.0, 1.0)
 
+    reads = "variances"
     invariant_x = Invariance.TRANSLATION | Invariance.SCALING | Invariance.PERMUTATION
 
     def evaluate(self, pair: Pair) -> Result:

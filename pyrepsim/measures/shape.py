@@ -55,9 +55,10 @@ class Procrustes(MomentMeasure):
 
     invariant_x = SIMILARITY
     from_gram = True
+    reads = "variances"
 
     def evaluate(self, pair: Pair) -> Result:
-        value = float(np.sum(pair.singular_values)) / geometric_mean(pair.x.total, pair.y.total)
+        value = pair.nuclear_norm / geometric_mean(pair.x.total, pair.y.total)
         angle, distance = angle_and_distance(value)
         return value, {"angle": angle, "distance": distance}
 
@@ -83,7 +84,8 @@ class ShapeMetric(MomentMeasure):
     With alpha between 0 and 1 the value depends on the units of X and on the number of rows, as in the paper: the
     formula adds X and its whitened form, whose norm is sqrt(rank). Near 0 the value resolves about 1e-7.
 
-    ``Score.details`` has ``similarity`` (the cosine), ``distance`` = sqrt(2 - 2 similarity), ``rank_x`` and ``rank_y``.
+    ``Score.details`` has ``similarity`` (the cosine), ``distance`` = sqrt(2 - 2 similarity) and, with alpha below 1,
+    ``rank_x`` and ``rank_y``.
 
     References
     ----------
@@ -117,7 +119,15 @@ class ShapeMetric(MomentMeasure):
     def from_gram(self) -> bool:
         return self.alpha > 0
 
+    @property
+    def reads(self) -> str:
+        return "variances" if self.alpha == 1 else "scatter"
+
     def evaluate(self, pair: Pair) -> Result:
+        if self.alpha == 1:
+            similarity = pair.nuclear_norm / geometric_mean(pair.x.total, pair.y.total)
+            angle, distance = angle_and_distance(similarity)
+            return angle, {"similarity": similarity, "distance": distance}
         (map_x, norm_x), (map_y, norm_y) = self._whitened(pair.x), self._whitened(pair.y)
         nuclear = np.linalg.svd(map_x.T @ pair.cross @ map_y, compute_uv=False).sum()
         similarity = float(nuclear) / (norm_x * norm_y)

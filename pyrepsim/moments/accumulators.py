@@ -58,6 +58,9 @@ class MomentsSet:
     memory : int or str, optional
         Memory that may be used: bytes, or an amount such as ``"8GB"``. By default that of the machine, or of the
         control group (container, job) if that is less. A computation that needs more is refused before it starts.
+    diagonals : bool, default False
+        Of the products of a representation with itself, sum only the diagonal, which has the variances of the
+        features. Such sums can be neither saved nor merged. Only with ``backend="cpu"``.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class MomentsSet:
         n_threads: int | None = None,
         labels: Sequence[str] | None = None,
         memory: int | str | None = None,
+        diagonals: bool = False,
     ) -> None:
         if precision not in _PRECISIONS:
             raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
@@ -103,6 +107,9 @@ class MomentsSet:
         if len(self.labels) != len(self.widths):
             raise OptionError(f"labels must name each of the {len(self.widths)} sides: got {self.labels}.")
         self._backend = get_backend(backend)
+        self._diagonals = diagonals
+        if diagonals and self.backend != "cpu":
+            raise OptionError(f"diagonals are summed by backend 'cpu' only: got {backend!r}. Leave diagonals out.")
         self._live = self._new_live()
         self._directions = self._no_directions()
         self._merged: dict[str, State] = {}
@@ -213,6 +220,7 @@ class MomentsSet:
 
     def add_states(self, states: Mapping[str, State]) -> None:
         """Add the samples of the given sums, one `State` for each row transform."""
+        self._refuse_diagonals()
         with self._exclusive():
             self._check_complete()
             self._merged = {
@@ -236,6 +244,7 @@ class MomentsSet:
 
     def write(self, file: BinaryIO) -> None:
         """Write everything to an open file, for `read`."""
+        self._refuse_diagonals()
         with self._exclusive():
             self._check_complete()
             sums = {
@@ -247,6 +256,7 @@ class MomentsSet:
 
     def read(self, file: BinaryIO, path: str | os.PathLike[str]) -> None:
         """Read what `write` wrote, as `restore` does. `path` is for messages."""
+        self._refuse_diagonals()
         with opened_moments(file, path) as (header, arrays):
             for key, value in self._options().items():
                 if header[key] != value:
@@ -278,6 +288,10 @@ class MomentsSet:
             self._directions = directions
             self._clear_centred()
 
+    def _refuse_diagonals(self) -> None:
+        if self._diagonals:
+            raise OptionError("sums of diagonals can be neither saved nor merged. Make them without diagonals=True.")
+
     def _centred_at(self, transform: str) -> Centred:
         if (
             transform not in self._centred or self._centred[transform].incomplete
@@ -306,20 +320,12 @@ class MomentsSet:
     @property
     def options(self) -> dict[str, Any]:
         """The arguments of `MomentsSet` for another one like it."""
-        return {
-            "widths": self.widths,
-            "pairs": self.pairs,
-            "transforms": self.transforms,
-            "precision": self.precision,
-            "backend": self.backend,
-            "n_threads": self.n_threads,
-            "labels": self.labels,
-        }
+        return {**self._options(), "backend": self.backend, "n_threads": self.n_threads, "labels": self.labels}
 
     def _new_live(self) -> dict[str, Any]:
-        make = self._backend.Moments
+        options = {"precision": self.precision, **({"diagonals": True} if self._diagonals else {})}
         return {
-            kind: make(self.widths, self.pairs, transform=kind, precision=self.precision) for kind in self.transforms
+            kind: self._backend.Moments(self.widths, self.pairs, transform=kind, **options) for kind in self.transforms
         }
 
     def _no_directions(self) -> dict[str, list[np.ndarray | None]]:

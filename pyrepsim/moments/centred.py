@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends import get_backend
 from ..core.errors import NonFiniteError, OptionError, ShapeError, StateError
-from .pair import Norms, Pair, Side
+from .pair import DiagonalSide, Norms, Pair, Side
 from .state import State
 
 __all__ = ["EPSILON", "Centred", "refuse_size"]
@@ -64,28 +64,33 @@ class Centred:
 
     def _new_side(self, s: int) -> Side:
         state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
+        diagonal = scatter.ndim == 1
         with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
-            norm_sq = self._centre("products", s, scatter, s, s)
+            norm_sq = math.nan
+            if diagonal:
+                scatter = scatter - (math.sqrt(n) * self._means[s]) ** 2
+            else:
+                norm_sq = self._centre("products", s, scatter, s, s)
         one_direction = bool(state.directions) and state.directions[s] is not None
         refuse_size(
-            float(scatter.trace()),
+            float(scatter.sum() if diagonal else scatter.trace()),
             n,
             varies=bool(self._means[s].any()),
             precision=state.precision,
             label=self._labels[s],
             one_direction=one_direction,
         )
-        return Side(
-            n_samples=n,
-            mean=state.shift[s] + self._means[s],
-            scatter=scatter,
-            norm_sq=norm_sq,
-            norms=Norms.of(state, s, s),
-            epsilon=EPSILON[state.precision],
-            label=self._labels[s],
-            copies=self._copies,
-            one_direction=one_direction,
-        )
+        described = {
+            "n_samples": n,
+            "mean": state.shift[s] + self._means[s],
+            "epsilon": EPSILON[state.precision],
+            "label": self._labels[s],
+            "copies": self._copies,
+            "one_direction": one_direction,
+        }
+        if diagonal:
+            return DiagonalSide(scatter, **described)
+        return Side(scatter=scatter, norm_sq=norm_sq, norms=Norms.of(state, s, s), **described)
 
     def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> float:
         """sum u v^T - n e f^T in place, once; returns its squared norm."""

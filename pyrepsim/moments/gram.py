@@ -122,11 +122,11 @@ class GramSide(Side):
         **described: Any,
     ) -> None:
         vars(self).update(n_samples=len(gram), mean=mean, copies=0.0, norms=None, **described)
-        vars(self).update(gram=gram, _squares=squares, _read=read)
+        vars(self).update(gram=gram, squares=squares, _read=read)
 
     gram: np.ndarray
     """K, (n, n)."""
-    _squares: np.ndarray
+    squares: np.ndarray
     """Sums of squares of the centred features, (d,)."""
     _read: Callable[[], np.ndarray]
     """Reads the centred rows, (n, d)."""
@@ -156,7 +156,7 @@ class GramSide(Side):
 
     @lazy
     def varying(self) -> np.ndarray:
-        return np.sqrt(self._squares / self.n_samples) > 8 * 2.0**-53 * np.abs(self.mean)
+        return np.sqrt(self.squares / self.n_samples) > 8 * 2.0**-53 * np.abs(self.mean)
 
     @lazy
     def rotated(self) -> np.ndarray:
@@ -174,7 +174,7 @@ class GramSide(Side):
     @lazy
     def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = self._read()
-        rows *= np.where(self.varying, 1.0 / np.sqrt(np.where(self.varying, self._squares, 1.0)), 0.0)
+        rows *= np.where(self.varying, 1.0 / np.sqrt(np.where(self.varying, self.squares, 1.0)), 0.0)
         wide = rows.shape[1] > len(rows)
         values = np.linalg.eigvalsh(rows @ rows.T if wide else rows.T @ rows)[::-1]
         return values, np.empty((0, 0)), np.empty(0)

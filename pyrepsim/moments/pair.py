@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..core.lazy import lazy
-from .singular import column_products, singular_triplets
+from .singular import column_products, nuclear_norm, singular_triplets
 from .state import State
 
-__all__ = ["Norms", "Pair", "Side"]
+__all__ = ["DiagonalSide", "Norms", "Pair", "Side"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +116,11 @@ class Side:
         return len(self.mean)
 
     @lazy
+    def squares(self) -> np.ndarray:
+        """The diagonal of S: n times the variances of the features, (d,)."""
+        return self.scatter.diagonal()
+
+    @lazy
     def total(self) -> float:
         """tr S: n times the total variance."""
         return float(self.scatter.trace())
@@ -136,7 +141,7 @@ class Side:
     @lazy
     def varying(self) -> np.ndarray:
         """Mask of features that vary by more than the rounding error of their mean; the others are constant."""
-        sd = np.sqrt(np.maximum(self.scatter.diagonal(), 0.0) / self.n_samples)
+        sd = np.sqrt(np.maximum(self.squares, 0.0) / self.n_samples)
         return sd > 8 * 2.0**-53 * np.abs(self.mean)
 
     @lazy
@@ -207,6 +212,17 @@ class Side:
         return int(min(np.count_nonzero(above), max(self.n_samples - 1, 0)))
 
 
+class DiagonalSide(Side):
+    """Moments of one representation of whose scatter only the diagonal was summed."""
+
+    def __init__(self, squares: np.ndarray, **described: Any) -> None:
+        vars(self).update(squares=squares, **described)
+
+    @lazy
+    def total(self) -> float:
+        return float(np.sum(self.squares))
+
+
 @dataclass(frozen=True, eq=False)
 class Pair:
     """Moments of two representations over the same rows.
@@ -272,6 +288,13 @@ class Pair:
         if self.x is self.y:
             return np.sort(np.abs(self.x.spectrum[0]))[::-1]
         return np.linalg.svd(self.cross, compute_uv=False)
+
+    @lazy
+    def nuclear_norm(self) -> float:
+        """The sum of the singular values of S_xy."""
+        if self.mirror is not None:
+            return self.mirror.nuclear_norm
+        return self.x.total if self.x is self.y else nuclear_norm(self.cross)
 
     @lazy
     def known(self) -> dict[Any, np.ndarray]:

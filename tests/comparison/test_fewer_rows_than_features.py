@@ -156,8 +156,9 @@ def test_stores_of_few_rows(tmp_path, routes):
     for score in scores.select(measure=["LinearCKA", "Procrustes"]):
         X, Y = (np.asarray(store[name]) for store, name in zip(stores, (score.layer_x, score.layer_y), strict=True))
         assert score.value == rs.compare(X, Y, score.measure).value
+    routes.clear()
     rs.compare(*stores, "LinearCKA", checkpoint=tmp_path / "sums")
-    assert routes[2:] == ["moment_scores"]
+    assert routes == ["moment_scores"]
     itself = rs.compare(stores[0], stores[0], "LinearCKA", layers="all")
     assert itself.matrix()[2].diagonal().tolist() == [1.0, 1.0]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyrepsim.moments import singular
-from pyrepsim.moments.singular import singular_triplets, singular_values
+from pyrepsim.moments.singular import nuclear_norm, singular_triplets, singular_values
 
 N = 120
 SPECTRA = {
@@ -83,3 +83,11 @@ def test_the_fast_method_is_used_where_possible(monkeypatch):
     for spectrum in ("canonical", "many ones"):
         singular_values(matrix(SPECTRA[spectrum], (N, N)))
     assert shapes == [(6, N)]
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("shape", [(N, N), (N, 2 * N), (2 * N, N)])
+def test_nuclear_norm(spectrum, shape):
+    """It is computed from squares only where their rounding is below 1e-12 of the sum."""
+    A = matrix(SPECTRA[spectrum], shape)
+    assert nuclear_norm(A) == pytest.approx(np.linalg.svd(A, compute_uv=False).sum(), rel=1e-12)
