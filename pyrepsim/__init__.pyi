@@ -3,6 +3,7 @@ from .analysis.weights import weight_distance as weight_distance
 from .backends.environment import show_config as show_config
 from .comparison import StreamingComparison as StreamingComparison
 from .comparison import compare as compare
+from .comparison import compare_all as compare_all
 from .comparison import permutation_test as permutation_test
 from .data import read_texts as read_texts
 from .extraction import compare_models as compare_models

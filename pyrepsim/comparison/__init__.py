@@ -1,12 +1,14 @@
 """Comparison of two arrays, two layers or two stores.
 
-`compare` reads the rows of both sides once and returns a score for each measure and pair of layers;
-`permutation_test` adds p-values, and `StreamingComparison` takes rows chunk by chunk.
+`compare` reads the rows of both sides once and returns a score for each measure and pair of layers; `compare_all`
+compares every representation of a list with every other one, `permutation_test` adds p-values, and
+`StreamingComparison` takes rows chunk by chunk.
 """
 
 from .comparing import compare
+from .many import compare_all
 from .options import ExecutionOptions, as_measures
 from .permutation import permutation_test
 from .streaming import StreamingComparison
 
-__all__ = ["ExecutionOptions", "StreamingComparison", "as_measures", "compare", "permutation_test"]
+__all__ = ["ExecutionOptions", "StreamingComparison", "as_measures", "compare", "compare_all", "permutation_test"]

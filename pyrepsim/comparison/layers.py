@@ -30,7 +30,8 @@ class LayerGroup:
     def index_pairs(self) -> list[tuple[int, int]]:
         """The pairs as indices into `members`."""
         offset, columns = (len(self.layers_x), self.layers_y) if self.layers_y else (0, self.layers_x)
-        return [(self.layers_x.index(a), offset + columns.index(b)) for a, b in self.pairs]
+        row, column = ({name: place for place, name in enumerate(names)} for names in (self.layers_x, columns))
+        return [(row[a], offset + column[b]) for a, b in self.pairs]
 
     @property
     def crossed(self) -> list[tuple[int, int]]:
@@ -85,16 +86,22 @@ def layer_groups(pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
 
     With ``"same"`` each pair is a group, so that only two layers are read at a time; ``"all"`` gives a single group.
     """
-    groups: list[list[tuple[str, str]]] = []
+    groups: list[tuple[list[tuple[str, str]], set[str], set[str]]] = []
     for pair in pairs:
-        touching = [g for g in groups if any(a == pair[0] or b == pair[1] for a, b in g)]
-        merged = [p for g in touching for p in g] + [pair]
-        if touching:
-            groups[groups.index(touching[0])] = merged
-            groups = [g for g in groups if g not in touching[1:]]
-        else:
-            groups.append(merged)
-    return [LayerGroup(_unique(a for a, _ in g), _unique(b for _, b in g), tuple(g)) for g in groups]
+        touching = [group for group in groups if pair[0] in group[1] or pair[1] in group[2]]
+        if not touching:
+            groups.append(([pair], {pair[0]}, {pair[1]}))
+            continue
+        merged = touching[0]
+        for group in touching[1:]:
+            merged[0].extend(group[0])
+            merged[1].update(group[1])
+            merged[2].update(group[2])
+        merged[0].append(pair)
+        merged[1].add(pair[0])
+        merged[2].add(pair[1])
+        groups = [group for group in groups if not any(group is other for other in touching[1:])]
+    return [LayerGroup(_unique(a for a, _ in g), _unique(b for _, b in g), tuple(g)) for g, _, _ in groups]
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

@@ -144,7 +144,8 @@ def score_group(
         sides, backend=moments.backend, n_threads=moments.n_threads, precision=options.moments_precision
     )
     mirrored: dict[tuple[int, int], list[int]] = {}  # (1, 0) goes with (0, 1), which shares its decompositions
-    for k, (i, j) in enumerate(group.index_pairs):
+    index_pairs = group.index_pairs
+    for k, (i, j) in enumerate(index_pairs):
         mirrored.setdefault((min(i, j), max(i, j)), []).append(k)
     for transform in moments.transforms:  # centred here once, before threads read them
         for side in range(len(moments.widths)):
@@ -154,7 +155,7 @@ def score_group(
         scores: list[Score] = []
         first = None
         for k in indices:
-            pair = _LayerPair(moments, *group.index_pairs[k], group, options, source, mirror=first)
+            pair = _LayerPair(moments, *index_pairs[k], group, options, source, mirror=first)
             first = first or pair
             layer_x, layer_y = group.pairs[k]
             for measure in measures:

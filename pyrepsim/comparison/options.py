@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..backends import get_backend
@@ -79,9 +80,10 @@ class ExecutionOptions:
         )
 
 
-def provenance(sides: Mapping[str, Any], *, backend: str, n_threads: int, precision: str) -> dict[str, Any]:
-    """Return what a score records: the two sides, and how it was computed."""
-    return {**sides, "backend": backend, "precision": precision, "n_threads": n_threads, "version": __version__}
+def provenance(sides: Mapping[str, Any], *, backend: str, n_threads: int, precision: str) -> Mapping[str, Any]:
+    """Return what scores record, read-only: the two sides, and how they were computed."""
+    computed = {"backend": backend, "precision": precision, "n_threads": n_threads, "version": __version__}
+    return MappingProxyType({**sides, **computed})
 
 
 def as_measures(measures: Measure | str | Sequence[Measure | str]) -> list[Measure]:

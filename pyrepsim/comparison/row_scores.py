@@ -116,6 +116,8 @@ class Gathered:
     def labels(self) -> list[str]:
         if isinstance(self._source, ArraySource):
             return ["X", "Y"]
+        if hasattr(self._source, "names"):
+            return [name for _, name in self.members]
         return [f"{name} of {'XY'[side]}" for side, name in self.members]
 
     def get(self, index: int, chosen: np.ndarray | None) -> np.ndarray:

@@ -16,7 +16,7 @@ from ..results import Score
 from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
 
-__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "source_groups"]
+__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "source_groups"]
 
 _CHUNK_ROWS = 8192
 _GATHERED_ROWS = 1 << 24
@@ -86,11 +86,7 @@ class StoreSource:
         check_same_rows(X, Y)
         self._stores = (X, Y)
         self._tokens = tokens
-        self.n_rows = int(np.count_nonzero(X.columns.mask(tokens)))
-        if self.n_rows == 0:
-            raise RowMismatchError(
-                f"tokens={tokens!r} must select at least one row: got none of {X.n_rows}. Try tokens='all'."
-            )
+        self.n_rows = int(np.count_nonzero(selected_rows(X, tokens)))
         self.layers_x, self.layers_y = X.layers, Y.layers
         self.one_store = X.path == Y.path and X.digest == Y.digest
         self.addresses = (str(X.path.resolve()), X.digest), (str(Y.path.resolve()), Y.digest)
@@ -146,6 +142,16 @@ class StoreSource:
         return ([*x.values(), *y.values()] for x, y in pairs)
 
 
+def selected_rows(store: ActivationStore, tokens: str) -> np.ndarray:
+    """Return the mask of the rows of a store to compare, (n_rows,), bool; at least one."""
+    mask = store.columns.mask(tokens)
+    if not mask.any():
+        raise RowMismatchError(
+            f"tokens={tokens!r} must select at least one row: got none of {store.n_rows}. Try tokens='all'."
+        )
+    return mask
+
+
 def _model(store: ActivationStore) -> Any:
     """Return the model's id in the plan, which any tool may have written, or the name of the store's folder."""
     model = store.plan.get("model")
@@ -155,7 +161,7 @@ def _model(store: ActivationStore) -> Any:
 def source_groups(source: Source, pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
     """Return the groups of layers to read; a store that is compared with itself has each layer once."""
     groups = layer_groups(pairs)
-    if isinstance(source, StoreSource) and source.one_store:
+    if getattr(source, "one_store", False):
         return [group.of_one_store() for group in groups]
     return groups
 

@@ -4,12 +4,13 @@ To add a measure, write a frozen dataclass that subclasses `MomentMeasure` or `R
 declare its properties, and add its name here. The tests and the command line read the declarations.
 """
 
-from .base import BlockSumMeasure, Invariance, Measure, MomentMeasure, RowMeasure, all_measures, parse_measure
+from .base import BlockSumMeasure, Invariance, Measure, MomentMeasure, RowMeasure
 from .cca import CCA, PWCCA, SVCCA
 from .cka import RV2, DistanceCorrelation, KernelCKA, LinearCKA
 from .eigenspace import EigenspaceOverlap
 from .geometry import Concentricity, Magnitude, MetricSpaceMagnitude, Uniformity
 from .matching import Matching, MaxCorrelation
+from .names import all_measures, parse_measure
 from .neighbours import CKNNA, CycleKNN, JaccardKNN, MutualKNN, RankSimilarity, SecondOrderCosine
 from .regression import GULP, LinearPredictivity
 from .rsa import RSA

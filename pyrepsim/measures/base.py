@@ -13,7 +13,6 @@ A new measure is one frozen dataclass with its options as fields, its declaratio
 
 from __future__ import annotations
 
-import inspect
 import math
 import numbers
 from abc import ABC, abstractmethod
@@ -25,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from ..core.blas import one_blas_thread
-from ..core.calls import build_called
 from ..core.errors import DegenerateError, NonFiniteError, OptionError
+from ..core.lazy import lazy
 from ..moments.pair import Pair, Side
 from ..results import Score
 
@@ -41,8 +40,6 @@ __all__ = [
     "MomentsSource",
     "Result",
     "RowMeasure",
-    "all_measures",
-    "parse_measure",
     "per_layer",
 ]
 
@@ -186,6 +183,10 @@ class Measure(ABC):
 
     def __str__(self) -> str:
         """The measure as it is written in code, with the options that differ from their defaults."""
+        return self._text
+
+    @lazy
+    def _text(self) -> str:
         name = self.public_name
         options = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return name + (f"({', '.join(options)})" if options else "")
@@ -198,10 +199,9 @@ class MomentMeasure(Measure):
     """The row transform whose moments are read: raw, unit, unit_centred or whitened."""
 
     reads: ClassVar[str] = "scatter"
-    """What ``evaluate`` reads of a side: "scatter", or only the "variances" of its features (and its mean)."""
+    """What ``evaluate`` reads of a side: its "scatter", or its mean and the "variances" of its features."""
     from_gram: ClassVar[bool] = False
-    """Whether ``evaluate`` also takes the moments of fewer rows than features (`GramPair`): it must not depend on
-    rotations of the features, and not use whitened features."""
+    """Whether ``evaluate`` also takes a `GramPair`: it does not depend on rotations and does not whiten features."""
 
     @property
     def needs_second_pass(self) -> bool:
@@ -361,44 +361,3 @@ def at_least_rows(measure: Measure, side: Side, rows: int) -> None:
     """Raise DegenerateError if there are fewer rows than the measure needs."""
     if side.n_samples < rows:
         raise DegenerateError(f"{measure} needs at least {rows} rows: got {side.n_samples:g}. Pass more samples.")
-
-
-def all_measures() -> dict[str, type[Measure]]:
-    """Return every measure by name: all concrete public subclasses of `Measure` that have been defined.
-
-    Examples
-    --------
-    >>> from pyrepsim.measures import all_measures
-    >>> list(all_measures())[:3]
-    ['CCA', 'CKNNA', 'Concentricity']
-    """
-    measures: dict[str, type[Measure]] = {}
-    waiting = Measure.__subclasses__()
-    while waiting:
-        kind = waiting.pop()
-        waiting += kind.__subclasses__()
-        if not (kind.__name__.startswith("_") or inspect.isabstract(kind)):
-            measures[kind.__name__] = kind
-    return dict(sorted(measures.items()))
-
-
-def parse_measure(text: str) -> Measure:
-    """Return the measure that a text such as ``"CCA"`` or ``"SVCCA(variance=0.99)"`` describes.
-
-    Parameters
-    ----------
-    text : str
-        The name of a measure, with keyword options in parentheses. Values are literals; nothing is evaluated.
-
-    Raises
-    ------
-    OptionError
-        If there is no such measure or option.
-
-    Examples
-    --------
-    >>> import pyrepsim as rs
-    >>> rs.parse_measure("SVCCA(components=20)")
-    SVCCA(variance=0.99, components=20)
-    """
-    return build_called(text, all_measures(), "measure", "SVCCA(variance=0.99)")

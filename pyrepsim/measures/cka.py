@@ -23,6 +23,7 @@ from .base import (
     geometric_mean,
     one_of,
 )
+from .shape import angle_and_distance
 
 __all__ = ["RV2", "DistanceCorrelation", "KernelCKA", "LinearCKA"]
 
@@ -68,7 +69,8 @@ class LinearCKA(MomentMeasure):
 
     The biased value equals the RV coefficient, and the whitened cosine of squared-Euclidean RDMs.
 
-    ``Score.details`` has ``hsic_xy``, ``hsic_xx`` and ``hsic_yy``.
+    ``Score.details`` has ``hsic_xy``, ``hsic_xx`` and ``hsic_yy``, ``angle`` = arccos(value) and ``distance`` =
+    sqrt(2 - 2 value).
 
     References
     ----------
@@ -117,7 +119,8 @@ class LinearCKA(MomentMeasure):
                 refuse_rounding(self, side, own * n * (n - 3), size)
         else:
             xy, xx, yy = pair.cross_sq, x.norm_sq, y.norm_sq
-        return cosine_of(self, xy, xx, yy), {"hsic_xy": xy, "hsic_xx": xx, "hsic_yy": yy}
+        value = cosine_of(self, xy, xx, yy)
+        return value, {"hsic_xy": xy, "hsic_xx": xx, "hsic_yy": yy, **angle_and_distance(value)}
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ class RV2(MomentMeasure):
     Notes
     -----
     Without the diagonals, many features no longer push the value towards 1.
+
+    ``Score.details`` has ``angle`` = arccos(value) and ``distance`` = sqrt(2 - 2 value).
 
     References
     ----------
@@ -161,7 +166,8 @@ class RV2(MomentMeasure):
         yy = y.norm_sq - (y.norm_spread + y.total**2 / n)
         for side, own in ((x, xx), (y, yy)):
             refuse_rounding(self, side, own, side.norm_sq + side.norm_spread + side.total**2 / n)
-        return cosine_of(self, xy, xx, yy), {}
+        value = cosine_of(self, xy, xx, yy)
+        return value, angle_and_distance(value)
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,8 @@ class KernelCKA(RowMeasure):
     Reads rows: time n^2, and no n x n matrix is stored. The biased value of unrelated representations is high if there
     are few rows.
 
-    ``Score.details`` has ``bandwidth_x``, ``bandwidth_y`` and ``precision`` (of the tiles).
+    ``Score.details`` has ``bandwidth_x``, ``bandwidth_y``, ``precision`` (of the tiles), ``angle`` = arccos(value) and
+    ``distance`` = sqrt(2 - 2 value).
 
     References
     ----------
@@ -243,7 +250,7 @@ class KernelCKA(RowMeasure):
         for sums, (i, j) in zip(pair_sums(engine, packed, pairs, maps=maps, row_sums=True), pairs, strict=True):
             value = sums.u_centred() if self.debiased else sums.centred()
             details = {"bandwidth_x": sigmas[i], "bandwidth_y": sigmas[j], "precision": engine.precision}
-            results.append((value, details))
+            results.append((value, {**details, **angle_and_distance(value)}))
         return results
 
     def _sigma(self, layer: Packed, engine: PairwiseEngine) -> float:

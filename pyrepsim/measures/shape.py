@@ -14,13 +14,13 @@ from .base import AFFINE, RIGID, SIMILARITY, Invariance, MomentMeasure, Result, 
 __all__ = ["Procrustes", "ShapeMetric"]
 
 
-def angle_and_distance(similarity: float) -> tuple[float, float]:
-    """Return arccos s and sqrt(2 - 2 s): the angle and the distance of two unit-norm shapes with cosine s.
+def angle_and_distance(similarity: float) -> dict[str, float]:
+    """Return ``angle`` = arccos s and ``distance`` = sqrt(2 - 2 s) of two vectors, or shapes, of norm 1 with cosine s.
 
     Near s = 1 both lose half the digits of s: they resolve about 1e-6. A value above 1 by rounding counts as 1.
     """
     distance = math.sqrt(max(2.0 - 2.0 * similarity, 0.0))
-    return 2.0 * math.asin(min(distance / 2.0, 1.0)), distance
+    return {"angle": 2.0 * math.asin(min(distance / 2.0, 1.0)), "distance": distance}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Procrustes(MomentMeasure):
     -----
     ``Score.details`` has ``angle`` = arccos(value), in radians, in [0, pi/2], and ``distance`` = sqrt(2 - 2 value), in
     [0, sqrt 2]: the Frobenius distance of the centred, unit-norm representations after the optimal rotation. Both are
-    metrics.
+    metrics. ``euclidean`` is that distance without scaling to unit norm: sqrt(tr S_xx + tr S_yy - 2 |S_xy|_*).
 
     References
     ----------
@@ -59,8 +59,8 @@ class Procrustes(MomentMeasure):
 
     def evaluate(self, pair: Pair) -> Result:
         value = pair.nuclear_norm / geometric_mean(pair.x.total, pair.y.total)
-        angle, distance = angle_and_distance(value)
-        return value, {"angle": angle, "distance": distance}
+        squares = pair.x.total + pair.y.total - 2 * pair.nuclear_norm
+        return value, {**angle_and_distance(value), "euclidean": math.sqrt(max(squares, 0.0))}
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class ShapeMetric(MomentMeasure):
     With alpha between 0 and 1 the value depends on the units of X and on the number of rows, as in the paper: the
     formula adds X and its whitened form, whose norm is sqrt(rank). Near 0 the value resolves about 1e-7.
 
-    ``Score.details`` has ``similarity`` (the cosine), ``distance`` = sqrt(2 - 2 similarity) and, with alpha below 1,
-    ``rank_x`` and ``rank_y``.
+    ``Score.details`` has ``similarity`` (the cosine), ``angle`` (the value), ``distance`` = sqrt(2 - 2 similarity) and,
+    with alpha below 1, ``rank_x`` and ``rank_y``.
 
     References
     ----------
@@ -126,15 +126,15 @@ class ShapeMetric(MomentMeasure):
     def evaluate(self, pair: Pair) -> Result:
         if self.alpha == 1:
             similarity = pair.nuclear_norm / geometric_mean(pair.x.total, pair.y.total)
-            angle, distance = angle_and_distance(similarity)
-            return angle, {"similarity": similarity, "distance": distance}
+            found = angle_and_distance(similarity)
+            return found["angle"], {"similarity": similarity, **found}
         (map_x, norm_x), (map_y, norm_y) = self._whitened(pair.x), self._whitened(pair.y)
         nuclear = np.linalg.svd(map_x.T @ pair.cross @ map_y, compute_uv=False).sum()
         similarity = float(nuclear) / (norm_x * norm_y)
-        angle, distance = angle_and_distance(similarity)
-        return angle, {
+        found = angle_and_distance(similarity)
+        return found["angle"], {
             "similarity": similarity,
-            "distance": distance,
+            **found,
             "rank_x": pair.x.rank,
             "rank_y": pair.y.rank,
             **(determined(pair.n_samples, pair.x.rank, pair.y.rank) if self.alpha == 0 else {}),

@@ -60,7 +60,7 @@ class Centred:
         x, y = self.side(i), self.side(j)
         with self._lock:
             cross_sq = self._centre("cross", k, self._state.cross[k], i, j)
-        return Pair(x, y, self._state.cross[k], cross_sq, Norms.of(self._state, i, j))
+        return Pair(x, y, self._state.cross[k], cross_sq, Norms(self._state, i, j))
 
     def _new_side(self, s: int) -> Side:
         state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
@@ -90,7 +90,7 @@ class Centred:
         }
         if diagonal:
             return DiagonalSide(scatter, **described)
-        return Side(scatter=scatter, norm_sq=norm_sq, norms=Norms.of(state, s, s), **described)
+        return Side(scatter=scatter, norm_sq=norm_sq, norms=Norms(state, s, s), **described)
 
     def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> float:
         """sum u v^T - n e f^T in place, once; returns its squared norm."""

@@ -17,33 +17,50 @@ from .state import State
 __all__ = ["DiagonalSide", "Norms", "Pair", "Side"]
 
 
-@dataclass(frozen=True, eq=False)
 class Norms:
     """Sums of squared norms around the shifts of a state, from which the scatter gives sums around the means.
 
     u and v are rows of the two sides minus their shifts, e and f the means of u and v; a = |u - e|^2, b = |v - f|^2.
     """
 
-    n_samples: float
-    e: np.ndarray
-    f: np.ndarray
-    total_u: float
-    """sum |u|^2."""
-    total_v: float
-    """sum |v|^2."""
-    products: float
-    """sum |u|^2 |v|^2."""
-    weighting_v: np.ndarray
-    """sum |u|^2 v, (d_v,)."""
-    weighting_u: np.ndarray
-    """sum |v|^2 u, (d_u,)."""
-
-    @classmethod
-    def of(cls, state: State, r: int, s: int) -> Norms:
+    def __init__(self, state: State, r: int, s: int) -> None:
         """Of sides r (u) and s (v)."""
-        n, u, v = state.n_samples, state.weighted[r], state.weighted[s]
-        own, products = state.norms[0], state.norms[1 + r, s]
-        return cls(n, u[0] / n, v[0] / n, own[r], own[s], products, weighting_v=v[1 + r], weighting_u=u[1 + s])
+        self.n_samples = state.n_samples
+        self._u, self._v = state.weighted[r], state.weighted[s]
+        self._norms, self._r, self._s = state.norms, r, s
+
+    @lazy
+    def e(self) -> np.ndarray:
+        return self._u[0] / self.n_samples
+
+    @lazy
+    def f(self) -> np.ndarray:
+        return self._v[0] / self.n_samples
+
+    @property
+    def total_u(self) -> float:
+        """sum |u|^2."""
+        return self._norms[0, self._r]
+
+    @property
+    def total_v(self) -> float:
+        """sum |v|^2."""
+        return self._norms[0, self._s]
+
+    @property
+    def products(self) -> float:
+        """sum |u|^2 |v|^2."""
+        return self._norms[1 + self._r, self._s]
+
+    @property
+    def weighting_v(self) -> np.ndarray:
+        """sum |u|^2 v, (d_v,)."""
+        return self._v[1 + self._r]
+
+    @property
+    def weighting_u(self) -> np.ndarray:
+        """sum |v|^2 u, (d_u,)."""
+        return self._u[1 + self._s]
 
     def product(self, scatter: np.ndarray) -> float:
         """sum a b - (sum a)(sum b) / n."""

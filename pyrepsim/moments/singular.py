@@ -43,9 +43,9 @@ def nuclear_norm(A: np.ndarray) -> float:
     squares = np.linalg.eigvalsh(A @ A.T if A.shape[0] <= A.shape[1] else A.T @ A)
     if squares[0] > 0:
         values = np.sqrt(squares)
-        error = _ERROR * squares[-1] * float(np.sum(0.5 / values))
-        if error <= _NORM_ERROR * float(np.sum(values)):
-            return float(np.sum(values))
+        norm = float(values.sum())
+        if _ERROR * squares[-1] * float((0.5 / values).sum()) <= _NORM_ERROR * norm:
+            return norm
     return float(np.sum(np.linalg.svd(A, compute_uv=False)))
 
 

@@ -1,5 +1,6 @@
 """Scores, and the tables, figures and pages that show results. Nothing here knows how results were computed."""
 
+from .matrix import ComparisonMatrix
 from .scores import Score, Scores
 
-__all__ = ["Score", "Scores"]
+__all__ = ["ComparisonMatrix", "Score", "Scores"]

@@ -64,20 +64,32 @@ class Score:
     """Models (``model_x``, ``model_y``), digests of the stores, backend, precision, threads and version."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", float(self.value))
-        object.__setattr__(self, "n_samples", int(self.n_samples))
-        if self.interval is not None:
-            low, high = self.interval
-            object.__setattr__(self, "interval", (float(low), float(high)))
-        object.__setattr__(self, "details", _owned(self.details))
-        object.__setattr__(self, "provenance", _owned(self.provenance))
+        interval = None if self.interval is None else (float(self.interval[0]), float(self.interval[1]))
+        vars(self).update(  # as if it were not frozen yet
+            value=float(self.value),
+            n_samples=int(self.n_samples),
+            interval=interval,
+            details=_owned(self.details),
+            provenance=_owned(self.provenance),
+        )
+
+    def quantity(self, name: str | None = None) -> float:
+        """Return the value, a number of `details` by its name ("angle", "distance"), or "squared", distance^2."""
+        if name is None:
+            return self.value
+        number = self.details.get("distance" if name == "squared" else name)
+        if isinstance(number, bool) or not isinstance(number, int | float | np.number):
+            known = [key for key, item in self.details.items() if isinstance(item, float)]
+            known += ["squared"] if "distance" in known else []
+            raise OptionError(f"a value of {self.measure} is None or one of {', '.join(known)}: got {name!r}.")
+        return float(number) ** 2 if name == "squared" else float(number)
 
     def named(self, layer_x: str | None, layer_y: str | None, provenance: Mapping[str, Any] | None = None) -> Score:
-        """Return the score with other layers, and with another provenance if one is given."""
+        """Return the score with other layers, and with another provenance if one is given (a proxy is not copied)."""
         score = object.__new__(Score)
         vars(score).update(vars(self), layer_x=layer_x, layer_y=layer_y)  # its details are owned: no second copy
         if provenance is not None:
-            vars(score)["provenance"] = _owned(provenance)
+            vars(score)["provenance"] = provenance if isinstance(provenance, MappingProxyType) else _owned(provenance)
         return score
 
     def __float__(self) -> float:
