@@ -1,6 +1,10 @@
 from .analysis.profiling import profile as profile
 from .analysis.weights import weight_distance as weight_distance
 from .backends.environment import show_config as show_config
+from .comparison import CCADirections as CCADirections
+from .comparison import FeatureMatching as FeatureMatching
+from .comparison import LinearMap as LinearMap
+from .comparison import ProcrustesAlignment as ProcrustesAlignment
 from .comparison import StreamingComparison as StreamingComparison
 from .comparison import compare as compare
 from .comparison import compare_all as compare_all

@@ -5,10 +5,22 @@ compares every representation of a list with every other one, `permutation_test`
 `StreamingComparison` takes rows chunk by chunk.
 """
 
+from .alignment import CCADirections, FeatureMatching, LinearMap, ProcrustesAlignment
 from .comparing import compare
 from .many import compare_all
 from .options import ExecutionOptions, as_measures
 from .permutation import permutation_test
 from .streaming import StreamingComparison
 
-__all__ = ["ExecutionOptions", "StreamingComparison", "as_measures", "compare", "compare_all", "permutation_test"]
+__all__ = [
+    "CCADirections",
+    "ExecutionOptions",
+    "FeatureMatching",
+    "LinearMap",
+    "ProcrustesAlignment",
+    "StreamingComparison",
+    "as_measures",
+    "compare",
+    "compare_all",
+    "permutation_test",
+]

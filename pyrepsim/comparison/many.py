@@ -96,8 +96,8 @@ def compare_all(
         chosen = [measure for measure in parsed if measure.symmetric == symmetric]
         of_moments = [measure for measure in chosen if isinstance(measure, MomentMeasure)]
         of_rows = [measure for measure in chosen if not isinstance(measure, MomentMeasure)]
-        for names in source.parts(of_moments, options) if of_moments else []:
-            scores += scores_of(source, _pairs(*names, symmetric), of_moments, options, progress=shown)
+        for rows, columns in source.parts(of_moments, options) if of_moments else []:
+            scores += scores_of(source, _pairs(rows, columns, symmetric), of_moments, options, progress=shown)
         if of_rows:
             pairs = _pairs(source.names, source.names, symmetric)
             scores += scores_of(source, pairs, of_rows, options, progress=shown)

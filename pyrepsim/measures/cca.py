@@ -101,15 +101,17 @@ class CCA(MomentMeasure):
         return self.ridge > 0
 
     def evaluate(self, pair: Pair) -> Result:
-        whiten = self._ridged if self.ridge else lambda side: side.whitening
-        correlations = canonical_correlations(self, pair, whiten(pair.x), whiten(pair.y))
+        correlations = canonical_correlations(self, pair, self.whitening(pair.x), self.whitening(pair.y))
         correlations = correlations[: min(pair.x.rank, pair.y.rank)]  # with a ridge, correlations beyond the rank are 0
         details = describe(correlations, pair)
         if not self.ridge:
             details |= determined(pair.n_samples, pair.x.rank, pair.y.rank)
         return float(np.mean(correlations)), details
 
-    def _ridged(self, side: Side) -> np.ndarray:
+    def whitening(self, side: Side) -> np.ndarray:
+        """Return W with W^T (S + ridge) W = I over the numerical range of S."""
+        if not self.ridge:
+            return side.whitening
         values, vectors = side.spectrum
         return vectors / np.sqrt(np.maximum(values, 0.0) + self.ridge * side.total / side.n_features)
 
@@ -171,6 +173,10 @@ class SVCCA(MomentMeasure):
         sides = {f"{key}_{name}": side[key] for name, side in (("x", x), ("y", y)) for key in side}
         sides |= determined(pair.n_samples, x["components"], y["components"])
         return float(np.mean(correlations)), {"correlations": correlations, **sides}
+
+    def whitening(self, side: Side) -> np.ndarray:
+        """Return W with W^T S W = I over the components that are kept."""
+        return self._components(side)[0]
 
     def _components(self, side: Side) -> tuple[np.ndarray, dict[str, Any]]:
         values, vectors = side.spectrum

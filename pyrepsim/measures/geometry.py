@@ -107,9 +107,12 @@ class Magnitude(MomentMeasure):
 class _ArrayMagnitude(RowMeasure):
     """`Magnitude` of rows in memory: nothing but their means is computed."""
 
-    public_name = "Magnitude"
     range = (0.0, math.inf)
     invariant_x = Magnitude.invariant_x
+
+    @property
+    def public_name(self) -> str:
+        return "Magnitude"
 
     def evaluate(
         self, layers: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], engine: PairwiseEngine

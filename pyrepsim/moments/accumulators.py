@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -13,13 +12,13 @@ from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..backends.directions import any_direction, shared_direction
 from ..core.errors import OptionError, ShapeError, StateError, StoreError
-from ..core.memory import format_bytes, memory_budget
+from ..core.memory import memory_budget
 from ..core.paths import as_path
 from ..core.states import open_sealed, write_sealed
 from .centred import Centred
 from .pair import Pair, Side
 from .saving import opened_moments, read_sums, write_moments
-from .state import State
+from .state import State, checked_layout
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +97,7 @@ class MomentsSet:
             raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
         if not transforms or not set(transforms) <= set(TRANSFORMS):
             raise OptionError(f"transforms must name some of {', '.join(TRANSFORMS)}: got {tuple(transforms)!r}.")
-        self.widths, self.pairs = _checked_layout(widths, pairs, len(transforms), memory_budget(memory))
+        self.widths, self.pairs = checked_layout(widths, pairs, len(transforms), memory_budget(memory))
         self._places = {pair: k for k, pair in enumerate(self.pairs)}
         self.transforms = tuple(kind for kind in TRANSFORMS if kind in transforms)
         self.precision = precision
@@ -189,6 +188,31 @@ class MomentsSet:
         """The sums over all rows so far, as a frozen copy."""
         with self._exclusive():
             return self._read(transform)
+
+    def arrays(self, *, shift: Any = None, transform: str = "raw") -> dict[str, np.ndarray]:
+        """The sums over all rows so far as plain arrays, for other tools: see `State.arrays`."""
+        return self.state(transform).arrays(shift)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], **options: Any) -> MomentsSet:
+        """Return moments with the sums that `arrays` gave, perhaps added over processes; more rows can be added.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array-like
+            See `State.arrays`; sums about one shift can be added, entry by entry.
+        **options
+            Options of the constructor other than the widths and pairs. ``transforms`` has one row transform.
+        """
+        (kind,) = options.setdefault("transforms", ("raw",))
+        state = State.from_arrays(arrays, transform=kind, precision=options.get("precision", "fp64"))
+        moments = cls._of_layout(state, options)
+        moments.add_states({kind: state})
+        return moments
+
+    @classmethod
+    def _of_layout(cls, state: State, options: dict[str, Any]) -> MomentsSet:
+        return cls(state.widths, state.pairs, **options)
 
     def side(self, index: int, transform: str = "raw") -> Side:
         """Centred moments of one representation."""
@@ -374,24 +398,3 @@ class MomentsSet:
             norms=sums["norms"],
             directions=tuple(sums["directions"]) if transform in self._directions else (),
         )
-
-
-def _checked_layout(
-    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int, memory: int
-) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-    """The widths and pairs as tuples, or an error unless they are valid and their sums fit into memory."""
-    if not widths or not all(isinstance(width, Integral) and width > 0 for width in widths):
-        raise ShapeError(f"widths must be positive whole numbers, one for each representation: got {tuple(widths)!r}.")
-    if not all(
-        len(pair) == 2 and all(isinstance(i, Integral) and 0 <= i < len(widths) for i in pair) for pair in pairs
-    ):
-        raise OptionError(f"pairs must be (i, j) with i and j below {len(widths)}: got {tuple(pairs)!r}.")
-    wide, paired = tuple(int(width) for width in widths), tuple((int(i), int(j)) for i, j in pairs)
-    needed = 8 * kinds * (sum(d * d for d in wide) + sum(wide[i] * wide[j] for i, j in paired))
-    if needed > memory:
-        raise ShapeError(
-            f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need "
-            f"{format_bytes(needed)} of {format_bytes(memory)}. "
-            "Compare fewer layers at once, or project the features first."
-        )
-    return wide, paired

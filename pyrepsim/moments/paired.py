@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.arrays import check_paired
-from ..core.errors import StoreError
+from ..core.errors import ShapeError, StoreError
 from ..core.states import open_sealed
 from .accumulators import MomentsSet
 from .pair import Pair
 from .saving import opened_moments
+from .state import State
 
 __all__ = ["PairedMoments"]
 
@@ -65,6 +66,15 @@ class PairedMoments(MomentsSet):
             labels=("X", "Y"),
             memory=memory,
         )
+
+    @classmethod
+    def _of_layout(cls, state: State, options: dict[str, Any]) -> PairedMoments:
+        if len(state.widths) != 2 or state.pairs != ((0, 1),):
+            raise ShapeError(
+                f"PairedMoments are those of one pair: got widths {state.widths} with pairs {state.pairs}. "
+                "Use MomentsSet.from_arrays."
+            )
+        return cls(*state.widths, **options)
 
     def update(self, x: Any, y: Any) -> None:  # type: ignore[override]
         """Add rows of shape (n, width_x) and (n, width_y), matched by position. See `MomentsSet.update`."""

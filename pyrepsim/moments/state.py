@@ -13,14 +13,18 @@ For side s with rows u = t(x) - c_s (t the row transform, c_s a fixed shift) and
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from ..backends.directions import both_directions
-from ..core.errors import OptionError
+from ..core.errors import OptionError, ShapeError
+from ..core.memory import format_bytes
 
-__all__ = ["State"]
+__all__ = ["State", "checked_layout"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,82 @@ class State:
             norms=weight * self.norms,
         )
 
+    def arrays(self, shift: Any = None) -> dict[str, np.ndarray]:
+        """Return the sums by name: ``n_samples``, ``norms``, and for each side s and pair (i, j) ``shift_s``,
+        ``products_s``, ``weighted_s`` and ``cross_i_j``, with the formulas of the module.
+
+        Parameters
+        ----------
+        shift : array-like, or sequence of arrays of shape (d_s,), optional
+            The c_s; 0 for plain sums of the rows. By default those of the state, which differ between processes. Sums
+            about the same shift can be added (all names but ``shift_s``). A shift far from the means costs digits: with
+            |mean| = 1e4 standard deviations and a shift of 0, eight of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pyrepsim as rs
+        >>> X = np.random.default_rng(0).standard_normal((100, 3))
+        >>> parts = [rs.PairedMoments(3, 3) for _ in range(2)]
+        >>> for part, rows in zip(parts, (X[:40], X[40:])):
+        ...     part.update(rows, 2 * rows)
+        >>> one, other = (part.arrays(shift=0) for part in parts)
+        >>> whole = rs.PairedMoments.from_arrays({name: one[name] + other[name] for name in one})
+        >>> whole.n_samples, round(rs.LinearCKA().score(whole).value, 6)
+        (100.0, 1.0)
+        """
+        state = self if shift is None else self.around(self._as_shift(shift))
+        named = {"n_samples": np.float64(state.n_samples), "norms": state.norms}
+        for s in range(len(state.shift)):
+            named |= {f"shift_{s}": state.shift[s], f"products_{s}": state.products[s]}
+            named[f"weighted_{s}"] = state.weighted[s]
+        named |= {f"cross_{i}_{j}": sums for (i, j), sums in zip(state.pairs, state.cross, strict=True)}
+        return {name: np.array(array, dtype=np.float64) for name, array in named.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], *, transform: str = "raw", precision: str = "fp64") -> State:
+        """Return the state whose sums are given by the names of `arrays`.
+
+        Raises
+        ------
+        ShapeError
+            If a name is missing or unknown, or an array does not have its shape.
+        """
+        given = {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
+        widths = []
+        while f"products_{len(widths)}" in given:
+            widths.append(len(np.atleast_1d(given[f"products_{len(widths)}"])))
+        crossed = [name.split("_")[1:] for name in given if name.startswith("cross_")]
+        if not all(len(pair) == 2 and all(i.isdecimal() and int(i) < len(widths) for i in pair) for pair in crossed):
+            raise ShapeError(f"cross moments are named cross_i_j for sides i and j: got {', '.join(given)}.")
+        pairs, sides = tuple((int(i), int(j)) for i, j in crossed), len(widths)
+        shapes: dict[str, tuple[int, ...]] = {"n_samples": (), "norms": (1 + sides, sides)}
+        for s, d in enumerate(widths):
+            shapes |= {f"shift_{s}": (d,), f"products_{s}": (d, d), f"weighted_{s}": (1 + sides, d)}
+        shapes |= {f"cross_{i}_{j}": (widths[i], widths[j]) for i, j in pairs}
+        if not sides or {name: array.shape for name, array in given.items()} != shapes:
+            wrong = [n for n in {**shapes, **given} if n not in shapes or n not in given or given[n].shape != shapes[n]]
+            raise ShapeError(f"sums must have the names and shapes of State.arrays: check {', '.join(wrong) or 'all'}.")
+        return cls(
+            transform=transform,
+            precision=precision,
+            pairs=pairs,
+            n_samples=float(given["n_samples"]),
+            shift=tuple(given[f"shift_{s}"] for s in range(sides)),
+            products=tuple(given[f"products_{s}"] for s in range(sides)),
+            cross=tuple(given[f"cross_{i}_{j}"] for i, j in pairs),
+            weighted=tuple(given[f"weighted_{s}"] for s in range(sides)),
+            norms=given["norms"],
+            directions=() if transform == "raw" else (None,) * sides,
+        )
+
+    def _as_shift(self, shift: Any) -> tuple[np.ndarray, ...]:
+        several = (shift,) * len(self.widths) if isinstance(shift, Real) else shift
+        try:
+            return tuple(np.array(np.broadcast_to(c, d), np.float64) for c, d in zip(several, self.widths, strict=True))
+        except ValueError as error:
+            raise ShapeError(f"shift must be a number, or an array for each side: {error}.") from error
+
     def around(self, shift: tuple[np.ndarray, ...]) -> State:
         """The same sums around another shift: u becomes u - e with e = shift - c, expanded term by term.
 
@@ -157,3 +237,24 @@ def _add(ours: tuple[np.ndarray, ...], theirs: tuple[np.ndarray, ...]) -> tuple[
 def _scaled(weight: float, sums: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """In C order for any input order, because rows are centred one by one."""
     return tuple(np.multiply(weight, one, order="C") for one in sums)
+
+
+def checked_layout(
+    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int, memory: int
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """The widths and pairs as tuples, or an error unless they are valid and their sums fit into memory."""
+    if not widths or not all(isinstance(width, Integral) and width > 0 for width in widths):
+        raise ShapeError(f"widths must be positive whole numbers, one for each representation: got {tuple(widths)!r}.")
+    if not all(
+        len(pair) == 2 and all(isinstance(i, Integral) and 0 <= i < len(widths) for i in pair) for pair in pairs
+    ):
+        raise OptionError(f"pairs must be (i, j) with i and j below {len(widths)}: got {tuple(pairs)!r}.")
+    wide, paired = tuple(int(width) for width in widths), tuple((int(i), int(j)) for i, j in pairs)
+    needed = 8 * kinds * (sum(d * d for d in wide) + sum(wide[i] * wide[j] for i, j in paired))
+    if needed > memory:
+        raise ShapeError(
+            f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need "
+            f"{format_bytes(needed)} of {format_bytes(memory)}. "
+            "Compare fewer layers at once, or project the features first."
+        )
+    return wide, paired
