@@ -118,7 +118,7 @@ class ProcrustesAlignment(_Map):
     >>> Y = X @ np.linalg.qr(rng.standard_normal((8, 8)))[0] + 0.1 * rng.standard_normal((500, 8))
     >>> aligned = rs.ProcrustesAlignment().fit(X[:400], Y[:400])
     >>> round(aligned.score(X[400:], Y[400:]), 3)
-    0.1
+    0.104
     >>> bool(np.abs(aligned.align(X) - Y).max() < 0.5)
     True
     """
@@ -213,9 +213,9 @@ class CCADirections(_Map):
     >>> Y = X[:, :6] + rng.standard_normal((500, 6))
     >>> directions = rs.CCADirections(n_components=2).fit(X[:400], Y[:400])
     >>> directions.correlations_.round(2)
-    array([0.77, 0.72])
+    array([0.75, 0.74])
     >>> round(directions.score(X[400:], Y[400:]), 2)
-    0.71
+    0.7
     """
 
     n_components: int | None = None
@@ -283,7 +283,7 @@ class LinearMap(_Map):
     >>> Y = X[:, :6] + rng.standard_normal((500, 6))
     >>> stitching = rs.LinearMap(alpha=1.0).fit(X[:400], Y[:400])
     >>> stitching.predict(X[400:]).shape, round(stitching.score(X[400:], Y[400:]), 2)
-    ((100, 6), 0.5)
+    ((100, 6), 0.46)
     """
 
     alpha: float = 0.0

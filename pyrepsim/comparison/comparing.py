@@ -188,7 +188,9 @@ def scores_of(
     if checkpoint is None and executor is None and (few := gram_pairs(source, pairs, options)):
         from_gram = [measure for measure in of_moments if measure.from_gram]
         scores += gram_scores(source, few, from_gram, options, progress) if from_gram else []
-        summed |= {measure: [pair for pair in pairs if pair not in few] for measure in from_gram}
+        taken = set(few)
+        rest = [pair for pair in pairs if pair not in taken]
+        summed |= dict.fromkeys(from_gram, rest)
     for same_pairs in dict.fromkeys(map(tuple, summed.values())):
         chosen = [measure for measure in of_moments if tuple(summed[measure]) == same_pairs]
         if same_pairs:

@@ -81,9 +81,9 @@ def compare_all(
     >>> X = rng.standard_normal((500, 8))
     >>> matrix = rs.compare_all([X, 2 * X, X[:, :4]], rs.LinearCKA())
     >>> matrix.values.round(2)
-    array([[1.  , 1.  , 0.71],
-           [1.  , 1.  , 0.71],
-           [0.71, 0.71, 1.  ]])
+    array([[1.  , 1.  , 0.68],
+           [1.  , 1.  , 0.68],
+           [0.68, 0.68, 1.  ]])
     >>> matrix.names
     ('0', '1', '2')
     """

@@ -168,9 +168,10 @@ class State:
         )
 
     def _as_shift(self, shift: Any) -> tuple[np.ndarray, ...]:
-        several = (shift,) * len(self.widths) if isinstance(shift, Real) else shift
+        several: Any = (shift,) * len(self.widths) if isinstance(shift, Real) else shift
         try:
-            return tuple(np.array(np.broadcast_to(c, d), np.float64) for c, d in zip(several, self.widths, strict=True))
+            wide = zip(several, self.widths, strict=True)
+            return tuple(np.array(np.broadcast_to(c, (d,)), np.float64) for c, d in wide)
         except ValueError as error:
             raise ShapeError(f"shift must be a number, or an array for each side: {error}.") from error
 
