@@ -45,7 +45,7 @@ class Host:
     versions
         The versions that the adapters were tested with, such as ``">=1.11,<1.18"``.
     adapters
-        For the full name of each function or method, the function that is called in its place.
+        For the full name of each function, method or class, what is used in its place.
     replaced
         While it is patched: owner, original and replacement of each.
     """
@@ -100,6 +100,9 @@ def _replace(name: str, adapter: Callable[..., Any]) -> tuple[Any, Any, Any]:
     owner_name, _, function = name.rpartition(".")
     owner = pkgutil.resolve_name(owner_name)
     original = getattr(owner, function)
+    if isinstance(adapter, type):  # it counts its own calls
+        _rebind(owner, original, adapter)
+        return owner, original, adapter
 
     @functools.wraps(original)
     def replacement(*args: Any, **kwargs: Any) -> Any:
