@@ -97,11 +97,12 @@ void SmallSets::read(std::int64_t set, std::int64_t width, double* rows, double*
     constexpr std::int64_t kAhead = 6, kLine = 64;
     for (std::int64_t k = 0; k < width; ++k) {
         const char* column = first + (features ? features[k] : k) * matrix.col_stride;
-        if (features && k + kAhead < width) {  // columns of a group are anywhere, each a few lines of memory
+        const bool contiguous = matrix.row_stride == element;
+        if (contiguous && features && k + kAhead < width) {  // columns of a group are anywhere, a few lines each
             const char* later = first + features[k + kAhead] * matrix.col_stride;
-            for (std::int64_t at = 0; at < n_ * matrix.row_stride; at += kLine) __builtin_prefetch(later + at);
+            for (std::int64_t at = 0; at < n_ * element; at += kLine) __builtin_prefetch(later + at);
         }
-        if (matrix.row_stride == element)
+        if (contiguous)
             convert(column, n_, scratch);
         else
             for (std::int64_t r = 0; r < n_; ++r) convert(column + r * matrix.row_stride, 1, scratch + r);

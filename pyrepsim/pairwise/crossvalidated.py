@@ -45,12 +45,12 @@ def crossnobis_of_noises(
 ) -> np.ndarray:
     """Mean over k < l of (p_a^k - p_b^k)^T M_kl^-1 (p_a^l - p_b^l), with M_kl = (N_k + N_l) / 2, condensed."""
     pairs = list(combinations(range(len(covariances)), 2))
-    total = 0.0
+    total = np.zeros(len(patterns) * (len(patterns) - 1) // 2)
     for k, l in pairs:  # noqa: E741 - two folds
         with one_blas_thread():
             matrix = whitening((covariances[k] + covariances[l]) / 2)
             a, b = patterns[:, k] @ matrix, patterns[:, l] @ matrix
-        total = total + _product(engine, a, b, label)
+        total += _product(engine, a, b, label)
     return total / len(pairs)
 
 

@@ -124,10 +124,11 @@ def checked_noise(noise: Any, n_features: int, n_folds: int) -> np.ndarray:
 
 def whitening(covariance: np.ndarray, *, inverted: bool = False) -> np.ndarray:
     """W with W W^T = N^-1 for the covariance N of noise, or for N^-1 if ``inverted``; lower or upper triangular."""
-    from scipy.linalg import lapack
+    from scipy.linalg import get_lapack_funcs
 
-    factor, failed = lapack.dpotrf(covariance, lower=1, clean=1)
-    ratio = 0.0 if failed else float(lapack.dpocon(factor, np.abs(covariance).sum(axis=0).max(), uplo="L")[0])
+    potrf, pocon, trtri = get_lapack_funcs(("potrf", "pocon", "trtri"), (covariance,))
+    factor, failed = potrf(covariance, lower=1, clean=1)
+    ratio = 0.0 if failed else float(pocon(factor, np.abs(covariance).sum(axis=0).max(), uplo="L")[0])
     if not ratio > _SAFE_RATIO:
         values = np.linalg.eigvalsh(covariance)
         if failed or not values[0] > _LEAST_RATIO * values[-1]:
@@ -135,4 +136,4 @@ def whitening(covariance: np.ndarray, *, inverted: bool = False) -> np.ndarray:
                 f"noise must be positive definite: its eigenvalues go from {values[0]:.3g} to {values[-1]:.3g}. "
                 "Shrink it, e.g. 0.9 * S + 0.1 * np.diag(np.diag(S)), or use rs.noise_covariance."
             )
-    return factor if inverted else lapack.dtrtri(factor, lower=1)[0].T
+    return factor if inverted else trtri(factor, lower=1)[0].T
