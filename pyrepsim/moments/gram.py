@@ -25,6 +25,10 @@ from .pair import LEAST_SCALED, Pair, Side
 __all__ = ["GramMoments", "GramPair", "GramSide"]
 
 
+_LEAST_REST = 2.0**-51
+"""Rounding of a mean that is subtracted, as a fraction of it: below what `Side.varying` counts as constant."""
+
+
 class GramMoments:
     """The pairs of representations whose rows are in memory; what is computed for a side serves all its pairs.
 
@@ -81,7 +85,7 @@ class GramMoments:
             one_direction=direction is not None,
         )
         sums = MomentsSet([len(rows)], labels=[label], backend=self._backend.name, **self._options)
-        sums.update([rows.T])
+        sums.add([rows.T])  # of checked rows
         (gram,) = sums.state().around((np.zeros(len(rows)),)).products
         return GramSide(
             gram,
@@ -105,8 +109,9 @@ def centred_rows(rows: np.ndarray, transform: str) -> tuple[np.ndarray, np.ndarr
             x /= np.sqrt(np.einsum("nd,nd->n", x, x))[:, None]
         mean = np.mean(x, axis=0)
         x -= mean
-        rest = np.mean(x, axis=0)  # the rounding of a large mean
-        x -= rest
+        rest = np.mean(x, axis=0)  # the rounding of the mean; small ones change sums by their squares only
+        if (np.abs(rest) > _LEAST_REST * np.abs(mean)).any():
+            x -= rest
     return x, mean + rest
 
 
