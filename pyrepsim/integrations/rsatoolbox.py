@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..pairwise import compare_rdms, pdist
+from ..pairwise import compare_rdms, pdist, rdm
 from ..pairwise.distances import n_rows_of, square_matrix
 from .patching import Host, NotCovered
 from .patching import patched as _patched
@@ -32,6 +33,7 @@ COMPARATORS = {
 }
 """Our name of each function ``rsatoolbox.rdm.compare.compare_...``."""
 
+_FLOAT64: dict[str, Any] = {"square": False, "precision": "fp64", "progress": False}
 _ZERO_IF_DEGENERATE = ("cosine", "pearson", "cosine_cov", "corr_cov", "spearman", "rho-a", "tau-a")
 
 
@@ -94,6 +96,54 @@ def calc_rdm_correlation(dataset: Any, descriptor: Any = None) -> Any:
     return _built(distances, dataset, "correlation", descriptor, values)
 
 
+def calc_rdm_poisson(dataset: Any, descriptor: Any = None, prior_lambda: float = 1.0, prior_weight: float = 0.1) -> Any:
+    """Symmetric Kullback-Leibler divergences of Poisson rates, divided by the number of channels."""
+    rows, values = _calc()._parse_input(dataset, descriptor)
+    prior = (prior_lambda, prior_weight)
+    distances = rdm(np.asarray(rows, dtype=np.float64), "poisson", prior=prior, per_feature=True, **_FLOAT64)
+    return _built(distances, dataset, "poisson", descriptor, values)
+
+
+def calc_rdm_crossnobis(
+    dataset: Any, descriptor: Any, noise: Any = None, cv_descriptor: Any = None, remove_mean: bool = False
+) -> Any:
+    """Cross-validated squared Mahalanobis distances, divided by the number of channels; noise is one precision matrix,
+    or one of each fold.
+    """
+    if descriptor is None:
+        raise NotCovered("no descriptor")
+    noise = _calc()._check_noise(noise, dataset.n_channel)
+    data = deepcopy(dataset)
+    if cv_descriptor is None:
+        cv_descriptor = "cv_desc"
+        data.obs_descriptors[cv_descriptor] = _calc()._gen_default_cv_descriptor(data, descriptor)
+    data.sort_by(descriptor)
+    conditions, folds = (np.asarray(data.obs_descriptors[name]) for name in (descriptor, cv_descriptor))
+    _refuse_unequal_folds(conditions, folds)
+    rows = np.asarray(data.measurements, dtype=np.float64)
+    if remove_mean:
+        rows = rows - rows.mean(axis=1, keepdims=True)
+    options: dict[str, Any] = {}
+    if noise is not None:
+        options = {"noise": np.asarray(noise, dtype=np.float64), "noise_is": "precision"}
+    distances = rdm(rows, "crossnobis", conditions=conditions, folds=folds, per_feature=True, **options, **_FLOAT64)
+    noise = np.eye(dataset.n_channel) if noise is None else noise
+    return _built(distances, data, "crossnobis", descriptor, noise=noise, cv=cv_descriptor)
+
+
+def _refuse_unequal_folds(conditions: np.ndarray, folds: np.ndarray) -> None:
+    """rsatoolbox weighs observations of the other folds, pyrepsim weighs folds.
+
+    That is the same for two folds, and if each condition is as frequent in all folds.
+    """
+    _, condition = np.unique(conditions, return_inverse=True)
+    names, fold = np.unique(folds, return_inverse=True)
+    counts = np.zeros((condition.max() + 1, len(names)), dtype=np.int64)
+    np.add.at(counts, (condition, fold), 1)
+    if len(names) > 2 and (counts != counts[:, :1]).any():
+        raise NotCovered("conditions that are not as frequent in each fold")
+
+
 def _squared(rows: np.ndarray) -> np.ndarray:
     rows = np.asarray(rows, dtype=np.float64)
     return pdist(rows, "sqeuclidean", precision="fp64", progress=False) / rows.shape[1]
@@ -123,6 +173,12 @@ _ADAPTERS: dict[str, Callable[..., Any]] = {
 }
 _ADAPTERS |= {
     f"rsatoolbox.rdm.calc.{function.__name__}": function
-    for function in (calc_rdm_euclidean, calc_rdm_mahalanobis, calc_rdm_correlation)
+    for function in (
+        calc_rdm_euclidean,
+        calc_rdm_mahalanobis,
+        calc_rdm_correlation,
+        calc_rdm_poisson,
+        calc_rdm_crossnobis,
+    )
 }
 _HOST = Host("rsatoolbox", ">=0.3,<0.4", _ADAPTERS)

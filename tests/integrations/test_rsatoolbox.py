@@ -12,6 +12,8 @@ from pyrepsim.integrations import rsatoolbox as integration
 
 rsatoolbox = pytest.importorskip("rsatoolbox")
 
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")  # of rsatoolbox
+
 METHODS = ["cosine", "corr", "cosine_cov", "corr_cov", "spearman", "rho-a", "kendall", "tau-a", "bures", "bures_metric"]
 
 
@@ -81,6 +83,40 @@ def test_rdms_of_data(rng, method: str, descriptor: str | None, remove_mean: boo
     np.testing.assert_allclose(found.get_vectors(), due.get_vectors(), rtol=1e-9)
     assert found.dissimilarity_measure == due.dissimilarity_measure
     assert found.pattern_descriptors.keys() == due.pattern_descriptors.keys()
+
+
+def counts(rng: np.random.Generator, n_per_fold: int = 1) -> Any:
+    order = rng.permutation(4 * 3 * n_per_fold)
+    labels = {"condition": [f"c{k % 4}" for k in order], "fold": [k // 4 % 3 for k in order]}
+    return rsatoolbox.data.Dataset(rng.poisson(3.0, (len(order), 7)) + 0.5, obs_descriptors=labels)
+
+
+@pytest.mark.parametrize("prior", [{}, {"prior_lambda": 2.0, "prior_weight": 0.5}])
+def test_poisson(rng, prior: dict[str, float]):
+    found, due = both(rsatoolbox.rdm.calc_rdm, counts(rng), "poisson", descriptor="condition", **prior)
+    np.testing.assert_allclose(found.get_vectors(), due.get_vectors(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_per_fold", [1, 2])
+@pytest.mark.parametrize("remove_mean", [False, True])
+@pytest.mark.parametrize("noise", ["none", "one", "each fold"])
+def test_crossnobis(rng, n_per_fold: int, remove_mean: bool, noise: str):
+    matrices = [np.linalg.inv(np.cov(rng.standard_normal((40, 7)).T)) for _ in range(3)]
+    given = {"none": None, "one": matrices[0] + matrices[0].T, "each fold": matrices}[noise]
+    options = {"descriptor": "condition", "cv_descriptor": "fold", "noise": given, "remove_mean": remove_mean}
+    found, due = both(rsatoolbox.rdm.calc_rdm, counts(rng, n_per_fold), "crossnobis", **options)
+    np.testing.assert_allclose(found.get_vectors(), due.get_vectors(), rtol=1e-8, atol=1e-12)
+
+
+def test_unequal_folds_are_left_to_rsatoolbox(rng):
+    data = counts(rng, 2).subset_obs("condition", ["c0", "c1", "c2", "c3"])
+    data.obs_descriptors["fold"][0] = (data.obs_descriptors["fold"][0] + 1) % 3
+    before = fallbacks["rsatoolbox.rdm.calc.calc_rdm_crossnobis"]
+    due = rsatoolbox.rdm.calc_rdm(data, "crossnobis", descriptor="condition", cv_descriptor="fold")
+    with integration.patched():
+        found = rsatoolbox.rdm.calc_rdm(data, "crossnobis", descriptor="condition", cv_descriptor="fold")
+    assert fallbacks["rsatoolbox.rdm.calc.calc_rdm_crossnobis"] == before + 1
+    np.testing.assert_array_equal(found.get_vectors(), due.get_vectors())
 
 
 def test_errors_are_those_of_rsatoolbox(rng):
