@@ -1,3 +1,4 @@
+from . import brainscore as brainscore
 from . import mne_rsa as mne_rsa
 from . import rsatoolbox as rsatoolbox
 from . import scipy as scipy
