@@ -59,13 +59,14 @@ __global__ void __launch_bounds__(kThreads)
             });
             return sum_of_lanes(sum);
         };
-        auto centre_and_square = [&] {
+        double norm_sq = 0;
+#pragma unroll 1  // one copy of the loops: registers are few
+        for (bool scaled = false;; scaled = true) {
             if (transform == RowTransform::unit_centred)
                 centre = total([](double x) { return x; }) / static_cast<double>(cols);
-            return total([&](double x) { return (x - centre) * (x - centre); });
-        };
-        double norm_sq = centre_and_square();
-        if (!(norm_sq > 1e-280 && norm_sq < 1e280)) {  // sums or squares over- or underflow: once more, near 1
+            norm_sq = total([&](double x) { return (x - centre) * (x - centre); });
+            if (scaled || (norm_sq > 1e-280 && norm_sq < 1e280)) break;
+            // sums or squares over- or underflow: once more, near 1
             double largest = 0;
             each_group<aligned>(row, cols, lane, [&](std::int64_t, const Vector<In, kGroup>& x, int count) {
 #pragma unroll
@@ -74,7 +75,6 @@ __global__ void __launch_bounds__(kThreads)
             });
             largest = largest_of_lanes(largest);
             near_one = largest > 0 ? ldexp(1.0, min(-ilogb(largest), 1000)) : 1.0;  // 2^1024 is infinite
-            norm_sq = centre_and_square();
         }
         scale = 1.0 / sqrt(norm_sq);
     }

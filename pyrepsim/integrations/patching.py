@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import importlib.util
 import logging
 import pkgutil
 import sys
@@ -81,13 +82,16 @@ def patched(host: Host, *, any_version: bool) -> Iterator[None]:
 
 
 def _check_version(host: Host, any_version: bool) -> None:
-    try:
-        found = importlib.metadata.version(host.distribution)
-    except importlib.metadata.PackageNotFoundError as error:
+    package = next(iter(host.adapters)).partition(".")[0]
+    if importlib.util.find_spec(package) is None:
         raise MissingExtraError(
             f"{host.distribution} must be installed for its integration: it is not. Run pip install "
             f"'{host.distribution}{host.versions}'."
-        ) from error
+        )
+    try:
+        found = importlib.metadata.version(host.distribution)
+    except importlib.metadata.PackageNotFoundError:  # a folder on the path, without metadata
+        return
     if not any_version and not SpecifierSet(host.versions).contains(found, prereleases=True):
         raise HostVersionError(
             f"The integration of {host.distribution} was tested with versions {host.versions}: {found} is installed. "

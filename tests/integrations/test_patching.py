@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import logging
 import pickle
 import sys
@@ -45,6 +46,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Any:
     program.twice = double  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "library", library)
     monkeypatch.setitem(sys.modules, "program", program)
+    library.__spec__ = importlib.machinery.ModuleSpec("library", None)
     monkeypatch.setattr(patching.importlib.metadata, "version", lambda _: "1.5")
     for counter in (calls, fallbacks):
         for name in ("library.double", "library.Model.fit"):
@@ -152,7 +154,7 @@ def test_versions_that_were_not_tested_are_refused(library):
 def test_a_library_that_is_not_installed_is_named():
     with (
         pytest.raises(MissingExtraError, match="pip install 'no-such-library>=1'"),
-        patching.patched(Host("no-such-library", ">=1", {}), any_version=False),
+        patching.patched(Host("no-such-library", ">=1", {"no_such_library.f": adapter}), any_version=False),
     ):
         pass
 
