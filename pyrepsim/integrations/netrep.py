@@ -1,8 +1,9 @@
-"""netrep: `LinearMetric` with ``alpha=1`` (the Procrustes shape distance), and `multiset.pairwise_distances` of it."""
+"""netrep: `LinearMetric` with ``alpha=1``, the Procrustes shape distance, and its distances between all pairs."""
 
 from __future__ import annotations
 
 import importlib
+import itertools
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -54,9 +55,30 @@ def pairwise_distances(
         raise NotCovered("test data" if testdata is not None else "networks of different sizes")
     value = {"angular": "angle", "euclidean": "euclidean"}[metric.score_method]
     networks = [np.asarray(X, dtype=np.float64) for X in traindata]
-    distances = compare_all(networks, Procrustes(), value=value, precision="fp64", progress=verbose or None).values
+    distances = compare_all(
+        networks, Procrustes(), value=value, precision="fp64", progress=verbose or None
+    ).values.copy()
     np.fill_diagonal(distances, 0.0)
     return distances
+
+
+def distances_of_metric(
+    self: Any, train_data: Any, test_data: Any = None, processes: int | None = None, verbose: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """`LinearMetric.pairwise_distances` by pyrepsim, in this process."""
+    del processes
+    if test_data is None:
+        train = pairwise_distances(self, train_data, verbose=verbose)
+        test = np.full_like(train, np.inf)
+        np.fill_diagonal(test, 0.0)
+        return train, test
+    k = len(train_data)
+    train, test = np.zeros((k, k)), np.zeros((k, k))
+    for i, j in itertools.combinations(range(k), 2):
+        fit(self, train_data[i], train_data[j])
+        train[i, j] = train[j, i] = self.score(train_data[i], train_data[j])
+        test[i, j] = test[j, i] = self.score(test_data[i], test_data[j])
+    return train, test
 
 
 _HOST = Host(
@@ -64,6 +86,7 @@ _HOST = Host(
     ">=0.0.2,<0.1",
     {
         "netrep.metrics.linear.LinearMetric.fit": fit,
+        "netrep.metrics.linear.LinearMetric.pairwise_distances": distances_of_metric,
         "netrep.multiset.pairwise_distances": pairwise_distances,
     },
 )
