@@ -1,6 +1,6 @@
 # Every target installs what it needs into .venv. Requirements: Python 3.11+, make and a C++ compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults fuzz sanitize lint build bench clean
+.PHONY: help demo test faults fuzz sanitize clients lint build bench clean
 .DELETE_ON_ERROR:
 
 # The first Python that is new enough, can create a virtual environment and has C headers.
@@ -37,6 +37,9 @@ fuzz: $(VENV)/.fuzz ## feed odd files to every reader, and odd rows to the engin
 sanitize: $(VENV)/.built ## run the tests of the engine with AddressSanitizer, UBSan and ThreadSanitizer
 	.ci/sanitize address,undefined
 	.ci/sanitize thread
+
+clients: $(VENV)/.built ## run the tests of other libraries with pyrepsim underneath
+	$(BIN)/python -m tests.clients
 
 lint: $(VENV)/.lint ## ruff, import-linter, pyright, clang-format, clang-tidy
 	$(BIN)/ruff check

@@ -1,0 +1,179 @@
+"""Run the tests of other libraries with pyrepsim underneath: `python -m tests.clients [--sources FOLDER] [NAME ...]`.
+
+Each library gets a virtual environment in build/clients. Its tests run twice, without and with the patch. The exit
+status is 1 if their results differ, or if pyrepsim is called in fewer tests than before. Tests that are not on PyPI are
+checked out from GitHub, or taken from `--sources FOLDER`, which has a folder for each library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "build" / "clients"
+_SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The tests of a library."""
+
+    requirements: tuple[str, ...]
+    tests: tuple[str, ...]
+    """Arguments of pytest, in `source` if there is one; {site} is where the library is installed."""
+    touched: int
+    """In how many tests pyrepsim is called, at least."""
+    without_dependencies: tuple[str, ...] = ()
+    source: str = ""
+    """``sdist:NAME==VERSION``, or ``git:ADDRESS@TAG``."""
+
+
+SUITES = {
+    "scipy": Suite(
+        requirements=("scipy==1.17.1", "hypothesis"),
+        tests=("--pyargs", "scipy.spatial.tests.test_distance"),
+        touched=364,
+    ),
+    "sklearn": Suite(
+        requirements=("scikit-learn==1.9.1",),
+        tests=(
+            "--pyargs",
+            *("sklearn.metrics.tests.test_pairwise", "sklearn.neighbors.tests.test_graph"),
+            "sklearn.neighbors.tests.test_neighbors_pipeline",
+        ),
+        touched=113,
+    ),
+    "mne_rsa": Suite(
+        requirements=("mne", "nibabel", "scikit-learn", "joblib"),
+        without_dependencies=("mne-rsa==1.0",),  # the others draw brains
+        source="sdist:mne-rsa==1.0",
+        tests=tuple(f"tests/test_{name}.py" for name in ("folds", "rdm", "rsa", "searchlight")),
+        touched=28,
+    ),
+    "rsatoolbox": Suite(
+        requirements=("rsatoolbox==0.3.2", "parameterized"),
+        source="git:https://github.com/rsagroup/rsatoolbox@v0.3.2",
+        tests=tuple(
+            f"tests/test_{name}.py"
+            for name in (
+                *("calc_rdm", "calc_unbalanced", "compare_rdm", "rdm", "inference", "searchlight", "noise_ceiling"),
+                *("crossval", "model", "util_rdm"),
+            )
+        ),
+        touched=97,
+    ),
+    "netrep": Suite(
+        requirements=("scikit-learn", "tqdm"),
+        source="git:https://github.com/ahwillia/netrep@main",
+        tests=("tests",),
+        touched=25,
+    ),
+    "brainscore": Suite(
+        requirements=(
+            *("numpy<2", "pandas<3", "xarray<2022.6", "scikit-learn<1.6", "importlib-metadata<5", "networkx", "peewee"),
+            *("psycopg2-binary", "fire", "pybtex", "boto3", "gitpython", "requests", "netCDF4", "Pillow", "h5py"),
+            *("psutil", "result-caching", "pytest-check", "PyYAML"),
+        ),
+        without_dependencies=("brainscore_core==2.5.0", "brainscore_vision==2.4.2"),  # torchvision is not needed
+        tests=tuple(f"{{site}}/brainscore_vision/metrics/{name}/test.py" for name in ("cka", "rdm")),
+        touched=6,
+    ),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.clients", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *SUITES], default=[], metavar="NAME")
+    parser.add_argument("--sources", type=Path)
+    chosen = parser.parse_args()
+    return max(_check(name, SUITES[name], chosen.sources) for name in chosen.names or SUITES)
+
+
+def _check(name: str, suite: Suite, sources: Path | None) -> int:
+    python = _environment(name, suite)
+    folder = _source(name, suite, sources)
+    plain, _ = _run(python, name, suite, folder, patched=False)
+    patched, touched = _run(python, name, suite, folder, patched=True)
+    good = patched == plain and touched >= suite.touched
+    print(f"{name}: {plain} without, {patched} with pyrepsim, called in {touched} tests: {'ok' if good else 'FAILS'}")
+    return 0 if good else 1
+
+
+def _environment(name: str, suite: Suite) -> Path:
+    folder = FOLDER / name
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+        _pip(python, *suite.requirements, *base, "pytest>=8.2")
+        if suite.without_dependencies:
+            _pip(python, "--no-deps", *suite.without_dependencies)
+    return python
+
+
+def _pip(python: Path, *arguments: str) -> None:
+    command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *arguments]
+    subprocess.run(command, check=True)
+
+
+def _source(name: str, suite: Suite, sources: Path | None) -> Path:
+    kind, _, what = suite.source.partition(":")
+    if not kind:
+        return FOLDER
+    if sources is not None and (sources / name).is_dir():
+        return (sources / name).resolve()
+    folder = FOLDER / "sources" / name
+    if folder.is_dir():
+        return folder
+    folder.mkdir(parents=True)
+    if kind == "git":
+        address, _, tag = what.rpartition("@")
+        subprocess.run(["git", "clone", "-q", "--depth", "1", "--branch", tag, address, folder], check=True)
+    else:
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", what]
+        subprocess.run([*pip, "--dest", folder], check=True)
+        (archive,) = folder.glob("*.tar.gz")
+        subprocess.run(["tar", "xzf", archive, "--strip-components=1", "-C", folder], check=True)
+    return folder
+
+
+def _run(python: Path, name: str, suite: Suite, folder: Path, *, patched: bool) -> tuple[str, int]:
+    """Run the suite; return what pytest counts, and in how many tests pyrepsim was called."""
+    site = python.parents[1] / _SITE
+    plug_in = Path(__file__).parent  # libraries may have a package `tests` too
+    path = os.pathsep.join(map(str, [ROOT, plug_in, *([folder] if suite.source.startswith("git") else [])]))
+    environment = {**os.environ, "PYTHONPATH": path, "PYREPSIM_CLIENT": name, "MPLBACKEND": "Agg"}
+    tests = [test.format(site=site) for test in suite.tests]
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
+    if patched:
+        command += ["-p", "counting"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    log = FOLDER / f"{name}-{'patched' if patched else 'plain'}.log"
+    log.write_text(done.stdout + done.stderr)
+    counted = re.findall(r"^(?:=* ?)((?:\d+ \w+(?:, )?)+) in [\d.]+", done.stdout, re.M)
+    touched = re.search(r"^touched (\d+)", done.stdout, re.M)
+    counts = re.sub(r",? \d+ warnings?", "", counted[-1]) if counted else f"no result (see {log})"
+    return counts, int(touched[1]) if touched else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
