@@ -45,7 +45,8 @@ def linear_cka(X: Any, Y: Any) -> float:
 
 
 def _cka(X: Any, Y: Any, *, debiased: bool) -> float:
-    return compare(_rows(X), _rows(Y), LinearCKA(debiased=debiased), precision="fp64", progress=False).value
+    score: Any = compare(_rows(X), _rows(Y), LinearCKA(debiased=debiased), precision="fp64", progress=False)
+    return score.value
 
 
 def similarity_of_rdms(self: Any, assembly1: Any, assembly2: Any) -> Any:

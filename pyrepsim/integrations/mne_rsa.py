@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
@@ -130,7 +130,7 @@ def _values(
 def rsa_array(
     X: Any,
     rdm_model: Any,
-    patches: Iterable[Any] | None = None,
+    patches: Any = None,
     data_rdm_metric: Any = "correlation",
     data_rdm_params: Mapping[str, Any] | None = None,
     rsa_metric: str = "spearman",
@@ -147,7 +147,8 @@ def rsa_array(
     if verbose:
         raise NotCovered("verbose=True")
     host, folding = _host("rdm"), _host("folds")
-    patches = _host("searchlight").searchlight(X.shape) if patches is None else patches
+    if patches is None:
+        patches = _host("searchlight").searchlight(X.shape)
     models = _models(rdm_model)
     _check_comparison(rsa_metric, models)
     labels = y if labels_X is None else labels_X

@@ -55,9 +55,8 @@ def pairwise_distances(
         raise NotCovered("test data" if testdata is not None else "networks of different sizes")
     value = {"angular": "angle", "euclidean": "euclidean"}[metric.score_method]
     networks = [np.asarray(X, dtype=np.float64) for X in traindata]
-    distances = compare_all(
-        networks, Procrustes(), value=value, precision="fp64", progress=verbose or None
-    ).values.copy()
+    matrix: Any = compare_all(networks, Procrustes(), value=value, precision="fp64", progress=verbose or None)
+    distances = matrix.values.copy()
     np.fill_diagonal(distances, 0.0)
     return distances
 

@@ -136,7 +136,7 @@ class KNeighborsTransformer(_KNeighborsTransformer):
         options = {"precision": "fp32" if rows.dtype == np.float32 else "fp64", "progress": False}
         if X is None:
             return knn(rows, k, metric, **options)
-        queries = validate_data(self, X, reset=False, dtype=rows.dtype, order="C")
+        queries: Any = validate_data(self, X, reset=False, dtype=rows.dtype, order="C")
         if queries.shape == rows.shape and np.array_equal(queries, rows):
             return knn(rows, k, metric, include_self=True, **options)
         return knn(queries, k, metric, Y=rows, **options)
