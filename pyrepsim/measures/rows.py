@@ -64,11 +64,12 @@ def mean_row(x: np.ndarray, *, unit: bool = False, absolute: bool = False) -> np
 def mean_and_largest(x: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the mean of the rows, (d,), and the largest absolute value of an element, in float64."""
     total, largest = np.zeros(x.shape[1]), 0.0
-    for part in chunks(len(x), _IN_CACHE * x.shape[1]):
-        rows = float64_rows(x[part])
-        total += np.sum(rows, axis=0)
-        largest = max(largest, float(np.max(rows)), -float(np.min(rows)))
-    return total / len(x), largest
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part in chunks(len(x), _IN_CACHE * x.shape[1]):
+            rows = float64_rows(x[part])
+            total += np.sum(rows, axis=0)
+            largest = max(largest, float(np.max(rows)), -float(np.min(rows)))
+    return total / len(x) if np.isfinite(total).all() else mean_row(x), largest
 
 
 def cosines_with(x: np.ndarray, towards: np.ndarray) -> np.ndarray:
