@@ -154,6 +154,6 @@ def _check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 _HOST = Host(
     "scipy",
-    ">=1.11,<1.18",
+    ">=1.17,<1.18",
     {"scipy.spatial.distance.pdist": pdist, "scipy.spatial.distance.cdist": cdist},
 )

@@ -165,7 +165,7 @@ def _rows(X: Any) -> np.ndarray:
 
 _HOST = Host(
     "scikit-learn",
-    ">=1.6,<1.10",
+    ">=1.9,<1.10",
     {
         "sklearn.metrics.pairwise.pairwise_distances": pairwise_distances,
         _TRANSFORMER: KNeighborsTransformer,
