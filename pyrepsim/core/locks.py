@@ -110,14 +110,17 @@ def own(path: Path, *, silence: float = SILENCE, request: str | None = None) -> 
     try:
         ours = state != "busy"
         if ours and not created:
-            ours = not _is_alive(fd, path, state, silence)
-            if ours and state == "unlocked":  # only one process can create it anew
-                _retire(path, fd)
-                new = _create(path)
-                ours = new is not None
-                if new is not None:
-                    _close(fd)
-                    fd = new
+            try:
+                ours = not _is_alive(fd, path, state, silence)
+                if ours and state == "unlocked":  # only one process can create it anew
+                    _retire(path, fd)
+                    new = _create(path)
+                    ours = new is not None
+                    if new is not None:
+                        _close(fd)
+                        fd = new
+            except FileNotFoundError:  # its last owner has removed the folder
+                ours = False
         if not ours:
             yield False
             return

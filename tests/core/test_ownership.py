@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pyrepsim.core import locks
 from pyrepsim.core.errors import LockedError, OptionError, StoreError
 from pyrepsim.core.ownership import LOCK, owning
 
@@ -159,6 +160,28 @@ def test_workers_share_a_folder_and_exclude_a_single_owner(tmp_path: Path, file_
     with Owner(tmp_path), pytest.raises(LockedError), owning(tmp_path, member="0-of-2"):
         pass
     assert not list(tmp_path.glob(".lock*"))
+
+
+def test_a_folder_that_its_last_owner_removes_while_it_is_taken_over_is_created_again(tmp_path: Path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    def retire_and_remove(path: Path, fd: int) -> None:
+        retire(path, fd)
+        path.parent.rmdir()
+        monkeypatch.setattr(locks, "_retire", retire)
+
+    retire, folder = locks._retire, tmp_path / "out"
+    monkeypatch.setattr("pyrepsim.core.locks.fcntl.flock", refuse)
+    monkeypatch.setattr(locks, "_retire", retire_and_remove)
+    folder.mkdir()
+    with Owner(folder) as other:
+        other.process.kill()
+        other.process.wait()
+    assert (folder / LOCK).exists()
+    with owning(folder):
+        assert (folder / LOCK).exists()
+    assert locks._retire is retire
 
 
 def test_of_many_that_start_together_one_owns_the_folder(tmp_path: Path, file_system: None):
