@@ -8,84 +8,24 @@ the same from sums, such as `PairedMoments` of a stream.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..core.arrays import as_numpy, check_paired, checked_rows
-from ..core.blas import one_blas_thread
-from ..core.errors import OptionError, ShapeError, StateError
+from ..core.arrays import check_paired
+from ..core.errors import DegenerateError, OptionError
 from ..measures import CCA, SVCCA, Matching, ShapeMetric
-from ..measures.base import MomentsSource
 from ..measures.matching import constant_features
 from ..measures.shape import angle_and_distance
-from ..moments import Pair, PairedMoments, Side
+from ..moments import Pair, Side
+from .fitted_maps import FittedMap, TwoMaps, column_correlations, varies_by_column
 
 __all__ = ["CCADirections", "FeatureMatching", "LinearMap", "ProcrustesAlignment"]
 
 
 @dataclass
-class _Map(ABC):
-    """Options as fields, as scikit-learn expects them; the moments that a map is fitted from, and the rows it maps."""
-
-    def fit(self, X: Any, Y: Any) -> Any:
-        """Fit the maps to two arrays of shape (n_samples, d_x) and (n_samples, d_y), and return the object."""
-        x, y = check_paired(X, Y)
-        moments = PairedMoments(x.shape[1], y.shape[1])
-        moments.update(x, y)
-        return self.fit_moments(moments)
-
-    def fit_moments(self, moments: MomentsSource) -> Any:
-        """Fit the maps to the rows whose moments are given, and return the object."""
-        pair = moments.pair()
-        with one_blas_thread():
-            self._fit(pair if getattr(self, "center", True) else _uncentred(pair))
-        return self
-
-    @abstractmethod
-    def _fit(self, pair: Pair) -> None: ...
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 - of scikit-learn
-        """Return the options by name."""
-        return {option.name: getattr(self, option.name) for option in fields(self)}
-
-    def set_params(self, **options: Any) -> Any:
-        """Change options, and return the object."""
-        changed = type(self)(**{**self.get_params(), **options})
-        for name in options:
-            setattr(self, name, getattr(changed, name))
-        return self
-
-    def _rows(self, rows: Any, name: str, width: str) -> np.ndarray:
-        """Return rows as float64, or an error unless the object is fitted and they have the features that it knows."""
-        if not hasattr(self, width):
-            raise StateError(f"{type(self).__name__} must be fitted before it maps rows. Call fit(X, Y) first.")
-        x = np.asarray(checked_rows(as_numpy(rows, name), name), dtype=np.float64)
-        known = getattr(self, width)
-        if x.shape[1] != known:
-            raise ShapeError(f"{name} must have the {known} features of fit: got shape {x.shape}. Pass the same layer.")
-        return x
-
-    def _set_sides(self, pair: Pair) -> None:
-        self.n_features_in_, self.n_features_y_ = pair.x.n_features, pair.y.n_features
-        self.mean_x_, self.mean_y_ = pair.x.mean, pair.y.mean
-
-
-def _uncentred(pair: Pair) -> Pair:
-    """The same moments around 0 in place of the means."""
-
-    def side(own: Side) -> Side:
-        scatter = own.scatter + own.n_samples * np.outer(own.mean, own.mean)
-        return Side(own.n_samples, np.zeros_like(own.mean), scatter, float(np.sum(scatter**2)), own.norms, own.epsilon)
-
-    cross = pair.cross + pair.n_samples * np.outer(pair.x.mean, pair.y.mean)
-    return Pair(side(pair.x), side(pair.y), cross, float(np.sum(cross**2)), pair.norms)
-
-
-@dataclass
-class ProcrustesAlignment(_Map):
+class ProcrustesAlignment(TwoMaps):
     """The rotations that align two representations, as in `Procrustes` and `ShapeMetric`.
 
     With S_xy = U diag(s) V^T of the (partially whitened) sides, X is mapped by W_x = M_x U and Y by W_y = M_y V, where
@@ -145,11 +85,6 @@ class ProcrustesAlignment(_Map):
         scales[:rank] += (1 - self.alpha) / np.sqrt(values[:rank])
         return (vectors * scales) @ vectors.T
 
-    def transform(self, X: Any, Y: Any = None) -> Any:
-        """Return the aligned rows of X, (n, d), or those of X and of Y."""
-        x = (self._rows(X, "X", "n_features_in_") - self.mean_x_) @ self.W_x_
-        return x if Y is None else (x, (self._rows(Y, "Y", "n_features_y_") - self.mean_y_) @ self.W_y_)
-
     def align(self, X: Any) -> np.ndarray:
         """Return the rows of X, rotated into the coordinates of Y and moved to its mean, (n, d_y); with ``alpha=1``."""
         if self.alpha != 1:
@@ -169,7 +104,10 @@ class ProcrustesAlignment(_Map):
         a, b = self.transform(X, Y)
         if value == "euclidean":
             return float(np.linalg.norm(a - b))
-        similarity = float(np.vdot(a, b)) / float(np.linalg.norm(a) * np.linalg.norm(b))
+        sizes = [float(np.linalg.norm(x)) for x in (a, b)]
+        if not min(sizes) > 0:
+            raise DegenerateError("the angle needs aligned rows other than 0: those of X or Y are 0. Pass other rows.")
+        similarity = float(np.vdot(a, b)) / (sizes[0] * sizes[1])
         values = {"similarity": similarity, **angle_and_distance(similarity)}
         if value not in values:
             raise OptionError(f"value must be one of angle, distance, similarity, euclidean: got {value!r}.")
@@ -177,7 +115,7 @@ class ProcrustesAlignment(_Map):
 
 
 @dataclass
-class CCADirections(_Map):
+class CCADirections(TwoMaps):
     """The canonical directions of two representations, as in `CCA` and `SVCCA`.
 
     The variates (X - m_x) W_x and (Y - m_y) W_y have variance 1 over the rows that were fitted (less with a ridge);
@@ -243,19 +181,14 @@ class CCADirections(_Map):
         signs = np.sign(weights_x[np.argmax(np.abs(weights_x), axis=0), np.arange(kept)])
         self.W_x_, self.W_y_, self.correlations_ = weights_x * signs, weights_y * signs, correlations[:kept]
 
-    def transform(self, X: Any, Y: Any = None) -> Any:
-        """Return the canonical variates of X, (n, k), or those of X and of Y."""
-        x = (self._rows(X, "X", "n_features_in_") - self.mean_x_) @ self.W_x_
-        return x if Y is None else (x, (self._rows(Y, "Y", "n_features_y_") - self.mean_y_) @ self.W_y_)
-
     def score(self, X: Any, Y: Any) -> float:
         """Return the mean over the directions of the Pearson correlation of their variates: for held-out rows."""
         check_paired(X, Y)
-        return float(np.mean(_column_correlations(*self.transform(X, Y))))
+        return float(np.mean(column_correlations(*self.transform(X, Y))))
 
 
 @dataclass
-class LinearMap(_Map):
+class LinearMap(FittedMap):
     """The affine map that predicts Y from X by least squares: a regression, or the map that stitches two networks.
 
     Y is predicted by X B + b with B = (S_xx + alpha I)^-1 S_xy, as by scikit-learn's ``LinearRegression`` (alpha = 0)
@@ -313,11 +246,13 @@ class LinearMap(_Map):
         check_paired(X, Y)
         y = self._rows(Y, "Y", "n_features_y_")
         rest, spread = y - self.predict(X), y - y.mean(axis=0)
+        if not varies_by_column(y, spread).any():
+            raise DegenerateError("R^2 needs rows of Y that differ: all are equal up to rounding. Pass more rows.")
         return 1.0 - float(np.sum(rest * rest)) / float(np.sum(spread * spread))
 
 
 @dataclass
-class FeatureMatching(_Map):
+class FeatureMatching(FittedMap):
     """The matching of single features of X with single features of Y, as in `Matching`.
 
     Parameters
@@ -372,14 +307,8 @@ class FeatureMatching(_Map):
     def score(self, X: Any, Y: Any) -> float:
         """Return the mean Pearson correlation of the matched features: for held-out rows."""
         check_paired(X, Y)
-        return float(np.mean(_column_correlations(*self.transform(X, Y))))
+        return float(np.mean(column_correlations(*self.transform(X, Y))))
 
 
 def _padded(matrix: np.ndarray, width: int) -> np.ndarray:
     return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
-
-
-def _column_correlations(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """Return the Pearson correlation of each column of A with the same column of B."""
-    a, b = A - A.mean(axis=0), B - B.mean(axis=0)
-    return np.einsum("nk,nk->k", a, b) / np.sqrt(np.einsum("nk,nk->k", a, a) * np.einsum("nk,nk->k", b, b))

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.errors import PyrepsimError
 from ..pairwise import compare_rdms
 from . import scipy as distances
-from .patching import Host, NotCovered
+from .patching import Host, NotCovered, count, fallbacks
 from .patching import patched as _patched
 
 __all__ = ["compute_rdm", "compute_rdm_cv", "patched", "rsa_array", "rsa_gen"]
@@ -113,15 +113,12 @@ def _values(
     several: bool,
     ahead: int,
 ) -> Iterator[Any]:
-    seen = np.ones(models.shape[1], dtype=bool)
     while given := list(itertools.islice(data, ahead)):
         try:
             rdms = np.stack([_host("rdm")._ensure_condensed(rdm, "rdm_data") for rdm in given])
-            missing = np.isnan(rdms)
-            if ignore_nan and (missing & seen).any() and not (missing == missing[0]).all():
-                raise NotCovered("data RDMs that lack different entries")
             rows = _compared(rdms, models, metric, ignore_nan)
-        except (NotCovered, PyrepsimError, ValueError, TypeError):
+        except (NotCovered, PyrepsimError, ValueError, TypeError):  # MNE-RSA has a value or an error of its own
+            count(fallbacks, "mne_rsa.rsa.rsa_gen")
             yield from _own("rsa", "rsa_gen")(given, rdm_model, metric, ignore_nan)
             continue
         yield from rows if several else rows[:, 0]

@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 
 from ..core.errors import HostVersionError, MissingExtraError, PyrepsimError
 
-__all__ = ["Host", "NotCovered", "calls", "fallbacks", "patched"]
+__all__ = ["Host", "NotCovered", "calls", "count", "fallbacks", "log_once", "patched"]
 
 log = logging.getLogger("pyrepsim.integrations")
 
@@ -69,16 +69,23 @@ def patched(host: Host, *, any_version: bool) -> Iterator[None]:
     with _lock:
         if host.depth == 0:
             _check_version(host, any_version)
-            host.replaced = [_replace(name, adapter) for name, adapter in host.adapters.items()]
+            try:
+                for name, adapter in host.adapters.items():
+                    host.replaced.append(_replace(name, adapter))
+            except (AttributeError, ImportError) as error:
+                _restore(host)
+                raise HostVersionError(
+                    f"The integration of {host.distribution} needs its function {name}: {error}. Install a version of "
+                    f"{host.versions}."
+                ) from error
         host.depth += 1
     try:
         yield
     finally:
         with _lock:
             host.depth -= 1
-            while host.depth == 0 and host.replaced:
-                owner, original, replacement = host.replaced.pop()
-                _rebind(owner, replacement, original)
+            if host.depth == 0:
+                _restore(host)
 
 
 def _check_version(host: Host, any_version: bool) -> None:
@@ -112,21 +119,27 @@ def _replace(name: str, adapter: Callable[..., Any]) -> tuple[Any, Any, Any]:
     def replacement(*args: Any, **kwargs: Any) -> Any:
         if getattr(_inside, "adapter", False):  # pyrepsim itself calls the library
             return original(*args, **kwargs)
-        calls[name] += 1
+        count(calls, name)
         _inside.adapter = True
         try:
             return adapter(*args, **kwargs)
         except NotCovered as reason:
-            _log_once(name, str(reason))
+            log_once(name, reason)
         except PyrepsimError:  # the library has a value of its own for such input, or an error of its own
             pass
         finally:
             _inside.adapter = False
-        fallbacks[name] += 1
+        count(fallbacks, name)
         return original(*args, **kwargs)
 
     _rebind(owner, original, replacement)
     return owner, original, replacement
+
+
+def _restore(host: Host) -> None:
+    while host.replaced:
+        owner, original, replacement = host.replaced.pop()
+        _rebind(owner, replacement, original)
 
 
 def _rebind(owner: Any, old: Any, new: Any) -> None:
@@ -140,7 +153,14 @@ def _rebind(owner: Any, old: Any, new: Any) -> None:
                 setattr(place, name, new)
 
 
-def _log_once(name: str, reason: str) -> None:
+def count(counter: Counter[str], name: str) -> None:
+    """Add 1, also where several threads do."""
+    with _lock:
+        counter[name] += 1
+
+
+def log_once(name: str, reason: NotCovered) -> None:
+    """Log that the library's own function is called, once for each reason."""
     message = f"{name}: pyrepsim does not cover {reason}; the library's own function is called"
     if message not in _logged:
         _logged.add(message)

@@ -79,6 +79,8 @@ def _prepared(arrays: list[Any], metric: Any, options: dict[str, Any]) -> tuple[
     """Rows, and one of our metrics, whose distances are those that SciPy's metric and its options ask for."""
     rows = [_rows(X) for X in arrays]
     width = rows[0].shape[1]
+    if rows[-1].shape[1] != width or sum(map(len, rows)) < 2:
+        raise NotCovered("this input")
     given = {option: value for option, value in options.items() if value is not None}
     name = _name(metric)
     if name == "minkowski":

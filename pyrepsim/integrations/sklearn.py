@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..core.errors import PyrepsimError
 from ..pairwise import cdist, knn, pdist
 from ..pairwise.distances import square_matrix
-from .patching import Host, NotCovered, calls, fallbacks
+from .patching import Host, NotCovered, calls, count, fallbacks, log_once
 from .patching import patched as _patched
 
 __all__ = ["KNeighborsTransformer", "pairwise_distances", "patched"]
@@ -118,11 +118,13 @@ class KNeighborsTransformer(_KNeighborsTransformer):
         indices : ndarray of shape (n_queries, n_neighbors)
         """
         check_is_fitted(self)
-        calls[_TRANSFORMER] += 1
+        count(calls, _TRANSFORMER)
         try:
             distances, indices = self._nearest(X, self.n_neighbors if n_neighbors is None else n_neighbors)
-        except (NotCovered, PyrepsimError):
-            fallbacks[_TRANSFORMER] += 1
+        except (NotCovered, PyrepsimError) as reason:
+            if isinstance(reason, NotCovered):
+                log_once(_TRANSFORMER, reason)
+            count(fallbacks, _TRANSFORMER)
             return super().kneighbors(X, n_neighbors, return_distance)
         return (distances, indices) if return_distance else indices
 
@@ -147,7 +149,8 @@ def pairwise_distances(X: Any, Y: Any = None, metric: Any = "euclidean", **optio
     options.pop("n_jobs", None)
     name = METRICS.get(metric) if isinstance(metric, str) else None
     if name is None or options:
-        raise NotCovered(f"the metric {metric}" if name is None else ", ".join(options))
+        unknown = f"the metric {metric}" if isinstance(metric, str) else "metrics that are functions"
+        raise NotCovered(unknown if name is None else ", ".join(options))
     x, y = _rows(X), None if Y is None or Y is X else _rows(Y)
     if y is None:
         distances = square_matrix(pdist(x, name, precision="fp64", progress=False), np.zeros(len(x)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..backends.directions import any_direction, shared_direction
-from ..core.errors import OptionError, ShapeError, StateError, StoreError
+from ..core.errors import OptionError, ShapeError, StateError, StoreError, check_choice
 from ..core.memory import memory_budget
 from ..core.paths import as_path
 from ..core.states import open_sealed, write_sealed
@@ -201,13 +201,13 @@ class MomentsSet:
         ----------
         arrays : mapping of str to array-like
             See `State.arrays`; sums about one shift can be added, entry by entry.
-        **options
-            Options of the constructor other than the widths and pairs. ``transforms`` has one row transform.
+        **options : of the constructor, but no widths or pairs; ``transforms`` has one row transform
         """
-        (kind,) = options.setdefault("transforms", ("raw",))
-        state = State.from_arrays(arrays, transform=kind, precision=options.get("precision", "fp64"))
+        kinds = options.setdefault("transforms", ("raw",))
+        check_choice("the number of transforms", len(kinds), (1,))
+        state = State.from_arrays(arrays, transform=kinds[0], precision=options.get("precision", "fp64"))
         moments = cls._of_layout(state, options)
-        moments.add_states({kind: state})
+        moments.add_states({kinds[0]: state})
         return moments
 
     @classmethod

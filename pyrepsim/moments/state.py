@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..backends.directions import both_directions
-from ..core.errors import OptionError, ShapeError
+from ..core.errors import DTypeError, NonFiniteError, OptionError, ShapeError
 from ..core.memory import format_bytes
 
 __all__ = ["State", "checked_layout"]
@@ -139,7 +139,10 @@ class State:
         ShapeError
             If a name is missing or unknown, or an array does not have its shape.
         """
-        given = {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
+        try:
+            given = {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
+        except (TypeError, ValueError) as error:
+            raise DTypeError(f"sums must be arrays of numbers: {error}. Pass what State.arrays gives.") from error
         widths = []
         while f"products_{len(widths)}" in given:
             widths.append(len(np.atleast_1d(given[f"products_{len(widths)}"])))
@@ -154,6 +157,10 @@ class State:
         if not sides or {name: array.shape for name, array in given.items()} != shapes:
             wrong = [n for n in {**shapes, **given} if n not in shapes or n not in given or given[n].shape != shapes[n]]
             raise ShapeError(f"sums must have the names and shapes of State.arrays: check {', '.join(wrong) or 'all'}.")
+        infinite = [name for name, array in given.items() if not np.isfinite(array).all()]
+        if infinite or given["n_samples"] < 0:
+            wrong = f"{', '.join(infinite)} not" if infinite else f"n_samples = {given['n_samples']:g}"
+            raise NonFiniteError(f"sums must be finite, of 0 or more rows: got {wrong}. Check what was added.")
         return cls(
             transform=transform,
             precision=precision,

@@ -1,6 +1,6 @@
 """Similarity of RDMs in memory, one with one or stack with stack: every comparator by its definition, in float64.
 
-Ranks, roots, centred and whitened forms are computed once for each RDM; what is left for each pair is one product.
+Ranks, roots, centred and whitened forms are computed once for each RDM; each pair then takes one product.
 """
 
 from __future__ import annotations

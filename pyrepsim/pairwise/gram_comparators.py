@@ -246,7 +246,9 @@ def neg_riem_dist(x: Stack, y: Stack, used: Used, sigma: np.ndarray | None) -> n
     noise = basis.T @ (np.eye(used.n_items) if sigma is None else sigma) @ basis
     x.refuse(
         ~(np.trace(of_x, axis1=1, axis2=2) > 0),
-        lambda who, _: f"compare='neg_riem_dist' needs distances with a positive sum: that of {who} is not.",
+        lambda who, _: (
+            f"compare='neg_riem_dist' needs distances with a positive sum: that of {who} is not. Use another one."
+        ),
     )
     values, vectors = _definite(y, of_y)
     whiten = vectors / np.sqrt(values)[:, None, :]

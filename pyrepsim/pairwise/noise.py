@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import rows_view
+from ..core.arrays import as_numpy, rows_view
 from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError, check_choice
 
@@ -107,7 +107,7 @@ def noise_covariance(residuals: Any, method: str = "shrinkage_diagonal", *, dof:
 
 def checked_noise(noise: Any, n_features: int, n_folds: int) -> np.ndarray:
     """The matrix, or the matrices of the folds, float64; or ShapeError, DTypeError or NonFiniteError."""
-    given = np.asarray(noise)
+    given = as_numpy(noise, "noise")
     if given.dtype.kind not in "fiu":
         raise DTypeError(f"noise must be a covariance, an array of numbers: got {noise!r:.40}.")
     matrices = given.astype(np.float64)

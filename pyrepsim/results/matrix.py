@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import DegenerateError
+from ..core.errors import DegenerateError, OptionError
 from ..core.text import printable
 from .tables import Records, TextTable, flat
 
@@ -111,7 +111,7 @@ class ComparisonMatrix(Records):
         Parameters
         ----------
         n_dimensions : int, default 2
-            At most k - 1.
+            At most k.
 
         Returns
         -------
@@ -123,6 +123,8 @@ class ComparisonMatrix(Records):
         ----------
         Torgerson (1952), Psychometrika 17.
         """
+        if not 1 <= n_dimensions <= len(self.names) or isinstance(n_dimensions, bool):
+            raise OptionError(f"n_dimensions must be from 1 to {len(self.names)}: got {n_dimensions!r}.")
         squares = self.distances() ** 2
         centred = squares - squares.mean(axis=0) - squares.mean(axis=1)[:, None] + squares.mean()
         values, vectors = np.linalg.eigh(-centred / 2)

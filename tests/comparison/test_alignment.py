@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, Ridge
 
 import pyrepsim as rs
-from pyrepsim.core.errors import OptionError, ShapeError, StateError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError, StateError
 from tests.helpers.data import correlated_pair
 
 X, Y = correlated_pair(300, 9, 6, seed=3)
@@ -147,3 +147,27 @@ def test_matched_features():
     assert signed.score(X[TRAIN], Y[TRAIN]) == pytest.approx(score.value, rel=1e-10)
     assert np.array_equal(signed.features_x_, score.details["features_x"])
     assert (signed.signs_ == 1).all()
+
+
+def test_rows_without_a_score_are_refused(rng):
+    X, Y = rng.standard_normal((40, 5)), rng.standard_normal((40, 4))
+    constant = np.full((10, 4), 0.1)
+    with pytest.raises(DegenerateError, match=r"R\^2 needs rows of Y that differ"):
+        rs.LinearMap().fit(X, Y).score(X[:10], constant)
+    with pytest.raises(DegenerateError, match="columns that vary"):
+        rs.CCADirections().fit(X, Y).score(X[:10], constant)
+    with pytest.raises(DegenerateError, match="columns that vary"):
+        rs.FeatureMatching().fit(X, Y).score(X[:10], constant)
+    with pytest.raises(DegenerateError, match="aligned rows other than 0"):
+        rs.ProcrustesAlignment(center=False).fit(X, Y).score(0 * X, Y)
+
+
+@pytest.mark.parametrize("kind", [rs.ProcrustesAlignment, rs.CCADirections, rs.LinearMap, rs.FeatureMatching])
+def test_bad_rows_and_options_are_refused(rng, kind):
+    X, Y = rng.standard_normal((40, 5)), rng.standard_normal((40, 4))
+    fitted = kind().fit(X, Y)
+    X[3, 1] = np.nan
+    with pytest.raises(NonFiniteError, match="X must be finite"):
+        fitted.transform(X)
+    with pytest.raises(OptionError, match="options of .* got no_such"):
+        fitted.set_params(no_such=1)

@@ -177,3 +177,13 @@ def test_workers_are_patched_in_the_function_that_they_run(rng: np.random.Genera
     for values, n_calls in found:
         np.testing.assert_allclose(values, distance.pdist(rows), rtol=1e-12)
         assert n_calls >= 1
+
+
+def test_a_library_that_lacks_a_function_is_left_as_it_was(library):
+    lacking = Host("library", ">=1", {"library.double": adapter, "library.no_such_function": adapter})
+    with (
+        pytest.raises(HostVersionError, match="needs its function library.no_such_function"),
+        patching.patched(lacking, any_version=False),
+    ):
+        pass
+    assert library.double is double

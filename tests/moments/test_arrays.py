@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.core.errors import ShapeError
+from pyrepsim.core.errors import DTypeError, NonFiniteError, ShapeError
 from tests.helpers.data import correlated_pair
 
 X, Y = correlated_pair(500, 7, 5, seed=1)
@@ -102,3 +102,19 @@ def test_what_does_not_fit_is_refused():
     for shift in ([np.zeros(7)], [np.zeros(7), np.zeros(6)]):
         with pytest.raises(ShapeError, match="shift must be a number"):
             paired(X, Y).arrays(shift=shift)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "error"),
+    [
+        ("n_samples", -256.0, NonFiniteError),
+        ("n_samples", np.nan, NonFiniteError),
+        ("products_0", np.full((3, 3), np.inf), NonFiniteError),
+        ("norms", "text", DTypeError),
+    ],
+)
+def test_sums_that_are_none_are_refused(rng, name, wrong, error):
+    moments = rs.PairedMoments(3, 2)
+    moments.update(rng.standard_normal((20, 3)), rng.standard_normal((20, 2)))
+    with pytest.raises(error, match="sums must be"):
+        rs.PairedMoments.from_arrays({**moments.arrays(shift=0), name: wrong})
