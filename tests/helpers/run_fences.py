@@ -9,6 +9,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 _FENCE = re.compile(r"^```(\w*) *(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -38,13 +39,15 @@ def fences(page: str) -> list[Fence]:
 
 
 def main(path: Path) -> None:
-    namespace: dict[str, object] = {"__name__": "__main__"}
+    page = sys.modules["__main__"] = ModuleType(
+        "__main__"
+    )  # a module, so that names bound by `from x import y` are found
     outputs = []
     for fence in fences(path.read_text(encoding="utf-8")):
         if fence.language == "python":
             with contextlib.redirect_stdout(io.StringIO()) as written:
                 lines = "\n" * fence.line + fence.text  # so that a traceback has the page's line numbers
-                exec(compile(lines, str(path), "exec"), namespace)
+                exec(compile(lines, str(path), "exec"), vars(page))
             outputs.append(written.getvalue())
     print(json.dumps(outputs))
 
