@@ -65,9 +65,10 @@ def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("page", [page for page in PAGES if python_fences(page)], ids=page_id)
 def test_python_runs_as_written_and_prints_what_is_shown(page: Path, request, tmp_path: Path):
     shown = python_fences(page)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    environment = {**os.environ, "COLUMNS": "100"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     for library in {word.removeprefix("needs=") for fence in shown for word in fence.words if "needs=" in word}:
-        if find_spec(library) is None:
+        if find_spec(library.partition(".")[0]) is None or find_spec(library) is None:
             pytest.skip(f"{library} is not installed")
     if any("hub" in fence.words for fence in shown):
         pytest.importorskip("transformers")

@@ -1,6 +1,7 @@
 from . import brainscore as brainscore
 from . import mne_rsa as mne_rsa
 from . import netrep as netrep
+from . import resi as resi
 from . import rsatoolbox as rsatoolbox
 from . import scipy as scipy
 from . import sklearn as sklearn

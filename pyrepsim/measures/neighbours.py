@@ -320,11 +320,15 @@ class SecondOrderCosine(NeighbourMeasure):
         for i, j in pairs:
             union, counted = _union(lists[i], lists[j])
             rows = layers[i], layers[j]
-            s_x, s_y = (np.where(counted, entries(side, union, unit=True), 0.0) for side in rows)
+            s_x, s_y = (np.where(counted, self._vectors(side, union), 0.0) for side in rows)
             value = float(np.mean(self._cosines(s_x, s_y, max(side.shape[1] for side in rows))))
             size = float(np.mean(np.count_nonzero(counted, axis=1)))
             results.append((value, {"union": size, **self._list_details(lists[i], lists[j])}))
         return results
+
+    def _vectors(self, rows: np.ndarray, union: np.ndarray) -> np.ndarray:
+        """Return the cosine of each row with the rows in ``union[i]``, (n, 2k)."""
+        return entries(rows, union, unit=True)
 
     def _cosines(self, s_x: np.ndarray, s_y: np.ndarray, n_features: int) -> np.ndarray:
         """Return the cosine of each row of `s_x` with that of `s_y`."""

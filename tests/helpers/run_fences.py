@@ -39,9 +39,7 @@ def fences(page: str) -> list[Fence]:
 
 
 def main(path: Path) -> None:
-    page = sys.modules["__main__"] = ModuleType(
-        "__main__"
-    )  # a module, so that names bound by `from x import y` are found
+    page = sys.modules["__main__"] = ModuleType("__main__")  # patches look for names in modules
     outputs = []
     for fence in fences(path.read_text(encoding="utf-8")):
         if fence.language == "python":
