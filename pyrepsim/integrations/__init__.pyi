@@ -5,5 +5,6 @@ from . import resi as resi
 from . import rsatoolbox as rsatoolbox
 from . import scipy as scipy
 from . import sklearn as sklearn
+from . import torchmetrics as torchmetrics
 from .patching import calls as calls
 from .patching import fallbacks as fallbacks

@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 
 from ..core.errors import HostVersionError, MissingExtraError, PyrepsimError
 
-__all__ = ["Host", "NotCovered", "calls", "count", "fallbacks", "log_once", "patched"]
+__all__ = ["Host", "NotCovered", "base_class", "calls", "count", "fallbacks", "log_once", "patched"]
 
 log = logging.getLogger("pyrepsim.integrations")
 
@@ -104,6 +104,20 @@ def _check_version(host: Host, any_version: bool) -> None:
             f"The integration of {host.distribution} was tested with versions {host.versions}: {found} is installed. "
             "Install one of them, or pass any_version=True and compare some results with and without the patch."
         )
+
+
+def base_class(name: str, requirement: str) -> Any:
+    """Return a class of a library to derive from; without the library, one whose objects cannot be made."""
+    try:
+        return pkgutil.resolve_name(name)
+    except ImportError as error:
+        reason = f"{name} must be importable: {error}. Run pip install '{requirement}'."
+
+    class Missing:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            raise MissingExtraError(reason)
+
+    return Missing
 
 
 def _replace(name: str, adapter: Callable[..., Any]) -> tuple[Any, Any, Any]:

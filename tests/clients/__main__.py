@@ -1,8 +1,9 @@
 """Run the tests of other libraries with pyrepsim underneath: `python -m tests.clients [--sources FOLDER] [NAME ...]`.
 
 Each library gets a virtual environment in build/clients. Its tests run twice, without and with the patch. The exit
-status is 1 if their results differ, or if pyrepsim is called in fewer tests than before. Tests that are not on PyPI are
-checked out from GitHub, or taken from `--sources FOLDER`, which has a folder for each library.
+status is 1 if their results differ, or if pyrepsim is called in fewer tests than before. Where pyrepsim has classes for
+a library in place of a patch, our tests of them run once. Tests that are not on PyPI are checked out from GitHub, or
+taken from `--sources FOLDER`, which has a folder for each library.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +29,16 @@ class Suite:
 
     requirements: tuple[str, ...]
     tests: tuple[str, ...]
-    """Arguments of pytest, in `source` if there is one; {site} is where the library is installed."""
+    """Arguments of pytest, in `source` if there is one; {site} is where the library is installed, {ours} our tests."""
     touched: int
     """In how many tests pyrepsim is called, at least."""
+    patched: bool = True
+    """Whether pyrepsim patches the library. Otherwise the tests run once, and all of them must pass."""
     without_dependencies: tuple[str, ...] = ()
     source: str = ""
     """``sdist:NAME==VERSION``, or ``git:ADDRESS@TAG``."""
+    path: str = "."
+    """The folder of a git source that its tests import from."""
 
 
 SUITES = {
@@ -85,6 +91,17 @@ SUITES = {
         tests=tuple(f"{{site}}/brainscore_vision/metrics/{name}/test.py" for name in ("cka", "rdm")),
         touched=6,
     ),
+    "torchmetrics": Suite(
+        requirements=("torchmetrics==1.9.0", "torch==2.13.0", "cachier", "matplotlib"),
+        source="git:https://github.com/Lightning-AI/torchmetrics@v1.9.0",
+        path="tests",
+        tests=(
+            *("-p", "unittests.conftest"),
+            *("{ours}/clients/torchmetrics_tester.py", "{ours}/integrations/test_torchmetrics.py"),
+        ),
+        patched=False,
+        touched=86,
+    ),
 }
 
 
@@ -100,6 +117,11 @@ def _check(name: str, suite: Suite, sources: Path | None) -> int:
     python = _environment(name, suite)
     folder = _source(name, suite, sources)
     plain, _ = _run(python, name, suite, folder, patched=False)
+    if not suite.patched:
+        passed = re.match(r"(\d+) passed", plain)
+        good = passed is not None and "error" not in plain and int(passed[1]) >= suite.touched
+        print(f"{name}: {plain}: {'ok' if good else 'FAILS'}")
+        return 0 if good else 1
     patched, touched = _run(python, name, suite, folder, patched=True)
     good = patched == plain and touched >= suite.touched
     print(f"{name}: {plain} without, {patched} with pyrepsim, called in {touched} tests: {'ok' if good else 'FAILS'}")
@@ -148,9 +170,11 @@ def _run(python: Path, name: str, suite: Suite, folder: Path, *, patched: bool) 
     """Run the suite; return what pytest counts, and in how many tests pyrepsim was called."""
     site = python.parents[1] / _SITE
     plug_in = Path(__file__).parent  # libraries may have a package `tests` too
-    path = os.pathsep.join(map(str, [ROOT, plug_in, *([folder] if suite.source.startswith("git") else [])]))
+    source = [folder / suite.path] if suite.source.startswith("git") else []
+    path = os.pathsep.join(map(str, [ROOT, plug_in, *source]))
     environment = {**os.environ, "PYTHONPATH": path, "PYREPSIM_CLIENT": name, "MPLBACKEND": "Agg"}
-    tests = [test.format(site=site) for test in suite.tests]
+    environment |= {"USE_PYTEST_POOL": "1", "PYTEST_REFERENCE_CACHE": tempfile.mkdtemp(dir=FOLDER)}  # for torchmetrics
+    tests = [test.format(site=site, ours=ROOT / "tests") for test in suite.tests]
     command = [
         python,
         "-m",

@@ -187,3 +187,11 @@ def test_a_library_that_lacks_a_function_is_left_as_it_was(library):
     ):
         pass
     assert library.double is double
+
+
+def test_a_class_of_a_library_that_is_not_installed_cannot_be_made():
+    class Ours(patching.base_class("no_such_library.Class", "no-such-library")):
+        pass
+
+    with pytest.raises(MissingExtraError, match="pip install 'no-such-library'"):
+        Ours(1, name="x")
