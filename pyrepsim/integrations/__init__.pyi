@@ -3,6 +3,7 @@ from . import mne_rsa as mne_rsa
 from . import netrep as netrep
 from . import resi as resi
 from . import rsatoolbox as rsatoolbox
+from . import scib_metrics as scib_metrics
 from . import scipy as scipy
 from . import sklearn as sklearn
 from . import torchmetrics as torchmetrics

@@ -1,4 +1,4 @@
-"""scikit-learn: exact nearest neighbours as a transformer, and `pairwise_distances`."""
+"""scikit-learn: exact nearest neighbours as a transformer, `pairwise_distances`, and estimators of CCA and SVCCA."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.neighbors import KNeighborsTransformer as _KNeighborsTransformer
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from ..comparison.alignment import CCADirections
 from ..core.errors import PyrepsimError
 from ..pairwise import cdist, knn, pdist
 from ..pairwise.distances import square_matrix
 from .patching import Host, NotCovered, calls, count, fallbacks, log_once
 from .patching import patched as _patched
 
-__all__ = ["KNeighborsTransformer", "pairwise_distances", "patched"]
+__all__ = ["KNeighborsTransformer", "RepresentationCCA", "RepresentationSVCCA", "pairwise_distances", "patched"]
 
 METRICS = {
     **dict.fromkeys(("euclidean", "l2"), "euclidean"),
@@ -164,6 +166,135 @@ def _rows(X: Any) -> np.ndarray:
     if type(X) is not np.ndarray or X.ndim != 2 or X.dtype not in (np.float32, np.float64) or len(X) < 2:
         raise NotCovered("this input")
     return X
+
+
+class _CanonicalVariates(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """`CCADirections` as an estimator of scikit-learn."""
+
+    def _directions(self) -> CCADirections:
+        raise NotImplementedError
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Fit the directions to X of shape (n_samples, d_x) and y of shape (n_samples, d_y) or (n_samples,)."""
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, ensure_min_samples=2, multi_output=True, y_numeric=True, ensure_all_finite=True
+        )
+        directions = self._directions().fit(X, _columns(y))
+        self.correlations_ = directions.correlations_
+        self.x_rotations_, self.y_rotations_ = directions.W_x_, directions.W_y_
+        self.x_mean_, self.y_mean_ = directions.mean_x_, directions.mean_y_
+        self._fitted = directions
+        return self
+
+    def transform(self, X: Any, y: Any = None) -> Any:
+        """Return the variates of X, (n_samples, k), or those of X and of y."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64)
+        return self._fitted.transform(X) if y is None else self._fitted.transform(X, _checked_columns(y))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the mean over the directions of the Pearson correlation of the variates: for held-out rows."""
+        check_is_fitted(self)
+        return self._fitted.score(validate_data(self, X, reset=False, dtype=np.float64), _checked_columns(y))
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.correlations_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class RepresentationCCA(_CanonicalVariates):
+    """Canonical correlation analysis, by decomposition of the covariances, as an estimator of scikit-learn.
+
+    It finds the directions of `pyrepsim.CCADirections` and `pyrepsim.CCA`. ``sklearn.cross_decomposition.CCA`` finds
+    the same for well-conditioned rows, one after the other by iteration.
+
+    Parameters
+    ----------
+    n_components : int, optional
+        By default as many as the smaller rank of X and y.
+    ridge : float, default 0.0
+        As in `pyrepsim.CCA`.
+
+    Attributes
+    ----------
+    correlations_ : ndarray of shape (k,)
+        Canonical correlations, descending.
+    x_rotations_, y_rotations_ : ndarray of shape (d_x, k) and (d_y, k)
+        The variates of X are ``(X - x_mean_) @ x_rotations_``, with variance 1.
+    x_mean_, y_mean_ : ndarray of shape (d_x,) and (d_y,)
+
+    References
+    ----------
+    Hotelling (1936), Relations between two sets of variates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from pyrepsim.integrations.sklearn import RepresentationCCA
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8))
+    >>> Y = X[:, :6] + rng.standard_normal((500, 6))
+    >>> cross_val_score(RepresentationCCA(n_components=2), X, Y, cv=3).round(1)
+    array([0.7, 0.7, 0.7])
+    """
+
+    def __init__(self, n_components: int | None = None, *, ridge: float = 0.0):
+        self.n_components = n_components
+        self.ridge = ridge
+
+    def _directions(self) -> CCADirections:
+        return CCADirections(self.n_components, ridge=self.ridge)
+
+
+class RepresentationSVCCA(_CanonicalVariates):
+    """SVCCA: canonical correlation analysis of the leading principal components of each side, as an estimator.
+
+    Parameters
+    ----------
+    n_components : int, optional
+        By default as many as the smaller number of principal components that are kept.
+    variance : float, default 0.99
+        The principal components of each side that hold this fraction of its variance are kept.
+
+    Attributes
+    ----------
+    correlations_, x_rotations_, y_rotations_, x_mean_, y_mean_
+        As of `RepresentationCCA`.
+
+    References
+    ----------
+    Raghu et al. (2017), arXiv:1706.05806.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyrepsim.integrations.sklearn import RepresentationSVCCA
+    >>> X = np.random.default_rng(0).standard_normal((500, 8))
+    >>> RepresentationSVCCA(variance=0.9).fit(X, X @ np.diag([8, 7, 6, 5, 4, 3, 2, 1])).correlations_.round(2)
+    array([1.  , 1.  , 1.  , 1.  , 0.99])
+    """
+
+    def __init__(self, n_components: int | None = None, *, variance: float = 0.99):
+        self.n_components = n_components
+        self.variance = variance
+
+    def _directions(self) -> CCADirections:
+        return CCADirections(self.n_components, variance=self.variance)
+
+
+def _checked_columns(y: Any) -> np.ndarray:
+    return _columns(check_array(y, dtype=np.float64, ensure_2d=False, input_name="y"))
+
+
+def _columns(y: np.ndarray) -> np.ndarray:
+    return np.asarray(y.reshape(-1, 1) if y.ndim == 1 else y, dtype=np.float64)
 
 
 _HOST = Host(

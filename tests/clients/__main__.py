@@ -39,6 +39,8 @@ class Suite:
     """``sdist:NAME==VERSION``, or ``git:ADDRESS@TAG``."""
     path: str = "."
     """The folder of a git source that its tests import from."""
+    patch: str = ""
+    """The module of pyrepsim.integrations that is used, if it has another name than the library."""
 
 
 SUITES = {
@@ -101,6 +103,22 @@ SUITES = {
         ),
         patched=False,
         touched=86,
+    ),
+    "scanpy": Suite(
+        requirements=("scanpy==1.11.5", "pynndescent==0.5.13", "pytest-mock", "session-info2", "dask"),
+        source="git:https://github.com/scverse/scanpy@1.11.5",
+        tests=(
+            *("-p", "testing.scanpy._pytest", "--import-mode=importlib"),
+            *("tests/test_neighbors.py", "tests/test_neighbors_common.py", "tests/test_neighbors_key_added.py"),
+        ),
+        touched=15,
+        patch="sklearn",
+    ),
+    "scib_metrics": Suite(
+        requirements=("scib-metrics==0.5.10", "harmonypy"),
+        source="sdist:scib-metrics==0.5.10",
+        tests=tuple(f"tests/test_{name}.py" for name in ("neighbors", "benchmarker")),
+        touched=12,
     ),
 }
 
@@ -172,22 +190,11 @@ def _run(python: Path, name: str, suite: Suite, folder: Path, *, patched: bool) 
     plug_in = Path(__file__).parent  # libraries may have a package `tests` too
     source = [folder / suite.path] if suite.source.startswith("git") else []
     path = os.pathsep.join(map(str, [ROOT, plug_in, *source]))
-    environment = {**os.environ, "PYTHONPATH": path, "PYREPSIM_CLIENT": name, "MPLBACKEND": "Agg"}
+    environment = {**os.environ, "PYTHONPATH": path, "PYREPSIM_CLIENT": suite.patch or name, "MPLBACKEND": "Agg"}
     environment |= {"USE_PYTEST_POOL": "1", "PYTEST_REFERENCE_CACHE": tempfile.mkdtemp(dir=FOLDER)}  # for torchmetrics
     tests = [test.format(site=site, ours=ROOT / "tests") for test in suite.tests]
-    command = [
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        str(folder),
-        "-p",
-        "no:cacheprovider",
-        *tests,
-    ]
+    options = ["-q", "-c", os.devnull, "--rootdir", str(folder), "-o", f"cache_dir={FOLDER / 'pytest_cache'}"]
+    command = [str(python), "-m", "pytest", *options, *tests]
     if patched:
         command += ["-p", "counting"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
