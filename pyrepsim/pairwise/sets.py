@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import as_numpy, checked_rows
+from ..core.arrays import as_floats, as_numpy, checked_rows
 from ..core.blas import one_blas_thread
 from ..core.errors import DTypeError, OptionError, ShapeError
 from .engine import PairwiseEngine
@@ -96,7 +96,7 @@ class Sets:
 
 def sets_of(X: Any, features: Any) -> Sets:
     """The sets that the arguments of `rdm` describe, or ShapeError, DTypeError or OptionError."""
-    array = as_numpy(X, "X")
+    array = as_floats(as_numpy(X, "X"))
     if features is None:
         if array.ndim != 3:
             return Sets(checked_rows(array, "X"))

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.cross_decomposition
 import sklearn.manifold
 import sklearn.metrics
+import sklearn.model_selection
 import sklearn.neighbors
 import sklearn.pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import pyrepsim as rs
 from pyrepsim.integrations import calls, fallbacks
 from pyrepsim.integrations import sklearn as integration
 
@@ -23,7 +26,15 @@ def X(rng: np.random.Generator) -> np.ndarray:
     return rng.standard_normal((80, 6))
 
 
-@parametrize_with_checks([integration.KNeighborsTransformer()])
+ESTIMATORS = [
+    integration.KNeighborsTransformer(),
+    integration.RepresentationCCA(),
+    integration.RepresentationCCA(n_components=1, ridge=0.1),
+    integration.RepresentationSVCCA(variance=0.9),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
 @pytest.mark.filterwarnings("ignore")
 def test_checks_of_estimators(estimator, check):
     check(estimator)
@@ -101,3 +112,39 @@ def test_the_class_is_replaced(X):
         sklearn.neighbors.KNeighborsTransformer(n_neighbors=3).fit_transform(X)
         assert calls[TRANSFORMER] == before + 1
     assert sklearn.neighbors.KNeighborsTransformer is not integration.KNeighborsTransformer
+
+
+def test_directions_of_cca_are_those_of_scikit_learn(X, rng):
+    Y = X[:, :4] @ rng.standard_normal((4, 4)) + rng.standard_normal((80, 4))
+    theirs = sklearn.cross_decomposition.CCA(n_components=2, max_iter=10_000, tol=1e-14).fit(X[:60], Y[:60])
+    ours = integration.RepresentationCCA(n_components=2).fit(X[:60], Y[:60])
+    for due, found in zip(theirs.transform(X, Y), ours.transform(X, Y), strict=True):
+        fitted = [np.corrcoef(due[:60, k], found[:60, k])[0, 1] for k in range(2)]
+        np.testing.assert_allclose(np.abs(fitted), 1, atol=1e-8)
+    variates = ours.transform(X[:60], Y[:60])
+    assert variates[0].std(axis=0) == pytest.approx(1)
+    kept = [np.corrcoef(variates[0][:, k], variates[1][:, k])[0, 1] for k in range(2)]
+    assert kept == pytest.approx(ours.correlations_, abs=1e-12)
+    assert ours.score(X[:60], Y[:60]) == pytest.approx(ours.correlations_.mean(), abs=1e-12)
+    assert ours.score(X[60:], Y[60:]) < ours.correlations_.mean()
+    assert list(ours.get_feature_names_out()) == ["representationcca0", "representationcca1"]
+
+
+def test_estimators_agree_with_the_measures(X, rng):
+    Y = X[:, :4] + rng.standard_normal((80, 4))
+    assert integration.RepresentationCCA().fit(X, Y).correlations_.mean() == pytest.approx(
+        rs.compare(X, Y, rs.CCA()).value, abs=1e-12
+    )
+    assert integration.RepresentationSVCCA(variance=0.8).fit(X, Y).correlations_.mean() == pytest.approx(
+        rs.compare(X, Y, rs.SVCCA(variance=0.8)).value, abs=1e-12
+    )
+
+
+def test_estimators_in_a_grid_search(X, rng):
+    Y = X[:, :4] + rng.standard_normal((80, 4))
+    search = sklearn.model_selection.GridSearchCV(
+        integration.RepresentationCCA(), {"ridge": [0.0, 0.5], "n_components": [1, 2]}, cv=3
+    )
+    assert search.fit(X, Y).best_score_ > 0.5
+    with pytest.raises(ValueError, match="n_components"):
+        integration.RepresentationCCA(n_components=0).fit(X, Y)

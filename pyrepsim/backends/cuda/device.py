@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.arrays import FLOAT_NAMES
+from ...core.arrays import FLOAT_NAMES, as_floats
 from ...core.errors import BackendError, DTypeError
 from .rows import DeviceRows
 from .staging import Staging
@@ -217,10 +217,11 @@ class Device:
             import ml_dtypes
 
             return DeviceRows(values.view("uint16"), np.dtype(ml_dtypes.bfloat16))
+        values = as_floats(values)
         if values.dtype.name not in FLOAT_NAMES:
             raise DTypeError(
-                f"{name} must hold one of {', '.join(FLOAT_NAMES)}: got {values.dtype}. Convert it first, "
-                f"e.g. {name}.float()."
+                f"{name} must hold numbers, {', '.join(FLOAT_NAMES)} or integers: got {values.dtype}. Convert it "
+                f"first, e.g. {name}.float()."
             )
         return DeviceRows(values, np.dtype(values.dtype))
 
