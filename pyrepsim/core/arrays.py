@@ -3,7 +3,7 @@
 Accepted are NumPy arrays and memory maps (also read-only or strided), arrays with DLPack or the buffer protocol on the
 CPU (torch, JAX; CuPy through ``.get()``), pandas data frames, and nested sequences of numbers. Element types are
 float16, bfloat16, float32 and float64, which are not converted here (the engine converts them block by block), and
-integers and booleans, which become the narrowest of them that holds all their values.
+integers and booleans, which become float32 (those of one byte) or float64.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
     Parameters
     ----------
     array : array-like of shape (n_samples, n_features)
-        An array of any library. Integers and booleans are copied to floats: int8, uint8 and bool to float16, int16 and
-        uint16 to float32, wider ones to float64, in which integers above 2^53 are rounded.
+        An array of any library. Integers and booleans are copied to floats: int8, uint8 and bool to float32, wider ones to
+        float64, in which integers above 2^53 are rounded.
     name : str
         Name of the argument, for messages.
 
@@ -76,12 +76,10 @@ def checked_rows(view: Any, name: str) -> Any:
 
 def as_floats(values: Any) -> Any:
     """Return integers and booleans, in an array of NumPy or CuPy, as floats; other arrays as they are."""
-    kind, size = values.dtype.kind, values.dtype.itemsize
-    return values.astype(_FLOAT_OF_SIZE.get(size, np.float64)) if kind in "biu" else values
-
-
-_FLOAT_OF_SIZE = {1: np.float16, 2: np.float32}
-"""The narrowest type that holds all integers of so many bytes; float64 for wider ones."""
+    if values.dtype.kind not in "biu":
+        return values
+    # float16 holds those of one byte too, but rows of it that agree to its rounding count as one direction
+    return values.astype(np.float32 if values.dtype.itemsize == 1 else np.float64)
 
 
 @cache

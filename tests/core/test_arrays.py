@@ -105,3 +105,8 @@ def test_every_integer_of_a_type_keeps_its_value(dtype):
     ends = np.iinfo(dtype)
     values = np.array([[ends.min, ends.min + 1, 0, 1, ends.max - 1, ends.max]], dtype=dtype)
     assert rows_view(values).astype(np.float64).tolist() == values.tolist()
+
+
+def test_integers_that_almost_agree_are_not_one_direction():
+    X = np.array([[127, 126], [126, 125], [125, 124], [124, 122]], dtype=np.int8)
+    assert rs.compare(X, X, rs.RSA("cosine")) == rs.compare(X.astype(float), X.astype(float), rs.RSA("cosine"))
