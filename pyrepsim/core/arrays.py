@@ -31,8 +31,8 @@ def rows_view(array: Any, name: str = "X") -> np.ndarray:
     Parameters
     ----------
     array : array-like of shape (n_samples, n_features)
-        An array of any library. Integers and booleans are copied to floats: int8, uint8 and bool to float32, wider ones to
-        float64, in which integers above 2^53 are rounded.
+        An array of any library. Integers and booleans are copied to floats: int8, uint8 and bool to float32, wider
+        ones to float64, in which integers above 2^53 are rounded.
     name : str
         Name of the argument, for messages.
 
