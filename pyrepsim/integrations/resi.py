@@ -73,7 +73,7 @@ def measures(*, precision: str = "fp64", n_threads: int | None = None) -> dict[s
         If ReSi cannot be imported.
     """
     host, found = _host(), {}
-    for name, (computed, value) in _MEASURES.items():
+    for name, (computed, value) in MEASURES.items():
         found[name] = getattr(host, name.removeprefix("pyrepsim."))()
         found[name].name, found[name].sim_func = name, _Function(name, computed, value, precision, n_threads)
     return found
@@ -292,7 +292,7 @@ class _RSMNormDifference(_OfRows):
         return float(np.abs(np.linalg.eigvalsh(x - y)).max())
 
 
-_MEASURES: dict[str, tuple[Measure, str | None]] = {
+MEASURES: dict[str, tuple[Measure, str | None]] = {
     "AlignedCosineSimilarity": (_AlignedCosineSimilarity(), None),
     "CKA": (LinearCKA(), None),
     "ConcentricityDifference": (Concentricity(), None),

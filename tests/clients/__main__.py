@@ -120,6 +120,25 @@ SUITES = {
         tests=tuple(f"tests/test_{name}.py" for name in ("neighbors", "benchmarker")),
         touched=12,
     ),
+    "resi": Suite(
+        requirements=("torch==2.13.0", "einops", "loguru", "scikit-learn", "scipy"),
+        source="git:https://github.com/mklabunde/resi@main",
+        tests=("{ours}/integrations/test_resi.py",),
+        patched=False,
+        touched=210,
+    ),
+    "similarity": Suite(
+        requirements=(
+            *("torch==2.13.0", "einops", "loguru", "scikit-learn", "scipy", "matplotlib", "pydantic", "requests"),
+            *("gitpython", "seaborn", "numba", "rsatoolbox==0.3.2", "POT", "fastprogress", "torchmetrics"),
+            "repsim==0.1.5",
+        ),
+        without_dependencies=("torchtyping", "typeguard==2.13.3"),
+        source="git:https://github.com/nacloos/similarity-repository@main",
+        tests=("{ours}/integrations/test_similarity.py",),
+        patched=False,
+        touched=11,
+    ),
 }
 
 
