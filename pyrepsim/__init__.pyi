@@ -2,6 +2,7 @@ from .analysis.profiling import profile as profile
 from .analysis.weights import weight_distance as weight_distance
 from .backends.environment import show_config as show_config
 from .comparison import CCADirections as CCADirections
+from .comparison import Drift as Drift
 from .comparison import FeatureMatching as FeatureMatching
 from .comparison import LinearMap as LinearMap
 from .comparison import ProcrustesAlignment as ProcrustesAlignment

@@ -1,12 +1,13 @@
 """Comparison of two arrays, two layers or two stores.
 
 `compare` reads the rows of both sides once and returns a score for each measure and pair of layers; `compare_all`
-compares every representation of a list with every other one, `permutation_test` adds p-values, and
-`StreamingComparison` takes rows chunk by chunk.
+compares every representation of a list with every other one, `permutation_test` adds p-values, `StreamingComparison`
+takes rows chunk by chunk, and `Drift` compares the same inputs with a reference again and again.
 """
 
 from .alignment import CCADirections, FeatureMatching, LinearMap, ProcrustesAlignment
 from .comparing import compare
+from .drift import Drift
 from .many import compare_all
 from .options import ExecutionOptions, as_measures
 from .permutation import permutation_test
@@ -14,6 +15,7 @@ from .streaming import StreamingComparison
 
 __all__ = [
     "CCADirections",
+    "Drift",
     "ExecutionOptions",
     "FeatureMatching",
     "LinearMap",

@@ -5,6 +5,7 @@ from . import resi as resi
 from . import rsatoolbox as rsatoolbox
 from . import scib_metrics as scib_metrics
 from . import scipy as scipy
+from . import sentence_transformers as sentence_transformers
 from . import similarity as similarity
 from . import sklearn as sklearn
 from . import torchmetrics as torchmetrics

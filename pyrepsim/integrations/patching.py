@@ -110,7 +110,7 @@ def base_class(name: str, requirement: str) -> Any:
     """Return a class of a library to derive from; without the library, one whose objects cannot be made."""
     try:
         return pkgutil.resolve_name(name)
-    except ImportError as error:
+    except (AttributeError, ImportError) as error:
         reason = f"{name} must be importable: {error}. Run pip install '{requirement}'."
 
     class Missing:

@@ -55,10 +55,10 @@ class RepresentationSimilarity(Metric):
 
     Notes
     -----
-    ``update(x, y)`` and ``forward(x, y)`` take tensors (n, d_x) and (n, d_y) of any floating-point type, with 0 or more
-    rows, on any device: on the CPU they are read in place, and on an NVIDIA GPU they are summed there, if pyrepsim was
-    built with CUDA. They raise ShapeError, DTypeError, NonFiniteError or DegenerateError, and add nothing, for rows
-    that cannot be summed. The number of threads is that of torch (``torch.set_num_threads``).
+    ``update(x, y)`` and ``forward(x, y)`` take tensors (n, d_x) and (n, d_y) of real numbers of any type, with 0 or
+    more rows, on any device: on the CPU floats are read in place, and on an NVIDIA GPU they are summed there, if
+    pyrepsim was built with CUDA. They raise ShapeError, DTypeError, NonFiniteError or DegenerateError, and add nothing,
+    for rows that cannot be summed. The number of threads is that of torch (``torch.set_num_threads``).
 
     `compute` and ``forward`` return a float64 tensor for one measure, and for a sequence a dictionary with the texts of
     the measures as keys. A measure that is not defined on the rows, such as CKA of a single row, is NaN, with a warning

@@ -85,9 +85,9 @@ def test_values_are_those_of_all_rows(rows, ends: Sequence[int]):
     assert_values(metric.compute(), values(*rows), 0)  # the same bits
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int32])
 def test_types(rows, dtype: torch.dtype):
-    x, y = (part.to(dtype) for part in rows)
+    x, y = ((10 * part).to(dtype) for part in rows)
     metric = updated(RepresentationSimilarity(MEASURES, 6, 4), x, y, [50])
     assert_values(metric.compute(), values(x, y), 0)
 
@@ -314,7 +314,7 @@ def test_rows_that_cannot_be_added_change_nothing(rows, measures: list[str]):
         (x[:9, :5], y[:9], ShapeError),
         (x[0], y[0], ShapeError),
         (x[:0, :5], y[:0], ShapeError),
-        (x[:9].int(), y[:9], DTypeError),
+        (x[:9].to(torch.complex64), y[:9], DTypeError),
         (x[:9].to_sparse(), y[:9], DTypeError),
         (x[:9].numpy(), y[:9], DTypeError),
     ]
