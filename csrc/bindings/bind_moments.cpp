@@ -42,9 +42,11 @@ void update(Moments& self, const std::vector<py::array>& chunk, int n_threads) {
     self.update(views, n_threads);
 }
 
-// In an AlignedBuffer: NumPy would allocate new small pages at each call, whose page faults cost as much as filling
-// them.
+// Large arrays are in an AlignedBuffer: NumPy would allocate new small pages at each call, whose page faults cost as
+// much as filling them.
 Dense new_dense(std::int64_t rows, std::int64_t cols) {
+    if (rows * cols * static_cast<std::int64_t>(sizeof(double)) < static_cast<std::int64_t>(kLargeBlock))
+        return Dense({rows, cols});
     auto memory = std::make_unique<AlignedBuffer<double>>(AlignedBuffer<double>::uninitialised(rows * cols));
     double* data = memory->data();
     py::capsule owner(memory.release(), [](void* kept) { delete static_cast<AlignedBuffer<double>*>(kept); });

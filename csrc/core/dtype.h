@@ -30,4 +30,10 @@ inline DType dtype_from_name(const std::string& name) {
     return DType::f64;
 }
 
+// Whether rows can be read where they are, as doubles.
+inline __attribute__((always_inline)) bool holds_doubles(const char* rows, std::int64_t row_stride, DType dtype) {
+    constexpr std::int64_t kSize = sizeof(double);
+    return dtype == DType::f64 && reinterpret_cast<std::uintptr_t>(rows) % kSize == 0 && row_stride % kSize == 0;
+}
+
 }  // namespace repsim

@@ -105,11 +105,14 @@ void pack(const PackArgs& args) {
     float* const single = reinterpret_cast<float*>(row);
     float* const single_shift = single + width;
     const bool in_single = sizeof(T) == sizeof(float) && shift_in_single(args, single_shift);
+    const bool as_stored = args.transform == RowTransform::raw && holds_doubles(args.rows, args.row_stride, args.dtype);
     for (std::int64_t r = 0; r < args.n_rows; ++r) {
         const char* source = args.rows + r * args.row_stride;
         if (in_single) {
             convert_row(source, args.dtype, width, single);
             args.squared_norms[r] = subtract(single, single_shift, width, packed);
+        } else if (as_stored) {
+            args.squared_norms[r] = subtract(reinterpret_cast<const double*>(source), args.shift, width, packed);
         } else {
             read_row(source, args.dtype, width, args.transform, row);
             args.squared_norms[r] = subtract(row, args.shift, width, packed);

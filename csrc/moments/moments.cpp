@@ -33,17 +33,21 @@ Moments::Moments(MomentsConfig config, Isa isa)
     };
     for (int side = 0; side < sides(); ++side) add_sum(side, side);
     for (auto [left, right] : config_.pairs) add_sum(left, right);
-    std::int64_t widest = 0;
-    for (int side = 0; side < sides(); ++side) {
+    for (int side = 0; side < sides(); ++side)
         weighted_.emplace_back(static_cast<std::size_t>(n_weights_ * padded(side)));
-        widest = std::max(widest, padded(side));
-    }
     norms_.assign(static_cast<std::size_t>((1 + sides()) * sides()), 0.0);
     shift_.resize(config_.widths.size());
     pending_.resize(config_.widths.size());
+    packed_ = make_packed(1);  // of few rows there is no full block
+    plan_tasks();
+}
+
+// Before the first block is packed.
+void Moments::make_slots() {
+    std::int64_t widest = 0;
+    for (int side = 0; side < sides(); ++side) widest = std::max(widest, padded(side));
     const std::int64_t block_of_pair = 2 * widest * kBlockRows * static_cast<std::int64_t>(kernels_.element_size);
     packed_ = make_packed(1 + std::clamp<std::int64_t>(kPairBytes / block_of_pair, 1, kMaxBlocksTogether));
-    plan_tasks();
 }
 
 Moments::Packed Moments::make_packed(std::int64_t n_slots) const {
@@ -53,7 +57,7 @@ Moments::Packed Moments::make_packed(std::int64_t n_slots) const {
     for (int side = 0; side < sides(); ++side)
         packed.panels.push_back(AlignedBuffer<char>::uninitialised(rows * padded(side) * kernels_.element_size));
     packed.squared_norms = AlignedBuffer<double>::uninitialised(rows * sides());
-    packed.weights = AlignedBuffer<char>(rows * n_weights_ * kernels_.element_size);
+    packed.weights = AlignedBuffer<char>::uninitialised(rows * n_weights_ * kernels_.element_size);
     return packed;
 }
 
@@ -95,20 +99,30 @@ double* Moments::squared_norms(int side, std::int64_t slot) const {
 std::vector<double> Moments::shift_for(const Block& block, int side) const {
     const std::int64_t width = config_.widths[side];
     const double share = 1.0 / static_cast<double>(block.n_rows);
-    std::vector<double> row(width), low, high, mean(width, 0.0), variance(width, 0.0);
-    auto each_row = [&](auto&& visit) {
+    const MatrixView& view = block.rows[side];
+    const bool as_stored =
+        config_.transform == RowTransform::raw && holds_doubles(view.row(0), view.row_stride, view.dtype);
+    std::vector<double> converted(width), low, high, mean(width, 0.0), variance(width, 0.0);
+    const auto each_row = [&](auto&& visit) {
         for (std::int64_t r = 0; r < block.n_rows; ++r) {
-            kernels_.read_row(block.rows[side].row(r), block.rows[side].dtype, width, config_.transform, row.data());
-            visit();
+            if (as_stored) {
+                visit(reinterpret_cast<const double*>(view.row(r)));
+                continue;
+            }
+            kernels_.read_row(view.row(r), view.dtype, width, config_.transform, converted.data());
+            visit(converted.data());
         }
     };
-    each_row([&] {
-        if (low.empty()) low = high = row;
-        for (std::int64_t j = 0; j < width; ++j) low[j] = row[j] < low[j] ? row[j] : low[j];
-        for (std::int64_t j = 0; j < width; ++j) high[j] = row[j] > high[j] ? row[j] : high[j];
-        for (std::int64_t j = 0; j < width; ++j) mean[j] += row[j] * share;
+    each_row([&](const double* row) {
+        if (low.empty()) low.assign(row, row + width), high = low;
+        double *lowest = low.data(), *highest = high.data(), *sum = mean.data();
+        for (std::int64_t j = 0; j < width; ++j) {
+            lowest[j] = row[j] < lowest[j] ? row[j] : lowest[j];
+            highest[j] = row[j] > highest[j] ? row[j] : highest[j];
+            sum[j] += row[j] * share;
+        }
     });
-    each_row([&] {
+    each_row([&](const double* row) {
         for (std::int64_t j = 0; j < width; ++j) variance[j] += (row[j] - mean[j]) * (row[j] - mean[j]);
     });
     for (std::int64_t j = 0; j < width; ++j) {
@@ -136,7 +150,7 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
         const std::int64_t end = std::min(block.n_rows, begin + kRowsPerPackTask);
         if (begin >= end) return;
         const MatrixView& view = block.rows[side];
-        std::vector<double> workspace(2 * view.cols);
+        auto workspace = AlignedBuffer<double>::uninitialised(2 * view.cols);
         PackArgs args{};
         args.rows = view.row(begin);
         args.row_stride = view.row_stride;
@@ -163,6 +177,7 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
             };
             put(0, 1.0);
             for (int side = 0; side < sides(); ++side) put(1 + side, squared_norms(side, first_slot + b)[r]);
+            for (std::int64_t weight = 1 + sides(); weight < n_weights_; ++weight) put(weight, 0.0);
         }
 }
 
@@ -199,12 +214,13 @@ void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t 
             continue;
         }
         const Sum& sum = sums_[task.sum];
-        args.left_stride = args.left_width = nr;
+        args.left_stride = nr;
         for (std::int64_t q = task.q0; q < task.q1; ++q) {
             args.right = panel(sum.right, b, q);
             const std::int64_t last = (task.sum < sides() ? std::min(task.p1, q + 1) : task.p1) - 1;
             for (std::int64_t p = task.sum < sides() && config_.diagonals ? q : task.p0; p <= last; ++p) {
                 args.left = panel(sum.left, b, p);
+                args.left_width = std::min(nr, filled(sum.left) - p * nr);
                 args.out = out + (p - task.p0) * nr * out_stride + (q - task.q0) * nr;
                 args.upper = task.sum < sides() && p == q;
                 // Panels come in the order of their first use: the left ones with the first right one.
@@ -283,8 +299,9 @@ void Moments::update(const std::vector<MatrixView>& chunk, int n_threads) {
     const bool contiguous =
         std::all_of(chunk.begin(), chunk.end(), [](const MatrixView& view) { return view.rows_are_contiguous(); });
     std::int64_t next = 0;
+    if (block_slots() == 0 && n_pending_ + rows >= kBlockRows) make_slots();
     while (next < rows) {
-        if (n_packed_ == block_slots()) add_to_sums(n_threads);
+        if (n_packed_ == block_slots() && n_packed_ > 0) add_to_sums(n_threads);
         if (n_pending_ == 0 && contiguous && rows - next >= kBlockRows) {  // straight from the chunk
             std::vector<Block> blocks(std::min((rows - next) / kBlockRows, block_slots() - n_packed_),
                                       Block{{}, kBlockRows});

@@ -90,11 +90,14 @@ class Moments {
         std::int64_t rows(std::int64_t slot) const { return slot + 1 == n ? last_rows : kBlockRows; }
     };
     std::int64_t padded(int side) const { return (config_.widths[side] + kernels_.nr - 1) / kernels_.nr * kernels_.nr; }
+    // The columns of the packed rows of a side that may differ from zero, up to a whole micro-tile.
+    std::int64_t filled(int side) const { return (config_.widths[side] + kernels_.mr - 1) / kernels_.mr * kernels_.mr; }
     std::int64_t block_slots() const { return packed_.n_slots - 1; }
     int sides() const { return static_cast<int>(config_.widths.size()); }
     char* panel(int side, std::int64_t slot, std::int64_t panel_index) const;
     double* squared_norms(int side, std::int64_t slot) const;
     Packed make_packed(std::int64_t n_slots) const;
+    void make_slots();
     void plan_tasks();
     std::vector<double> shift_for(const Block& block, int side) const;
     void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, std::int64_t first_slot,

@@ -25,7 +25,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 
 from ..core.errors import BackendError, OptionError
@@ -33,6 +35,7 @@ from ..core.errors import BackendError, OptionError
 __all__ = ["available_backends", "default_threads", "get_backend"]
 
 
+@cache
 def _reason_without_cpu() -> str | None:
     try:
         importlib.import_module("pyrepsim._core")
@@ -92,7 +95,7 @@ def get_backend(name: str = "auto") -> ModuleType:
             f"{'Pass' if name == 'cuda' else 'Reinstall pyrepsim, or pass'} another backend, for example "
             f"{'cpu' if name == 'cuda' else 'reference'!r}."
         )
-    return importlib.import_module(module)
+    return sys.modules.get(module) or importlib.import_module(module)
 
 
 def available_backends() -> dict[str, str | None]:

@@ -92,7 +92,7 @@ def Moments(
 ) -> _core.Moments:
     """The engine's accumulator of moments; with `diagonals`, the products of a side are those of equal features."""
     options = {"transform": transform, "precision": precision, "diagonals": diagonals, "isa": _isa()}
-    return _core.Moments(list(widths), list(pairs), **options)
+    return _core.Moments(widths, pairs, **options)
 
 
 def Panels(

@@ -21,7 +21,7 @@ from .layers import Layers
 from .moment_scores import moment_scores
 from .options import ExecutionOptions, as_measures, ordered
 from .row_scores import row_scores
-from .sources import ArraySource, Source, open_sides, source_groups
+from .sources import ArraySource, Source, open_sides
 
 __all__ = ["compare", "scores_of", "warn_of_determined"]
 
@@ -173,32 +173,29 @@ def scores_of(
     progress: bool | None = None,
 ) -> list[Score]:
     """Return the score of every measure for every pair, in the order of the pairs and measures."""
-    of_moments = [measure for measure in measures if isinstance(measure, MomentMeasure)]
-    of_rows: list[RowMeasure] = []
     if isinstance(source, ArraySource):
-        of_rows = [form for measure in of_moments if (form := measure.array_form)]
-        of_moments = [measure for measure in of_moments if not measure.array_form]
-    of_rows += [measure for measure in measures if isinstance(measure, RowMeasure)]
+        measures = [measure.array_form or measure for measure in measures]
+    of_moments = [measure for measure in measures if isinstance(measure, MomentMeasure)]
+    of_rows = [measure for measure in measures if isinstance(measure, RowMeasure)]
     if checkpoint is not None and not of_moments:
         raise OptionError(f"checkpoint keeps sums of moments: {', '.join(map(str, of_rows))} reads rows. Leave it out.")
     if executor is not None:
         check_executor(executor, source)
     scores: list[Score] = []
-    summed = {measure: list(pairs) for measure in of_moments}
+    summed, others, rest = of_moments, [], pairs
     if checkpoint is None and executor is None and (few := gram_pairs(source, pairs, options)):
-        from_gram = [measure for measure in of_moments if measure.from_gram]
-        scores += gram_scores(source, few, from_gram, options, progress) if from_gram else []
+        summed = [measure for measure in of_moments if not measure.from_gram]
+        others = [measure for measure in of_moments if measure.from_gram]
         taken = set(few)
         rest = [pair for pair in pairs if pair not in taken]
-        summed |= dict.fromkeys(from_gram, rest)
-    for same_pairs in dict.fromkeys(map(tuple, summed.values())):
-        chosen = [measure for measure in of_moments if tuple(summed[measure]) == same_pairs]
-        if same_pairs:
+        scores += gram_scores(source, few, others, options, progress) if others else []
+    for chosen, of_pairs in ((summed, pairs), (others, rest)):
+        if chosen and of_pairs:
             scores += moment_scores(
-                source, same_pairs, chosen, options, checkpoint=checkpoint, executor=executor, progress=progress
+                source, of_pairs, chosen, options, checkpoint=checkpoint, executor=executor, progress=progress
             )
     if of_rows:
-        scores += row_scores(source, source_groups(source, pairs), of_rows, options, progress)
+        scores += row_scores(source, source.groups(pairs), of_rows, options, progress)
     return ordered(scores, pairs, measures)
 
 

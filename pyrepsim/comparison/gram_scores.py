@@ -15,10 +15,9 @@ from ..measures import MomentMeasure
 from ..moments import Pair
 from ..moments.gram import GramMoments, GramPair
 from ..results import Score
-from .layers import LayerGroup
 from .options import ExecutionOptions, provenance
 from .row_scores import Gathered
-from .sources import Source, source_groups
+from .sources import Source
 
 __all__ = ["gram_pairs", "gram_scores"]
 
@@ -29,9 +28,8 @@ def gram_pairs(source: Source, pairs: Sequence[tuple[str, str]], options: Execut
     Two Gram matrices take n^2 (d_x + d_y) products, the sums of moments about n (d_x + d_y)^2 / 2 of them. The rule
     knows shapes and arguments only. On a GPU the sums are always d x d.
     """
-    if get_backend(options.backend).name.startswith("cuda"):
-        return []
-    return [(x, y) for x, y in pairs if 2 * source.n_rows < sum(source.widths(LayerGroup((x,), (y,), ((x, y),))))]
+    few = [(x, y) for x, y in pairs if 2 * source.n_rows < source.width(0, x) + source.width(1, y)]
+    return few if few and not get_backend(options.backend).name.startswith("cuda") else []
 
 
 def gram_scores(
@@ -48,7 +46,7 @@ def gram_scores(
     )
     scores = []
     with progress_bar(len(pairs), progress, desc="compare", unit=" pairs of layers") as bar, one_blas_thread():
-        for group in source_groups(source, pairs):
+        for group in source.groups(pairs):
             moments = GramMoments(
                 _Layers(Gathered(source, group, options.memory)),
                 [*group.layers_x, *group.layers_y],

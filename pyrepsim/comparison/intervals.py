@@ -24,7 +24,7 @@ from ..results import Score
 from .layers import LayerGroup, layer_groups
 from .options import ExecutionOptions, ordered, provenance
 from .row_scores import Gathered, GatheredLayers, check_memory, row_score, row_scores
-from .sources import Source
+from .sources import Source, widths_of
 
 __all__ = ["scores_with_intervals"]
 
@@ -114,7 +114,7 @@ def _from_moments(
 ) -> list[Score]:
     """Return scores with intervals from one pass over the rows: moments of blocks are added with their weights."""
     moments = BlockMoments(
-        source.widths(group),
+        widths_of(source, group),
         group.index_pairs,
         weights.blocks,
         transforms=tuple({measure.transform for measure in measures}),
@@ -165,7 +165,7 @@ def _from_block_sums(
     pairwise = options.pairwise(progress, blocks=weights.blocks.bounds)
     order = weights.blocks.order
     with progress_bar(1, progress, desc="pairs of rows", unit=" groups of layers") as bar:
-        check_memory(measure, source.n_rows, source.widths(group), pairwise, bar)
+        check_memory(measure, source.n_rows, widths_of(source, group), pairwise, bar)
         gathered = GatheredLayers(Gathered(source, group, options.memory), None, measure)
         layers = gathered if order is None else _InBlockOrder(gathered, order)
         with one_blas_thread():

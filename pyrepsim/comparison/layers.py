@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..core.errors import LayerError, OptionError
+from ..core.lazy import lazy
 
 __all__ = ["LayerGroup", "Layers", "layer_groups", "layer_pairs"]
 
@@ -21,19 +22,19 @@ class LayerGroup:
     layers_y: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
 
-    @property
+    @lazy
     def members(self) -> list[tuple[int, str]]:
         """Side (0 for X, 1 for Y) and name of each layer: layers_x followed by layers_y."""
         return [*((0, name) for name in self.layers_x), *((1, name) for name in self.layers_y)]
 
-    @property
+    @lazy
     def index_pairs(self) -> list[tuple[int, int]]:
         """The pairs as indices into `members`."""
         offset, columns = (len(self.layers_x), self.layers_y) if self.layers_y else (0, self.layers_x)
         row, column = ({name: place for place, name in enumerate(names)} for names in (self.layers_x, columns))
         return [(row[a], offset + column[b]) for a, b in self.pairs]
 
-    @property
+    @lazy
     def crossed(self) -> list[tuple[int, int]]:
         """The pairs (i, j) with i < j whose cross moments give those of all `index_pairs`."""
         return list(dict.fromkeys((min(pair), max(pair)) for pair in self.index_pairs if pair[0] != pair[1]))

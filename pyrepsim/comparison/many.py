@@ -16,7 +16,7 @@ from ..measures import Measure, MomentMeasure
 from ..results import ComparisonMatrix, Score
 from ..store import ActivationStore, Representation, paired_layer_chunks
 from .comparing import scores_of, warn_of_determined
-from .layers import LayerGroup
+from .layers import LayerGroup, layer_groups
 from .options import ExecutionOptions, as_measures
 from .sources import selected_rows
 
@@ -160,8 +160,6 @@ def _source(representations: Any, tokens: str, gate: Gate) -> _ManySource:
 class _ManySource:
     """Several representations over the same rows, which pairs name by their names."""
 
-    one_store = True  # a representation is the same layer as X and as Y
-
     def __init__(
         self, names: tuple[str, ...], items: Sequence[Any], mask: np.ndarray | None = None, tokens: str | None = None
     ) -> None:
@@ -175,8 +173,12 @@ class _ManySource:
         self.documents = None if mask is None else items[0].store.columns["doc_id"][mask]
         self.provenance: dict[str, Any] = {} if tokens is None else {"tokens": tokens}
 
-    def widths(self, group: LayerGroup) -> list[int]:
-        return [self._items[name].shape[1] for _, name in group.members]
+    def width(self, _side: int, layer: str) -> int:
+        return self._items[layer].shape[1]
+
+    def groups(self, pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
+        """Return the groups of layers; a representation is the same layer as X and as Y."""
+        return [group.of_one_store() for group in layer_groups(pairs)]
 
     def gather(self, _side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
         item = self._items[layer]

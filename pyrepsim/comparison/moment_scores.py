@@ -6,26 +6,39 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..backends import get_backend
+from ..backends.checks import checked_threads
 from ..core.blas import one_blas_thread
 from ..core.errors import OptionError
 from ..core.progress import progress_bar
 from ..measures import MomentMeasure
 from ..moments import MomentsSet, Pair
+from ..moments.in_memory import ArrayMoments, whitened_moments
 from ..results import Score
 from .checkpoint import Checkpoint
 from .executors import Executor, add_parts, part_rows
 from .layers import LayerGroup
-from .options import ExecutionOptions, provenance
-from .sources import Source, StoreSource, source_groups
+from .options import ExecutionOptions, diagonals_suffice, provenance, transforms_of
+from .sources import ArraySource, Source, StoreSource, widths_of
 
 __all__ = ["Rereadable", "moment_scores", "score_group"]
 
 _LARGEST = (32 << 20) - (1 << 16)
 """Size in bytes of the largest block, without its header, for which glibc raises its trim threshold."""
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let the arithmetic of each pair use the memory of the one before, so that no page is mapped again.
+
+    After this block has been freed, glibc keeps up to twice its size of free memory at the end of a heap.
+    """
+    np.empty(_LARGEST, np.uint8)
 
 
 class Rereadable(Protocol):
@@ -47,6 +60,8 @@ def moment_scores(
     progress: bool | None = None,
 ) -> list[Score]:
     """Return the scores of all measures and pairs: for each group of layers one pass over its rows, then its scores."""
+    if isinstance(source, ArraySource) and checkpoint is None:
+        return _array_scores(source, measures, options, progress)
     saved = None
     if checkpoint is not None:
         if not isinstance(source, StoreSource):
@@ -55,12 +70,12 @@ def moment_scores(
             )
         rows = None if executor is None else part_rows(source.n_rows)
         saved = Checkpoint(checkpoint, source, options, measures, pairs, part_rows=rows)
-    groups = source_groups(source, pairs)
+    groups = source.groups(pairs)
     scores: list[Score] = []
     with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
         for index, group in enumerate(groups):
             moments = options.moments(
-                group, source.widths(group), measures, saved=checkpoint is not None or executor is not None
+                group, widths_of(source, group), measures, saved=checkpoint is not None or executor is not None
             )
             if saved is not None:
                 saved.restore(index, group, moments)
@@ -115,17 +130,32 @@ class _LayerPair:
             raise OptionError(
                 "whitened rows need a second pass, which a stream does not have: extract to stores first."
             )
-        raw = self.pair("raw")
-        maps = [(side.mean, side.whitening) for side in (raw.x, raw.y)]
-        moments = self.options.whitened(raw)
-        for chunk in self.source.chunks(self.group):
-            moments.update(
-                [
-                    (np.asarray(chunk[s], np.float64) - mean) @ white
-                    for s, (mean, white) in zip((self.i, self.j), maps, strict=True)
-                ]
-            )
-        return moments.pair_at(0)
+        chunks = ((chunk[self.i], chunk[self.j]) for chunk in self.source.chunks(self.group))
+        return whitened_moments(self.pair("raw"), chunks, **self.options.of_moments)
+
+
+def _array_scores(
+    source: ArraySource, measures: Sequence[MomentMeasure], options: ExecutionOptions, progress: bool | None
+) -> list[Score]:
+    """Return the scores of all measures of two arrays."""
+    backend, n_threads = get_backend(options.backend), checked_threads(options.n_threads)
+    precision, transforms = options.moments_precision, transforms_of(measures)
+    recorded = provenance(source.provenance, backend=backend.name, n_threads=n_threads, precision=precision)
+    work = len(transforms) * source.n_rows
+    _keep_freed_memory()
+    with progress_bar(work, progress, desc="compare") as bar, one_blas_thread():
+        moments = ArrayMoments(
+            source.arrays,
+            ("X", "Y"),
+            transforms=transforms,
+            backend=backend,
+            precision=precision,
+            n_threads=n_threads,
+            memory=options.memory,
+            diagonals=diagonals_suffice(measures, backend),
+            advance=None if bar.disable else bar.update,
+        )
+        return [measure.score(moments).named("X", "Y", recorded) for measure in measures]
 
 
 def score_group(
@@ -162,10 +192,7 @@ def score_group(
                 scores.append(measure.score(pair).named(layer_x, layer_y, recorded))
         return scores
 
-    # After this block has been freed, glibc keeps up to twice its size of free memory at the end of a heap, so that the
-    # arithmetic of each pair uses the memory of the one before and no page is mapped again.
-    np.empty(_LARGEST, np.uint8)
-
+    _keep_freed_memory()
     # One BLAS thread for each pair: its matrices are too small for more, and the bits are then always the same.
     with one_blas_thread():
         second_pass = any(measure.needs_second_pass for measure in measures)  # its sums use the threads

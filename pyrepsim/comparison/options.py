@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from ..backends import get_backend
 from ..core.errors import OptionError
 from ..measures import Measure, MomentMeasure, parse_measure
-from ..moments import MomentsSet, Pair
+from ..moments import MomentsSet
 from ..pairwise import PairwiseEngine
 from ..results import Score
 from ..version import __version__
 from .layers import LayerGroup
 
-__all__ = ["ExecutionOptions", "as_measures", "ordered", "provenance"]
+__all__ = ["ExecutionOptions", "as_measures", "diagonals_suffice", "ordered", "provenance", "transforms_of"]
 
 
 @dataclass(frozen=True)
@@ -54,30 +54,35 @@ class ExecutionOptions:
 
         Unless its sums are `saved` or merged, it leaves out those that no measure reads.
         """
-        # whitened rows are summed in a second pass, from the raw moments of the first
-        transforms = {"raw" if measure.needs_second_pass else measure.transform for measure in measures}
-        labels = [*group.layers_x, *group.layers_y]
-        scatters = saved or any(measure.reads == "scatter" for measure in measures)
-        scatters = scatters or any(i == j for i, j in group.index_pairs) or get_backend(self.backend).name != "cpu"
-        return self._moments(widths, group.crossed, tuple(transforms), labels, diagonals=not scatters)
-
-    def whitened(self, pair: Pair) -> MomentsSet:
-        """Return an empty accumulator for the whitened rows of a pair of layers."""
-        labels = [f"whitened {side.label}" for side in (pair.x, pair.y)]
-        return self._moments((pair.x.rank, pair.y.rank), ((0, 1),), ("raw",), labels)
-
-    def _moments(self, widths: Any, pairs: Any, transforms: Any, labels: Any, *, diagonals: bool = False) -> MomentsSet:
+        scatters = saved or any(i == j for i, j in group.index_pairs)
         return MomentsSet(
             widths,
-            pairs,
-            transforms=transforms,
-            labels=labels,
-            precision=self.moments_precision,
-            backend=self.backend,
-            n_threads=self.n_threads,
-            memory=self.memory,
-            diagonals=diagonals,
+            group.crossed,
+            transforms=transforms_of(measures),
+            labels=[*group.layers_x, *group.layers_y],
+            diagonals=not scatters and diagonals_suffice(measures, get_backend(self.backend)),
+            **self.of_moments,
         )
+
+    @property
+    def of_moments(self) -> dict[str, Any]:
+        """The options by the names that `MomentsSet` has for them."""
+        return {
+            "precision": self.moments_precision,
+            "backend": self.backend,
+            "n_threads": self.n_threads,
+            "memory": self.memory,
+        }
+
+
+def transforms_of(measures: Iterable[MomentMeasure]) -> tuple[str, ...]:
+    """Return the row transforms of a first pass: whitened rows are summed in a second, from the raw moments."""
+    return tuple({"raw" if measure.needs_second_pass else measure.transform for measure in measures})
+
+
+def diagonals_suffice(measures: Iterable[MomentMeasure], backend: ModuleType) -> bool:
+    """Return whether no measure reads more of a side than the variances of its features, and the backend has those."""
+    return backend.name == "cpu" and all(measure.reads == "variances" for measure in measures)
 
 
 def provenance(sides: Mapping[str, Any], *, backend: str, n_threads: int, precision: str) -> Mapping[str, Any]:
@@ -108,6 +113,8 @@ def as_measures(measures: Measure | str | Sequence[Measure | str]) -> list[Measu
 
 def ordered(scores: Sequence[Score], pairs: Sequence[tuple[str, str]], measures: Sequence[Measure]) -> list[Score]:
     """Return scores sorted by the order of `pairs`, then by the order of `measures`."""
+    if len(scores) == 1:
+        return list(scores)
     position = {pair: index for index, pair in enumerate(pairs)}
     rank = {str(measure): index for index, measure in enumerate(measures)}
     return sorted(scores, key=lambda s: (position[s.layer_x, s.layer_y], rank[s.measure]))  # type: ignore[index]

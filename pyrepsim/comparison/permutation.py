@@ -18,7 +18,7 @@ from ..results import Score, Scores
 from .comparing import scores_of, warn_of_determined
 from .layers import LayerGroup, Layers, layer_groups
 from .options import ExecutionOptions, as_measures, ordered
-from .sources import Source, open_sides
+from .sources import Source, open_sides, widths_of
 
 __all__ = ["permutation_test"]
 
@@ -167,7 +167,7 @@ class _InMemory:
     """A source whose rows are in memory; those of Y come in the order `order`."""
 
     def __init__(self, source: Source, group: LayerGroup, pairwise: PairwiseEngine) -> None:
-        widths = source.widths(group)
+        widths = widths_of(source, group)
         pairwise.refuse_what_does_not_fit(
             4 * source.n_rows * sum(widths), f"the rows of {len(widths)} layers", "Compare fewer layers at once."
         )
@@ -179,8 +179,11 @@ class _InMemory:
             for side, names in enumerate((group.layers_x, group.layers_y))
         ]
 
-    def widths(self, group: LayerGroup) -> list[int]:
-        return [self._rows[side][name].shape[1] for side, name in group.members]
+    def width(self, side: int, layer: str) -> int:
+        return self._rows[side][layer].shape[1]
+
+    def groups(self, pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
+        return layer_groups(pairs)
 
     def gather(self, side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
         rows = self._rows[side][layer]

@@ -16,7 +16,7 @@ from ..pairwise import METRICS, PairwiseEngine
 from ..results import Score
 from .layers import LayerGroup
 from .options import ExecutionOptions, provenance
-from .sources import ArraySource, Source
+from .sources import ArraySource, Source, widths_of
 
 __all__ = ["Gathered", "GatheredLayers", "check_memory", "row_score", "row_scores"]
 
@@ -54,7 +54,7 @@ def row_scores(
             gathered = Gathered(source, group, options.memory)
             for measure in measures:
                 n_rows = source.n_rows if samples[measure][0] is None else len(samples[measure][0])
-                check_memory(measure, n_rows, source.widths(group), pairwise, bar)
+                check_memory(measure, n_rows, widths_of(source, group), pairwise, bar)
                 results = []
                 for rows in samples[measure]:
                     # One thread, so that the bits do not depend on the number of cores.

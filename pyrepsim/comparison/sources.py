@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..backends import get_backend
-from ..core.arrays import Gate, check_paired
+from ..core.arrays import Gate, check_paired, dtype_name
 from ..core.errors import OptionError, RowMismatchError
 from ..core.memory import allocating
 from ..results import Score
 from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
 
-__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "source_groups"]
+__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "widths_of"]
 
 _CHUNK_ROWS = 8192
 _GATHERED_ROWS = 1 << 24
@@ -40,8 +40,12 @@ class Source(Protocol):
         """What scores record of the two sides."""
         ...
 
-    def widths(self, group: LayerGroup, /) -> list[int]:
-        """Return the number of features of each layer of a group."""
+    def width(self, side: int, layer: str, /) -> int:
+        """Return the number of features of one layer of side 0 (X) or 1 (Y)."""
+        ...
+
+    def groups(self, pairs: Sequence[tuple[str, str]], /) -> list[LayerGroup]:
+        """Return the groups of layers whose rows are read together for these pairs."""
         ...
 
     def gather(self, side: int, layer: str, chosen: np.ndarray | None, /) -> np.ndarray:
@@ -53,30 +57,36 @@ class Source(Protocol):
         ...
 
 
+_BOTH = LayerGroup(("X",), ("Y",), (("X", "Y"),))
+
+
 class ArraySource:
     """Two arrays whose rows are matched by position. Each side has one layer, called X or Y."""
 
     layers_x, layers_y = ("X",), ("Y",)
 
     def __init__(self, X: Any, Y: Any, gate: Gate) -> None:
-        self._arrays = check_paired(X, Y, gate)
-        self.n_rows = len(self._arrays[0])
-        self.provenance = {"dtype_x": self._arrays[0].dtype.name, "dtype_y": self._arrays[1].dtype.name}
+        self.arrays = check_paired(X, Y, gate)
+        self.n_rows = len(self.arrays[0])
+        self.provenance = {f"dtype_{side}": dtype_name(a.dtype) for side, a in zip("xy", self.arrays, strict=True)}
 
     documents: np.ndarray | None = None
     """Rows of arrays have no documents."""
 
-    def widths(self, _group: LayerGroup) -> list[int]:
-        return [array.shape[1] for array in self._arrays]
+    def width(self, side: int, _layer: str) -> int:
+        return self.arrays[side].shape[1]
+
+    def groups(self, _pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
+        return [_BOTH]
 
     def gather(self, side: int, _layer: str, chosen: np.ndarray | None) -> np.ndarray:
         """Return all rows of a side, or the chosen ones, in the memory of the CPU."""
-        rows = np.asarray(self._arrays[side])
+        rows = np.asarray(self.arrays[side])
         return rows if chosen is None else rows[chosen]
 
     def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
         for begin in range(start, self.n_rows, _CHUNK_ROWS):
-            yield [array[begin : begin + _CHUNK_ROWS] for array in self._arrays]
+            yield [array[begin : begin + _CHUNK_ROWS] for array in self.arrays]
 
 
 class StoreSource:
@@ -102,12 +112,13 @@ class StoreSource:
             "model_y": _model(Y),
         }
 
-    def widths(self, group: LayerGroup) -> list[int]:
-        x, y = self._stores
-        return [
-            *(x[name].shape[1] for name in group.layers_x),
-            *(y[name].shape[1] for name in group.layers_y),
-        ]
+    def width(self, side: int, layer: str) -> int:
+        return self._stores[side][layer].shape[1]
+
+    def groups(self, pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
+        """Return the groups of layers; a store that is compared with itself has each layer once."""
+        groups = layer_groups(pairs)
+        return [group.of_one_store() for group in groups] if self.one_store else groups
 
     @property
     def documents(self) -> np.ndarray:
@@ -158,12 +169,9 @@ def _model(store: ActivationStore) -> Any:
     return model if isinstance(model, str) else store.planned("model", "id") or store.path.name
 
 
-def source_groups(source: Source, pairs: Sequence[tuple[str, str]]) -> list[LayerGroup]:
-    """Return the groups of layers to read; a store that is compared with itself has each layer once."""
-    groups = layer_groups(pairs)
-    if getattr(source, "one_store", False):
-        return [group.of_one_store() for group in groups]
-    return groups
+def widths_of(source: Source, group: LayerGroup) -> list[int]:
+    """Return the number of features of each layer of a group."""
+    return [source.width(side, layer) for side, layer in group.members]
 
 
 @dataclass(frozen=True)

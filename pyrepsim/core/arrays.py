@@ -18,7 +18,7 @@ import numpy as np
 
 from .errors import DTypeError, PyrepsimError, ShapeError
 
-__all__ = ["FLOAT_NAMES", "Gate", "as_floats", "as_numpy", "check_paired", "checked_rows", "rows_view"]
+__all__ = ["FLOAT_NAMES", "Gate", "as_floats", "as_numpy", "check_paired", "checked_rows", "dtype_name", "rows_view"]
 
 Gate = Callable[[Any, str], Any]
 
@@ -84,8 +84,14 @@ def as_floats(values: Any) -> Any:
 
 @cache
 def _is_read(dtype: Any) -> bool:
-    """Whether elements of this type are read; NumPy makes the name of a type anew each time."""
+    """Whether elements of this type are read."""
     return dtype.name in FLOAT_NAMES and dtype.isnative
+
+
+@cache
+def dtype_name(dtype: Any) -> str:
+    """The name of an element type, which NumPy makes anew each time."""
+    return dtype.name
 
 
 def check_paired(X: Any, Y: Any, gate: Gate = rows_view) -> tuple[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from threading import local
 
@@ -16,22 +16,25 @@ __all__ = ["one_blas_thread"]
 @cache
 def _libraries() -> ThreadpoolController:
     """Return the loaded BLAS libraries. Finding them takes a millisecond, so it is done once."""
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")
 
 
 _here = local()
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> AbstractContextManager[None]:
     """Let BLAS use one thread, in the whole process, until the end of the with-block.
 
     Idle BLAS threads would also slow down the threads of the engine.
     """
-    if getattr(_here, "inside", False):  # asking the libraries for their limits takes longer than small sums
-        yield
-        return
-    with _libraries().limit(limits=1, user_api="blas"):
+    if getattr(_here, "inside", False) or all(library.num_threads == 1 for library in _libraries().lib_controllers):
+        return nullcontext()  # changing the limits takes longer than small sums
+    return _limited()
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    with _libraries().limit(limits=1):
         _here.inside = True
         try:
             yield

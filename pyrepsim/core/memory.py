@@ -52,8 +52,8 @@ def memory_budget(memory: int | str | None = None) -> int:
     8589934592
     """
     if memory is None:
-        limits = (resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA))
-        return min([_total_memory(), *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
+        space, data = resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_DATA)[0]
+        return min(limit for limit in (_total_memory(), space, data) if limit != resource.RLIM_INFINITY)
     n_bytes = _parsed(memory) if isinstance(memory, str) else memory
     if isinstance(n_bytes, bool) or not isinstance(n_bytes, int) or n_bytes < 1:
         raise OptionError(f"memory must be a number of bytes or an amount such as '8GB': got {memory!r}.")

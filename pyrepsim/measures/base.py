@@ -126,6 +126,11 @@ class Measure(ABC):
         """Maps of Y that do not change the value: by default those of X."""
         return self.invariant_x
 
+    @property
+    def array_form(self) -> RowMeasure | None:
+        """The same measure for two arrays, if rows in memory give it in less time than moments."""
+        return None
+
     def score(self, moments: MomentsSource) -> Score:  # noqa: ARG002
         """Return the score of the rows whose moments are given. Only a `MomentMeasure` has one.
 
@@ -207,11 +212,6 @@ class MomentMeasure(Measure):
     def needs_second_pass(self) -> bool:
         """Whether the rows are read twice: whitening needs the moments of a first pass."""
         return self.transform == "whitened"
-
-    @property
-    def array_form(self) -> RowMeasure | None:
-        """The same measure for arrays, if it takes less time from rows that are in memory."""
-        return None
 
     @property
     def row_form(self) -> RowMeasure | None:

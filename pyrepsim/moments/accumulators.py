@@ -12,7 +12,6 @@ from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..backends.directions import any_direction, shared_direction
 from ..core.errors import OptionError, ShapeError, StateError, StoreError, check_choice
-from ..core.memory import memory_budget
 from ..core.paths import as_path
 from ..core.states import open_sealed, write_sealed
 from .centred import Centred
@@ -23,11 +22,11 @@ from .state import State, checked_layout
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["TRANSFORMS", "MomentsSet"]
+__all__ = ["PRECISIONS", "ROWS_PER_CALL", "TRANSFORMS", "MomentsSet"]
 
 TRANSFORMS = ("raw", "unit", "unit_centred")
-_PRECISIONS = ("fp64", "fp32")
-_ROWS_PER_CALL = 16_384
+PRECISIONS = ("fp64", "fp32")
+ROWS_PER_CALL = 16_384
 """Larger updates are cut into calls of this many rows, so that Ctrl-C works between them. The sums stay the same."""
 
 
@@ -93,11 +92,10 @@ class MomentsSet:
         memory: int | str | None = None,
         diagonals: bool = False,
     ) -> None:
-        if precision not in _PRECISIONS:
-            raise OptionError(f"precision must be one of {', '.join(_PRECISIONS)}: got {precision!r}.")
+        check_choice("precision", precision, PRECISIONS)
         if not transforms or not set(transforms) <= set(TRANSFORMS):
             raise OptionError(f"transforms must name some of {', '.join(TRANSFORMS)}: got {tuple(transforms)!r}.")
-        self.widths, self.pairs = checked_layout(widths, pairs, len(transforms), memory_budget(memory))
+        self.widths, self.pairs = checked_layout(widths, pairs, len(transforms), memory)
         self._places = {pair: k for k, pair in enumerate(self.pairs)}
         self.transforms = tuple(kind for kind in TRANSFORMS if kind in transforms)
         self.precision = precision
@@ -178,8 +176,8 @@ class MomentsSet:
                 self._directions[kind] = [
                     shared_direction(view, kind, so_far) for view, so_far in zip(views, known, strict=True)
                 ]
-            for start in range(0, len(views[0]), _ROWS_PER_CALL):
-                part = [view[start : start + _ROWS_PER_CALL] for view in views]
+            for start in range(0, len(views[0]), ROWS_PER_CALL):
+                part = [view[start : start + ROWS_PER_CALL] for view in views]
                 for moments in self._live.values():
                     moments.update(part, self.n_threads)
             self._incomplete = False
@@ -291,7 +289,10 @@ class MomentsSet:
             merged = {}
             if any(name.startswith("merged/") for name in header["n_samples"]):
                 merged = {
-                    kind: self._as_state(read_sums(arrays, header, f"merged/{kind}"), kind) for kind in self.transforms
+                    kind: self._as_state(
+                        found := read_sums(arrays, header, f"merged/{kind}"), kind, found["directions"]
+                    )
+                    for kind in self.transforms
                 }
         for parts in ([part["n_samples"] for part in live.values()], [state.n_samples for state in merged.values()]):
             if len(set(parts)) > 1:
@@ -332,7 +333,7 @@ class MomentsSet:
             )
         self._check_complete()
         sums = self._live[transform].get_state(True, self.n_threads)
-        state = self._as_state({**sums, "directions": self._directions.get(transform, ())}, transform)
+        state = self._as_state(sums, transform, self._directions.get(transform, ()))
         if not self._merged:
             return state
         # copied where there is nothing to add
@@ -385,16 +386,8 @@ class MomentsSet:
         for transform in self.transforms:
             check_directions(self._backend, view, transform, label, self.n_threads, number)
 
-    def _as_state(self, sums: Mapping[str, Any], transform: str) -> State:
-        return State(
-            transform=transform,
-            precision=self.precision,
-            pairs=self.pairs,
-            n_samples=sums["n_samples"],
-            shift=tuple(sums["shift"]),
-            products=tuple(sums["products"]),
-            cross=tuple(sums["cross"]),
-            weighted=tuple(sums["weighted"]),
-            norms=sums["norms"],
-            directions=tuple(sums["directions"]) if transform in self._directions else (),
+    def _as_state(self, sums: Mapping[str, Any], transform: str, directions: Sequence[np.ndarray | None]) -> State:
+        directions = directions if transform in self._directions else ()
+        return State.of_sums(
+            sums, transform=transform, precision=self.precision, pairs=self.pairs, directions=directions
         )

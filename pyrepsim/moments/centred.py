@@ -33,6 +33,8 @@ class Centred:
         self._state, self._labels, self._n_threads, self._copies = state, labels, n_threads, copies
         self._host = get_backend()  # sums are read into host memory
         self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # minus the shift
+        root = math.sqrt(state.n_samples)  # one factor on each side: the scatter stays exactly symmetric
+        self._scaled_means = [root * mean for mean in self._means]
         self._sides: dict[int, Side] = {}
         self._done: dict[tuple[str, int], float] = {}
         self._lock = Lock()
@@ -68,14 +70,14 @@ class Centred:
         with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
             norm_sq = math.nan
             if diagonal:
-                scatter = scatter - (math.sqrt(n) * self._means[s]) ** 2
+                scatter = scatter - self._scaled_means[s] ** 2
             else:
                 norm_sq = self._centre("products", s, scatter, s, s)
         one_direction = bool(state.directions) and state.directions[s] is not None
         refuse_size(
             float(scatter.sum() if diagonal else scatter.trace()),
             n,
-            varies=bool(self._means[s].any()),
+            deviations=self._means[s],
             precision=state.precision,
             label=self._labels[s],
             one_direction=one_direction,
@@ -100,25 +102,24 @@ class Centred:
             raise StateError(
                 "moments are centred once: an earlier call was interrupted within a matrix. Make the moments again."
             )
-        root = math.sqrt(self._state.n_samples)  # one factor on each side: the scatter stays exactly symmetric
         try:
-            squares = self._host.centre(products, root * self._means[i], root * self._means[j], self._n_threads)
-            return self._done.setdefault((kind, index), float(squares.sum()))
+            squares = self._host.centre(products, self._scaled_means[i], self._scaled_means[j], self._n_threads)
+            return self._done.setdefault((kind, index), float(np.add.reduce(squares)))
         except BaseException:
             self.incomplete = True
             raise
 
 
 def refuse_size(
-    total: float, n_samples: float, *, varies: bool, precision: str, label: str, one_direction: bool
+    total: float, n_samples: float, *, deviations: np.ndarray, precision: str, label: str, one_direction: bool
 ) -> None:
     """Raise NonFiniteError unless the sums can hold the fourth power of the size of the rows.
 
-    `total` is the sum of |x - m|^2. `varies`: whether some rows differ, although their squares may be 0 in float64.
+    `total` is the sum of |x - m|^2. `deviations` are not all 0 if rows differ, although their squares may be 0.
     """
     low, high = _RANGE[precision]
     size = math.sqrt(max(total, 0.0) / n_samples)
-    underflow = size == 0 and varies
+    underflow = size == 0 and bool(deviations.any())
     if not one_direction and (underflow or not (low <= size <= high or size == 0)):
         fact = f"have root mean square {size:.3g} around their mean" if math.isfinite(size) else "overflow them"
         fact = "have squares that are 0 in float64" if underflow else fact

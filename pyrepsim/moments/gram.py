@@ -79,7 +79,7 @@ class GramMoments:
         refuse_size(
             float(squares.sum()),
             len(rows),
-            varies=bool(rows.any()),
+            deviations=rows,
             precision=precision,
             label=label,
             one_direction=direction is not None,

@@ -22,9 +22,12 @@ import numpy as np
 
 from ..backends.directions import both_directions
 from ..core.errors import DTypeError, NonFiniteError, OptionError, ShapeError
-from ..core.memory import format_bytes
+from ..core.memory import format_bytes, memory_budget
 
-__all__ = ["State", "checked_layout"]
+__all__ = ["State", "check_memory", "checked_layout"]
+
+_LITTLE_MEMORY = 1 << 20
+"""Bytes that every process has."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,30 @@ class State:
     directions: tuple[np.ndarray | None, ...] = ()
     """For each side the directions that all rows agree with up to rounding (backends/directions.py), or None. Raw rows
     have an empty tuple."""
+
+    @classmethod
+    def of_sums(
+        cls,
+        sums: Mapping[str, Any],
+        *,
+        transform: str,
+        precision: str,
+        pairs: tuple[tuple[int, int], ...],
+        directions: Sequence[np.ndarray | None] = (),
+    ) -> State:
+        """Return the state with the sums that a backend's ``Moments`` gave."""
+        return cls(
+            transform=transform,
+            precision=precision,
+            pairs=pairs,
+            n_samples=sums["n_samples"],
+            shift=tuple(sums["shift"]),
+            products=tuple(sums["products"]),
+            cross=tuple(sums["cross"]),
+            weighted=tuple(sums["weighted"]),
+            norms=sums["norms"],
+            directions=tuple(directions),
+        )
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -248,21 +275,31 @@ def _scaled(weight: float, sums: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ..
 
 
 def checked_layout(
-    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int, memory: int
+    widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int, memory: int | str | None
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """The widths and pairs as tuples, or an error unless they are valid and their sums fit into memory."""
-    if not widths or not all(isinstance(width, Integral) and width > 0 for width in widths):
+    if not widths or not all(_is_whole(width) and width > 0 for width in widths):
         raise ShapeError(f"widths must be positive whole numbers, one for each representation: got {tuple(widths)!r}.")
-    if not all(
-        len(pair) == 2 and all(isinstance(i, Integral) and 0 <= i < len(widths) for i in pair) for pair in pairs
-    ):
+    if not all(len(pair) == 2 and all(_is_whole(i) and 0 <= i < len(widths) for i in pair) for pair in pairs):
         raise OptionError(f"pairs must be (i, j) with i and j below {len(widths)}: got {tuple(pairs)!r}.")
     wide, paired = tuple(int(width) for width in widths), tuple((int(i), int(j)) for i, j in pairs)
-    needed = 8 * kinds * (sum(d * d for d in wide) + sum(wide[i] * wide[j] for i, j in paired))
-    if needed > memory:
+    check_memory(wide, paired, kinds, memory)
+    return wide, paired
+
+
+def check_memory(widths: Sequence[int], pairs: Sequence[tuple[int, int]], kinds: int, memory: int | str | None) -> None:
+    """Raise ShapeError if the sums of so many row transforms need more memory than may be used."""
+    needed = 8 * kinds * (sum([d * d for d in widths]) + sum([widths[i] * widths[j] for i, j in pairs]))
+    if memory is None and needed < _LITTLE_MEMORY:
+        return
+    available = memory_budget(memory)
+    if needed > available:
         raise ShapeError(
-            f"the d x d sums must fit into memory: widths {wide} with {len(paired)} pairs need "
-            f"{format_bytes(needed)} of {format_bytes(memory)}. "
+            f"the d x d sums must fit into memory: widths {tuple(widths)} with {len(pairs)} pairs need "
+            f"{format_bytes(needed)} of {format_bytes(available)}. "
             "Compare fewer layers at once, or project the features first."
         )
-    return wide, paired
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int or isinstance(value, Integral)

@@ -388,7 +388,8 @@ def _owned(value: Any) -> Any:
         copy.setflags(write=False)
         return copy
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _owned(item) for key, item in value.items()})
+        own = {key: item if type(item) in _IMMUTABLE else _owned(item) for key, item in value.items()}
+        return MappingProxyType(own)
     if isinstance(value, list | tuple):
         return tuple(_owned(item) for item in value)
     return value
