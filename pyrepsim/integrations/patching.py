@@ -10,9 +10,9 @@ import pkgutil
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -55,7 +55,7 @@ class Host:
     versions: str
     adapters: Mapping[str, Callable[..., Any]]
     depth: int = 0
-    replaced: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    replaced: Sequence[tuple[Any, Any, Any]] = ()
 
 
 _lock = threading.RLock()
@@ -69,15 +69,17 @@ def patched(host: Host, *, any_version: bool) -> Iterator[None]:
     with _lock:
         if host.depth == 0:
             _check_version(host, any_version)
+            replaced = []
             try:
                 for name, adapter in host.adapters.items():
-                    host.replaced.append(_replace(name, adapter))
+                    replaced.append(_replacement(name, adapter))
             except (AttributeError, ImportError) as error:
-                _restore(host)
                 raise HostVersionError(
                     f"The integration of {host.distribution} needs its function {name}: {error}. Install a version of "
                     f"{host.versions}."
                 ) from error
+            host.replaced = replaced
+            _rebind(replaced)
         host.depth += 1
     try:
         yield
@@ -85,7 +87,8 @@ def patched(host: Host, *, any_version: bool) -> Iterator[None]:
         with _lock:
             host.depth -= 1
             if host.depth == 0:
-                _restore(host)
+                _rebind([(owner, replacement, original) for owner, original, replacement in host.replaced])
+                host.replaced = []
 
 
 def _check_version(host: Host, any_version: bool) -> None:
@@ -120,13 +123,12 @@ def base_class(name: str, requirement: str) -> Any:
     return Missing
 
 
-def _replace(name: str, adapter: Callable[..., Any]) -> tuple[Any, Any, Any]:
-    """Put the adapter in the place of a function; return where it was, the function, and its replacement."""
+def _replacement(name: str, adapter: Callable[..., Any]) -> tuple[Any, Any, Any]:
+    """Where a function is, the function, and what calls the adapter in its place."""
     owner_name, _, function = name.rpartition(".")
     owner = pkgutil.resolve_name(owner_name)
     original = getattr(owner, function)
     if isinstance(adapter, type):  # it counts its own calls
-        _rebind(owner, original, adapter)
         return owner, original, adapter
 
     @functools.wraps(original)
@@ -146,25 +148,19 @@ def _replace(name: str, adapter: Callable[..., Any]) -> tuple[Any, Any, Any]:
         count(fallbacks, name)
         return original(*args, **kwargs)
 
-    _rebind(owner, original, replacement)
     return owner, original, replacement
 
 
-def _restore(host: Host) -> None:
-    while host.replaced:
-        owner, original, replacement = host.replaced.pop()
-        _rebind(owner, replacement, original)
-
-
-def _rebind(owner: Any, old: Any, new: Any) -> None:
-    """Bind `new` to every name that has `old`: in its class, or in all modules but pyrepsim's."""
+def _rebind(changes: Sequence[tuple[Any, Any, Any]]) -> None:
+    """For each (owner, old, new) bind new to every name of old: in its class, or in all modules but pyrepsim's."""
+    in_modules = {id(old): new for owner, old, new in changes if isinstance(owner, ModuleType)}
     modules = [m for m in list(sys.modules.values()) if isinstance(m, ModuleType)]
-    for place in modules if isinstance(owner, ModuleType) else [owner]:
-        if getattr(place, "__name__", "").partition(".")[0] == "pyrepsim":
-            continue
+    places = [(m, in_modules) for m in modules if getattr(m, "__name__", "").partition(".")[0] != "pyrepsim"]
+    places += [(owner, {id(old): new}) for owner, old, new in changes if not isinstance(owner, ModuleType)]
+    for place, new_of in places:
         for name, value in list(vars(place).items()):
-            if value is old:
-                setattr(place, name, new)
+            if id(value) in new_of:
+                setattr(place, name, new_of[id(value)])
 
 
 def count(counter: Counter[str], name: str) -> None:

@@ -8,6 +8,7 @@ from .neighbours import knn
 from .noise import noise_covariance
 from .ranks import RANK_COMPARATORS, median_entry, rank_correlations
 from .rdms import rdm
+from .resampled import RDMSample, RDMSampler
 from .sums import PairSums, gaussian_map, pair_sums
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Packed",
     "PairSums",
     "PairwiseEngine",
+    "RDMSample",
+    "RDMSampler",
     "cdist",
     "compare_rdms",
     "gaussian_map",

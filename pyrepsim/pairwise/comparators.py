@@ -5,7 +5,6 @@ Ranks, roots, centred and whitened forms are computed once for each RDM; each pa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,7 @@ from .engine import PairwiseEngine
 from .gram_comparators import bures, bures_metric, covariance_of_items, neg_riem_dist, riemannian, whitening
 from .joint_comparators import partial_correlations, regression_weights
 from .rank_comparators import compare_ranks, doubled_ranks_of_rows
-from .rdm_stacks import Stack, Used, by_blocks, cosines, entries_of, used_entries
-from .sums import cosine_from
+from .rdm_stacks import Stack, Used, centred, cosines_of, entries_of, scaled, used_entries
 
 __all__ = ["COMPARATORS", "compare_rdms"]
 
@@ -169,11 +167,11 @@ def _compared(compare: str, x: Stack, y: Stack, used: Used, how: _How) -> np.nda
 
 
 def _pearson(x: Stack, y: Stack, _used: Used, _how: _How) -> np.ndarray:
-    return _cosines(x, y, _centred(x), _centred(y))
+    return cosines_of(x, y, centred(x), centred(y))
 
 
 def _cosine(x: Stack, y: Stack, _used: Used, _how: _How) -> np.ndarray:
-    return _cosines(x, y, _scaled(x), _scaled(y))
+    return cosines_of(x, y, scaled(x), scaled(y))
 
 
 def _whitened(prepared: Callable[[Stack], np.ndarray]) -> _Comparator:
@@ -182,7 +180,7 @@ def _whitened(prepared: Callable[[Stack], np.ndarray]) -> _Comparator:
         with one_blas_thread():
             whiten = whitening(used, sigma, one_pair=len(x.rows) == len(y.rows) == 1)
             of_x, of_y = (whiten(prepared(stack)) for stack in (x, y))
-        return _cosines(x, y, of_x, of_y)
+        return cosines_of(x, y, of_x, of_y)
 
     return compare
 
@@ -214,7 +212,7 @@ def _complete(compare: str, formula: Callable[..., np.ndarray], *options: str) -
 
 
 def _partial(x: Stack, y: Stack, _used: Used, _how: _How) -> np.ndarray:
-    return partial_correlations(x, y, _centred(x), _centred(y))
+    return partial_correlations(x, y, centred(x), centred(y))
 
 
 def _partial_spearman(x: Stack, y: Stack, _used: Used, how: _How) -> np.ndarray:
@@ -224,43 +222,8 @@ def _partial_spearman(x: Stack, y: Stack, _used: Used, how: _How) -> np.ndarray:
 
 
 def _regression(x: Stack, y: Stack, _used: Used, _how: _How) -> np.ndarray:
-    _centred(y)  # refuses models without variance
+    centred(y)  # refuses models without variance
     return regression_weights(y, *(stack.rows - stack.rows.mean(axis=1, keepdims=True) for stack in (x, y)))
-
-
-def _cosines(x: Stack, y: Stack, of_x: np.ndarray, of_y: np.ndarray) -> np.ndarray:
-    """Cosines of prepared vectors; NaN, not an error, where one is 0 because its RDM was refused."""
-    if len(of_x) == len(of_y) == 1 and x.bad is None and y.bad is None:
-        a, b = of_x[0], of_y[0]
-        return np.array([[cosine_from(float(np.sum(a * b)), float(np.sum(a * a)), float(np.sum(b * b)))]])
-    xx, yy = (by_blocks(lambda block: np.sum(block * block, axis=1), side) for side in (of_x, of_y))
-    with one_blas_thread():
-        xy = of_x @ of_y.T
-    return cosines(xy, x.or_one(xx), y.or_one(yy))
-
-
-def _scaled(stack: Stack) -> np.ndarray:
-    """Divided by the largest magnitude, so that squares do not over- or underflow."""
-    largest = by_blocks(lambda block: np.abs(block).max(axis=1), stack.rows)
-    stack.refuse(
-        largest == 0,
-        lambda who, _: f"an RDM must have entries other than zero: all entries of {who} are 0. Pass other rows.",
-    )
-    return stack.rows / stack.or_one(largest)[:, None]
-
-
-def _centred(stack: Stack) -> np.ndarray:
-    centred = _scaled(stack)
-    centred -= centred.mean(axis=1, keepdims=True)
-    # the mean of P numbers of at most 1 is known up to (log2 P + 9) U by pairwise summation, and so is each difference
-    bound = (math.log2(centred.shape[1]) + 10) * 2.0**-53
-    stack.refuse(
-        ~(by_blocks(lambda block: np.abs(block).max(axis=1), centred) > bound),
-        lambda who, _: (
-            f"the entries of an RDM must differ: those of {who} are all equal up to rounding. Pass other rows."
-        ),
-    )
-    return centred
 
 
 _Comparator = Callable[[Stack, Stack, Used, _How], np.ndarray]
@@ -268,8 +231,8 @@ COMPARATORS: dict[str, _Comparator] = {
     "pearson": _pearson,
     "cosine": _cosine,
     **{name: _by_rank(name) for name in ("spearman", "rho-a", "kendall", "tau-b", "tau-a")},
-    "cosine_cov": _whitened(_scaled),
-    "corr_cov": _whitened(_centred),
+    "cosine_cov": _whitened(scaled),
+    "corr_cov": _whitened(centred),
     "euclidean": _euclidean,
     "bures": _complete("bures", bures, "clip_negative"),
     "bures_metric": _complete("bures_metric", bures_metric, "clip_negative"),

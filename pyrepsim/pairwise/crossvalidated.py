@@ -20,7 +20,15 @@ from .engine import PairwiseEngine
 from .noise import whitening
 from .patterns import Cells
 
-__all__ = ["crossnobis", "crossnobis_of_noises", "poisson", "poisson_over_folds", "rates", "weighted_by_rows"]
+__all__ = [
+    "crossnobis",
+    "crossnobis_of_noises",
+    "poisson",
+    "poisson_of_rows",
+    "poisson_over_folds",
+    "rates",
+    "weighted_by_rows",
+]
 
 
 def crossnobis(engine: PairwiseEngine, patterns: np.ndarray, label: str) -> np.ndarray:
@@ -84,49 +92,69 @@ def poisson_over_folds(engine: PairwiseEngine, patterns: np.ndarray, label: str)
     return _per_pair(of_sums - _product(engine, beside, log_beside, label), patterns.shape[1])
 
 
+def poisson_of_rows(engine: PairwiseEngine, rows: np.ndarray, cells: Cells, label: str) -> np.ndarray:
+    """(r_a - r_b).(l_a - l_b) of the mean rates r and the mean logarithms of rates l of conditions, condensed."""
+    counts = np.bincount(cells.condition)[:, None]
+    rate, log = (_sums(x, cells.condition, len(counts)) / counts for x in (rows, np.log(rows)))
+    return _product(engine, rate, log, label)
+
+
 def weighted_by_rows(rows: np.ndarray, cells: Cells, *, logarithms: bool) -> np.ndarray:
     """d_ab = s_aa + s_bb - 2 s_ab with s_ab the mean over rows i of a and j of b in different folds, condensed.
 
-    Of x_i . x_j, or with ``logarithms`` of -(x_i - x_j).(log x_i - log x_j) / 2. A product of sums over all rows counts
-    pairs within a fold too, which are those of the sums of the folds side by side.
+    Of x_i . x_j, or with ``logarithms`` of -(x_i - x_j).(log x_i - log x_j) / 2.
     """
-    n, n_folds = len(cells.conditions), len(cells.folds)
-    counts = np.bincount(cells.cell, minlength=n * n_folds).reshape(n, n_folds).astype(np.float64)
-    n_pairs = _different_folds(counts, counts)
+    ones = np.ones((len(rows), 1))
+    n_pairs = _different_folds(cells, ones, ones)
     if not n_pairs.min() > 0:
-        a, b = divmod(int(np.argmin(n_pairs)), n)
+        a, b = divmod(int(np.argmin(n_pairs)), len(n_pairs))
         names = cells.conditions[a] if a == b else f"{cells.conditions[a]} and {cells.conditions[b]}"
         raise DegenerateError(
             f"each condition, and each pair of them, needs rows in different folds: {names} has none. "
             "Leave a condition out."
         )
-
-    def of_cells(values: np.ndarray) -> np.ndarray:
-        sums = np.zeros((n * n_folds, values.shape[1]))
-        np.add.at(sums, cells.cell, values)
-        return sums.reshape(n, n_folds * values.shape[1])
-
-    def apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return _different_folds(a.reshape(n, n_folds, -1), b.reshape(n, n_folds, -1))
-
     with one_blas_thread():
         if logarithms:
             logs = np.log(rows)
-            own = _different_folds(of_cells(np.sum(rows * logs, axis=1, keepdims=True)), counts)
-            cross = apart(of_cells(rows), of_cells(logs))
+            own = _different_folds(cells, np.sum(rows * logs, axis=1, keepdims=True), ones)
+            cross = _different_folds(cells, rows, logs)
             similar = (cross + cross.T - own - own.T) / 2
         else:
-            similar = apart(of_cells(rows), of_cells(rows))
+            similar = _different_folds(cells, rows, rows)
     similar /= n_pairs
     diagonal = np.diag(similar)
-    return (diagonal + diagonal[:, None] - 2 * similar)[np.triu_indices(n, 1)]
+    return (diagonal + diagonal[:, None] - 2 * similar)[np.triu_indices(len(similar), 1)]
 
 
-def _different_folds(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Sums over k != l of a_i^k . b_j^l for a, b of shape (n, n_folds) or (n, n_folds, d)."""
-    beside = a.reshape(len(a), -1) @ b.reshape(len(b), -1).T
-    a, b = (x.sum(axis=1).reshape(len(x), -1) for x in (a, b))
-    return a @ b.T - beside
+def _different_folds(cells: Cells, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sums of a_x . b_y over rows x of condition i and y of condition j in different folds, (n, n).
+
+    The product of the sums over all rows, minus the pairs within a fold, which are products of the sums of its cells.
+    """
+    n, n_folds = len(cells.conditions), len(cells.folds)
+    places, cell = np.unique(cells.cell, return_inverse=True)
+    if 2 * len(places) >= n * n_folds:  # most conditions occur in most folds: the sums of the folds side by side
+        a, b = (_sums(x, cells.cell, n * n_folds).reshape(n, n_folds, -1) for x in (a, b))
+        within = a.reshape(n, -1) @ b.reshape(n, -1).T
+        a, b = (x.sum(axis=1) for x in (a, b))
+        return a @ b.T - within
+    condition, fold = np.divmod(places, n_folds)
+    a, b = (_sums(x, cell, len(places)) for x in (a, b))
+    within = np.zeros((n, n))
+    alone = np.bincount(fold)[fold] == 1
+    np.add.at(within, (condition[alone], condition[alone]), np.einsum("ij,ij->i", a[alone], b[alone]))
+    order = np.flatnonzero(~alone)[np.argsort(fold[~alone], kind="stable")]
+    for part in np.split(order, np.flatnonzero(np.diff(fold[order])) + 1):
+        within[np.ix_(condition[part], condition[part])] += a[part] @ b[part].T
+    a, b = (_sums(x, condition, n) for x in (a, b))
+    return a @ b.T - within
+
+
+def _sums(rows: np.ndarray, place: np.ndarray, n_places: int) -> np.ndarray:
+    """Sums of the rows of each place, in their order."""
+    sums = np.zeros((n_places, rows.shape[1]))
+    np.add.at(sums, place, rows)
+    return sums
 
 
 def _over_folds(patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

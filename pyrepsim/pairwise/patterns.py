@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.errors import DegenerateError, DTypeError, ShapeError
 
-__all__ = ["Cells", "cells_of"]
+__all__ = ["Cells", "cells_of", "numbered"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +41,10 @@ class Cells:
 
 def cells_of(conditions: Any, folds: Any, n_rows: int, metric: str) -> Cells:
     """The cells of rows with these labels; ``folds`` may be None."""
-    names, condition = _numbered(conditions, n_rows, "conditions")
+    names, condition = numbered(conditions, n_rows, "conditions")
     if folds is None:
         return Cells(names, np.zeros(1), condition, np.zeros(n_rows, np.int64))
-    parts, fold = _numbered(folds, n_rows, "folds")
+    parts, fold = numbered(folds, n_rows, "folds")
     if len(names) < 2 or len(parts) < 2:
         raise DegenerateError(
             f"{metric} needs at least two conditions and two folds: got {len(names)} and {len(parts)}."
@@ -52,7 +52,7 @@ def cells_of(conditions: Any, folds: Any, n_rows: int, metric: str) -> Cells:
     return Cells(names, parts, condition, fold)
 
 
-def _numbered(labels: Any, n_rows: int, argument: str) -> tuple[np.ndarray, np.ndarray]:
+def numbered(labels: Any, n_rows: int, argument: str) -> tuple[np.ndarray, np.ndarray]:
     """The different labels, sorted, and the place of each row's label among them."""
     given = np.asarray(labels)
     if given.ndim != 1 or len(given) != n_rows:

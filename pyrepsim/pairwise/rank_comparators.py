@@ -11,7 +11,7 @@ from ..core.errors import DegenerateError
 from .ranks import from_rank_sums, product_of_ranks, rho_a, spearman, tau_a, tau_b
 from .rdm_stacks import Stack, cosines
 
-__all__ = ["compare_ranks", "doubled_ranks_of_rows"]
+__all__ = ["compare_ranked", "compare_ranks", "doubled_ranks_of_rows"]
 
 _EXACT_ENTRIES = 200_000
 """Up to this number of entries P, 3 sum a b < P^3 for doubled ranks a and b is below 2^53: exact in float64."""
@@ -36,6 +36,19 @@ def compare_ranks(compare: str, x: Stack, y: Stack, backend: ModuleType, n_threa
             lambda who, _: f"ranks need at least two entries: {who} has 1. Pass at least three rows.",
         )
     ranks_x, ranks_y = (backend.ranks_of_rows(stack.rows, n_threads) for stack in (x, y))
+    return compare_ranked(compare, x, y, ranks_x, ranks_y, backend, n_threads)
+
+
+def compare_ranked(
+    compare: str,
+    x: Stack,
+    y: Stack,
+    ranks_x: np.ndarray,
+    ranks_y: np.ndarray,
+    backend: ModuleType,
+    n_threads: int,
+) -> np.ndarray:
+    """`compare_ranks` of doubled ranks, from ``backend.ranks_of_rows``, of at least two entries."""
     if compare in ("spearman", "rho-a"):
         return _rho(compare, x, y, ranks_x, ranks_y)
     return _tau(compare, x, y, ranks_x, ranks_y, backend, n_threads)

@@ -10,10 +10,22 @@ from typing import Any
 import numpy as np
 
 from ..core.arrays import as_numpy
+from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
 from .distances import n_rows_of
+from .sums import cosine_from
 
-__all__ = ["Stack", "Used", "by_blocks", "cosines", "entries_of", "used_entries"]
+__all__ = [
+    "Stack",
+    "Used",
+    "by_blocks",
+    "centred",
+    "cosines",
+    "cosines_of",
+    "entries_of",
+    "scaled",
+    "used_entries",
+]
 
 _BLOCK = 1 << 21
 """Numbers in a block of rows: temporary arrays are a few times as large, however many the RDMs."""
@@ -107,6 +119,42 @@ def cosines(xy: np.ndarray, xx: np.ndarray, yy: np.ndarray) -> np.ndarray:
     """xy / sqrt(xx yy) for sums (a, b), (a,) and (b,); exactly 1 where all three are equal; in [-1, 1]."""
     apart = xy / np.sqrt(xx)[:, None] / np.sqrt(yy)
     return np.clip(np.where(xx[:, None] == yy, xy / xx[:, None], apart), -1.0, 1.0)
+
+
+def cosines_of(x: Stack, y: Stack, of_x: np.ndarray, of_y: np.ndarray) -> np.ndarray:
+    """Cosines of prepared vectors; NaN, not an error, where one is 0 because its RDM was refused."""
+    if len(of_x) == len(of_y) == 1 and x.bad is None and y.bad is None:
+        a, b = of_x[0], of_y[0]
+        return np.array([[cosine_from(float(np.sum(a * b)), float(np.sum(a * a)), float(np.sum(b * b)))]])
+    xx, yy = (by_blocks(lambda block: np.sum(block * block, axis=1), side) for side in (of_x, of_y))
+    with one_blas_thread():
+        xy = of_x @ of_y.T
+    return cosines(xy, x.or_one(xx), y.or_one(yy))
+
+
+def scaled(stack: Stack) -> np.ndarray:
+    """Divided by the largest magnitude, so that squares do not over- or underflow."""
+    largest = by_blocks(lambda block: np.abs(block).max(axis=1), stack.rows)
+    stack.refuse(
+        largest == 0,
+        lambda who, _: f"an RDM must have entries other than zero: all entries of {who} are 0. Pass other rows.",
+    )
+    return stack.rows / stack.or_one(largest)[:, None]
+
+
+def centred(stack: Stack) -> np.ndarray:
+    """Scaled, minus the mean entry."""
+    rows = scaled(stack)
+    rows -= rows.mean(axis=1, keepdims=True)
+    # the mean of P numbers of at most 1 is known up to (log2 P + 9) U by pairwise summation, and so is each difference
+    bound = (math.log2(rows.shape[1]) + 10) * 2.0**-53
+    stack.refuse(
+        ~(by_blocks(lambda block: np.abs(block).max(axis=1), rows) > bound),
+        lambda who, _: (
+            f"the entries of an RDM must differ: those of {who} are all equal up to rounding. Pass other rows."
+        ),
+    )
+    return rows
 
 
 def entries_of(rdms: Any, name: str, *, raises: bool = True) -> Stack:

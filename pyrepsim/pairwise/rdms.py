@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DegenerateError, OptionError, check_choice
-from .crossvalidated import crossnobis, crossnobis_of_noises, poisson, poisson_over_folds, rates, weighted_by_rows
+from .crossvalidated import (
+    crossnobis,
+    crossnobis_of_noises,
+    poisson,
+    poisson_of_rows,
+    poisson_over_folds,
+    rates,
+    weighted_by_rows,
+)
 from .distances import output, square_matrix, sweep_within
 from .engine import PairwiseEngine
 from .metrics import METRICS, Metric, metric_named
@@ -70,9 +78,10 @@ def rdm(
     noise_is : {"covariance", "precision"}
         Whether ``noise`` is N or N^-1.
     weighting : {"folds", "rows"}
-        For crossnobis and poisson_cv. ``"folds"``: as above; every condition must occur in every fold. ``"rows"``, for
-        unbalanced designs: d_ab = s_aa + s_bb - 2 s_ab, with s_ab the mean over all rows x of a and y of b in different
-        folds of x^T N^-1 y, or of -(r_x - r_y).(log r_x - log r_y) / 2.
+        For crossnobis, poisson and poisson_cv. ``"folds"``: as above; every condition must occur in every fold.
+        ``"rows"``, for unbalanced designs: d_ab = s_aa + s_bb - 2 s_ab, with s_ab the mean over all rows x of a and y
+        of b, for crossnobis and poisson_cv in different folds, of x^T N^-1 y, or of
+        -(r_x - r_y).(log r_x - log r_y) / 2.
     prior : (float, float), default (1.0, 0.1)
         lambda and w of Poisson rates.
     per_feature : bool, default False
@@ -144,7 +153,7 @@ def rdm(
     if conditions is not None or noise is not None or metric == "poisson":
         sets.check_finite(engine)
     cells = None if conditions is None else cells_of(conditions, folds, sets.n_rows, metric)
-    if cells is not None and not (over_folds and weighting == "rows"):
+    if cells is not None and not (metric in _BETWEEN_CONDITIONS and weighting == "rows"):
         cells.check_complete(metric)
         sets = sets.means(cells.cell, "the means of folds" if over_folds else "the conditions' means")
     n = sets.n_rows if cells is None else len(cells.conditions)
@@ -200,8 +209,10 @@ def _between_conditions(
     rows, label = sets.set(index)
     if metric != "crossnobis":
         rows = rates(rows, prior, label)
-    if cells is None or metric == "poisson":
+    if cells is None or (metric == "poisson" and weighting == "folds"):
         return poisson(engine, rows, label)
+    if metric == "poisson":
+        return poisson_of_rows(engine, rows, cells, label)
     if weighting == "rows":
         return weighted_by_rows(rows, cells, logarithms=metric == "poisson_cv")
     patterns = rows.reshape(len(cells.conditions), len(cells.folds), -1)

@@ -1,77 +1,27 @@
-"""rsatoolbox: `calc_rdm` and what is built on it, and `compare`."""
+"""`calc_rdm` of rsatoolbox and what is built on it."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Callable, Iterable
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..pairwise import compare_rdms, pdist, rdm
-from ..pairwise.distances import n_rows_of, square_matrix
-from .patching import Host, NotCovered
-from .patching import patched as _patched
+from ...pairwise import PairwiseEngine, pdist, rdm
+from ..patching import NotCovered
 
-__all__ = ["compare", "patched"]
+__all__ = ["ADAPTERS", "FLOAT64"]
 
-COMPARATORS = {
-    "cosine": "cosine",
-    "correlation": "pearson",
-    "cosine_cov_weighted": "cosine_cov",
-    "correlation_cov_weighted": "corr_cov",
-    "spearman": "spearman",
-    "rho_a": "rho-a",
-    "kendall_tau": "tau-b",
-    "kendall_tau_a": "tau-a",
-    "neg_riemannian_distance": "neg_riem_dist",
-    "bures_similarity": "bures",
-    "bures_metric": "bures_metric",
+_METHODS = {
+    **dict.fromkeys(("euclidean", "correlation", "mahalanobis", "crossnobis"), ("sqeuclidean", "crossnobis")),
+    **dict.fromkeys(("poisson", "poisson_cv"), ("poisson", "poisson_cv")),
 }
-"""Our name of each function ``rsatoolbox.rdm.compare.compare_...``."""
+"""Our metric of each method of `calc_rdm_unbalanced`, without folds and with."""
 
-_FLOAT64: dict[str, Any] = {"square": False, "precision": "fp64", "progress": False}
-_ZERO_IF_DEGENERATE = ("cosine", "pearson", "cosine_cov", "corr_cov", "spearman", "rho-a", "tau-a")
-
-
-def patched(*, any_version: bool = False) -> AbstractContextManager[None]:
-    """Compute RDMs and compare them with pyrepsim where rsatoolbox is called.
-
-    As in rsatoolbox, a correlation or cosine with a constant RDM is 0.
-
-    Parameters
-    ----------
-    any_version
-        Patch a version of rsatoolbox that was not tested.
-
-    Raises
-    ------
-    HostVersionError, MissingExtraError
-        For a version that was not tested, or none.
-    """
-    return _patched(_HOST, any_version=any_version)
-
-
-def compare(rdm1: Any, rdm2: Any, sigma_k: Any = None, *, comparator: str) -> np.ndarray:
-    """`rsatoolbox.rdm.compare` by one of pyrepsim's comparators: (n_rdms of rdm1, n_rdms of rdm2)."""
-    options: dict[str, Any] = {"clip_negative": True} if comparator.startswith("bures") else {}
-    if sigma_k is not None:
-        if np.ndim(sigma_k) != 2:
-            raise NotCovered("variances of conditions, for which rsatoolbox whitens approximately")
-        options["sigma_k"] = sigma_k
-    x, y = _stack(rdm1), _stack(rdm2)
-    values = compare_rdms(x, y, comparator, on_degenerate="nan", **options)
-    return np.nan_to_num(values, nan=0.0) if comparator in _ZERO_IF_DEGENERATE else values
-
-
-def _stack(rdms: Any) -> np.ndarray:
-    vectors = np.atleast_2d(rdms if isinstance(rdms, np.ndarray) else rdms.get_vectors())
-    if len(vectors) == vectors.shape[1]:  # would be read as one square RDM
-        return square_matrix(vectors, np.zeros((len(vectors), n_rows_of(vectors[0]))))
-    return vectors
+FLOAT64: dict[str, Any] = {"square": False, "precision": "fp64", "progress": False}
 
 
 def calc_rdm_euclidean(dataset: Any, descriptor: Any = None, remove_mean: bool = False) -> Any:
@@ -100,7 +50,7 @@ def calc_rdm_poisson(dataset: Any, descriptor: Any = None, prior_lambda: float =
     """Symmetric Kullback-Leibler divergences of Poisson rates, divided by the number of channels."""
     rows, values = _calc()._parse_input(dataset, descriptor)
     prior = (prior_lambda, prior_weight)
-    distances = rdm(np.asarray(rows, dtype=np.float64), "poisson", prior=prior, per_feature=True, **_FLOAT64)
+    distances = rdm(np.asarray(rows, dtype=np.float64), "poisson", prior=prior, per_feature=True, **FLOAT64)
     return _built(distances, dataset, "poisson", descriptor, values)
 
 
@@ -126,9 +76,66 @@ def calc_rdm_crossnobis(
     options: dict[str, Any] = {}
     if noise is not None:
         options = {"noise": np.asarray(noise, dtype=np.float64), "noise_is": "precision"}
-    distances = rdm(rows, "crossnobis", conditions=conditions, folds=folds, per_feature=True, **options, **_FLOAT64)
+    distances = rdm(rows, "crossnobis", conditions=conditions, folds=folds, per_feature=True, **options, **FLOAT64)
     noise = np.eye(dataset.n_channel) if noise is None else noise
     return _built(distances, data, "crossnobis", descriptor, noise=noise, cv=cv_descriptor)
+
+
+def calc_rdm_unbalanced(
+    dataset: Any,
+    method: str = "euclidean",
+    descriptor: Any = None,
+    noise: Any = None,
+    cv_descriptor: Any = None,
+    prior_lambda: float = 1,
+    prior_weight: float = 0.1,
+    weighting: str = "number",
+    enforce_same: bool = False,
+) -> Any:
+    """Distances of conditions with any numbers of rows, also in folds: each row, or pair of rows, has the same weight.
+
+    Without missing measurements ``weighting="equal"`` gives the same.
+    """
+    options: dict[str, Any] = {"cv_descriptor": cv_descriptor, "weighting": weighting, "enforce_same": enforce_same}
+    options |= {"prior_lambda": prior_lambda, "prior_weight": prior_weight}
+    if isinstance(dataset, Iterable):
+        listed = list(dataset)
+        noises = [noise] * len(listed) if noise is None or np.ndim(noise) == 2 else noise
+        parts = [
+            calc_rdm_unbalanced(one, method, descriptor, of_one, **options)
+            for one, of_one in zip(listed, noises, strict=True)
+        ]
+        return importlib.import_module("rsatoolbox.rdm").concat(parts)
+    if method not in _METHODS:
+        raise NotCovered(f"the method {method}")
+    rows = np.asarray(dataset.measurements, dtype=np.float64)
+    if np.isnan(rows).any():
+        raise NotCovered("missing measurements")
+    if descriptor is None:
+        dataset, descriptor = deepcopy(dataset), "index"
+        dataset.obs_descriptors["index"] = np.arange(dataset.n_obs)
+    if method in ("crossnobis", "poisson_cv") and cv_descriptor is None:
+        dataset.obs_descriptors.setdefault("index", np.arange(dataset.n_obs))
+        cv_descriptor = "index"
+        warnings.warn("cv_descriptor not set: folds are those of the descriptor index, or single rows", stacklevel=3)
+    of = importlib.import_module("rsatoolbox.util.data_utils")
+    names, condition = of.get_unique_inverse(dataset.obs_descriptors[descriptor])
+    fold = np.arange(dataset.n_obs)
+    given: dict[str, Any] = {"conditions": condition, "per_feature": True, **FLOAT64}
+    if cv_descriptor is not None:
+        fold = np.unique(dataset.obs_descriptors[cv_descriptor], return_inverse=True)[1].reshape(-1)
+        given |= {"folds": fold}
+    if method == "correlation":  # half the squared distances of z-scores
+        PairwiseEngine().refuse_bad_rows(rows, "unit_centred", "measurements")
+        rows = rows - rows.mean(axis=1, keepdims=True)
+        rows *= np.sqrt(rows.shape[1] / 2) / np.linalg.norm(rows, axis=1, keepdims=True)
+    elif method in ("mahalanobis", "crossnobis") and noise is not None:
+        given |= {"noise": np.asarray(noise, dtype=np.float64), "noise_is": "precision"}
+    elif method.startswith("poisson"):
+        given["prior"] = prior_lambda, prior_weight
+    metric = _METHODS[method][0 if cv_descriptor is None else 1]
+    distances = rdm(rows, metric, weighting="rows", **given)
+    return _built(distances, dataset, method, descriptor, names, fold, noise)
 
 
 def _refuse_unequal_folds(conditions: np.ndarray, folds: np.ndarray) -> None:
@@ -168,10 +175,7 @@ def _calc() -> Any:
     return importlib.import_module("rsatoolbox.rdm.calc")
 
 
-_ADAPTERS: dict[str, Callable[..., Any]] = {
-    f"rsatoolbox.rdm.compare.compare_{name}": partial(compare, comparator=ours) for name, ours in COMPARATORS.items()
-}
-_ADAPTERS |= {
+ADAPTERS: dict[str, Callable[..., Any]] = {
     f"rsatoolbox.rdm.calc.{function.__name__}": function
     for function in (
         calc_rdm_euclidean,
@@ -181,4 +185,4 @@ _ADAPTERS |= {
         calc_rdm_crossnobis,
     )
 }
-_HOST = Host("rsatoolbox", ">=0.3,<0.4", _ADAPTERS)
+ADAPTERS["rsatoolbox.rdm.calc_unbalanced.calc_rdm_unbalanced"] = calc_rdm_unbalanced
