@@ -189,7 +189,7 @@ class RDMSample:
             used = np.flatnonzero(counted)
             members = members[:, used]
             members = members[members.any(axis=1)]
-        weights = counted[used]
+        weights = counted[used].astype(np.float64)
         shares = members * weights
         shares /= shares.sum(axis=1, keepdims=True)
 

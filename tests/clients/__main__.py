@@ -78,7 +78,7 @@ SUITES = {
                 *("crossval", "model", "util_rdm"),
             )
         ),
-        touched=97,
+        touched=126,
     ),
     "netrep": Suite(
         requirements=("scikit-learn", "tqdm"),

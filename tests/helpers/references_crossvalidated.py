@@ -55,14 +55,17 @@ def poisson_over_folds(X, conditions, folds, prior) -> np.ndarray:
 
 
 def weighted_by_rows(X, conditions, folds, similarity) -> np.ndarray:
-    """(C, C): s_aa + s_bb - 2 s_ab, s_ab the mean of similarity(x, y) over rows of a and b in different folds."""
+    """(C, C): s_aa + s_bb - 2 s_ab, s_ab the mean of similarity(x, y) over rows of a and b in different folds.
+
+    Without folds over all pairs of rows, also of a row with itself.
+    """
     rows, names = as_float64(X), np.unique(conditions)
     S = np.zeros((len(names), len(names)))
     for a, b in product(range(len(names)), repeat=2):
         values = [
             similarity(rows[i], rows[j])
             for i, j in product(np.flatnonzero(conditions == names[a]), np.flatnonzero(conditions == names[b]))
-            if folds[i] != folds[j]
+            if folds is None or folds[i] != folds[j]
         ]
         S[a, b] = np.mean(values)
     return np.diag(S)[:, None] + np.diag(S) - 2 * S

@@ -122,6 +122,29 @@ def test_unbalanced_designs(rng):
     close(rs.rdm(rows, "crossnobis", weighting="rows", noise=noise, **labels), expected)
 
 
+@pytest.mark.parametrize("folds", ["each row", "few conditions"])
+def test_folds_that_lack_most_conditions(rng, folds):
+    rows, labels = unbalanced(rng)
+    labels["folds"] = np.arange(len(rows)) if folds == "each row" else labels["folds"] * 10 + labels["conditions"] // 2
+    for metric, similarity in (("crossnobis", cross), ("poisson_cv", minus_half_divergence)):
+        expected = crossvalidated.weighted_by_rows(rows, *labels.values(), similarity)
+        close(rs.rdm(rows, metric, weighting="rows", **labels), expected)
+
+
+def test_poisson_distances_of_rows(rng):
+    rows, labels = unbalanced(rng)
+    conditions = labels["conditions"]
+    expected = crossvalidated.weighted_by_rows(rows, conditions, None, minus_half_divergence)
+    found = rs.rdm(rows, "poisson", weighting="rows", conditions=conditions)
+    close(found, expected)
+    assert np.abs(found - rs.rdm(rows, "poisson", conditions=conditions)).max() > 1e-3  # a negative control
+    single = rows[np.unique(conditions, return_index=True)[1]]
+    close(
+        rs.rdm(single, "poisson", weighting="rows", conditions=np.arange(len(single))),
+        rs.rdm(single, "poisson"),
+    )
+
+
 def test_both_weightings_agree_for_balanced_designs(rng):
     rows, labels = design(rng)
     close(rs.rdm(rows, "crossnobis", weighting="rows", **labels), rs.rdm(rows, "crossnobis", **labels))
@@ -139,6 +162,7 @@ def test_sets_of_unbalanced_and_poisson_designs(rng):
         ("crossnobis", {"weighting": "rows"}),
         ("poisson_cv", {"weighting": "rows"}),
         ("poisson", {}),
+        ("poisson", {"weighting": "rows"}),
     ):
         chosen = labels if metric != "poisson" else {"conditions": labels["conditions"]}
         found = rs.rdm(X, metric, **chosen, **options)
