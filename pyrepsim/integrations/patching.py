@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 
 from ..core.errors import HostVersionError, MissingExtraError, PyrepsimError
 
-__all__ = ["Host", "NotCovered", "base_class", "calls", "count", "fallbacks", "log_once", "patched"]
+__all__ = ["Host", "NotCovered", "base_class", "calls", "count", "fallbacks", "log_once", "patched", "suspended"]
 
 log = logging.getLogger("pyrepsim.integrations")
 
@@ -89,6 +89,17 @@ def patched(host: Host, *, any_version: bool) -> Iterator[None]:
             if host.depth == 0:
                 _rebind([(owner, replacement, original) for owner, original, replacement in host.replaced])
                 host.replaced = []
+
+
+@contextmanager
+def suspended() -> Iterator[None]:
+    """Call the library's own functions in this thread, also while it is patched."""
+    before = getattr(_inside, "adapter", False)
+    _inside.adapter = True
+    try:
+        yield
+    finally:
+        _inside.adapter = before
 
 
 def _check_version(host: Host, any_version: bool) -> None:
