@@ -1,12 +1,14 @@
 """``python -m benchmarks [bench_x.py ...] [pytest options]``. Nothing else should run on the machine.
 
-Each bench_*.py runs in a separate process and writes ``benchmarks/results/<machine>/<name>.json``. Prints the table of
+Each bench_*.py runs in a separate process and writes ``benchmarks/results/<machine>/<name>.json``. Results of this file
+that did not run again (``-k``, or a library that is not installed here) stay as they were. Prints the table of
 the benchmarks that ran, how long they took, and which ratios are worse than the earlier results of this machine by more
 than 20 %.
 """
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import subprocess
@@ -37,8 +39,15 @@ def machine() -> str:
 def run(file: Path, folder: Path, options: list[str]) -> int:
     """Run one file with pytest-benchmark and return pytest's exit status."""
     out = folder / f"{file.stem.removeprefix('bench_')}.json"
+    earlier = json.loads(out.read_text(encoding="utf-8"))["benchmarks"] if out.exists() else []
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-c", str(HERE / "pytest.ini"), f"--benchmark-json={out}"]
-    return subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode
+    status = subprocess.run([*command, "--benchmark-columns=median,iqr,rounds", *options, str(file)]).returncode
+    if out.exists() and out.stat().st_size:
+        results = json.loads(out.read_text(encoding="utf-8"))
+        ran = {benchmark["name"] for benchmark in results["benchmarks"]}
+        results["benchmarks"] += [benchmark for benchmark in earlier if benchmark["name"] not in ran]
+        out.write_text(json.dumps(results, indent=4), encoding="utf-8")
+    return status
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
-"""The table of benchmarks/README.md: for each benchmark the latest result of one machine.
+"""The tables of benchmarks/README.md and clients.md: for each benchmark the latest result of one machine.
 
-    python -m benchmarks.table                                     # print it
-    python -m benchmarks.table --write benchmarks/README.md        # replace the table in that page
+    python -m benchmarks.table                                     # print them
+    python -m benchmarks.table --write                             # replace them in both pages
     python -m benchmarks.table --against OLD NEW                   # exit 1 if a ratio is worse in folder NEW
 
 Ratios to other libraries are compared, not seconds: machines differ in speed.
@@ -17,7 +17,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["markdown", "ratios", "read_results", "replace_table", "worse"]
+from benchmarks.clients import ROWS as CLIENTS
+
+__all__ = ["PAGES", "clients", "markdown", "ratios", "read_results", "replace_table", "worse"]
 
 RESULTS = Path(__file__).parent / "results"
 SHOWN = RESULTS / "amd-epyc-25-17"
@@ -110,6 +112,18 @@ def markdown(results: Mapping[str, Facts]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def clients(results: Mapping[str, Facts]) -> str:
+    """The table of other tools with pyrepsim underneath; where the tool is faster by itself, the ratio is bold."""
+    lines = ["| tool | call | time | theirs / ours | difference |", "| --- | --- | --- | --- | --- |"]
+    for row in CLIENTS:
+        if facts := results.get(f"test_clients[{row}]"):
+            tool, _, label = row.partition(": ")
+            ratio = facts[f"{tool} ratio"]
+            cells = [tool, label, _seconds({"seconds": facts["seconds"] / facts["calls"]}), _ratio(ratio)]
+            lines.append(f"| {' | '.join(cells)} | {f'{error:.0e}' if (error := facts.get('error')) else ''} |")
+    return "\n".join(lines) + "\n"
+
+
 def _cells(label: str, facts: Facts) -> Iterator[str]:
     yield label
     yield _seconds(facts)
@@ -129,9 +143,16 @@ def _seconds(facts: Facts) -> str:
 
 
 def _rival(name: str, ratio: float, error: float | None) -> str:
-    digits = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
-    text = f"{name} {digits}" + (f" ({error:.0e})" if error else "")
+    text = f"{name} {_digits(ratio)}" + (f" ({error:.0e})" if error else "")
     return f"**{text}**" if ratio < 1 else text
+
+
+def _ratio(ratio: float) -> str:
+    return f"**{_digits(ratio)}**" if ratio < 1 else _digits(ratio)
+
+
+def _digits(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def replace_table(page: str, table: str) -> str:
@@ -158,7 +179,7 @@ def worse(old: Mapping[str, Facts], new: Mapping[str, Facts], within: float) -> 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", type=Path, metavar="PAGE")
+    parser.add_argument("--write", action="store_true")
     parser.add_argument("--against", type=Path, nargs=2, metavar=("OLD", "NEW"))
     parser.add_argument("--within", type=float, default=0.2)
     options = parser.parse_args()
@@ -166,12 +187,16 @@ def main() -> int:
         fallen = worse(*map(read_results, options.against), options.within)
         print("\n".join(fallen) or f"No ratio is worse by more than {options.within:.0%}.")
         return int(bool(fallen))
-    table = markdown(read_results(SHOWN))
-    if options.write:
-        options.write.write_text(replace_table(options.write.read_text(encoding="utf-8"), table), encoding="utf-8")
-    else:
-        print(table, end="")
+    results = read_results(SHOWN)
+    for page, table in PAGES.items():
+        if options.write:
+            page.write_text(replace_table(page.read_text(encoding="utf-8"), table(results)), encoding="utf-8")
+        else:
+            print(table(results))
     return 0
+
+
+PAGES = {RESULTS.parent / "README.md": markdown, RESULTS.parent / "clients.md": clients}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.__main__ import machine
 from benchmarks.scaling_figure import series_of, slope_mb_per_million_rows
-from benchmarks.table import ROWS, SHOWN, markdown, ratios, read_results, replace_table, worse
+from benchmarks.table import PAGES, ROWS, SHOWN, clients, markdown, ratios, read_results, replace_table, worse
 
 ROOT = Path(__file__).parents[1]
 SVCCA = {
@@ -35,10 +35,17 @@ def write_results(folder: Path, results: dict[str, dict]) -> Path:
     return folder
 
 
-def test_the_page_shows_the_committed_results():
-    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-    table = markdown(read_results(SHOWN))
-    assert replace_table(text, table) == text, "run python -m benchmarks.table --write benchmarks/README.md"
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_show_the_committed_results(page: Path):
+    text = page.read_text(encoding="utf-8")
+    assert replace_table(text, PAGES[page](read_results(SHOWN))) == text, "run python -m benchmarks.table --write"
+
+
+def test_a_row_of_a_tool_has_the_time_of_one_call():
+    facts = {"seconds": 0.02, "calls": 10, "scipy ratio": 0.5, "error": 2e-16}
+    assert clients({"test_clients[scipy: pdist euclidean 50 x 100]": facts}).splitlines()[2:] == [
+        "| scipy | pdist euclidean 50 x 100 | 2 ms | **0.5** | 2e-16 |"
+    ]
 
 
 def test_a_row_has_time_error_memory_and_every_rival():
