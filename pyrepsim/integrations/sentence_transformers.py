@@ -23,6 +23,8 @@ from .patching import patched as _patched
 __all__ = ["DriftEvaluator", "patched"]
 
 _VERSIONS = ">=6.2,<7"
+_FEWEST_QUERIES = 200
+"""Packing the corpus takes about as long as the products with this many queries, and more than the library needs."""
 _BASE = "sentence_transformers.base.evaluation.BaseEvaluator"
 BaseEvaluator: Any = base_class(_BASE, f"sentence-transformers{_VERSIONS}")
 
@@ -144,6 +146,8 @@ def semantic_search(
     if metric is None:
         raise NotCovered("this score_function")
     queries, corpus = _rows(query_embeddings), _rows(corpus_embeddings)
+    if len(queries) < _FEWEST_QUERIES:
+        raise NotCovered(f"fewer than {_FEWEST_QUERIES} queries")
     found, indices = knn(
         queries,
         min(top_k, len(corpus)),
@@ -165,7 +169,7 @@ def _rows(embeddings: Any) -> np.ndarray:
     on_cpu = getattr(getattr(embeddings, "device", "cpu"), "type", "cpu") == "cpu"
     if not on_cpu or getattr(embeddings, "is_sparse", False) or not hasattr(embeddings, "dtype"):
         raise NotCovered("this input")
-    rows = rows_view(embeddings if embeddings.ndim == 2 else embeddings[None], "embeddings")
+    rows = rows_view(embeddings, "embeddings")
     if rows.dtype not in (np.float32, np.float64):
         raise NotCovered("half precision")
     return rows

@@ -155,13 +155,12 @@ def test_errors(texts):
 
 
 @pytest.mark.parametrize("score_function", [util.cos_sim, util.dot_score])
-@pytest.mark.parametrize("kind", ["tensor", "array", "float64", "one query", "few"])
+@pytest.mark.parametrize("kind", ["tensor", "array", "float64", "small corpus"])
 def test_search(rng, score_function: Any, kind: str):
-    queries, corpus = (rng.standard_normal((n, 16)).astype("f8" if kind == "float64" else "f4") for n in (30, 200))
-    corpus = corpus[:4] if kind == "few" else corpus
+    queries, corpus = (rng.standard_normal((n, 16)).astype("f8" if kind == "float64" else "f4") for n in (200, 300))
+    corpus = corpus[:4] if kind == "small corpus" else corpus
     if kind != "array":
         queries, corpus = torch.from_numpy(queries), torch.from_numpy(corpus)
-    queries = queries[0] if kind == "one query" else queries
     due = util.semantic_search(queries, corpus, top_k=7, score_function=score_function)
     with integration.patched():
         before = calls[SEARCH], fallbacks[SEARCH]
@@ -176,14 +175,18 @@ def test_search(rng, score_function: Any, kind: str):
     assert type(found[0][0]["corpus_id"]) is int
 
 
-@pytest.mark.parametrize("kind", ["euclidean", "half", "zero row", "list"])
+@pytest.mark.parametrize("kind", ["euclidean", "half", "zero row", "list", "few queries", "one query"])
 def test_searches_that_are_not_covered(rng, kind: str):
-    queries, corpus = (torch.from_numpy(rng.standard_normal((n, 16))).float() for n in (3, 20))
+    queries, corpus = (torch.from_numpy(rng.standard_normal((n, 16))).float() for n in (200, 20))
     options = {"score_function": util.euclidean_sim} if kind == "euclidean" else {}
     if kind == "half":
         queries, corpus = queries.half(), corpus.half()
     if kind == "zero row":
         corpus[3] = 0
+    if kind == "few queries":
+        queries = queries[:199]
+    if kind == "one query":
+        queries = queries[0]
     if kind == "list":
         queries, corpus = list(queries), list(corpus)
     due = util.semantic_search(queries, corpus, **options)

@@ -18,6 +18,7 @@ pytest.importorskip("torchmetrics")
 
 import torch
 from torchmetrics import MetricCollection
+from torchmetrics.wrappers import BootStrapper
 
 from pyrepsim.integrations.torchmetrics import RepresentationSimilarity
 
@@ -105,7 +106,8 @@ def test_rows_may_have_any_layout_and_gradients_and_are_not_kept(rows):
     metric = RepresentationSimilarity(MEASURES, 6, 4)
     y = rows[1].clone()
     value = metric(x, y)
-    y.zero_()  # rows that were added do not change
+    with torch.no_grad():  # rows that were added do not change
+        x.zero_(), y.zero_()
     assert_values(metric.compute(), values(*rows), 0)
     assert not any(v.requires_grad for v in value.values())
 
@@ -259,9 +261,16 @@ def test_collections_share_sums_and_compositions_work(rows):
     collection.reset()
     collection(x, y)
     assert_values(collection.compute(), {**due, "cka": due["LinearCKA"]})
+    of_rows = MetricCollection({name: RepresentationSimilarity(name, 6, 4) for name in ("MutualKNN", "KernelCKA")})
+    for part in (slice(0, 60), slice(60, 130)):
+        of_rows.update(x[part], y[part])
+    assert_values(of_rows.compute(), values(x, y, ["KernelCKA", "MutualKNN"]))
     distance = 1 - RepresentationSimilarity("LinearCKA", 6, 4)
     distance.update(x, y)
     assert float(distance.compute()) == 1 - due["LinearCKA"]
+    resampled = BootStrapper(RepresentationSimilarity("LinearCKA", 6, 4), num_bootstraps=20)
+    resampled.update(x, y)
+    assert abs(float(resampled.compute()["mean"]) - due["LinearCKA"]) < 0.1
 
 
 def test_values_that_are_not_defined_are_nan_with_the_reason(rows):
