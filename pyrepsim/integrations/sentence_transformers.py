@@ -23,8 +23,8 @@ from .patching import patched as _patched
 __all__ = ["DriftEvaluator", "patched"]
 
 _VERSIONS = ">=6.2,<7"
-_FEWEST_QUERIES = 200
-"""Packing the corpus takes about as long as the products with this many queries, and more than the library needs."""
+_FEWEST_QUERIES = 300
+"""Packing the corpus takes more than the library needs, which the products with this many queries make up for."""
 _BASE = "sentence_transformers.base.evaluation.BaseEvaluator"
 BaseEvaluator: Any = base_class(_BASE, f"sentence-transformers{_VERSIONS}")
 

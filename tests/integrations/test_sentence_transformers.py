@@ -157,7 +157,7 @@ def test_errors(texts):
 @pytest.mark.parametrize("score_function", [util.cos_sim, util.dot_score])
 @pytest.mark.parametrize("kind", ["tensor", "array", "float64", "small corpus"])
 def test_search(rng, score_function: Any, kind: str):
-    queries, corpus = (rng.standard_normal((n, 16)).astype("f8" if kind == "float64" else "f4") for n in (200, 300))
+    queries, corpus = (rng.standard_normal((n, 16)).astype("f8" if kind == "float64" else "f4") for n in (300, 400))
     corpus = corpus[:4] if kind == "small corpus" else corpus
     if kind != "array":
         queries, corpus = torch.from_numpy(queries), torch.from_numpy(corpus)
@@ -177,14 +177,14 @@ def test_search(rng, score_function: Any, kind: str):
 
 @pytest.mark.parametrize("kind", ["euclidean", "half", "zero row", "list", "few queries", "one query"])
 def test_searches_that_are_not_covered(rng, kind: str):
-    queries, corpus = (torch.from_numpy(rng.standard_normal((n, 16))).float() for n in (200, 20))
+    queries, corpus = (torch.from_numpy(rng.standard_normal((n, 16))).float() for n in (300, 20))
     options = {"score_function": util.euclidean_sim} if kind == "euclidean" else {}
     if kind == "half":
         queries, corpus = queries.half(), corpus.half()
     if kind == "zero row":
         corpus[3] = 0
     if kind == "few queries":
-        queries = queries[:199]
+        queries = queries[:299]
     if kind == "one query":
         queries = queries[0]
     if kind == "list":
