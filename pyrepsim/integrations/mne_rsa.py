@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..core.blas import one_blas_thread
 from ..core.errors import PyrepsimError
-from ..pairwise import compare_rdms
+from ..pairwise import compare_rdms, rdm
 from . import scipy as distances
 from .patching import Host, NotCovered, count, fallbacks
 from .patching import patched as _patched
@@ -28,7 +29,8 @@ COMPARATORS = {
     "regression": "regression",
 }
 _JOINT = ("partial", "partial-spearman", "regression")
-_ENTRIES_AT_ONCE = 2**22
+_IN_ONE_CALL = ("cosine", "correlation", "euclidean", "sqeuclidean", "manhattan", "chebyshev")
+_PATCHES_AT_ONCE = 256
 
 
 def patched(*, any_version: bool = False) -> AbstractContextManager[None]:
@@ -58,34 +60,91 @@ def compute_rdm(data: Any, metric: Any = "correlation", **options: Any) -> np.nd
 
 def compute_rdm_cv(folds: Any, metric: Any = "correlation", **options: Any) -> np.ndarray:
     """`mne_rsa.compute_rdm_cv` by pyrepsim. Raises `NotCovered` for what pyrepsim does not compute."""
-    X = np.reshape(folds, (folds.shape[0], folds.shape[1], -1)).astype(np.float64)
-    _refuse_one_feature(X[0], metric)
-    if len(X) < 2:
+    X = np.reshape(folds, (1, folds.shape[0], folds.shape[1], -1))
+    if X.shape[1] < 2:
         raise NotCovered("a single fold")
-    if hasattr(_host("rdm"), "_cv_sq_general"):  # after 1.0
-        return _from_squared(X, metric, **options)
-    first, second = np.triu_indices(X.shape[1], 1)
-    mean, total = X.mean(axis=0), np.zeros(len(first))
-    for test in X:
-        train = mean + _sign_of_training_mean() * (mean - test) / (len(X) - 1)
-        total += distances.cdist(train, test, metric, **options)[first, second]
-    return total / len(X)
+    return _rdms(X, metric, options)[0]
 
 
-def _from_squared(X: np.ndarray, metric: Any, **options: Any) -> np.ndarray:
+def _rdms(X: np.ndarray, metric: Any, options: Mapping[str, Any]) -> np.ndarray:
+    """An RDM of each set of shape (n_folds, n_items, n_features), cross-validated if there are several folds."""
+    X = X.astype(np.float64, copy=False)
+    _refuse_one_feature(X[0, 0], metric)
+    if X.shape[1] == 1:
+        return _within(X[:, 0], metric, options)
+    if not hasattr(_host("rdm"), "_cv_sq_general"):  # 1.0
+        return _from_training_means(X, metric, options)
+    if metric == "correlation":
+        X = X - X.mean(axis=-1, keepdims=True)
+    if metric in ("correlation", "cosine"):
+        return _regularised_cosines(X, **options)
+    return _from_squared(X, metric, options)
+
+
+def _within(sets: np.ndarray, metric: Any, options: Mapping[str, Any]) -> np.ndarray:
+    """Condensed distances of the rows of each set, (n_sets, n (n - 1) / 2)."""
+    name = distances.METRICS.get(metric, metric) if isinstance(metric, str) else None
+    if len(sets) == 1 or options or name not in _IN_ONE_CALL:
+        return np.stack([distances.pdist(rows, metric, **options) for rows in sets])
+    return rdm(sets, name, precision="fp64", progress=False)
+
+
+def _from_training_means(X: np.ndarray, metric: Any, options: Mapping[str, Any]) -> np.ndarray:
+    """Mean over folds of the distances, i < j, of item i of the mean of the other folds from item j of the fold."""
+    n_folds, n = X.shape[1:3]
+    mean, total = X.mean(axis=1), np.zeros((len(X), n * (n - 1) // 2))
+    first, second = np.triu_indices(n, 1)
+    places = first * (4 * n - first - 1) // 2 + n + second - first - 1  # of (first, n + second) among 2 n rows
+    for fold in range(n_folds):
+        test = X[:, fold]
+        train = mean + _sign_of_training_mean() * (mean - test) / (n_folds - 1)
+        total += _within(np.concatenate([train, test], axis=1), metric, options)[:, places]
+    return total / n_folds
+
+
+def _from_squared(X: np.ndarray, metric: Any, options: Mapping[str, Any]) -> np.ndarray:
     """n / (n - 1) times the squared distances of the mean, less 1 / (n (n - 1)) times those of each of n folds."""
     root = metric != "sqeuclidean"
     if metric in ("mahalanobis", "crossnobis") and set(options) == {"VI"}:
         metric = "mahalanobis"
     elif metric not in ("euclidean", "sqeuclidean") or options:
         raise NotCovered(f"cross-validated {metric}")
-    mean, *parts = (distances.pdist(rows, metric, **options) ** (2 if root else 1) for rows in (X.mean(axis=0), *X))
-    n = len(X)
+    n = X.shape[1]
+    mean, *parts = (
+        _within(rows, metric, options) ** (2 if root else 1) for rows in (X.mean(axis=1), *X.transpose(1, 0, 2, 3))
+    )
     squared = (n * mean - sum(parts) / n) / (n - 1)
     if not root:
         return squared
     with np.errstate(invalid="ignore"):  # estimates of squared distances may be below 0: then NaN, as in MNE-RSA
         return np.sqrt(squared)
+
+
+def _regularised_cosines(
+    X: np.ndarray, reg_var: float = 0.1, reg_denom: float = 0.25, bounded: bool = True
+) -> np.ndarray:
+    """1 - mean over folds of c_ij = (g_ij + g_ji) / (2 d_ij), g the products of items of the other folds and the fold.
+
+    d_ij = sqrt(g_ii g_jj), where g_ii is at least reg_var v_i and d_ij at least reg_denom times the mean of v, with v_i
+    the squared length of item i of the mean of all folds.
+    """
+    n_folds, n = X.shape[1:3]
+    mean = X.mean(axis=1)
+    variance = np.sum(mean**2, axis=-1)
+    total = np.zeros((len(X), n, n))
+    for fold in range(n_folds):
+        with one_blas_thread():
+            products = (mean * n_folds - X[:, fold]) / (n_folds - 1) @ X[:, fold].transpose(0, 2, 1)
+        own = np.diagonal(products, axis1=1, axis2=2)
+        roots = np.sqrt(np.maximum(own, reg_var * variance) if reg_var > 0 else own)
+        sizes = roots[:, :, None] * roots[:, None]
+        if reg_denom > 0:
+            sizes = np.maximum(sizes, reg_denom * variance.mean(axis=-1)[:, None, None])
+        products /= sizes
+        similar = (products + products.transpose(0, 2, 1)) / 2
+        total += np.clip(similar, -1, 1) if bounded else similar
+    first, second = np.triu_indices(n, 1)
+    return 1 - total[:, first, second] / n_folds
 
 
 @cache
@@ -153,15 +212,14 @@ def rsa_array(
     folds = folding.create_folds(X, order, n_folds)
     options = dict(data_rdm_params or {})
 
-    def rdm_of(patch: tuple[Any, ...]) -> np.ndarray:
-        if len(folds) == 1:
-            return compute_rdm(folds[0][patch], data_rdm_metric, **options)
-        return compute_rdm_cv(folds[(slice(None), *patch)], data_rdm_metric, **options)
-
     patches_left, rows = iter(patches), []
-    at_once = max(1, _ENTRIES_AT_ONCE // max(1, models.shape[1]))
-    while some := list(itertools.islice(patches_left, at_once)):
-        rows.append(_compared(np.stack([rdm_of(patch) for patch in some]), models, rsa_metric, ignore_nan))
+    while some := [folds[(slice(None), *patch)] for patch in itertools.islice(patches_left, _PATCHES_AT_ONCE)]:
+        rdms = np.empty((len(some), models.shape[1]))
+        for shape in {data.shape for data in some}:
+            alike = [place for place, data in enumerate(some) if data.shape == shape]
+            X = np.stack([some[place] for place in alike]).reshape(len(alike), *shape[:2], -1)
+            rdms[alike] = _rdms(X, data_rdm_metric, options)
+        rows.append(_compared(rdms, models, rsa_metric, ignore_nan))
     shape = getattr(patches, "shape", (-1,))
     values = np.concatenate(rows)
     return values.reshape(shape) if len(models) == 1 else np.moveaxis(values.reshape(*shape, len(models)), -1, 0)

@@ -38,9 +38,19 @@ def test_rdms(rng, metric: str):
 
 
 @pytest.mark.parametrize("n_folds", [2, 4])
-def test_cross_validated_rdms(rng, n_folds: int):
+@pytest.mark.parametrize("metric", ["sqeuclidean", "euclidean", "correlation", "cosine"])
+def test_cross_validated_rdms(rng, n_folds: int, metric: str):
     folds = rng.standard_normal((1, 9, 6)) + 0.1 * rng.standard_normal((n_folds, 9, 6))
-    np.testing.assert_allclose(*both("compute_rdm_cv", folds, "sqeuclidean"), rtol=1e-9)
+    np.testing.assert_allclose(*both("compute_rdm_cv", folds, metric), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.skipif(not hasattr(mne_rsa.rdm, "_cv_cosine"), reason="after 1.0")
+@pytest.mark.parametrize(
+    "options", [{"reg_var": 0.0}, {"reg_denom": 0.6, "bounded": False}, {"reg_var": 0.5, "reg_denom": 0.0}]
+)
+def test_regularised_cosines(rng, options: dict[str, Any]):
+    folds = rng.standard_normal((1, 9, 6)) + 0.3 * rng.standard_normal((3, 9, 6))
+    np.testing.assert_allclose(*both("compute_rdm_cv", folds, "correlation", **options), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("metric", COMPARISONS)
@@ -69,6 +79,19 @@ def test_searchlights(rng, rdms, metric: str, n_folds: int):
     options = {"rsa_metric": metric, "labels_X": labels, "n_folds": n_folds, "data_rdm_metric": "sqeuclidean"}
     patches = mne_rsa.searchlight(X.shape, temporal_radius=3)
     found, due = both("rsa_array", X, rdms[:2], patches, **options)
+    np.testing.assert_allclose(found, due, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["correlation", "cityblock", "sqeuclidean"])
+@pytest.mark.parametrize("n_folds", [1, 2, 3])
+def test_patches_of_different_sizes(rng, rdms, metric: str, n_folds: int):
+    X = rng.standard_normal((12 * n_folds, 30))
+    lists = [list(rng.choice(30, rng.integers(3, 6), replace=False)) for _ in range(300)]
+    options = {"labels_X": list(range(12)) * n_folds if n_folds > 1 else None, "n_folds": n_folds}
+    if n_folds > 1 and metric == "cityblock" and hasattr(mne_rsa.rdm, "_cv_cosine"):
+        pytest.skip("left to MNE-RSA")
+    patches = mne_rsa.searchlight(X.shape, spatial_radius=lists)
+    found, due = both("rsa_array", X, rdms[0], patches, data_rdm_metric=metric, **options)
     np.testing.assert_allclose(found, due, rtol=1e-8, atol=1e-12)
 
 
