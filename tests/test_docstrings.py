@@ -14,6 +14,8 @@ import pyrepsim as rs
 from tests.helpers import stand_in_hub
 
 PACKAGE = Path(rs.__file__).parent
+WITHOUT_LIBRARY = ("pyrepsim.integrations.thingsvision",)
+"""Integrations whose examples do not need the library."""
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -34,7 +36,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("module", modules_with_examples())
 def test_the_examples_of_a_module_run(module: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch):
-    if module.startswith("pyrepsim.integrations."):
+    if module.startswith("pyrepsim.integrations.") and module not in WITHOUT_LIBRARY:
         pytest.importorskip(module.rpartition(".")[2])  # the library of the integration
     if "bert-base-uncased" in inspect.getsource(importlib.import_module(module)):
         pytest.importorskip("transformers")

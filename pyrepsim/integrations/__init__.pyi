@@ -8,6 +8,7 @@ from . import scipy as scipy
 from . import sentence_transformers as sentence_transformers
 from . import similarity as similarity
 from . import sklearn as sklearn
+from . import thingsvision as thingsvision
 from . import torchmetrics as torchmetrics
 from .patching import calls as calls
 from .patching import fallbacks as fallbacks

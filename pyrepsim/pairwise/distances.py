@@ -143,9 +143,11 @@ def sweep_within(engine: PairwiseEngine, panels: Any, metric: Metric, filled: An
 def square_matrix(vectors: np.ndarray, diagonals: np.ndarray) -> np.ndarray:
     """The symmetric matrices (..., n, n) with these condensed forms (..., n (n - 1) / 2) and diagonals (..., n)."""
     n = diagonals.shape[-1]
-    matrices = np.zeros((*diagonals.shape, n), vectors.dtype)
-    first, second = np.triu_indices(n, 1)
-    matrices[..., first, second] = matrices[..., second, first] = vectors
+    matrices, begin = np.empty((*diagonals.shape, n), vectors.dtype), 0
+    for i in range(n):
+        row = vectors[..., begin : begin + n - 1 - i]
+        matrices[..., i, i + 1 :] = matrices[..., i + 1 :, i] = row
+        begin += n - 1 - i
     matrices[..., np.arange(n), np.arange(n)] = diagonals
     return matrices
 

@@ -133,6 +133,12 @@ SUITES = {
         tests=tuple(f"tests/test_{name}.py" for name in ("neighbors", "benchmarker")),
         touched=12,
     ),
+    "thingsvision": Suite(
+        requirements=("thingsvision==2.7.3",),
+        source="git:https://github.com/ViCCo-Group/thingsvision@master",
+        tests=("tests/test_rest.py", "-k", "RSA or CKA"),  # the others extract features
+        touched=2,
+    ),
     "resi": Suite(
         requirements=("torch==2.13.0", "einops", "loguru", "scikit-learn", "scipy"),
         source="git:https://github.com/mklabunde/resi@main",
