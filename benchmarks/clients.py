@@ -148,6 +148,46 @@ def rsatoolbox() -> Iterator[Row]:
     for method in ("cosine", "corr", "cosine_cov", "corr_cov", "spearman", "rho-a", "tau-a", "kendall", "bures"):
         yield f"compare {method}, 50 x 50 RDMs of 50", lambda method=method: compare(method)
 
+    def searchlights() -> tuple[Call, Call]:
+        columns = [np.random.default_rng(k).choice(10_000, 100, replace=False) for k in range(10_000)]
+        calls = patched(
+            "rsatoolbox",
+            "rsatoolbox.util.searchlight.get_searchlight_RDMs",
+            *(normal(50, 10_000), np.arange(10_000), columns, np.arange(50)),
+        )
+        return lambda: calls[0]().dissimilarities, lambda: calls[1]().dissimilarities
+
+    yield "get_searchlight_RDMs correlation, 10,000 of 50 x 100", searchlights
+
+    def unbalanced(method: str) -> tuple[Call, Call]:
+        rng = np.random.default_rng(0)
+        labels = {"c": np.append(np.arange(40), rng.integers(0, 40, 260)), "f": rng.integers(0, 6, 300)}
+        data = importlib.import_module("rsatoolbox.data").Dataset(rng.poisson(4.0, (300, 100)), obs_descriptors=labels)
+        options = {"descriptor": "c", "cv_descriptor": "f" if method == "crossnobis" else None}
+        calls = patched("rsatoolbox", "rsatoolbox.rdm.calc_rdm_unbalanced", data, method, **options)
+        return lambda: calls[0]().dissimilarities, lambda: calls[1]().dissimilarities
+
+    for method in ("euclidean", "correlation", "crossnobis", "poisson"):
+        yield f"calc_rdm_unbalanced {method} 300 x 100", lambda method=method: unbalanced(method)
+
+    def bootstrap(name: str, method: str) -> tuple[Call, Call]:
+        model, host = importlib.import_module("rsatoolbox.model").ModelFixed, importlib.import_module("rsatoolbox.rdm")
+        data, rows = (rs.rdm(normal(k, 40, 30, seed=k), "sqeuclidean", precision="fp64") for k in (10, 3))
+        models = [model(str(k), row) for k, row in enumerate(rows)]
+        options = {"method": method, "N": 40}
+        calls = patched("rsatoolbox", f"rsatoolbox.inference.{name}", models, host.RDMs(data), **options)
+
+        def seeded(call: Call) -> np.ndarray:
+            np.random.seed(0)  # noqa: NPY002 - the random numbers of rsatoolbox
+            return call().evaluations
+
+        return lambda: seeded(calls[0]), lambda: seeded(calls[1])
+
+    for name in ("eval_bootstrap", "eval_bootstrap_pattern", "eval_bootstrap_rdm", "eval_dual_bootstrap"):
+        for method in ("corr", "cosine", "spearman", "rho-a", "tau-a", "corr_cov"):
+            label = f"{name} {method}, 40 samples of 3 models and 10 RDMs of 40"
+            yield label, lambda name=name, method=method: bootstrap(name, method)
+
 
 def mne_rsa() -> Iterator[Row]:
     def patches(metric: str, folds: int) -> tuple[Call, Call]:
