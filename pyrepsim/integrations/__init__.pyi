@@ -1,5 +1,6 @@
 from . import brainscore as brainscore
 from . import mne_rsa as mne_rsa
+from . import mteb as mteb
 from . import netrep as netrep
 from . import resi as resi
 from . import rsatoolbox as rsatoolbox

@@ -139,6 +139,14 @@ SUITES = {
         tests=("tests/test_rest.py", "-k", "RSA or CKA"),  # the others extract features
         touched=2,
     ),
+    "mteb": Suite(
+        requirements=("mteb==2.26.24", "torch==2.13.0", "faiss-cpu==1.15.1"),
+        source="git:https://github.com/embeddings-benchmark/mteb@2.26.24",
+        tests=("tests/test_search_index",),
+        touched=6,
+        ours=("{ours}/integrations/test_mteb.py",),
+        passed=47,
+    ),
     "resi": Suite(
         requirements=("torch==2.13.0", "einops", "loguru", "scikit-learn", "scipy"),
         source="git:https://github.com/mklabunde/resi@main",
