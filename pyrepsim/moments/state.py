@@ -161,6 +161,9 @@ class State:
     def from_arrays(cls, arrays: Mapping[str, Any], *, transform: str = "raw", precision: str = "fp64") -> State:
         """Return the state whose sums are given by the names of `arrays`.
 
+        Whether all rows at length 1 are equal up to rounding is not in the sums: measures of the transform "unit" then
+        return a number where the accumulator of the rows makes them raise DegenerateError.
+
         Raises
         ------
         ShapeError
