@@ -38,8 +38,8 @@ class TrainingOptions(TrainingRecipe):
 
     @staticmethod
     def task_named(words: Sequence[str]) -> str:
-        """The task: the first word."""
-        return words[0] if words else ""
+        """The task: the first word that names one."""
+        return next(filter(shipped_recipe, words), "")
 
     def recipe(self, call: Transcript) -> Any:
         return call(
@@ -57,10 +57,10 @@ class Finetune(TrainingOptions, Ablation):
     The defaults below are those of a task without a recipe; the recipe of the task replaces them.
     """
 
-    task: str
-    """mnli, squad, dependency, ...: a name, or a name with options, such as "squad(doc_stride=64)"."""
     model: str
     """The encoder to start from: hub id, id@revision, or folder."""
+    task: str
+    """mnli, squad, dependency, ...: a name, or a name with options, such as "squad(doc_stride=64)"."""
     out: str | None = None
     """Folder of the run; by default runs/, task, model and seed, as in runs/mnli/bert-base-uncased-seed0."""
     overwrite: bool = False

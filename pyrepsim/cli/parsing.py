@@ -60,8 +60,28 @@ def command_class(target: str) -> Any:
     return getattr(importlib.import_module(f".{module}", __package__), name)
 
 
+_OWN_HELP = {"help": "Show this help, and exit.", "print_config": "Print these options as YAML, and exit."}
+
+
 def _build(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
-    from jsonargparse import ArgumentParser, set_parsing_settings
+    from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
+
+    class Help(DefaultHelpFormatter):
+        """The help of an option, and its default; jsonargparse adds types, a name with "+", and defaults of null."""
+
+        def _get_help_string(self, action: Any) -> str:
+            if action.dest in _OWN_HELP:
+                return _OWN_HELP[action.dest]
+            shown = action.option_strings and action.default not in (None, False, "==SUPPRESS==")
+            return (action.help or "") + (" (default: %(default)s)" if shown else "")
+
+        def _format_action_invocation(self, action: Any) -> str:
+            several = action.option_strings
+            action.option_strings = [option for option in several if not option.endswith("+")]
+            try:
+                return super()._format_action_invocation(action).removesuffix("[=flags]").rstrip()
+            finally:
+                action.option_strings = several
 
     class Parser(ArgumentParser):
         def format_help(self) -> str:
@@ -73,7 +93,7 @@ def _build(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
             )
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = Parser(prog=program, description=getdoc(command))
+    parser = Parser(prog=program, description=getdoc(command), formatter_class=Help)
     parser.add_argument("--config", action="config", help="YAML file with any of the arguments below.")
     parser.add_class_arguments(command, as_group=False, as_positional=True)
     defaults = command.default_config(words) if hasattr(command, "default_config") else []

@@ -25,7 +25,7 @@ from ..results.tables import Table
 from .figures import ablation_curves
 from .recipes import Ablation, TrainingRecipe
 from .run import Run, open_run
-from .tasks import get_task
+from .tasks import task_beside
 from .tasks.base import Task
 from .training import finetune, owned
 from .tuned_run import TunedRun
@@ -151,7 +151,7 @@ def ablate(
     if kind in _TRAINED:
         if task is None or not isinstance(model, str | os.PathLike):
             raise OptionError(f"{kind!r} fine-tunes one encoder on a task: give a folder or hub id, and the task.")
-        task = get_task(task) if isinstance(task, str) else task
+        task = task_beside(model, task)
         recipe = TrainingRecipe.for_task(task.name) if recipe is None else recipe
         data = {"train": train, "dev": dev, "test": test}
         steps = _trained(

@@ -22,7 +22,7 @@ from .heads import build_head
 from .prediction import predict
 from .recipes import Ablation, TrainingRecipe
 from .task_model import TaskModel
-from .tasks import get_task
+from .tasks import task_beside
 from .tasks.base import Feature, Task
 from .trainer import autocast_dtype
 
@@ -52,7 +52,7 @@ class FinetuningRequest:
         device: str,
     ) -> FinetuningRequest:
         """Fill in the defaults: the task's own training and dev data, and the recipe shipped for it."""
-        task = get_task(task) if isinstance(task, str) else task
+        task = task_beside(model, task)
         chosen = {name: source or (None if name == "test" else task.hub.get(name)) for name, source in sources.items()}
         if missing := [name for name in ("train", "dev") if chosen[name] is None]:
             raise OptionError(f"The task {task.name!r} has no data of its own: give {' and '.join(missing)}.")

@@ -38,19 +38,19 @@ def data(pairs: Path) -> tuple[str, ...]:
 
 
 def test_a_run_and_the_python_that_does_the_same(run: Callable[..., Any], encoder: Path, pairs: Path):
-    ran = run("finetune", "mnli", encoder, *data(pairs), *QUICK, "--seed", "3", "--freeze", "1")
+    ran = run("finetune", encoder, "mnli", *data(pairs), *QUICK, "--seed", "3", "--freeze", "1")
     assert ran.status == 0
     folder = Path("runs/mnli") / f"{encoder.parent.name}-tiny-seed3"
     assert f"dev    accuracy {rs.open_run(folder).scores['dev']['accuracy']:.4f}" in ran.out
     assert "rs.finetune(" in ran.err
     assert "rs.TrainingRecipe(epochs=1.0, batch_size=8, max_length=32, seed=3)" in ran.err
     assert "rs.Ablation(freeze=1)" in ran.err
-    again = run("finetune", "mnli", encoder, *data(pairs), *QUICK, "--seed", "3", "--freeze", "1")
+    again = run("finetune", encoder, "mnli", *data(pairs), *QUICK, "--seed", "3", "--freeze", "1")
     assert again.out == ran.out
 
 
 def test_the_tasks_recipe_is_the_default_and_options_change_it(run: Callable[..., Any]):
-    shown = run("finetune", "squad(doc_stride=64)", "x", "--epochs", "1", "--print_config").out
+    shown = run("finetune", "x", "squad(doc_stride=64)", "--epochs", "1", "--print_config").out
     assert "batch_size: 12" in shown
     assert "epochs: 1.0" in shown
     swept = run("ablate", "freeze", "x", "--task=dependency", "--print_config").out
@@ -58,7 +58,7 @@ def test_the_tasks_recipe_is_the_default_and_options_change_it(run: Callable[...
 
 
 def test_a_dry_run_writes_nothing(run: Callable[..., Any], encoder: Path, pairs: Path):
-    ran = run("finetune", "mnli", encoder, *data(pairs), *QUICK, "--dry-run")
+    ran = run("finetune", encoder, "mnli", *data(pairs), *QUICK, "--dry-run")
     assert ran.status == 0, ran.err
     assert "24 examples, 24 sequences" in ran.out
     assert "3 updates of" in ran.out
@@ -77,8 +77,9 @@ def test_a_sweep_and_an_early_exit(run: Callable[..., Any], encoder: Path, pairs
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["finetune", "mnly", "x"], "Did you mean mnli?"),
-        (["finetune", "mnli", "/nowhere"], "must be an existing folder"),
+        (["finetune", "x", "mnly"], "Did you mean mnli?"),
+        (["finetune", "mnli", "bert-base-uncased"], "the model comes first, then the task"),
+        (["finetune", "/nowhere", "mnli"], "must be an existing folder"),
         (["ablate", "freeze", "x"], "needs a task"),
     ],
 )

@@ -43,6 +43,13 @@ def test_each_option_of_each_verb_is_explained(run, verb: str):
     assert VERBS[verb].__doc__.split(".")[0].partition("\n")[0] in shown
 
 
+def test_help_has_neither_types_nor_names_of_the_parser(run):
+    for verb in ("compare", "extract", "finetune", "probe edge", "study merchant2020"):
+        shown = " ".join(run(*verb.split(), "--help").out.split())
+        assert not [word for word in ("type:", "null", "Literal", "=flags", "+ ", "(default: )") if word in shown], verb
+    assert "(default: 4096)" in " ".join(run("extract", "--help").out.split())
+
+
 def test_the_docstring_under_a_field_is_its_help(run):
     assert "This conversion is the only lossy step." in " ".join(run("extract", "--help").out.split())
     for verb in ("extract", "compare", "demo"):  # inherited fields too

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...core.calls import build_called
+from ...core.errors import OptionError
 from .base import Feature, Task
 
-__all__ = ["Feature", "Task", "all_tasks", "get_task"]
+__all__ = ["Feature", "Task", "all_tasks", "get_task", "task_beside"]
 
 
 def all_tasks() -> dict[str, type[Task]]:
@@ -47,3 +50,15 @@ def get_task(text: str) -> Task:
     ('entailment', 'neutral', 'contradiction')
     """
     return build_called(text, all_tasks(), "task", "squad(doc_stride=64)")
+
+
+def task_beside(model: Any, task: str | Task) -> Task:
+    """Return the task, or an error that says so if the arguments model and task were swapped."""
+    if isinstance(task, Task):
+        return task
+    try:
+        return get_task(task)
+    except OptionError:
+        if not isinstance(model, Task) and str(model).partition("(")[0].strip() not in all_tasks():
+            raise
+        raise OptionError(f"the model comes first, then the task: got {model!r}, {task!r}. Swap them.") from None
