@@ -16,7 +16,7 @@ from .distances import n_rows_of
 from .engine import PairwiseEngine
 from .gram_comparators import whitening
 from .patterns import numbered
-from .rank_comparators import compare_ranked
+from .rank_comparators import compare_ranked, ranks_of_rows
 from .rdm_stacks import Stack, Used, centred, entries_of, scaled
 
 __all__ = ["RDMSample", "RDMSampler"]
@@ -147,7 +147,7 @@ class RDMSample:
         n = sampler.n_rdms
         with one_blas_thread():
             if sampler.compare in _RANKED:
-                ranks = sampler.engine.backend.ranks_of_rows(rows, sampler.engine.n_threads)
+                ranks = ranks_of_rows(rows, sampler.engine.backend, sampler.engine.n_threads)
                 self._ranks = ranks[:n]
                 models = ranks[n:]
                 self.similarities = self._of_ranks(models, self._ranks) if len(models) else np.empty((0, n))
@@ -213,7 +213,7 @@ class RDMSample:
                 defined = squares > _ROUNDING * scales.sum(axis=1) ** 2
                 return products / np.sqrt(np.where(defined, squares, np.nan))[:, None]
             ranks = self._ranks[used]
-            pools = engine.backend.ranks_of_rows(weights @ ranks, engine.n_threads)
+            pools = ranks_of_rows(weights @ ranks, engine.backend, engine.n_threads)
             if compare in ("spearman", "rho-a"):
                 return self._of_ranks(pools, ranks)
             out = np.full((len(pools), len(used)), np.nan)  # a pair takes longer than a call
