@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
@@ -95,7 +94,12 @@ def get_backend(name: str = "auto") -> ModuleType:
             f"{'Pass' if name == 'cuda' else 'Reinstall pyrepsim, or pass'} another backend, for example "
             f"{'cpu' if name == 'cuda' else 'reference'!r}."
         )
-    return sys.modules.get(module) or importlib.import_module(module)
+    return _imported(module)
+
+
+@cache  # not sys.modules, which may hold a module that another thread is still importing
+def _imported(module: str) -> ModuleType:
+    return importlib.import_module(module)
 
 
 def available_backends() -> dict[str, str | None]:

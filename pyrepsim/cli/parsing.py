@@ -89,7 +89,7 @@ def _build(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
             return re.sub(
                 r"--\w+( \{true,false\})?",
                 lambda option: option[0].partition(" ")[0].replace("_", "-"),
-                super().format_help(),
+                super().format_help().replace(",null}", "}"),
             )
 
     set_parsing_settings(docstring_parse_attribute_docstrings=True)

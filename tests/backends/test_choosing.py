@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -77,3 +78,27 @@ def test_auto_is_recorded(measure, monkeypatch):
 def test_unknown_names():
     with pytest.raises(OptionError, match="backend must be 'auto' or one of cpu, cuda, reference.*: got 'gpu'"):
         rs.compare(X, Y, "CCA", backend="gpu")
+
+
+def test_threads_that_ask_at_once_get_a_whole_backend():
+    """While one thread imports the backend, another must not get the module that is half made."""
+    script = """
+import sys, threading, time
+from pyrepsim.backends import get_backend
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if "pyrepsim.backends.cpu" in sys.modules and not hasattr(sys.modules["pyrepsim.backends.cpu"], "narrow"):
+            time.sleep(0.2)
+
+sys.meta_path.insert(0, Slow())
+found = []
+def ask(wait):
+    time.sleep(wait)
+    found.append(hasattr(get_backend("cpu"), "narrow"))
+threads = [threading.Thread(target=ask, args=(0.03 * i,)) for i in range(6)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert found == [True] * 6, found
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
