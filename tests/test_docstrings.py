@@ -14,7 +14,7 @@ import pyrepsim as rs
 from tests.helpers import stand_in_hub
 
 PACKAGE = Path(rs.__file__).parent
-WITHOUT_LIBRARY = ("pyrepsim.integrations.mteb", "pyrepsim.integrations.thingsvision")
+WITHOUT_LIBRARY = tuple(f"pyrepsim.integrations.{name}" for name in ("calibrated_similarity", "mteb", "thingsvision"))
 """Integrations whose examples do not need the library."""
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -1,4 +1,5 @@
 from . import brainscore as brainscore
+from . import calibrated_similarity as calibrated_similarity
 from . import mne_rsa as mne_rsa
 from . import mteb as mteb
 from . import netrep as netrep

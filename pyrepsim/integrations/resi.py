@@ -14,7 +14,6 @@ import numpy as np
 from ..comparison import compare
 from ..core.errors import DegenerateError, MissingExtraError
 from ..measures import (
-    GULP,
     PWCCA,
     RSA,
     SVCCA,
@@ -27,13 +26,11 @@ from ..measures import (
     LinearPredictivity,
     Magnitude,
     Measure,
-    MetricSpaceMagnitude,
     MomentMeasure,
     Procrustes,
     RankSimilarity,
     RowMeasure,
     SecondOrderCosine,
-    ShapeMetric,
     Uniformity,
     parse_measure,
 )
@@ -97,7 +94,7 @@ def measure(measure: Measure | str, *, precision: str = "fp64", n_threads: int |
     both, name = computed.invariant_x & computed.invariant_y, f"pyrepsim.{computed}"
     made = _host().RepresentationalSimilarityMeasure(
         sim_func=_Function(name, computed, None, precision, n_threads),
-        larger_is_more_similar=not _is_distance(computed),
+        larger_is_more_similar=not computed.is_distance,
         is_symmetric=computed.symmetric,
         invariant_to_affine=Invariance.INVERTIBLE | Invariance.TRANSLATION in both,
         invariant_to_invertible_linear=Invariance.INVERTIBLE in both,
@@ -144,12 +141,6 @@ def _host() -> ModuleType:
     return host
 
 
-def _is_distance(measure: Measure) -> bool:
-    if isinstance(measure, RSA):
-        return measure.compare == "euclidean"
-    return isinstance(measure, ShapeMetric | GULP | Magnitude | Concentricity | Uniformity | MetricSpaceMagnitude)
-
-
 # What ReSi computes in another way than our measure of the same idea.
 
 
@@ -166,6 +157,7 @@ class _Gulp(_Named, MomentMeasure):
     """GULP without a ridge: rank X + rank Y - 2 sum_i rho_i^2."""
 
     range = (0.0, np.inf)
+    is_distance = True
     invariant_x = AFFINE
 
     def evaluate(self, pair: Pair) -> Result:
@@ -265,6 +257,7 @@ class _PermutationProcrustes(_OfRows):
     """|X P - Y|_F with the best permutation P of the features, without centring; the narrower side gets zeros."""
 
     range = (0.0, np.inf)
+    is_distance = True
     invariant_x = Invariance.PERMUTATION
 
     def _value(self, x: np.ndarray, y: np.ndarray) -> float:
@@ -282,6 +275,7 @@ class _RSMNormDifference(_OfRows):
     metric: str = "euclidean"
 
     range = (0.0, np.inf)
+    is_distance = True
     invariant_x = Invariance.TRANSLATION | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
     def _read(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> np.ndarray:

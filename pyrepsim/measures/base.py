@@ -111,6 +111,8 @@ class Measure(ABC):
     """Whether the value is the same with X and Y exchanged."""
     invariant_x: ClassVar[Invariance]
     """Maps of X that do not change the value."""
+    is_distance: ClassVar[bool] = False
+    """Whether the value is 0 for equal representations and larger the less similar they are."""
     depends_on_matching: ClassVar[bool] = True
     """Whether the value depends on which row of X belongs to which row of Y, as a permutation test needs."""
     biased_by_copies: ClassVar[bool] = False

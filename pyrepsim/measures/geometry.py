@@ -33,6 +33,7 @@ class _Difference(RowMeasure):
     """|s(X) - s(Y)| of a statistic s."""
 
     range = (0.0, math.inf)
+    is_distance = True
     depends_on_matching = False
 
     def evaluate(
@@ -91,6 +92,7 @@ class Magnitude(MomentMeasure):
     """
 
     range = (0.0, math.inf)
+    is_distance = True
     depends_on_matching = False
     invariant_x = Invariance.PERMUTATION | Invariance.ORTHOGONAL
     reads = "variances"
@@ -108,6 +110,7 @@ class _ArrayMagnitude(RowMeasure):
     """`Magnitude` of rows in memory: nothing but their means is computed."""
 
     range = (0.0, math.inf)
+    is_distance = True
     invariant_x = Magnitude.invariant_x
 
     @property

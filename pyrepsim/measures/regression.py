@@ -118,6 +118,7 @@ class GULP(MomentMeasure):
             raise OptionError(f"GULP: ridge must be a number > 0: got {self.ridge!r}.")
 
     range = (0.0, float("inf"))
+    is_distance = True
     invariant_x = SIMILARITY
     from_gram = True
 

@@ -193,6 +193,10 @@ class RSA(Measure):
         return self._closed and (self.metric == "dot" or self.compare == "corr_cov")
 
     @property
+    def is_distance(self) -> bool:
+        return self.compare == "euclidean"
+
+    @property
     def range(self) -> tuple[float, float]:
         if self.compare == "euclidean":
             return (0.0, float("inf"))

@@ -110,6 +110,7 @@ class ShapeMetric(MomentMeasure):
             raise OptionError(f"ShapeMetric: alpha must be in [0, 1]: got {self.alpha!r}.")
 
     range = (0.0, math.pi / 2)
+    is_distance = True
 
     @property
     def invariant_x(self) -> Invariance:

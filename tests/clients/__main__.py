@@ -147,6 +147,11 @@ SUITES = {
         ours=("{ours}/integrations/test_mteb.py",),
         passed=47,
     ),
+    "calibrated_similarity": Suite(
+        requirements=("calibrated-similarity==0.1.1", "torch==2.13.0"),
+        ours=("{ours}/integrations/test_calibrated_similarity.py",),
+        passed=18,
+    ),
     "resi": Suite(
         requirements=("torch==2.13.0", "einops", "loguru", "scikit-learn", "scipy"),
         source="git:https://github.com/mklabunde/resi@main",

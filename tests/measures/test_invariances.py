@@ -178,6 +178,7 @@ def test_declared_range(measure, related, pair):
 def test_identical_inputs_have_the_theoretical_value(measure, pair):
     X, _ = pair
     value = compare(X, X.copy(), measure).value
+    assert (abs(value) <= 1e-7) == measure.is_distance
     if isinstance(measure, ShapeMetric):
         assert abs(value) <= 1e-7  # an angle near zero has half the digits of its cosine
     elif isinstance(measure, GULP):
