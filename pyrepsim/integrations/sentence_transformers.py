@@ -57,7 +57,7 @@ class DriftEvaluator(BaseEvaluator):
     A call returns a dictionary of values, whose keys are the texts of the measures with ``name`` and "_" before them;
     ``primary_metric`` is the first. It adds a row to ``drift_evaluation_NAME_results.csv`` in `output_path`, and hands
     the values to the model card. A measure that is not defined, such as for equal embeddings, is NaN; the reason is
-    logged. A larger value counts as better (``greater_is_better``): set it to False for a distance, such as `rs.GULP`.
+    logged. A larger value counts as better (``greater_is_better``), unless the first measure is a distance.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class DriftEvaluator(BaseEvaluator):
             raise ShapeError(f"reference must have one row for each of the {len(self.texts)} texts: got {rows.shape}.")
         self.drift = Drift(measures, reference)
         self.primary_metric = str(self.drift.measures[0])
+        self.greater_is_better = not self.drift.measures[0].is_distance
         self.csv_file = f"drift_evaluation_{name}_results.csv"
 
     def __call__(

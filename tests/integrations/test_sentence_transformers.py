@@ -147,6 +147,11 @@ def test_truncated_embeddings(texts):
     assert evaluator(model) == pytest.approx({DEBIASED: 1})
 
 
+def test_the_best_model_is_that_with_the_smaller_distance(texts):
+    assert integration.DriftEvaluator(texts, DEBIASED).greater_is_better
+    assert not integration.DriftEvaluator(texts, ["GULP", DEBIASED]).greater_is_better
+
+
 def test_errors(texts):
     with pytest.raises(ShapeError, match="one row for each of the 40 texts"):
         integration.DriftEvaluator(texts, reference=np.zeros((39, 8)))
