@@ -121,8 +121,8 @@ def available_backends() -> dict[str, str | None]:
 def default_threads() -> int:
     """The number of threads where none is given.
 
-    It is the environment variable PYREPSIM_NUM_THREADS, or else the number of cores that this process may use, within
-    the CPU quota of its cgroup.
+    It is the environment variable PYREPSIM_NUM_THREADS, or else OMP_NUM_THREADS, which other numerical libraries read
+    too, or else the number of cores that this process may use, within the CPU quota of its cgroup.
 
     Returns
     -------
@@ -144,6 +144,9 @@ def default_threads() -> int:
         if not wanted.isdecimal() or not 1 <= int(wanted) <= 4096:
             raise OptionError(f"PYREPSIM_NUM_THREADS must be a positive whole number: got {wanted!r}.")
         return int(wanted)
+    shared = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # of nested levels the first
+    if shared.isdecimal() and 1 <= int(shared) <= 4096:  # OpenMP ignores other values too
+        return int(shared)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pyrepsim import LinearCKA, compare
+from pyrepsim.backends import default_threads
 
 TASKS = Path("/proc/self/task")
 
@@ -25,3 +26,13 @@ def test_threads_keep_their_cpu_affinity(rng):
             affinities.append(os.sched_getaffinity(int(task.name)))
     assert len(affinities) > 3
     assert all(affinity == allowed for affinity in affinities)
+
+
+@pytest.mark.parametrize(
+    ("own", "shared", "threads"),
+    [("3", "5", 3), ("", "5", 5), ("", "5,2", 5), ("", " 1 ", 1), ("", "many", None), ("", "0", None), ("", "", None)],
+)
+def test_threads_by_default(monkeypatch, own: str, shared: str, threads: int | None):
+    monkeypatch.setenv("PYREPSIM_NUM_THREADS", own)
+    monkeypatch.setenv("OMP_NUM_THREADS", shared)
+    assert default_threads() == threads or (threads is None and default_threads() <= len(os.sched_getaffinity(0)))
