@@ -1,6 +1,7 @@
 """Scores, and the tables, figures and pages that show results. Nothing here knows how results were computed."""
 
 from .matrix import ComparisonMatrix
-from .scores import Score, Scores
+from .score import Score
+from .scores import Scores
 
 __all__ = ["ComparisonMatrix", "Score", "Scores"]

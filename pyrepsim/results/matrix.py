@@ -14,6 +14,7 @@ from ..core.text import printable
 from .tables import Records, TextTable, flat
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["ComparisonMatrix"]
@@ -157,13 +158,22 @@ class ComparisonMatrix(Records):
             for j, y in enumerate(self.names)
         ]
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw a heat map, and write it to `path` if given."""
+    def plot(
+        self, path: str | os.PathLike[str] | None = None, *, ax: Axes | None = None, title: str | None = None
+    ) -> Figure:
+        """Draw a heat map, on `ax` if given, and write it to `path` if given; ``title=""`` for none."""
         from .matrix_figures import heat_map
 
-        return heat_map(self, path)
+        return heat_map(self, path, ax, title)
 
-    def dendrogram(self, path: str | os.PathLike[str] | None = None, *, method: str = "average") -> Figure:
+    def dendrogram(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        method: str = "average",
+        ax: Axes | None = None,
+        title: str | None = None,
+    ) -> Figure:
         """Draw the hierarchical clustering of the representations by `distances`.
 
         Parameters
@@ -172,13 +182,17 @@ class ComparisonMatrix(Records):
             File to write; its ending (.svg, .png, .pdf) chooses the format.
         method : {"average", "single", "complete", "weighted"}, default "average"
             The distance of two clusters, as in `scipy.cluster.hierarchy.linkage`.
+        ax, title : optional
+            As of `plot`.
         """
         from .matrix_figures import dendrogram
 
-        return dendrogram(self, path, method)
+        return dendrogram(self, path, method, ax, title)
 
-    def mds(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw the representations as points, at their `coordinates`, and write the figure to `path` if given."""
+    def mds(
+        self, path: str | os.PathLike[str] | None = None, *, ax: Axes | None = None, title: str | None = None
+    ) -> Figure:
+        """Draw the representations as points, at their `coordinates`; arguments as of `plot`."""
         from .matrix_figures import mds
 
-        return mds(self, path)
+        return mds(self, path, ax, title)

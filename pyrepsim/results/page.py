@@ -14,7 +14,7 @@ from ..core.outputs import replacing
 from ..core.text import printable
 from .figures import themed_svg
 from .score_figures import plot
-from .score_tables import flat_text, names, sample_counts, score_table
+from .score_tables import flat_text, names, sample_counts, score_table, sides
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,14 +71,14 @@ def page(scores: Scores, *, title: str | None = None) -> str:
     x, y = names(scores)
     pairs = {(score.layer_x, score.layer_y) for score in scores}
     size = f"{_count(len(pairs), 'layer pair')}, {_count(len(scores.measures), 'measure')}"
-    figure = plot(scores, titled=False) if None not in scores.layers_x else None
-    sides = f"{x} ~ {y}"
+    figure = plot(scores, title="") if None not in scores.layers_x else None
+    compared = sides(scores)
     alt = f"{', '.join(scores.measures)} of the layers of {x} and {y}"
-    prefix = "" if title is None else f"{sides}, "  # without a title, the heading names the sides
+    prefix = "" if title is None else f"{compared}, "  # without a title, the heading names the sides
     return render_html(
         "pyrepsim.results",
         "page.html",
-        title=sides if title is None else title,
+        title=compared if title is None else title,
         subtitle=f"{prefix}{sample_counts(scores)}; {size}",
         figure=None if figure is None else themed_svg(figure, salt="scores", alt=alt),
         axes=_axes_in_words(figure) if figure is not None else "",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..core.errors import OptionError
+from ..core.text import printable
 from .figures import save
 from .lines import MAX_TICKS, Line, draw_line, finish_axes, line_style, name_ticks
-from .score_tables import caption, format_value, names
-from .style import INK, new_figure, styled
+from .score_tables import are_differences, caption, format_value, names
+from .style import GRID, INK, figure_and_axes, new_figure, styled, title_axes, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,24 +28,36 @@ _MAX_CELLS = 24  # with more layers, a heat map gets no larger and not every lay
 
 
 def plot(
-    scores: Scores, *, path: str | os.PathLike[str] | None = None, measure: Any = None, titled: bool = True
+    scores: Scores,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    measure: Any = None,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Figure:
     """Draw lines over layers where each layer has one partner, else heat maps; write them to `path` if given.
 
-    With ``titled=False`` the figure has no title.
+    ``title=""`` draws no title.
     """
     chosen = scores if measure is None else scores.select(measure=measure)
     if not len(chosen) or None in chosen.layers_x:
         raise OptionError("A figure shows layers: these scores have none. Compare stores, or use table().")
-    pairs = {(score.layer_x, score.layer_y) for score in chosen}
+    pairs = list(dict.fromkeys((score.layer_x, score.layer_y) for score in chosen))
     one_to_one = len({x for x, _ in pairs}) == len({y for _, y in pairs}) == len(pairs)
-    figure = layer_curves(chosen, titled=titled) if one_to_one else heat_maps(chosen)
+    text = caption(chosen) if title is None else title
+    with styled():
+        if one_to_one and len(pairs) > 1:
+            figure = layer_curves(chosen, pairs, ax, text)
+        elif one_to_one:
+            figure = _one_pair(chosen, ax, text)
+        else:
+            figure = heat_maps(chosen, ax, title)
     if path is not None:
         save(figure, path)
     return figure
 
 
-def layer_curves(scores: Scores, *, titled: bool = True) -> Figure:
+def layer_curves(scores: Scores, pairs: list[tuple[Any, Any]], ax: Axes | None, title: str) -> Figure:
     """Draw a line over the layers for each measure, with a band where scores have intervals.
 
     Measures with all values in [-1, 1] share a panel; every other measure has its own panel below.
@@ -58,48 +71,89 @@ def layer_curves(scores: Scores, *, titled: bool = True) -> Figure:
             reach[score.measure] = max(reach[score.measure], abs(score.value))
     within = [name for name in scores.measures if reach[name] <= 1.05]
     panels = ([within] if within else []) + [[name] for name in scores.measures if name not in within]
-    pairs = list(dict.fromkeys((score.layer_x, score.layer_y) for score in scores))
     ticks = [str(x) if x == y else f"{x} ~ {y}" for x, y in pairs]
-    heights = [3.6 if len(panel) > 1 else 2.4 for panel in panels]
-    with styled():
+    if ax is None:
+        heights = [3.6 if len(panel) > 1 else 2.4 for panel in panels]
         figure = new_figure(max(6.4, 1.9 + 0.42 * min(len(pairs), MAX_TICKS)) + 1.6, sum(heights) + 1.0)
         axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-        for panel, ax in zip(panels, axes, strict=True):
-            ends = []
-            for name in panel:
-                ends.append(_curve(ax, scores.select(measure=name), pairs, scores.measures.index(name)))
-            finish_axes(ax)
-            ax.margins(y=0.08)
-            ax.set_xlim(-0.3, len(pairs) - 0.7)
-            ax.set_ylabel("score" if len(panel) > 1 else panel[0].partition("(")[0])
-            _label_ends(ax, ends)
-        x, y = names(scores)
-        name_ticks(axes[-1].xaxis, ticks)
-        axes[-1].set_xlabel(f"layer of {x} and of {y}" if x != y else f"layer of {x}")
-        if titled:
-            axes[0].set_title(caption(scores), loc="left", fontsize=11, pad=10)
+    else:
+        _check_one_panel(panels)
+        figure, axes = ax.figure, [ax]
+    for panel, one in zip(panels, axes, strict=True):
+        ends = []
+        for name in panel:
+            ends.append(_curve(one, scores.select(measure=name), pairs, scores.measures.index(name)))
+        finish_axes(one)
+        one.margins(y=0.08)
+        one.set_xlim(-0.3, len(pairs) - 0.7)
+        one.set_ylabel(_value_name(scores) if len(panel) > 1 else panel[0].partition("(")[0])
+        _label_ends(one, ends)
+    x, y = names(scores)
+    name_ticks(axes[-1].xaxis, ticks)
+    axes[-1].set_xlabel(wrapped(f"layer of {x} and of {y}" if x != y else f"layer of {x}", figure, 2.2))
+    if title:
+        title_axes(axes[0], title, room=0.6)
+    return figure  # type: ignore[return-value] - the figure of axes may be a part of a figure
+
+
+def _one_pair(scores: Scores, ax: Axes | None, title: str) -> Figure:
+    """Draw one layer pair: a point for each measure, with its interval."""
+    _check_single(scores)
+    figure, ax = figure_and_axes(ax, 6.4, 0.34 * len(scores) + 1.3)
+    for place, score in enumerate(scores):
+        if score.interval is not None:
+            ax.plot(score.interval, (place, place), color=line_style(0).colour, linewidth=2.2, alpha=0.4)
+        ax.plot([score.value], [place], "o", color=line_style(0).colour, markersize=5)
+    ax.set_yticks(range(len(scores)))
+    ax.set_yticklabels([printable(score.measure) for score in scores])
+    ax.set_ylim(len(scores) - 0.5, -0.5)
+    ax.grid(axis="x", color=GRID)
+    ax.set_axisbelow(True)
+    x, y = scores[0].layer_x, scores[0].layer_y
+    ax.set_xlabel(printable(f"{_value_name(scores)} of {x if x == y else f'{x} ~ {y}'}"))
+    if title:
+        title_axes(ax, title, room=2.2)
     return figure
 
 
-def heat_maps(scores: Scores) -> Figure:
+def _value_name(scores: Scores) -> str:
+    return "difference" if are_differences(scores) else "score"
+
+
+def _check_one_panel(panels: Sequence[Any]) -> None:
+    if len(panels) > 1:
+        raise OptionError(
+            f"ax= takes a figure of one panel: these scores need {len(panels)}. Choose one measure with measure=, or "
+            "leave ax out."
+        )
+
+
+def heat_maps(scores: Scores, ax: Axes | None, title: str | None) -> Figure:
     """Draw a layer x layer heat map for each measure: layers of X are rows, layers of Y columns."""
     measures = scores.measures
     across = min(len(measures), 2)
     down = math.ceil(len(measures) / across)
     x, y = names(scores)
-    with styled():
+    if ax is None:
         cell = 0.46
         width = max(3.4, cell * min(len(scores.layers_y), _MAX_CELLS) + 2.2)
         height = max(2.8, cell * min(len(scores.layers_x), _MAX_CELLS) + 1.5)
         figure = new_figure(width * across, height * down + 0.3)
         axes = figure.subplots(down, across, squeeze=False).ravel()
-        for measure, ax in zip(measures, axes, strict=False):
-            _heat_map(figure, ax, scores, measure)
-            ax.set_ylabel(f"layer of {x}")
-            ax.set_xlabel(f"layer of {y}")
-        for ax in axes[len(measures) :]:
-            ax.remove()
-    return figure
+    else:
+        _check_one_panel(measures)
+        figure, axes = ax.figure, [ax]
+    for measure, one in zip(measures, axes, strict=False):
+        _heat_map(figure, one, scores, measure)
+        one.set_ylabel(wrapped(f"layer of {x}", figure, 2.2))
+        one.set_xlabel(wrapped(f"layer of {y}", figure, 2.2))
+        if ax is not None and title is not None:
+            one.set_title(title, loc="left")
+    for empty in axes[len(measures) :]:
+        empty.remove()
+    if ax is None and title:
+        figure.suptitle(wrapped(title, figure), x=0.01, ha="left", fontsize=11)
+    return figure  # type: ignore[return-value] - the figure of axes may be a part of a figure
 
 
 class _End(NamedTuple):

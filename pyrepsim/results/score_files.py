@@ -17,7 +17,7 @@ from ..core.outputs import replacing
 from ..core.paths import as_path, read_regular
 
 if TYPE_CHECKING:
-    from .scores import Score
+    from .score import Score
 
 __all__ = ["read_jsonl", "write_jsonl"]
 

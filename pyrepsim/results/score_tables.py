@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .tables import TextTable, flat
+import numpy as np
+
+from .tables import TextTable, flat, frame_of
 
 if TYPE_CHECKING:
-    from .scores import Score, Scores
+    import pandas as pd
 
-__all__ = ["caption", "flat_text", "format_value", "names", "sample_counts", "score_table"]
+    from .score import Score
+    from .scores import Scores
+
+__all__ = [
+    "are_differences",
+    "caption",
+    "flat_text",
+    "format_value",
+    "names",
+    "sample_counts",
+    "score_table",
+    "short_model",
+    "sides",
+]
 
 
 def names(scores: Scores) -> tuple[str, str]:
     """Return the names of the two sides: their models if the provenance has them, else X and Y."""
     sides = []
     for key, fallback in (("model_x", "X"), ("model_y", "Y")):
-        models = {_short(score.provenance.get(key)) for score in scores} - {None}
+        models = {short_model(score.provenance.get(key)) for score in scores} - {None}
         sides.append(models.pop() if len(models) == 1 else fallback)
     return sides[0], sides[1]
 
@@ -32,6 +47,28 @@ def score_table(scores: Scores) -> TextTable:
     if x_once and pairs[0] != (None, None) and len(cells) == len(scores):
         return _across(scores, pairs, cells)
     return _long(scores)
+
+
+def score_frame(scores: Scores, *, provenance: bool) -> pd.DataFrame:
+    """Return the scores as a pandas DataFrame: see `Scores.to_frame`."""
+    ends = [score.interval or (np.nan, np.nan) for score in scores]
+    columns: dict[str, Any] = {
+        "measure": np.array([score.measure for score in scores], dtype=object),
+        "model_x": [short_model(score.provenance.get("model_x")) for score in scores],
+        "layer_x": [score.layer_x for score in scores],
+        "model_y": [short_model(score.provenance.get("model_y")) for score in scores],
+        "layer_y": [score.layer_y for score in scores],
+        "value": np.array([score.value for score in scores], dtype=np.float64),
+        "ci_low": np.array([low for low, _ in ends], dtype=np.float64),
+        "ci_high": np.array([high for _, high in ends], dtype=np.float64),
+        "n_samples": np.array([score.n_samples for score in scores], dtype=np.int64),
+    }
+    unknown = [name for name in columns if name.startswith(("model", "layer")) and not any(columns[name])]
+    frame = frame_of({name: column for name, column in columns.items() if name not in unknown})
+    if not provenance:
+        return frame
+    rest = [dict(flat(score.provenance, "provenance.")) for score in scores]
+    return frame.join(frame_of({name: [one.get(name) for one in rest] for one in rest for name in one}))
 
 
 def format_value(value: float) -> str:
@@ -51,9 +88,9 @@ def _across(scores: Scores, pairs: list[tuple[Any, Any]], cells: dict[tuple[Any,
 def _long(scores: Scores) -> TextTable:
     columns = {
         "measure": lambda score: score.measure,
-        "model_x": lambda score: _short(score.provenance.get("model_x")),
+        "model_x": lambda score: short_model(score.provenance.get("model_x")),
         "layer_x": lambda score: score.layer_x,
-        "model_y": lambda score: _short(score.provenance.get("model_y")),
+        "model_y": lambda score: short_model(score.provenance.get("model_y")),
         "layer_y": lambda score: score.layer_y,
         "value": _cell,
         "n": lambda score: f"{score.n_samples:,}",
@@ -81,9 +118,21 @@ def _cell(score: Score) -> str:
 
 
 def caption(scores: Scores) -> str:
-    """Return `model_x ~ model_y, n = number of samples`."""
+    """Return what is compared, and `n = number of samples`."""
+    return f"{sides(scores)}, {sample_counts(scores)}"
+
+
+def sides(scores: Scores) -> str:
+    """Return `model_x ~ model_y`, the one model whose layers are compared, or that the scores are differences."""
+    if are_differences(scores):
+        return "difference of two comparisons"
     x, y = names(scores)
-    return f"{x} ~ {y}, {sample_counts(scores)}"
+    return x if x == y else f"{x} ~ {y}"
+
+
+def are_differences(scores: Scores) -> bool:
+    """Whether these are the scores of `pyrepsim.differences`."""
+    return len(scores) > 0 and all({"first", "second", "paired"} <= score.details.keys() for score in scores)
 
 
 def sample_counts(scores: Scores) -> str:
@@ -98,6 +147,6 @@ def flat_text(mapping: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield key, f"{item:.6g}" if isinstance(item, float) else str(item)
 
 
-def _short(model: Any) -> str | None:
+def short_model(model: Any) -> str | None:
     """Return the last two parts of a model's name or path."""
     return None if model is None else "/".join(str(model).rstrip("/").split("/")[-2:])

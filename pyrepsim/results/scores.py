@@ -3,113 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from html import escape
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 
 from ..core.errors import LayerError, OptionError
 from ..core.text import printable
+from .score import Score
 from .tables import Records, flat
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Score", "Scores"]
 
 MeasureLike: TypeAlias = Any
 """The name of a measure, or a `Measure`, whose ``str()`` is its name. (This package may not import measures.)"""
-
-
-@dataclass(frozen=True, repr=False)
-class Score:
-    """The value of a measure for a pair of representations, with its details and provenance.
-
-    ``float(score)`` is the value. Arrays in `details` are copied and read-only.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import pyrepsim as rs
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.standard_normal((500, 8))
-    >>> score = rs.compare(X, X[:, :6] + rng.standard_normal((500, 6)), rs.CCA())
-    >>> score
-    Score(0.693796, CCA, n=500)
-    >>> score.details["correlations"].round(4)
-    array([0.7595, 0.7238, 0.6992, 0.6923, 0.6549, 0.6332])
-    >>> score.provenance["precision"]
-    'fp64'
-    """
-
-    value: float
-    """Value of the measure, float64, in the range that the measure declares."""
-    measure: str
-    """The measure as it is written in code, with its non-default options: ``SVCCA(components=20)``."""
-    n_samples: int
-    """Number of rows that entered the score."""
-    interval: tuple[float, float] | None = None
-    """Lower and upper end of the interval, if `compare` was called with ``interval=``."""
-    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """Further results of the measure, such as ranks, correlations and condition numbers: see each measure."""
-    layer_x: str | None = None
-    """Layer of X, named as in the model; None for arrays."""
-    layer_y: str | None = None
-    """Layer of Y."""
-    provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """Models (``model_x``, ``model_y``), digests of the stores, backend, precision, threads and version."""
-
-    def __post_init__(self) -> None:
-        interval = None if self.interval is None else (float(self.interval[0]), float(self.interval[1]))
-        vars(self).update(  # as if it were not frozen yet
-            value=float(self.value),
-            n_samples=int(self.n_samples),
-            interval=interval,
-            details=_owned(self.details),
-            provenance=_owned(self.provenance),
-        )
-
-    def quantity(self, name: str | None = None) -> float:
-        """Return the value, a number of `details` by its name ("angle", "distance"), or "squared", distance^2."""
-        if name is None:
-            return self.value
-        number = self.details.get("distance" if name == "squared" else name)
-        if isinstance(number, bool) or not isinstance(number, int | float | np.number):
-            known = [key for key, item in self.details.items() if isinstance(item, float)]
-            known += ["squared"] if "distance" in known else []
-            raise OptionError(f"a value of {self.measure} is None or one of {', '.join(known)}: got {name!r}.")
-        return float(number) ** 2 if name == "squared" else float(number)
-
-    def named(self, layer_x: str | None, layer_y: str | None, provenance: Mapping[str, Any] | None = None) -> Score:
-        """Return the score with other layers, and with another provenance if one is given (a proxy is not copied)."""
-        score = object.__new__(Score)
-        vars(score).update(vars(self), layer_x=layer_x, layer_y=layer_y)  # its details are owned: no second copy
-        if provenance is not None:
-            vars(score)["provenance"] = provenance if isinstance(provenance, MappingProxyType) else _owned(provenance)
-        return score
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __repr__(self) -> str:
-        interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
-        pair = "" if self.layer_x is None else f", {self.layer_x} ~ {self.layer_y}"
-        return printable(f"Score({self.value:.6g}{interval}, {self.measure}{pair}, n={self.n_samples:,})")
-
-    def _repr_html_(self) -> str:
-        interval = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
-        pair = "" if self.layer_x is None else f", {self.layer_x} ~ {self.layer_y}"
-        text = escape(printable(f"{interval} {self.measure}{pair}, n = {self.n_samples:,}"))
-        return f"<span><b>{self.value:.6g}</b>{text}</span>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Read-only mappings cannot be pickled. Plain dicts can, and __post_init__ makes them read-only again.
-        return Score, (self.value, self.measure, self.n_samples, self.interval, _plain(self.details),
-                       self.layer_x, self.layer_y, _plain(self.provenance))  # fmt: skip
 
 
 class Scores(Records, Sequence[Score]):
@@ -284,8 +197,17 @@ class Scores(Records, Sequence[Score]):
 
         return score_table(self).html()
 
-    def plot(self, path: str | os.PathLike[str] | None = None, measure: MeasureLike | None = None) -> Figure:
+    def plot(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        measure: MeasureLike | None = None,
+        *,
+        ax: Axes | None = None,
+        title: str | None = None,
+    ) -> Figure:
         """Draw lines over layers if each layer has one partner, else layer x layer heat maps.
+
+        Of a single pair of layers it draws a point for each measure.
 
         Parameters
         ----------
@@ -293,6 +215,10 @@ class Scores(Records, Sequence[Score]):
             File to write; its ending (.svg, .png, .pdf) chooses the format.
         measure : str or Measure, optional
             Draw only this measure.
+        ax : matplotlib Axes, optional
+            Draw there, for a figure of one panel: measures in [-1, 1], or one other measure, or one heat map.
+        title : str, optional
+            By default what is compared, and the number of rows; "" for none.
 
         Returns
         -------
@@ -301,13 +227,14 @@ class Scores(Records, Sequence[Score]):
         Raises
         ------
         OptionError
-            If the scores have no layers, or several scores for one measure and pair of layers.
+            If the scores have no layers, or several scores for one measure and pair of layers, or need several panels
+            where `ax` is given.
         MissingExtraError
             Without matplotlib: ``pip install "pyrepsim[plot]"``.
         """
         from .score_figures import plot
 
-        return plot(self, path=path, measure=measure)
+        return plot(self, path=path, measure=measure, ax=ax, title=title)
 
     def html(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
         """Write one HTML page with figures, table, details and provenance, and return its path.
@@ -350,6 +277,27 @@ class Scores(Records, Sequence[Score]):
             records.append(own | {key: item for key, item in flat(score.provenance) if key not in own})
         return records
 
+    def to_frame(self, *, provenance: bool = False) -> pd.DataFrame:
+        """Return a pandas DataFrame with one row for each score.
+
+        Columns: ``measure``, ``model_x``, ``layer_x``, ``model_y``, ``layer_y`` (text; short names of the models),
+        ``value``, ``ci_low``, ``ci_high`` (float64) and ``n_samples`` (int64). Columns of text that have no value for
+        any score are left out.
+
+        Parameters
+        ----------
+        provenance : bool, default False
+            Add every scalar of the provenance as ``provenance.<key>``: digests, full names, backend, version.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        from .score_tables import score_frame
+
+        return score_frame(self, provenance=provenance)
+
     def to_jsonl(self, path: str | os.PathLike[str]) -> Path:
         """Write all scores, with details and provenance, one JSON object a line; `from_jsonl` reads them."""
         from .score_files import write_jsonl
@@ -374,26 +322,3 @@ class Scores(Records, Sequence[Score]):
 
 def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-
-
-_IMMUTABLE = frozenset({str, int, float, bool, type(None)})
-
-
-def _owned(value: Any) -> Any:
-    """Return read-only copies of arrays and containers."""
-    if type(value) in _IMMUTABLE:
-        return value
-    if isinstance(value, np.ndarray):
-        copy = value.copy()
-        copy.setflags(write=False)
-        return copy
-    if isinstance(value, Mapping):
-        own = {key: item if type(item) in _IMMUTABLE else _owned(item) for key, item in value.items()}
-        return MappingProxyType(own)
-    if isinstance(value, list | tuple):
-        return tuple(_owned(item) for item in value)
-    return value
-
-
-def _plain(value: Any) -> Any:
-    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,21 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GRID", "INK", "MARKERS", "QUIET", "fonts_present", "new_figure", "styled"]
+__all__ = [
+    "COLOURS",
+    "GRID",
+    "INK",
+    "MARKERS",
+    "QUIET",
+    "figure_and_axes",
+    "fonts_present",
+    "new_figure",
+    "styled",
+    "title_axes",
+]
 
 # Colours of Okabe and Ito, which people with colour blindness can distinguish; markers differ in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -68,6 +81,24 @@ def new_figure(width: float, height: float) -> Figure:
 
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def figure_and_axes(ax: Axes | None, width: float, height: float) -> tuple[Any, Axes]:
+    """Return the caller's axes and their figure, or those of a new figure of this size in inches."""
+    if ax is not None:
+        return ax.figure, ax
+    figure = new_figure(width, height)
+    return figure, figure.subplots()
+
+
+def title_axes(ax: Axes, title: str, *, room: float = 0.0) -> None:
+    """Write a title above axes, in lines that fit the figure less `room` inches at the left of the axes."""
+    ax.set_title(wrapped(title, ax.figure, room), loc="left", fontsize=11, pad=10)
+
+
+def wrapped(text: str, figure: Any, room: float = 0.0) -> str:
+    """Break a text of 11 points into lines that fit the width of a figure less `room` inches."""
+    return textwrap.fill(text, max(24, int(11 * (figure.bbox.width / figure.dpi - room))))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ..core.text import printable
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Records", "Table", "TextTable", "flat", "write_csv"]
+__all__ = ["Records", "Table", "TextTable", "flat", "frame_of", "write_csv"]
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and as wide letters
 _NOTEBOOK_STYLE = "text-align:right;font-variant-numeric:tabular-nums;padding:2px 10px"
@@ -42,11 +42,7 @@ class Records(ABC):
         MissingExtraError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingExtraError("to_frame() needs pandas: pip install pandas, or use to_records().") from error
-        return pd.DataFrame.from_records(self.to_records())
+        return frame_of(self.to_records())
 
     def to_csv(self, path: str | os.PathLike[str]) -> Path:
         """Write the records as CSV and return the path (`write_csv`). Floats keep all their digits."""
@@ -61,7 +57,7 @@ class Records(ABC):
         MissingExtraError
             If pandas or pyarrow is not installed.
         """
-        frame = self.to_frame()
+        frame = frame_of(self.to_records())
         try:
             import pyarrow as pa  # noqa: F401 (the error of pandas is less clear)
         except ImportError as error:
@@ -81,6 +77,15 @@ class Records(ABC):
                         f"JSON has no NaN and no infinity: a record for {path} has one. Use to_csv or to_parquet."
                     ) from error
         return Path(path)
+
+
+def frame_of(content: Any) -> pd.DataFrame:
+    """Return a pandas DataFrame of records or columns, or raise MissingExtraError."""
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingExtraError("to_frame() needs pandas: pip install pandas, or use to_records().") from error
+    return pd.DataFrame(content)
 
 
 class Table(Records, Sequence[Mapping[str, Any]]):

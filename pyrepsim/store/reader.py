@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import html
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -327,13 +326,25 @@ class ActivationStore:
             "layers": ", ".join(f"{name} ({width})" for name, width in self.widths.items()),
             "type": self.dtype,
             "size": format_bytes(self.n_bytes),
-            "plan": json.dumps(self.plan)[:400],
-            "root digest": self.digest,
+            **{label: _fact(self.plan, *keys) for label, keys in _PLAN_FACTS.items()},
+            "digest": self.digest,
         }
         lines = "".join(
-            f"<tr><th>{key}</th><td>{html.escape(printable(str(value)))}</td></tr>" for key, value in facts.items()
+            f"<tr><th>{key}</th><td>{html.escape(printable(str(value)))}</td></tr>"
+            for key, value in facts.items()
+            if value is not None
         )
         return f"<table><caption>ActivationStore</caption>{lines}</table>"
+
+
+_PLAN_FACTS = {"model": ("model", "id"), "documents": ("rows", "documents"), "a row is a": ("rows", "unit")}
+
+
+def _fact(plan: Any, *keys: str) -> Any:
+    """A number or text at these keys of a plan, or on the way there, or None: a plan may be any JSON."""
+    for key in keys:
+        plan = plan.get(key) if isinstance(plan, Mapping) else plan
+    return plan if isinstance(plan, str | int) else None
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -195,3 +195,44 @@ def test_error_when_a_figure_cannot_be_written(make_scores, tmp_path: Path):
         make_scores(2).plot(tmp_path / "file" / "f.svg")
     with pytest.raises(StoreError, match=r"f\.html was not .* choose another path"):
         make_scores(2).html(tmp_path / "file" / "f.html")
+
+
+def test_axes_and_title_of_the_caller(make_scores):
+    from matplotlib.figure import Figure
+
+    left, right = Figure().subplots(1, 2)
+    scores = make_scores(3)
+    assert scores.plot(ax=left, title="mine").axes[0] is left
+    assert left.get_title("left") == "mine"
+    make_scores(3, every=True).plot(ax=right, measure=scores.measures[0], title="a heat map")
+    assert right.get_title("left") == "a heat map"
+    assert scores.plot(title="").axes[0].get_title("left") == ""
+    scaled = Scores(replace(s, value=100 * s.value) if s.measure == scores.measures[1] else s for s in scores)
+    with pytest.raises(OptionError, match="these scores need 2"):
+        scaled.plot(ax=left)
+
+
+def test_one_pair_of_layers_has_a_point_for_each_measure(make_scores):
+    (ax,) = make_scores(1, interval=True).plot().axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(make_scores(1).measures)
+    assert len(ax.lines) == 6
+
+
+def test_long_names_are_not_cut(make_scores):
+    long = {"model_x": "organisation/" + "a-long-name-" * 6, "model_y": "organisation/" + "another-name-" * 6}
+    for count in (1, 8):
+        figure = Scores(replace(score, provenance=long) for score in make_scores(count)).plot()
+        figure.draw_without_rendering()
+        for text in (figure.axes[0]._left_title, figure.axes[0].xaxis.label):
+            box = text.get_window_extent()
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.width
+
+
+def test_one_model_and_differences_are_called_so(make_scores):
+    one = Scores(replace(score, provenance={"model_x": "a/b", "model_y": "a/b"}) for score in make_scores(3))
+    assert one.plot().axes[0].get_title("left").startswith("a/b, n = ")
+    marked = {"first": 1.0, "second": 0.5, "paired": True}
+    difference = Scores(replace(score, details=marked) for score in make_scores(3))
+    assert difference.plot().axes[0].get_ylabel() == "difference"
+    assert difference.table().startswith("difference of two comparisons, n = ")

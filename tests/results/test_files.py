@@ -113,3 +113,29 @@ def test_error_when_a_file_cannot_be_read(tmp_path: Path):
     (tmp_path / "latin.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(OptionError, match=r"A scores file is UTF-8: .*latin\.jsonl is not"):
         Scores.from_jsonl(tmp_path / "latin.jsonl")
+
+
+def test_a_frame_has_typed_columns_and_short_names():
+    pytest.importorskip("pandas")
+    records = [
+        Score(0.5, "CCA", 10, layer_x="a", layer_y="b", provenance={"model_x": "/a/long/way/org/model", "digest": "d"}),
+        Score(0.25, "CCA", 11, (0.125, 0.5), layer_x="a", layer_y="c", provenance={"model_x": "org/model"}),
+    ]
+    frame = Scores(records).to_frame()
+    assert list(frame.columns) == [
+        "measure",
+        "model_x",
+        "layer_x",
+        "layer_y",
+        "value",
+        "ci_low",
+        "ci_high",
+        "n_samples",
+    ]
+    assert frame["model_x"].tolist() == ["org/model"] * 2
+    assert [str(frame[name].dtype) for name in ("value", "ci_low", "n_samples")] == ["float64", "float64", "int64"]
+    assert str(frame["ci_low"].tolist()) == "[nan, 0.125]"
+    whole = Scores(records).to_frame(provenance=True)
+    assert whole["provenance.model_x"].tolist() == ["/a/long/way/org/model", "org/model"]
+    assert whole["provenance.digest"][0] == "d"
+    assert list(Scores().to_frame().columns) == ["measure", "value", "ci_low", "ci_high", "n_samples"]
