@@ -65,7 +65,7 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
     };
     for (int side = 0; side < sides; ++side) {
         const std::int64_t width = config.widths[side];
-        pending.append(Dense({complete ? 0 : self.n_pending(), width}, self.pending(side)));
+        if (!complete) pending.append(Dense({self.n_pending(), width}, self.pending(side)));
         if (config.diagonals) {
             Dense diagonal(width);
             out.products.push_back(diagonal.mutable_data());
@@ -136,15 +136,63 @@ void set_state(Moments& self, const py::dict& state) {
     self.write_pending(n_pending, pending);
 }
 
-// In place; gives the sums of squares of the rows.
-Dense centred(Dense& matrix, const Dense& e, const Dense& f, int n_threads) {
-    REPSIM_CHECK(matrix.ndim() == 2 && e.size() == matrix.shape(0) && f.size() == matrix.shape(1),
-                 "an outer product must have the shape of what it is taken from");
-    Dense squares(e.size());
-    double *data = matrix.mutable_data(), *sums = squares.mutable_data();
-    GilReleased released;
-    centre(data, e.size(), f.size(), e.data(), f.data(), sums, n_threads);
-    return squares;
+// In place. Gives the sum of squares and the trace of each side, and the sum of squares of each pair.
+py::tuple centred(const std::vector<py::array>& products, const std::vector<py::array>& cross,
+                  const std::vector<std::pair<int, int>>& pairs, const std::vector<Dense>& sums, double n_samples,
+                  int n_threads) {
+    const auto sides = static_cast<int>(products.size());
+    REPSIM_CHECK(sums.size() == products.size() && cross.size() == pairs.size(),
+                 "sums must be one per side, and cross products one per pair");
+    std::vector<Centring> matrices;
+    const auto add = [&](py::array array, int i, int j) {
+        REPSIM_CHECK(i >= 0 && i < sides && j >= 0 && j < sides, "a pair names two of the sides");
+        const bool diagonal = array.ndim() == 1;
+        const auto rows = sums[i].size(), cols = sums[j].size();
+        REPSIM_CHECK(Dense::check_(array) && array.writeable() && array.shape(0) == rows &&
+                         (diagonal ? i == j : array.ndim() == 2 && array.shape(1) == cols),
+                     "sums are centred in place: they must be writeable C-contiguous float64 arrays of their shape");
+        auto* data = static_cast<double*>(array.mutable_data());
+        matrices.push_back({data, rows, cols, sums[i].data(), sums[j].data(), diagonal});
+    };
+    for (int side = 0; side < sides; ++side) add(products[side], side, side);
+    for (std::size_t k = 0; k < pairs.size(); ++k) add(cross[k], pairs[k].first, pairs[k].second);
+    std::vector<CentredSums> found;
+    {
+        GilReleased released;
+        found = centre(matrices, n_samples, n_threads);
+    }
+    py::list own, between;
+    for (int side = 0; side < sides; ++side) own.append(py::make_tuple(found[side].squares, found[side].trace));
+    for (std::size_t m = sides; m < found.size(); ++m) between.append(found[m].squares);
+    return py::make_tuple(own, between);
+}
+
+// All sums of rows that are in memory, in parts of so many rows. `advance` is None, or called with the number of rows
+// of each part.
+py::dict sums_of(const std::vector<py::array>& rows, std::vector<std::pair<int, int>> pairs,
+                 const std::string& transform, const std::string& precision, bool diagonals, std::int64_t part,
+                 int n_threads, const py::object& advance, const std::string& isa) {
+    const auto views = views_of(rows);
+    std::vector<std::int64_t> widths;
+    for (const MatrixView& view : views) widths.push_back(view.cols);
+    Moments moments({std::move(widths), std::move(pairs), transform_from_name(transform),
+                     precision_from_name(precision), diagonals},
+                    choose_isa(isa));
+    for (const MatrixView& view : views)
+        REPSIM_CHECK(view.rows == views[0].rows,
+                     "arrays must have equal rows: got " << views[0].rows << " and " << view.rows);
+    for (std::int64_t start = 0; start < views[0].rows; start += part) {
+        const std::int64_t n_rows = std::min(part, views[0].rows - start);
+        std::vector<MatrixView> now = views;
+        for (MatrixView& view : now) view.data = view.row(start), view.rows = n_rows;
+        {
+            GilReleased released;
+            moments.update(now, n_threads);
+        }
+        if (PyErr_CheckSignals() != 0) throw py::error_already_set();  // Ctrl-C
+        if (!advance.is_none()) advance(n_rows);
+    }
+    return get_state(moments, true, n_threads);
 }
 
 }  // namespace
@@ -170,7 +218,11 @@ void bind_moments(py::module_& module) {
         }
         return entry(bad);
     });
-    module.def("centre", &centred, py::arg("matrix").noconvert(), py::arg("e"), py::arg("f"), py::arg("n_threads"));
+    module.def("centre", &centred, py::arg("products"), py::arg("cross"), py::arg("pairs"), py::arg("sums"),
+               py::arg("n_samples"), py::arg("n_threads"));
+    module.def("sums_of", &sums_of, py::arg("rows"), py::arg("pairs"), py::kw_only(), py::arg("transform"),
+               py::arg("precision"), py::arg("diagonals"), py::arg("part"), py::arg("n_threads"), py::arg("advance"),
+               py::arg("isa") = "auto");
     py::class_<Moments>(module, "Moments")
         .def(py::init([](std::vector<std::int64_t> widths, std::vector<std::pair<int, int>> pairs,
                          const std::string& transform, const std::string& precision, bool diagonals,

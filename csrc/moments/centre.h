@@ -1,13 +1,25 @@
-// From sums around a shift to sums around the mean.
+// From sums around shifts to sums around the means.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 namespace repsim {
 
-// matrix[i, j] -= e[i] f[j], in place; with e = f a symmetric matrix stays so to the bit. squares[i]: the sum of the
-// squares of row i after that, for the norm of the matrix without reading it again.
-void centre(double* matrix, std::int64_t rows, std::int64_t cols, const double* e, const double* f, double* squares,
-            int n_threads);
+struct Centring {
+    double* sums;  // (rows x cols), or of equal features only: (rows)
+    std::int64_t rows, cols;
+    const double *left, *right;  // sums of the rows of both sides
+    bool diagonal;
+};
+
+struct CentredSums {
+    double squares;  // of all entries; 0 of a diagonal
+    double trace;
+};
+
+// sums -= left right^T / n in place; with left = right a symmetric matrix stays so to the bit. The results are added up
+// in the order of NumPy's sum, whatever the number of threads.
+std::vector<CentredSums> centre(const std::vector<Centring>& matrices, double n_samples, int n_threads);
 
 }  // namespace repsim

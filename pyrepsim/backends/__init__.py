@@ -17,7 +17,9 @@ A backend is a module with
 * ``writable_on_device(array, name)``: the device memory of an array of another library, for results, or None;
 * ``on_device(k)``: a context in which this thread uses device k modulo the number of devices;
 * ``narrow(rows, out, sums, n_summed)``: converts rows to the element type of a store (reference.py);
-* ``centre(matrix, e, f, n_threads)``: matrix - e f^T in place, and the sums of squares of its rows; not on the GPU;
+* ``centre(products, cross, pairs, sums, n_samples, n_threads)``: the matrices minus u v^T / n_samples in place, with
+  the sums u and v of the rows of both sides; returns the sum of squares and the trace of each product, and the sum of
+  squares of each cross product; not on the GPU;
 * ``arborescences(scores, lengths, n_threads)``: trees from arc scores (reference_trees.py); not on the GPU.
 """
 

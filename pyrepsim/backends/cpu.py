@@ -41,6 +41,7 @@ __all__ = [
     "rows_view",
     "spearman_sums",
     "stage",
+    "sums_of",
     "tile_precisions",
     "writable_on_device",
 ]
@@ -93,6 +94,11 @@ def Moments(
     """The engine's accumulator of moments; with `diagonals`, the products of a side are those of equal features."""
     options = {"transform": transform, "precision": precision, "diagonals": diagonals, "isa": _isa()}
     return _core.Moments(widths, pairs, **options)
+
+
+def sums_of(rows: Sequence[np.ndarray], pairs: Sequence[tuple[int, int]], **options: Any) -> dict[str, Any]:
+    """The sums of `Moments` for rows in memory: backends/sums.py has the same in Python."""
+    return _core.sums_of(rows, pairs, **options, isa=_isa())
 
 
 def Panels(

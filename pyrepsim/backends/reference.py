@@ -122,12 +122,27 @@ def writable_on_device(_array: Any, _name: str) -> None:
     """None: results are in host memory."""
 
 
-def centre(matrix: np.ndarray, e: np.ndarray, f: np.ndarray, _n_threads: int = 1) -> np.ndarray:
-    """matrix - e f^T in place (from sums around the shift to sums around the mean); returns sums of squares of its
-    rows.
+def centre(
+    products: Sequence[np.ndarray],
+    cross: Sequence[np.ndarray],
+    pairs: Sequence[tuple[int, int]],
+    sums: Sequence[np.ndarray],
+    n_samples: float,
+    _n_threads: int = 1,
+) -> tuple[list[tuple[float, float]], list[float]]:
+    """Sums around the shifts become sums around the means, in place: each matrix minus u v^T / n, with the sums u and v
+    of the rows of both sides. Returns sums of squares, and traces.
     """
-    matrix -= np.multiply.outer(e, f)
-    return np.square(matrix).sum(axis=1)
+    root = np.sqrt(n_samples)  # one factor on each side: the scatter stays exactly symmetric
+    scaled = [root * (u / n_samples) for u in sums]
+
+    def squares(matrix: np.ndarray, i: int, j: int) -> float:
+        matrix -= np.multiply.outer(scaled[i], scaled[j])
+        return float(np.square(matrix).sum(axis=1).sum())
+
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what overflowed
+        own = [(squares(matrix, s, s), float(matrix.trace())) for s, matrix in enumerate(products)]
+        return own, [squares(matrix, i, j) for matrix, (i, j) in zip(cross, pairs, strict=True)]
 
 
 def first_nonfinite(rows: np.ndarray, _n_threads: int = 1) -> tuple[int, int] | None:

@@ -27,14 +27,13 @@ def one_blas_thread() -> AbstractContextManager[None]:
 
     Idle BLAS threads would also slow down the threads of the engine.
     """
-    if getattr(_here, "inside", False) or all(library.num_threads == 1 for library in _libraries().lib_controllers):
-        return nullcontext()  # changing the limits takes longer than small sums
-    return _limited()
+    return nullcontext() if getattr(_here, "inside", False) else _limited()
 
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    with _libraries().limit(limits=1):
+    several = [library for library in _libraries().lib_controllers if library.num_threads != 1]
+    with _libraries().limit(limits=1) if several else nullcontext():  # changing the limits takes longer than small sums
         _here.inside = True
         try:
             yield

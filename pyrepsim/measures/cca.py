@@ -42,7 +42,7 @@ def describe(correlations: np.ndarray, pair: Pair) -> dict[str, Any]:
         details[f"rank_{name}"] = side.rank
         details[f"condition_{name}"] = side.condition
         details[f"accuracy_{name}"] = side.accuracy
-        details[f"constant_features_{name}"] = int(np.count_nonzero(~side.varying))
+        details[f"constant_features_{name}"] = side.n_features - int(np.count_nonzero(side.varying))
     return details
 
 
@@ -106,7 +106,7 @@ class CCA(MomentMeasure):
         details = describe(correlations, pair)
         if not self.ridge:
             details |= determined(pair.n_samples, pair.x.rank, pair.y.rank)
-        return float(np.mean(correlations)), details
+        return float(correlations.mean()), details
 
     def whitening(self, side: Side) -> np.ndarray:
         """Return W with W^T (S + ridge) W = I over the numerical range of S."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..backends import get_backend
 from ..backends.checks import check_directions, check_finite, checked_threads
 from ..backends.directions import any_direction, shared_direction
+from ..backends.sums import ROWS_PER_CALL
 from ..core.errors import OptionError, ShapeError, StateError, StoreError, check_choice
 from ..core.paths import as_path
 from ..core.states import open_sealed, write_sealed
@@ -22,12 +23,10 @@ from .state import State, checked_layout
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["PRECISIONS", "ROWS_PER_CALL", "TRANSFORMS", "MomentsSet"]
+__all__ = ["PRECISIONS", "TRANSFORMS", "MomentsSet"]
 
 TRANSFORMS = ("raw", "unit", "unit_centred")
 PRECISIONS = ("fp64", "fp32")
-ROWS_PER_CALL = 16_384
-"""Larger updates are cut into calls of this many rows, so that Ctrl-C works between them. The sums stay the same."""
 
 
 class MomentsSet:
@@ -318,9 +317,7 @@ class MomentsSet:
             raise OptionError("sums of diagonals can be neither saved nor merged. Make them without diagonals=True.")
 
     def _centred_at(self, transform: str) -> Centred:
-        if (
-            transform not in self._centred or self._centred[transform].incomplete
-        ):  # several threads may read what is already centred
+        if transform not in self._centred:  # several threads may read what is already centred
             with self._exclusive():
                 self._centred[transform] = Centred(self._read(transform), self.labels, n_threads=self.n_threads)
         return self._centred[transform]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from threading import Lock
 
 import numpy as np
 
 from ..backends import get_backend
-from ..core.errors import NonFiniteError, OptionError, ShapeError, StateError
+from ..core.errors import NonFiniteError, OptionError, ShapeError
 from .pair import DiagonalSide, Norms, Pair, Side
 from .state import State
 
@@ -21,7 +20,7 @@ _RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
 
 
 class Centred:
-    """The sides and pairs of a state. The arrays of the state are centred in place when they are first needed.
+    """The sides and pairs of a state, whose arrays are centred in place.
 
     Safe for several threads. Each call of `pair_at` makes a new pair, so results that measures cache in a pair are
     freed with it.
@@ -30,16 +29,13 @@ class Centred:
     def __init__(self, state: State, labels: Sequence[str], *, n_threads: int, copies: float = 0.0) -> None:
         if state.n_samples <= 0:
             raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
-        self._state, self._labels, self._n_threads, self._copies = state, labels, n_threads, copies
-        self._host = get_backend()  # sums are read into host memory
-        self._means = [weighted[0] / state.n_samples for weighted in state.weighted]  # minus the shift
-        root = math.sqrt(state.n_samples)  # one factor on each side: the scatter stays exactly symmetric
-        self._scaled_means = [root * mean for mean in self._means]
+        self._state, self._labels, self._copies = state, labels, copies
+        sums = [weighted[0] for weighted in state.weighted]
+        host = get_backend()  # sums are read into host memory
+        self._own, self._cross_sq = host.centre(
+            state.products, state.cross, state.pairs, sums, state.n_samples, n_threads
+        )
         self._sides: dict[int, Side] = {}
-        self._done: dict[tuple[str, int], float] = {}
-        self._lock = Lock()
-        self.incomplete = False
-        """True if centring was interrupted within a matrix: the state must then be read again."""
 
     @property
     def n_samples(self) -> float:
@@ -51,63 +47,38 @@ class Centred:
             raise OptionError(
                 f"index must be one of the {len(self._labels)} representations, counted from 0: got {index!r}."
             )
-        with self._lock:
-            if index not in self._sides:
-                self._sides[index] = self._new_side(index)
-            return self._sides[index]
+        # threads that make it at the same time all get the first one
+        return self._sides.get(index) or self._sides.setdefault(index, self._new_side(index))
 
     def pair_at(self, k: int) -> Pair:
         """Moments of the k-th pair."""
         i, j = self._state.pairs[k]
-        x, y = self.side(i), self.side(j)
-        with self._lock:
-            cross_sq = self._centre("cross", k, self._state.cross[k], i, j)
-        return Pair(x, y, self._state.cross[k], cross_sq, Norms(self._state, i, j))
+        return Pair(self.side(i), self.side(j), self._state.cross[k], self._cross_sq[k], Norms(self._state, i, j))
 
     def _new_side(self, s: int) -> Side:
         state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
-        diagonal = scatter.ndim == 1
-        with np.errstate(over="ignore", invalid="ignore"):  # overflow is reported below
-            norm_sq = math.nan
-            if diagonal:
-                scatter = scatter - self._scaled_means[s] ** 2
-            else:
-                norm_sq = self._centre("products", s, scatter, s, s)
+        norm_sq, total = self._own[s]
+        mean = state.weighted[s][0] / n  # minus the shift
         one_direction = bool(state.directions) and state.directions[s] is not None
         refuse_size(
-            float(scatter.sum() if diagonal else scatter.trace()),
+            total,
             n,
-            deviations=self._means[s],
+            deviations=mean,
             precision=state.precision,
             label=self._labels[s],
             one_direction=one_direction,
         )
         described = {
             "n_samples": n,
-            "mean": state.shift[s] + self._means[s],
+            "mean": state.shift[s] + mean,
             "epsilon": EPSILON[state.precision],
             "label": self._labels[s],
             "copies": self._copies,
             "one_direction": one_direction,
         }
-        if diagonal:
+        if scatter.ndim == 1:
             return DiagonalSide(scatter, **described)
         return Side(scatter=scatter, norm_sq=norm_sq, norms=Norms(state, s, s), **described)
-
-    def _centre(self, kind: str, index: int, products: np.ndarray, i: int, j: int) -> float:
-        """sum u v^T - n e f^T in place, once; returns its squared norm."""
-        if (kind, index) in self._done:
-            return self._done[kind, index]
-        if self.incomplete:
-            raise StateError(
-                "moments are centred once: an earlier call was interrupted within a matrix. Make the moments again."
-            )
-        try:
-            squares = self._host.centre(products, self._scaled_means[i], self._scaled_means[j], self._n_threads)
-            return self._done.setdefault((kind, index), float(np.add.reduce(squares)))
-        except BaseException:
-            self.incomplete = True
-            raise
 
 
 def refuse_size(

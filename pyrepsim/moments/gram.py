@@ -20,7 +20,7 @@ from ..core.blas import one_blas_thread
 from ..core.lazy import lazy
 from .accumulators import MomentsSet
 from .centred import EPSILON, refuse_size
-from .pair import LEAST_SCALED, Pair, Side
+from .pair import LEAST_SCALED, Pair, Side, count_above
 
 __all__ = ["GramMoments", "GramPair", "GramSide"]
 
@@ -187,7 +187,7 @@ class GramSide(Side):
     @lazy
     def rank(self) -> int:
         values = self._scaled_spectrum[0]
-        return min(self.rank_of(values), int(np.count_nonzero(values > LEAST_SCALED * values[0])))
+        return min(self.rank_of(values), count_above(values, LEAST_SCALED * values.item(0)))
 
     def with_itself(self) -> GramPair:
         return GramPair(self, self)

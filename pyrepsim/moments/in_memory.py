@@ -10,8 +10,9 @@ import numpy as np
 
 from ..backends.checks import check_directions, check_finite
 from ..backends.directions import any_direction, shared_direction
+from ..backends.sums import sums_of
 from ..core.errors import check_choice
-from .accumulators import PRECISIONS, ROWS_PER_CALL, MomentsSet
+from .accumulators import PRECISIONS, MomentsSet
 from .centred import Centred
 from .pair import Pair
 from .state import State, check_memory
@@ -54,8 +55,7 @@ class ArrayMoments:
         advance: Callable[[int], object] | None = None,
     ) -> None:
         check_choice("precision", precision, PRECISIONS)
-        self._widths = [array.shape[1] for array in arrays]
-        check_memory(self._widths, _PAIRS, len(transforms), memory)
+        check_memory([array.shape[1] for array in arrays], _PAIRS, len(transforms), memory)
         self._arrays, self._labels, self._backend = backend.stage(arrays), labels, backend
         self._precision, self._n_threads, self._memory, self._diagonals = precision, n_threads, memory, diagonals
         self._advance = advance
@@ -76,16 +76,16 @@ class ArrayMoments:
                 check_directions(self._backend, array, transform, label, self._n_threads, int)
                 directions.append(shared_direction(array, transform, any_direction(array.shape[1])))
         options = {"transform": transform, "precision": self._precision}
-        sums = self._backend.Moments(
-            self._widths, _PAIRS, **options, **({"diagonals": True} if self._diagonals else {})
+        sums = sums_of(
+            self._backend,
+            self._arrays,
+            _PAIRS,
+            **options,
+            n_threads=self._n_threads,
+            diagonals=self._diagonals,
+            advance=self._advance,
         )
-        x, y = self._arrays
-        for start in range(0, len(x), ROWS_PER_CALL):
-            part = slice(start, start + ROWS_PER_CALL)
-            sums.update([x[part], y[part]], self._n_threads)
-            if self._advance is not None:
-                self._advance(len(x[part]))
-        state = State.of_sums(sums.get_state(True, self._n_threads), pairs=_PAIRS, directions=directions, **options)
+        state = State.of_sums(sums, pairs=_PAIRS, directions=directions, **options)
         return Centred(state, self._labels, n_threads=self._n_threads).pair_at(0)
 
     def _whitened(self) -> Pair:

@@ -94,10 +94,14 @@ of the rows: float32 leaves about 1e-14 in a direction that a LayerNorm has remo
 
 def scaled_spectrum(scatter: np.ndarray, varying: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eigenvalues (descending) and eigenvectors of the scatter scaled to unit diagonal, and the scale (0: constant)."""
-    scale = np.zeros(len(scatter))
-    scale[varying] = 1.0 / np.sqrt(np.diag(scatter)[varying])
-    values, vectors = np.linalg.eigh(scatter * np.outer(scale, scale))
+    scale = 1.0 / np.sqrt(scatter.diagonal() if varying.all() else np.where(varying, scatter.diagonal(), np.inf))
+    values, vectors = np.linalg.eigh(scatter * (scale[:, None] * scale))
     return values[::-1], vectors[:, ::-1], scale
+
+
+def count_above(values: np.ndarray, least: float) -> int:
+    """The number of values, in descending order, that are above a limit: most often all of them."""
+    return len(values) if values.item(-1) > least else int(np.count_nonzero(values > least))
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,13 +209,13 @@ class Side:
     def rank(self) -> int:
         """Numerical rank of S scaled to unit diagonal."""
         values = self._scaled_spectrum[0]
-        return min(self.rank_of(values), int(np.count_nonzero(values > LEAST_SCALED * values[0])))
+        return min(self.rank_of(values), count_above(values, LEAST_SCALED * values.item(0)))
 
     @lazy
     def condition(self) -> float:
         """Largest eigenvalue over the smallest one within the rank, after scaling to unit diagonal."""
         values = self._scaled_spectrum[0]
-        return float(values[0] / values[self.rank - 1])
+        return values.item(0) / values.item(self.rank - 1)
 
     @property
     def accuracy(self) -> float:
@@ -231,8 +235,8 @@ class Side:
 
         Rounding errors of the sums are a few epsilon even for few features, hence the 100.
         """
-        above = eigenvalues > max(self.n_features, 100) * self.epsilon * eigenvalues[0]
-        return int(min(np.count_nonzero(above), max(self.n_samples - 1, 0)))
+        least = max(self.n_features, 100) * self.epsilon * eigenvalues.item(0)
+        return int(min(count_above(eigenvalues, least), max(self.n_samples - 1, 0)))
 
 
 class DiagonalSide(Side):

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from pyrepsim.backends import cpu
-from pyrepsim.core.errors import NonFiniteError, OptionError, StateError
+from pyrepsim.core.errors import NonFiniteError, OptionError
 from pyrepsim.measures import RSA, LinearCKA
 from pyrepsim.moments import MomentsSet, PairedMoments
-from pyrepsim.moments.centred import Centred
 from tests.helpers.backends import EVERY
 from tests.helpers.data import correlated_pair
 
@@ -109,12 +108,10 @@ def test_sides_are_counted_from_0(rows, index):
 
 
 def test_interrupted_centring_starts_again(monkeypatch):
-    """Ctrl-C after a matrix was centred, but before that is recorded."""
+    """Ctrl-C after the matrices were centred, but before that is recorded."""
     X, Y = (np.random.default_rng(k).standard_normal((300, 300)) + 5.0 for k in (0, 1))
     expected = moments_of(X, Y).pair().cross
     moments = moments_of(X, Y)
-    centred = Centred(moments.state(), ("X", "Y"), n_threads=2)
-
     centre = cpu.centre
 
     def interrupted(*args):
@@ -123,12 +120,45 @@ def test_interrupted_centring_starts_again(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(cpu, "centre", interrupted)
-        for reading in (moments.pair, lambda: centred.side(1)):
-            with pytest.raises(KeyboardInterrupt):
-                reading()
+        with pytest.raises(KeyboardInterrupt):
+            moments.pair()
     np.testing.assert_array_equal(moments.pair().cross, expected)
-    with pytest.raises(StateError, match="interrupted within a matrix"):
-        centred.side(1)
+
+
+@pytest.mark.parametrize("width", [1, 5, 7, 8, 9, 100, 128, 129, 300, 1000, 1025])
+def test_sums_are_added_in_the_order_of_numpy(width):
+    """So that numbers do not change when NumPy computes them."""
+    rng = np.random.default_rng(width)
+    sums, own, matrix = rng.standard_normal(width), rng.standard_normal((width, width)), rng.standard_normal((width, 3))
+    other, diagonal = rng.standard_normal(3), rng.standard_normal(width)
+    small = rng.standard_normal((3, 3))
+    for n_threads in (1, 3):
+        both = [np.array(own), np.array(small)], [np.array(matrix)]
+        found, squares = cpu.centre(*both, [(0, 1)], [sums, other], 50.0, n_threads)
+        e, f = np.sqrt(50.0) * (sums / 50.0), np.sqrt(50.0) * (other / 50.0)
+        for after, before, left, right in (
+            (both[0][0], own, e, e),
+            (both[0][1], small, f, f),
+            (both[1][0], matrix, e, f),
+        ):
+            np.testing.assert_array_equal(after, before - np.multiply.outer(left, right))
+        assert [trace for _, trace in found] == [float(one.trace()) for one in both[0]]
+        np.testing.assert_allclose(squares, np.sum(both[1][0] ** 2), rtol=1e-14)
+        (alone,) = cpu.centre([one := np.array(diagonal)], [], [], [sums], 50.0, n_threads)[0]
+        np.testing.assert_array_equal(one, diagonal - e**2)
+        assert alone[1] == float(one.sum())
+
+
+def test_sums_that_cannot_be_centred_in_place_are_refused():
+    square, sums = np.eye(3), np.zeros(3)
+    for products in ([square.T[::-1]], [square.astype(np.float32)], [square[:2]], [np.zeros(4)]):
+        with pytest.raises(ValueError, match="centred in place"):
+            cpu.centre(products, [], [], [sums], 2.0, 1)
+    square.setflags(write=False)
+    with pytest.raises(ValueError, match="centred in place"):
+        cpu.centre([square], [], [], [sums], 2.0, 1)
+    with pytest.raises(ValueError, match="two of the sides"):
+        cpu.centre([np.eye(3)], [np.eye(3)], [(0, 1)], [sums], 2.0, 1)
 
 
 def test_several_threads_read_the_same_objects(rows):

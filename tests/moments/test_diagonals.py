@@ -44,13 +44,13 @@ def test_measures_that_declare_it(kind, monkeypatch):
     """Each of them scores sums of diagonals, and compare makes such sums for them alone."""
     X, Y = correlated_pair(60, 7, 5)
     measure, made = kind(), []
-    new = cpu.Moments
+    make = cpu.sums_of
 
     def watched(*args, **options):
-        made.append(options.get("diagonals", False))
-        return new(*args, **options)
+        made.append(options["diagonals"])
+        return make(*args, **options)
 
-    monkeypatch.setattr(cpu, "Moments", watched)
+    monkeypatch.setattr(cpu, "sums_of", watched)
     score = rs.compare(X, Y, measure, backend="cpu")
     assert made[:1] == ([] if measure.array_form else [measure.reads == "variances"])
     if measure.reads == "variances":

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.backends import cpu, get_backend
+from pyrepsim.backends import cpu, get_backend, sums
 from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
-from pyrepsim.moments import in_memory
 from pyrepsim.moments.in_memory import ArrayMoments
 from tests.helpers.data import correlated_pair
 
@@ -57,13 +56,13 @@ def test_rows_that_are_not_aligned_give_the_same_bits():
 
 
 def test_a_transform_is_summed_once_and_only_if_it_is_asked_for(monkeypatch):
-    made, new = [], cpu.Moments
+    made, make = [], cpu.sums_of
 
     def watched(*args, **options):
         made.append(options["transform"])
-        return new(*args, **options)
+        return make(*args, **options)
 
-    monkeypatch.setattr(cpu, "Moments", watched)
+    monkeypatch.setattr(cpu, "sums_of", watched)
     X, Y = correlated_pair(50, 4, 3)
     rs.compare(X, Y, [rs.LinearCKA(), rs.CCA(), rs.Procrustes()], backend="cpu")
     assert made == ["raw"]
@@ -83,9 +82,9 @@ def test_whitened_rows_are_those_of_a_stored_layer(tmp_path):
 def test_long_arrays_are_summed_in_parts(monkeypatch):
     X, Y = correlated_pair(1000, 3, 3)
     expected, seen = moments_of(X, Y).pair(), []
-    monkeypatch.setattr(in_memory, "ROWS_PER_CALL", 256)
+    monkeypatch.setattr(sums, "ROWS_PER_CALL", 300)
     found = moments_of(X, Y, advance=seen.append).pair()
-    assert seen == [256, 256, 256, 232]
+    assert seen == [300, 300, 300, 100]
     assert (found.x.scatter == expected.x.scatter).all()
 
 
