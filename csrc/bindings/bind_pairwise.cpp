@@ -45,6 +45,21 @@ Dense mean_of(const py::array& rows, const std::string& transform, int n_threads
     return Dense(static_cast<py::ssize_t>(mean.size()), mean.data());
 }
 
+// (rows . towards, rows . rows), one of each for each row.
+py::tuple dots_of(const py::array& rows, const Dense& towards, int n_threads, const std::string& isa) {
+    const MatrixView view = view_of(rows);
+    REPSIM_CHECK(towards.size() == view.cols,
+                 "rows of " << view.cols << " features cannot be multiplied by " << towards.size() << " numbers");
+    Dense dots(view.rows), squares(view.rows);
+    double *dot = dots.mutable_data(), *square = squares.mutable_data();
+    const Isa level = choose_isa(isa);
+    {
+        GilReleased released;
+        dot_rows(view, towards.data(), n_threads, level, dot, square);
+    }
+    return py::make_tuple(dots, squares);
+}
+
 EntryMap entry_map(const py::object& map, double origin) {
     EntryMap result;
     result.args.origin = origin;
@@ -174,6 +189,8 @@ Dense grid_centre(const py::array& rows, const std::string& isa) {
 
 void bind_pairwise(py::module_& module) {
     module.def("mean_row", &mean_of, py::arg("rows"), py::arg("transform"), py::arg("n_threads"),
+               py::arg("isa") = "auto");
+    module.def("dot_rows", &dots_of, py::arg("rows"), py::arg("towards"), py::arg("n_threads"),
                py::arg("isa") = "auto");
     module.def("centre_on_grid", &grid_centre, py::arg("rows"), py::arg("isa") = "auto");
     py::class_<BoundSets>(module, "SmallSets")

@@ -5,13 +5,15 @@
 
 #include "gemm/micro_kernel.h"
 #include "gemm/pack.h"
+#include "gemm/rows.h"
 
 namespace repsim {
 namespace REPSIM_ISA {
 
 template <class T>
 constexpr Kernels make_kernels() {
-    return Kernels{Tile<T>::mr, Tile<T>::nr, sizeof(T), &pack<T>, &multiply<T>, &read_row};
+    return Kernels{Tile<T>::mr, Tile<T>::nr, sizeof(T), &pack<T>, &multiply<T>,
+                   &squares<T>, &read_row,   &add_rows, &dot_rows};
 }
 
 extern const Kernels fp32, fp64;

@@ -40,13 +40,22 @@ struct PackArgs {
 struct MultiplyArgs {
     const void* left;  // element (row k, column i) at left[k * left_stride + i], i < left_width
     std::int64_t left_stride;
-    std::int64_t left_width;  // a multiple of mr
-    const void* right;        // one panel, [k][nr]
-    std::int64_t n_rows;      // k < n_rows
-    double* out;              // out[i * out_stride + j] += sum_k left[k, i] * right[k, j]
+    std::int64_t left_width;   // a multiple of mr
+    const void* right;         // one panel, [k][nr]
+    std::int64_t right_width;  // its columns that are wanted, at least one
+    std::int64_t n_rows;       // k < n_rows
+    double* out;               // out[i * out_stride + j] += sum_k left[k, i] * right[k, j]
     std::int64_t out_stride;
     bool upper = false;           // a panel with itself: sums below the diagonal may be left out
     const void* ahead = nullptr;  // the panel that the next product reads, if it is not in cache yet
+};
+
+// Rows as they are stored; elements of a row are contiguous.
+struct RowsArgs {
+    const char* rows;
+    std::int64_t row_stride;  // bytes
+    DType dtype;
+    std::int64_t n_rows, width;
 };
 
 // What a transform took from a row: its mean (unit_centred), and then its length, which may have under- or overflowed.
@@ -59,8 +68,13 @@ struct Kernels {
     std::size_t element_size;
     void (*pack)(const PackArgs&);
     void (*multiply)(const MultiplyArgs&);
+    void (*squares)(const void* panel, std::int64_t n_rows, double* out);  // out[j] += sum_k panel[k, j]^2, j < nr
     // out[j] = the row converted and transformed, not shifted
     RowSize (*read_row)(const char* row, DType dtype, std::int64_t width, RowTransform transform, double* out);
+    // sums[j] += row[j] for each row in turn; `workspace` has `width` doubles
+    void (*add_rows)(const RowsArgs&, double* sums, double* workspace);
+    // dots[r] = row . towards and squares[r] = row . row
+    void (*dot_rows)(const RowsArgs&, const double* towards, double* dots, double* squares, double* workspace);
 };
 
 const Kernels& kernels(Isa isa, Precision precision);

@@ -25,14 +25,14 @@ struct Tile {
     typedef T vector __attribute__((vector_size(REPSIM_VECTOR_BYTES)));
 };
 
-// The columns of a micro-tile from vector `First` on; those before it do not change.
-template <class T, int First>
+// The vectors of columns of a micro-tile from `First` on and before `Last`; the others do not change.
+template <class T, int First, int Last>
 inline __attribute__((always_inline)) void micro_tile(const T* left, std::int64_t left_stride, const T* right,
                                                       std::int64_t n_rows, const char* ahead, double* out,
                                                       std::int64_t out_stride) {
     using Shape = Tile<T>;
     using Vector = typename Shape::vector;
-    constexpr int kVectors = Shape::vectors - First;
+    constexpr int kVectors = Last - First;
     Vector sums[Shape::mr][kVectors] = {};
     right += First * Shape::lanes;
     out += First * Shape::lanes;
@@ -61,14 +61,15 @@ inline __attribute__((always_inline)) void micro_tile(const T* left, std::int64_
     }
 }
 
-template <class T, int First = 0>
-inline void micro_tile_from(std::int64_t first, const T* left, const MultiplyArgs& args, const char* ahead,
-                            double* out) {
-    if constexpr (First + 1 < Tile<T>::vectors) {
-        if (first > First) return micro_tile_from<T, First + 1>(first, left, args, ahead, out);
+template <class T, int First = 0, int Last = Tile<T>::vectors>
+inline void micro_tile_between(std::int64_t first, std::int64_t last, const T* left, const MultiplyArgs& args,
+                               const char* ahead, double* out) {
+    if constexpr (First + 1 < Last) {
+        if (first > First) return micro_tile_between<T, First + 1, Last>(first, last, left, args, ahead, out);
+        if (last < Last) return micro_tile_between<T, First, Last - 1>(first, last, left, args, ahead, out);
     }
-    micro_tile<T, First>(left, args.left_stride, static_cast<const T*>(args.right), args.n_rows, ahead, out,
-                         args.out_stride);
+    micro_tile<T, First, Last>(left, args.left_stride, static_cast<const T*>(args.right), args.n_rows, ahead, out,
+                               args.out_stride);
 }
 
 template <class T>
@@ -76,11 +77,31 @@ void multiply(const MultiplyArgs& args) {
     const T* left = static_cast<const T*>(args.left);
     const char* here = static_cast<const char*>(args.right);  // in cache already: prefetching it does nothing
     const std::int64_t panel_bytes = args.n_rows * Tile<T>::nr * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t last = (args.right_width + Tile<T>::lanes - 1) / Tile<T>::lanes;
     std::int64_t fetched = args.ahead ? 0 : panel_bytes;
     for (std::int64_t i = 0; i < args.left_width; i += Tile<T>::mr, fetched += 64 * args.n_rows) {
         const char* ahead = fetched < panel_bytes ? static_cast<const char*>(args.ahead) + fetched : here;
-        micro_tile_from<T>(args.upper ? i / Tile<T>::lanes : 0, left + i, args, ahead, args.out + i * args.out_stride);
+        micro_tile_between<T>(args.upper ? i / Tile<T>::lanes : 0, last, left + i, args, ahead,
+                              args.out + i * args.out_stride);
     }
+}
+
+// out[j] += the sum of the squares of column j of a panel: the diagonal of its product with itself, to the bit.
+template <class T>
+void squares(const void* panel, std::int64_t n_rows, double* out) {
+    using Shape = Tile<T>;
+    using Vector = typename Shape::vector;
+    Vector sums[Shape::vectors] = {};
+    const T* row = static_cast<const T*>(panel);
+    for (std::int64_t k = 0; k < n_rows; ++k, row += Shape::nr)
+#pragma GCC unroll 4
+        for (int v = 0; v < Shape::vectors; ++v) {
+            const Vector b = *reinterpret_cast<const Vector*>(row + v * Shape::lanes);
+            sums[v] += b * b;
+        }
+    alignas(64) T line[Shape::nr];
+    for (int v = 0; v < Shape::vectors; ++v) *reinterpret_cast<Vector*>(line + v * Shape::lanes) = sums[v];
+    for (int j = 0; j < Shape::nr; ++j) out[j] += static_cast<double>(line[j]);
 }
 
 }  // namespace REPSIM_ISA

@@ -28,7 +28,8 @@ Moments::Moments(MomentsConfig config, Isa isa)
             "a pair names two of the " << sides() << " representations: got (" << left << ", " << right << ")");
     n_weights_ = (1 + sides() + kernels_.mr - 1) / kernels_.mr * kernels_.mr;
     auto add_sum = [&](int left, int right) {
-        const std::int64_t rows = padded(left), cols = padded(right);
+        const bool diagonal = is_diagonal(static_cast<int>(sums_.size()));
+        const std::int64_t rows = diagonal ? 1 : padded(left), cols = padded(right);
         sums_.push_back(Sum{left, right, rows, cols, {}});
     };
     for (int side = 0; side < sides(); ++side) add_sum(side, side);
@@ -66,9 +67,9 @@ void Moments::plan_tasks() {
         const Sum& sum = sums_[index];
         const std::int64_t left = sum.rows / kernels_.nr, right = sum.cols / kernels_.nr;
         const bool triangle = index < sides();  // a self product is symmetric: panels on and above the diagonal
+        if (is_diagonal(index)) tasks_.push_back({index, 0, 0, 0, right});
         for (std::int64_t p = 0; p < left; p += kPanelsPerTask)
-            for (std::int64_t q = triangle ? p : 0; q < (triangle && config_.diagonals ? p + 1 : right);
-                 q += kPanelsPerTask)
+            for (std::int64_t q = triangle ? p : 0; q < right; q += kPanelsPerTask)
                 tasks_.push_back(
                     {index, p, std::min(left, p + kPanelsPerTask), q, std::min(right, q + kPanelsPerTask)});
     }
@@ -208,17 +209,24 @@ void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t 
             args.left_stride = args.left_width = n_weights_;
             for (std::int64_t q = task.q0; q < task.q1; ++q) {
                 args.right = panel(side, b, q);
+                args.right_width = std::min(nr, config_.widths[side] - q * nr);
                 args.out = out + q * nr;
                 kernels_.multiply(args);
             }
             continue;
         }
         const Sum& sum = sums_[task.sum];
+        if (is_diagonal(task.sum)) {
+            for (std::int64_t q = task.q0; q < task.q1; ++q)
+                kernels_.squares(panel(sum.right, b, q), args.n_rows, out + (q - task.q0) * nr);
+            continue;
+        }
         args.left_stride = nr;
         for (std::int64_t q = task.q0; q < task.q1; ++q) {
             args.right = panel(sum.right, b, q);
+            args.right_width = std::min(nr, config_.widths[sum.right] - q * nr);
             const std::int64_t last = (task.sum < sides() ? std::min(task.p1, q + 1) : task.p1) - 1;
-            for (std::int64_t p = task.sum < sides() && config_.diagonals ? q : task.p0; p <= last; ++p) {
+            for (std::int64_t p = task.p0; p <= last; ++p) {
                 args.left = panel(sum.left, b, p);
                 args.left_width = std::min(nr, filled(sum.left) - p * nr);
                 args.out = out + (p - task.p0) * nr * out_stride + (q - task.q0) * nr;

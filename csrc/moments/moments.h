@@ -92,6 +92,8 @@ class Moments {
     std::int64_t padded(int side) const { return (config_.widths[side] + kernels_.nr - 1) / kernels_.nr * kernels_.nr; }
     // The columns of the packed rows of a side that may differ from zero, up to a whole micro-tile.
     std::int64_t filled(int side) const { return (config_.widths[side] + kernels_.mr - 1) / kernels_.mr * kernels_.mr; }
+    // Whether a sum is that of a side with itself of which only the diagonal is kept: one row.
+    bool is_diagonal(int sum) const { return config_.diagonals && sum < sides(); }
     std::int64_t block_slots() const { return packed_.n_slots - 1; }
     int sides() const { return static_cast<int>(config_.widths.size()); }
     char* panel(int side, std::int64_t slot, std::int64_t panel_index) const;

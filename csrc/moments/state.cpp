@@ -46,7 +46,9 @@ void Moments::read_part(const Task& task, Slots slots, double* tile, double* out
     const Sum& sum = sums_[task.sum];
     const std::int64_t rows = config_.widths[sum.left], cols = config_.widths[sum.right], nr = kernels_.nr;
     const bool mirrored = task.sum < sides();
-    const std::int64_t top = task.p0 * nr, height = (task.p1 - task.p0) * nr, bottom = std::min(rows, top + height);
+    const bool diagonal = is_diagonal(task.sum);
+    const std::int64_t top = task.p0 * nr, height = diagonal ? 1 : (task.p1 - task.p0) * nr;
+    const std::int64_t bottom = std::min(rows, top + height);
     const std::int64_t left = task.q0 * nr, width = (task.q1 - task.q0) * nr, right = std::min(cols, left + width);
     if (sum.values.size() == 0)
         std::fill_n(tile, height * width, 0.0);
@@ -54,8 +56,8 @@ void Moments::read_part(const Task& task, Slots slots, double* tile, double* out
         for (std::int64_t i = 0; i < height; ++i)
             std::copy_n(sum.values.data() + (top + i) * sum.cols + left, width, tile + i * width);
     run_task(task, slots, tile, width);
-    if (mirrored && config_.diagonals) {
-        for (std::int64_t i = top; i < bottom; ++i) out[i] = tile[(i - top) * width + (i - left)];
+    if (diagonal) {
+        std::copy_n(tile, right - left, out + left);
         return;
     }
     for (std::int64_t i = top; i < bottom; ++i) {

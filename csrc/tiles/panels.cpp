@@ -14,7 +14,7 @@ namespace {
 class ContiguousRows {
   public:
     ContiguousRows(const MatrixView& view, std::int64_t begin, std::int64_t end)
-        : first_(view.row(begin)), stride_(view.row_stride) {
+        : first_(view.row(begin)), stride_(view.row_stride), dtype_(view.dtype) {
         if (view.rows_are_contiguous()) return;
         const auto element = static_cast<std::int64_t>(size_of(view.dtype));
         stride_ = view.cols * element;
@@ -27,11 +27,13 @@ class ContiguousRows {
     }
     const char* first() const { return first_; }
     std::int64_t stride() const { return stride_; }
+    RowsArgs args(std::int64_t n_rows, std::int64_t width) const { return {first_, stride_, dtype_, n_rows, width}; }
 
   private:
     std::vector<char> copy_;
     const char* first_;
     std::int64_t stride_;
+    DType dtype_;
 };
 
 std::int64_t panels_for(std::int64_t rows, std::int64_t nr) { return (rows + nr - 1) / nr; }
@@ -151,6 +153,8 @@ std::vector<double> mean_row(const MatrixView& rows, RowTransform transform, int
         const ContiguousRows contiguous(rows, begin, end);
         std::vector<double> row(width);
         double* sum = parts.data() + part * width;
+        if (transform == RowTransform::raw)
+            return kernels.add_rows(contiguous.args(end - begin, width), sum, row.data());
         for (std::int64_t r = 0; r < end - begin; ++r) {
             kernels.read_row(contiguous.first() + r * contiguous.stride(), rows.dtype, width, transform, row.data());
             for (std::int64_t k = 0; k < width; ++k) sum[k] += row[k];
@@ -161,6 +165,17 @@ std::vector<double> mean_row(const MatrixView& rows, RowTransform transform, int
         for (std::int64_t k = 0; k < width; ++k) mean[k] += parts[part * width + k];
     for (double& value : mean) value /= static_cast<double>(rows.rows);
     return mean;
+}
+
+void dot_rows(const MatrixView& rows, const double* towards, int n_threads, Isa isa, double* dots, double* squares) {
+    constexpr std::int64_t kRowsPerPart = 256;
+    const Kernels& kernels = repsim::kernels(isa, Precision::fp64);
+    parallel_for((rows.rows + kRowsPerPart - 1) / kRowsPerPart, n_threads, [&](std::int64_t part, int) {
+        const std::int64_t begin = part * kRowsPerPart, end = std::min(rows.rows, begin + kRowsPerPart);
+        const ContiguousRows contiguous(rows, begin, end);
+        std::vector<double> row(rows.cols);
+        kernels.dot_rows(contiguous.args(end - begin, rows.cols), towards, dots + begin, squares + begin, row.data());
+    });
 }
 
 }  // namespace repsim

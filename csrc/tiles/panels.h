@@ -61,4 +61,7 @@ void centre_on_grid(const MatrixView& rows, Isa isa, double* out);
 // Mean of the transformed rows in float64, summed in a fixed order: the shift of rows of length 1.
 std::vector<double> mean_row(const MatrixView& rows, RowTransform transform, int n_threads, Isa isa);
 
+// The products of each row with `towards` and with itself, in float64.
+void dot_rows(const MatrixView& rows, const double* towards, int n_threads, Isa isa, double* dots, double* squares);
+
 }  // namespace repsim

@@ -26,6 +26,7 @@ __all__ = [
     "arborescences",
     "centre",
     "centre_on_grid",
+    "dot_rows",
     "first_directionless_row",
     "first_nonfinite",
     "kendall_counts",
@@ -129,6 +130,11 @@ def centre_on_grid(few: np.ndarray) -> np.ndarray:
 def mean_row(rows: np.ndarray, transform: str, n_threads: int) -> np.ndarray:
     """Mean of the transformed rows, float64 (d,)."""
     return _core.mean_row(rows, transform, n_threads, isa=_isa())
+
+
+def dot_rows(rows: np.ndarray, towards: np.ndarray, n_threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """The products of each row with a row (d,) and with itself, float64 (n,) each."""
+    return _core.dot_rows(rows, towards, n_threads, isa=_isa())
 
 
 def _isa() -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "Panels",
     "SumSweep",
     "centre_on_grid",
+    "dot_rows",
     "kendall_counts",
     "kendall_of_rows",
     "mean_row",
@@ -56,6 +57,13 @@ def mean_row(rows: np.ndarray, transform: str, _n_threads: int = 1) -> np.ndarra
     for start in range(0, len(rows), _CHUNK):
         total += transformed(rows[start : start + _CHUNK], transform).sum(axis=0)
     return total / len(rows)
+
+
+def dot_rows(rows: np.ndarray, towards: np.ndarray, _n_threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The products of each row with ``towards`` (d,) and with itself, (n,) each."""
+    x = rows.astype(np.float64)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # the caller looks at the products
+        return np.einsum("nd,d->n", x, towards), np.einsum("nd,nd->n", x, x)
 
 
 def centre_on_grid(few: np.ndarray) -> np.ndarray:

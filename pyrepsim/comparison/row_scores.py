@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
@@ -104,23 +106,29 @@ def check_memory(measure: Measure, n_rows: int, widths: Sequence[int], pairwise:
 
 
 class Gathered:
-    """Rows of the layers of a group; they stay in memory up to a limit."""
+    """Rows of the layers of a group; those that were read stay in memory up to a limit."""
 
     def __init__(self, source: Source, group: LayerGroup, memory: int | str | None = None) -> None:
-        self._source = source
+        self._source, self._memory = source, memory
+        self._of_arrays = isinstance(source, ArraySource)
         self.members = group.members
         self._kept: dict[tuple[int, bytes | None], np.ndarray] = {}
-        self._free_bytes = _KEPT_SHARE * memory_budget(memory)
+
+    @cached_property
+    def _free_bytes(self) -> float:
+        return _KEPT_SHARE * memory_budget(self._memory)
 
     @property
     def labels(self) -> list[str]:
-        if isinstance(self._source, ArraySource):
+        if self._of_arrays:
             return ["X", "Y"]
         if hasattr(self._source, "names"):
             return [name for _, name in self.members]
         return [f"{name} of {'XY'[side]}" for side, name in self.members]
 
     def get(self, index: int, chosen: np.ndarray | None) -> np.ndarray:
+        if chosen is None and self._of_arrays:
+            return self._source.gather(*self.members[index], None)
         key = (index, None if chosen is None else chosen.tobytes())
         if key in self._kept:
             return self._kept[key]
@@ -160,6 +168,10 @@ class GatheredLayers(Sequence[np.ndarray]):
 
 def _is_constant(rows: np.ndarray) -> bool:
     """Whether no feature varies by more than the rounding of its mean, by the bound of `Side.varying`."""
+    if len(rows) > 1:  # the first feature of the first two rows tells most layers
+        one, other = float(rows[0, 0]), float(rows[1, 0])
+        if math.isfinite(one - other) and abs(one - other) > _LEAST_RANGE * max(abs(one), abs(other)):
+            return False
     low = high = np.asarray(rows[0], dtype=np.float64)
     begin, step = 0, 64
     with np.errstate(over="ignore", invalid="ignore"):  # NaN, infinity and huge rows are no constants

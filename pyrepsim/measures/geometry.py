@@ -17,7 +17,7 @@ from ..moments.pair import Pair
 from ..pairwise import PairwiseEngine, gaussian_map
 from ..pairwise.distances import condensed
 from .base import RIGID, SIMILARITY, Invariance, MomentMeasure, Result, RowMeasure, per_layer
-from .rows import cosines_with, mean_and_largest, mean_row, unit_rows
+from .rows import mean_row, unit_rows
 
 __all__ = ["MAX_ROWS", "Concentricity", "Magnitude", "MetricSpaceMagnitude", "Uniformity"]
 
@@ -50,6 +50,22 @@ class _Difference(RowMeasure):
     @abstractmethod
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
         """Return statistics by name; the first one is compared, the others are details."""
+
+
+_LEAST_SQUARE = 1e-200
+"""Squared lengths between this and its inverse have lost nothing to underflow or overflow."""
+
+
+def cosines_with(x: np.ndarray, towards: np.ndarray, engine: PairwiseEngine, label: str) -> tuple[np.ndarray, float]:
+    """Return the cosine of each row with a row of length 1, (n,), and the largest length of a row, in float64."""
+    dots, squares = engine.host.dot_rows(x, towards, engine.n_threads)
+    least, most = float(np.min(squares)), float(np.max(squares))
+    if least > _LEAST_SQUARE and most < 1 / _LEAST_SQUARE:
+        return dots / np.sqrt(squares), math.sqrt(most)
+    engine.refuse_bad_rows(x, "unit", label)
+    odd = ~((squares > _LEAST_SQUARE) & (squares < 1 / _LEAST_SQUARE))
+    dots[odd], squares[odd] = np.einsum("nd,d->n", unit_rows(x[odd]), towards), 1.0
+    return dots / np.sqrt(squares), math.inf
 
 
 def _difference(x: Mapping[str, float], y: Mapping[str, float]) -> Result:
@@ -99,7 +115,7 @@ class Magnitude(MomentMeasure):
 
     @property
     def array_form(self) -> RowMeasure:
-        return _ArrayMagnitude()
+        return _ARRAY_MAGNITUDE
 
     def evaluate(self, pair: Pair) -> Result:
         return _difference(*({"magnitude": float(np.linalg.norm(side.mean))} for side in (pair.x, pair.y)))
@@ -122,12 +138,16 @@ class _ArrayMagnitude(RowMeasure):
     ) -> list[Result]:
         def statistic(x: np.ndarray, label: str) -> dict[str, float]:
             mean = engine.backend.mean_row(x, "raw", engine.n_threads)
-            if not np.isfinite(mean).all():  # as it is not with one number that is not finite
+            magnitude = math.sqrt(mean @ mean)
+            if not math.isfinite(magnitude):  # as it is not with one number that is not finite
                 engine.refuse_nonfinite(x, label)
-            return {"magnitude": float(np.linalg.norm(mean))}
+            return {"magnitude": magnitude}
 
         magnitudes = per_layer(layers, pairs, statistic)
         return [_difference(magnitudes[i], magnitudes[j]) for i, j in pairs]
+
+
+_ARRAY_MAGNITUDE = _ArrayMagnitude()
 
 
 @dataclass(frozen=True)
@@ -165,16 +185,18 @@ class Concentricity(_Difference):
     invariant_x = Invariance.SCALING | Invariance.PERMUTATION | Invariance.ORTHOGONAL
 
     def _statistics(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> dict[str, float]:
-        engine.refuse_bad_rows(x, "unit", label)
-        mean, size = mean_and_largest(x)
+        mean = engine.host.mean_row(x, "raw", engine.n_threads)
+        if not np.isfinite(mean).all():  # as it is not with one number that is not finite
+            engine.refuse_nonfinite(x, label)
+            mean = mean_row(x)  # without overflow
+        cosines, longest = cosines_with(x, unit_rows(mean), engine, label)
         # numbers that were rounded twice, and a sum of n terms in any order
         error = 2 * round_off(x.dtype) + (len(x) + 2) * 2.0**-53
-        if not (np.abs(mean) > error * size).any() and not (np.abs(mean) > error * mean_row(x, absolute=True)).any():
+        if not (np.abs(mean) > error * longest).any() and not (np.abs(mean) > error * mean_row(x, absolute=True)).any():
             raise DegenerateError(
                 f"{self} needs a mean row with a direction: that of {label} is 0 up to rounding. "
                 "Do not centre the features first."
             )
-        cosines = cosines_with(x, unit_rows(mean))
         return {"concentricity": float(np.mean(cosines)), "sd": float(np.std(cosines))}
 
 

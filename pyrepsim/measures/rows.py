@@ -8,10 +8,8 @@ import numpy as np
 
 __all__ = [
     "chunks",
-    "cosines_with",
     "entries",
     "float64_rows",
-    "mean_and_largest",
     "mean_row",
     "mean_square",
     "unit_rows",
@@ -19,10 +17,6 @@ __all__ = [
 
 _CHUNK_ELEMENTS = 1 << 20
 """Elements of a float64 buffer (8 MiB): a constant, so that sums are made in the same order on every machine."""
-_IN_CACHE = 16
-"""Divides that buffer, for arithmetic that takes less time than reading memory."""
-_LEAST_SQUARE = 1e-200
-"""Squared lengths between this and its inverse have lost nothing to underflow or overflow."""
 
 
 def chunks(n_rows: int, elements_per_row: int) -> Iterator[slice]:
@@ -59,30 +53,6 @@ def mean_row(x: np.ndarray, *, unit: bool = False, absolute: bool = False) -> np
     with np.errstate(over="ignore", invalid="ignore"):
         sums = total(1.0)
     return sums / len(x) if np.isfinite(sums).all() else total(len(x))
-
-
-def mean_and_largest(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the mean of the rows, (d,), and the largest absolute value of an element, in float64."""
-    total, largest = np.zeros(x.shape[1]), 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for part in chunks(len(x), _IN_CACHE * x.shape[1]):
-            rows = float64_rows(x[part])
-            total += np.sum(rows, axis=0)
-            largest = max(largest, float(np.max(rows)), -float(np.min(rows)))
-    return total / len(x) if np.isfinite(total).all() else mean_row(x), largest
-
-
-def cosines_with(x: np.ndarray, towards: np.ndarray) -> np.ndarray:
-    """Return the cosine of each row with a row of length 1, (n,), in float64."""
-    cosines = np.empty(len(x))
-    for part in chunks(len(x), _IN_CACHE * x.shape[1]):
-        rows = float64_rows(x[part])
-        with np.errstate(over="ignore", under="ignore"):
-            squares = np.einsum("nd,nd->n", rows, rows)
-        if not ((squares > _LEAST_SQUARE) & (squares < 1 / _LEAST_SQUARE)).all():
-            rows, squares = unit_rows(rows), np.ones(len(rows))
-        cosines[part] = np.einsum("nd,d->n", rows, towards) / np.sqrt(squares)
-    return cosines
 
 
 def mean_square(x: np.ndarray, size: float = 1.0) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from numbers import Integral
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -147,8 +148,15 @@ class PairwiseEngine:
         """Number of threads; the number of cores is read at first use, which takes as long as a small RDM."""
         return checked_threads(None)
 
+    @property
+    def host(self) -> ModuleType:
+        """The backend for rows that are in host memory: the same one, or that of the CPU beside a GPU."""
+        return get_backend() if self.backend.name.startswith("cuda") else self.backend
+
     def naming_rows(self, numbers: np.ndarray | None) -> PairwiseEngine:
         """The same engine, whose error messages call row i ``numbers[i]`` (for samples of rows)."""
+        if numbers is None and self._row_numbers is None:
+            return self
         named = copy.copy(self)
         named._row_numbers = numbers
         return named

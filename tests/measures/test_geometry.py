@@ -88,6 +88,33 @@ def test_concentricity_of_opposite_and_of_equal_directions():
     assert compare(cone, spread, Concentricity()).value == pytest.approx(1 - 1 / 3, abs=1e-6)
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_concentricity_of_rows_of_any_size(backend):
+    """Squares of 1e-180 and of 1e180 have no number in float64; their cosines have."""
+    X, Y = correlated_pair(50, 6, 5, seed=4)
+    X, Y = X + 1.0, Y - 2.0
+    expected = compare(X, Y, Concentricity(), backend="reference")
+    for scale in (1e-180, 1e180):
+        for rows in (slice(None), slice(10, 20)):
+            huge = X.copy()
+            huge[rows] *= scale
+            if rows != slice(None):  # cosines are those with the mean of the rows that remain
+                mean = (huge / max(scale, 1.0)).mean(axis=0)
+                cosines = X @ mean / np.linalg.norm(X, axis=1) / np.linalg.norm(mean)
+                found = compare(huge, Y, Concentricity(), backend=backend).details["concentricity_x"]
+                assert found == pytest.approx(cosines.mean(), rel=1e-12)
+            else:
+                score = compare(huge, Y, Concentricity(), backend=backend)
+                assert statistics(score) == pytest.approx(statistics(expected), rel=1e-12)
+    zero = X.copy()
+    zero[7] = 0
+    with pytest.raises(DegenerateError, match="row 7 of X is all zero"):
+        compare(zero, Y, Concentricity(), backend=backend)
+    zero[7] = np.inf
+    with pytest.raises(NonFiniteError, match="X must be finite: got inf at row 7, feature 0"):
+        compare(zero, Y, Concentricity(), backend=backend)
+
+
 def test_repeated_rows_are_one_point_of_a_metric_space():
     X, Y = correlated_pair(40, 6, 5, seed=5)
     measure = MetricSpaceMagnitude(t=0.5, relative=False)

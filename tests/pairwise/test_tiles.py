@@ -184,6 +184,33 @@ def test_the_mean_row():
     assert_relative(_core.mean_row(rows, "unit", 2), unit.mean(axis=0), 1e-14)
 
 
+@every_isa
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 15), (1030, 16), (600, 35)])
+def test_sums_over_rows_and_products_with_a_row(shape, dtype, isa):
+    rows = cast(np.random.default_rng(1).standard_normal(shape) + 3.0, dtype)
+    exact, towards = rows.astype(np.float64), np.linspace(-1.0, 2.0, shape[1])
+    mean, products = exact.mean(axis=0), ((exact * towards).sum(axis=1), (exact**2).sum(axis=1))
+    found, of_rows = _core.dot_rows(rows, towards, 1, isa), _core.mean_row(rows, "raw", 1, isa)
+    assert_relative(of_rows, mean, 1e-14)
+    np.testing.assert_allclose(found[0], products[0], rtol=0, atol=1e-14 * np.abs(exact).max() * 3 * shape[1])
+    assert_relative(found[1], products[1], 1e-14)
+    memory = np.zeros(rows.nbytes + 1, np.uint8)
+    odd = memory[1:].view(rows.dtype).reshape(shape)
+    odd[...] = rows
+    for other in (np.asfortranarray(rows), np.repeat(rows, 2, axis=1)[:, ::2], rows[::-1].copy()[::-1], odd):
+        for n_threads in (1, 3):
+            np.testing.assert_array_equal(_core.dot_rows(other, towards, n_threads, isa), found)
+            np.testing.assert_array_equal(
+                _core.mean_row(other, "raw", n_threads, isa), _core.mean_row(rows, "raw", 1, isa)
+            )
+
+
+def test_rows_have_the_width_of_what_they_are_multiplied_by():
+    with pytest.raises(ValueError, match="rows of 3 features cannot be multiplied by 2 numbers"):
+        _core.dot_rows(np.ones((4, 3)), np.ones(2), 1)
+
+
 @pytest.mark.parametrize("blocks", [[0], [0, 4], [1, 5], [0, 3, 3, 5], [0, 4, 3, 5], [0, 6]])
 def test_invalid_blocks(blocks):
     with pytest.raises(ValueError, match="blocks must rise from 0 to the number of rows, 5"):

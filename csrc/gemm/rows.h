@@ -1,0 +1,72 @@
+// Sums over rows, and products of rows, that are read once and in place.
+#pragma once
+
+#include "gemm/pack.h"
+
+namespace repsim {
+namespace REPSIM_ISA {
+
+// Element j of a row that is stored as T; rows need not be aligned.
+template <class T>
+inline double element(const char* row, std::int64_t j) {
+    T value;
+    std::memcpy(&value, row + j * static_cast<std::int64_t>(sizeof value), sizeof value);
+    return static_cast<double>(value);
+}
+
+// Four rows at a time, so that the sums are loaded and stored a quarter as often.
+template <class T>
+void add_stored_rows(const RowsArgs& args, double* sums) {
+    std::int64_t r = 0;
+    for (; r + 4 <= args.n_rows; r += 4) {
+        const char* a = args.rows + r * args.row_stride;
+        const char *b = a + args.row_stride, *c = b + args.row_stride, *d = c + args.row_stride;
+        for (std::int64_t j = 0; j < args.width; ++j)
+            sums[j] = (((sums[j] + element<T>(a, j)) + element<T>(b, j)) + element<T>(c, j)) + element<T>(d, j);
+    }
+    for (; r < args.n_rows; ++r)
+        for (std::int64_t j = 0; j < args.width; ++j) sums[j] += element<T>(args.rows + r * args.row_stride, j);
+}
+
+inline void add_rows(const RowsArgs& args, double* sums, double* workspace) {
+    if (args.dtype == DType::f32) return add_stored_rows<float>(args, sums);
+    if (args.dtype == DType::f64) return add_stored_rows<double>(args, sums);
+    for (std::int64_t r = 0; r < args.n_rows; ++r) {
+        convert_row(args.rows + r * args.row_stride, args.dtype, args.width, workspace);
+        for (std::int64_t j = 0; j < args.width; ++j) sums[j] += workspace[j];
+    }
+}
+
+template <class Read>
+inline void dot_row(std::int64_t width, const double* towards, double* dot, double* square, Read read) {
+    double with[kLanes] = {}, own[kLanes] = {};
+    const auto step = [&](std::int64_t j, int l) {
+        const double x = read(j);
+        with[l] += x * towards[j];
+        own[l] += x * x;
+    };
+    std::int64_t j = 0;
+    for (; j + kLanes <= width; j += kLanes)
+        for (int l = 0; l < kLanes; ++l) step(j + l, l);
+    for (int l = 0; j < width; ++j, ++l) step(j, l);
+    *dot = fold(with);
+    *square = fold(own);
+}
+
+inline void dot_rows(const RowsArgs& args, const double* towards, double* dots, double* squares, double* workspace) {
+    for (std::int64_t r = 0; r < args.n_rows; ++r) {
+        const char* row = args.rows + r * args.row_stride;
+        const auto each = [&](auto read) { dot_row(args.width, towards, dots + r, squares + r, read); };
+        if (args.dtype == DType::f32) {
+            each([row](std::int64_t j) { return element<float>(row, j); });
+        } else if (args.dtype == DType::f64) {
+            each([row](std::int64_t j) { return element<double>(row, j); });
+        } else {
+            convert_row(row, args.dtype, args.width, workspace);
+            each([workspace](std::int64_t j) { return workspace[j]; });
+        }
+    }
+}
+
+}  // namespace REPSIM_ISA
+}  // namespace repsim
