@@ -121,7 +121,8 @@ class _Function:
         del n_jobs
         count(calls, f"repsim.measures.{self.name}")
         R, Rp = importlib.import_module("repsim.measures.utils").flatten(R, Rp, shape=shape)
-        chosen = replace(self.measure, **{_OPTIONS.get(option, option): value for option, value in options.items()})
+        named = {_OPTIONS.get(option, option): value for option, value in options.items()}
+        chosen = replace(self.measure, **named) if named else self.measure
         score: Any = compare(R, Rp, chosen, precision=self.precision, n_threads=self.n_threads, progress=False)
         return score.quantity(self.value)
 
@@ -226,7 +227,7 @@ class _OfRows(_Named, RowMeasure):
 
     def _read(self, x: np.ndarray, label: str, engine: PairwiseEngine) -> np.ndarray:
         engine.refuse_nonfinite(x, label)
-        return np.array(x, dtype=engine.entry_type, order="C")  # one layout: the same bits for all layouts
+        return np.ascontiguousarray(x, dtype=engine.entry_type)  # one layout: the same bits for all layouts
 
     @abstractmethod
     def _value(self, x: np.ndarray, y: np.ndarray) -> float: ...
@@ -263,9 +264,10 @@ class _PermutationProcrustes(_OfRows):
     def _value(self, x: np.ndarray, y: np.ndarray) -> float:
         from scipy.optimize import linear_sum_assignment
 
-        i, j = linear_sum_assignment(x.T @ y, maximize=True)
+        i, j = linear_sum_assignment(x.T @ y, maximize=True)  # i ascends: all features of the narrower side
         rest = (np.delete(x, i, axis=1), np.delete(y, j, axis=1))
-        return float(np.sqrt(sum(np.sum(part**2) for part in (x[:, i] - y[:, j], *rest))))
+        matched = x if len(i) == x.shape[1] else x[:, i]
+        return float(np.sqrt(sum(np.sum(part**2) for part in (matched - y[:, j], *rest))))
 
 
 @dataclass(frozen=True)
