@@ -53,6 +53,8 @@ from .measures import SecondOrderCosine as SecondOrderCosine
 from .measures import ShapeMetric as ShapeMetric
 from .measures import Uniformity as Uniformity
 from .measures import parse_measure as parse_measure
+from .models import load_encoder as load_encoder
+from .models import wrap as wrap
 from .moments import MomentsSet as MomentsSet
 from .moments import PairedMoments as PairedMoments
 from .pairwise import PairwiseEngine as PairwiseEngine

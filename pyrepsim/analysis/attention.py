@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from ..data.texts import read_texts
 from ..extraction.layout import Batch
 from ..extraction.options import ReadingOptions
 from ..extraction.plan import ExtractionPlan, check_positions, have_same_tokens, plans_of_both
-from ..models import Encoder, load_encoder
+from ..models import Encoder, ModelLike, load_encoder
 from ..models.encoder import first_line
+from ..models.restoring import undisturbed
 from ..results.tables import Records
 from ..store.columns import TOKENS, token_mask
 
@@ -54,8 +54,8 @@ class AttentionDivergence(Records):
 
 
 def attention_divergence(
-    base: str | os.PathLike[str] | Encoder,
-    tuned: str | os.PathLike[str] | Encoder,
+    base: ModelLike,
+    tuned: ModelLike,
     texts: Any,
     *,
     tokens: str = "all",
@@ -73,7 +73,7 @@ def attention_divergence(
 
     Parameters
     ----------
-    base, tuned : path-like, str or Encoder
+    base, tuned : path-like, str, torch.nn.Module or Encoder
         Models with the same number of blocks and heads, whose tokenizers give the same tokens.
     texts : iterable of str, path-like, or any argument of `extract`
     tokens : {"all", "content", "special", "cls"}, default "all"
@@ -117,7 +117,13 @@ def attention_divergence(
     plan = _shared_plan(first, second, texts, long=long, max_length=max_length, batch_tokens=batch_tokens)
     sums: torch.Tensor | None = None
     n_queries = 0
-    with progress_bar(plan.n_tokens, progress, desc="attention", unit=" tokens") as bar, _eager(first), _eager(second):
+    with (
+        progress_bar(plan.n_tokens, progress, desc="attention", unit=" tokens") as bar,
+        undisturbed(first.module),
+        undisturbed(second.module),
+        _eager(first),
+        _eager(second),
+    ):
         for layout in plan.shards():
             keep = token_mask(layout.columns, tokens, layout.n_rows)
             for batch in layout.batches():

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.errors import OptionError
-from ..models import load_encoder
+from ..models import ModelLike, load_encoder
 from ..models.blocks import Blocks, find_blocks, paired_parameters
+from ..models.wrapping import base_module
 from ..results.figures import save
 from ..results.lines import Line, line_figure
 from ..results.tables import Table
@@ -50,9 +51,7 @@ class WeightDistances(Table):
         return figure
 
 
-def weight_distance(
-    base: str | os.PathLike[str] | torch.nn.Module, tuned: str | os.PathLike[str] | torch.nn.Module
-) -> WeightDistances:
+def weight_distance(base: ModelLike, tuned: ModelLike) -> WeightDistances:
     """Compare the weights of two models: relative distance and cosine for each layer and module.
 
     distance = ||W' - W|| / ||W|| and cosine = <W', W> / (||W'|| ||W||), with Frobenius norms, where W are the weights
@@ -60,8 +59,8 @@ def weight_distance(
 
     Parameters
     ----------
-    base, tuned : path-like, str or torch.nn.Module
-        Folder, hub id or module: encoders of one architecture. `tuned` may have lost its top blocks.
+    base, tuned : path-like, str, torch.nn.Module or Encoder
+        Models of one architecture, compared without their task heads. `tuned` may have lost its top blocks.
 
     Returns
     -------
@@ -145,5 +144,5 @@ def _name_in_block(name: str, blocks: Blocks) -> str:
     return name.removeprefix(prefix).partition(".")[2] if name.startswith(prefix) else name
 
 
-def _module(model: str | os.PathLike[str] | torch.nn.Module) -> torch.nn.Module:
-    return model if isinstance(model, torch.nn.Module) else load_encoder(model, device="cpu").module
+def _module(model: ModelLike) -> torch.nn.Module:
+    return base_module(model)[0] if isinstance(model, torch.nn.Module) else load_encoder(model, device="cpu").module

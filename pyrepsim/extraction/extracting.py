@@ -23,7 +23,8 @@ from ..core.progress import progress_bar
 from ..core.resume import check_same_request
 from ..core.workers import Worker, find_worker
 from ..data.texts import read_texts
-from ..models import Encoder, load_encoder
+from ..models import Encoder, ModelLike, load_encoder
+from ..models.restoring import undisturbed
 from ..store import ActivationStore, StoreWriter, open_store, store_info
 from ..store.columns import ROW_BYTES
 from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, journal_parts
@@ -43,7 +44,7 @@ _SHORT_SECONDS = 0.25
 
 @with_keywords_of(ExtractionOptions)
 def extract(
-    model: str | os.PathLike[str] | Encoder,
+    model: ModelLike,
     texts: Any,
     out: str | os.PathLike[str],
     *,
@@ -57,8 +58,8 @@ def extract(
 
     Parameters
     ----------
-    model : folder, hub id, ``id@revision`` or `Encoder`
-        See `load_encoder`.
+    model : folder, hub id, ``id@revision``, torch.nn.Module or `Encoder`
+        See `load_encoder`. A model in memory is not changed.
     texts
         See `read_texts`.
     out : path
@@ -148,7 +149,7 @@ def extract(
 
 @with_keywords_of(ExtractionOptions)
 def plan_extraction(
-    model: str | os.PathLike[str] | Encoder,
+    model: ModelLike,
     texts: Any,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -208,7 +209,7 @@ class _Prepared(NamedTuple):
     dtype: str
 
 
-def _prepare(model: str | os.PathLike[str] | Encoder, texts: Any, options: ExtractionOptions) -> _Prepared:
+def _prepare(model: Any, texts: Any, options: ExtractionOptions) -> _Prepared:
     """Load the model, read the texts and make their plan, or take the plan of another extraction."""
     torch_dtype(options.dtype)
     encoder = load_encoder(model, revision=options.revision, device=options.device)
@@ -272,6 +273,7 @@ def _extract_shards(
     started, done = time.perf_counter(), 0
     n_tokens = plan.n_tokens * len(shards) // plan.n_shards  # approximate where a worker takes a share of the shards
     with (
+        undisturbed(encoder.module),
         progress_bar(n_tokens, progress, desc="extract", unit=" tokens") as bar,
         ThreadPoolExecutor(1) as committer,
     ):
@@ -306,11 +308,12 @@ def _estimated_seconds(encoder: Encoder, plan: ExtractionPlan, layers: list[str]
     keep = whole.picks < ids.size
     timed = Batch(ids, whole.picks[keep], whole.counts[keep], whole.rows[keep])
     selector = Selector(encoder, layers, pooling=plan.policy.words)
-    _forward_seconds(selector, timed)
-    seconds = _forward_seconds(selector, timed)
-    if seconds < _SHORT_SECONDS:
-        timed = whole
-        seconds = min(_forward_seconds(selector, timed) for _ in range(3))  # the first one warms up
+    with undisturbed(encoder.module):
+        _forward_seconds(selector, timed)
+        seconds = _forward_seconds(selector, timed)
+        if seconds < _SHORT_SECONDS:
+            timed = whole
+            seconds = min(_forward_seconds(selector, timed) for _ in range(3))  # the first one warms up
     return seconds * plan.n_padded / timed.ids.size
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,9 @@ from ..comparison import StreamingComparison
 from ..core.errors import OptionError, RowMismatchError, TextError, check_choice
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
-from ..models import Encoder, load_encoder
+from ..models import Encoder, ModelLike, load_encoder
 from ..models.independence import PADDED
+from ..models.restoring import undisturbed
 from ..results import Scores
 from ..store.columns import IDENTITY, TOKENS, token_mask
 from .forward import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
@@ -34,8 +34,8 @@ Chunk = dict[str, Any]
 
 @with_keywords_of(ReadingOptions)
 def compare_models(
-    model_x: str | os.PathLike[str] | Encoder,
-    model_y: str | os.PathLike[str] | Encoder,
+    model_x: ModelLike,
+    model_y: ModelLike,
     texts: Any,
     measures: Measure | str | Sequence[Measure | str],
     *,
@@ -116,7 +116,11 @@ def compare_models(
         precision=precision,
         provenance=_provenance(encoders, plan, tokens),
     )
-    with progress_bar(plan.n_tokens, progress, desc="compare", unit=" tokens") as bar:
+    with (
+        undisturbed(encoders[0].module),
+        undisturbed(encoders[1].module),
+        progress_bar(plan.n_tokens, progress, desc="compare", unit=" tokens") as bar,
+    ):
         if same:
             chunks = _chunks_by_batch(encoders, plan, tokens, get_backend(backend).name, bar)
         else:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import transformers
 import xxhash
 
@@ -18,7 +19,10 @@ from ..core.errors import MissingExtraError, ModelError, OptionError, PyrepsimEr
 from ..core.paths import as_path
 from ..core.resume import write_record
 from ..core.states import load_record
+from ..models import Encoder, ModelLike, load_encoder
+from ..models.blocks import find_blocks
 from ..models.encoder import first_line
+from ..models.restoring import random_state_kept
 from ..models.source import locate_model
 from ..results.figures import save
 from ..results.tables import Table
@@ -71,9 +75,10 @@ class AblationScores(Table):
         return figure
 
 
+@random_state_kept()
 def ablate(
     kind: str,
-    model: str | os.PathLike[str] | Run | Sequence[str | os.PathLike[str] | Run],
+    model: ModelLike | Run | Sequence[str | os.PathLike[str] | Run],
     task: str | Task | None = None,
     *,
     out: str | os.PathLike[str],
@@ -109,8 +114,8 @@ def ablate(
     ----------
     kind : str
         One of the kinds above.
-    model : folder or hub id; for ``exit`` and ``revert`` a finished run, its folder, or several of different seeds
-        The encoder to fine-tune, or the tuned runs to change.
+    model : as in `finetune`; for ``exit`` and ``revert`` a finished run, its folder, or several of different seeds
+        The encoder to fine-tune, or the tuned runs to change. Of a model in memory each step trains a copy.
     task : str or Task, optional
         As in `finetune`; ``exit`` and ``revert`` take the run's task.
     out : path
@@ -149,8 +154,8 @@ def ablate(
     """
     folder = as_path(out, "out")
     if kind in _TRAINED:
-        if task is None or not isinstance(model, str | os.PathLike):
-            raise OptionError(f"{kind!r} fine-tunes one encoder on a task: give a folder or hub id, and the task.")
+        if task is None or not isinstance(model, str | os.PathLike | torch.nn.Module | Encoder):
+            raise OptionError(f"{kind!r} fine-tunes one encoder on a task: give one model, and the task.")
         task = task_beside(model, task)
         recipe = TrainingRecipe.for_task(task.name) if recipe is None else recipe
         data = {"train": train, "dev": dev, "test": test}
@@ -202,7 +207,7 @@ def _name(kind: str, value: int, seed: int) -> str:
 
 def _trained(
     kind: str,
-    model: str | os.PathLike[str],
+    model: ModelLike,
     task: Task,
     recipe: TrainingRecipe,
     folder: Path,
@@ -315,8 +320,10 @@ def _checked_values(kind: str, values: Iterable[int] | None, depth: int) -> list
     return chosen
 
 
-def _depth(model: str | os.PathLike[str]) -> int:
+def _depth(model: ModelLike) -> int:
     """Number of blocks, read from the model's configuration."""
+    if isinstance(model, torch.nn.Module | Encoder):
+        return len(find_blocks(load_encoder(model).module))
     source = locate_model(model)
     try:
         config = transformers.AutoConfig.from_pretrained(source.location, revision=source.revision or "main")

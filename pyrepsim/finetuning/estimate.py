@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..models import ModelLike
+from ..models.restoring import random_state_kept
 from .batches import LengthBuckets, collate, token_batches
 from .prediction import BATCH_TOKENS
 from .preparation import FinetuningRequest, PreparedTraining
@@ -64,8 +66,9 @@ class FinetuningPlan:
         return self.training_seconds + self.n_scorings * self.scoring_seconds
 
 
+@random_state_kept()
 def plan_finetuning(
-    model: str | os.PathLike[str],
+    model: ModelLike,
     task: str | Task,
     *,
     train: str | os.PathLike[str] | None = None,

@@ -12,6 +12,7 @@ import torch
 
 from ..core.progress import progress_bar
 from ..models.independence import PADDED
+from ..models.restoring import undisturbed
 from .batches import collate, token_batches
 from .task_model import TaskModel
 from .tasks.base import Feature, Task
@@ -53,22 +54,17 @@ def predict_each(
     device = next(module.parameters()).device
     budget = BATCH_TOKENS if batching == PADDED else 1
     read_outs: dict[int, list[Any]] = {}
-    training = module.training
-    module.eval()
-    try:
-        with (
-            torch.inference_mode(),
-            torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
-            progress_bar(len(features), progress, desc="predict", unit=" sequences", transient=True) as bar,
-        ):
-            for indices in token_batches([len(feature) for feature in features], budget):
-                batch = collate([features[index] for index in indices], pad_id)
-                for key, outputs in run({name: tensor.to(device) for name, tensor in batch.items()}).items():
-                    arrays = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
-                    values = read_outs.setdefault(key, [None] * len(features))
-                    for row, index in enumerate(indices):
-                        values[index] = task.read_out(features[index], {name: a[row] for name, a in arrays.items()})
-                bar.update(len(indices))
-    finally:
-        module.train(training)
+    with (
+        undisturbed(module),
+        torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
+        progress_bar(len(features), progress, desc="predict", unit=" sequences", transient=True) as bar,
+    ):
+        for indices in token_batches([len(feature) for feature in features], budget):
+            batch = collate([features[index] for index in indices], pad_id)
+            for key, outputs in run({name: tensor.to(device) for name, tensor in batch.items()}).items():
+                arrays = {name: tensor.float().cpu().numpy() for name, tensor in outputs.items()}
+                values = read_outs.setdefault(key, [None] * len(features))
+                for row, index in enumerate(indices):
+                    values[index] = task.read_out(features[index], {name: a[row] for name, a in arrays.items()})
+            bar.update(len(indices))
     return {key: task.predict(examples, features, values) for key, values in read_outs.items()}

@@ -14,7 +14,7 @@ import xxhash
 
 from ..core.errors import OptionError, TextError
 from ..core.resume import plain_json
-from ..models import Encoder, load_encoder
+from ..models import Encoder, ModelLike, load_encoder, wrap
 from ..models.blocks import find_blocks
 from ..models.layer_changes import reinitialise, truncate
 from ..version import __version__
@@ -31,25 +31,30 @@ __all__ = ["EncodedData", "FinetuningRequest", "PreparedTraining", "apply_ablati
 
 @dataclass(frozen=True)
 class FinetuningRequest:
-    """The arguments of a fine-tuning with all defaults filled in. Nothing is loaded yet."""
+    """The arguments of a fine-tuning with all defaults filled in. Nothing is loaded yet.
 
-    model: str | os.PathLike[str]
+    `model` is a folder, a hub id, or an `Encoder` of a model in memory, which is copied unless `inplace` is set.
+    """
+
+    model: str | os.PathLike[str] | Encoder
     task: Task
     sources: Mapping[str, str]
     recipe: TrainingRecipe
     ablation: Ablation
     device: str
+    inplace: bool = False
 
     @classmethod
     def from_arguments(
         cls,
-        model: str | os.PathLike[str],
+        model: ModelLike,
         task: str | Task,
         *,
         sources: Mapping[str, str | os.PathLike[str] | None],
         recipe: TrainingRecipe | None,
         ablation: Ablation | None,
         device: str,
+        inplace: bool = False,
     ) -> FinetuningRequest:
         """Fill in the defaults: the task's own training and dev data, and the recipe shipped for it."""
         task = task_beside(model, task)
@@ -57,13 +62,17 @@ class FinetuningRequest:
         if missing := [name for name in ("train", "dev") if chosen[name] is None]:
             raise OptionError(f"The task {task.name!r} has no data of its own: give {' and '.join(missing)}.")
         given = {name: os.fspath(source) for name, source in chosen.items() if source is not None}
-        return cls(model, task, given, recipe or TrainingRecipe.for_task(task.name), ablation or Ablation(), device)
+        recipe, ablation = recipe or TrainingRecipe.for_task(task.name), ablation or Ablation()
+        in_memory = isinstance(model, torch.nn.Module | Encoder)
+        if inplace and not in_memory:
+            raise OptionError(f"inplace trains a model in memory: got {model!r}, which is loaded. Leave inplace out.")
+        return cls(load_encoder(model) if in_memory else model, task, given, recipe, ablation, device, inplace)
 
     def record(self) -> dict[str, Any]:
         """The request as JSON. Equal records belong to the same run."""
         options = {name: value for name, value in asdict(self.task).items() if name != "labels" or value}
         request = {
-            "model": os.fspath(self.model),
+            "model": self._model_record(),
             "task": {"name": self.task.name, **options},
             "metric": self.task.metric,
             "data": dict(self.sources),
@@ -71,11 +80,18 @@ class FinetuningRequest:
         }
         return plain_json(request | ({"ablation": asdict(self.ablation)} if self.ablation else {}))
 
+    def _model_record(self) -> Any:
+        if not isinstance(self.model, Encoder):
+            return os.fspath(self.model)
+        return {"id": self.model.name, "weights": self.model.weights}
+
     def prepare(self) -> PreparedTraining:
         """Load and ablate the encoder, read and encode the data, and build the head, all from the recipe's seed."""
         recipe = self.recipe
         transformers.set_seed(recipe.seed)
         encoder = load_encoder(self.model, device=self.device)
+        if isinstance(self.model, Encoder):
+            encoder = _trainable(encoder, inplace=self.inplace)
         if encoder.position_limit is not None and recipe.max_length > encoder.position_limit:
             raise OptionError(
                 f"max_length must be at most the encoder's number of positions: {encoder.name!r} has "
@@ -98,6 +114,19 @@ class FinetuningRequest:
             )
         head = build_head(list(encoder.layers.values())[-1], task.head()).to(encoder.device)
         return PreparedTraining(encoder, task, recipe, data, TaskModel(encoder.module, head))
+
+
+def _trainable(encoder: Encoder, *, inplace: bool) -> Encoder:
+    """A model in memory in float32, in which it is trained and saved: a copy unless `inplace` is set."""
+    if encoder.dtype == "float32":
+        return encoder if inplace else encoder.copied()
+    if inplace:
+        raise OptionError(
+            f"A model is trained in float32: {encoder.name!r} has weights of {encoder.dtype}, and inplace makes no "
+            "copy. Call model.float() before, or leave inplace out."
+        )
+    copied = encoder.copied()
+    return wrap(copied.module.float(), encoder.tokenizer, name=encoder.name, revision=encoder.revision)
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,6 @@ class TaskTrainer(transformers.Trainer):
             data_collator=lambda batch: collate(batch, pad_id),
             callbacks=[_SaveEncoder(recipe.checkpoints, save_encoder)] if recipe.checkpoints else None,
         )
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(_handle_signals)
         self.remove_callback(PrinterCallback)
         if progress:
             self.remove_callback(ProgressCallback)
@@ -119,7 +116,14 @@ class TaskTrainer(transformers.Trainer):
         newest = next(iter(_checkpoints(folder)), None)
         if newest is not None:
             log.info("resuming from %s", newest)
-        self.train(resume_from_checkpoint=None if newest is None else str(newest))
+        model: Any = self.model
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        hooks = [weight.register_post_accumulate_grad_hook(_handle_signals) for weight in weights]
+        try:
+            self.train(resume_from_checkpoint=None if newest is None else str(newest))
+        finally:
+            for hook in hooks:
+                hook.remove()
         # The last entry of the Trainer is times, and a mean loss that counts from the resumed checkpoint only.
         return [entry for entry in self.state.log_history if "train_runtime" not in entry]
 

@@ -18,7 +18,9 @@ from ..core.outputs import explain_errors, has_files, temporary_folder
 from ..core.ownership import empty_folder, owning, sweep_locks
 from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, write_record
+from ..models import ModelLike
 from ..models.loading import quiet_transformers
+from ..models.restoring import flags_kept, random_state_kept
 from ..models.saving import check_saved, save_encoder
 from ..results.figures import save
 from .figures import learning_curve
@@ -40,8 +42,9 @@ _SHORT = 16  # tokens of the text on which a saved model is checked
 _REMEDY = "Use the same arguments, choose another folder, or overwrite the run."
 
 
+@random_state_kept()
 def finetune(
-    model: str | os.PathLike[str],
+    model: ModelLike,
     task: str | Task,
     *,
     out: str | os.PathLike[str],
@@ -51,6 +54,7 @@ def finetune(
     recipe: TrainingRecipe | None = None,
     ablation: Ablation | None = None,
     device: str = "auto",
+    inplace: bool = False,
     overwrite: bool = False,
     wait: float | None = None,
     progress: bool | None = None,
@@ -62,8 +66,9 @@ def finetune(
 
     Parameters
     ----------
-    model : folder, hub id, or ``id@revision``
-        Any encoder of `load_encoder`.
+    model : folder, hub id, ``id@revision``, torch.nn.Module or Encoder
+        Any model of `load_encoder`. Of a model in memory a copy is trained, which needs its memory again; weights that
+        need no gradient stay as they are.
     task : str or Task
         A name with options, such as ``"mnli"``, ``"squad"`` or ``"dependency(words='first')"``.
     out : path
@@ -75,7 +80,9 @@ def finetune(
     ablation : Ablation, optional
         Layers to freeze, remove or re-initialise before training.
     device : str, default "auto"
-        A torch device; "auto" is the GPU of this process if there is one.
+        A torch device; "auto" is the GPU of this process if there is one. A model in memory stays on its device.
+    inplace : bool, default False
+        Train a model in memory itself, not a copy. It then has the trained weights; without its task head.
     overwrite : bool, default False
         Replace the run that the folder holds. Other files are never removed.
     wait : float, optional
@@ -92,7 +99,7 @@ def finetune(
     TextError
         If data cannot be read or do not fit the task; names file and line.
     StoreError
-        If `out` holds a run of another request.
+        If `out` holds a run of another request; for a model in memory also one of other weights.
     LockedError
         If another process writes to `out`.
     OptionError, ModelError
@@ -113,10 +120,15 @@ def finetune(
     folder = as_path(out, "out")
     sources = {"train": train, "dev": dev, "test": test}
     request = FinetuningRequest.from_arguments(
-        model, task, sources=sources, recipe=recipe, ablation=ablation, device=device
+        model, task, sources=sources, recipe=recipe, ablation=ablation, device=device, inplace=inplace
     )
     record = request.record()
     if (finished := _finished_run(folder, record, overwrite=overwrite)) is not None:
+        if inplace:
+            raise OptionError(
+                f"inplace trains the model that is given: the run in {folder} is finished, and is only opened. "
+                "Load the trained model from that folder, or train again with overwrite=True."
+            )
         sweep_locks(folder)
         shutil.rmtree(folder / "resume", ignore_errors=True)  # if the process was killed at its very end
         return finished
@@ -138,7 +150,7 @@ def _train(
 ) -> Run:
     """Train, or continue, in a folder that we own."""
     ready = request.prepare()
-    with _explained(folder):
+    with _explained(folder), flags_kept(ready.encoder.module):
         return _fit(ready, record, folder, overwrite=overwrite, progress=progress)
 
 

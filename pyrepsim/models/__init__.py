@@ -11,8 +11,9 @@ except ImportError as error:
         "install pyrepsim[torch]`."
     ) from error
 
-from .encoder import Encoder, wrap_encoder
+from .encoder import Encoder, ModelLike
 from .loading import load_encoder
 from .source import demo_models
+from .wrapping import wrap
 
-__all__ = ["Encoder", "demo_models", "load_encoder", "wrap_encoder"]
+__all__ = ["Encoder", "ModelLike", "demo_models", "load_encoder", "wrap"]

@@ -11,6 +11,7 @@ import torch
 
 from ..core.errors import LayerError, ModelError
 from .encoder import first_line
+from .restoring import evaluating, random_state_kept
 
 __all__ = ["Blocks", "find_blocks", "paired_parameters"]
 
@@ -155,20 +156,16 @@ def _calls(
 
 @contextmanager
 def _differentiable(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode with gradients for all weights; both settings are restored afterwards."""
+    """Evaluation mode with gradients for all weights; these settings and the random state are restored afterwards."""
     parameters = [(p, p.requires_grad) for p in module.parameters() if p.is_floating_point()]
-    modes = [(child, child.training) for child in module.modules()]
     try:
         for parameter, _ in parameters:
             parameter.requires_grad_(True)
-        module.eval()
-        with torch.enable_grad():
+        with random_state_kept(), evaluating(module), torch.enable_grad():
             yield
     finally:
         for parameter, required in parameters:
             parameter.requires_grad_(required)
-        for child, training in modes:
-            child.training = training
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

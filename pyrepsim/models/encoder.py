@@ -2,61 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import logging
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import torch
-import xxhash
 
 from ..core.errors import ModelError
 from .independence import ONE_AT_A_TIME, PADDED, Forward, Independence, measure, recall, remember
-from .parts import Whole, encoder_part
+from .parts import Whole
+from .restoring import undisturbed
+
+__all__ = ["Encoder", "ModelLike", "first_line", "hidden_states"]
 
 log = logging.getLogger("pyrepsim.models")
-
-_UNSET = 1_000_000  # a tokenizer without a limit has a model_max_length of 1e30
-
-
-def position_limit(module: torch.nn.Module) -> int | None:
-    """Number of tokens that the model has positions for, or None if positions are relative.
-
-    RoBERTa and similar models count positions from ``padding_idx + 1``, so a table of 514 serves 512 tokens.
-    """
-    limits = []
-    for name, child in module.named_modules():
-        if name.rpartition(".")[2] in ("position_embeddings", "embed_positions", "wpe"):
-            padding, rows = getattr(child, "padding_idx", None), getattr(child, "num_embeddings", None)
-            if rows is not None:
-                limits.append(int(rows) if padding is None else int(rows) - int(padding) - 1)
-    declared = getattr(module.config, "max_position_embeddings", None)
-    if declared is not None and declared > 0:
-        limits.append(int(declared))  # the tables of OPT and BART have two extra rows
-    return min(limits, default=None)
-
-
-def sequence_limit(module: torch.nn.Module, tokenizer: Any) -> int | None:
-    """The smaller of the model's and the tokenizer's limit, special tokens included."""
-    known = [limit for limit in (position_limit(module), tokenizer.model_max_length) if limit is not None]
-    limit = min(known, default=_UNSET)
-    return int(limit) if limit < _UNSET else None
 
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
-    """A model ready for extraction, made by `load_encoder` or `wrap_encoder`.
+    """A model ready for extraction, made by `load_encoder` or `wrap`.
 
     Attributes
     ----------
     name : str
-        The hub id or folder that was given.
+        The hub id or folder that was given, or the name of a model in memory.
     revision : str or None
-        The hub commit; None for a folder or a module in memory.
+        The hub commit; None for a folder or a model in memory.
     module : torch.nn.Module
-        The model without task head, in evaluation mode.
+        The model without task head. It is in evaluation mode while it is read, and not changed.
     tokenizer
         Its fast tokenizer.
     layers : mapping of str to int
@@ -88,6 +64,12 @@ class Encoder:
     @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> str:
+        """Type of the weights, such as "float32"; several are joined by "+"."""
+        dtypes = {str(one.dtype).removeprefix("torch.") for one in self.module.parameters() if one.is_floating_point()}
+        return "+".join(sorted(dtypes))
 
     @property
     def vocabulary(self) -> int | None:
@@ -128,6 +110,8 @@ class Encoder:
     def run(self, forward: Forward, ids: torch.Tensor, *, token_axes: Sequence[int] = (1,)) -> tuple[torch.Tensor, ...]:
         """Call `forward` as the model's `batching` requires, in evaluation mode and without gradients.
 
+        The model's training flags and the random state are afterwards as they were.
+
         Parameters
         ----------
         forward : callable
@@ -139,8 +123,7 @@ class Encoder:
         """
         mask = ids >= 0
         batching = self.batching
-        self.module.eval()
-        with torch.inference_mode():
+        with undisturbed(self.module):
             if batching == PADDED:
                 return forward(ids.masked_fill(~mask, self.pad_id), mask.long())
             alone = [
@@ -165,7 +148,21 @@ class Encoder:
             Values at the padding have no meaning.
         """
         ids = input_ids.masked_fill(attention_mask == 0, -1)
-        return self.run(lambda ids, mask: _forward(self.module, ids, mask), ids)
+        return self.run(lambda ids, mask: hidden_states(self.module, ids, mask), ids)
+
+    def copied(self) -> Encoder:
+        """Return an encoder with a copy of the model, which needs as much memory again.
+
+        Raises ModelError if the model cannot be copied, such as one that keeps results of a forward pass.
+        """
+        try:
+            module = copy.deepcopy(self.module)
+        except Exception as error:  # copying runs code of every module
+            raise ModelError(
+                f"A model in memory is copied before it is changed: {self.name!r} ({type(self.module).__name__}) "
+                f"cannot be ({first_line(error)}). Give the folder that it was loaded from."
+            ) from error
+        return replace(self, module=module, _independence={})
 
     def record(self) -> dict[str, str | None]:
         """Name, revision, digest of the weights, and `batching` unless "padded", as stores and runs record them."""
@@ -176,90 +173,9 @@ class Encoder:
         return f"Encoder({self.name!r}, layers={len(self.layers)}, max_length={self.max_length}, {self.device})"
 
 
-def wrap_encoder(module: torch.nn.Module, tokenizer: Any, *, name: str, revision: str | None = None) -> Encoder:
-    """Make an `Encoder` of a model in memory: its base model, set to evaluation mode.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        A transformers model, with or without task head. It is not copied.
-    tokenizer
-        The fast tokenizer that belongs to it.
-    name : str
-        Name for messages and records.
-    revision : str, optional
-        Commit for records.
-
-    Returns
-    -------
-    Encoder
-
-    Raises
-    ------
-    ModelError
-        If the tokenizer is slow or has no vocabulary, or the model gives no hidden states for token ids.
-
-    Examples
-    --------
-    >>> from transformers import AutoModel, AutoTokenizer
-    >>> from pyrepsim.models import wrap_encoder
-    >>> module = AutoModel.from_pretrained("bert-base-uncased")
-    >>> encoder = wrap_encoder(module, AutoTokenizer.from_pretrained("bert-base-uncased"), name="in-memory")
-    >>> encoder.name, list(encoder.layers)[:2]
-    ('in-memory', ['embeddings', 'layer.0'])
-    """
-    if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(
-            f"Extraction aligns tokens with the text by the offsets of a fast tokenizer: {name!r} has a slow one "
-            f"({type(tokenizer).__name__}). Save it in fast form (tokenizer.json) beside the model."
-        )
-    if len(tokenizer) <= len(tokenizer.all_special_ids):
-        # Without tokenizer files transformers creates a tokenizer that knows only its special tokens.
-        raise ModelError(
-            f"A model needs the tokenizer it was trained with: {name!r} has none with a vocabulary. Save the "
-            "tokenizer into the model's folder with `tokenizer.save_pretrained(folder)`."
-        )
-    base, whole = encoder_part(module)
-    base = base.eval()
-    return Encoder(
-        name=name,
-        module=base,
-        tokenizer=tokenizer,
-        layers=MappingProxyType(_layer_widths(base, name)),
-        max_length=sequence_limit(base, tokenizer),
-        position_limit=position_limit(base),
-        weights=weights_digest(base),
-        tokenizer_digest=tokenizer_digest(tokenizer),
-        revision=revision,
-        whole=whole,
-    )
-
-
-def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
-    """Names and widths of the hidden states, from one forward pass over two tokens."""
-    device = next(module.parameters()).device
-    ids = torch.zeros((1, 2), dtype=torch.long, device=device)
-    try:
-        with torch.inference_mode():
-            states = _forward(module, ids, torch.ones_like(ids))
-        shapes = [tuple(state.shape) for state in states]
-    except Exception as error:  # another library's forward pass may raise anything
-        raise ModelError(
-            f"Extraction needs a model that gives hidden states for token ids: {name!r} ({type(module).__name__}) "
-            f"does not ({first_line(error)}). Use a text encoder or decoder."
-        ) from error
-    if not shapes or any(len(shape) != 3 or shape[:2] != (1, 2) for shape in shapes):
-        raise ModelError(
-            f"Every hidden state must have one row per token: {name!r} ({type(module).__name__}) gives shapes "
-            f"{shapes} for 2 tokens. Models that merge tokens between layers cannot be extracted."
-        )
-    names = ["embeddings"] + [f"layer.{index}" for index in range(len(shapes) - 1)]
-    return {layer: shape[2] for layer, shape in zip(names, shapes, strict=True)}
-
-
 def _independence(encoder: Encoder, implementation: str | None) -> Independence:
     """Measure, or recall from the cache; refuse a model whose rows depend on earlier calls or on chance."""
-    module, device = encoder.module.eval(), encoder.device
+    module, device = encoder.module, encoder.device
     vocabulary = min(encoder.vocabulary or len(encoder.tokenizer), len(encoder.tokenizer))
     special = set(encoder.tokenizer.all_special_ids)
     setting: dict[str, Any] = {"vocabulary": vocabulary, "special": sorted(special), "pad": encoder.pad_id}
@@ -267,14 +183,15 @@ def _independence(encoder: Encoder, implementation: str | None) -> Independence:
     found = recall(module, **setting)
     if found is None:
         try:
-            found = measure(
-                lambda ids, mask: _forward(module, ids, mask),
-                vocabulary=vocabulary,
-                special=special,
-                pad_id=encoder.pad_id,
-                limit=encoder.position_limit,
-                device=device,
-            )
+            with undisturbed(module):
+                found = measure(
+                    lambda ids, mask: hidden_states(module, ids, mask),
+                    vocabulary=vocabulary,
+                    special=special,
+                    pad_id=encoder.pad_id,
+                    limit=encoder.position_limit,
+                    device=device,
+                )
         except Exception as error:  # another library's forward pass may raise anything
             raise ModelError(
                 f"A model must take texts of several lengths, alone and in a padded batch: {encoder.name!r} "
@@ -306,9 +223,14 @@ def _spread(one: torch.Tensor, own: torch.Tensor, token_axes: Sequence[int]) -> 
     return one
 
 
-def _forward(
+ModelLike: TypeAlias = str | os.PathLike[str] | torch.nn.Module | Encoder
+"""What every function takes as a model: a folder, a hub id, ``id@revision``, a model in memory, or an `Encoder`."""
+
+
+def hidden_states(
     module: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
+    """All hidden states of a model, as it returns them."""
     options = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
     return module(
         input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True, **options
@@ -319,24 +241,3 @@ def first_line(error: BaseException) -> str:
     """Type and first line of another library's error."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no detail'}"
-
-
-def weights_digest(module: torch.nn.Module) -> str:
-    """xxh3-128 over names, dtypes, shapes and bytes of all weights, in order of name."""
-    digest = xxhash.xxh3_128()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def tokenizer_digest(tokenizer: Any) -> str:
-    """xxh3-128 over everything that decides token ids: vocabulary, merges, normalisation, splitting, special tokens.
-
-    Saved truncation and padding settings are left out: extraction does not use them, and they differ between a model
-    and models fine-tuned from it.
-    """
-    record = json.loads(tokenizer.backend_tokenizer.to_str())
-    for irrelevant in ("version", "truncation", "padding", "decoder"):
-        record.pop(irrelevant, None)
-    return xxhash.xxh3_128(json.dumps(record, sort_keys=True).encode()).hexdigest()

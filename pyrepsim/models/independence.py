@@ -95,7 +95,7 @@ def measure(
     """Compare the rows of three texts in five forward passes of at most 30 tokens.
 
     The short text is the beginning of the middle one, and this of the long one. `forward` maps token ids and an
-    attention mask to hidden states; `limit` is the number of positions of the model.
+    attention mask to hidden states without gradients; `limit` is the number of positions of the model.
     """
     middle, short, long = (max(1, n * min(limit or 10, 10) // 10) for n in _LENGTHS)
     tokens = torch.tensor([_ordinary_ids(long, vocabulary, special)], device=device)
@@ -104,18 +104,17 @@ def measure(
         return forward(tokens[:, :length], torch.ones_like(tokens[:, :length]))
 
     lengths = (middle, long, short)  # in the batch, a longer text comes after a shorter one, and before one
-    with torch.no_grad():  # not inference mode: a model that keeps a tensor of this pass can still be trained
-        first = alone(middle)
-        texts = {short: alone(short), long: alone(long), middle: first}
-        mask = torch.stack([torch.arange(long, device=device) < length for length in lengths]).long()
-        batch = forward(tokens.expand(3, -1).masked_fill(mask == 0, pad_id), mask)
-        last = alone(middle)
-        rows = [tuple(state[i : i + 1, :length] for state in batch) for i, length in enumerate(lengths)]
-        together = [_difference(row, texts[length]) for row, length in zip(rows, lengths, strict=True)]
-        later = [
-            _difference(tuple(state[:, :length] for state in texts[more]), texts[length], _CAUSAL_TOLERANCE)
-            for length, more in ((short, middle), (middle, long))
-        ]
+    first = alone(middle)
+    texts = {short: alone(short), long: alone(long), middle: first}
+    mask = torch.stack([torch.arange(long, device=device) < length for length in lengths]).long()
+    batch = forward(tokens.expand(3, -1).masked_fill(mask == 0, pad_id), mask)
+    last = alone(middle)
+    rows = [tuple(state[i : i + 1, :length] for state in batch) for i, length in enumerate(lengths)]
+    together = [_difference(row, texts[length]) for row, length in zip(rows, lengths, strict=True)]
+    later = [
+        _difference(tuple(state[:, :length] for state in texts[more]), texts[length], _CAUSAL_TOLERANCE)
+        for length, more in ((short, middle), (middle, long))
+    ]
     return Independence(_difference(last, first), max(together, key=_excess), max(later, key=_excess))
 
 

@@ -13,6 +13,7 @@ import torch
 from ..core.errors import LayerError, ModelError
 from .blocks import Blocks, find_blocks, paired_parameters
 from .encoder import first_line
+from .restoring import random_state_kept
 
 __all__ = ["reinitialise", "reinitialise_all", "revert", "set_depth", "truncate"]
 
@@ -139,12 +140,9 @@ def _initialisation_rule(blocks: Blocks) -> Any:
 @contextmanager
 def _seeded(*entropy: int) -> Iterator[None]:
     """Seed torch's generator, and restore its state afterwards."""
-    state = torch.get_rng_state()
-    try:
+    with random_state_kept():
         torch.default_generator.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
         yield
-    finally:
-        torch.set_rng_state(state)
 
 
 @contextmanager

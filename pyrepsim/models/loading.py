@@ -6,31 +6,29 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
 
 from ..core.errors import BackendError, ModelError, OptionError
 from ..core.states import check_files
-from .encoder import Encoder, first_line, wrap_encoder
+from .encoder import Encoder, ModelLike, first_line
 from .parts import encoder_part
 from .source import ModelSource, locate_model
+from .wrapping import load_tokenizer, wrap
 
 __all__ = ["load_encoder", "quiet_transformers", "resolve_device"]
 
 
-def load_encoder(
-    model: str | os.PathLike[str] | Encoder, *, revision: str | None = None, device: str = "auto"
-) -> Encoder:
+def load_encoder(model: ModelLike, *, revision: str | None = None, device: str = "auto") -> Encoder:
     """Load a model in float32, without task head and pooler.
 
     Parameters
     ----------
-    model : folder, hub id, ``id@revision`` or `Encoder`
-        An `Encoder` is returned unchanged, on its own device. Otherwise any model that ``AutoModel`` loads and that
-        returns hidden states for token ids: encoders, decoders, and the encoder part of encoder-decoders. Code from a
-        model repository is never run.
+    model : folder, hub id, ``id@revision``, torch.nn.Module or `Encoder`
+        Any model that ``AutoModel`` loads and that returns hidden states for token ids: encoders, decoders, and the
+        encoder part of encoder-decoders. Code from a model repository is never run. A module in memory is taken as it
+        is, on its own device, by `wrap`. An `Encoder` is returned unchanged.
     revision : str, optional
         Branch, tag or commit on the hub.
     device : str, default "auto"
@@ -47,7 +45,7 @@ def load_encoder(
     BackendError
         If torch cannot use the device.
     OptionError
-        If a revision is given for a folder or an `Encoder`.
+        If a revision is given for a folder or for a model in memory.
     CorruptStoreError
         If a file of a fine-tuned run changed after it was written.
 
@@ -58,30 +56,19 @@ def load_encoder(
     >>> list(encoder.layers)[:2]
     ['embeddings', 'layer.0']
     """
-    if isinstance(model, Encoder):
+    if isinstance(model, Encoder | torch.nn.Module):
         if revision is not None:
-            raise OptionError(f"revision selects what is loaded: {model!r} is loaded already. Leave revision out.")
-        return model
+            name = repr(model) if isinstance(model, Encoder) else type(model).__name__
+            raise OptionError(f"revision selects what is loaded: {name} is loaded already. Leave revision out.")
+        return model if isinstance(model, Encoder) else wrap(model)
     target = resolve_device(device)
     source = locate_model(model, revision=revision)
     if os.path.isdir(source.location):
         check_files(Path(source.location))
     with quiet_transformers():
-        tokenizer = _load_tokenizer(source)
+        tokenizer = load_tokenizer(source)
         module = _load_module(source)
-    return wrap_encoder(module.to(target), tokenizer, name=source.name, revision=source.revision)
-
-
-def _load_tokenizer(source: ModelSource) -> Any:
-    try:
-        return transformers.AutoTokenizer.from_pretrained(
-            source.location, revision=source.revision or "main", use_fast=True, trust_remote_code=False
-        )
-    except Exception as error:  # transformers raises OSError, ValueError, KeyError and others
-        raise ModelError(
-            f"A model needs a fast tokenizer beside its weights: none could be loaded for {source.name!r} "
-            f"({first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`."
-        ) from error
+    return wrap(module.to(target), tokenizer, name=source.name, revision=source.revision)
 
 
 def _load_module(source: ModelSource) -> torch.nn.Module:

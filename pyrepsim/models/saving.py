@@ -15,10 +15,12 @@ from ..core.errors import ModelError, PyrepsimError
 from ..core.outputs import sweep, temporary_folder
 from ..core.states import write_manifest
 from .blocks import find_blocks
-from .encoder import Encoder, weights_digest
+from .digests import weights_digest
+from .encoder import Encoder
 from .layer_changes import set_depth
 from .loading import load_encoder, quiet_transformers
 from .parts import Whole
+from .restoring import undisturbed
 
 __all__ = ["check_saved", "save_encoder"]
 
@@ -84,7 +86,7 @@ def check_saved(encoder: Encoder, folder: Path, input_ids: Sequence[int]) -> Enc
     Parameters
     ----------
     encoder : Encoder
-        The model that was saved. It is left in evaluation mode.
+        The model that was saved.
     folder : Path
         Where it was saved.
     input_ids : sequence of int
@@ -120,5 +122,5 @@ def check_saved(encoder: Encoder, folder: Path, input_ids: Sequence[int]) -> Enc
 
 def _rows(encoder: Encoder, input_ids: Sequence[int]) -> torch.Tensor:
     ids = torch.tensor([list(input_ids)], device=encoder.device)
-    with torch.inference_mode():
-        return encoder.module.eval()(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.cpu()
+    with undisturbed(encoder.module):
+        return encoder.module(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.cpu()

@@ -22,7 +22,7 @@ from ..core.resume import write_record
 from ..core.states import load_record
 from ..core.text import printable
 from ..extraction.options import with_keywords_of
-from ..models import Encoder
+from ..models import Encoder, ModelLike
 from ..models.loading import resolve_device
 from ..results import Score, Scores
 from ..results.tables import write_csv
@@ -283,9 +283,7 @@ def _block_ends(targets: Targets, fractions: Sequence[float]) -> list[int]:
 
 
 @with_keywords_of(MdlProbingOptions)
-def probe_mdl(
-    model: str | os.PathLike[str], task: str, *, out: str | os.PathLike[str], **options: Any
-) -> Probing[CodeLengths]:
+def probe_mdl(model: ModelLike, task: str, *, out: str | os.PathLike[str], **options: Any) -> Probing[CodeLengths]:
     """Extract every layer of a model over annotated texts, and code the training labels with each layer.
 
     An extraction that was interrupted is resumed by the same call, coding starts again; a finished probing is read

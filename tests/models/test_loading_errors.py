@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from pyrepsim.core.errors import BackendError, ModelError, OptionError
 from pyrepsim.data.hub import why_unreachable
-from pyrepsim.models import load_encoder, wrap_encoder
+from pyrepsim.models import load_encoder, wrap
 from tests.helpers.tiny_models import wordpiece
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -87,7 +87,7 @@ def test_a_slow_tokenizer(bert: Path):
         is_fast = False
 
     with pytest.raises(ModelError, match=r"has a slow one \(Slow\)"):
-        wrap_encoder(transformers.AutoModel.from_pretrained(bert), Slow(), name="old")
+        wrap(transformers.AutoModel.from_pretrained(bert), Slow(), name="old")
 
 
 def test_code_from_a_repository_is_never_run(copy: Path, tmp_path: Path):
@@ -195,4 +195,4 @@ def test_a_tokenizer_with_only_special_tokens_is_refused(bert: Path):
     tokenizer = wordpiece()
     tokenizer.add_special_tokens({"additional_special_tokens": sorted(tokenizer.get_vocab())})
     with pytest.raises(ModelError, match="none with a vocabulary"):
-        wrap_encoder(model, tokenizer, name="bare")
+        wrap(model, tokenizer, name="bare")

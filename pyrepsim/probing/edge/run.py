@@ -12,6 +12,7 @@ from ...core.ownership import owning
 from ...core.paths import as_path
 from ...core.states import load_state, remove_states, write_sealed
 from ...extraction.options import with_keywords_of
+from ...models import ModelLike
 from ...results.tables import write_csv
 from ...store import ActivationStore
 from ..annotations import AnnotatedSplit, read_splits
@@ -31,9 +32,7 @@ _RESULT, _CONTROL = "edge.npz", "control.npz"
 
 
 @with_keywords_of(EdgeProbingOptions)
-def probe_edge(
-    model: str | os.PathLike[str], task: str, *, out: str | os.PathLike[str], **options: Any
-) -> Probing[EdgeResult]:
+def probe_edge(model: ModelLike, task: str, *, out: str | os.PathLike[str], **options: Any) -> Probing[EdgeResult]:
     """Extract every layer of a model over annotated texts, train edge probes on all of them together, and score them.
 
     Run the same call again to resume; a finished probing is read from its folder.

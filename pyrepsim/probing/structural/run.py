@@ -9,6 +9,7 @@ from typing import Any
 from ...core.ownership import owning
 from ...core.paths import as_path
 from ...extraction.options import with_keywords_of
+from ...models import ModelLike
 from ..annotations import STRUCTURAL, read_splits
 from ..options import StructuralProbingOptions
 from ..outputs import draw, write_text
@@ -22,7 +23,7 @@ __all__ = ["probe_structural"]
 
 @with_keywords_of(StructuralProbingOptions)
 def probe_structural(
-    model: str | os.PathLike[str], *, out: str | os.PathLike[str], **options: Any
+    model: ModelLike, *, out: str | os.PathLike[str], **options: Any
 ) -> Probing[StructuralProbeResult]:
     r"""Extract the words of a treebank from every layer of a model, and train distance and depth probes on all layers.
 

@@ -212,14 +212,14 @@ class StudyModel:
 
     def load(self, plan: Plan, needed: Needed) -> Encoder:
         """The encoder, with its weights."""
-        from ...models import load_encoder, wrap_encoder
+        from ...models import load_encoder, wrap
         from ...models.layer_changes import reinitialise_all
 
         encoder = load_encoder(self.location(plan, needed), device=plan.device)
         if self.variant != "random":
             return encoder
         reinitialise_all(encoder.module, seed=_RANDOM_SEED)
-        return wrap_encoder(encoder.module, encoder.tokenizer, name=f"{encoder.name} (random weights)")
+        return wrap(encoder.module, encoder.tokenizer, name=f"{encoder.name} (random weights)")
 
     def columns(self) -> dict[str, Any]:
         """The columns of rows that name this model."""
