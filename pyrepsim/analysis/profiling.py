@@ -125,7 +125,7 @@ def profile(
     backend, n_threads
         See `MomentsSet`.
     progress : bool, optional
-        Whether to show a progress bar; by default on a terminal only.
+        Whether to show a progress bar. None: on a terminal and in a notebook; lines in a log.
 
     Returns
     -------

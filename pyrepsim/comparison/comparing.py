@@ -84,7 +84,7 @@ def compare(
     wait : float, optional
         Seconds to wait for another process that uses the folder `checkpoint`. By default it is refused at once.
     progress : bool, optional
-        Whether to show a progress bar; by default on a terminal only.
+        Whether to show a progress bar. None: on a terminal and in a notebook; lines in a log.
 
     Returns
     -------

@@ -72,7 +72,7 @@ def extract(
         Seconds to wait for another process that writes to `out`. By default it is refused at once. Workers i/n share
         the folder, and do not wait for each other.
     progress : bool, optional
-        Show tokens per second. None shows them on a terminal only.
+        Show tokens per second. None: on a terminal and in a notebook; lines in a log.
     layers : "all" (default), or names and indices
         ``"embeddings"``, ``"layer.0"``, ..., as in ``Encoder.layers``.
     dtype : {"float16", "bfloat16", "float32"}, default "float16"

@@ -88,7 +88,7 @@ def finetune(
     wait : float, optional
         Seconds to wait for another process that writes to the folder. By default it is refused at once.
     progress : bool, optional
-        Show a progress bar. None shows it on a terminal only.
+        Show a progress bar. None: on a terminal and in a notebook; lines in a log.
 
     Returns
     -------

@@ -91,7 +91,7 @@ class PairwiseEngine:
     memory : int or str, optional
         As in `compare`.
     progress : bool, optional
-        Whether to show a progress bar; by default only on a terminal.
+        Whether to show a progress bar. None: on a terminal and in a notebook; lines in a log.
     blocks : array-like of int, optional
         Ascending row boundaries from 0 to n_rows of the groups of rows for which sums are kept separately (documents,
         for example); by default equal blocks.

@@ -71,7 +71,7 @@ class ProbingOptions:
     wait: float | None = None
     """Seconds to wait for another process that writes to the output folder or the stores; by default it is refused."""
     progress: bool | None = None
-    """Show progress bars; by default on a terminal only."""
+    """Show progress bars; by default on a terminal and in a notebook, and lines in a log."""
 
     def __post_init__(self) -> None:
         for name in self.figure_formats:

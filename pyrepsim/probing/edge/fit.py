@@ -96,7 +96,7 @@ def fit_edge_probes(
     device : str, default "cpu"
         The torch device that the probes train on; "auto" is a GPU if there is one.
     progress : bool, optional
-        Show a progress bar with the losses of all members; None shows it on a terminal only.
+        Show a progress bar with the losses of all members; None: on a terminal and in a notebook; lines in a log.
 
     Returns
     -------

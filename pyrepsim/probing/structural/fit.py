@@ -75,7 +75,8 @@ def fit_structural_probes(
     out : path, optional
         Folder for ``seed<n>.pt``, written after each epoch. The same call continues from it and gives the same numbers.
     progress : bool, optional
-        Show epochs and the dev losses of all layers at the largest rank; None shows them on a terminal only.
+        Show epochs and the dev losses of all layers at the largest rank. None: on a terminal and in a notebook; lines
+        in a log.
 
     Returns
     -------
