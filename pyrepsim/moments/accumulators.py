@@ -15,7 +15,7 @@ from ..backends.sums import ROWS_PER_CALL
 from ..core.errors import OptionError, ShapeError, StateError, StoreError, check_choice
 from ..core.paths import as_path
 from ..core.states import open_sealed, write_sealed
-from .centred import Centred
+from .centred import Centred, refuse_overflow
 from .pair import Pair, Side
 from .saving import opened_moments, read_sums, write_moments
 from .state import State, checked_layout
@@ -182,9 +182,11 @@ class MomentsSet:
             self._incomplete = False
 
     def state(self, transform: str = "raw") -> State:
-        """The sums over all rows so far, as a frozen copy."""
+        """The sums over all rows so far, as a frozen copy; NonFiniteError if they do not fit in float64."""
         with self._exclusive():
-            return self._read(transform)
+            state = self._read(transform)
+        refuse_overflow(state, self.labels)
+        return state
 
     def arrays(self, *, shift: Any = None, transform: str = "raw") -> dict[str, np.ndarray]:
         """The sums over all rows so far as plain arrays, for other tools: see `State.arrays`."""

@@ -12,7 +12,7 @@ from ..core.errors import NonFiniteError, OptionError, ShapeError
 from .pair import DiagonalSide, Norms, Pair, Side
 from .state import State
 
-__all__ = ["EPSILON", "Centred", "refuse_size"]
+__all__ = ["EPSILON", "Centred", "refuse_overflow", "refuse_size"]
 
 EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
 _RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
@@ -79,6 +79,20 @@ class Centred:
         if scatter.ndim == 1:
             return DiagonalSide(scatter, **described)
         return Side(scatter=scatter, norm_sq=norm_sq, norms=Norms(state, s, s), **described)
+
+
+def refuse_overflow(state: State, labels: Sequence[str]) -> None:
+    """Raise NonFiniteError if sums of squares or of fourth powers are infinite, which bound all other sums."""
+    for s, label in enumerate(labels):
+        if not (math.isfinite(state.norms[0, s]) and math.isfinite(state.norms[1 + s, s])):
+            refuse_size(
+                math.inf,
+                state.n_samples,
+                deviations=state.shift[s],
+                precision=state.precision,
+                label=label,
+                one_direction=False,
+            )
 
 
 def refuse_size(

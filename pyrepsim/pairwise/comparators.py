@@ -14,7 +14,7 @@ import numpy as np
 from ..core.blas import one_blas_thread
 from ..core.errors import OptionError, ShapeError, check_choice
 from .engine import PairwiseEngine
-from .gram_comparators import bures, bures_metric, covariance_of_items, neg_riem_dist, riemannian, whitening
+from .gram_comparators import bures, bures_metric, covariance_of_items, entry_whitening, neg_riem_dist, riemannian
 from .joint_comparators import partial_correlations, regression_weights
 from .rank_comparators import compare_ranks, doubled_ranks_of_rows
 from .rdm_stacks import Stack, Used, centred, cosines_of, entries_of, scaled, used_entries
@@ -178,7 +178,7 @@ def _whitened(prepared: Callable[[Stack], np.ndarray]) -> _Comparator:
     def compare(x: Stack, y: Stack, used: Used, how: _How) -> np.ndarray:
         sigma = covariance_of_items(how.sigma_k, used.n_items)
         with one_blas_thread():
-            whiten = whitening(used, sigma, one_pair=len(x.rows) == len(y.rows) == 1)
+            whiten = entry_whitening(used, sigma, one_pair=len(x.rows) == len(y.rows) == 1)
             of_x, of_y = (whiten(prepared(stack)) for stack in (x, y))
         return cosines_of(x, y, of_x, of_y)
 

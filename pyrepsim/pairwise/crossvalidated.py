@@ -17,7 +17,7 @@ from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, OptionError
 from .distances import distances_within
 from .engine import PairwiseEngine
-from .noise import whitening
+from .noise import noise_whitening
 from .patterns import Cells
 
 __all__ = [
@@ -56,7 +56,7 @@ def crossnobis_of_noises(
     total = np.zeros(len(patterns) * (len(patterns) - 1) // 2)
     for k, l in pairs:  # noqa: E741 - two folds
         with one_blas_thread():
-            matrix = whitening((covariances[k] + covariances[l]) / 2)
+            matrix = noise_whitening((covariances[k] + covariances[l]) / 2)
             a, b = patterns[:, k] @ matrix, patterns[:, l] @ matrix
         total += _product(engine, a, b, label)
     return total / len(pairs)

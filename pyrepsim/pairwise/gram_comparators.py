@@ -12,7 +12,7 @@ from ..core.arrays import as_numpy
 from ..core.errors import DegenerateError, DTypeError, NonFiniteError, ShapeError
 from .rdm_stacks import Stack, Used, by_blocks
 
-__all__ = ["bures", "bures_metric", "covariance_of_items", "neg_riem_dist", "riemannian", "whitening"]
+__all__ = ["bures", "bures_metric", "covariance_of_items", "entry_whitening", "neg_riem_dist", "riemannian"]
 
 _EPSILON = 2.0**-53
 _LEAST_RATIO = 1e-12
@@ -46,7 +46,7 @@ def covariance_of_items(sigma_k: Any, n_items: int) -> np.ndarray | None:
     return sigma
 
 
-def whitening(used: Used, sigma: np.ndarray | None, *, one_pair: bool) -> Callable[[np.ndarray], np.ndarray]:
+def entry_whitening(used: Used, sigma: np.ndarray | None, *, one_pair: bool) -> Callable[[np.ndarray], np.ndarray]:
     """The map of entries (n_rdms, p) to vectors (n_rdms, q) whose products are c x^T V^-1 y, for a constant c > 0.
 
     V_(ij),(kl) = (S_ik - S_il - S_jk + S_jl)^2 is the covariance of the entries used, for items of covariance S.

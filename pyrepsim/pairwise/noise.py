@@ -10,7 +10,7 @@ from ..core.arrays import as_numpy, rows_view
 from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError, check_choice
 
-__all__ = ["checked_noise", "noise_covariance", "whitening"]
+__all__ = ["checked_noise", "noise_covariance", "noise_whitening"]
 
 _ROUNDING = 2.0**-50
 """A feature whose standard deviation is no more of its mean is constant up to rounding, as in `moments.Side`."""
@@ -122,7 +122,7 @@ def checked_noise(noise: Any, n_features: int, n_folds: int) -> np.ndarray:
     return (matrices + transposed) / 2
 
 
-def whitening(covariance: np.ndarray, *, inverted: bool = False) -> np.ndarray:
+def noise_whitening(covariance: np.ndarray, *, inverted: bool = False) -> np.ndarray:
     """W with W W^T = N^-1 for the covariance N of noise, or for N^-1 if ``inverted``; lower or upper triangular."""
     from scipy.linalg import get_lapack_funcs
 

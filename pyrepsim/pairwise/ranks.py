@@ -55,11 +55,10 @@ def from_rank_sums(compare: str, sums: Sequence[int], n_entries: int) -> float:
 
 
 def doubled_ranks(backend: ModuleType, x: np.ndarray, n_threads: int) -> np.ndarray:
-    """2 rank - (n + 1), which are integers, as int32."""
+    """2 rank, which are integers, as uint32."""
     ranks = backend.midranks(x, n_threads)
     ranks *= 2
-    ranks -= len(x) + 1
-    return ranks.astype(np.int32)
+    return ranks.astype(np.uint32)
 
 
 def product_of_ranks(a: np.ndarray, b: np.ndarray) -> int:
@@ -75,16 +74,21 @@ def product_of_ranks(a: np.ndarray, b: np.ndarray) -> int:
 
 def tau_b(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:
     """(concordant - discordant) / sqrt((pairs - ties in x)(pairs - ties in y))."""
-    pairs, difference, ties_x, ties_y, _ = backend.kendall_counts(x, y, n_threads)
-    refuse_all_tied(pairs - ties_x, pairs - ties_y)
-    if ties_x == ties_y:
-        return difference / (pairs - ties_x)
-    return difference / math.sqrt(pairs - ties_x) / math.sqrt(pairs - ties_y)
+    return from_counts("kendall", *backend.kendall_counts(x, y, n_threads)[:4])
 
 
 def tau_a(backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:
     """(concordant - discordant) / pairs."""
-    pairs, difference, *_ = backend.kendall_counts(x, y, n_threads)
+    return from_counts("tau-a", *backend.kendall_counts(x, y, n_threads)[:4])
+
+
+def from_counts(compare: str, pairs: int, difference: int, ties_x: int, ties_y: int) -> float:
+    """Kendall's tau-b or tau-a from pairs of entries: all, concordant less discordant ones, those tied in x or in y."""
+    if compare == "kendall":
+        refuse_all_tied(pairs - ties_x, pairs - ties_y)
+        if ties_x == ties_y:
+            return difference / (pairs - ties_x)
+        return difference / math.sqrt(pairs - ties_x) / math.sqrt(pairs - ties_y)
     if pairs == 0:
         raise DegenerateError("ranks need at least two entries: got 1. Pass at least three rows.")
     return difference / pairs
@@ -173,25 +177,33 @@ def _in_memory(
     engine.refuse_what_does_not_fit(
         8 * n_rows * (n_rows - 1) // 2 * len(uses), "the RDMs of all layers", "Compare fewer layers or take a sample."
     )
-    ranked_once = compare in ("spearman", "rho-a") and max(uses.values()) > 1
+    ranked_once = max(uses.values()) > 1
     kept: dict[int, np.ndarray] = {}
     results = []
     for i, j in pairs:
         for layer in {i, j} - {*kept}:
             entries = _rounded_entries(engine, layers[layer])
             kept[layer] = doubled_ranks(engine.backend, entries, n_threads) if ranked_once else entries
-        x, y = kept[i], kept[j]
         if ranked_once:
-            sums = [product_of_ranks(a, b) for a, b in ((x, x), (x, y), (y, y))]
-            value = from_rank_sums(compare, sums, len(x))
+            value = _value_of_ranks(compare, engine.backend, kept[i], kept[j], n_threads)
         else:
-            value = _FORMULAS[compare](engine.backend, x, y, n_threads)
+            value = _FORMULAS[compare](engine.backend, kept[i], kept[j], n_threads)
         results.append((value, {"ranks": "exact"}))
         for layer in {i, j}:
             uses[layer] -= 1
             if not uses[layer]:
                 del kept[layer]
     return results
+
+
+def _value_of_ranks(compare: str, backend: ModuleType, x: np.ndarray, y: np.ndarray, n_threads: int) -> float:
+    """The value from doubled mid-ranks, which `doubled_ranks` made of each layer."""
+    n = len(x)
+    if compare in ("kendall", "tau-a"):
+        found = backend.kendall_of_rows(x[None], y[None], n_threads)
+        return from_counts(compare, n * (n - 1) // 2, *(int(counts.item()) for counts in found))
+    a, b = (ranks.view(np.int32) - np.int32(n + 1) for ranks in (x, y))
+    return from_rank_sums(compare, [product_of_ranks(*both) for both in ((a, a), (a, b), (b, b))], n)
 
 
 def _rounded_entries(engine: PairwiseEngine, layer: Packed) -> np.ndarray:

@@ -14,7 +14,7 @@ from ..core.blas import one_blas_thread
 from ..core.errors import NonFiniteError, OptionError, ShapeError, check_choice
 from .distances import n_rows_of
 from .engine import PairwiseEngine
-from .gram_comparators import whitening
+from .gram_comparators import entry_whitening
 from .patterns import numbered
 from .rank_comparators import compare_ranked, ranks_of_rows
 from .rdm_stacks import Stack, Used, centred, entries_of, scaled
@@ -240,7 +240,7 @@ def _products(compare: str, rows: np.ndarray, used: Used) -> tuple[np.ndarray, n
     lengths = np.ones(len(rows))
     if compare.endswith("_cov"):
         before = stack.or_one(_lengths(vectors))
-        vectors = whitening(used, None, one_pair=False)(vectors)
+        vectors = entry_whitening(used, None, one_pair=False)(vectors)
         lengths = _lengths(vectors) / before
     products = vectors @ vectors.T
     roots = np.sqrt(stack.or_one(products.diagonal()))

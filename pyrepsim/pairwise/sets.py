@@ -13,7 +13,7 @@ from ..core.arrays import as_floats, as_numpy, checked_rows
 from ..core.blas import one_blas_thread
 from ..core.errors import DTypeError, OptionError, ShapeError
 from .engine import PairwiseEngine
-from .noise import whitening
+from .noise import noise_whitening
 
 __all__ = ["Sets", "sets_of", "whitened"]
 
@@ -136,12 +136,12 @@ def whitened(sets: Sets, matrix: np.ndarray, *, inverted: bool) -> Sets:
     rows = sets.rows.astype(np.float64)
     with one_blas_thread():
         if sets.features is None:
-            w = whitening(matrix, inverted=inverted)
+            w = noise_whitening(matrix, inverted=inverted)
             # one product a set, so that a set has the bits that it has on its own
             products = rows @ w if rows.ndim == 2 else np.stack([one @ w for one in rows])
             return Sets(products, None, sets.label)
         covariance = np.linalg.inv(matrix) if inverted else matrix
-        each = [rows[:, f] @ whitening(covariance[np.ix_(f, f)]) for f in sets.features]
+        each = [rows[:, f] @ noise_whitening(covariance[np.ix_(f, f)]) for f in sets.features]
     ends = np.cumsum([part.shape[1] for part in each])
     side_by_side = [np.arange(end - part.shape[1], end) for end, part in zip(ends, each, strict=True)]
     return Sets(np.hstack(each), side_by_side, sets.label)

@@ -291,3 +291,16 @@ def test_unknown_labels_and_pairs():
     for k in (-1, 1):
         with pytest.raises(OptionError, match="k must be one of the 1 pairs"):
             MomentsSet((3, 4), ((0, 1),)).pair_at(k)
+
+
+@pytest.mark.parametrize("backend", EVERY)
+@pytest.mark.parametrize("size", [2.0**1000, 1e90])
+def test_sums_that_overflow_are_not_handed_out(size, backend, rng):
+    """Of squares, or of fourth powers only."""
+    X = rng.standard_normal((300, 3))
+    moments = PairedMoments(3, 3, backend=backend)
+    with np.errstate(all="ignore"):
+        moments.update(X, size * X)
+        for call in (moments.state, moments.arrays, lambda: PairedMoments(3, 3).merge(moments)):
+            with pytest.raises(NonFiniteError, match="those of Y overflow them. Rescale them"):
+                call()

@@ -91,6 +91,26 @@ def found_by(compare, sides, metric, backend, **options):
     return rank_correlations(engine, engine.packed_layers(sides, metric), [(0, 1)], compare, **options)[0]
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("compare", RANK_COMPARATORS)
+def test_layers_of_several_pairs_are_ranked_once(compare, backend, monkeypatch):
+    three = (*correlated_pair(20, 9, 5, seed=3), correlated_pair(20, 4, 4)[0])
+    sides = [np.repeat(side, 2, axis=0) for side in three]
+    pairs = [(0, 1), (2, 0), (1, 2), (2, 2)]
+    expected = [found_by(compare, [sides[i], sides[j]], "euclidean", backend) for i, j in pairs]
+    engine, ranked = PairwiseEngine(backend=backend, precision="fp64"), []
+    midranks = engine.backend.midranks
+
+    def watched(*args):
+        ranked.append(len(args[0]))
+        return midranks(*args)
+
+    monkeypatch.setattr(engine.backend, "midranks", watched)
+    assert rank_correlations(engine, engine.packed_layers(sides, "euclidean"), pairs, compare) == expected
+    assert ranked == 3 * [40 * 39 // 2]
+    assert expected[-1][0] == 1.0 or compare in ("tau-a", "rho-a")
+
+
 @pytest.mark.parametrize("backend", EVERY)
 @pytest.mark.parametrize("compare", RANK_COMPARATORS)
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot"])
