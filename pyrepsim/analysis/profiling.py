@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from ..results.tables import Records, TextTable
 from ..store import ActivationStore, Representation
 
 __all__ = ["LayerProfile", "Profile", "profile"]
+
+log = logging.getLogger("pyrepsim.analysis")
 
 _CHUNK_ROWS = 8192
 _ROGUE_THRESHOLD = 6.0
@@ -39,11 +42,13 @@ class LayerProfile:
     anisotropy: float
     """Mean cosine between two different rows, over all pairs, in [-1, 1] (Ethayarajh 2019)."""
     effective_rank: float
-    """exp of the entropy of sqrt(lambda) / sum sqrt(lambda), in [1, rank] (Roy & Vetterli 2007)."""
+    """exp of the entropy of sqrt(lambda) / sum sqrt(lambda), in [1, rank] (Roy & Vetterli 2007).
+
+    NaN if all rows are equal."""
     participation_ratio: float
-    """(sum lambda)^2 / sum lambda^2, in [1, rank]."""
+    """(sum lambda)^2 / sum lambda^2, in [1, rank]. NaN if all rows are equal."""
     rank: int
-    """Numerical rank of S."""
+    """Numerical rank of S; 0 if all rows are equal."""
     rogue_dimensions: tuple[int, ...]
     """Features whose |mean| or standard deviation exceeds the median over features by more than 6 robust deviations
     (1.4826 median absolute deviations, at least 0.01 of the median standard deviation): Timkey & van Schijndel 2021."""
@@ -139,7 +144,7 @@ def profile(
     NonFiniteError
         If a value is NaN or infinite.
     DegenerateError
-        If there are fewer than two rows, a row of zeros, or no variance.
+        If there are fewer than two rows, a row of zeros, or no layer whose rows vary.
 
     Examples
     --------
@@ -186,6 +191,15 @@ def profile(
                     f"a profile needs at least two rows: got {moments.n_samples:g} of {name}. Select more tokens."
                 )
             profiles.append(_layer_profile(name, moments.side(0, "raw"), moments.side(0, "unit"), norms))
+    constant = [layer for layer in profiles if layer.rank == 0]
+    if len(constant) == len(profiles):
+        raise DegenerateError(
+            f"a profile needs features that vary: {constant[0].layer} has the same row {constant[0].n_samples} times."
+        )
+    if constant:
+        log.warning(
+            "%s: all rows are equal, so the effective dimensions are NaN.", ", ".join(layer.layer for layer in constant)
+        )
     return Profile(profiles)
 
 
@@ -214,11 +228,9 @@ class _Norms:
 
 
 def _layer_profile(name: str, raw: Side, unit: Side, norms: _Norms) -> LayerProfile:
-    if raw.is_constant:
-        raise DegenerateError(f"a profile needs features that vary: {name} has the same row {raw.n_samples:g} times.")
     n = raw.n_samples
     values = raw.spectrum[0]
-    rank = raw.rank_of(values)
+    rank = 0 if raw.is_constant else raw.rank_of(values)
     values = values[:rank]
     share = np.sqrt(values) / np.sum(np.sqrt(values))
     # mean over i != j of the product of feature f of two unit rows
@@ -231,8 +243,8 @@ def _layer_profile(name: str, raw: Side, unit: Side, norms: _Norms) -> LayerProf
         mean_norm=norms.mean,
         sd_norm=norms.sd,
         anisotropy=anisotropy,
-        effective_rank=float(np.exp(-np.sum(share * np.log(share)))),
-        participation_ratio=float(np.sum(values)) ** 2 / float(np.sum(values**2)),
+        effective_rank=float(np.exp(-np.sum(share * np.log(share)))) if rank else math.nan,
+        participation_ratio=float(np.sum(values)) ** 2 / float(np.sum(values**2)) if rank else math.nan,
         rank=rank,
         rogue_dimensions=tuple(int(f) for f in _rogue_dimensions(raw)),
         rogue_contribution=float(np.sum(np.sort(contributions)[-3:]) / np.sum(np.abs(contributions))),

@@ -22,8 +22,9 @@ from .moment_scores import moment_scores
 from .options import ExecutionOptions, as_measures, ordered
 from .row_scores import row_scores
 from .sources import ArraySource, Source, open_sides
+from .undefined import check_defined
 
-__all__ = ["compare", "scores_of", "warn_of_determined"]
+__all__ = ["check_scores", "compare", "scores_of"]
 
 log = logging.getLogger("pyrepsim.comparison")
 
@@ -99,7 +100,7 @@ def compare(
     NonFiniteError
         If a value is NaN or infinite.
     DegenerateError
-        If a measure is not defined on these rows, such as constant features.
+        If a measure is defined for no pair of layers, such as constant features. See Notes.
     RowMismatchError
         If the stores do not hold the same tokens in the same order.
     LayerError, OptionError
@@ -113,6 +114,11 @@ def compare(
     features (`LinearCKA`, `RV2`, `Procrustes`, `ShapeMetric`, `SVCCA`, ridge `CCA`, `GULP`, `RSA` in closed form) are
     computed from n x n matrices in place of the d x d sums, with the rows of the layers in memory. The values are the
     same within about 1e-12. Sums for an interval, a checkpoint, an executor or a GPU are always d x d.
+
+    Scores that are not defined: where a measure is not defined for some pairs of layers, such as those of the
+    embeddings with ``tokens="cls"``, whose rows are all equal, these scores are NaN with the reason in
+    ``details["undefined"]``, and one warning is logged. A score whose interval is not defined keeps its value. With a
+    checkpoint or an executor, and in streams, a row of zeros is an error for measures of directions.
 
     Intervals: measures of moments, and RSA by tiles with Pearson, cosine or Euclidean comparison, need no second pass;
     for S blocks, memory is that of S + 8 times the d x d sums. Any other measure is evaluated again without each block,
@@ -157,7 +163,7 @@ def compare(
                 sides.source, sides.pairs, parsed, options, checkpoint=checkpoint, executor=executor, progress=shown
             )
     scores = sides.named(scores)
-    warn_of_determined(scores)
+    check_scores(scores)
     single = sides.kind != "store" and isinstance(measures, Measure | str)
     return scores[0] if single else Scores(scores)
 
@@ -199,8 +205,13 @@ def scores_of(
     return ordered(scores, pairs, measures)
 
 
-def warn_of_determined(scores: Sequence[Score]) -> None:
-    """Log one warning if some values are what they are whatever the data are, because there are too few rows."""
+def check_scores(scores: Sequence[Score]) -> None:
+    """Raise the error of a measure that is defined for no pair of layers; warn of values that say nothing.
+
+    One warning for scores that are not defined, and one for values that are what they are whatever the data are,
+    because there are too few rows.
+    """
+    check_defined(scores)
     found = [score for score in scores if score.details.get("determined")]
     if found:
         log.warning(

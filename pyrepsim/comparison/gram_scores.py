@@ -18,6 +18,7 @@ from ..results import Score
 from .options import ExecutionOptions, provenance
 from .row_scores import Gathered
 from .sources import Source
+from .undefined import score_or_undefined
 
 __all__ = ["gram_pairs", "gram_scores"]
 
@@ -57,7 +58,7 @@ def gram_scores(
             )
             for (i, j), named in zip(group.index_pairs, group.pairs, strict=True):
                 pair = _LayerPair(moments, i, j, {})
-                scores += [measure.score(pair).named(*named, recorded) for measure in measures]
+                scores += [score_or_undefined(m, pair, source.n_rows).named(*named, recorded) for m in measures]
                 bar.update(1)
     return scores
 

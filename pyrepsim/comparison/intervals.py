@@ -5,9 +5,9 @@ Moments and block sums are resampled without reading rows again; other measures 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -25,10 +25,12 @@ from .layers import LayerGroup, layer_groups
 from .options import ExecutionOptions, ordered, provenance
 from .row_scores import Gathered, GatheredLayers, check_memory, row_score, row_scores
 from .sources import Source, widths_of
+from .undefined import each_defined, in_parts, is_defined, score_or_undefined, without_interval
 
 __all__ = ["scores_with_intervals"]
 
 Plan = Bootstrap | Jackknife
+Value = float | DegenerateError
 _PLANS: dict[str, type[Plan]] = {plan.__name__: plan for plan in (Bootstrap, Jackknife)}
 
 
@@ -58,7 +60,8 @@ def scores_with_intervals(
     scores: list[Score] = []
     for group in groups:
         if from_moments:
-            scores += _from_moments(source, group, from_moments, options, weights, progress)
+            of_part = partial(_from_moments, source, options=options, weights=weights, progress=progress)
+            scores += in_parts(of_part, layer_groups, group, from_moments, source.n_rows)
         for measure in from_sums:
             scores += _from_block_sums(source, group, measure, options, weights, progress)
     if from_rows:
@@ -86,11 +89,17 @@ class _BlockWeights:
         """Return with how many of the weights a measure is evaluated."""
         return 1 + self.blocks.n_blocks if measure.biased_by_copies else len(self.weights)
 
-    def with_interval(self, score: Score, measure: Measure, values: Iterable[float]) -> Score:
+    def with_interval(self, score: Score, measure: Measure, values: Iterable[Value]) -> Score:
         """Return the score with an interval; `values` are those of the weights after the first."""
-        resampled, n_blocks = np.array(list(values)), self.blocks.n_blocks
-        replicates = resampled[n_blocks:] if len(resampled) > n_blocks else None
-        interval, details = interval_of(self.plan, score.value, resampled[:n_blocks], replicates, measure.range)
+        if not is_defined(score):
+            return score
+        n_blocks = self.blocks.n_blocks
+        try:
+            resampled = np.array(_defined_values(measure, values))
+            replicates = resampled[n_blocks:] if len(resampled) > n_blocks else None
+            interval, details = interval_of(self.plan, score.value, resampled[:n_blocks], replicates, measure.range)
+        except DegenerateError as error:
+            return without_interval(score, error)
         details = {**details, "unit": self.blocks.unit, "digest": self.blocks.digest}
         recorded = ("kind", "confidence", "blocks", "unit", "n_resamples", "seed")
         return replace(
@@ -136,19 +145,20 @@ def _from_moments(
     )
     needed = weights.weights[: max(map(weights.n_needed, measures))]
     observed: dict[tuple[int, Measure], Score] = {}
-    values: dict[tuple[int, Measure], list[float]] = {}
+    values: dict[tuple[int, Measure], list[Value]] = {}
     # One thread, so that the bits do not depend on the number of cores.
     with one_blas_thread(), progress_bar(len(needed), progress, desc="interval") as bar:
         for r, replicate in enumerate(moments.replicates(needed)):
             for k, (layer_x, layer_y) in enumerate(group.pairs):
                 for measure in measures:
-                    if r == 0:
-                        score = measure.score(_ReplicatePair(replicate, k))
+                    if r > 0 and not (is_defined(observed[k, measure]) and r < weights.n_needed(measure)):
+                        continue
+                    score = score_or_undefined(measure, _ReplicatePair(replicate, k), source.n_rows)
+                    if r > 0:
+                        values[k, measure].append(_value_of(score))
+                    else:
                         observed[k, measure] = score.named(layer_x, layer_y, recorded)
                         values[k, measure] = []
-                    elif r < weights.n_needed(measure):
-                        with _resampling_errors(measure):
-                            values[k, measure].append(measure.score(_ReplicatePair(replicate, k)).value)
             bar.update(1)
     return [weights.with_interval(score, key[1], values[key]) for key, score in observed.items()]
 
@@ -169,16 +179,23 @@ def _from_block_sums(
         gathered = GatheredLayers(Gathered(source, group, options.memory), None, measure)
         layers = gathered if order is None else _InBlockOrder(gathered, order)
         with one_blas_thread():
-            sums = measure.block_sums(layers, group.index_pairs, pairwise.naming_rows(order))
+            block_sums = partial(measure.block_sums, engine=pairwise.naming_rows(order))
+            sums = each_defined(block_sums, layers, group.index_pairs)
         bar.update(1)
     scores = []
     for of_pair, pair in zip(sums, group.pairs, strict=True):
-        score = row_score(measure, measure.from_block_sums(of_pair, pairwise), source.n_rows, pair, source, pairwise)
-        with _resampling_errors(measure):
-            values = [
-                measure.from_block_sums(of_pair.resampled(weight), pairwise)[0]
-                for weight in weights.weights[1 : weights.n_needed(measure)]
-            ]
+        try:
+            if isinstance(of_pair, DegenerateError):
+                raise of_pair
+            result = measure.from_block_sums(of_pair, pairwise)
+        except DegenerateError as error:
+            scores.append(row_score(measure, error, source.n_rows, pair, source, pairwise))
+            continue
+        values = (
+            measure.from_block_sums(of_pair.resampled(weight), pairwise)[0]
+            for weight in weights.weights[1 : weights.n_needed(measure)]
+        )
+        score = row_score(measure, result, source.n_rows, pair, source, pairwise)
         scores.append(weights.with_interval(score, measure, values))
     return scores
 
@@ -196,11 +213,11 @@ def _from_rows(
     with progress_bar(1 + blocks.n_blocks, progress, desc="interval by second passes", unit=" passes") as bar:
         scores = row_scores(source, groups, measures, options, False)
         bar.update(1)
-        values: list[list[float]] = [[] for _ in scores]
+        values: list[list[Value]] = [[] for _ in scores]
         for block in range(blocks.n_blocks):
             others = row_scores(source, groups, measures, options, False, counted=blocks.of_row != block)
             for own, score in zip(values, others, strict=True):
-                own.append(score.value)
+                own.append(_value_of(score))
             bar.update(1)
     by_name = {str(measure): measure for measure in measures}
     return [
@@ -208,11 +225,19 @@ def _from_rows(
     ]
 
 
-@contextmanager
-def _resampling_errors(measure: Measure) -> Iterator[None]:
-    """Raise errors on resampled rows as errors of the interval."""
+def _value_of(score: Score) -> Value:
+    return score.value if is_defined(score) else DegenerateError(score.details["undefined"])
+
+
+def _defined_values(measure: Measure, values: Iterable[Value]) -> list[float]:
+    """Return the values; raise errors on resampled rows as errors of the interval."""
+    defined: list[float] = []
     try:
-        yield
+        for value in values:
+            if isinstance(value, DegenerateError):
+                raise value
+            defined.append(value)
+        return defined
     except DegenerateError as error:
         raise DegenerateError(
             f"{measure} must be defined on the rows of every resample, and is not on some: {error} "
@@ -236,6 +261,12 @@ class _InBlockOrder(Sequence[np.ndarray]):
 
     def __init__(self, layers: GatheredLayers, order: np.ndarray) -> None:
         self._layers, self._order, self.labels = layers, order, layers.labels
+
+    def only(self, places: Sequence[int]) -> _InBlockOrder:
+        return _InBlockOrder(self._layers.only(places), self._order)
+
+    def undefined(self) -> dict[int, DegenerateError]:
+        return self._layers.undefined()
 
     def __len__(self) -> int:
         return len(self._layers)

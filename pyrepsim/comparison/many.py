@@ -15,7 +15,7 @@ from ..core.memory import memory_budget
 from ..measures import Measure, MomentMeasure
 from ..results import ComparisonMatrix, Score
 from ..store import ActivationStore, Representation, paired_layer_chunks
-from .comparing import scores_of, warn_of_determined
+from .comparing import check_scores, scores_of
 from .layers import LayerGroup, layer_groups
 from .options import ExecutionOptions, as_measures
 from .sources import selected_rows
@@ -101,7 +101,7 @@ def compare_all(
         if of_rows:
             pairs = _pairs(source.names, source.names, symmetric)
             scores += scores_of(source, pairs, of_rows, options, progress=shown)
-    warn_of_determined(scores)
+    check_scores(scores)
     matrices = {str(measure): _matrix(measure, scores, source.names, value) for measure in parsed}
     single = isinstance(measures, Measure | str)
     return matrices[str(parsed[0])] if single else matrices

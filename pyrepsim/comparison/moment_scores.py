@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ from .executors import Executor, add_parts, part_rows
 from .layers import LayerGroup
 from .options import ExecutionOptions, diagonals_suffice, provenance, transforms_of
 from .sources import ArraySource, Source, StoreSource, widths_of
+from .undefined import in_parts, score_or_undefined
 
 __all__ = ["Rereadable", "moment_scores", "score_group"]
 
@@ -72,11 +73,11 @@ def moment_scores(
         saved = Checkpoint(checkpoint, source, options, measures, pairs, part_rows=rows)
     groups = source.groups(pairs)
     scores: list[Score] = []
+    kept = checkpoint is not None or executor is not None
     with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
-        for index, group in enumerate(groups):
-            moments = options.moments(
-                group, widths_of(source, group), measures, saved=checkpoint is not None or executor is not None
-            )
+
+        def of_group(index: int, group: LayerGroup, measures: Sequence[MomentMeasure]) -> list[Score]:
+            moments = options.moments(group, widths_of(source, group), measures, saved=kept)
             if saved is not None:
                 saved.restore(index, group, moments)
             bar.update(int(moments.n_samples))
@@ -86,7 +87,13 @@ def moment_scores(
                     saved.save(index, group, moments)
             if saved is not None:
                 saved.save(index, group, moments, finished=True)
-            scores += score_group(group, moments, measures, options, source.provenance, source)
+            return score_group(group, moments, measures, options, source.provenance, source)
+
+        for index, group in enumerate(groups):
+            if kept:  # sums of other groups than those of the plan could not be kept
+                scores += of_group(index, group, measures)
+            else:
+                scores += in_parts(partial(of_group, index), source.groups, group, measures, source.n_rows)
     return scores
 
 
@@ -155,7 +162,7 @@ def _array_scores(
             diagonals=diagonals_suffice(measures, backend),
             advance=None if bar.disable else bar.update,
         )
-        return [measure.score(moments).named("X", "Y", recorded) for measure in measures]
+        return [score_or_undefined(m, moments, source.n_rows).named("X", "Y", recorded) for m in measures]
 
 
 def score_group(
@@ -189,7 +196,8 @@ def score_group(
             first = first or pair
             layer_x, layer_y = group.pairs[k]
             for measure in measures:
-                scores.append(measure.score(pair).named(layer_x, layer_y, recorded))
+                score = score_or_undefined(measure, pair, moments.n_samples)
+                scores.append(score.named(layer_x, layer_y, recorded))
         return scores
 
     _keep_freed_memory()

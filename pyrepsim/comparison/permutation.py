@@ -15,10 +15,11 @@ from ..inference.p_values import value_rounding
 from ..measures import Measure
 from ..pairwise import PairwiseEngine
 from ..results import Score, Scores
-from .comparing import scores_of, warn_of_determined
+from .comparing import check_scores, scores_of
 from .layers import LayerGroup, Layers, layer_groups
 from .options import ExecutionOptions, as_measures, ordered
 from .sources import Source, open_sides, widths_of
+from .undefined import is_defined
 
 __all__ = ["permutation_test"]
 
@@ -82,6 +83,8 @@ def permutation_test(
 
     Notes
     -----
+    Scores that are not defined, as in `compare`, have no ``details["permutation"]``.
+
     Values that differ by no more than rounding count as equal: by 1e-10 of the largest value, or 1e-6 where they were
     computed in float32.
 
@@ -140,7 +143,7 @@ def permutation_test(
     }
     tested = _tested(observed, np.array(null), parsed, recorded)
     scores = sides.named(ordered(tested, sides.pairs, parsed))
-    warn_of_determined(scores)
+    check_scores(scores)
     return Scores(scores)
 
 
@@ -204,7 +207,13 @@ def _tested(
     sign = 1.0 if recorded["alternative"] == "greater" else -1.0
     tested = list(observed)
     for measure in measures:
-        mine = [index for index, score in enumerate(observed) if score.measure == str(measure)]
+        mine = [index for index, score in enumerate(observed) if score.measure == str(measure) and is_defined(score)]
+        for index in [index for index in mine if not np.isfinite(null[:, index]).all()]:
+            mine.remove(index)
+            reason = f"{measure} must be defined on permuted rows, and is not on some. Pass more rows."
+            tested[index] = replace(observed[index], details={**observed[index].details, "undefined": reason})
+        if not mine:
+            continue
         values, chance = np.array([observed[index].value for index in mine]), null[:, mine]
         precision = observed[mine[0]].provenance["precision"]
         rounding = value_rounding(precision, *values.tolist(), float(np.abs(chance).max()))

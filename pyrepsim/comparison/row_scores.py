@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, overload
 
 import numpy as np
 
 from ..core.blas import one_blas_thread
+from ..core.errors import DegenerateError
 from ..core.memory import memory_budget
 from ..core.progress import progress_bar
 from ..measures import Measure, RowMeasure
@@ -19,6 +20,7 @@ from ..results import Score
 from .layers import LayerGroup
 from .options import ExecutionOptions, provenance
 from .sources import ArraySource, Source, widths_of
+from .undefined import each_defined, undefined_score
 
 __all__ = ["Gathered", "GatheredLayers", "check_memory", "row_score", "row_scores"]
 
@@ -61,20 +63,34 @@ def row_scores(
                 for rows in samples[measure]:
                     # One thread, so that the bits do not depend on the number of cores.
                     with one_blas_thread():
-                        layers = GatheredLayers(gathered, rows, measure)
-                        results.append(measure.evaluate(layers, group.index_pairs, pairwise.naming_rows(rows)))
+                        layers, engine = GatheredLayers(gathered, rows, measure), pairwise.naming_rows(rows)
+                        evaluate = partial(measure.evaluate, engine=engine)
+                        results.append(each_defined(evaluate, layers, group.index_pairs))
                     bar.update(1)
                 for pair, *of_pair in zip(group.pairs, *results, strict=True):
-                    scores.append(row_score(measure, measure.pooled(of_pair), n_rows, pair, source, pairwise))
+                    error = next((result for result in of_pair if isinstance(result, DegenerateError)), None)
+                    pooled = error or measure.pooled(of_pair)
+                    scores.append(row_score(measure, pooled, n_rows, pair, source, pairwise))
     return scores
 
 
 def row_score(
-    measure: RowMeasure, result: Result, n_rows: int, pair: tuple[str, str], source: Source, pairwise: PairwiseEngine
+    measure: RowMeasure,
+    result: Result | DegenerateError,
+    n_rows: int,
+    pair: tuple[str, str],
+    source: Source,
+    pairwise: PairwiseEngine,
 ) -> Score:
-    """Return a result as a score with its layers and provenance."""
-    precision = result[1].get("precision", pairwise.precision)
-    score = measure.scored(result, n_rows, _ROUND_OFF[precision])
+    """Return a result, or the reason why there is none, as a score with its layers and provenance."""
+    precision = pairwise.precision
+    try:
+        if isinstance(result, DegenerateError):
+            raise result
+        precision = result[1].get("precision", precision)
+        score = measure.scored(result, n_rows, _ROUND_OFF[precision])
+    except DegenerateError as error:
+        score = undefined_score(measure, n_rows, error)
     recorded = provenance(
         source.provenance,
         backend=pairwise.backend.name,
@@ -140,15 +156,36 @@ class Gathered:
 
 
 class GatheredLayers(Sequence[np.ndarray]):
-    """The layers of a group as a sequence; each layer is read, and checked for the measure, when it is indexed."""
+    """Layers of a group as a sequence; each layer is read, and checked for the measure, when it is indexed.
 
-    def __init__(self, gathered: Gathered, chosen: np.ndarray | None, measure: Measure) -> None:
+    By default all layers of the group, else those at the places `members` of it.
+    """
+
+    def __init__(
+        self, gathered: Gathered, chosen: np.ndarray | None, measure: Measure, members: Sequence[int] | None = None
+    ) -> None:
         self._gathered, self._chosen, self._measure = gathered, chosen, measure
+        self._members = range(len(gathered.members)) if members is None else members
         self._checked: set[int] = set()
-        self.labels = gathered.labels
+        labels = gathered.labels
+        self.labels = [labels[member] for member in self._members]
+
+    def only(self, places: Sequence[int]) -> GatheredLayers:
+        """Return some of these layers."""
+        return GatheredLayers(self._gathered, self._chosen, self._measure, [self._members[k] for k in places])
+
+    def undefined(self) -> dict[int, DegenerateError]:
+        """Return the error of each layer on which the measure is not defined: one that is constant."""
+        errors = {}
+        for place in range(len(self)):
+            try:
+                self[place]
+            except DegenerateError as error:
+                errors[place] = error
+        return errors
 
     def __len__(self) -> int:
-        return len(self._gathered.members)
+        return len(self._members)
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...
@@ -158,7 +195,7 @@ class GatheredLayers(Sequence[np.ndarray]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         index = range(len(self))[index]
-        rows = self._gathered.get(index, self._chosen)
+        rows = self._gathered.get(self._members[index], self._chosen)
         if index not in self._checked:
             label = self.labels[index] if self._chosen is None else f"the sample of {self.labels[index]}"
             self._measure.check_side(len(rows), _is_constant(rows), label)

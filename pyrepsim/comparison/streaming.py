@@ -8,7 +8,7 @@ from typing import Any
 from ..core.errors import LayerError, OptionError, ShapeError
 from ..measures import Measure, MomentMeasure
 from ..results import Score, Scores
-from .comparing import warn_of_determined
+from .comparing import check_scores
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
 from .moment_scores import score_group
 from .options import ExecutionOptions, as_measures, ordered
@@ -118,7 +118,7 @@ class StreamingComparison:
         for group, moments in self._groups:
             scores += score_group(group, moments, self._measures, self._options, self._provenance, None)
         scores = ordered(scores, self._pairs, self._measures)
-        warn_of_determined(scores)
+        check_scores(scores)
         return Scores(scores)
 
 

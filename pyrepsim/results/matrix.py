@@ -90,9 +90,14 @@ class ComparisonMatrix(Records):
         Raises
         ------
         DegenerateError
-            If the diagonal is neither 0 nor 1.
+            If the diagonal is neither 0 nor 1, or a value is not defined.
         """
         diagonal = np.diag(self.values)
+        if np.isnan(self.values).any():
+            name = self.names[int(np.isnan(self.values).sum(axis=1).argmax())]
+            raise DegenerateError(
+                f"distances need values of all pairs: {self.caption} is not defined for {name!r}. Leave it out."
+            )
         if np.allclose(diagonal, 0, rtol=0, atol=_ROUNDING):
             distances = np.abs(self.values)
         elif np.allclose(diagonal, 1, rtol=0, atol=_ROUNDING):

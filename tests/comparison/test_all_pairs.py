@@ -156,7 +156,7 @@ def test_bad_input():
         (Xs[0], OptionError, "list or a mapping"),
         ("acts", OptionError, "list or a mapping"),
         ([Xs[0], np.full((120, 3), np.nan)], NonFiniteError, "1 must be finite"),
-        ([Xs[0], np.ones((120, 3))], DegenerateError, "constant"),
+        ([np.ones((120, 2)), np.ones((120, 3))], DegenerateError, "constant"),
         ([Xs[0], Xs[0][0]], ShapeError, "1 must have shape"),
     ):
         with pytest.raises(error, match=message):

@@ -63,7 +63,7 @@ def _compare(x: ActivationStore, y: ActivationStore, names: Sequence[str], **opt
         log.warning("%s is left out: %s", names[0], error)
         return Scores()
     assert isinstance(scores, Scores)  # two stores
-    return scores
+    return Scores(score for score in scores if "undefined" not in score.details)
 
 
 def compare_without_rogue_dimensions(
