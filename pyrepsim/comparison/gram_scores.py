@@ -1,26 +1,33 @@
-"""Scores of measures of moments where there are fewer rows than features: from n x n matrices, see moments/gram.py."""
+"""Scores of measures of moments from n x n matrices, where they take fewer products than d x d matrices.
+
+Measures that read sums of products only (`MomentMeasure.reads`) get them from tiles of the matrices of all layers of a
+group: moments/gram_tiles.py. The others need the matrices of a pair of layers whole: moments/gram.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..backends import get_backend
 from ..backends.checks import checked_threads
 from ..core.blas import one_blas_thread
+from ..core.errors import DegenerateError
 from ..core.progress import progress_bar
 from ..measures import MomentMeasure
 from ..moments import Pair
 from ..moments.gram import GramMoments, GramPair
+from ..moments.gram_tiles import DenseRows, TilePair, n_tiles, sums_over_tiles, tiles_are_less
 from ..results import Score
-from .options import ExecutionOptions, provenance
+from .options import ExecutionOptions, provenance, transforms_of
 from .row_scores import Gathered
-from .sources import Source
+from .sources import Source, widths_of
 from .undefined import score_or_undefined
 
-__all__ = ["gram_pairs", "gram_scores"]
+__all__ = ["gram_pairs", "gram_scores", "tile_pairs", "tile_scores"]
 
 
 def gram_pairs(source: Source, pairs: Sequence[tuple[str, str]], options: ExecutionOptions) -> list[tuple[str, str]]:
@@ -30,7 +37,84 @@ def gram_pairs(source: Source, pairs: Sequence[tuple[str, str]], options: Execut
     knows shapes and arguments only. On a GPU the sums are always d x d.
     """
     few = [(x, y) for x, y in pairs if 2 * source.n_rows < source.width(0, x) + source.width(1, y)]
-    return few if few and not get_backend(options.backend).name.startswith("cuda") else []
+    return few if few and not _on_gpu(options) else []
+
+
+def tile_pairs(source: Source, pairs: Sequence[tuple[str, str]], options: ExecutionOptions) -> list[tuple[str, str]]:
+    """Return the pairs of the groups of layers for which tiles take fewer products: see `tiles_are_less`."""
+    chosen = [
+        pair
+        for group in source.groups(pairs)
+        if tiles_are_less(widths_of(source, group), group.index_pairs, source.n_rows)
+        for pair in group.pairs
+    ]
+    return chosen if chosen and not _on_gpu(options) else []
+
+
+def _on_gpu(options: ExecutionOptions) -> bool:
+    return get_backend(options.backend).name.startswith("cuda")
+
+
+def tile_scores(
+    source: Source,
+    pairs: Sequence[tuple[str, str]],
+    measures: Sequence[MomentMeasure],
+    options: ExecutionOptions,
+    progress: bool | None,
+) -> list[Score]:
+    """Return the scores of all measures and pairs of groups that `tile_pairs` chose."""
+    backend, n_threads = get_backend(options.backend), checked_threads(options.n_threads)
+    recorded = _recorded(source, backend.name, n_threads, options)
+    groups, kinds = source.groups(pairs), transforms_of(measures)
+    layers = [
+        {
+            kind: [
+                DenseRows(
+                    source.reader(*member),
+                    (source.n_rows, source.width(*member)),
+                    transform=kind,
+                    label=label,
+                    precision=options.moments_precision,
+                    backend=backend,
+                )
+                for member, label in zip(group.members, Gathered(source, group).labels, strict=True)
+            ]
+            for kind in kinds
+        }
+        for group in groups
+    ]
+    work = sum(n_tiles(rows, n_threads, options.memory) for of_group in layers for rows in of_group.values())
+    scores = []
+    with progress_bar(work, progress, desc="compare", unit=" tiles") as bar, one_blas_thread():
+        for group, of_group in zip(groups, layers, strict=True):
+            summed = {
+                kind: sums_over_tiles(
+                    rows, group.index_pairs, n_threads=n_threads, memory=options.memory, advance=bar.update
+                )
+                for kind, rows in of_group.items()
+            }
+            for k, named in enumerate(group.pairs):
+                pair = _TilePairs({kind: of_kind[k] for kind, of_kind in summed.items()})
+                scores += [score_or_undefined(m, pair, source.n_rows).named(*named, recorded) for m in measures]
+    return scores
+
+
+@dataclass(frozen=True)
+class _TilePairs:
+    """The sums of one pair of layers for each row transform, or the error of one of its layers."""
+
+    pairs: dict[str, TilePair | DegenerateError]
+
+    def pair(self, transform: str = "raw") -> Pair:
+        pair = self.pairs[transform]
+        if isinstance(pair, DegenerateError):
+            raise pair
+        return pair
+
+
+def _recorded(source: Source, backend: str, n_threads: int, options: ExecutionOptions) -> Mapping[str, Any]:
+    sides = {**source.provenance, "products": "n x n"}
+    return provenance(sides, backend=backend, n_threads=n_threads, precision=options.moments_precision)
 
 
 def gram_scores(
@@ -42,9 +126,7 @@ def gram_scores(
 ) -> list[Score]:
     """Return the scores of all measures and pairs; each layer of a group is read once or twice."""
     backend, n_threads = get_backend(options.backend), checked_threads(options.n_threads)
-    recorded = provenance(
-        source.provenance, backend=backend.name, n_threads=n_threads, precision=options.moments_precision
-    )
+    recorded = _recorded(source, backend.name, n_threads, options)
     scores = []
     with progress_bar(len(pairs), progress, desc="compare", unit=" pairs of layers") as bar, one_blas_thread():
         for group in source.groups(pairs):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, combinations_with_replacement
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..store import ActivationStore, Representation, paired_layer_chunks
 from .comparing import check_scores, scores_of
 from .layers import LayerGroup, layer_groups
 from .options import ExecutionOptions, as_measures
-from .sources import selected_rows
+from .sources import selected_rows, stored_rows
 
 __all__ = ["compare_all"]
 
@@ -190,6 +190,12 @@ class _ManySource:
             mask = np.zeros(len(mask), bool)
             mask[np.flatnonzero(self._mask)[chosen]] = True
         return np.concatenate(list(item.chunks(mask=mask)))
+
+    def reader(self, _side: int, layer: str) -> Callable[[int, int], Iterator[np.ndarray]]:
+        item = self._items[layer]
+        if self._mask is not None:
+            return stored_rows(item, self._mask)
+        return lambda start, stop: iter([np.asarray(item[start:stop])])
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
         items = [self._items[name] for _, name in group.members]

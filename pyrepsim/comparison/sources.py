@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from ..results import Score
 from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
 
-__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "widths_of"]
+__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "stored_rows", "widths_of"]
 
 _CHUNK_ROWS = 8192
 _GATHERED_ROWS = 1 << 24
@@ -52,6 +52,10 @@ class Source(Protocol):
         """Return all rows, or the chosen rows, of one layer of side 0 (X) or 1 (Y)."""
         ...
 
+    def reader(self, side: int, layer: str, /) -> Callable[[int, int], Iterator[np.ndarray]]:
+        """Return a function of two row numbers that yields the rows from one to the other, in one or more arrays."""
+        ...
+
     def chunks(self, group: LayerGroup, /, start: int = 0) -> Iterator[list[Any]]:
         """Yield the rows from `start` on, in chunks: one array for each layer of the group."""
         ...
@@ -83,6 +87,10 @@ class ArraySource:
         """Return all rows of a side, or the chosen ones, in the memory of the CPU."""
         rows = np.asarray(self.arrays[side])
         return rows if chosen is None else rows[chosen]
+
+    def reader(self, side: int, _layer: str) -> Callable[[int, int], Iterator[np.ndarray]]:
+        rows = np.asarray(self.arrays[side])
+        return lambda start, stop: iter([rows[start:stop]])
 
     def chunks(self, _group: LayerGroup, start: int = 0) -> Iterator[list[Any]]:
         for begin in range(start, self.n_rows, _CHUNK_ROWS):
@@ -146,11 +154,28 @@ class StoreSource:
             done += len(chunk)
         return out
 
+    def reader(self, side: int, layer: str) -> Callable[[int, int], Iterator[np.ndarray]]:
+        paired_layer_chunks(*self._stores, [], [], tokens=self._tokens)  # raises if the selections differ
+        return stored_rows(self._stores[side][layer], self._stores[0].columns.mask(self._tokens))
+
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
         pairs = paired_layer_chunks(
             *self._stores, group.layers_x, group.layers_y, _CHUNK_ROWS, start=start, tokens=self._tokens
         )
         return ([*x.values(), *y.values()] for x, y in pairs)
+
+
+def stored_rows(layer: Representation, mask: np.ndarray) -> Callable[[int, int], Iterator[np.ndarray]]:
+    """Return the `Source.reader` of one layer of a store, for the rows that a mask selects."""
+
+    def read(start: int, stop: int) -> Iterator[np.ndarray]:
+        for chunk in layer.chunks(stop - start, start=start, mask=mask):
+            yield chunk[: stop - start]
+            start += len(chunk)
+            if start >= stop:
+                return
+
+    return read
 
 
 def selected_rows(store: ActivationStore, tokens: str) -> np.ndarray:

@@ -206,7 +206,9 @@ class MomentMeasure(Measure):
     """The row transform whose moments are read: raw, unit, unit_centred or whitened."""
 
     reads: ClassVar[str] = "scatter"
-    """What ``evaluate`` reads of a side: its "scatter", or its mean and the "variances" of its features."""
+    """What ``evaluate`` reads of a side: its "scatter"; its mean and the "variances" of its features; or "products": of
+    a pair `cross_sq`, `norm_products`, `mean_cross` and `mean_weighted`, of a side `norm_sq`, `norm_spread`, `total`,
+    `squares` and `mean`. Those follow from tiles of n x n matrices for many layers at once (moments/gram_tiles.py)."""
     from_gram: ClassVar[bool] = False
     """Whether ``evaluate`` also takes a `GramPair`: it does not depend on rotations and does not whiten features."""
 

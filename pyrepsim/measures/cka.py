@@ -98,6 +98,7 @@ class LinearCKA(MomentMeasure):
         return self.debiased
 
     invariant_x = SIMILARITY
+    reads = "products"
     from_gram = True
 
     def evaluate(self, pair: Pair) -> Result:
@@ -156,6 +157,7 @@ class RV2(MomentMeasure):
     range = (-1.0, 1.0)
     biased_by_copies = True
     invariant_x = SIMILARITY
+    reads = "products"
     from_gram = True
 
     def evaluate(self, pair: Pair) -> Result:

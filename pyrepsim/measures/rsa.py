@@ -236,6 +236,8 @@ class RSA(Measure):
 class _MomentRSA(RSA, MomentMeasure):
     """RSA with a closed form, over all rows."""
 
+    reads = "products"
+
     @property
     def transform(self) -> str:
         return _TRANSFORMS[self.metric]

@@ -20,7 +20,8 @@ from ..core.blas import one_blas_thread
 from ..core.lazy import lazy
 from .accumulators import MomentsSet
 from .centred import EPSILON, refuse_size
-from .pair import LEAST_SCALED, Pair, Side, count_above
+from .gram_tiles import TilePair, TileSide
+from .pair import LEAST_SCALED, count_above
 
 __all__ = ["GramMoments", "GramPair", "GramSide"]
 
@@ -115,7 +116,7 @@ def centred_rows(rows: np.ndarray, transform: str) -> tuple[np.ndarray, np.ndarr
     return x, mean + rest
 
 
-class GramSide(Side):
+class GramSide(TileSide):
     """Moments of one representation with fewer rows than features; its axes are those of a rotation of the features."""
 
     def __init__(
@@ -138,30 +139,21 @@ class GramSide(Side):
 
     @lazy
     def norm_sq(self) -> float:
-        return _product(self.gram, self.gram)
+        return float(np.vdot(self.gram, self.gram))
 
     @lazy
     def total(self) -> float:
         return float(self.gram.trace())
 
     @lazy
-    def spread(self) -> np.ndarray:
-        """|x - m|^2 minus its mean over the rows, (n,)."""
-        squared_norms = self.gram.diagonal()
-        return squared_norms - np.mean(squared_norms)
-
-    @lazy
-    def norm_spread(self) -> float:
-        return float(self.spread @ self.spread)
+    def squared_norms(self) -> np.ndarray:
+        """|x - m|^2 of each row, (n,)."""
+        return self.gram.diagonal()
 
     @lazy
     def along_mean(self) -> np.ndarray:
         """(x - m) . m of each row, (n,)."""
         return np.einsum("nd,d->n", self._read(), self.mean)
-
-    @lazy
-    def varying(self) -> np.ndarray:
-        return np.sqrt(self.squares / self.n_samples) > 8 * 2.0**-53 * np.abs(self.mean)
 
     @lazy
     def rotated(self) -> np.ndarray:
@@ -193,7 +185,7 @@ class GramSide(Side):
         return GramPair(self, self)
 
 
-class GramPair(Pair):
+class GramPair(TilePair):
     """Moments of two representations with fewer rows than features; see `GramSide`."""
 
     x: GramSide
@@ -208,25 +200,7 @@ class GramPair(Pair):
 
     @lazy
     def cross_sq(self) -> float:
-        return self.x.norm_sq if self.x is self.y else _product(self.x.gram, self.y.gram)
-
-    @lazy
-    def norm_products(self) -> float:
-        return self.x.norm_spread if self.x is self.y else float(self.x.spread @ self.y.spread)
-
-    @lazy
-    def mean_cross(self) -> float:
-        return float(self.x.along_mean @ self.y.along_mean)
-
-    @lazy
-    def mean_weighted(self) -> tuple[float, float]:
-        norms_x, norms_y = self.x.gram.diagonal(), self.y.gram.diagonal()
-        return float(norms_y @ self.x.along_mean), float(norms_x @ self.y.along_mean)
+        return self.x.norm_sq if self.x is self.y else float(np.vdot(self.x.gram, self.y.gram))
 
     def swapped(self) -> GramPair:
         return GramPair(self.y, self.x, mirror=self)
-
-
-def _product(a: np.ndarray, b: np.ndarray) -> float:
-    """Return sum_ij a_ij b_ij of two matrices in C order."""
-    return float(np.vdot(a, b))
