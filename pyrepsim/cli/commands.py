@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
-from .options import check_disk_space, layer_option, model_folder, output_files, split_measures
+from .options import announce_dry_run, check_disk_space, layer_option, model_folder, output_files, split_measures
 from .reading import TextOptions
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Extract(TextOptions):
             )
             print(f"{out}: this share is done, other workers are still running" if store is None else store)
             return 0
+        announce_dry_run("reads the texts, loads the model and times one batch")
         planned = call("plan", "plan_extraction", self.model, texts, out=None if self.overwrite else str(out), **plan)
         padding = f"{planned.n_padded - planned.n_tokens:,} of padding"
         print(f"{planned.n_documents:,} texts, {planned.n_tokens:,} tokens and {padding}, {planned.n_rows:,} rows")

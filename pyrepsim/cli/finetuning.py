@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..core.errors import OptionError
 from ..finetuning.recipes import Ablation, TrainingRecipe, shipped_recipe
-from .options import check_disk_space, model_folder
+from .options import announce_dry_run, check_disk_space, model_folder
 from .transcript import Transcript, is_main_process
 
 __all__ = ["Ablate", "Finetune"]
@@ -76,6 +76,7 @@ class Finetune(TrainingOptions, Ablation):
         if ablation != asdict(Ablation()):
             options["ablation"] = call("ablation", "Ablation", **ablation)
         if self.dry_run:
+            announce_dry_run("reads the data, loads the model and times one update")
             _show_plan(call("plan", "plan_finetuning", self.model, self.task, **self.data(), **options), Path(out))
             return 0
         options |= {"overwrite": self.overwrite, "wait": self.wait}

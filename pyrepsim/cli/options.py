@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
 
-__all__ = ["check_disk_space", "layer_option", "model_folder", "output_files", "split_measures"]
+__all__ = ["announce_dry_run", "check_disk_space", "layer_option", "model_folder", "output_files", "split_measures"]
 
 _WRITERS = {".csv": "to_csv", ".jsonl": "to_jsonl", ".parquet": "to_parquet", ".html": "html"}
 _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
@@ -59,6 +60,11 @@ def _check_writable(file: Path) -> None:
     else:
         return
     raise OptionError(f"A file to write must have a folder that you may write to: {fact}. Choose another --out.")
+
+
+def announce_dry_run(what: str) -> None:
+    """Say on stderr what a dry run does, because loading a model and timing it may take a minute."""
+    print(f"Dry run: {what}. Nothing is written.", file=sys.stderr, flush=True)
 
 
 def check_disk_space(n_bytes: int, out: Path, *, of: str = "") -> None:

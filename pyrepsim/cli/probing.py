@@ -8,7 +8,7 @@ from typing import Any
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
 from ..probing.options import EdgeProbingOptions, MdlProbingOptions, StructuralProbingOptions
-from .options import check_disk_space, layer_option, model_folder
+from .options import announce_dry_run, check_disk_space, layer_option, model_folder
 from .transcript import Transcript
 
 __all__ = ["Edge", "Mdl", "Structural", "Table"]
@@ -30,6 +30,7 @@ class OutputOptions:
         out = self.out or str(Path("probes", f"{task}{suffix}", model_folder(model)))
         options = {field.name: getattr(self, field.name) for field in fields(kind)} | changes
         if self.dry_run:
+            announce_dry_run("reads the annotated text, loads the model and times one batch")
             known = {field.name for field in fields(EdgeProbingOptions)}
             plan = call("plan", "plan_probing", model, task, out=out, **{k: options[k] for k in options.keys() & known})
             print(plan.table())

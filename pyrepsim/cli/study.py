@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import MissingExtraError, OptionError
 from ..core.text import printable
-from .options import check_disk_space, model_folder
+from .options import announce_dry_run, check_disk_space, model_folder
 from .transcript import Transcript
 
 __all__ = ["Merchant2020", "Report", "Status", "Trajectories"]
@@ -42,6 +42,7 @@ class StudyOptions:
         if self.only is not None:
             options["only"] = [name.strip() for name in self.only.split(",") if name.strip()]
         if self.dry_run:
+            announce_dry_run("looks up which cells are finished, and estimates the others")
             plan = call("plan", "studies.plan_study", study, **options)
             print(plan.table())
             check_disk_space(plan.n_bytes, Path(out))

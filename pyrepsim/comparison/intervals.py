@@ -5,9 +5,15 @@ Moments and block sums are resampled without reading rows again; other measures 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Event
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +34,10 @@ from .sources import Source, widths_of
 from .undefined import each_defined, in_parts, is_defined, score_or_undefined, without_interval
 
 __all__ = ["scores_with_intervals"]
+
+log = logging.getLogger("pyrepsim.comparison")
+
+_LONG_SECONDS = 60.0
 
 Plan = Bootstrap | Jackknife
 Value = float | DegenerateError
@@ -144,23 +154,65 @@ def _from_moments(
         precision=options.moments_precision,
     )
     needed = weights.weights[: max(map(weights.n_needed, measures))]
-    observed: dict[tuple[int, Measure], Score] = {}
-    values: dict[tuple[int, Measure], list[Value]] = {}
-    # One thread, so that the bits do not depend on the number of cores.
+    keys = [(k, measure) for k in range(len(group.pairs)) for measure in measures]
+    stopped = Event()
+
+    def values_of(r: int, replicate: Replicate) -> dict[int, Value]:
+        """The values of one resample, by the places of `keys` that need one."""
+        values: dict[int, Value] = {}
+        for place, (k, measure) in enumerate(keys):
+            if stopped.is_set():
+                break
+            if is_defined(observed[place]) and r < weights.n_needed(measure):
+                values[place] = _value_of(score_or_undefined(measure, _ReplicatePair(replicate, k), source.n_rows))
+        return values
+
+    # BLAS on one thread, so that the bits do not depend on the number of cores; resamples on all.
     with one_blas_thread(), progress_bar(len(needed), progress, desc="interval") as bar:
-        for r, replicate in enumerate(moments.replicates(needed)):
-            for k, (layer_x, layer_y) in enumerate(group.pairs):
-                for measure in measures:
-                    if r > 0 and not (is_defined(observed[k, measure]) and r < weights.n_needed(measure)):
-                        continue
-                    score = score_or_undefined(measure, _ReplicatePair(replicate, k), source.n_rows)
-                    if r > 0:
-                        values[k, measure].append(_value_of(score))
-                    else:
-                        observed[k, measure] = score.named(layer_x, layer_y, recorded)
-                        values[k, measure] = []
-            bar.update(1)
-    return [weights.with_interval(score, key[1], values[key]) for key, score in observed.items()]
+        replicates = enumerate(moments.replicates(needed))
+        _, whole = next(replicates)
+        started = time.monotonic()
+        observed = [
+            score_or_undefined(measure, _ReplicatePair(whole, k), source.n_rows).named(*group.pairs[k], recorded)
+            for k, measure in keys
+        ]
+        _warn_of_long_bootstrap(weights, (time.monotonic() - started) / moments.n_threads)
+        bar.update(1)
+        resampled = []
+        with ThreadPoolExecutor(moments.n_threads, thread_name_prefix="pyrepsim-interval") as pool:
+            try:
+                for values in _in_order(pool, values_of, replicates, ahead=moments.n_threads):
+                    resampled.append(values)
+                    bar.update(1)
+            finally:
+                stopped.set()
+    return [
+        weights.with_interval(score, measure, [values[place] for values in resampled if place in values])
+        for place, (score, (_, measure)) in enumerate(zip(observed, keys, strict=True))
+    ]
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], *, ahead: int
+) -> Iterator[Any]:
+    """Yield the results of calls in a pool, in order; `ahead` of them are made before the first is asked for."""
+    pending: deque[Future[Any]] = deque()
+    for given in arguments:
+        pending.append(pool.submit(call, *given))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _warn_of_long_bootstrap(weights: _BlockWeights, seconds: float) -> None:
+    """Say how long a bootstrap will take, if that is more than a minute, and that the jackknife takes less."""
+    left, n_blocks = (len(weights.weights) - 1) * seconds, weights.blocks.n_blocks
+    if isinstance(weights.plan, Bootstrap) and left > _LONG_SECONDS:
+        log.warning(
+            "the bootstrap takes about %.0f min: %d resamples; interval=Jackknife() takes about %.0f s, for %d blocks",
+            left / 60, len(weights.weights) - 1, n_blocks * seconds, n_blocks,
+        )  # fmt: skip
 
 
 def _from_block_sums(

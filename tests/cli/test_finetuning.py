@@ -61,6 +61,7 @@ def test_a_dry_run_writes_nothing(run: Callable[..., Any], encoder: Path, pairs:
     ran = run("finetune", encoder, "mnli", *data(pairs), *QUICK, "--dry-run")
     assert ran.status == 0, ran.err
     assert "24 examples, 24 sequences" in ran.out
+    assert "Dry run: reads the data, loads the model and times one update. Nothing is written." in ran.err
     assert "3 updates of" in ran.out
     assert not Path("runs").exists()
 

@@ -118,7 +118,7 @@ def result_table(result: EdgeResult, split: str) -> str:
         records = result.select(member=name, split=split)
         f1, low, high = (100 * float(np.mean([record[key] for record in records])) for key in ("f1", "low", "high"))
         spread = f"  ±{100 * float(np.std([r['f1'] for r in records], ddof=1)):.2f} sd" if len(records) > 1 else ""
-        lines.append(f"{name:<{width}}  {f1:6.2f} [{low:.2f}, {high:.2f}]{spread}")
+        lines.append(f"{name:<{width}}  {f1:6.2f} [{low:.2f}, {high:.2f}]{spread}{_verdict(result, name, split)}")
     parts = dict.fromkeys(record["part"] for record in result.records if record["part"] != "all")
     lines += [
         f"{name:<{width}}  {100 * result.f1(name, split=split, part=part):6.2f} {part}"
@@ -130,6 +130,20 @@ def result_table(result: EdgeResult, split: str) -> str:
         for (reason, kept), count in Counter((finding.reason, finding.kept) for finding in findings).items():
             lines.append(f"{name}: {count:,} {'kept' if kept else 'left out'}: {reason}")
     return "\n".join(map(printable, lines))
+
+
+def _verdict(result: EdgeResult, name: str, split: str) -> str:
+    """What a reader of one score must know: it is below the lexical baseline, or its training was cut off."""
+    below = name != LEXICAL and any(member.name == LEXICAL for member in result.members)
+    below = below and result.f1(name, split=split) < result.f1(LEXICAL, split=split)
+    most = result.request.get("recipe", {}).get("max_validations", math.inf)
+    validations = Counter(entry["seed"] for entry in result.history if entry["member"] == name)
+    cut = sum(count >= most for count in validations.values())
+    notes = ["below the lexical baseline"] if below else []
+    notes += (
+        [f"not converged: {cut} of {len(validations)} seeds ended at the last of {most} validations"] if cut else []
+    )
+    return f"  {'; '.join(notes)}" if notes else ""
 
 
 def _localisation_lines(result: EdgeResult, split: str, names: list[str]) -> list[str]:

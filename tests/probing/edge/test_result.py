@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -218,3 +220,19 @@ def test_recipes_are_checked():
     ):
         with pytest.raises(OptionError, match=next(iter(bad))):
             EdgeProbeRecipe(**bad)
+
+
+def test_a_score_below_the_baseline_or_cut_off_says_so(result):
+    """The layers without the signal, and members that improved until their last validation."""
+    rows = {line.split()[0]: line for line in result.table().splitlines() if "[" in line}
+    baseline = result.f1("lex")
+    for member in ("embeddings", "layer.0", "layer.1"):
+        assert ("below the lexical baseline" in rows[member]) == (result.f1(member) < baseline)
+    assert "below" not in rows["lex"]
+    counts = Counter((entry["member"], entry["seed"]) for entry in result.history)
+    most = max(counts.values())
+    short = replace(result, request={**result.request, "recipe": {"max_validations": most}})
+    cut = {name for (name, _), count in counts.items() if count == most}
+    for line in short.table().splitlines():
+        if "[" in line:
+            assert ("not converged" in line) == (line.split()[0] in cut)
