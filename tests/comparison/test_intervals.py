@@ -310,3 +310,22 @@ def test_differences_of_rounding_are_not_significant():
     (difference,) = differences(*scores, paired=True)
     assert abs(difference.value) < 1e-10
     assert difference.details["p"] == difference.details["p_holm"] == 1.0
+
+
+def test_resamples_do_not_depend_on_the_number_of_threads(rng):
+    X = rng.standard_normal((300, 12))
+    Y = X + rng.standard_normal((300, 12))
+    plan, measures = rs.Bootstrap(blocks=12, n_resamples=30), [rs.PWCCA(), rs.LinearCKA(), rs.SVCCA()]
+    one, four = (rs.compare(X, Y, measures, interval=plan, n_threads=n) for n in (1, 4))
+    assert [score.interval for score in one] == [score.interval for score in four]
+
+
+def test_a_long_bootstrap_says_so(rng, caplog, monkeypatch):
+    monkeypatch.setattr("pyrepsim.comparison.intervals._LONG_SECONDS", 0.0)
+    X = rng.standard_normal((300, 12))
+    with caplog.at_level("WARNING", "pyrepsim.comparison"):
+        rs.compare(X, X[:, :6], "PWCCA", interval=rs.Bootstrap(blocks=12, n_resamples=30))
+        assert "42 resamples; interval=Jackknife() takes about" in caplog.text
+        caplog.clear()
+        rs.compare(X, X[:, :6], "PWCCA", interval=rs.Jackknife(blocks=12))
+    assert caplog.text == ""
