@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.arrays import rows_view
 from ..core.errors import DegenerateError, LayerError, OptionError
+from ..core.patterns import expanded
 from ..core.progress import progress_bar
 from ..moments import MomentsSet, Side
 from ..results.tables import Records, TextTable
@@ -124,7 +125,7 @@ def profile(
     ----------
     store : ActivationStore, Representation, or array-like of shape (n_samples, n_features)
     layers : str or iterable of str, optional
-        For a store: the layers to profile. By default all.
+        For a store: the layers to profile, or patterns such as ``"layer.*.mlp"``. By default all.
     tokens : {"content", "all", "special", "cls"}, default "content"
         For a store: the tokens to use. "content" leaves out special tokens.
     backend, n_threads
@@ -162,7 +163,7 @@ def profile(
     if isinstance(layers, str):
         layers = [layers]
     if isinstance(store, ActivationStore):
-        layers = None if layers is None else list(layers)
+        layers = None if layers is None else expanded(layers, store.layers)
         if layers == []:
             raise OptionError("layers must name at least one layer: got none. Leave it out for all.")
         mask = store.columns.mask(tokens)

@@ -30,7 +30,7 @@ class Extract(TextOptions):
     out: str | None = None
     """Folder of the store; by default acts/ and the last two parts of the model's name, as in acts/mnli-seed0."""
     layers: str = "all"
-    """all, or names separated by commas: embeddings,layer.8"""
+    """all, or names separated by commas: embeddings,layer.8, or hook points: layer.*.mlp,layer.3.heads.*"""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
     """Type of the stored activations. This conversion is the only lossy step."""
     same_plan_as: str | None = None
@@ -79,7 +79,7 @@ class Compare(TextOptions):
     measures: list[str] | str = _MEASURES
     """Measures separated by commas, with options in parentheses: "SVCCA(variance=0.9), CCA"."""
     layers: str = "same"
-    """same, all, or pairs separated by commas: layer.3:layer.5,layer.4:layer.6"""
+    """same, all, or pairs separated by commas: layer.3:layer.5,layer.4:layer.6; a pattern: layer.*.mlp"""
     tokens: Literal["content", "all", "special", "cls"] = "content"
     """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]."""
     texts: str | None = None
@@ -143,7 +143,7 @@ class Profile:
     store: str
     """The store."""
     layers: str = "all"
-    """all, or names separated by commas."""
+    """all, or names and patterns separated by commas."""
     tokens: Literal["content", "all", "special", "cls"] = "content"
     """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]."""
     backend: str = "auto"

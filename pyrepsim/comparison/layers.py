@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..core.errors import LayerError, OptionError
 from ..core.lazy import lazy
+from ..core.patterns import is_pattern, matching
+
+log = logging.getLogger("pyrepsim.comparison")
 
 __all__ = ["LayerGroup", "Layers", "layer_groups", "layer_pairs"]
 
@@ -48,7 +53,8 @@ def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers
     """Return the pairs of layers that the argument `layers` of `compare` describes.
 
     ``"same"``: layers of equal name; ``"all"``: every layer with every layer; or a list of pairs (a single name is
-    paired with the same name). A layer may be given by its index.
+    paired with the same name). A layer may be given by its index. A pattern such as ``"layer.*.mlp"`` means each layer
+    of both sides that it matches; in a pair, it is paired with all that the other name or pattern means.
     """
     if layers == "same":
         pairs = [(name, name) for name in layers_x if name in set(layers_y)]
@@ -62,7 +68,7 @@ def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers
         return [(a, b) for a in layers_x for b in layers_y]
     if isinstance(layers, str | Mapping) or not isinstance(layers, Iterable):
         raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
-    pairs = [(item, item) if isinstance(item, str | int) else tuple(item) for item in layers]
+    pairs = [pair for item in layers for pair in _expanded(item, layers_x, layers_y)]
     if all(len(pair) == 2 for pair in pairs):
         pairs = [(_name(a, layers_x), _name(b, layers_y)) for a, b in pairs]
     if not pairs or any(len(pair) != 2 for pair in pairs):
@@ -74,6 +80,35 @@ def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise LayerError(f"a layer must be one of {_listed(known)}: got {name!r}.{hint}")
     return list(dict.fromkeys(pairs))  # type: ignore[arg-type]
+
+
+def _expanded(item: Any, layers_x: Sequence[str], layers_y: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return the pairs that one entry of `layers` means."""
+    if is_pattern(item):
+        found_x, found_y = matching(item, layers_x), set(matching(item, layers_y))
+        both = [name for name in found_x if name in found_y]
+        if both and len(both) < len(found_y.union(found_x)):
+            alone = ", ".join(sorted(found_y.symmetric_difference(found_x))[:8])
+            log.warning("%r: layers of one side only are left out: %s", item, alone)
+        if not both:
+            raise LayerError(
+                f"a pattern must match a layer of both sides: {item!r} matches none of {_listed(layers_x)} and "
+                f"{_listed(layers_y)}."
+            )
+        return [(name, name) for name in both]
+    if isinstance(item, str | int):
+        return [(item, item)]
+    pair = tuple(item)
+    if len(pair) != 2 or not any(is_pattern(name) for name in pair):
+        return [pair]
+    matched = [
+        matching(name, known) if is_pattern(name) else [name]
+        for name, known in zip(pair, (layers_x, layers_y), strict=True)
+    ]
+    for name, found, known in zip(pair, matched, (layers_x, layers_y), strict=True):
+        if not found:
+            raise LayerError(f"a pattern must match a layer: {name!r} matches none of {_listed(known)}.")
+    return [(a, b) for a in matched[0] for b in matched[1]]
 
 
 def _name(layer: str | int, known: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, journal_parts
 from ..store.removal import check_removable, clear_store
 from ..store.repair import drop_damaged_shards
 from ..version import __version__
-from .forward import Selector, ShardBuffers, choose_layers, fill, largest, torch_dtype
+from .forward import Selector, ShardBuffers, fill, largest, torch_dtype
 from .layout import Batch
 from .options import ExtractionOptions, with_keywords_of
 from .plan import ExtractionPlan, freeze_plan, policy_for, reuse_plan
@@ -74,7 +74,8 @@ def extract(
     progress : bool, optional
         Show tokens per second. None: on a terminal and in a notebook; lines in a log.
     layers : "all" (default), or names and indices
-        ``"embeddings"``, ``"layer.0"``, ..., as in ``Encoder.layers``.
+        ``"embeddings"``, ``"layer.0"``, ..., as in ``Encoder.layers``; and hook points such as ``"layer.3.attention"``,
+        ``"layer.*.heads.*"`` or the path of a module (docs/hooks.md).
     dtype : {"float16", "bfloat16", "float32"}, default "float16"
         Type in the store. A layer that overflows float16 in a shard is stored there in float32.
     words : {None, "first", "mean"}, default None
@@ -221,8 +222,7 @@ def _prepare(model: Any, texts: Any, options: ExtractionOptions) -> _Prepared:
     else:
         store = shared if isinstance(shared, ActivationStore) else open_store(shared)
         plan = reuse_plan(encoder, corpus, store.plan, str(store.path), options)
-    widths = {layer: encoder.layers[layer] for layer in choose_layers(encoder, options.layers)}
-    return _Prepared(encoder, plan, widths, options.dtype)
+    return _Prepared(encoder, plan, encoder.widths(options.layers), options.dtype)
 
 
 def _store_record(encoder: Encoder, plan: ExtractionPlan) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from ..core.errors import LayerError, NonFiniteError, OptionError, check_choice
+from ..core.errors import NonFiniteError, check_choice
 from ..data.documents import Corpus
 from ..models import Encoder
 from ..store.layout import DTYPES
@@ -19,37 +19,16 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-def choose_layers(encoder: Encoder, layers: str | Sequence[str | int]) -> list[str]:
-    """Names of the chosen layers in the model's order: "all", names, or indices (negative ones count from the end)."""
-    known = list(encoder.layers)
-    if isinstance(layers, str):
-        if layers == "all":
-            return known
-        layers = [layers]
-    chosen = set()
-    for layer in layers:
-        if isinstance(layer, (int, np.integer)) and -len(known) <= layer < len(known):
-            chosen.add(known[layer])
-        elif layer in known:
-            chosen.add(layer)
-        else:
-            raise LayerError(f"layers must be layers of {encoder.name!r}: it has {', '.join(known)}; got {layer!r}.")
-    if not chosen:
-        raise OptionError("layers must name at least one layer: got none. Use layers='all'.")
-    return [layer for layer in known if layer in chosen]
-
-
 class Selector:
-    """Runs batches through an encoder and keeps the planned rows of the chosen layers.
+    """Runs batches through an encoder and keeps the planned rows of the chosen layers and hook points.
 
     Rows are selected on the device, once per layer: (sequences, tokens, width) -> (rows, width). Padding is never
     copied to the host.
     """
 
     def __init__(self, encoder: Encoder, layers: Sequence[str], *, pooling: str | None) -> None:
-        names = list(encoder.layers)
         self.encoder = encoder
-        self._layers = {layer: names.index(layer) for layer in layers}
+        self._layers = tuple(layers)
         self._pooling = pooling
 
     def rows(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -57,10 +36,10 @@ class Selector:
         device = self.encoder.device
         ids = torch.from_numpy(batch.ids).to(device)
         mask = ids >= 0
-        states = self.encoder.hidden_states(ids.masked_fill(~mask, self.encoder.pad_id), mask.long())
+        states = self.encoder.hidden_states(ids.masked_fill(~mask, self.encoder.pad_id), mask.long(), self._layers)
         with torch.inference_mode():
             pool = (_MeanOfTokens if self._pooling == "mean" else _FirstToken)(batch, device)
-            return {layer: pool(states[index].flatten(0, 1)) for layer, index in self._layers.items()}
+            return {layer: pool(state.flatten(0, 1)) for layer, state in zip(self._layers, states, strict=True)}
 
 
 class _FirstToken:

@@ -81,7 +81,7 @@ class ExtractionOptions(ReadingOptions):
     """
 
     layers: str | Sequence[str | int] = "all"
-    """Layers to store: all, or names and indices as in Encoder.layers."""
+    """Layers to store: all, or names and indices as in Encoder.layers, hook points, and patterns (docs/hooks.md)."""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
     """Type of the stored activations. This conversion is the only lossy step."""
     same_plan_as: Any = None

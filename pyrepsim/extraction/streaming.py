@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..backends import get_backend
 from ..comparison import StreamingComparison
+from ..comparison.layers import layer_pairs
 from ..core.errors import OptionError, RowMismatchError, TextError, check_choice
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
@@ -59,7 +60,8 @@ def compare_models(
     model_x, model_y, texts, device, progress
         As in `extract`.
     measures, layers, tokens, backend, n_threads, precision, memory
-        As in `compare`. With ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
+        As in `compare`; `layers` may also name hook points, as in `extract`: ``["layer.*.mlp"]``. With
+        ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
     words, long, max_length, batch_tokens
         As in `extract`. Models with different tokenizers need `words`: their rows are then matched by word.
 
@@ -105,11 +107,12 @@ def compare_models(
         plan = freeze_plan(encoders[0], plan.corpus, policy)
     for encoder, own_plan in zip(encoders, (plan, plan_y), strict=True):
         check_positions(own_plan, encoder)
+    pairs, widths = _compared_layers(encoders, layers)
     comparison = StreamingComparison(
-        encoders[0].layers,
-        encoders[1].layers,
+        widths[0],
+        widths[1],
         measures,
-        layers=layers,
+        layers=pairs,
         backend=backend,
         n_threads=n_threads,
         memory=memory,
@@ -122,9 +125,9 @@ def compare_models(
         progress_bar(plan.n_tokens, progress, desc="compare", unit=" tokens") as bar,
     ):
         if same:
-            chunks = _chunks_by_batch(encoders, plan, tokens, get_backend(backend).name, bar)
+            chunks = _chunks_by_batch(encoders, widths, plan, tokens, get_backend(backend).name, bar)
         else:
-            chunks = _chunks_by_shard(encoders, plan, replace(plan_y, bounds=plan.bounds), bar)
+            chunks = _chunks_by_shard(encoders, widths, plan, replace(plan_y, bounds=plan.bounds), bar)
         for chunk_x, chunk_y in chunks:
             comparison.update(chunk_x, chunk_y)
     if comparison.n_samples == 0:
@@ -132,11 +135,33 @@ def compare_models(
     return comparison.scores()
 
 
+def _compared_layers(encoders: Sequence[Encoder], layers: Any) -> tuple[list[tuple[str, str]], list[dict[str, int]]]:
+    """The pairs of layers and hook points that `layers` describes, and the widths of those of each model."""
+    known = [dict(encoder.layers) for encoder in encoders]
+    if not isinstance(layers, str) and isinstance(layers, Iterable):
+        layers = list(layers)
+        for side, (encoder, widths) in enumerate(zip(encoders, known, strict=True)):
+            named = [item[side] if isinstance(item, tuple | list) and len(item) == 2 else item for item in layers]
+            hooks = [name for name in named if isinstance(name, str) and name not in widths]
+            widths.update(encoder.widths(hooks) if hooks else {})
+    pairs = layer_pairs(tuple(known[0]), tuple(known[1]), layers)
+    named = [{pair[side] for pair in pairs} for side in (0, 1)]
+    return pairs, [
+        {name: width for name, width in widths.items() if name in wanted}
+        for widths, wanted in zip(known, named, strict=True)
+    ]
+
+
 def _chunks_by_batch(
-    encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str, backend: str, bar: tqdm
+    encoders: Sequence[Encoder],
+    widths: Sequence[Mapping[str, int]],
+    plan: ExtractionPlan,
+    tokens: str,
+    backend: str,
+    bar: tqdm,
 ) -> Iterator[tuple[Chunk, Chunk]]:
     """Rows of both models batch by batch, for models that share one plan."""
-    selectors = [Selector(encoder, list(encoder.layers), pooling=plan.policy.words) for encoder in encoders]
+    selectors = _selectors(encoders, widths, plan)
     for layout in plan.shards():
         keep = token_mask(layout.columns, tokens, layout.n_rows)
         doc_id = layout.columns["doc_id"]
@@ -152,6 +177,15 @@ def _chunks_by_batch(
             bar.update(full_batch.n_tokens)
 
 
+def _selectors(
+    encoders: Sequence[Encoder], widths: Sequence[Mapping[str, int]], plan: ExtractionPlan
+) -> list[Selector]:
+    return [
+        Selector(encoder, list(wanted), pooling=plan.policy.words)
+        for encoder, wanted in zip(encoders, widths, strict=True)
+    ]
+
+
 def _for_moments(values: torch.Tensor, backend: str) -> Any:
     """float32 rows for the backend: left on the GPU if the backend sums there, else as a NumPy array."""
     rows = values.float()
@@ -160,11 +194,15 @@ def _for_moments(values: torch.Tensor, backend: str) -> Any:
 
 
 def _chunks_by_shard(
-    encoders: Sequence[Encoder], plan_x: ExtractionPlan, plan_y: ExtractionPlan, bar: tqdm
+    encoders: Sequence[Encoder],
+    widths: Sequence[Mapping[str, int]],
+    plan_x: ExtractionPlan,
+    plan_y: ExtractionPlan,
+    bar: tqdm,
 ) -> Iterator[tuple[Chunk, Chunk]]:
     """Rows of both models shard by shard, for two tokenizers: their batches differ, their words per shard do not."""
-    selectors = [Selector(encoder, list(encoder.layers), pooling=plan_x.policy.words) for encoder in encoders]
-    buffers = [ShardBuffers(encoder.layers, max(plan_x.shard_rows), "float32") for encoder in encoders]
+    selectors = _selectors(encoders, widths, plan_x)
+    buffers = [ShardBuffers(wanted, max(plan_x.shard_rows), "float32") for wanted in widths]
     for shard in range(plan_x.n_shards):
         layouts = [plan.shard(shard) for plan in (plan_x, plan_y)]
         _check_same_words(layouts, plan_x, encoders)

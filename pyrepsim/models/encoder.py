@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,10 @@ from typing import Any, TypeAlias
 import torch
 
 from ..core.errors import ModelError
+from .hooks import HookPoints, find_points, layer_names, recording
 from .independence import ONE_AT_A_TIME, PADDED, Forward, Independence, measure, recall, remember
 from .parts import Whole
+from .points import Point, Rows
 from .restoring import undisturbed
 
 __all__ = ["Encoder", "ModelLike", "first_line", "hidden_states"]
@@ -60,6 +63,7 @@ class Encoder:
     revision: str | None = None
     whole: Whole | None = None
     _independence: dict[str | None, Independence] = field(default_factory=dict, repr=False)
+    _points: list[HookPoints] = field(default_factory=list, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -135,20 +139,72 @@ class Encoder:
                 for layer in layers
             )
 
-    def hidden_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return all hidden states without gradients.
+    @property
+    def points(self) -> HookPoints:
+        """The hook points inside the blocks by canonical names; found in one forward pass at first use."""
+        if not self._points:
+            self._points.append(self._find_points())
+        return self._points[0]
+
+    def _find_points(self) -> HookPoints:
+        rows = Rows(2, min(7, self.position_limit or 7))
+        ids = torch.zeros((rows.sequences, rows.tokens), dtype=torch.long, device=self.device)
+        run = functools.partial(hidden_states, self.module, ids, torch.ones_like(ids))
+        with undisturbed(self.module):
+            return find_points(self.module, run, self.layers, rows, name=self.name)
+
+    def widths(self, layers: str | Sequence[str | int] = "all") -> dict[str, int]:
+        """Return the widths of layers and hook points, in the model's order.
+
+        Parameters
+        ----------
+        layers : "all" (default), or names and indices
+            "all" are the hidden states of `layers`, which indices count too. Other names are those of hook points,
+            paths of modules, and patterns: see `HookPoints.find`.
+
+        Raises
+        ------
+        LayerError
+            If there is no such layer.
+        OptionError
+            If no layer is chosen.
+        """
+        chosen = layer_names(layers, list(self.layers), self.name)
+        if self.layers.keys() >= set(chosen):
+            return {layer: width for layer, width in self.layers.items() if layer in chosen}
+        return self.points.find(chosen)
+
+    def hidden_states(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, layers: Sequence[str] | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        """Return hidden states and what other hook points record, of one forward pass without gradients.
 
         Parameters
         ----------
         input_ids, attention_mask : Tensor of shape (n_sequences, n_tokens)
+        layers : sequence of str, optional
+            Names as in the keys of `widths`; by default all of `layers`.
 
         Returns
         -------
-        tuple of Tensor of shape (n_sequences, n_tokens, width), one per entry of `layers`
+        tuple of Tensor of shape (n_sequences, n_tokens, width), one per name
             Values at the padding have no meaning.
         """
+        names = list(self.layers if layers is None else layers)
+        inside = [name for name in names if name not in self.layers]
+        chosen = {name: point for name in inside if isinstance(point := self.points.point(name), Point)}
         ids = input_ids.masked_fill(attention_mask == 0, -1)
-        return self.run(lambda ids, mask: hidden_states(self.module, ids, mask), ids)
+        return self.run(lambda ids, mask: self._recorded(ids, mask, names, chosen), ids)
+
+    def _recorded(
+        self, ids: torch.Tensor, mask: torch.Tensor, names: Sequence[str], points: Mapping[str, Point]
+    ) -> tuple[torch.Tensor, ...]:
+        states = len(points) < len(names)
+        with recording(self.module, points) as tensors:
+            found = dict(zip(self.layers, hidden_states(self.module, ids, mask, states=states), strict=False))
+        rows = Rows(*ids.shape)
+        found |= {name: point.rows(tensors[name], rows, name) for name, point in points.items()}
+        return tuple(found[name] for name in names)
 
     def copied(self) -> Encoder:
         """Return an encoder with a copy of the model, which needs as much memory again.
@@ -162,7 +218,7 @@ class Encoder:
                 f"A model in memory is copied before it is changed: {self.name!r} ({type(self.module).__name__}) "
                 f"cannot be ({first_line(error)}). Give the folder that it was loaded from."
             ) from error
-        return replace(self, module=module, _independence={})
+        return replace(self, module=module, _independence={}, _points=[])
 
     def record(self) -> dict[str, str | None]:
         """Name, revision, digest of the weights, and `batching` unless "padded", as stores and runs record them."""
@@ -228,13 +284,12 @@ ModelLike: TypeAlias = str | os.PathLike[str] | torch.nn.Module | Encoder
 
 
 def hidden_states(
-    module: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    module: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor, *, states: bool = True
 ) -> tuple[torch.Tensor, ...]:
-    """All hidden states of a model, as it returns them."""
+    """All hidden states of a model, as it returns them; none with ``states=False``, which needs less memory."""
     options = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
-    return module(
-        input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True, **options
-    ).hidden_states
+    options["output_hidden_states"] = states
+    return module(input_ids=input_ids, attention_mask=attention_mask, **options).hidden_states or ()
 
 
 def first_line(error: BaseException) -> str:

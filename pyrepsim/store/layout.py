@@ -41,7 +41,7 @@ _SAFETENSORS_NAMES = {
     "int32": "I32",
     "uint8": "U8",
 }
-_LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_LAYER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _SHARD_FILE = re.compile(r"shard-(\d{5,9})\.safetensors")
 _JOURNAL_FILE = re.compile(r"(\d{5,9})\.json")
 

@@ -105,7 +105,7 @@ class Plan:
             return f"it must have 1 to {MAX_LAYERS} layers: got {len(self.layers)}"
         for name, width in self.layers.items():
             if not isinstance(name, str) or not is_layer_name(name):
-                return f"a layer's name must be 1 to 64 of A-Za-z0-9._- and not start with . or -: got {name!r}"
+                return f"a layer's name must be 1 to 200 of A-Za-z0-9._- and not start with . or -: got {name!r}"
             if not _is_count(width) or width < 1:
                 return f"the width of layer {name} must be an integer of at least 1: got {width!r}"
         if len(self.shard_rows) > MAX_SHARDS:

@@ -172,3 +172,31 @@ def test_an_error_is_reported(run, model: Path, text: Path, words: list[str], me
     assert ran.status == 2
     assert message in ran.err.splitlines()[-1]
     assert ran.err.splitlines()[-1].startswith("pyrepsim: ")
+
+
+def test_hook_points_are_named_on_the_command_line(run, model: Path, text: Path, tmp_path: Path):
+    names = "layer.*.mlp,layer.1.heads.*,encoder.layer.0.intermediate.dense"
+    assert run("extract", model, text, "--layers", names, "--out", "a").status == 0
+    store = rs.open_store(tmp_path / "a")
+    expected = {
+        "layer.0.mlp",
+        "layer.1.mlp",
+        "layer.1.heads.0",
+        "layer.1.heads.1",
+        "encoder.layer.0.intermediate.dense",
+    }
+    assert set(store.layers) == expected
+    pairs = run(
+        "compare", "a", "a", "--layers", "layer.*.mlp,layer.1.heads.0:layer.1.heads.*", "--measures", "LinearCKA"
+    )
+    assert pairs.status == 0
+    assert pairs.out.count("LinearCKA") >= 1
+    described = run("profile", "a", "--layers", "layer.*.mlp")
+    assert described.status == 0
+    assert "layer.1.heads.0" not in described.out
+    assert "layer.1.mlp" in described.out
+    live = run("compare", model, model, "--texts", text, "--layers", "layer.*.neurons", "--measures", "LinearCKA")
+    assert live.status == 0
+    wrong = run("extract", model, text, "--layers", "layer.0.neuron", "--out", "b")
+    assert wrong.status == 2
+    assert "Did you mean 'layer.0.neurons'?" in wrong.err

@@ -156,7 +156,7 @@ def test_the_estimate_has_bytes_and_seconds(base: Encoder, sentences: list[str])
 def test_the_estimate_counts_calls_without_warm_up(base: Encoder, monkeypatch: pytest.MonkeyPatch):
     calls = []
 
-    def hidden_states(self: Encoder, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def hidden_states(self: Encoder, ids: torch.Tensor, *_: object) -> tuple[torch.Tensor, ...]:
         calls.append(1)
         time.sleep(0.5 if len(calls) == 1 else 0.02)  # a tiny model: a call takes the same time for any batch
         return tuple(torch.zeros(*ids.shape, width) for width in self.layers.values())
@@ -188,7 +188,7 @@ def test_texts_are_checked_before_they_are_tokenised(base: Encoder):
         ({"max_length": 65}, OptionError, "at most the model's 64 positions: got 65"),
         ({"max_length": 2}, OptionError, "got 2, of which 2 are special tokens"),
         ({"dtype": "int8"}, OptionError, "dtype must be one of 'float16', 'bfloat16', 'float32'"),
-        ({"layers": "layer.7"}, LayerError, "it has embeddings, layer.0, layer.1; got 'layer.7'"),
+        ({"layers": "layer.7"}, LayerError, "got 'layer.7'. Did you mean 'layer.1'?"),
         ({"layers": [3]}, LayerError, "got 3"),
         ({"layers": []}, OptionError, "at least one layer"),
         ({"revision": "main"}, OptionError, "loaded already. Leave revision out"),
