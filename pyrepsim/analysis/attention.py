@@ -14,10 +14,11 @@ from ..core.errors import DegenerateError, ModelError, NonFiniteError, OptionErr
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..extraction.layout import Batch
-from ..extraction.options import ReadingOptions
+from ..extraction.options import ModelOptions, ReadingOptions, with_keywords_of
 from ..extraction.plan import ExtractionPlan, check_positions, have_same_tokens, plans_of_both
-from ..models import Encoder, ModelLike, load_encoder
+from ..models import Encoder, ModelLike
 from ..models.encoder import first_line
+from ..models.loading import load_encoders
 from ..models.restoring import undisturbed
 from ..results.tables import Records
 from ..store.columns import TOKENS, token_mask
@@ -53,6 +54,7 @@ class AttentionDivergence(Records):
         ]
 
 
+@with_keywords_of(ModelOptions)
 def attention_divergence(
     base: ModelLike,
     tuned: ModelLike,
@@ -62,8 +64,8 @@ def attention_divergence(
     long: str = "error",
     max_length: int | None = None,
     batch_tokens: int = 4096,
-    device: str = "auto",
     progress: bool | None = None,
+    **options: Any,
 ) -> AttentionDivergence:
     """Return the Jensen-Shannon divergence of the attention of two models, for each head of each block.
 
@@ -78,8 +80,11 @@ def attention_divergence(
     texts : iterable of str, path-like, or any argument of `extract`
     tokens : {"all", "content", "special", "cls"}, default "all"
         Positions that count as queries.
-    long, max_length, batch_tokens, device, progress
+    long, max_length, batch_tokens, progress
         As in `extract`. In windows, each position counts once.
+    revision, device, model_dtype, device_map, attention, quantization
+        See `load_encoder`. Each is one value for both models or a pair of values. Attention is read from the eager
+        implementation, whatever `attention` is.
 
     Returns
     -------
@@ -113,7 +118,7 @@ def attention_divergence(
     (0.0, 26)
     """
     check_choice("tokens", tokens, TOKENS)
-    first, second = (load_encoder(model, device=device) for model in (base, tuned))
+    first, second = load_encoders((base, tuned), **ModelOptions(**options).loading())
     plan = _shared_plan(first, second, texts, long=long, max_length=max_length, batch_tokens=batch_tokens)
     sums: torch.Tensor | None = None
     n_queries = 0

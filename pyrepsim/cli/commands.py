@@ -35,8 +35,6 @@ class Extract(TextOptions):
     """Type of the stored activations. This conversion is the only lossy step."""
     same_plan_as: str | None = None
     """A store whose rows this one must match, so that the two can be compared."""
-    revision: str | None = None
-    """Branch, tag or commit on the hub."""
     worker: str | None = None
     """i/n, counted from 0: this process is one of n that share the shards; the last to finish seals the store."""
     overwrite: bool = False
@@ -49,8 +47,8 @@ class Extract(TextOptions):
 
     def run(self, call: Transcript) -> int:
         out = Path(self.out or Path("acts", model_folder(self.model)))
-        plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.reading_options()}
-        plan |= {"same_plan_as": self.same_plan_as, "revision": self.revision, "worker": self.worker}
+        plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.forward_options()}
+        plan |= {"same_plan_as": self.same_plan_as, "worker": self.worker}
         texts = _texts(self, self.texts, call)
         if not self.dry_run:
             store = call(
@@ -83,7 +81,8 @@ class Compare(TextOptions):
     tokens: Literal["content", "all", "special", "cls"] = "content"
     """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]."""
     texts: str | None = None
-    """Texts to run both models over: x and y are then models. The options about texts need it."""
+    """Texts to run both models over: x and y are then models. The options about texts and models need it. Those about
+    models may be two values, one for each model, such as --model-dtype float32,bfloat16."""
     interval: str | None = None
     """Intervals by resampling documents, for stores: Jackknife, or "Bootstrap(blocks=32)"."""
     out: list[str] | str | None = None
@@ -117,9 +116,8 @@ class Compare(TextOptions):
             if self.interval is not None:
                 raise OptionError("An interval needs stores, which record documents. Extract both models first.")
             texts = _texts(self, self.texts, call)
-            scores = call(
-                "scores", "compare_models", self.x, self.y, texts, measures, **options, **self.reading_options()
-            )
+            options |= self.forward_options(pairs=True)
+            scores = call("scores", "compare_models", self.x, self.y, texts, measures, **options)
         else:
             if self.changed_text_options():
                 raise OptionError(

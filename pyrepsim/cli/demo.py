@@ -55,7 +55,7 @@ class Demo(TextOptions):
         print(f"model x: {model_x}\nmodel y: {model_y}\n")
         source = demo_sentences(self.sentences) if self.texts is None else self.texts
         texts = rs.read_texts(source, **self.source_options())
-        options = {"overwrite": self.overwrite, **self.reading_options()}
+        options = {"overwrite": self.overwrite, **self.forward_options()}
 
         with _step("extract all layers of model x"):
             rs.extract(model_x, texts, out=out / "acts-x", **options)

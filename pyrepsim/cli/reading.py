@@ -4,14 +4,14 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..extraction.options import ReadingOptions
+from ..extraction.options import ForwardOptions
 
 __all__ = ["TextOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOptions(ReadingOptions):
-    """Options that choose texts within a source, how to read them, and the device."""
+class TextOptions(ForwardOptions):
+    """Options that choose texts within a source, how to read them, and how to load the models."""
 
     field: str | None = None
     """Where the text is: a field of JSONL records or a column of a data set, such as sentence1."""
@@ -19,19 +19,26 @@ class TextOptions(ReadingOptions):
     """Configuration of a data set of the hub, such as mnli of nyu-mll/glue."""
     split: str | None = None
     """Split of a data set of the hub, such as validation_matched."""
-    device: str = "auto"
-    """auto, cpu or cuda:0."""
 
     def source_options(self) -> dict[str, str]:
         """Options for `read_texts` that were set."""
         options = {"field": self.field, "config": self.subset, "split": self.split}
         return {name: value for name, value in options.items() if value is not None}
 
-    def reading_options(self) -> dict[str, Any]:
-        """Options that `extract` and `compare_models` share."""
-        return {**self.reading(), "device": self.device}
+    def forward_options(self, *, pairs: bool = False) -> dict[str, Any]:
+        """Options that `extract` and `compare_models` share; with `pairs`, `a,b` is a value for each of two models."""
+        loading = self.loading()
+        if pairs:
+            loading = {name: _pair(value) if isinstance(value, str) else value for name, value in loading.items()}
+        return {**self.reading(), **loading}
 
     def changed_text_options(self) -> list[str]:
         """The options of this class that differ from their defaults, as written on the command line."""
         changed = [option.name for option in fields(TextOptions) if getattr(self, option.name) != option.default]
         return ["--" + name.replace("_", "-") for name in changed]
+
+
+def _pair(text: str) -> str | tuple[str | None, ...]:
+    """Return `a,b` as ("a", "b"), with None for `none` or nothing; text without a comma as it is."""
+    parts = [part.strip() for part in text.split(",")]
+    return text if len(parts) == 1 else tuple(None if part in ("", "none") else part for part in parts)

@@ -20,6 +20,8 @@ __all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selec
 
 _CHUNK_ROWS = 8192
 _GATHERED_ROWS = 1 << 24
+_SETTINGS = ("model_dtype", "device_map", "attention", "quantization", "adapter")
+"""What the plan of a store records of a model that was not in float32 on one device; see `models.Encoder.settings`."""
 
 
 class Source(Protocol):
@@ -119,6 +121,9 @@ class StoreSource:
             "model_x": _model(X),
             "model_y": _model(Y),
         }
+        for side, store in zip("xy", (X, Y), strict=True):
+            settings = {f"{name}_{side}": store.planned("model", name) for name in _SETTINGS}
+            self.provenance |= {name: value for name, value in settings.items() if value is not None}
 
     def width(self, side: int, layer: str) -> int:
         return self._stores[side][layer].shape[1]

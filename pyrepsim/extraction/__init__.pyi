@@ -1,6 +1,8 @@
 from .extracting import extract as extract
 from .extracting import plan_extraction as plan_extraction
 from .options import ExtractionOptions as ExtractionOptions
+from .options import ForwardOptions as ForwardOptions
+from .options import ModelOptions as ModelOptions
 from .options import ReadingOptions as ReadingOptions
 from .options import ReadingPolicy as ReadingPolicy
 from .plan import ExtractionPlan as ExtractionPlan

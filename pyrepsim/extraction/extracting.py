@@ -91,7 +91,7 @@ def extract(
         Tokens per batch, padding included.
     same_plan_as : store, path or `ExtractionPlan`, optional
         Use the rows, shards and batches of that plan. The texts and their tokens must be the same.
-    revision, device : str, optional
+    revision, device, model_dtype, device_map, attention, quantization
         See `load_encoder`.
 
     Returns
@@ -213,7 +213,7 @@ class _Prepared(NamedTuple):
 def _prepare(model: Any, texts: Any, options: ExtractionOptions) -> _Prepared:
     """Load the model, read the texts and make their plan, or take the plan of another extraction."""
     torch_dtype(options.dtype)
-    encoder = load_encoder(model, revision=options.revision, device=options.device)
+    encoder = load_encoder(model, **options.loading())
     corpus, shared = read_texts(texts), options.same_plan_as
     if shared is None:
         plan = freeze_plan(encoder, corpus, policy_for(encoder, options))

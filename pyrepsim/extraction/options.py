@@ -14,7 +14,14 @@ from typing import Any, Literal, TypeVar, cast
 
 from ..core.errors import OptionError, check_choice
 
-__all__ = ["ExtractionOptions", "ReadingOptions", "ReadingPolicy", "with_keywords_of"]
+__all__ = [
+    "ExtractionOptions",
+    "ForwardOptions",
+    "ModelOptions",
+    "ReadingOptions",
+    "ReadingPolicy",
+    "with_keywords_of",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -70,7 +77,43 @@ class ReadingPolicy(ReadingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExtractionOptions(ReadingOptions):
+class ModelOptions:
+    """How a model is loaded: the options of `load_encoder`, which checks them.
+
+    Where two models are loaded, each may be a pair, with a value for each model.
+
+    Examples
+    --------
+    >>> from pyrepsim.extraction import ModelOptions
+    >>> ModelOptions(model_dtype="auto").loading()["model_dtype"]
+    'auto'
+    """
+
+    revision: str | None = None
+    """Branch, tag or commit of the model on the hub."""
+    device: str = "auto"
+    """A torch device such as cpu or cuda:0; auto is the GPU of this process if there is one, otherwise the CPU."""
+    model_dtype: str = "float32"
+    """Type of the model's weights: float32, bfloat16, float16, or auto, that of the checkpoint."""
+    device_map: Any = None
+    """Put the model on several devices, as in transformers: auto, balanced, or a device for each module."""
+    attention: str | None = None
+    """Implementation of attention: eager, sdpa, flash_attention_2, flash_attention_3 or flex_attention."""
+    quantization: Any = None
+    """Quantise the weights at loading: bitsandbytes-8bit, bitsandbytes-4bit or torchao-int8."""
+
+    def loading(self) -> dict[str, Any]:
+        """Return the options of `ModelOptions` alone, by name."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(ModelOptions)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardOptions(ModelOptions, ReadingOptions):
+    """Options of everything that runs models over texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractionOptions(ForwardOptions):
     """Keyword options of `extract` and `plan_extraction`: what decides the rows, layers and bytes of a store.
 
     Examples
@@ -86,10 +129,6 @@ class ExtractionOptions(ReadingOptions):
     """Type of the stored activations. This conversion is the only lossy step."""
     same_plan_as: Any = None
     """A store, its path, or an `ExtractionPlan`: use its rows, shards and batches."""
-    revision: str | None = None
-    """Branch, tag or commit of the model on the hub."""
-    device: str = "auto"
-    """A torch device such as cpu or cuda:0; auto is the GPU of this process if there is one, otherwise the CPU."""
 
 
 def with_keywords_of(source: Callable[..., Any]) -> Callable[[Function], Function]:

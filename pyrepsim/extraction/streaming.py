@@ -14,14 +14,15 @@ from ..comparison.layers import layer_pairs
 from ..core.errors import OptionError, RowMismatchError, TextError, check_choice
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
-from ..models import Encoder, ModelLike, load_encoder
+from ..models import Encoder, ModelLike
 from ..models.independence import PADDED
+from ..models.loading import load_encoders
 from ..models.restoring import undisturbed
 from ..results import Scores
 from ..store.columns import IDENTITY, TOKENS, token_mask
 from .forward import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
 from .layout import ShardLayout
-from .options import ReadingOptions, with_keywords_of
+from .options import ForwardOptions, with_keywords_of
 from .plan import ExtractionPlan, check_positions, freeze_plan, have_same_tokens, plans_of_both
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Chunk = dict[str, Any]
 
 
-@with_keywords_of(ReadingOptions)
+@with_keywords_of(ForwardOptions)
 def compare_models(
     model_x: ModelLike,
     model_y: ModelLike,
@@ -42,13 +43,12 @@ def compare_models(
     *,
     layers: Any = "same",
     tokens: str = "content",
-    device: str = "auto",
     backend: str = "auto",
     n_threads: int | None = None,
     memory: int | str | None = None,
     precision: str = "auto",
     progress: bool | None = None,
-    **reading: Any,
+    **options: Any,
 ) -> Scores:
     """Compare the layers of two models on the same texts without storing activations.
 
@@ -57,13 +57,16 @@ def compare_models(
 
     Parameters
     ----------
-    model_x, model_y, texts, device, progress
+    model_x, model_y, texts, progress
         As in `extract`.
     measures, layers, tokens, backend, n_threads, precision, memory
         As in `compare`; `layers` may also name hook points, as in `extract`: ``["layer.*.mlp"]``. With
         ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
     words, long, max_length, batch_tokens
         As in `extract`. Models with different tokenizers need `words`: their rows are then matched by word.
+    revision, device, model_dtype, device_map, attention, quantization
+        See `load_encoder`. Each is one value for both models or a pair of values, such as
+        ``model_dtype=("float32", "bfloat16")``.
 
     Returns
     -------
@@ -89,15 +92,15 @@ def compare_models(
     1.0
     """
     check_choice("tokens", tokens, TOKENS)
-    options = ReadingOptions(**reading)
-    if options.words is not None and tokens in ("special", "cls"):
+    chosen = ForwardOptions(**options)
+    if chosen.words is not None and tokens in ("special", "cls"):
         raise OptionError(
-            f"Rows per word hold no special tokens: got words={options.words!r} and tokens={tokens!r}. Leave one out."
+            f"Rows per word hold no special tokens: got words={chosen.words!r} and tokens={tokens!r}. Leave one out."
         )
-    encoders = [load_encoder(model, device=device) for model in (model_x, model_y)]
-    plan, plan_y = plans_of_both(encoders, read_texts(texts), options)
+    encoders = load_encoders((model_x, model_y), **chosen.loading())
+    plan, plan_y = plans_of_both(encoders, read_texts(texts), chosen)
     same = have_same_tokens(plan, plan_y)
-    if not same and options.words is None:
+    if not same and chosen.words is None:
         raise OptionError(
             f"Models are compared by token only if they split the texts into the same tokens: {encoders[0].name!r} and "
             f"{encoders[1].name!r} do not. Compare by word: words='first' or 'mean'."
@@ -238,6 +241,7 @@ def _provenance(encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str) 
         record |= {f"model_{side}": encoder.name, f"weights_{side}": encoder.weights}
         if encoder.revision is not None:
             record[f"revision_{side}"] = encoder.revision
+        record |= {f"{name}_{side}": value for name, value in encoder.settings.items()}
         if encoder.batching != PADDED:
             record[f"batching_{side}"] = encoder.batching
     return record

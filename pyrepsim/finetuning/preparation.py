@@ -12,7 +12,7 @@ import torch
 import transformers
 import xxhash
 
-from ..core.errors import OptionError, TextError
+from ..core.errors import ModelError, OptionError, TextError
 from ..core.resume import plain_json
 from ..models import Encoder, ModelLike, load_encoder, wrap
 from ..models.blocks import find_blocks
@@ -118,12 +118,17 @@ class FinetuningRequest:
 
 def _trainable(encoder: Encoder, *, inplace: bool) -> Encoder:
     """A model in memory in float32, in which it is trained and saved: a copy unless `inplace` is set."""
-    if encoder.dtype == "float32":
+    if quantised := encoder.settings.get("quantization"):
+        raise ModelError(
+            f"A model is trained with weights of floating point: those of {encoder.name!r} are quantised "
+            f"({quantised}). Give the model that it was made from."
+        )
+    if (dtype := encoder.settings.get("model_dtype")) is None:
         return encoder if inplace else encoder.copied()
     if inplace:
         raise OptionError(
-            f"A model is trained in float32: {encoder.name!r} has weights of {encoder.dtype}, and inplace makes no "
-            "copy. Call model.float() before, or leave inplace out."
+            f"A model is trained in float32: {encoder.name!r} has weights of {dtype}, and inplace makes no copy. Call "
+            "model.float() before, or leave inplace out."
         )
     copied = encoder.copied()
     return wrap(copied.module.float(), encoder.tokenizer, name=encoder.name, revision=encoder.revision)

@@ -50,6 +50,9 @@ class Encoder:
         xxh3-128 digests of the weights, and of everything that decides token ids.
     whole : Whole or None
         For the encoder of an encoder-decoder, what saving it needs of the whole model.
+    settings : mapping of str to str
+        What differs from a model in float32 on one device: ``model_dtype``, ``device_map`` (its devices),
+        ``attention`` and ``quantization``, as `load_encoder` names them.
     """
 
     name: str
@@ -62,18 +65,13 @@ class Encoder:
     tokenizer_digest: str
     revision: str | None = None
     whole: Whole | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     _independence: dict[str | None, Independence] = field(default_factory=dict, repr=False)
     _points: list[HookPoints] = field(default_factory=list, repr=False)
 
     @property
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
-
-    @property
-    def dtype(self) -> str:
-        """Type of the weights, such as "float32"; several are joined by "+"."""
-        dtypes = {str(one.dtype).removeprefix("torch.") for one in self.module.parameters() if one.is_floating_point()}
-        return "+".join(sorted(dtypes))
 
     @property
     def vocabulary(self) -> int | None:
@@ -221,8 +219,8 @@ class Encoder:
         return replace(self, module=module, _independence={}, _points=[])
 
     def record(self) -> dict[str, str | None]:
-        """Name, revision, digest of the weights, and `batching` unless "padded", as stores and runs record them."""
-        record = {"id": self.name, "revision": self.revision, "weights": self.weights}
+        """Name, revision, digest of the weights, settings, and `batching` unless "padded", as stores record them."""
+        record = {"id": self.name, "revision": self.revision, "weights": self.weights, **self.settings}
         return record if self.batching == PADDED else record | {"batching": self.batching}
 
     def __repr__(self) -> str:

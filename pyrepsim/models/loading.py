@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 
-from ..core.errors import BackendError, ModelError, OptionError
+from ..core.errors import BackendError, ModelError, OptionError, check_choice
 from ..core.states import check_files
 from .encoder import Encoder, ModelLike, first_line
 from .parts import encoder_part
+from .quantization import quantization_config
 from .source import ModelSource, locate_model
-from .wrapping import load_tokenizer, wrap
+from .wrapping import load_tokenizer, make_encoder, wrap
 
-__all__ = ["load_encoder", "quiet_transformers", "resolve_device"]
+__all__ = ["load_encoder", "load_encoders", "quiet_transformers", "resolve_device"]
+
+log = logging.getLogger("pyrepsim.models")
+
+_DTYPES = ("float32", "bfloat16", "float16", "auto")
+_ATTENTION = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+"""Not a kernel of the hub, whose code would run."""
+_WORDS = {"attn_implementation": "attention", "quantization_config": "quantization"}
 
 
-def load_encoder(model: ModelLike, *, revision: str | None = None, device: str = "auto") -> Encoder:
-    """Load a model in float32, without task head and pooler.
+def load_encoder(
+    model: ModelLike,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    model_dtype: str = "float32",
+    device_map: Any = None,
+    attention: str | None = None,
+    quantization: Any = None,
+) -> Encoder:
+    """Load a model without task head and pooler, by default in float32.
 
     Parameters
     ----------
@@ -32,11 +52,23 @@ def load_encoder(model: ModelLike, *, revision: str | None = None, device: str =
     revision : str, optional
         Branch, tag or commit on the hub.
     device : str, default "auto"
-        A torch device; "auto" is the GPU of this process (by LOCAL_RANK) if there is one, otherwise the CPU.
+        A torch device; "auto" is the GPU of this process (by LOCAL_RANK) if there is one, otherwise the CPU. It does
+        not move a model in memory.
+    model_dtype : {"float32", "bfloat16", "float16", "auto"}, default "float32"
+        Type of the weights, in which the model computes. "auto" keeps that of the checkpoint. (The `dtype` of `extract`
+        is the type in the store.)
+    device_map : str or dict, optional
+        Puts the model on several devices, as in transformers: "auto", "balanced", or a device for each module. It needs
+        accelerate, and replaces `device`. Weights that would not fit are not offloaded: that is an error.
+    attention : {"eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"}, optional
+        Implementation of attention. Default: what transformers chooses.
+    quantization : {"bitsandbytes-8bit", "bitsandbytes-4bit", "torchao-int8"} or transformers configuration, optional
+        Quantise the weights while they are loaded. A checkpoint that is quantised already needs no option.
 
     Returns
     -------
     Encoder
+        Its `settings` say what differs from a model in float32 on one device; stores and scores record them.
 
     Raises
     ------
@@ -45,50 +77,83 @@ def load_encoder(model: ModelLike, *, revision: str | None = None, device: str =
     BackendError
         If torch cannot use the device.
     OptionError
-        If a revision is given for a folder or for a model in memory.
+        If an option has no such value, or one that chooses what is loaded is given for a model in memory.
+    MissingExtraError
+        If a library for the quantisation is not installed.
     CorruptStoreError
         If a file of a fine-tuned run changed after it was written.
 
     Examples
     --------
     >>> from pyrepsim.models import load_encoder
-    >>> encoder = load_encoder("bert-base-uncased", device="cpu")
-    >>> list(encoder.layers)[:2]
-    ['embeddings', 'layer.0']
+    >>> encoder = load_encoder("bert-base-uncased", device="cpu", model_dtype="bfloat16")
+    >>> list(encoder.layers)[:2], encoder.settings
+    (['embeddings', 'layer.0'], {'model_dtype': 'bfloat16'})
     """
+    check_choice("model_dtype", model_dtype, _DTYPES)
+    check_choice("attention", attention, _ATTENTION)
+    dtype = "auto" if model_dtype == "auto" else getattr(torch, model_dtype)
     if isinstance(model, Encoder | torch.nn.Module):
-        if revision is not None:
-            name = repr(model) if isinstance(model, Encoder) else type(model).__name__
-            raise OptionError(f"revision selects what is loaded: {name} is loaded already. Leave revision out.")
+        given = {"revision": revision, "model_dtype": None if model_dtype == "float32" else model_dtype}
+        given |= {"device_map": device_map, "attention": attention, "quantization": quantization}
+        _check_is_loaded(model, [name for name, value in given.items() if value is not None])
         return model if isinstance(model, Encoder) else wrap(model)
-    target = resolve_device(device)
+    options = {"device_map": device_map, "attn_implementation": attention}
+    options["quantization_config"] = None if quantization is None else quantization_config(quantization, dtype)
+    options = {name: value for name, value in options.items() if value is not None}
+    if device_map is not None and device != "auto":
+        raise OptionError(f"device_map says where a model is: got device={device!r} beside it. Leave one of them out.")
+    target = None if device_map is not None else resolve_device(device)
     source = locate_model(model, revision=revision)
     if os.path.isdir(source.location):
         check_files(Path(source.location))
     with quiet_transformers():
         tokenizer = load_tokenizer(source)
-        module = _load_module(source)
-    return wrap(module.to(target), tokenizer, name=source.name, revision=source.revision)
+        module = _load_module(source, target, dtype, options)
+    return make_encoder(module, tokenizer, name=source.name, revision=source.revision, attention=attention)
 
 
-def _load_module(source: ModelSource) -> torch.nn.Module:
-    options = {
-        "revision": source.revision or "main",
-        "dtype": torch.float32,
-        "trust_remote_code": False,
-        "output_loading_info": True,
-    }
+def load_encoders(models: Sequence[ModelLike], **options: Any) -> list[Encoder]:
+    """Load several models, each with its own option where an option is a list or a tuple of as many values."""
+    shared, n = {}, len(models)
+    for name, value in options.items():
+        values = list(value) if isinstance(value, list | tuple) else [value] * n
+        if len(values) != n:
+            raise OptionError(f"{name} is one value, or one for each of {n} models: got {len(values)}.")
+        shared[name] = values
+    own = [{name: values[index] for name, values in shared.items()} for index in range(n)]
+    return [load_encoder(model, **chosen) for model, chosen in zip(models, own, strict=True)]
+
+
+def _check_is_loaded(model: Encoder | torch.nn.Module, given: Sequence[str]) -> None:
+    if given:
+        name = repr(model) if isinstance(model, Encoder) else type(model).__name__
+        raise OptionError(f"{', '.join(given)} selects what is loaded: {name} is loaded already. Leave it out.")
+
+
+def _load_module(source: ModelSource, target: Any, dtype: Any, options: Mapping[str, Any]) -> torch.nn.Module:
+    """Load a module to the device `target`, or where the options say."""
+    where = {"revision": source.revision or "main", "trust_remote_code": False}
+    auto = transformers.AutoModel
     try:
+        stored, _ = transformers.PretrainedConfig.get_config_dict(source.location, **where)
+        _say_if_widened(source.name, stored.get("dtype", stored.get("torch_dtype")), dtype)
+        quantised = "quantization_config" in options or "quantization_config" in stored
+        if quantised and target is not None:
+            options = {**options, "device_map": {"": target}}  # quantised weights cannot be moved later
+        chosen = {**options, **where, "dtype": dtype, "output_loading_info": True}
         try:
-            module, info = transformers.AutoModel.from_pretrained(source.location, add_pooling_layer=False, **options)
+            module, info = auto.from_pretrained(source.location, add_pooling_layer=False, **chosen)
         except TypeError as error:
             if "add_pooling_layer" not in str(error):
                 raise
-            module, info = transformers.AutoModel.from_pretrained(source.location, **options)
+            module, info = auto.from_pretrained(source.location, **chosen)
     except Exception as error:  # as above, and errors of safetensors and pickle
+        given = sorted(_WORDS.get(name, name) for name in options)
+        remedy = f", or leave out {' and '.join(given)}" if given else ""
         raise ModelError(
             f"{source.name!r} is not a model that transformers {transformers.__version__} loads without running "
-            f"code from its repository ({first_line(error)}). Check the folder's config.json and weight files."
+            f"code from its repository ({first_line(error)}). Check the folder's config.json and weight files{remedy}."
         ) from error
     part, whole = encoder_part(module)  # of an encoder-decoder, the weights of the decoder may be missing
     needed = part.state_dict() if whole is None else whole.names.values()
@@ -99,7 +164,17 @@ def _load_module(source: ModelSource) -> torch.nn.Module:
             f"All weights of the encoder must be in the checkpoint: {source.name!r} lacks {len(missing)}, the "
             f"first {missing[0]!r}. Compare the architecture in config.json with the weight files."
         )
-    return module
+    return module if target is None or quantised else module.to(target)
+
+
+@cache
+def _say_if_widened(name: str, stored: str | None, dtype: Any) -> None:
+    """Log once for each model that it gets a wider type than that of its checkpoint."""
+    if stored in ("bfloat16", "float16") and dtype == torch.float32:
+        log.warning(
+            "%s is stored in %s and is read in float32, which takes twice the memory; model_dtype='auto' keeps %s",
+            name, stored, stored,
+        )  # fmt: skip
 
 
 def resolve_device(device: str) -> torch.device:

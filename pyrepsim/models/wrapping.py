@@ -12,10 +12,11 @@ from ..core.errors import ModelError
 from .digests import tokenizer_digest, weights_digest
 from .encoder import Encoder, first_line, hidden_states
 from .parts import Whole, encoder_part
+from .quantization import quantization_of
 from .restoring import undisturbed
 from .source import ModelSource, locate_model
 
-__all__ = ["base_module", "load_tokenizer", "wrap"]
+__all__ = ["base_module", "load_tokenizer", "make_encoder", "wrap"]
 
 _UNSET = 1_000_000  # a tokenizer without a limit has a model_max_length of 1e30
 
@@ -61,12 +62,26 @@ def wrap(
     >>> encoder.name, list(encoder.layers)[:2], model.training
     ('bert-base-uncased', ['embeddings', 'layer.0'], True)
     """
-    base, whole = base_module(model)
+    base, _ = base_module(model)
     origin = str(getattr(base, "name_or_path", "") or "")
     if tokenizer is None:
         tokenizer = _tokenizer_of(model, base, origin, revision)
-    name = name or origin or type(base).__name__
+    attention, by_itself = getattr(base.config, "_attn_implementation", None), "eager"
+    if getattr(base, "_supports_sdpa", False):
+        by_itself = "sdpa"
+    attention = None if attention == by_itself else attention
+    return make_encoder(
+        model, tokenizer, name=name or origin or type(base).__name__, revision=revision, attention=attention
+    )
+
+
+def make_encoder(
+    model: torch.nn.Module, tokenizer: Any, *, name: str, revision: str | None, attention: str | None
+) -> Encoder:
+    """As `wrap`; `attention` is the implementation that was chosen, to be recorded."""
+    base, whole = base_module(model)
     _check_tokenizer(tokenizer, name)
+    weights = weights_digest(base)  # first, because a weight that is not in memory cannot be used either
     return Encoder(
         name=name,
         module=base,
@@ -74,11 +89,26 @@ def wrap(
         layers=MappingProxyType(_layer_widths(base, name)),
         max_length=_sequence_limit(base, tokenizer),
         position_limit=_position_limit(base),
-        weights=weights_digest(base),
+        weights=weights,
         tokenizer_digest=tokenizer_digest(tokenizer),
         revision=revision,
         whole=whole,
+        settings=_settings(base, attention),
     )
+
+
+def _settings(base: torch.nn.Module, attention: str | None) -> dict[str, str]:
+    """What differs from a model in float32 on one device."""
+    parameters = list(base.parameters())
+    dtypes = sorted({str(one.dtype).removeprefix("torch.") for one in parameters if one.is_floating_point()})
+    devices = sorted({str(one.device) for one in parameters})
+    settings = {
+        "model_dtype": None if dtypes == ["float32"] else "+".join(dtypes),
+        "device_map": None if len(devices) == 1 else "+".join(devices),
+        "attention": attention,
+        "quantization": quantization_of(base),
+    }
+    return {name: value for name, value in settings.items() if value}
 
 
 def base_module(model: torch.nn.Module) -> tuple[torch.nn.Module, Whole | None]:

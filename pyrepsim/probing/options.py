@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import OptionError
+from ..extraction.options import ModelOptions
 
 __all__ = [
     "FIGURE_FORMATS",
@@ -27,7 +28,7 @@ CODE_FRACTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25,
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbingOptions:
+class ProbingOptions(ModelOptions):
     """Options of every probing: data, model, stores and output.
 
     Raises
@@ -48,8 +49,6 @@ class ProbingOptions:
     """Probe the same architecture with random weights, as a control."""
     init_seed: int = 0
     """Seed of the random weights."""
-    revision: str | None = None
-    """Branch, tag or commit of the model on the hub."""
     device: str = "auto"
     """Device of the model and the probes: auto, cpu or cuda:0."""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"

@@ -195,7 +195,7 @@ def open_workspace(model: Any, out: str | os.PathLike[str], options: ProbingOpti
     """Load the model, with random weights if ``random_init`` is set. Nothing is written."""
     folder = as_path(out, "out")
     stores_folder = folder / "stores" if options.stores is None else as_path(options.stores, "stores")
-    encoder = load_encoder(model, revision=options.revision, device=options.device)
+    encoder = load_encoder(model, **options.loading())
     record: dict[str, Any] = {**encoder.record(), "random_init": options.random_init}
     if options.random_init:
         record["init_seed"] = options.init_seed
