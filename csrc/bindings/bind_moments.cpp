@@ -6,6 +6,7 @@
 #include "bindings/array_view.h"
 #include "bindings/enum_names.h"
 #include "bindings/gil.h"
+#include "core/thread_pool.h"
 #include "moments/centre.h"
 #include "moments/moments.h"
 #include "moments/scan.h"
@@ -178,9 +179,13 @@ py::dict sums_of(const std::vector<py::array>& rows, std::vector<std::pair<int, 
     Moments moments({std::move(widths), std::move(pairs), transform_from_name(transform),
                      precision_from_name(precision), diagonals},
                     choose_isa(isa));
-    for (const MatrixView& view : views)
+    double features = 0;
+    for (const MatrixView& view : views) {
         REPSIM_CHECK(view.rows == views[0].rows,
                      "arrays must have equal rows: got " << views[0].rows << " and " << view.rows);
+        features += static_cast<double>(view.cols);
+    }
+    n_threads = threads_for(static_cast<double>(views[0].rows) * features * features, n_threads);
     for (std::int64_t start = 0; start < views[0].rows; start += part) {
         const std::int64_t n_rows = std::min(part, views[0].rows - start);
         std::vector<MatrixView> now = views;

@@ -152,6 +152,11 @@ Pool& pool() {
 
 }  // namespace
 
+int threads_for(double multiplications, int n_threads) {
+    constexpr double kOfAThread = 1 << 18;
+    return static_cast<int>(std::clamp(multiplications / kOfAThread, 1.0, std::max(1.0, double(n_threads))));
+}
+
 void parallel_for(std::int64_t n_tasks, int n_threads, const std::function<void(std::int64_t, int)>& body) {
     if (n_tasks <= 0) return;
     if (n_threads <= 1 || n_tasks == 1) {

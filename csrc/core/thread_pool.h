@@ -12,4 +12,7 @@ namespace repsim {
 // worker is in [0, n_threads). The first exception thrown by a body is rethrown here.
 void parallel_for(std::int64_t n_tasks, int n_threads, const std::function<void(std::int64_t, int)>& body);
 
+// How many threads so many multiplications are worth: with few of them, waking a thread takes longer than it saves.
+int threads_for(double multiplications, int n_threads);
+
 }  // namespace repsim

@@ -64,25 +64,28 @@ struct Task {
 std::vector<CentredSums> centre(const std::vector<Centring>& matrices, double n_samples, int n_threads) {
     std::vector<std::vector<double>> lefts, rights, squares;
     std::vector<Task> tasks;
+    double entries = 0;
     for (std::size_t m = 0; m < matrices.size(); ++m) {
         const Centring& matrix = matrices[m];
         lefts.push_back(scaled_mean(matrix.left, matrix.rows, n_samples));
         rights.push_back(scaled_mean(matrix.right, matrix.cols, n_samples));
         squares.emplace_back(matrix.rows);
+        entries += static_cast<double>(matrix.rows) * static_cast<double>(matrix.cols);
         for (std::int64_t i = 0; i < matrix.rows; i += kRowsPerTask)
             tasks.push_back({m, i, std::min(matrix.rows, i + kRowsPerTask)});
     }
-    parallel_for(static_cast<std::int64_t>(tasks.size()), n_threads, [&](std::int64_t index, int) {
-        const Task& task = tasks[index];
-        const Centring& matrix = matrices[task.matrix];
-        const double *e = lefts[task.matrix].data(), *f = rights[task.matrix].data();
-        for (std::int64_t i = task.begin; i < task.end; ++i) {
-            if (matrix.diagonal)
-                matrix.sums[i] -= e[i] * f[i];
-            else
-                squares[task.matrix][i] = centre_row(matrix.sums + i * matrix.cols, matrix.cols, e[i], f);
-        }
-    });
+    parallel_for(static_cast<std::int64_t>(tasks.size()), threads_for(entries, n_threads),
+                 [&](std::int64_t index, int) {
+                     const Task& task = tasks[index];
+                     const Centring& matrix = matrices[task.matrix];
+                     const double *e = lefts[task.matrix].data(), *f = rights[task.matrix].data();
+                     for (std::int64_t i = task.begin; i < task.end; ++i) {
+                         if (matrix.diagonal)
+                             matrix.sums[i] -= e[i] * f[i];
+                         else
+                             squares[task.matrix][i] = centre_row(matrix.sums + i * matrix.cols, matrix.cols, e[i], f);
+                     }
+                 });
     std::vector<CentredSums> found;
     for (std::size_t m = 0; m < matrices.size(); ++m) {
         const auto& [sums, rows, cols, left, right, diagonal] = matrices[m];

@@ -15,6 +15,20 @@ constexpr std::int64_t kRowsPerPackTask = 64;
 constexpr std::int64_t kMaxBlocksTogether = 8;
 constexpr std::int64_t kPairBytes = 16 << 20;
 
+void add_row(const double* __restrict row, std::int64_t width, double share, double* __restrict low,
+             double* __restrict high, double* __restrict mean) {
+    for (std::int64_t j = 0; j < width; ++j) {
+        low[j] = row[j] < low[j] ? row[j] : low[j];
+        high[j] = row[j] > high[j] ? row[j] : high[j];
+        mean[j] += row[j] * share;
+    }
+}
+
+void add_squares(const double* __restrict row, const double* __restrict mean, std::int64_t width,
+                 double* __restrict variance) {
+    for (std::int64_t j = 0; j < width; ++j) variance[j] += (row[j] - mean[j]) * (row[j] - mean[j]);
+}
+
 }  // namespace
 
 Moments::Moments(MomentsConfig config, Isa isa)
@@ -116,16 +130,9 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
     };
     each_row([&](const double* row) {
         if (low.empty()) low.assign(row, row + width), high = low;
-        double *lowest = low.data(), *highest = high.data(), *sum = mean.data();
-        for (std::int64_t j = 0; j < width; ++j) {
-            lowest[j] = row[j] < lowest[j] ? row[j] : lowest[j];
-            highest[j] = row[j] > highest[j] ? row[j] : highest[j];
-            sum[j] += row[j] * share;
-        }
+        add_row(row, width, share, low.data(), high.data(), mean.data());
     });
-    each_row([&](const double* row) {
-        for (std::int64_t j = 0; j < width; ++j) variance[j] += (row[j] - mean[j]) * (row[j] - mean[j]);
-    });
+    each_row([&](const double* row) { add_squares(row, mean.data(), width, variance.data()); });
     for (std::int64_t j = 0; j < width; ++j) {
         if (low[j] == high[j]) {
             mean[j] = low[j];

@@ -36,6 +36,8 @@ from ..core.errors import BackendError, OptionError
 
 __all__ = ["available_backends", "default_threads", "get_backend"]
 
+_MOST_CORES = 1 << 30
+
 
 @cache
 def _reason_without_cpu() -> str | None:
@@ -151,11 +153,15 @@ def default_threads() -> int:
     if shared.isdecimal() and 1 <= int(shared) <= 4096:  # OpenMP ignores other values too
         return int(shared)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return min(cores, _quota())
+
+
+@cache
+def _quota() -> int:
+    """Return the cores that the CPU quota of the cgroup allows. It is read once: that takes as long as a small sum."""
     try:
         with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
             quota, period = file.read().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
+        return _MOST_CORES if quota == "max" else max(1, int(quota) // int(period))
     except (OSError, ValueError):
-        pass  # no cgroup, or another format: the affinity mask decides
-    return cores
+        return _MOST_CORES  # no cgroup, or another format: the affinity mask decides

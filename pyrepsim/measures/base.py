@@ -19,13 +19,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import Flag, auto
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
 from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError, NonFiniteError, OptionError
-from ..core.lazy import lazy
 from ..moments.pair import Pair, Side
 from ..results import Score
 
@@ -119,9 +119,8 @@ class Measure(ABC):
     """Whether repeated rows bias the value, as in an average over distinct rows: a bootstrap is then not valid."""
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            kind = option.type if isinstance(option.type, str) else getattr(option.type, "__name__", str(option.type))
-            object.__setattr__(self, option.name, _as_declared(self, option.name, kind))
+        for option, kind, _ in _options_of(type(self)):
+            object.__setattr__(self, option, _as_declared(self, option, kind))
 
     @property
     def invariant_y(self) -> Invariance:
@@ -190,13 +189,7 @@ class Measure(ABC):
 
     def __str__(self) -> str:
         """The measure as it is written in code, with the options that differ from their defaults."""
-        return self._text
-
-    @lazy
-    def _text(self) -> str:
-        name = self.public_name
-        options = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
-        return name + (f"({', '.join(options)})" if options else "")
+        return _written(self)
 
 
 class MomentMeasure(Measure):
@@ -343,6 +336,22 @@ def one_of(measure: Measure, option: str, allowed: tuple[str, ...]) -> None:
     value = getattr(measure, option)
     if value not in allowed:
         raise OptionError(f"{measure.public_name}: {option} must be one of {', '.join(allowed)}: got {value!r}.")
+
+
+@cache
+def _options_of(kind: type[Measure]) -> list[tuple[str, str, Any]]:
+    """Return name, type as text and default of each option."""
+    return [
+        (f.name, f.type if isinstance(f.type, str) else getattr(f.type, "__name__", str(f.type)), f.default)
+        for f in fields(kind)
+    ]
+
+
+@lru_cache(1024)
+def _written(measure: Measure) -> str:
+    options = [(name, getattr(measure, name), default) for name, _, default in _options_of(type(measure))]
+    listed = [f"{name}={value!r}" for name, value, default in options if value != default]
+    return measure.public_name + (f"({', '.join(listed)})" if listed else "")
 
 
 def _as_declared(measure: Measure, option: str, kind: str) -> Any:

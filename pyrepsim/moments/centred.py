@@ -60,43 +60,24 @@ class Centred:
         norm_sq, total = self._own[s]
         mean = state.weighted[s][0] / n  # minus the shift
         one_direction = bool(state.directions) and state.directions[s] is not None
-        refuse_size(
-            total,
-            n,
-            deviations=mean,
-            precision=state.precision,
-            label=self._labels[s],
-            one_direction=one_direction,
-        )
-        described = {
-            "n_samples": n,
-            "mean": state.shift[s] + mean,
-            "epsilon": EPSILON[state.precision],
-            "label": self._labels[s],
-            "copies": self._copies,
-            "one_direction": one_direction,
-        }
+        epsilon, label = EPSILON[state.precision], self._labels[s]
+        refuse_size(total, n, mean, precision=state.precision, label=label, one_direction=one_direction)
+        mean = state.shift[s] + mean
         if scatter.ndim == 1:
-            return DiagonalSide(scatter, **described)
-        return Side(scatter=scatter, norm_sq=norm_sq, norms=Norms(state, s, s), **described)
+            return DiagonalSide(n, mean, scatter, epsilon, label, self._copies, one_direction)
+        return Side(n, mean, scatter, norm_sq, Norms(state, s, s), epsilon, label, self._copies, one_direction)
 
 
 def refuse_overflow(state: State, labels: Sequence[str]) -> None:
     """Raise NonFiniteError if sums of squares or of fourth powers are infinite, which bound all other sums."""
     for s, label in enumerate(labels):
         if not (math.isfinite(state.norms[0, s]) and math.isfinite(state.norms[1 + s, s])):
-            refuse_size(
-                math.inf,
-                state.n_samples,
-                deviations=state.shift[s],
-                precision=state.precision,
-                label=label,
-                one_direction=False,
-            )
+            n, shift = state.n_samples, state.shift[s]
+            refuse_size(math.inf, n, shift, precision=state.precision, label=label, one_direction=False)
 
 
 def refuse_size(
-    total: float, n_samples: float, *, deviations: np.ndarray, precision: str, label: str, one_direction: bool
+    total: float, n_samples: float, deviations: np.ndarray, *, precision: str, label: str, one_direction: bool
 ) -> None:
     """Raise NonFiniteError unless the sums can hold the fourth power of the size of the rows.
 

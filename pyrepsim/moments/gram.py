@@ -80,7 +80,7 @@ class GramMoments:
         refuse_size(
             float(squares.sum()),
             len(rows),
-            deviations=rows,
+            rows,
             precision=precision,
             label=label,
             one_direction=direction is not None,

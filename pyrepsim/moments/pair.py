@@ -242,8 +242,18 @@ class Side:
 class DiagonalSide(Side):
     """Moments of one representation of whose scatter only the diagonal was summed."""
 
-    def __init__(self, squares: np.ndarray, **described: Any) -> None:
-        vars(self).update(squares=squares, **described)
+    def __init__(
+        self,
+        n_samples: float,
+        mean: np.ndarray,
+        squares: np.ndarray,
+        epsilon: float,
+        label: str,
+        copies: float,
+        one_direction: bool,
+    ) -> None:
+        vars(self).update(n_samples=n_samples, mean=mean, squares=squares, epsilon=epsilon)
+        vars(self).update(label=label, copies=copies, one_direction=one_direction)
 
     @lazy
     def total(self) -> float:
