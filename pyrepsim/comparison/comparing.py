@@ -22,6 +22,7 @@ from .moment_scores import moment_scores
 from .options import ExecutionOptions, as_measures, ordered
 from .row_scores import row_scores
 from .sources import ArraySource, Source, open_sides
+from .sparse_source import SparseSource
 from .undefined import check_defined
 
 __all__ = ["check_scores", "compare", "scores_of"]
@@ -54,8 +55,8 @@ def compare(
     Parameters
     ----------
     X, Y : array-like of shape (n_samples, n_features_x) and (n_samples, n_features_y), or ActivationStore
-        Two arrays, whose rows are matched by position; or two activation stores, or one layer of each
-        (``store["layer.3"]``), whose rows are matched by document, position and token.
+        Two arrays, whose rows are matched by position; either may be sparse, see Notes. Or two activation stores, or
+        one layer of each (``store["layer.3"]``), whose rows are matched by document, position and token.
     measures : Measure, str, or a sequence of these
         Such as ``rs.LinearCKA()`` or ``"SVCCA(variance=0.9)"``.
     layers : {"same", "all"} or list of (layer_x, layer_y), default "same"
@@ -72,7 +73,8 @@ def compare(
         "fast", for measures of rows on a GPU, rounds rows to half precision.
     memory : int or str, optional
         Memory that may be used: bytes, or an amount such as ``"8GB"``. By default that of the machine, or of the
-        control group (container, job) if that is less. A computation that needs more raises ShapeError at once.
+        control group (container, job) if that is less. Where the sums of all pairs of layers of stores do not fit into
+        half of it, they are made in several passes over the rows; what needs more nevertheless raises ShapeError.
     interval : Bootstrap, Jackknife or str, optional
         How to find an interval for each value: by resampling blocks of documents (for arrays, of consecutive rows). A
         text such as ``"Jackknife(blocks=16)"`` works too. See Notes.
@@ -119,10 +121,18 @@ def compare(
     ``products``: "n x n". Sums for an interval, a checkpoint, an executor or a GPU are always d x d. In precision fp32,
     an entry of a tile has an error of at most 1.6e-5 |x_i - m| |x_j - m|.
 
+    Fewer rows than features: CCA, biased CKA and others are then high for unrelated representations too. One warning is
+    logged for such measures (``biased_by_few_rows``), and their ``details`` have ``fewer_rows_than_features``.
+
     Scores that are not defined: where a measure is not defined for some pairs of layers, such as those of the
     embeddings with ``tokens="cls"``, whose rows are all equal, these scores are NaN with the reason in
     ``details["undefined"]``, and one warning is logged. A score whose interval is not defined keeps its value. With a
     checkpoint or an executor, and in streams, a row of zeros is an error for measures of directions.
+
+    Sparse rows, such as features of sparse autoencoders, are scipy sparse matrices, torch sparse tensors, or mappings
+    ``{"locations": (k, 2), "activations": (k,), "shape": (n_samples, n_features)}``. `LinearCKA`, `RV2`, and `RSA` in
+    closed form with the metrics cosine, dot and sqeuclidean are computed from products of sparse rows, in time n^2;
+    other measures are refused.
 
     Intervals: measures of moments, and RSA by tiles with Pearson, cosine or Euclidean comparison, need no second pass;
     for S blocks, memory is that of S + 8 times the d x d sums. Any other measure is evaluated again without each block,
@@ -154,7 +164,7 @@ def compare(
     """
     parsed = as_measures(measures)
     options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
-    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
+    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend, sparse=interval is None)
     shown = sides.progress(progress)
     if interval is not None:
         if checkpoint is not None or executor is not None:
@@ -183,6 +193,12 @@ def scores_of(
     progress: bool | None = None,
 ) -> list[Score]:
     """Return the score of every measure for every pair, in the order of the pairs and measures."""
+    if isinstance(source, SparseSource):
+        source.check(measures, options)
+        if checkpoint is not None or executor is not None:
+            raise OptionError("checkpoint and executor are for stores: got sparse rows. Leave them out.")
+        chosen_measures: Any = measures
+        return ordered(tile_scores(source, pairs, chosen_measures, options, progress), pairs, measures)
     if isinstance(source, ArraySource):
         measures = [measure.array_form or measure for measure in measures]
     of_moments = [measure for measure in measures if isinstance(measure, MomentMeasure)]
@@ -216,20 +232,27 @@ def scores_of(
 def check_scores(scores: Sequence[Score]) -> None:
     """Raise the error of a measure that is defined for no pair of layers; warn of values that say nothing.
 
-    One warning for scores that are not defined, and one for values that are what they are whatever the data are,
-    because there are too few rows.
+    One warning for scores that are not defined, and one for values that there are too few rows for: they are what they
+    are whatever the data are, or high for unrelated representations too.
     """
     check_defined(scores)
-    found = [score for score in scores if score.details.get("determined")]
-    if found:
+    determined = [score for score in scores if score.details.get("determined")]
+    biased = [
+        score
+        for score in scores
+        if score.details.get("fewer_rows_than_features") and not score.details.get("determined")
+    ]
+    facts = []
+    for found, fact in (
+        (determined, "do not depend on the data, because the features span all dimensions of the centred rows"),
+        (biased, "are of fewer rows than features, where unrelated representations look alike too"),
+    ):
+        if found:
+            named = ", ".join(dict.fromkeys(score.measure for score in found))
+            first = f"first: {found[0].n_samples} rows, layers {found[0].layer_x} and {found[0].layer_y}"
+            facts.append(f"{named}: {len(found)} of {len(scores)} values {fact} ({first}).")
+    if facts:
         log.warning(
-            "%s: %d of %d values do not depend on the data, because %d centred rows have no more dimensions than the "
-            "features span (first: layers %s and %s). Pass more rows than features plus one, or use "
-            "SVCCA(components=...), CCA(ridge=...) or LinearCKA(debiased=True).",
-            ", ".join(dict.fromkeys(score.measure for score in found)),
-            len(found),
-            len(scores),
-            found[0].n_samples,
-            found[0].layer_x,
-            found[0].layer_y,
+            "%s Pass more rows than features plus one, or use SVCCA(components=...) or LinearCKA(debiased=True).",
+            " ".join(facts),
         )

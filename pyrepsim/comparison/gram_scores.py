@@ -17,14 +17,18 @@ from ..backends.checks import checked_threads
 from ..core.blas import one_blas_thread
 from ..core.errors import DegenerateError
 from ..core.progress import progress_bar
+from ..core.sparse import is_sparse
 from ..measures import MomentMeasure
 from ..moments import Pair
 from ..moments.gram import GramMoments, GramPair
-from ..moments.gram_tiles import DenseRows, TilePair, n_tiles, sums_over_tiles, tiles_are_less
+from ..moments.gram_tiles import BlockRows, DenseRows, TilePair, n_tiles, sums_over_tiles, tiles_are_less
+from ..moments.sparse_rows import SparseRows
 from ..results import Score
+from .layers import LayerGroup
 from .options import ExecutionOptions, provenance, transforms_of
 from .row_scores import Gathered
 from .sources import Source, widths_of
+from .sparse_source import SparseSource
 from .undefined import score_or_undefined
 
 __all__ = ["gram_pairs", "gram_scores", "tile_pairs", "tile_scores"]
@@ -63,24 +67,25 @@ def tile_scores(
     progress: bool | None,
 ) -> list[Score]:
     """Return the scores of all measures and pairs of groups that `tile_pairs` chose."""
-    backend, n_threads = get_backend(options.backend), checked_threads(options.n_threads)
+    cpu = isinstance(source, SparseSource)
+    backend, n_threads = get_backend("cpu" if cpu else options.backend), checked_threads(options.n_threads)
     recorded = _recorded(source, backend.name, n_threads, options)
     groups, kinds = source.groups(pairs), transforms_of(measures)
+
+    def rows_of(member: tuple[int, str], kind: str, label: str) -> BlockRows:
+        if isinstance(source, SparseSource) and is_sparse(source.arrays[member[0]]):
+            return SparseRows(source.arrays[member[0]], kind, label)
+        return DenseRows(
+            source.reader(*member),
+            (source.n_rows, source.width(*member)),
+            transform=kind,
+            label=label,
+            precision=options.moments_precision,
+            backend=backend,
+        )
+
     layers = [
-        {
-            kind: [
-                DenseRows(
-                    source.reader(*member),
-                    (source.n_rows, source.width(*member)),
-                    transform=kind,
-                    label=label,
-                    precision=options.moments_precision,
-                    backend=backend,
-                )
-                for member, label in zip(group.members, Gathered(source, group).labels, strict=True)
-            ]
-            for kind in kinds
-        }
+        {kind: [rows_of(member, kind, label) for member, label in _labelled(source, group)] for kind in kinds}
         for group in groups
     ]
     work = sum(n_tiles(rows, n_threads, options.memory) for of_group in layers for rows in of_group.values())
@@ -97,6 +102,10 @@ def tile_scores(
                 pair = _TilePairs({kind: of_kind[k] for kind, of_kind in summed.items()})
                 scores += [score_or_undefined(m, pair, source.n_rows).named(*named, recorded) for m in measures]
     return scores
+
+
+def _labelled(source: Source, group: LayerGroup) -> list[tuple[tuple[int, str], str]]:
+    return list(zip(group.members, Gathered(source, group).labels, strict=True))
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,28 @@ class LayerGroup:
         """The pairs (i, j) with i < j whose cross moments give those of all `index_pairs`."""
         return list(dict.fromkeys((min(pair), max(pair)) for pair in self.index_pairs if pair[0] != pair[1]))
 
+    def in_parts(self, n_parts: int) -> list[LayerGroup]:
+        """Return groups of the pairs whose layers are in two parts of X and of Y, cut into so many parts of one size.
+
+        A pair and the pair with X and Y exchanged are in the same group if both sides are one store. Layers and pairs
+        keep their order, so that sums and scores have the same bits.
+        """
+        parts_x, parts_y = (
+            {name: k * n_parts // len(names) for k, name in enumerate(names)}
+            for names in (self.layers_x, self.layers_y or self.layers_x)
+        )
+        lists: dict[tuple[int, int], list[tuple[str, str]]] = {}
+        for x, y in self.pairs:
+            a, b = parts_x[x], parts_y[y]
+            lists.setdefault((a, b) if self.layers_y or a < b else (b, a), []).append((x, y))
+        groups = []
+        for pairs in lists.values():
+            used_x, used_y = ({pair[side] for pair in pairs} for side in (0, 1))
+            used_x = used_x if self.layers_y else used_x | used_y
+            layers_x = tuple(name for name in self.layers_x if name in used_x)
+            groups.append(LayerGroup(layers_x, tuple(n for n in self.layers_y if n in used_y), tuple(pairs)))
+        return groups
+
     def of_one_store(self) -> LayerGroup:
         """Return the group for a store that is compared with itself: each layer is once in layers_x."""
         return replace(self, layers_x=_unique([*self.layers_x, *self.layers_y]), layers_y=())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,7 @@ import numpy as np
 from ..backends import get_backend
 from ..core.arrays import Gate
 from ..core.errors import OptionError, ShapeError
-from ..core.memory import memory_budget
-from ..measures import Measure, MomentMeasure
+from ..measures import Measure
 from ..results import ComparisonMatrix, Score
 from ..store import ActivationStore, Representation, paired_layer_chunks
 from .comparing import check_scores, scores_of
@@ -56,8 +55,7 @@ def compare_all(
     tokens : {"content", "all", "special", "cls"}, default "content"
         For stores: the tokens to compare.
     backend, n_threads, precision, memory, progress
-        As in `compare`. Where the sums of all pairs do not fit into half of `memory`, the list is cut into parts, and
-        the moments of a representation are summed once for each pair of parts.
+        As in `compare`.
 
     Returns
     -------
@@ -94,25 +92,17 @@ def compare_all(
     scores: list[Score] = []
     for symmetric in (True, False):
         chosen = [measure for measure in parsed if measure.symmetric == symmetric]
-        of_moments = [measure for measure in chosen if isinstance(measure, MomentMeasure)]
-        of_rows = [measure for measure in chosen if not isinstance(measure, MomentMeasure)]
-        for rows, columns in source.parts(of_moments, options) if of_moments else []:
-            scores += scores_of(source, _pairs(rows, columns, symmetric), of_moments, options, progress=shown)
-        if of_rows:
-            pairs = _pairs(source.names, source.names, symmetric)
-            scores += scores_of(source, pairs, of_rows, options, progress=shown)
+        if chosen:
+            scores += scores_of(source, _pairs(source.names, symmetric), chosen, options, progress=shown)
     check_scores(scores)
     matrices = {str(measure): _matrix(measure, scores, source.names, value) for measure in parsed}
     single = isinstance(measures, Measure | str)
     return matrices[str(parsed[0])] if single else matrices
 
 
-def _pairs(rows: Sequence[str], columns: Sequence[str], symmetric: bool) -> list[tuple[str, str]]:
-    """Return the pairs of two parts of the list, or of one part, each once for a symmetric measure."""
-    if rows is columns or rows == columns:
-        pairs = list(combinations_with_replacement(rows, 2))
-    else:
-        pairs = [(x, y) for x in rows for y in columns]
+def _pairs(names: Sequence[str], symmetric: bool) -> list[tuple[str, str]]:
+    """Return the pairs of a list and of each name with itself, each once for a symmetric measure."""
+    pairs = list(combinations_with_replacement(names, 2))
     return pairs if symmetric else list(dict.fromkeys([*pairs, *((y, x) for x, y in pairs)]))
 
 
@@ -214,15 +204,3 @@ class _ManySource:
                 parts = [
                     part[n:] if len(part) > n else next(reader) for part, reader in zip(parts, readers, strict=True)
                 ]
-
-    def parts(
-        self, measures: Sequence[MomentMeasure], options: ExecutionOptions
-    ) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Yield pairs of parts of the list whose sums fit into half of the memory together."""
-        k, widest = len(self.names), max(item.shape[1] for item in self._items.values())
-        most = memory_budget(options.memory) // 2 // (8 * widest**2 * len({m.transform for m in measures}))
-        n_parts = next((p for p in range(1, k) if (m := -(-k // p) * min(p, 2)) * (m + 1) // 2 <= most), k)
-        size = -(-k // n_parts)
-        cut = [self.names[begin : begin + size] for begin in range(0, k, size)]
-        yield from ((part, part) for part in cut)
-        yield from combinations(cut, 2)

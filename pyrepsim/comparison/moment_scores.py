@@ -15,6 +15,7 @@ from ..backends import get_backend
 from ..backends.checks import checked_threads
 from ..core.blas import one_blas_thread
 from ..core.errors import OptionError
+from ..core.memory import memory_budget
 from ..core.progress import progress_bar
 from ..measures import MomentMeasure
 from ..moments import MomentsSet, Pair
@@ -42,6 +43,12 @@ def _keep_freed_memory() -> None:
     np.empty(_LARGEST, np.uint8)
 
 
+_PRODUCTS_PER_STEP = 1 << 37
+"""Products of an update, some seconds of work: a progress bar moves after each."""
+_LEAST_STEP = 256
+"""Rows of an update, at least."""
+
+
 class Rereadable(Protocol):
     """A source whose rows can be read a second time."""
 
@@ -60,7 +67,10 @@ def moment_scores(
     executor: Executor | None = None,
     progress: bool | None = None,
 ) -> list[Score]:
-    """Return the scores of all measures and pairs: for each group of layers one pass over its rows, then its scores."""
+    """Return the scores of all measures and pairs: for each group of layers one pass over its rows, then its scores.
+
+    Groups whose sums do not fit into half of the memory are cut into parts of their layers, with one pass for each.
+    """
     if isinstance(source, ArraySource) and checkpoint is None:
         return _array_scores(source, measures, options, progress)
     saved = None
@@ -71,9 +81,14 @@ def moment_scores(
             )
         rows = None if executor is None else part_rows(source.n_rows)
         saved = Checkpoint(checkpoint, source, options, measures, pairs, part_rows=rows)
-    groups = source.groups(pairs)
-    scores: list[Score] = []
     kept = checkpoint is not None or executor is not None
+    share = 1 if kept else 2  # sums that are kept are cut where they would be refused otherwise
+    groups = [
+        part
+        for group in source.groups(pairs)
+        for part in _passes(source, group, len(transforms_of(measures)), memory_budget(options.memory) // share)
+    ]
+    scores: list[Score] = []
     with progress_bar(len(groups) * source.n_rows, progress, desc="compare") as bar:
 
         def of_group(index: int, group: LayerGroup, measures: Sequence[MomentMeasure]) -> list[Score]:
@@ -102,9 +117,30 @@ def _add_rows(moments: MomentsSet, source: Source, group: LayerGroup, executor: 
     if executor is not None and isinstance(source, StoreSource):
         yield from add_parts(moments, source, group, executor)
         return
+    step = max(_LEAST_STEP, _PRODUCTS_PER_STEP // (_entries(source, group) * len(moments.transforms)))
     for chunk in source.chunks(group, start=int(moments.n_samples)):
-        moments.update(chunk)
-        yield len(chunk[0])
+        for start in range(0, len(chunk[0]), step):
+            part = [rows[start : start + step] for rows in chunk]
+            moments.update(part)
+            yield len(part[0])
+
+
+def _passes(source: Source, group: LayerGroup, n_transforms: int, most_bytes: int) -> list[LayerGroup]:
+    """Return the group, or the parts of it whose sums fit into memory one after the other; each is one pass."""
+    if _entries(source, group) * 8 * n_transforms <= most_bytes:
+        return [group]
+    parts = [group]
+    for n_parts in range(2, 1 + max(len(group.layers_x), len(group.layers_y))):
+        parts = group.in_parts(n_parts)
+        if max(_entries(source, part) for part in parts) * 8 * n_transforms <= most_bytes:
+            break
+    return parts
+
+
+def _entries(source: Source, group: LayerGroup) -> int:
+    """The number of entries of the d x d sums of a group."""
+    widths = widths_of(source, group)
+    return sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in group.crossed)
 
 
 @dataclass(frozen=True)

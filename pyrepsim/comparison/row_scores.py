@@ -20,6 +20,7 @@ from ..results import Score
 from .layers import LayerGroup
 from .options import ExecutionOptions, provenance
 from .sources import ArraySource, Source, widths_of
+from .sparse_source import SparseSource
 from .undefined import each_defined, undefined_score
 
 __all__ = ["Gathered", "GatheredLayers", "check_memory", "row_score", "row_scores"]
@@ -88,7 +89,8 @@ def row_score(
         if isinstance(result, DegenerateError):
             raise result
         precision = result[1].get("precision", precision)
-        score = measure.scored(result, n_rows, _ROUND_OFF[precision])
+        widest = max(source.width(side, layer) for side, layer in enumerate(pair))
+        score = measure.scored(result, n_rows, _ROUND_OFF[precision], widest)
     except DegenerateError as error:
         score = undefined_score(measure, n_rows, error)
     recorded = provenance(
@@ -126,7 +128,7 @@ class Gathered:
 
     def __init__(self, source: Source, group: LayerGroup, memory: int | str | None = None) -> None:
         self._source, self._memory = source, memory
-        self._of_arrays = isinstance(source, ArraySource)
+        self._of_arrays = isinstance(source, ArraySource | SparseSource)
         self.members = group.members
         self._kept: dict[tuple[int, bytes | None], np.ndarray] = {}
 

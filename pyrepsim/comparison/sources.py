@@ -12,9 +12,11 @@ from ..backends import get_backend
 from ..core.arrays import Gate, check_paired, dtype_name
 from ..core.errors import OptionError, RowMismatchError
 from ..core.memory import allocating
+from ..core.sparse import is_sparse
 from ..results import Score
 from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
+from .sparse_source import SparseSource
 
 __all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "stored_rows", "widths_of"]
 
@@ -224,8 +226,11 @@ class Sides:
         return [score.named(None, None) for score in scores]
 
 
-def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str) -> Sides:
-    """Check the two sides of a comparison and return their source and pairs of layers."""
+def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str, sparse: bool = False) -> Sides:
+    """Check the two sides of a comparison and return their source and pairs of layers.
+
+    `sparse`: whether the caller takes a `SparseSource`.
+    """
     kinds = {_kind(side) for side in (X, Y)}
     if len(kinds) > 1:
         raise OptionError(
@@ -237,6 +242,10 @@ def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str) -> 
         raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
     if kind == "layer" and layers != "same":
         raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")
+    if is_sparse(X) or is_sparse(Y):
+        if not sparse:
+            raise OptionError("sparse rows are compared by rs.compare alone. Use it, or pass X.toarray().")
+        return Sides(SparseSource(X, Y, get_backend("cpu").rows_view), [("X", "Y")], kind)
     if kind == "array":
         return Sides(ArraySource(X, Y, get_backend(backend).rows_view), [("X", "Y")], kind)
     if kind == "layer":

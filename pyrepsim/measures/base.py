@@ -118,6 +118,9 @@ class Measure(ABC):
     biased_by_copies: ClassVar[bool] = False
     """Whether repeated rows bias the value, as in an average over distinct rows: a bootstrap is then not valid."""
 
+    biased_by_few_rows: ClassVar[bool] = False
+    """Whether unrelated representations look alike where there are fewer rows than features."""
+
     def __post_init__(self) -> None:
         for option, kind, _ in _options_of(type(self)):
             object.__setattr__(self, option, _as_declared(self, option, kind))
@@ -160,8 +163,10 @@ class Measure(ABC):
             "selection, or use a metric that takes the sizes of rows into account, such as 'euclidean'."
         )
 
-    def scored(self, result: Result, n_samples: int, epsilon: float = 2.0**-53) -> Score:
+    def scored(self, result: Result, n_samples: int, epsilon: float = 2.0**-53, n_features: int = 0) -> Score:
         """Return a result as a score; `epsilon` is the unit round-off of the products that it was computed from.
+
+        If the measure is biased where n_samples < `n_features`, those of the wider side, the details say so.
 
         Raises
         ------
@@ -180,6 +185,8 @@ class Measure(ABC):
                 f"{self} has values from {low:g} to {high:g}: got {value:.9g}, so rounding errors decide the value. "
                 "Use precision='fp64', or more rows."
             )
+        if n_samples < n_features and self.biased_by_few_rows:
+            details = {**details, "fewer_rows_than_features": True}
         return Score(value=float(value), measure=str(self), n_samples=n_samples, details=details)
 
     @property
@@ -242,7 +249,8 @@ class MomentMeasure(Measure):
             # rows of one direction, which may differ in size, are a matter of the measure and its metric
             self.check_side(pair.n_samples, side.is_constant and not side.one_direction, side.label)
         with one_blas_thread():
-            return self.scored(self.evaluate(pair), int(pair.n_samples), pair.x.epsilon)
+            widest = max(pair.x.n_features, pair.y.n_features)
+            return self.scored(self.evaluate(pair), int(pair.n_samples), pair.x.epsilon, widest)
 
 
 class RowMeasure(Measure):

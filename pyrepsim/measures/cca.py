@@ -85,6 +85,8 @@ class CCA(MomentMeasure):
     0.6938
     """
 
+    biased_by_few_rows = True
+
     ridge: float = 0.0
 
     def __post_init__(self) -> None:
@@ -158,6 +160,10 @@ class SVCCA(MomentMeasure):
     invariant_x = SIMILARITY
     from_gram = True
 
+    @property
+    def biased_by_few_rows(self) -> bool:
+        return self.components is None
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.components is not None and self.variance != 0.99:
@@ -230,6 +236,8 @@ class PWCCA(MomentMeasure):
     >>> round(rs.compare(X, Y, rs.PWCCA()).value, 4)
     0.6941
     """
+
+    biased_by_few_rows = True
 
     weights: str = "x"
 

@@ -94,6 +94,10 @@ class LinearCKA(MomentMeasure):
         return (-1.0, 1.0) if self.debiased else (0.0, 1.0)
 
     @property
+    def biased_by_few_rows(self) -> bool:
+        return not self.debiased
+
+    @property
     def biased_by_copies(self) -> bool:
         return self.debiased
 
@@ -239,6 +243,10 @@ class KernelCKA(RowMeasure):
         return (-1.0, 1.0) if self.debiased else (0.0, 1.0)
 
     @property
+    def biased_by_few_rows(self) -> bool:
+        return not self.debiased
+
+    @property
     def invariant_x(self) -> Invariance:
         return SIMILARITY if isinstance(self.bandwidth, str) else RIGID
 
@@ -310,6 +318,10 @@ class DistanceCorrelation(RowMeasure):
     @property
     def range(self) -> tuple[float, float]:
         return (-1.0, 1.0) if self.debiased else (0.0, 1.0)
+
+    @property
+    def biased_by_few_rows(self) -> bool:
+        return not self.debiased
 
     invariant_x = SIMILARITY
 

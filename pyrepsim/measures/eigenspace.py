@@ -57,6 +57,8 @@ class EigenspaceOverlap(MomentMeasure):
     0.3621
     """
 
+    biased_by_few_rows = True
+
     centred: bool = False
 
     @property

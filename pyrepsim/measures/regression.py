@@ -50,6 +50,8 @@ class LinearPredictivity(MomentMeasure):
     0.486
     """
 
+    biased_by_few_rows = True
+
     direction: str = "y_from_x"
 
     def __post_init__(self) -> None:

@@ -53,6 +53,8 @@ class Procrustes(MomentMeasure):
     0.5958
     """
 
+    biased_by_few_rows = True
+
     invariant_x = SIMILARITY
     from_gram = True
     reads = "variances"
@@ -101,6 +103,8 @@ class ShapeMetric(MomentMeasure):
     >>> round(rs.compare(X, Y, rs.ShapeMetric(alpha=0.5)).value, 4)
     0.9322
     """
+
+    biased_by_few_rows = True
 
     alpha: float = 1.0
 

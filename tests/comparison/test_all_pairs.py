@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.comparison import comparing
+from pyrepsim.comparison import moment_scores
 from pyrepsim.core.errors import (
     DegenerateError,
     NonFiniteError,
@@ -91,17 +91,49 @@ def test_parts_of_the_list_give_the_same_values(monkeypatch):
     Xs = networks(widths=(8,) * 9)
     expected = {name: rs.compare_all(Xs, name) for name in ("Procrustes", "PWCCA", "LinearCKA")}
     calls = []
-    run = comparing.moment_scores
+    run = moment_scores.score_group
     monkeypatch.setattr(
-        comparing,
-        "moment_scores",
-        lambda source, pairs, *args, **options: calls.append(len(pairs)) or run(source, pairs, *args, **options),
+        moment_scores, "score_group", lambda group, *args: calls.append(len(group.pairs)) or run(group, *args)
     )
     for memory, parts in ((2 * 8 * 64 * 21, 6), (2 * 8 * 64 * 3, 45), ("1GB", 1)):
         for name, matrix in expected.items():
             calls.clear()
-            np.testing.assert_allclose(rs.compare_all(Xs, name, memory=memory).values, matrix.values, rtol=1e-12)
+            assert (rs.compare_all(Xs, name, memory=memory).values == matrix.values).all()
             assert len(calls) == parts, memory
+
+
+@pytest.mark.parametrize("layers_y", [5, 3])
+def test_layers_that_do_not_fit_are_compared_in_passes(tmp_path, monkeypatch, layers_y):
+    """The values have the same bits; at most half of the memory is used, and the bar moves within a chunk."""
+    rng = np.random.default_rng(0)
+    rows = {f"layer.{k}": rng.standard_normal((600, 8 + k)) for k in range(5)}
+    x = rs.write_store(tmp_path / "x", rows)
+    y = x if layers_y == 5 else rs.write_store(tmp_path / "y", {name: rows[name] for name in list(rows)[:layers_y]})
+    measures = [rs.CCA(), rs.LinearCKA(), rs.RSA(), rs.PWCCA()]
+    expected = rs.compare(x, y, measures, layers="all")
+    calls, moves = [], []
+    run = moment_scores.score_group
+    monkeypatch.setattr(
+        moment_scores, "score_group", lambda group, *args: calls.append(len(group.pairs)) or run(group, *args)
+    )
+    add = moment_scores._add_rows
+
+    def watched(*args):
+        for n_rows in add(*args):
+            moves.append(n_rows)
+            yield n_rows
+
+    monkeypatch.setattr(moment_scores, "_add_rows", watched)
+    monkeypatch.setattr(moment_scores, "_PRODUCTS_PER_STEP", 0)
+    memory = 2 * 2 * 8 * 12 * 12 * 8  # two row transforms, sums of about eight matrices in half of it
+    found = rs.compare(x, y, measures, layers="all", memory=memory)
+    assert [score.value for score in found] == [score.value for score in expected]
+    assert [score.details.keys() for score in found] == [score.details.keys() for score in expected]
+    assert len(calls) > 1
+    assert sum(calls) == 5 * layers_y
+    assert set(moves) <= {256, 600 - 2 * 256}
+    with pytest.raises(ShapeError, match="must fit into memory"):
+        rs.compare(x, y, measures, layers="all", memory=2000)
 
 
 def test_layers_of_stores(tmp_path):

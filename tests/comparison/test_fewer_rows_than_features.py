@@ -210,3 +210,29 @@ def test_rows_that_vary_in_few_features():
     for measure in (rs.LinearCKA(), rs.Procrustes(), rs.CCA(ridge=0.1)):
         assert rs.compare(X, Y, measure).value == pytest.approx(from_sums(measure, X, Y).value, rel=1e-12)
     assert rs.compare(X, Y, rs.CCA(ridge=0.1)).details["constant_features_x"] == X.shape[1] - 5
+
+
+DEBIASED = [
+    rs.LinearCKA(debiased=True),
+    rs.KernelCKA(debiased=True),
+    rs.DistanceCorrelation(debiased=True),
+    rs.SVCCA(components=3),
+]
+
+
+@pytest.mark.parametrize("measure", [*(kind() for kind in all_measures().values()), *DEBIASED], ids=str)
+def test_measures_that_few_rows_bias_say_so(measure, caplog):
+    """Those of which unrelated rows have nearly the value of equal rows, and no other; debiased ones are low."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((50, 400)), rng.standard_normal((50, 400))
+    score = rs.compare(X, Y, measure)
+    assert score.details.get("fewer_rows_than_features", False) == measure.biased_by_few_rows
+    assert len(caplog.records) == measure.biased_by_few_rows
+    if measure.biased_by_few_rows:
+        assert (score.value < 0.4) if measure.is_distance else (score.value > 0.7)
+    elif measure in DEBIASED:
+        assert abs(score.value) < 0.3
+    caplog.clear()
+    many = rs.compare(X[:, :10], Y[:, :10], measure)
+    assert "fewer_rows_than_features" not in many.details
+    assert not caplog.records

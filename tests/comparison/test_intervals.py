@@ -293,7 +293,8 @@ def test_values_that_rows_determine_are_named_once(caplog, rng):
     np.testing.assert_allclose([score.value for score in scores[:4]], 1.0, atol=1e-8)
     (message,) = [record.getMessage() for record in caplog.records]
     assert message.startswith("CCA, PWCCA, SVCCA(variance=1.0), ")
-    assert "5 of 7 values" in message
+    assert "5 of 7 values do not depend on the data" in message
+    assert "LinearCKA, CCA(ridge=0.1): 2 of 7 values are of fewer rows than features" in message
     assert "Pass more rows" in message
     caplog.clear()
     assert "determined" not in compare(rng.standard_normal((12, 10)), rng.standard_normal((12, 3)), rs.CCA()).details
