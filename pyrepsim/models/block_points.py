@@ -16,7 +16,7 @@ from .calls import Call
 from .fused import fused_columns
 from .points import Point, Rows
 
-__all__ = ["block_points"]
+__all__ = ["block_points", "find_blocks"]
 
 _PROJECTIONS = {
     "queries": ("q_proj", "query", "q", "q_lin", "query_proj", "q_head", "q_b_proj"),
@@ -42,7 +42,7 @@ def block_points(whole: Call, states: Sequence[torch.Tensor], rows: Rows) -> tup
     rows : Rows
         The sequences and tokens of the pass.
     """
-    blocks = _blocks(whole, states, rows)
+    blocks = find_blocks(whole, states, rows)
     if blocks is None:
         reason = f"the model has no {len(states) - 1} blocks in a list whose outputs are its hidden states"
         return {}, dict.fromkeys(("layer", "final_norm"), reason)
@@ -62,8 +62,11 @@ def block_points(whole: Call, states: Sequence[torch.Tensor], rows: Rows) -> tup
     return points, missing
 
 
-def _blocks(whole: Call, states: Sequence[torch.Tensor], rows: Rows) -> list[Call] | None:
-    """The calls of the outermost list of modules whose inputs and outputs are the hidden states."""
+def find_blocks(whole: Call, states: Sequence[torch.Tensor], rows: Rows) -> list[Call] | None:
+    """Return the calls of the outermost list of modules that read the hidden states, all but the last.
+
+    In Mamba and RWKV the first state is not what the first block reads, but what it gives.
+    """
     waiting = [whole]
     while waiting:
         lists: dict[str, list[Call]] = {}
@@ -74,12 +77,10 @@ def _blocks(whole: Call, states: Sequence[torch.Tensor], rows: Rows) -> list[Cal
         for calls in lists.values():
             if len(calls) != len(states) - 1:
                 continue
-            inputs = zip([call.read for call in calls], states[:-1], strict=True)
-            outputs = [call.given for call in calls]
-            if all(rows.equal(a, b) for a, b in (*inputs, *zip(outputs[:-1], states[1:-1], strict=True))):
+            if all(rows.equal(call.read, state) for call, state in zip(calls, states[:-1], strict=True)):
                 return calls
-            if all(rows.equal(a, b) for a, b in zip(outputs, states[:-1], strict=True)):
-                return calls  # Mamba returns the outputs of its blocks, and the last one again after the normalisation
+            if rows.equal(calls[0].given, states[0]):
+                return calls
         waiting = [inner for call in waiting for inner in call.inner]
     return None
 

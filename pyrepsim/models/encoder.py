@@ -53,6 +53,9 @@ class Encoder:
     settings : mapping of str to str
         What differs from a model in float32 on one device: ``model_dtype``, ``device_map`` (its devices),
         ``attention`` and ``quantization``, as `load_encoder` names them.
+    first_block : str or None
+        Path of the first block of a model whose hidden states begin with the output of that block, such as Mamba. What
+        this block reads is then recorded, so that names mean the same in every model.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Encoder:
     revision: str | None = None
     whole: Whole | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    first_block: str | None = None
     _independence: dict[str | None, Independence] = field(default_factory=dict, repr=False)
     _points: list[HookPoints] = field(default_factory=list, repr=False)
 
@@ -147,7 +151,7 @@ class Encoder:
     def _find_points(self) -> HookPoints:
         rows = Rows(2, min(7, self.position_limit or 7))
         ids = torch.zeros((rows.sequences, rows.tokens), dtype=torch.long, device=self.device)
-        run = functools.partial(hidden_states, self.module, ids, torch.ones_like(ids))
+        run = functools.partial(hidden_states, self.module, ids, torch.ones_like(ids), first_block=self.first_block)
         with undisturbed(self.module):
             return find_points(self.module, run, self.layers, rows, name=self.name)
 
@@ -197,9 +201,9 @@ class Encoder:
     def _recorded(
         self, ids: torch.Tensor, mask: torch.Tensor, names: Sequence[str], points: Mapping[str, Point]
     ) -> tuple[torch.Tensor, ...]:
-        states = len(points) < len(names)
+        options = {"states": len(points) < len(names), "first_block": self.first_block}
         with recording(self.module, points) as tensors:
-            found = dict(zip(self.layers, hidden_states(self.module, ids, mask, states=states), strict=False))
+            found = dict(zip(self.layers, hidden_states(self.module, ids, mask, **options), strict=False))
         rows = Rows(*ids.shape)
         found |= {name: point.rows(tensors[name], rows, name) for name, point in points.items()}
         return tuple(found[name] for name in names)
@@ -239,7 +243,7 @@ def _independence(encoder: Encoder, implementation: str | None) -> Independence:
         try:
             with undisturbed(module):
                 found = measure(
-                    lambda ids, mask: hidden_states(module, ids, mask),
+                    lambda ids, mask: hidden_states(module, ids, mask, first_block=encoder.first_block),
                     vocabulary=vocabulary,
                     special=special,
                     pad_id=encoder.pad_id,
@@ -282,12 +286,23 @@ ModelLike: TypeAlias = str | os.PathLike[str] | torch.nn.Module | Encoder
 
 
 def hidden_states(
-    module: torch.nn.Module, input_ids: torch.Tensor, attention_mask: torch.Tensor, *, states: bool = True
+    module: torch.nn.Module,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    *,
+    states: bool = True,
+    first_block: str | None = None,
 ) -> tuple[torch.Tensor, ...]:
-    """All hidden states of a model, as it returns them; none with ``states=False``, which needs less memory."""
+    """What the first block of a model reads, and what each block gives; the last one as the model returns it.
+
+    With ``states=False`` there are none, which needs less memory. For `first_block` see `Encoder`.
+    """
     options = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
     options["output_hidden_states"] = states
-    return module(input_ids=input_ids, attention_mask=attention_mask, **options).hidden_states or ()
+    begin = {"begin": Point(first_block, "input", 0, "rows", 0)} if first_block and states else {}
+    with recording(module, begin) as read:
+        found = module(input_ids=input_ids, attention_mask=attention_mask, **options).hidden_states or ()
+    return (read["begin"], *found[:-2], *found[-1:]) if begin else found
 
 
 def first_line(error: BaseException) -> str:

@@ -9,9 +9,12 @@ import torch
 import transformers
 
 from ..core.errors import ModelError
+from .block_points import find_blocks
+from .calls import trace_calls
 from .digests import tokenizer_digest, weights_digest
 from .encoder import Encoder, first_line, hidden_states
 from .parts import Whole, encoder_part
+from .points import Rows
 from .quantization import quantization_of
 from .restoring import undisturbed
 from .source import ModelSource, locate_model
@@ -82,11 +85,12 @@ def make_encoder(
     base, whole = base_module(model)
     _check_tokenizer(tokenizer, name)
     weights = weights_digest(base)  # first, because a weight that is not in memory cannot be used either
+    layers, first_block = _layer_widths(base, name)
     return Encoder(
         name=name,
         module=base,
         tokenizer=tokenizer,
-        layers=MappingProxyType(_layer_widths(base, name)),
+        layers=MappingProxyType(layers),
         max_length=_sequence_limit(base, tokenizer),
         position_limit=_position_limit(base),
         weights=weights,
@@ -94,6 +98,7 @@ def make_encoder(
         revision=revision,
         whole=whole,
         settings=_settings(base, attention),
+        first_block=first_block,
     )
 
 
@@ -191,13 +196,13 @@ def _check_tokenizer(tokenizer: Any, name: str) -> None:
         )
 
 
-def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
-    """Names and widths of the hidden states, from one forward pass over two tokens."""
+def _layer_widths(module: torch.nn.Module, name: str) -> tuple[dict[str, int], str | None]:
+    """Names and widths of the hidden states, from one forward pass over two tokens; `first_block` of an `Encoder`."""
     device = next(module.parameters()).device
     ids = torch.zeros((1, 2), dtype=torch.long, device=device)
     try:
         with undisturbed(module):
-            states = hidden_states(module, ids, torch.ones_like(ids))
+            whole, states = trace_calls(module, lambda: hidden_states(module, ids, torch.ones_like(ids)))
         shapes = [tuple(state.shape) for state in states]
     except Exception as error:  # another library's forward pass may raise anything
         raise ModelError(
@@ -210,7 +215,10 @@ def _layer_widths(module: torch.nn.Module, name: str) -> dict[str, int]:
             f"{shapes} for 2 tokens. Models that merge tokens between layers cannot be extracted."
         )
     names = ["embeddings"] + [f"layer.{index}" for index in range(len(shapes) - 1)]
-    return {layer: shape[2] for layer, shape in zip(names, shapes, strict=True)}
+    blocks = find_blocks(whole, states, Rows(1, 2)) or []
+    late = blocks and not Rows(1, 2).equal(blocks[0].read, states[0])
+    widths = {layer: shape[2] for layer, shape in zip(names, shapes, strict=True)}
+    return widths, blocks[0].path if late else None
 
 
 def _position_limit(module: torch.nn.Module) -> int | None:

@@ -376,3 +376,23 @@ def test_other_models_can_be_built(family: str):
     module = module.get_encoder() if family == "whisper" else module
     with torch.inference_mode():
         assert len(module(**INPUTS[kind](2), output_hidden_states=True).hidden_states) == 3
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mamba", "rwkv", "xlnet"])
+def test_embeddings_are_what_the_first_block_reads_in_every_model(family: str):
+    """Mamba and RWKV return the outputs of all blocks, and the last one again after the final normalisation."""
+    if family == "rwkv":
+        config = hf.RwkvConfig(vocab_size=128, hidden_size=16, num_hidden_layers=8, attention_hidden_size=16)
+        encoder = wrap(hf.RwkvModel(config).eval(), wordpiece(64), name=family)
+    else:
+        encoder = encoder_of(family)
+    ids = torch.tensor([[9, 20, 31, 42, 53]])
+    last = list(encoder.layers)[-1]
+    names = ["embeddings", "layer.0.input", "layer.0", "layer.0.output", "layer.1.input", last]
+    begin, read, state, given, following, end = encoder.hidden_states(ids, torch.ones_like(ids), names)
+    assert torch.equal(begin, read)
+    assert torch.equal(state, given)
+    assert torch.equal(following, given)
+    with torch.no_grad():
+        assert torch.equal(end, encoder.module(ids, use_cache=False).last_hidden_state)
+    assert not any(child._forward_hooks or child._forward_pre_hooks for child in encoder.module.modules())
