@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core.errors import DegenerateError, ModelError, NonFiniteError, OptionError, TextError, check_choice
+from ..core.errors import DegenerateError, ModelError, NonFiniteError, OptionError, TextError
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..extraction.layout import Batch
@@ -21,7 +21,7 @@ from ..models.encoder import first_line
 from ..models.loading import load_encoders
 from ..models.restoring import undisturbed
 from ..results.tables import Records
-from ..store.columns import TOKENS, token_mask
+from ..store.columns import Tokens, token_mask, tokens_name
 
 __all__ = ["AttentionDivergence", "attention_divergence", "jensen_shannon"]
 
@@ -60,7 +60,7 @@ def attention_divergence(
     tuned: ModelLike,
     texts: Any,
     *,
-    tokens: str = "all",
+    tokens: Tokens = "all",
     long: str = "error",
     max_length: int | None = None,
     batch_tokens: int = 4096,
@@ -117,7 +117,7 @@ def attention_divergence(
     >>> float(same.values.max()), same.n_queries
     (0.0, 26)
     """
-    check_choice("tokens", tokens, TOKENS)
+    tokens_name(tokens)
     first, second = load_encoders((base, tuned), **ModelOptions(**options).loading())
     plan = _shared_plan(first, second, texts, long=long, max_length=max_length, batch_tokens=batch_tokens)
     sums: torch.Tensor | None = None

@@ -17,6 +17,7 @@ from ..core.progress import progress_bar
 from ..moments import MomentsSet, Side
 from ..results.tables import Records, TextTable
 from ..store import ActivationStore, Representation
+from ..store.columns import Tokens, tokens_name
 
 __all__ = ["LayerProfile", "Profile", "profile"]
 
@@ -114,7 +115,7 @@ def profile(
     store: Any,
     *,
     layers: Iterable[str] | None = None,
-    tokens: str = "content",
+    tokens: Tokens = "content",
     backend: str = "auto",
     n_threads: int | None = None,
     progress: bool | None = None,
@@ -126,8 +127,8 @@ def profile(
     store : ActivationStore, Representation, or array-like of shape (n_samples, n_features)
     layers : str or iterable of str, optional
         For a store: the layers to profile, or patterns such as ``"layer.*.mlp"``. By default all.
-    tokens : {"content", "all", "special", "cls"}, default "content"
-        For a store: the tokens to use. "content" leaves out special tokens.
+    tokens : default "content"
+        For a store: the tokens to use, as in `compare`.
     backend, n_threads
         See `MomentsSet`.
     progress : bool, optional
@@ -171,7 +172,7 @@ def profile(
         total = len(streams) * int(np.count_nonzero(mask))
         sources = ((name, layer.chunks(_CHUNK_ROWS, mask=mask), layer.shape[1]) for name, layer in streams.items())
     else:
-        if layers is not None or tokens != "content":
+        if layers is not None or tokens_name(tokens) != "content":
             raise OptionError("layers and tokens choose from a store: an array is profiled as it is. Leave both out.")
         rows = rows_view(store)
         total = len(rows)

@@ -78,8 +78,9 @@ class Compare(TextOptions):
     """Measures separated by commas, with options in parentheses: "SVCCA(variance=0.9), CCA"."""
     layers: str = "same"
     """same, all, or pairs separated by commas: layer.3:layer.5,layer.4:layer.6; a pattern: layer.*.mlp"""
-    tokens: Literal["content", "all", "special", "cls"] = "content"
-    """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]."""
+    tokens: str = "content"
+    """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]; all, special, cls, first,
+    last, first_subword, last_subword, assistant; or a slice of the content tokens of each text, such as 0:5 or -3:"""
     texts: str | None = None
     """Texts to run both models over: x and y are then models. The options about texts and models need it. Those about
     models may be two values, one for each model, such as --model-dtype float32,bfloat16."""
@@ -142,8 +143,9 @@ class Profile:
     """The store."""
     layers: str = "all"
     """all, or names and patterns separated by commas."""
-    tokens: Literal["content", "all", "special", "cls"] = "content"
-    """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]."""
+    tokens: str = "content"
+    """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]; all, special, cls, first,
+    last, first_subword, last_subword, assistant; or a slice of the content tokens of each text, such as 0:5 or -3:"""
     backend: str = "auto"
     """auto, or one that `pyrepsim info` lists."""
     n_threads: int | None = None

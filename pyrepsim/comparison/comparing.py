@@ -14,6 +14,7 @@ from ..core.paths import as_path
 from ..inference import Bootstrap, Jackknife
 from ..measures import Measure, MomentMeasure, RowMeasure
 from ..results import Score, Scores
+from ..store.columns import Tokens
 from .executors import Executor, check_executor
 from .gram_scores import gram_pairs, gram_scores, tile_pairs, tile_scores
 from .intervals import scores_with_intervals
@@ -36,7 +37,7 @@ def compare(
     measures: Measure | str | Sequence[Measure | str],
     *,
     layers: Layers = "same",
-    tokens: str = "content",
+    tokens: Tokens = "content",
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
@@ -62,8 +63,9 @@ def compare(
     layers : {"same", "all"} or list of (layer_x, layer_y), default "same"
         For stores. "same" pairs layers of equal name, "all" every layer with every layer. If a store is compared with
         itself, each layer is read once and each pair is summed once.
-    tokens : {"content", "all", "special", "cls"}, default "content"
-        For stores: the tokens to compare. "content" leaves out special tokens.
+    tokens : str, slice, range, boolean array or callable, default "content"
+        For stores: the tokens to compare. "content" leaves out special tokens; ``"last"``, ``"0:5"``,
+        ``"first_subword"``, ``"assistant"`` or a function of the columns choose positions: see `TokenColumns.mask`.
     backend : {"auto", "cpu", "cuda", "reference"}, default "auto"
         See `MomentsSet`. The choice is recorded in ``Score.provenance``.
     n_threads : int, optional

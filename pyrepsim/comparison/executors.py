@@ -14,6 +14,7 @@ from ..backends import get_backend
 from ..core.errors import OptionError
 from ..moments import MomentsSet, State
 from ..store import open_store
+from ..store.columns import Tokens
 from .layers import LayerGroup
 from .sources import StoreSource
 
@@ -40,7 +41,7 @@ class _Part:
     start: int
     stop: int
     stores: tuple[tuple[str, str], tuple[str, str]]
-    tokens: str
+    tokens: Tokens
     group: LayerGroup
     options: dict[str, Any]
 
@@ -69,7 +70,7 @@ def add_parts(moments: MomentsSet, source: StoreSource, group: LayerGroup, execu
             begin,
             min(begin + size, n_rows),
             source.addresses,
-            source.provenance["tokens"],
+            source.tokens,
             group,
             moments.options,
         )

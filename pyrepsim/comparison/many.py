@@ -14,6 +14,7 @@ from ..core.errors import OptionError, ShapeError
 from ..measures import Measure
 from ..results import ComparisonMatrix, Score
 from ..store import ActivationStore, Representation, paired_layer_chunks
+from ..store.columns import Tokens, tokens_record
 from .comparing import check_scores, scores_of
 from .layers import LayerGroup, layer_groups
 from .options import ExecutionOptions, as_measures
@@ -29,7 +30,7 @@ def compare_all(
     measures: Measure | str | Sequence[Measure | str],
     *,
     value: str | None = None,
-    tokens: str = "content",
+    tokens: Tokens = "content",
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",
@@ -52,8 +53,8 @@ def compare_all(
     value : str, optional
         A number that the measure computes beside its value, by its name in ``Score.details``: "angle" or "distance"
         of `Procrustes`, `ShapeMetric`, `LinearCKA`, `RV2` and `KernelCKA`; or "squared", the square of "distance".
-    tokens : {"content", "all", "special", "cls"}, default "content"
-        For stores: the tokens to compare.
+    tokens : default "content"
+        For stores: the tokens to compare, as in `compare`.
     backend, n_threads, precision, memory, progress
         As in `compare`.
 
@@ -118,7 +119,7 @@ def _matrix(measure: Measure, scores: Sequence[Score], names: tuple[str, ...], v
     return ComparisonMatrix(names, values, str(measure), mine[0].n_samples, value, mine[0].provenance)
 
 
-def _source(representations: Any, tokens: str, gate: Gate) -> _ManySource:
+def _source(representations: Any, tokens: Tokens, gate: Gate) -> _ManySource:
     if isinstance(representations, ActivationStore):
         representations = {name: representations[name] for name in representations.layers}
     if isinstance(representations, Mapping):
@@ -151,7 +152,7 @@ class _ManySource:
     """Several representations over the same rows, which pairs name by their names."""
 
     def __init__(
-        self, names: tuple[str, ...], items: Sequence[Any], mask: np.ndarray | None = None, tokens: str | None = None
+        self, names: tuple[str, ...], items: Sequence[Any], mask: np.ndarray | None = None, tokens: Tokens | None = None
     ) -> None:
         self.names, self.stored, self._mask = names, mask is not None, mask
         self._items = dict(zip(names, items, strict=True))
@@ -161,7 +162,9 @@ class _ManySource:
             raise ShapeError(f"representations must have the same number of rows: got {listed}. Match their rows.")
         self.n_rows = int(np.count_nonzero(mask)) if mask is not None else rows[names[0]]
         self.documents = None if mask is None else items[0].store.columns["doc_id"][mask]
-        self.provenance: dict[str, Any] = {} if tokens is None else {"tokens": tokens}
+        self.provenance: dict[str, Any] = (
+            {} if tokens is None or mask is None else {"tokens": tokens_record(tokens, mask)}
+        )
 
     def width(self, _side: int, layer: str) -> int:
         return self._items[layer].shape[1]

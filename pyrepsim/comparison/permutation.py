@@ -15,6 +15,7 @@ from ..inference.p_values import value_rounding
 from ..measures import Measure
 from ..pairwise import PairwiseEngine
 from ..results import Score, Scores
+from ..store.columns import Tokens
 from .comparing import check_scores, scores_of
 from .layers import LayerGroup, Layers, layer_groups
 from .options import ExecutionOptions, as_measures, ordered
@@ -36,7 +37,7 @@ def permutation_test(
     unit: str = "auto",
     alternative: str = "greater",
     layers: Layers = "same",
-    tokens: str = "content",
+    tokens: Tokens = "content",
     backend: str = "auto",
     n_threads: int | None = None,
     precision: str = "auto",

@@ -15,6 +15,7 @@ from ..core.memory import allocating
 from ..core.sparse import is_sparse
 from ..results import Score
 from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
+from ..store.columns import Tokens, tokens_name, tokens_record
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs
 from .sparse_source import SparseSource
 
@@ -104,16 +105,16 @@ class ArraySource:
 class StoreSource:
     """Two stores over the same rows, restricted to a selection of tokens."""
 
-    def __init__(self, X: ActivationStore, Y: ActivationStore, *, tokens: str) -> None:
+    def __init__(self, X: ActivationStore, Y: ActivationStore, *, tokens: Tokens) -> None:
         check_same_rows(X, Y)
         self._stores = (X, Y)
-        self._tokens = tokens
+        self.tokens = X.columns.mask(tokens) if callable(tokens) else tokens
         self.n_rows = int(np.count_nonzero(selected_rows(X, tokens)))
         self.layers_x, self.layers_y = X.layers, Y.layers
         self.one_store = X.path == Y.path and X.digest == Y.digest
         self.addresses = (str(X.path.resolve()), X.digest), (str(Y.path.resolve()), Y.digest)
         self.provenance = {
-            "tokens": tokens,
+            "tokens": tokens_record(tokens, X.columns.mask(tokens)),
             "store_x": str(X.path),
             "store_y": str(Y.path),
             "digest_x": X.digest,
@@ -139,15 +140,15 @@ class StoreSource:
     def documents(self) -> np.ndarray:
         """Document of each selected row."""
         x = self._stores[0]
-        return x.columns["doc_id"][x.columns.mask(self._tokens)]
+        return x.columns["doc_id"][x.columns.mask(self.tokens)]
 
     def gather(self, side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
         """Return the selected rows of a layer, or the chosen ones among them; a view of the file if possible."""
-        paired_layer_chunks(*self._stores, [], [], tokens=self._tokens)  # raises if the selections differ
-        mask = self._stores[0].columns.mask(self._tokens)
+        paired_layer_chunks(*self._stores, [], [], tokens=self.tokens)  # raises if the selections differ
+        mask = self._stores[0].columns.mask(self.tokens)
         if chosen is not None:
             mask = np.zeros(len(mask), bool)
-            mask[np.flatnonzero(self._stores[0].columns.mask(self._tokens))[chosen]] = True
+            mask[np.flatnonzero(self._stores[0].columns.mask(self.tokens))[chosen]] = True
         n_rows, representation = int(np.count_nonzero(mask)), self._stores[side][layer]
         out, done = np.empty((0, 0)), 0
         for chunk in representation.chunks(_GATHERED_ROWS, mask=mask):
@@ -162,12 +163,12 @@ class StoreSource:
         return out
 
     def reader(self, side: int, layer: str) -> Callable[[int, int], Iterator[np.ndarray]]:
-        paired_layer_chunks(*self._stores, [], [], tokens=self._tokens)  # raises if the selections differ
-        return stored_rows(self._stores[side][layer], self._stores[0].columns.mask(self._tokens))
+        paired_layer_chunks(*self._stores, [], [], tokens=self.tokens)  # raises if the selections differ
+        return stored_rows(self._stores[side][layer], self._stores[0].columns.mask(self.tokens))
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
         pairs = paired_layer_chunks(
-            *self._stores, group.layers_x, group.layers_y, _CHUNK_ROWS, start=start, tokens=self._tokens
+            *self._stores, group.layers_x, group.layers_y, _CHUNK_ROWS, start=start, tokens=self.tokens
         )
         return ([*x.values(), *y.values()] for x, y in pairs)
 
@@ -185,12 +186,13 @@ def stored_rows(layer: Representation, mask: np.ndarray) -> Callable[[int, int],
     return read
 
 
-def selected_rows(store: ActivationStore, tokens: str) -> np.ndarray:
+def selected_rows(store: ActivationStore, tokens: Tokens) -> np.ndarray:
     """Return the mask of the rows of a store to compare, (n_rows,), bool; at least one."""
     mask = store.columns.mask(tokens)
     if not mask.any():
         raise RowMismatchError(
-            f"tokens={tokens!r} must select at least one row: got none of {store.n_rows}. Try tokens='all'."
+            f"tokens={tokens_record(tokens, mask)!r} must select at least one row: got none of {store.n_rows}. "
+            "Try tokens='all'."
         )
     return mask
 
@@ -226,7 +228,7 @@ class Sides:
         return [score.named(None, None) for score in scores]
 
 
-def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str, sparse: bool = False) -> Sides:
+def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: Tokens, backend: str, sparse: bool = False) -> Sides:
     """Check the two sides of a comparison and return their source and pairs of layers.
 
     `sparse`: whether the caller takes a `SparseSource`.
@@ -238,7 +240,7 @@ def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: str, backend: str, spa
             "For the rows of one layer as an array pass np.asarray(store['layer.3'])."
         )
     (kind,) = kinds
-    if kind == "array" and (layers, tokens) != ("same", "content"):
+    if kind == "array" and (layers != "same" or tokens_name(tokens) != "content"):
         raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
     if kind == "layer" and layers != "same":
         raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")

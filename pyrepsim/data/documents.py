@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -26,6 +27,8 @@ class Document:
     text : str
     words : tuple of (int, int), optional
         First character of each word and the character after its last; None if the source has no words.
+    chat : str, optional
+        The messages of a chat as JSON; its text is made by the chat template of a tokenizer.
 
     Examples
     --------
@@ -36,6 +39,7 @@ class Document:
     key: str
     text: str
     words: tuple[tuple[int, int], ...] | None = None
+    chat: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_words(cls, key: str, words: Sequence[str]) -> Document:
@@ -82,24 +86,47 @@ class Corpus(Sequence[Document]):
         digest = xxhash.xxh3_128()
         for document in self.documents:
             try:
-                data = document.text.encode()
+                data = (document.text if document.chat is None else document.chat).encode()
             except UnicodeEncodeError as error:
                 raise TextError(
                     f"Texts must be valid Unicode: document {document.key!r} has a lone surrogate at character "
                     f"{error.start}. Read its file with the right encoding, or replace that character."
                 ) from error
-            digest.update(f"{len(data)} {document.words}\n".encode())
+            kind = document.words if document.chat is None else "chat"
+            digest.update(f"{len(data)} {kind}\n".encode())
             digest.update(data)
         return digest.hexdigest()
 
 
 def document_from(key: str, item: Any) -> Document:
-    """Make a document of a string or a list of words; raise TextError for anything else."""
+    """Make a document of a string, a list of words or a list of messages; raise TextError for anything else."""
     if isinstance(item, str):
         return Document(key, item)
+    if isinstance(item, tuple) and len(item) == 2 and all(isinstance(text, str) for text in item):
+        raise TextError(
+            f"A tuple of two strings may be two texts or two words: document {key} is one. For words give a list, "
+            "['New', 'York']; for two texts one string that has the separator of the model, such as "
+            "'premise [SEP] hypothesis', with special_tokens='tokens'."
+        )
+    if isinstance(item, (list, tuple)) and item and all(isinstance(message, dict) for message in item):
+        return _chat(key, item)
     if isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item):
         return Document.from_words(key, item)
     kind = type(item).__name__
     if isinstance(item, (list, tuple)):
         kind = f"a {kind} with a {next(type(word).__name__ for word in item if not isinstance(word, str))} in it"
     raise TextError(f"Each document must be a string or a list of words (strings): document {key} is {kind}.")
+
+
+def _chat(key: str, messages: Sequence[Any]) -> Document:
+    for index, message in enumerate(messages):
+        if not isinstance(message.get("role"), str) or "content" not in message:
+            raise TextError(
+                f"Each message of a chat must have the fields 'role' and 'content': message {index} of document {key} "
+                f"has {', '.join(map(str, message)) or 'none'}. Rename its fields."
+            )
+    try:
+        chat = json.dumps(list(messages), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TextError(f"Messages must hold text, numbers and lists: document {key} does not ({error}).") from error
+    return Document(key, "", chat=chat)

@@ -25,6 +25,7 @@ __all__ = ["read_texts"]
 
 _TEXT_FIELDS = ("text", "sentence")
 _WORD_FIELDS = ("words", "tokens")
+_CHAT_FIELDS = ("messages",)
 _JSONL = (".jsonl", ".ndjson")
 _OTHER_FORMATS = (".json", ".csv", ".tsv", ".parquet", ".conll", ".gz", ".zip")
 _SUFFIX = re.compile(r"\.\w{1,8}")
@@ -38,11 +39,13 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
     Parameters
     ----------
     source : sequence, path, `datasets.Dataset`, str or Corpus
-        A sequence of strings, or of lists of words; the path of a ``.jsonl``, ``.conllu`` or plain text file (one
-        document per line, blank lines skipped); a `datasets.Dataset`; the hub id of a data set; or a `Corpus`.
+        A sequence of strings, of lists of words, or of chats (lists of messages, dicts with "role" and "content", of
+        which the chat template of the model's tokenizer makes the text); the path of a ``.jsonl``, ``.conllu`` or plain
+        text file (one document per line, blank lines skipped); a `datasets.Dataset`; the hub id of a data set; or a
+        `Corpus`.
     field : str, optional
         Field of JSONL records or column of a data set that holds the text: a string or a list of words. By default the
-        first that exists of "text", "sentence", "words" and "tokens".
+        first that exists of "text", "sentence", "words", "tokens" and "messages".
     config, split : str, optional
         Configuration and split of a data set that is named by its hub id.
 
@@ -213,7 +216,7 @@ def _read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
 
 
 def _find_field(names: Sequence[str], records: Iterable[Any], source: str) -> str:
-    for name in (*_TEXT_FIELDS, *_WORD_FIELDS):
+    for name in (*_TEXT_FIELDS, *_WORD_FIELDS, *_CHAT_FIELDS):
         if name in names:
             return name
     raise TextError(

@@ -1,7 +1,8 @@
 """Texts as token ids, in one way for extraction, probing and fine-tuning.
 
-Text that spells a special token ("[SEP]", "<s>") is split like any other text. Tokenizers are never asked to truncate,
-to pad or to make windows, whose direction depends on how they were saved: sequences are cut and put together here.
+Text that spells a special token ("[SEP]", "<s>") is split like any other text, unless the caller says otherwise.
+Tokenizers are never asked to truncate, to pad or to make windows, whose direction depends on how they were saved:
+sequences are cut and put together here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from ..core.errors import ModelError, TextError
 
-__all__ = ["Template", "check_fast", "encode", "pair_template", "text_template"]
+__all__ = ["Template", "check_fast", "encode", "pair_template", "special_ids", "text_template"]
 
 Ids = Sequence[int]
 
@@ -27,7 +28,9 @@ def check_fast(tokenizer: Any, purpose: str) -> None:
         )
 
 
-def encode(texts: Sequence[str], tokenizer: Any, where: Sequence[str], *, special_tokens: bool = True) -> list[Any]:
+def encode(
+    texts: Sequence[str], tokenizer: Any, where: Sequence[str], *, special_tokens: bool = True, split: bool = True
+) -> list[Any]:
     """Encode whole texts.
 
     Parameters
@@ -39,6 +42,8 @@ def encode(texts: Sequence[str], tokenizer: Any, where: Sequence[str], *, specia
         The location of each text, for messages.
     special_tokens : bool
         Add the special tokens of a single text.
+    split : bool
+        Read the string of a special token in a text as text. Otherwise it is that token.
 
     Returns
     -------
@@ -60,12 +65,18 @@ def encode(texts: Sequence[str], tokenizer: Any, where: Sequence[str], *, specia
     return tokenizer(
         list(texts),
         add_special_tokens=special_tokens,
-        split_special_tokens=True,
+        split_special_tokens=split,
         padding=False,
         truncation=False,
         return_attention_mask=False,
         verbose=False,
     ).encodings
+
+
+def special_ids(tokenizer: Any) -> list[int]:
+    """Return the ids of all special tokens, sorted."""
+    added = {token for token, kind in tokenizer.added_tokens_decoder.items() if kind.special}
+    return sorted(added | set(tokenizer.all_special_ids))
 
 
 def _check_unicode(text: str, where: str) -> None:

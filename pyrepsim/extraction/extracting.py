@@ -89,6 +89,11 @@ def extract(
         Tokens per sequence, special tokens included. Default: the limit of the model and its tokenizer.
     batch_tokens : int, default 4096
         Tokens per batch, padding included.
+    special_tokens : {"text", "tokens"}, default "text"
+        How the string of a special token in a text ("[MASK]", "<s>") is read: as text, with a warning, or as that
+        token.
+        The special tokens of the tokenizer's own template are added in both cases. Chats are always read with the
+        special tokens of their template, which adds all there are.
     same_plan_as : store, path or `ExtractionPlan`, optional
         Use the rows, shards and batches of that plan. The texts and their tokens must be the same.
     revision, device, model_dtype, device_map, attention, quantization

@@ -105,6 +105,7 @@ def row_columns(
     word = table.word[first]
     flags = np.zeros(len(first), np.uint8)
     flags[is_long(policy, table.lengths[document])] |= np.uint8(TokenFlag.TRUNCATED_CONTEXT)
+    flags[table.assistant[first]] |= np.uint8(TokenFlag.ASSISTANT)
     if len(first):
         unknown = table.ids[first[0] : last[-1] + 1] == table.unknown_id
         before = np.concatenate([[0], np.cumsum(unknown)])

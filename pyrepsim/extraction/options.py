@@ -25,7 +25,11 @@ __all__ = [
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_CHOICES = {"words": (None, "first", "mean"), "long": ("error", "window", "truncate")}
+_CHOICES = {
+    "words": (None, "first", "mean"),
+    "long": ("error", "window", "truncate"),
+    "special_tokens": ("text", "tokens"),
+}
 _COUNTS = ("max_length", "batch_tokens", "shard_tokens")
 
 
@@ -42,7 +46,7 @@ class ReadingOptions:
     --------
     >>> from pyrepsim.extraction import ReadingOptions
     >>> ReadingOptions(words="mean")
-    ReadingOptions(words='mean', long='error', max_length=None, batch_tokens=4096)
+    ReadingOptions(words='mean', long='error', max_length=None, batch_tokens=4096, special_tokens='text')
     """
 
     words: Literal["first", "mean"] | None = None
@@ -53,6 +57,8 @@ class ReadingOptions:
     """Tokens per sequence, special tokens included; by default the limit of the model and its tokenizer."""
     batch_tokens: int = 4096
     """Tokens per batch, padding included. A longer sequence is a batch of its own."""
+    special_tokens: Literal["text", "tokens"] = "text"
+    """How the string of a special token in a text, such as [MASK], is read: as text, or as that token."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -120,7 +126,7 @@ class ExtractionOptions(ForwardOptions):
     --------
     >>> from pyrepsim.extraction import ExtractionOptions
     >>> ExtractionOptions(layers="all", dtype="float32").reading()
-    {'words': None, 'long': 'error', 'max_length': None, 'batch_tokens': 4096}
+    {'words': None, 'long': 'error', 'max_length': None, 'batch_tokens': 4096, 'special_tokens': 'text'}
     """
 
     layers: str | Sequence[str | int] = "all"

@@ -16,6 +16,7 @@ import xxhash
 
 from ..core.errors import ModelError, OptionError, TextError
 from ..core.memory import format_bytes
+from ..data.chats import render_chats
 from ..data.documents import Corpus
 from ..models import Encoder
 from .layout import ShardLayout, lay_out
@@ -105,7 +106,10 @@ class ExtractionPlan:
             rows |= {"unit": "token", "tokens": self.table.digest, "batches": self.batches_digest}
         else:
             rows |= {"unit": "word", "pooling": self.policy.words}
-        return {"rows": rows, "policy": asdict(self.policy), "batches": self.batches_digest}
+        policy = asdict(self.policy)
+        if policy["special_tokens"] == "text":  # as plans were recorded before there was a choice
+            del policy["special_tokens"]
+        return {"rows": rows, "policy": policy, "batches": self.batches_digest}
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """Describe each document: key, number of words and tokens, and whether parts were cut off or left out."""
@@ -152,7 +156,8 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: ReadingPolicy) -> Extr
         with its tokens, or if there are no rows to store.
     """
     _ = corpus.fingerprint  # raises TextError for invalid Unicode; a tokenizer would raise TypeError
-    table = tokenise(corpus, encoder.tokenizer)
+    corpus = render_chats(corpus, encoder.tokenizer)
+    table = tokenise(corpus, encoder.tokenizer, split=policy.special_tokens == "text")
     _check_lengths(encoder, corpus, table, policy)
     bounds = _shard_bounds(table, policy)
     digest = xxhash.xxh3_128()

@@ -11,7 +11,7 @@ import numpy as np
 from ..backends import get_backend
 from ..comparison import StreamingComparison
 from ..comparison.layers import layer_pairs
-from ..core.errors import OptionError, RowMismatchError, TextError, check_choice
+from ..core.errors import OptionError, RowMismatchError, TextError
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
 from ..models import Encoder, ModelLike
@@ -19,7 +19,7 @@ from ..models.independence import PADDED
 from ..models.loading import load_encoders
 from ..models.restoring import undisturbed
 from ..results import Scores
-from ..store.columns import IDENTITY, TOKENS, token_mask
+from ..store.columns import IDENTITY, Tokens, token_mask, tokens_name
 from .forward import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
 from .layout import ShardLayout
 from .options import ForwardOptions, with_keywords_of
@@ -42,7 +42,7 @@ def compare_models(
     measures: Measure | str | Sequence[Measure | str],
     *,
     layers: Any = "same",
-    tokens: str = "content",
+    tokens: Tokens = "content",
     backend: str = "auto",
     n_threads: int | None = None,
     memory: int | str | None = None,
@@ -91,9 +91,11 @@ def compare_models(
     >>> round(scores[0].value, 4)
     1.0
     """
-    check_choice("tokens", tokens, TOKENS)
+    name = tokens_name(tokens)
     chosen = ForwardOptions(**options)
-    if chosen.words is not None and tokens in ("special", "cls"):
+    if isinstance(tokens, np.ndarray):
+        raise OptionError("A boolean array chooses rows of a store: two models have none. Give a function of columns.")
+    if chosen.words is not None and name in ("special", "cls"):
         raise OptionError(
             f"Rows per word hold no special tokens: got words={chosen.words!r} and tokens={tokens!r}. Leave one out."
         )
@@ -130,7 +132,7 @@ def compare_models(
         if same:
             chunks = _chunks_by_batch(encoders, widths, plan, tokens, get_backend(backend).name, bar)
         else:
-            chunks = _chunks_by_shard(encoders, widths, plan, replace(plan_y, bounds=plan.bounds), bar)
+            chunks = _chunks_by_shard(encoders, widths, plan, replace(plan_y, bounds=plan.bounds), tokens, bar)
         for chunk_x, chunk_y in chunks:
             comparison.update(chunk_x, chunk_y)
     if comparison.n_samples == 0:
@@ -159,7 +161,7 @@ def _chunks_by_batch(
     encoders: Sequence[Encoder],
     widths: Sequence[Mapping[str, int]],
     plan: ExtractionPlan,
-    tokens: str,
+    tokens: Tokens,
     backend: str,
     bar: tqdm,
 ) -> Iterator[tuple[Chunk, Chunk]]:
@@ -201,6 +203,7 @@ def _chunks_by_shard(
     widths: Sequence[Mapping[str, int]],
     plan_x: ExtractionPlan,
     plan_y: ExtractionPlan,
+    tokens: Tokens,
     bar: tqdm,
 ) -> Iterator[tuple[Chunk, Chunk]]:
     """Rows of both models shard by shard, for two tokenizers: their batches differ, their words per shard do not."""
@@ -213,7 +216,11 @@ def _chunks_by_shard(
             for selector, layout, buffer, shown in zip(selectors, layouts, buffers, (bar, None), strict=True):
                 fill(selector, layout, buffer, plan_x.corpus, shown)
             chunks = [buffer.arrays(layouts[0].n_rows) for buffer in buffers]
-            yield chunks[0], chunks[1]
+            keep = token_mask(layouts[0].columns, tokens, layouts[0].n_rows)
+            if not keep.all():
+                chunks = [{layer: rows[keep] for layer, rows in chunk.items()} for chunk in chunks]
+            if keep.any():
+                yield chunks[0], chunks[1]
 
 
 def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
@@ -235,8 +242,10 @@ def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, enco
     )
 
 
-def _provenance(encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: str) -> dict[str, Any]:
-    record: dict[str, Any] = {"tokens": tokens, "texts": plan.corpus.fingerprint, "policy": plan.policy.reading()}
+def _provenance(encoders: Sequence[Encoder], plan: ExtractionPlan, tokens: Tokens) -> dict[str, Any]:
+    policy = {key: value for key, value in plan.record()["policy"].items() if key != "shard_tokens"}
+    name = tokens_name(tokens) or getattr(tokens, "__qualname__", repr(tokens))
+    record: dict[str, Any] = {"tokens": name, "texts": plan.corpus.fingerprint, "policy": policy}
     for side, encoder in zip("xy", encoders, strict=True):
         record |= {f"model_{side}": encoder.name, f"weights_{side}": encoder.weights}
         if encoder.revision is not None:

@@ -7,6 +7,7 @@ it was trained on, tokenises text instead of a list of words.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ import numpy as np
 import xxhash
 
 from ..core.errors import ModelError, TextError
+from ..data.chats import assistant_tokens
 from ..data.documents import Corpus, Document
-from ..data.tokenizing import encode
+from ..data.tokenizing import encode, special_ids
+
+log = logging.getLogger("pyrepsim.extraction")
 
 _WORD = re.compile(r"\S+")
 _BATCH = 512  # documents per call of the tokenizer
@@ -29,7 +33,8 @@ class TokenTable:
 
     `ptr` and `word_ptr` (n_documents + 1 entries) are the boundaries of documents in the token and word arrays. `word`
     is the index of a token's word in its document, or -1 for special tokens and tokens of only whitespace. `prefix` and
-    `suffix` are the numbers of special tokens at the start and end of every document.
+    `suffix` are the numbers of special tokens at the start and end of every document; 0 for chats, whose template puts
+    them anywhere. `assistant` tells which tokens the assistant of a chat wrote.
     """
 
     ptr: np.ndarray
@@ -46,6 +51,7 @@ class TokenTable:
     words_without_tokens: np.ndarray
     unknown_id: int
     digest: str
+    assistant: np.ndarray
 
     @property
     def n_tokens(self) -> int:
@@ -56,8 +62,11 @@ class TokenTable:
         return np.diff(self.ptr)
 
 
-def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
-    """Tokenise every document without truncation. Text that spells a special token is split like any other text.
+def tokenise(corpus: Corpus, tokenizer: Any, *, split: bool = True) -> TokenTable:
+    """Tokenise every document without truncation.
+
+    With `split`, text that spells a special token is split like any other text, and a warning is logged. The text that
+    a template made of a chat has special tokens.
 
     Raises
     ------
@@ -67,10 +76,11 @@ def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
         If the tokenizer adds special tokens inside a text, or not the same number to every text.
     """
     parts: list[dict[str, np.ndarray]] = []
+    unmarked: list[TextError] = []
     edges: set[tuple[int, int]] = set()
     for start in range(0, len(corpus), _BATCH):
         documents = corpus.documents[start : start + _BATCH]
-        part, part_edges = _tokenise_batch(documents, tokenizer)
+        part, part_edges = _tokenise_batch(documents, tokenizer, split, unmarked)
         parts.append(part)
         edges |= part_edges
     if len(edges) > 1:
@@ -79,6 +89,11 @@ def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
             f"adds {sorted(edges)}. Use a tokenizer with one template for single texts."
         )
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if unmarked:
+        columns["assistant"][:] = False
+        log.warning("No tokens are marked as the assistant's. %s", unmarked[0])
+    if split:
+        _warn_of_special(corpus, tokenizer)
     prefix, suffix = next(iter(edges), (0, 0))
     unknown = tokenizer.unk_token_id
     return TokenTable(
@@ -93,12 +108,22 @@ def tokenise(corpus: Corpus, tokenizer: Any) -> TokenTable:
 
 
 def _tokenise_batch(
-    documents: Sequence[Document], tokenizer: Any
+    documents: Sequence[Document], tokenizer: Any, split: bool, unmarked: list[TextError]
 ) -> tuple[dict[str, np.ndarray], set[tuple[int, int]]]:
     texts = [document.text for document in documents]
-    encodings = encode(texts, tokenizer, [f"document {document.key!r}" for document in documents])
+    where = [f"document {document.key!r}" for document in documents]
+    chats = documents[0].chat is not None
+    encodings = encode(texts, tokenizer, where, special_tokens=not chats, split=split and not chats)
     lengths = np.array([len(encoding.ids) for encoding in encodings], np.int64)
     special = _flat([encoding.special_tokens_mask for encoding in encodings]).astype(bool)
+    assistant = np.zeros(len(special), bool)
+    if chats:
+        special = np.isin(_flat([encoding.ids for encoding in encodings]), special_ids(tokenizer))
+        if not unmarked:
+            try:
+                assistant = np.concatenate(assistant_tokens(documents, encodings, tokenizer))
+            except TextError as error:
+                unmarked.append(error)
     offsets = _flat([encoding.offsets for encoding in encodings]).reshape(-1, 2)
     spans = [_word_spans(document) for document in documents]
     n_words = np.array([len(span) for span in spans], np.int64)
@@ -116,8 +141,25 @@ def _tokenise_batch(
         "word_start": words[:, 0],
         "word_end": words[:, 1],
         "words_without_tokens": wordless,
+        "assistant": assistant,
     }
-    return part, _special_edges(special, lengths)
+    return part, {(0, 0)} if chats else _special_edges(special, lengths)
+
+
+def _warn_of_special(corpus: Corpus, tokenizer: Any) -> None:
+    """Log one warning if texts spell special tokens, which were read as text."""
+    strings = tokenizer.convert_ids_to_tokens(special_ids(tokenizer))
+    spelled = re.compile("|".join(map(re.escape, strings))) if strings else None
+    found = [document for document in corpus if spelled and document.chat is None and spelled.search(document.text)]
+    if found:
+        log.warning(
+            "%d of %d texts spell a special token, which is read as text (first: document %r has %r). If it stands for "
+            "the token use special_tokens='tokens'.",
+            len(found),
+            len(corpus),
+            found[0].key,
+            spelled.search(found[0].text)[0],  # type: ignore[index, union-attr]
+        )
 
 
 def _word_spans(document: Document) -> Sequence[tuple[int, int]]:

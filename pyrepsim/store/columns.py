@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import xxhash
 
-from ..core.errors import DTypeError, OptionError, ShapeError, check_choice
+from ..core.errors import DTypeError, OptionError, ShapeError
 from ..core.memory import allocating
 
 COLUMNS: dict[str, np.dtype] = {
@@ -29,7 +31,12 @@ IDENTITY = ("doc_id", "position", "token_id")
 """The columns that identify a token: two stores can be compared if these are equal, row by row."""
 
 ROW_BYTES = sum(dtype.itemsize for dtype in COLUMNS.values())
-TOKENS = ("content", "all", "special", "cls")
+TOKENS = (
+    "content", "all", "special", "cls", "first", "last", "first_subword", "last_subword", "unknown", "assistant"
+)  # fmt: skip
+"""Names of selections of rows; a slice of the content tokens of each document is written "start:stop:step"."""
+Tokens = str | slice | range | np.ndarray | Callable[..., Any]
+"""Which rows: see `TokenColumns.mask`."""
 _DEFAULTS = {"window_id": 0, "flags": 0}
 
 
@@ -51,6 +58,8 @@ class TokenFlag(enum.IntFlag):
     """The tokenizer's unknown token."""
     TRUNCATED_CONTEXT = 16
     """The model read only a part of the document when it computed this row."""
+    ASSISTANT = 32
+    """Written by the assistant of a chat."""
 
 
 def check_columns(columns: Mapping[str, np.ndarray], n_rows: int, where: str) -> dict[str, np.ndarray]:
@@ -167,25 +176,54 @@ class TokenColumns(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(COLUMNS)
 
-    def mask(self, tokens: str = "content") -> np.ndarray:
+    def mask(self, tokens: Tokens = "content") -> np.ndarray:
         """Return which rows are of a kind of token.
 
         Parameters
         ----------
-        tokens : {"content", "all", "special", "cls"}
-            "content": tokens of the text. "special": tokens that the tokenizer added. "cls": special tokens at
-            position 0.
+        tokens : str, slice, range, boolean array or callable
+            - "content": tokens of the text. "all". "special": tokens that the tokenizer added. "cls": special tokens at
+              position 0.
+            - "first", "last": the first and the last content token of each document.
+            - A slice of the content tokens of each document, such as ``slice(-3, None)``, ``range(0, 5)`` or, as text,
+              ``"-3:"``, ``"0:5"``. Documents with fewer tokens give fewer rows.
+            - "first_subword", "last_subword": the first and the last token of each word. "unknown": the unknown token.
+              "assistant": what the assistant of a chat says, with the token that ends its turn.
+            - A boolean array of shape (n_rows,), or a function that makes one of the columns.
 
         Returns
         -------
         ndarray of shape (n_rows,), bool
-            Read-only; the same object each time.
+            Read-only; for a selection by name the same object each time.
+
+        Raises
+        ------
+        OptionError
+            If `tokens` is none of these.
+        ShapeError, DTypeError
+            If it gives no boolean array of shape (n_rows,).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import pyrepsim as rs
+        >>> columns = {"doc_id": [0, 0, 0, 1], "position": [0, 1, 2, 0], "token_id": [7, 8, 9, 7]}
+        >>> store = rs.write_store("acts/four", {"layer.0": np.eye(4)}, columns=columns)
+        >>> store.columns.mask("last")
+        array([False, False,  True,  True])
+        >>> store.columns.mask("0:2")
+        array([ True,  True, False,  True])
+        >>> store.columns.mask(lambda columns: columns["token_id"] == 7)
+        array([ True, False, False,  True])
         """
-        check_choice("tokens", tokens, TOKENS)
-        if tokens not in self._masks:
+        name = tokens_name(tokens)
+        if name is None or name not in self._masks:
             with allocating(self._n_rows, f"A mask of {self._n_rows:,} rows", "Extract fewer texts to a store."):
-                self._masks[tokens] = _read_only(token_mask(self, tokens, self._n_rows))
-        return self._masks[tokens]
+                mask = _read_only(token_mask(self, tokens, self._n_rows))
+            if name is None:
+                return mask
+            self._masks[name] = mask
+        return self._masks[name]
 
     def has(self, flag: TokenFlag) -> np.ndarray:
         """Return which rows have all bits of `flag`: a boolean array of shape (n_rows,)."""
@@ -200,14 +238,101 @@ class TokenColumns(Mapping[str, np.ndarray]):
         return f"TokenColumns({self._n_rows:,} rows: {', '.join(COLUMNS)})"
 
 
-def token_mask(columns: Mapping[str, np.ndarray], tokens: str, n_rows: int) -> np.ndarray:
-    """Return which rows are of a kind of token, as `TokenColumns.mask` does."""
-    if tokens == "all":
+def tokens_name(tokens: Tokens) -> str | None:
+    """Return the text that stands for a selection of rows; None for an array or a function, which have none.
+
+    Raises OptionError for what selects no rows.
+    """
+    if isinstance(tokens, str) and (tokens in TOKENS or _SLICE.fullmatch(tokens)):
+        parts = tokens
+    elif isinstance(tokens, range) and tokens.step > 0 and tokens.start >= 0 and tokens.stop >= 0:
+        parts = f"{tokens.start}:{tokens.stop}:{tokens.step}"
+    elif isinstance(tokens, slice):
+        parts = ":".join("" if part is None else str(part) for part in (tokens.start, tokens.stop, tokens.step))
+    elif isinstance(tokens, np.ndarray) or callable(tokens):
+        return None
+    else:
+        raise _bad_selection(tokens)
+    if parts in TOKENS:
+        return parts
+    if not _SLICE.fullmatch(parts) or _slice_of(parts).step == 0:
+        raise _bad_selection(tokens)
+    return parts.removesuffix(":1") if parts.count(":") == 2 else parts
+
+
+_SLICE = re.compile(r"(-?\d{1,9})?:(-?\d{1,9})?(:\d{0,9})?")
+
+
+def _bad_selection(tokens: object) -> OptionError:
+    return OptionError(
+        f"tokens must be one of {', '.join(map(repr, TOKENS))}, a slice of the content tokens of each document such as "
+        f"'-3:' or range(5), a boolean array, or a function of the columns: got {tokens!r}."
+    )
+
+
+def _slice_of(text: str) -> slice:
+    return slice(*(int(part) if part else None for part in text.split(":")))
+
+
+def tokens_record(tokens: Tokens, mask: np.ndarray) -> str:
+    """Return the text that a result records for a selection: its name, or else the digest of the rows it gave."""
+    name = tokens_name(tokens)
+    return name if name is not None else f"rows of mask {xxhash.xxh3_64_hexdigest(np.packbits(mask))}"
+
+
+def token_mask(columns: Mapping[str, np.ndarray], tokens: Tokens, n_rows: int) -> np.ndarray:
+    """Return which rows are selected, as `TokenColumns.mask` does. `columns` are those of whole documents."""
+    name = tokens_name(tokens)
+    if name is None:
+        mask = np.asarray(tokens(columns) if callable(tokens) else tokens)
+        if mask.shape != (n_rows,):
+            raise ShapeError(f"tokens must give one value for each of the {n_rows} rows: got shape {mask.shape}.")
+        if mask.dtype != bool:
+            raise DTypeError(f"tokens must give a boolean array: got {mask.dtype}. Compare values: x == y.")
+        return mask.copy()
+    if name == "all":
         return np.ones(n_rows, dtype=bool)
-    special = (columns["flags"] & int(TokenFlag.SPECIAL)) != 0
-    if tokens == "cls":
+    special = _has(columns, TokenFlag.SPECIAL)
+    if name in _FLAGS:
+        chosen = _has(columns, _FLAGS[name])
+        return chosen if name == "assistant" else chosen & ~special  # a turn ends with a special token
+    if name == "cls":
         return special & (columns["position"] == 0)
-    return special if tokens == "special" else ~special
+    if name == "special":
+        return special
+    if name == "content":
+        return ~special
+    return _sliced(columns, ~special, {"first": slice(0, 1), "last": slice(-1, None)}.get(name) or _slice_of(name))
+
+
+_FLAGS = {
+    "first_subword": TokenFlag.FIRST_SUBWORD,
+    "last_subword": TokenFlag.LAST_SUBWORD,
+    "unknown": TokenFlag.UNKNOWN,
+    "assistant": TokenFlag.ASSISTANT,
+}
+
+
+def _has(columns: Mapping[str, np.ndarray], flag: TokenFlag) -> np.ndarray:
+    return (columns["flags"] & int(flag)) != 0
+
+
+def _sliced(columns: Mapping[str, np.ndarray], content: np.ndarray, part: slice) -> np.ndarray:
+    """Return which rows are in a slice of the content tokens of their document, in the order of their positions."""
+    rows = np.flatnonzero(content)
+    rows = rows[np.lexsort((columns["position"][rows], columns["doc_id"][rows]))]
+    _, first, length = np.unique(columns["doc_id"][rows], return_index=True, return_counts=True)
+    place = np.arange(len(rows)) - np.repeat(first, length)
+    length = np.repeat(length, length)
+
+    def end(bound: int | None, default: np.ndarray) -> np.ndarray:
+        return default if bound is None else np.clip(bound + (length if bound < 0 else 0), 0, length)
+
+    start, stop = end(part.start, np.zeros_like(length)), end(part.stop, length)
+    chosen = (place >= start) & (place < stop) & ((place - start) % (part.step or 1) == 0)
+    mask = np.zeros(len(content), bool)
+    mask[rows[chosen]] = True
+    return mask
 
 
 class RowsDigest:

@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import OptionError, RowMismatchError, StoreError
 from ..core.resume import first_difference
 from ..data.documents import Corpus, Document
-from .columns import IDENTITY, word_hashes
+from .columns import IDENTITY, Tokens, tokens_name, word_hashes
 from .reader import ActivationStore
 from .representation import LayerPass, Representation, Selection, cut_chunks
 from .shards import most_open_files
@@ -71,8 +71,8 @@ def _where_rows_differ(x: ActivationStore, y: ActivationStore) -> str:
     )
 
 
-def _shared_mask(x: ActivationStore, y: ActivationStore, tokens: str) -> np.ndarray | None:
-    if tokens == "all":
+def _shared_mask(x: ActivationStore, y: ActivationStore, tokens: Tokens) -> np.ndarray | None:
+    if tokens_name(tokens) == "all":
         return None
     mask, other = x.columns.mask(tokens), y.columns.mask(tokens)
     if x is not y and not np.array_equal(mask, other):
@@ -85,7 +85,7 @@ def _shared_mask(x: ActivationStore, y: ActivationStore, tokens: str) -> np.ndar
 
 
 def paired_chunks(
-    x: Representation, y: Representation, chunk_size: int = 8192, *, start: int = 0, tokens: str = "content"
+    x: Representation, y: Representation, chunk_size: int = 8192, *, start: int = 0, tokens: Tokens = "content"
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Iterate over the same rows of two representations.
 
@@ -97,7 +97,7 @@ def paired_chunks(
         Rows of a chunk, at most. A chunk does not cross the end of a shard of either store.
     start : int
         How many of the selected rows to skip.
-    tokens : {"content", "all", "special", "cls"}
+    tokens : str, slice, range, boolean array or callable
         Which rows; see `TokenColumns.mask`.
 
     Yields
@@ -136,7 +136,7 @@ def paired_layer_chunks(
     chunk_size: int = 8192,
     *,
     start: int = 0,
-    tokens: str = "content",
+    tokens: Tokens = "content",
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Iterate over the same rows of several layers of two stores in one pass.
 
@@ -150,7 +150,7 @@ def paired_layer_chunks(
         Rows of a chunk, at most. A chunk does not cross the end of a shard of either store.
     start : int
         How many of the selected rows to skip.
-    tokens : {"content", "all", "special", "cls"}
+    tokens : str, slice, range, boolean array or callable
         Which rows; see `TokenColumns.mask`.
 
     Yields

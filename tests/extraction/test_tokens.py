@@ -124,6 +124,8 @@ class TokenizerWithOffsets:
 
     unk_token_id = None
     is_fast = True
+    added_tokens_decoder: dict[int, Any] = {}  # noqa: RUF012
+    all_special_ids = ()
 
     def __init__(self, *offsets: list[tuple[int, int]], special: list[int] | None = None) -> None:
         self._offsets, self._special = offsets, special
