@@ -4,11 +4,15 @@ from .backends.environment import show_config as show_config
 from .comparison import CCADirections as CCADirections
 from .comparison import Drift as Drift
 from .comparison import FeatureMatching as FeatureMatching
+from .comparison import FiringDrift as FiringDrift
 from .comparison import LinearMap as LinearMap
+from .comparison import NearestFeatures as NearestFeatures
 from .comparison import ProcrustesAlignment as ProcrustesAlignment
 from .comparison import StreamingComparison as StreamingComparison
 from .comparison import compare as compare
 from .comparison import compare_all as compare_all
+from .comparison import firing_drift as firing_drift
+from .comparison import nearest_features as nearest_features
 from .comparison import permutation_test as permutation_test
 from .data import read_texts as read_texts
 from .extraction import compare_models as compare_models

@@ -11,6 +11,7 @@ from .drift import Drift
 from .many import compare_all
 from .options import ExecutionOptions, as_measures
 from .permutation import permutation_test
+from .sparse_features import FiringDrift, NearestFeatures, firing_drift, nearest_features
 from .streaming import StreamingComparison
 
 __all__ = [
@@ -18,11 +19,15 @@ __all__ = [
     "Drift",
     "ExecutionOptions",
     "FeatureMatching",
+    "FiringDrift",
     "LinearMap",
+    "NearestFeatures",
     "ProcrustesAlignment",
     "StreamingComparison",
     "as_measures",
     "compare",
     "compare_all",
+    "firing_drift",
+    "nearest_features",
     "permutation_test",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import FLOAT_NAMES, as_numpy
 from .errors import DTypeError, NonFiniteError, ShapeError
 
-__all__ = ["is_sparse", "sparse_rows"]
+__all__ = ["column_moments", "is_sparse", "sparse_rows"]
 
 _FORM = "{'locations': (k, 2), 'activations': (k,), 'shape': (n_rows, n_features)}"
 
@@ -86,6 +86,20 @@ def sparse_rows(value: Any, name: str = "X") -> Any:
             "Drop or repair such rows in both representations."
         )
     return rows
+
+
+def column_moments(rows: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each column and the sum of squares around it, (d,) each; nothing cancels in the sums.
+
+    Parameters
+    ----------
+    rows : scipy.sparse.csr_array of float64
+    """
+    n, d = rows.shape
+    idle = n - np.bincount(rows.indices, minlength=d)
+    mean = np.bincount(rows.indices, rows.data, d) / n
+    mean += (np.bincount(rows.indices, rows.data - mean[rows.indices], d) - idle * mean) / n  # the rounding of the sums
+    return mean, np.bincount(rows.indices, (rows.data - mean[rows.indices]) ** 2, d) + idle * mean**2
 
 
 def _from_locations(value: Mapping[str, Any], name: str) -> Any:

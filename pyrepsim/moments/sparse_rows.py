@@ -16,6 +16,7 @@ import numpy as np
 
 from ..backends.directions import round_off
 from ..core.errors import DegenerateError, OptionError
+from ..core.sparse import column_moments
 from .centred import EPSILON, refuse_size
 from .gram_tiles import TileSide
 
@@ -62,13 +63,11 @@ class SparseRows:
             rows.data /= np.repeat(largest, counts)
             rows.data /= np.repeat(np.sqrt(np.add.reduceat(rows.data**2, rows.indptr[:-1])), counts)
             self._rows = rows
-        features, of_row = rows.indices, np.repeat(np.arange(n), counts)
+        of_row = np.repeat(np.arange(n), counts)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean = np.bincount(features, rows.data, self.n_features) / n
-            at = mean[features]
+            mean, squares = column_moments(rows)
+            at = mean[rows.indices]
             deviations = (rows.data - at) ** 2
-            active = np.bincount(features, minlength=self.n_features)
-            squares = np.bincount(features, deviations, self.n_features) + (n - active) * mean**2
             self._mean_sq = float(mean @ mean)
             norms = np.bincount(of_row, deviations - at**2, n) + self._mean_sq
             self._along = np.bincount(of_row, rows.data * at, n)

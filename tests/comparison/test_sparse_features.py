@@ -1,0 +1,99 @@
+"""Matching of single features with what chance finds, and how often features are active: equal to dense arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import pyrepsim as rs
+from pyrepsim.comparison import sparse_features
+from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
+
+
+def features(n=200, d=40, rate=0.1, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.exponential(size=(n, d)) * (rng.random((n, d)) < rate)
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 23])
+def test_correlations_are_those_of_numpy(block, monkeypatch):
+    monkeypatch.setattr(sparse_features, "_BLOCK_ELEMENTS", 31 * block)
+    x, y = features(), features(d=31, seed=1) - 0.2
+    expected = np.corrcoef(x.T, y.T)[:40, 40:]
+    order = np.argsort(-expected, axis=1)[:, :5]
+    found = rs.nearest_features(sparse.csr_array(x), y, k=5, n_resamples=3)
+    assert (found.index == order).all()
+    np.testing.assert_allclose(found.correlation, np.take_along_axis(expected, order, axis=1), atol=1e-13)
+    rng = np.random.default_rng(0)
+    for row in found.null:
+        shuffled = y[rng.permutation(200)]
+        np.testing.assert_allclose(row, np.corrcoef(x.T, shuffled.T)[:40, 40:].max(axis=1), atol=1e-13)
+
+
+def test_planted_features_are_found_and_chance_is_not():
+    """The best of many unrelated features correlates by more than 0.3 with a feature that is active in few rows."""
+    x, y = features(n=400, d=300, rate=0.02), features(n=400, d=300, rate=0.02, seed=1)
+    y[:, :20] = np.where(np.random.default_rng(2).random((400, 20)) < 0.8, x[:, 20:40], 0)
+    found = rs.nearest_features(x, y, n_resamples=39)
+    planted = np.zeros(300, bool)
+    planted[20:40] = True
+    assert (found.index[planted, 0] == np.arange(20)).mean() >= 0.9
+    assert (found.p[planted] == 1 / 40).mean() > 0.7  # chance reaches the others, which are active in few rows
+    assert np.mean(found.correlation[~planted, 0]) > 0.3
+    others = found.p[~planted]
+    assert abs(np.mean(others <= 0.1) - 0.1) < 0.06
+    assert abs(np.mean(others) - 0.5) < 0.06
+
+
+def test_constant_features_and_few_features():
+    x, y = features(d=6), features(d=3, seed=1)
+    x[:, 2], x[:, 4], y[:, 1] = 0.0, 0.1, 0.7
+    found = rs.nearest_features(x, y, k=4, n_resamples=2)
+    assert (found.index[[2, 4]] == -1).all()
+    assert (found.index[[0, 1, 3, 5], 2:] == -1).all()
+    assert set(found.index[0, :2]) == {0, 2}
+    assert np.isnan(found.p[[2, 4]]).all()
+    assert np.isnan(found.correlation[:, 2:]).all()
+    with pytest.raises(DegenerateError, match="every feature of Y is constant"):
+        rs.nearest_features(x, np.ones((200, 3)))
+
+
+def test_bits_repeat_and_ties_take_the_first():
+    x = features(d=5)
+    y = np.concatenate([x, x], axis=1)
+    first, second = (rs.nearest_features(x, y, seed=3) for _ in range(2))
+    assert (first.null == second.null).all()
+    assert np.array_equal(first.correlation, second.correlation)
+    assert (first.index[:, 0] % 5 == np.arange(5)).all()
+
+
+def test_rates():
+    x, y = features(n=60), features(n=60, seed=1)
+    x[:, 3], y[:, 5] = 0, 0
+    drift = rs.firing_drift(sparse.coo_array(x), y)
+    np.testing.assert_array_equal(drift.rate_x, (x > 0).mean(axis=0))
+    np.testing.assert_array_equal(drift.rate_y, (y > 0).mean(axis=0))
+    paired = (y > 0).astype(float) - (x > 0)
+    np.testing.assert_allclose(drift.difference, paired.mean(axis=0), atol=1e-15)
+    np.testing.assert_allclose(drift.standard_error, paired.std(axis=0) / np.sqrt(60), atol=1e-15)
+    assert 5 in drift.silenced
+    assert 3 in drift.appeared
+    higher = rs.firing_drift(x, y, above=1.0)
+    np.testing.assert_array_equal(higher.rate_x, (x > 1).mean(axis=0))
+
+
+def test_what_is_refused():
+    x = features()
+    with pytest.raises(OptionError, match="k must be a whole number"):
+        rs.nearest_features(x, x, k=0)
+    with pytest.raises(OptionError, match="n_resamples must be"):
+        rs.nearest_features(x, x, n_resamples=2.5)
+    with pytest.raises(ShapeError, match="same number of rows"):
+        rs.nearest_features(x, x[1:])
+    with pytest.raises(NonFiniteError, match="Y must be finite"):
+        rs.nearest_features(x, x * np.nan)
+    with pytest.raises(ShapeError, match="same features"):
+        rs.firing_drift(x, x[:, 1:])
+    with pytest.raises(OptionError, match="above must be a number"):
+        rs.firing_drift(x, x, above=-1.0)
