@@ -120,7 +120,8 @@ class _Function:
     def __call__(self, R: Any, Rp: Any, shape: str, n_jobs: int | None = None, **options: Any) -> float:
         del n_jobs
         count(calls, f"repsim.measures.{self.name}")
-        R, Rp = importlib.import_module("repsim.measures.utils").flatten(R, Rp, shape=shape)
+        if shape != "nd":
+            R, Rp = importlib.import_module("repsim.measures.utils").flatten(R, Rp, shape=shape)
         named = {_OPTIONS.get(option, option): value for option, value in options.items()}
         chosen = replace(self.measure, **named) if named else self.measure
         score: Any = compare(R, Rp, chosen, precision=self.precision, n_threads=self.n_threads, progress=False)
