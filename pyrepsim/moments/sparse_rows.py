@@ -62,7 +62,7 @@ class SparseRows:
             largest = np.maximum.reduceat(np.abs(rows.data), rows.indptr[:-1])  # squares near 1e200 would overflow
             rows.data /= np.repeat(largest, counts)
             rows.data /= np.repeat(np.sqrt(np.add.reduceat(rows.data**2, rows.indptr[:-1])), counts)
-            self._rows = rows
+        self._rows = rows
         of_row = np.repeat(np.arange(n), counts)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, squares = column_moments(rows)
