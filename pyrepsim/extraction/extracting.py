@@ -7,17 +7,10 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core import files
-from ..core.errors import OptionError
-from ..core.outputs import has_files
-from ..core.ownership import owning, sweep_locks
 from ..core.paths import as_path
 from ..core.progress import progress_bar
 from ..core.resume import check_same_request
@@ -27,14 +20,12 @@ from ..models import Encoder, ModelLike, load_encoder
 from ..models.restoring import undisturbed
 from ..store import ActivationStore, StoreWriter, open_store, store_info
 from ..store.columns import ROW_BYTES
-from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, journal_parts
-from ..store.removal import check_removable, clear_store
-from ..store.repair import drop_damaged_shards
-from ..version import __version__
+from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
 from .forward import Selector, ShardBuffers, fill, largest, torch_dtype
 from .layout import Batch
 from .options import ExtractionOptions, with_keywords_of
 from .plan import ExtractionPlan, freeze_plan, policy_for, reuse_plan
+from .writing import check_overwrite, commit_in_turn, environment, write_shards
 
 log = logging.getLogger("pyrepsim.extraction")
 
@@ -121,36 +112,24 @@ def extract(
     (('embeddings', 'layer.0'), 10)
     """
     share = find_worker(worker)
-    if overwrite and share.count > 1:
-        raise OptionError(
-            f"overwrite needs a single worker, because each would remove what the others wrote: got worker {share}. "
-            f"Remove {os.fspath(out)} before the workers start."
-        )
+    check_overwrite(out, share, overwrite=overwrite)
     encoder, plan, widths, dtype = _prepare(model, texts, ExtractionOptions(**options))
-    out = as_path(out, "out")
-    member = None if share.count == 1 else f"{share.index}-of-{share.count}"
-    with ExitStack() as stack:
-        if overwrite or not files.exists(out, MANIFEST):
-            stack.enter_context(owning(out, wait=wait, member=member))
-        else:  # a finished store is only opened
-            sweep_locks(out)
-        if overwrite and has_files(out):
-            check_removable(out)
-            clear_store(out)
-        record = _store_record(encoder, plan)
-        writer = stack.enter_context(
-            StoreWriter.create(out, record, layers=widths, shard_rows=plan.shard_rows, dtype=dtype)
-        )
-        if not files.exists(out, MANIFEST):
-            drop_damaged_shards(out, filter(share.takes, range(plan.n_shards)))
-        shards = [shard for shard in writer.missing() if share.takes(shard)]
-        if shards:
-            _extract_shards(encoder, plan, writer, shards, widths, dtype, progress)
-        missing = writer.missing()
-        if missing:
-            log.info("worker %s is done; %d shards of other workers are missing in %s", share, len(missing), out)
-            return None
-        return writer.seal(docs=plan.documents())
+
+    def compute(writer: StoreWriter, shards: list[int]) -> None:
+        _extract_shards(encoder, plan, writer, shards, widths, dtype, progress)
+
+    return write_shards(
+        out,
+        _store_record(encoder, plan),
+        widths,
+        plan.shard_rows,
+        dtype=dtype,
+        share=share,
+        overwrite=overwrite,
+        wait=wait,
+        compute=compute,
+        documents=plan.documents,
+    )
 
 
 @with_keywords_of(ExtractionOptions)
@@ -232,15 +211,9 @@ def _prepare(model: Any, texts: Any, options: ExtractionOptions) -> _Prepared:
 
 def _store_record(encoder: Encoder, plan: ExtractionPlan) -> dict[str, Any]:
     """The request that the store records: a store is resumed only with an equal one."""
-    environment = {"device": encoder.device.type, "pyrepsim": __version__}
-    for package in ("torch", "transformers", "tokenizers"):  # these may change the last bits of an activation
-        try:
-            environment[package] = installed(package)
-        except PackageNotFoundError:
-            environment[package] = "not installed"
     return plan.record() | {
         "model": encoder.record(),
-        "environment": environment,
+        "environment": environment(encoder.device.type),
         "tokenizer": {"class": type(encoder.tokenizer).__name__, "digest": encoder.tokenizer_digest},
     }
 
@@ -275,24 +248,19 @@ def _extract_shards(
     rows = max(plan.shard_rows[shard] for shard in shards)
     spare = [ShardBuffers(widths, rows, dtype, encoder.device) for _ in range(min(2, len(shards)))]
     selector = Selector(encoder, list(widths), pooling=plan.policy.words)
-    started, done = time.perf_counter(), 0
+    started = time.perf_counter()
     n_tokens = plan.n_tokens * len(shards) // plan.n_shards  # approximate where a worker takes a share of the shards
-    with (
-        undisturbed(encoder.module),
-        progress_bar(n_tokens, progress, desc="extract", unit=" tokens") as bar,
-        ThreadPoolExecutor(1) as committer,
-    ):
-        pending: Future[bool] | None = None
-        for shard in shards:
-            layout, buffers = plan.shard(shard), spare[0]
+    done = 0
+    with undisturbed(encoder.module), progress_bar(n_tokens, progress, desc="extract", unit=" tokens") as bar:
+
+        def compute(shard: int, buffers: ShardBuffers) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+            nonlocal done
+            layout = plan.shard(shard)
             fill(selector, layout, buffers, plan.corpus, bar)
-            if pending is not None:
-                pending.result()
-            pending = committer.submit(writer.commit, shard, layout.columns, buffers.arrays(layout.n_rows))
-            spare.reverse()
             done += layout.n_tokens
-        if pending is not None:
-            pending.result()
+            return layout.columns, buffers.arrays(layout.n_rows)
+
+        commit_in_turn(writer, shards, spare, compute)
     seconds = time.perf_counter() - started
     log.info(
         "%s: %d tokens in %.1f s, %.0f tokens/s; %.0f %% of the model's input was not padding",

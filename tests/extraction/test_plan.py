@@ -191,7 +191,7 @@ def test_texts_are_checked_before_they_are_tokenised(base: Encoder):
         ({"layers": "layer.7"}, LayerError, "got 'layer.7'. Did you mean 'layer.1'?"),
         ({"layers": [3]}, LayerError, "got 3"),
         ({"layers": []}, OptionError, "at least one layer"),
-        ({"revision": "main"}, OptionError, "loaded already. Leave revision out"),
+        ({"revision": "main"}, OptionError, "loaded already. Leave it out"),
         ({"same_plan_as": "no/such/store"}, OSError, "no/such/store"),
     ],
 )
