@@ -210,21 +210,20 @@ def scores_of(
     if executor is not None:
         check_executor(executor, source)
     scores: list[Score] = []
-    left: dict[tuple[tuple[str, str], ...], list[MomentMeasure]] = {}
-    for products in (True, False):
-        mine = [m for m in of_moments if m.from_gram and (m.reads == "products") == products]
-        taken: list[tuple[str, str]] = []
-        if mine and checkpoint is None and executor is None:
-            taken = (tile_pairs if products else gram_pairs)(source, pairs, options)
-        if taken:
-            scores += (tile_scores if products else gram_scores)(source, taken, mine, options, progress)
-        chosen = set(taken)
-        left.setdefault(tuple(pair for pair in pairs if pair not in chosen), []).extend(mine)
-    left.setdefault(tuple(pairs), []).extend(m for m in of_moments if not m.from_gram)
-    for of_pairs, summed in left.items():
-        if summed and of_pairs:
+    summed: dict[tuple[tuple[str, str], ...], list[MomentMeasure]] = {}
+    if checkpoint is None and executor is None:
+        for products, route, scored in ((True, tile_pairs, tile_scores), (False, gram_pairs, gram_scores)):
+            mine = [m for m in of_moments if m.from_gram and (m.reads == "products") == products]
+            if mine and (taken := route(source, pairs, options)):
+                scores += scored(source, taken, mine, options, progress)
+                chosen = set(taken)
+                summed.setdefault(tuple(pair for pair in pairs if pair not in chosen), []).extend(mine)
+                of_moments = [m for m in of_moments if m not in mine]
+    summed.setdefault(tuple(pairs), []).extend(of_moments)
+    for of_pairs, chosen_measures in summed.items():
+        if chosen_measures and of_pairs:
             scores += moment_scores(
-                source, of_pairs, summed, options, checkpoint=checkpoint, executor=executor, progress=progress
+                source, of_pairs, chosen_measures, options, checkpoint=checkpoint, executor=executor, progress=progress
             )
     if of_rows:
         scores += row_scores(source, source.groups(pairs), of_rows, options, progress)

@@ -22,6 +22,8 @@ _FORM = "{'locations': (k, 2), 'activations': (k,), 'shape': (n_rows, n_features
 
 def is_sparse(value: Any) -> bool:
     """Return whether `value` has one of the accepted sparse forms. Imports nothing."""
+    if isinstance(value, np.ndarray):
+        return False
     if isinstance(value, Mapping):
         return {"locations", "activations"} <= {*value}
     sparse, torch = sys.modules.get("scipy.sparse"), sys.modules.get("torch")

@@ -266,6 +266,8 @@ def tiles_are_less(widths: Sequence[int], pairs: Sequence[tuple[int, int]], n_ro
     The factor of two between both sides is that of `L n^2 d / 2`, since making tiles is not only products. For one pair
     of representations this is n < (d_x + d_y) / 2.
     """
+    if len(pairs) == 1 and len(widths) == 2:
+        return 2 * n_rows < sum(widths)
     crossed = {(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}
     scatters = sum(d * d for d in widths) + 2 * sum(widths[i] * widths[j] for i, j in crossed)
     return 2 * n_rows * sum(widths) < scatters
