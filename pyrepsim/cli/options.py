@@ -20,8 +20,8 @@ _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
 
 
 def layer_option(text: str, *, pairs: bool = False) -> Any:
-    """Return `same` and `all` as they are, `a,b` as a list of names, and `a:b,c:d` as a list of pairs."""
-    if text in ("all", "same"):
+    """Return words for layers as they are, `a,b` as a list of names, and `a:b,c:d` as a list of pairs."""
+    if text in ("all", "same") or (pairs and text == "relative"):
         return text
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items:

@@ -60,9 +60,11 @@ def compare(
         one layer of each (``store["layer.3"]``), whose rows are matched by document, position and token.
     measures : Measure, str, or a sequence of these
         Such as ``rs.LinearCKA()`` or ``"SVCCA(variance=0.9)"``.
-    layers : {"same", "all"} or list of (layer_x, layer_y), default "same"
-        For stores. "same" pairs layers of equal name, "all" every layer with every layer. If a store is compared with
-        itself, each layer is read once and each pair is summed once.
+    layers : {"same", "all", "relative"} or list of (layer_x, layer_y), default "same"
+        For stores. "same" pairs layers of equal name; those of one side only are logged, and in
+        ``Score.provenance["left_out_x"]`` and ``"left_out_y"``. "all" pairs every layer with every layer. "relative"
+        pairs each layer of the shallower model with that of the other at the nearest relative depth. If a store is
+        compared with itself, each layer is read once and each pair is summed once.
     tokens : str, slice, range, boolean array or callable, default "content"
         For stores: the tokens to compare. "content" leaves out special tokens; ``"last"``, ``"0:5"``,
         ``"first_subword"``, ``"assistant"`` or a function of the columns choose positions: see `TokenColumns.mask`.

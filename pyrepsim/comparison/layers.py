@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,9 @@ from ..core.patterns import is_pattern, matching
 
 log = logging.getLogger("pyrepsim.comparison")
 
-__all__ = ["LayerGroup", "Layers", "layer_groups", "layer_pairs"]
+__all__ = ["LayerGroup", "Layers", "layer_groups", "layer_pairs", "unmatched_layers"]
+
+_RESIDUAL = re.compile(r"embeddings|layer\.\d+")
 
 Layers = str | Iterable[str | int | tuple[str | int, str | int]]
 
@@ -74,27 +77,37 @@ class LayerGroup:
 def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same") -> list[tuple[str, str]]:
     """Return the pairs of layers that the argument `layers` of `compare` describes.
 
-    ``"same"``: layers of equal name; ``"all"``: every layer with every layer; or a list of pairs (a single name is
-    paired with the same name). A layer may be given by its index. A pattern such as ``"layer.*.mlp"`` means each layer
-    of both sides that it matches; in a pair, it is paired with all that the other name or pattern means.
+    ``"same"``: layers of equal name; ``"all"``: every layer with every layer; ``"relative"``: each layer of the side
+    with fewer layers with the layer of the other side at the nearest relative depth, i / (number of layers - 1) for the
+    i-th of a side; or a list of pairs (a single name is paired with the same name). A layer may be given by its index.
+    A pattern such as ``"layer.*.mlp"`` means each layer of both sides that it matches; in a pair, it is paired with all
+    that the other name or pattern means.
     """
     if layers == "same":
         pairs = [(name, name) for name in layers_x if name in set(layers_y)]
         if not pairs:
             raise LayerError(
                 f"layers='same' needs layers of equal names: got {_listed(layers_x)} and {_listed(layers_y)}. "
-                "Pass layers='all' or a list of pairs."
+                "Pass layers='all', 'relative' or a list of pairs."
+            )
+        if left_out := unmatched_layers(layers_x, layers_y, layers):
+            log.warning(
+                "layers='same': layers of one side only are left out: %s. Use layers='all' or 'relative' for models of "
+                "different depth.",
+                "; ".join(f"{side[-1].upper()}: {_listed(names)}" for side, names in left_out.items()),
             )
         return pairs
+    if layers == "relative":
+        return _by_relative_depth(layers_x, layers_y)
     if layers == "all":
         return [(a, b) for a in layers_x for b in layers_y]
     if isinstance(layers, str | Mapping) or not isinstance(layers, Iterable):
-        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {layers!r}.")
+        raise OptionError(f"layers must be 'same', 'all', 'relative' or a list of (layer_x, layer_y): got {layers!r}.")
     pairs = [pair for item in layers for pair in _expanded(item, layers_x, layers_y)]
     if all(len(pair) == 2 for pair in pairs):
         pairs = [(_name(a, layers_x), _name(b, layers_y)) for a, b in pairs]
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise OptionError(f"layers must be 'same', 'all' or a list of (layer_x, layer_y): got {pairs!r}.")
+        raise OptionError(f"layers must be 'same', 'all', 'relative' or a list of (layer_x, layer_y): got {pairs!r}.")
     for a, b in pairs:
         for name, known in ((a, layers_x), (b, layers_y)):
             if name not in known:
@@ -102,6 +115,32 @@ def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise LayerError(f"a layer must be one of {_listed(known)}: got {name!r}.{hint}")
     return list(dict.fromkeys(pairs))  # type: ignore[arg-type]
+
+
+def unmatched_layers(layers_x: Sequence[str], layers_y: Sequence[str], layers: Any) -> dict[str, list[str]]:
+    """Return what scores record of the layers of one side only, which ``layers="same"`` leaves out."""
+    if not (isinstance(layers, str) and layers == "same"):
+        return {}
+    alone = {
+        "left_out_x": [name for name in layers_x if name not in set(layers_y)],
+        "left_out_y": [name for name in layers_y if name not in set(layers_x)],
+    }
+    return {side: names for side, names in alone.items() if names}
+
+
+def _by_relative_depth(layers_x: Sequence[str], layers_y: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the pairs of ``"relative"``; of two layers that are as near, the earlier one."""
+    other = next((name for name in (*layers_x, *layers_y) if not _RESIDUAL.fullmatch(name)), None)
+    if other is not None:
+        raise LayerError(
+            f"layers='relative' needs layers of one kind, embeddings and layer.0, layer.1, ...: got {other!r}. Pass a "
+            "list of pairs."
+        )
+    if len(layers_x) > len(layers_y):
+        return [(b, a) for a, b in _by_relative_depth(layers_y, layers_x)]
+    few, many = len(layers_x) - 1, len(layers_y) - 1
+    # nearest integer to i * many / few, halves down, in integers
+    return [(name, layers_y[(2 * i * many + few - 1) // (2 * few) if few else many]) for i, name in enumerate(layers_x)]
 
 
 def _expanded(item: Any, layers_x: Sequence[str], layers_y: Sequence[str]) -> list[tuple[Any, ...]]:

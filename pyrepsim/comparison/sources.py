@@ -16,7 +16,7 @@ from ..core.sparse import is_sparse
 from ..results import Score
 from ..store import ActivationStore, Representation, check_same_rows, paired_layer_chunks
 from ..store.columns import Tokens, tokens_name, tokens_record
-from .layers import LayerGroup, Layers, layer_groups, layer_pairs
+from .layers import LayerGroup, Layers, layer_groups, layer_pairs, unmatched_layers
 from .sparse_source import SparseSource
 
 __all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "stored_rows", "widths_of"]
@@ -253,6 +253,8 @@ def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: Tokens, backend: str, 
     if kind == "layer":
         return Sides(StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)], kind)
     source = StoreSource(X, Y, tokens=tokens)
+    if left_out := unmatched_layers(source.layers_x, source.layers_y, layers):
+        source.provenance = {**source.provenance, **left_out}
     return Sides(source, layer_pairs(source.layers_x, source.layers_y, layers), kind)
 
 

@@ -9,7 +9,7 @@ from ..core.errors import LayerError, OptionError, ShapeError
 from ..measures import Measure, MomentMeasure
 from ..results import Score, Scores
 from .comparing import check_scores
-from .layers import LayerGroup, Layers, layer_groups, layer_pairs
+from .layers import LayerGroup, Layers, layer_groups, layer_pairs, unmatched_layers
 from .moment_scores import score_group
 from .options import ExecutionOptions, as_measures, ordered
 
@@ -77,7 +77,7 @@ class StreamingComparison:
                 )
             self._measures.append(measure)
         self._options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
-        self._provenance = dict(provenance or {})
+        self._provenance = {**(provenance or {}), **unmatched_layers(tuple(widths_x), tuple(widths_y), layers)}
         self._pairs = layer_pairs(tuple(widths_x), tuple(widths_y), layers)
         self._groups = []
         for group in layer_groups(self._pairs):

@@ -276,10 +276,29 @@ def _recorded_policy(record: Mapping[str, Any], source: str, options: ReadingOpt
 def plans_of_both(
     encoders: Sequence[Encoder], corpus: Corpus, options: ReadingOptions
 ) -> tuple[ExtractionPlan, ExtractionPlan]:
-    """The plans of two models over one corpus, by the policy of the first; the shorter model limits the length."""
-    if options.max_length is None:
-        lengths = [encoder.max_length for encoder in encoders if encoder.max_length is not None]
-        options = replace(options, max_length=min(lengths, default=None))
+    """The plans of two models over one corpus, by the policy of the first; the shorter model limits the length.
+
+    Documents that are too long for the shorter tokenizer are read whole where both models have positions for them, as
+    `extract` reads them with the plan of the other model.
+    """
+    if options.max_length is not None:
+        return _freeze_both(encoders, corpus, options)
+    lengths = [encoder.max_length for encoder in encoders]
+    limits = [encoder.position_limit for encoder in encoders]
+    shorter = min((length for length in lengths if length is not None), default=None)
+    try:
+        return _freeze_both(encoders, corpus, replace(options, max_length=shorter))
+    except TextError:
+        longer = None if None in lengths else max(lengths)  # type: ignore[type-var]
+        longer = min((most for most in (longer, *limits) if most is not None), default=None)
+        if options.long != "error" or longer in (None, shorter):
+            raise
+    return _freeze_both(encoders, corpus, replace(options, max_length=longer))
+
+
+def _freeze_both(
+    encoders: Sequence[Encoder], corpus: Corpus, options: ReadingOptions
+) -> tuple[ExtractionPlan, ExtractionPlan]:
     policy = policy_for(encoders[0], options)
     return freeze_plan(encoders[0], corpus, policy), freeze_plan(encoders[1], corpus, policy)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends import get_backend
 from ..comparison import StreamingComparison
-from ..comparison.layers import layer_pairs
+from ..comparison.layers import layer_pairs, unmatched_layers
 from ..core.errors import OptionError, RowMismatchError, TextError
 from ..core.progress import progress_bar
 from ..data.texts import read_texts
@@ -122,7 +122,10 @@ def compare_models(
         n_threads=n_threads,
         memory=memory,
         precision=precision,
-        provenance=_provenance(encoders, plan, tokens),
+        provenance={
+            **_provenance(encoders, plan, tokens),
+            **unmatched_layers(tuple(encoders[0].layers), tuple(encoders[1].layers), layers),
+        },
     )
     with (
         undisturbed(encoders[0].module),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,36 @@ def test_the_shorter_model_limits_the_length(encoders: dict[str, Encoder]):
         compare_models(encoders["base"], short, ["the keys " * 10], "LinearCKA")
     scores = compare_models(encoders["base"], short, ["the keys " * 10, "run"], "LinearCKA", long="window")
     assert scores[0].n_samples == 21
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_texts_beyond_one_tokenizers_length_are_read_where_both_models_have_positions(
+    encoders: dict[str, Encoder], order: int
+):
+    texts = ["the keys to the cabinet are here and the river bank flows", "the river", "keys here"]
+    sides = [encoders["base"], encoders["tuned"]][::order]
+    whole = compare_models(*sides, texts, "LinearCKA")
+    short = [replace(sides[0], max_length=10), sides[1]]
+    for pair in (short, short[::-1]):
+        scores = compare_models(*pair, texts, "LinearCKA")
+        assert scores[0].n_samples == whole[0].n_samples
+        assert scores[1].value == pytest.approx(whole[1].value, abs=1e-6)
+    with pytest.raises(TextError, match="max_length=10"):
+        compare_models(*short, texts, "LinearCKA", max_length=10)
+    with pytest.raises(TextError, match="max_length=10"):
+        compare_models(replace(sides[0], max_length=10, position_limit=10), sides[1], texts, "LinearCKA")
+
+
+@pytest.mark.parametrize("tokens", ["last", "first_subword", "-2:", lambda columns: columns["position"] == 2])
+def test_positions_are_those_of_stores(encoders: dict[str, Encoder], texts: list[str], tmp_path: Path, tokens: Any):
+    pair = [encoders["base"], encoders["tuned"]]
+    x = extract(pair[0], texts, out=tmp_path / "x", dtype="float32")
+    y = extract(pair[1], texts, out=tmp_path / "y", dtype="float32", same_plan_as=x)
+    stored = compare(x, y, "LinearCKA", tokens=tokens)
+    streamed = compare_models(*pair, texts, "LinearCKA", tokens=tokens)
+    assert [score.n_samples for score in stored] == [score.n_samples for score in streamed]
+    for one, other in zip(stored, streamed, strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-9)
 
 
 def test_nan_is_refused(folders: dict[str, Path], encoders: dict[str, Encoder], texts: list[str]):
