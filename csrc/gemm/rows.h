@@ -24,7 +24,8 @@ inline void add_four(const char* row, std::int64_t stride, std::int64_t begin, s
 
 // The same in vectors, as far as they go. Compilers shuffle floats before they widen them, which takes a fifth longer.
 template <class T>
-inline std::int64_t add_four_in_vectors(const char* row, std::int64_t stride, std::int64_t width, double* sums) {
+inline std::int64_t add_four_in_vectors([[maybe_unused]] const char* row, [[maybe_unused]] std::int64_t stride,
+                                        [[maybe_unused]] std::int64_t width, [[maybe_unused]] double* sums) {
     std::int64_t j = 0;
 #if REPSIM_VECTOR_BYTES == 64
     if constexpr (sizeof(T) == sizeof(float)) {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -194,6 +194,9 @@ class _InMemory:
         if side == 0 or self.order is None:
             return rows if chosen is None else rows[chosen]
         return rows[self.order if chosen is None else self.order[chosen]]
+
+    def reader(self, side: int, layer: str) -> Callable[[int, int], Iterator[np.ndarray]]:
+        return lambda start, stop: iter([self.gather(side, layer, np.arange(start, stop))])
 
     def chunks(self, group: LayerGroup, start: int = 0) -> Iterator[list[np.ndarray]]:
         for begin in range(start, self.n_rows, _CHUNK_ROWS):
