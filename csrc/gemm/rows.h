@@ -30,7 +30,8 @@ inline std::int64_t add_four_in_vectors([[maybe_unused]] const char* row, [[mayb
 #if REPSIM_VECTOR_BYTES == 64
     if constexpr (sizeof(T) == sizeof(float)) {
         const auto eight = [&](std::int64_t r) {
-            return _mm512_cvtps_pd(_mm256_loadu_ps(reinterpret_cast<const float*>(row + r * stride) + j));
+            const __m256 floats = _mm256_loadu_ps(reinterpret_cast<const float*>(row + r * stride) + j);
+            return _mm512_maskz_cvtps_pd(0xff, floats);  // of GCC 12, _mm512_cvtps_pd warns of an unset value
         };
         for (; j + 8 <= width; j += 8) {
             for (std::int64_t r = 4; r < 8; ++r) __builtin_prefetch(row + r * stride + j * sizeof(float), 0, 0);
