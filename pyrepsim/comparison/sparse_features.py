@@ -22,7 +22,17 @@ _LEAST_SD = 8 * 2.0**-53
 
 @dataclass(frozen=True, eq=False)
 class NearestFeatures:
-    """The features of Y that correlate most with each feature of X; see `nearest_features`."""
+    """The features of Y that correlate most with each feature of X; see `nearest_features`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pyrepsim as rs
+    >>> X = np.random.default_rng(0).random((200, 5))
+    >>> found = rs.nearest_features(X, X[:, ::-1])
+    >>> found.index[:, 0].tolist(), found.n_samples
+    ([4, 3, 2, 1, 0], 200)
+    """
 
     index: np.ndarray
     """Their numbers, best first, (d_x, k); -1 for a constant feature of X, or where Y has fewer that vary."""
@@ -45,7 +55,15 @@ class NearestFeatures:
 
 @dataclass(frozen=True, eq=False)
 class FiringDrift:
-    """How often each feature is active in two sets of rows of the same samples; see `firing_drift`."""
+    """How often each feature is active in two sets of rows of the same samples; see `firing_drift`.
+
+    Examples
+    --------
+    >>> import pyrepsim as rs
+    >>> drift = rs.firing_drift([[1.0, 0.0], [2.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]])
+    >>> drift.rate_x.tolist(), drift.silenced.tolist()
+    ([1.0, 0.0], [0])
+    """
 
     rate_x: np.ndarray
     """The fraction of rows in which each feature of X is active, (d,)."""
