@@ -82,7 +82,7 @@ def attention_divergence(
         Positions that count as queries.
     long, max_length, batch_tokens, progress
         As in `extract`. In windows, each position counts once.
-    revision, device, model_dtype, device_map, attention, quantization
+    revision, device, model_dtype, device_map, attention, quantization, adapter
         See `load_encoder`. Each is one value for both models or a pair of values. Attention is read from the eager
         implementation, whatever `attention` is.
 

@@ -87,7 +87,7 @@ def extract(
         special tokens of their template, which adds all there are.
     same_plan_as : store, path or `ExtractionPlan`, optional
         Use the rows, shards and batches of that plan. The texts and their tokens must be the same.
-    revision, device, model_dtype, device_map, attention, quantization
+    revision, device, model_dtype, device_map, attention, quantization, adapter
         See `load_encoder`.
 
     Returns

@@ -107,6 +107,8 @@ class ModelOptions:
     """Implementation of attention: eager, sdpa, flash_attention_2, flash_attention_3 or flex_attention."""
     quantization: Any = None
     """Quantise the weights at loading: bitsandbytes-8bit, bitsandbytes-4bit or torchao-int8."""
+    adapter: str | None = None
+    """For a model with an adapter of peft: on, off (the base model alone), or the name of the adapter to use."""
 
     def loading(self) -> dict[str, Any]:
         """Return the options of `ModelOptions` alone, by name."""

@@ -64,9 +64,9 @@ def compare_models(
         ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
     words, long, max_length, batch_tokens
         As in `extract`. Models with different tokenizers need `words`: their rows are then matched by word.
-    revision, device, model_dtype, device_map, attention, quantization
+    revision, device, model_dtype, device_map, attention, quantization, adapter
         See `load_encoder`. Each is one value for both models or a pair of values, such as
-        ``model_dtype=("float32", "bfloat16")``.
+        ``model_dtype=("float32", "bfloat16")``. With ``adapter=("off", "on")`` one model, given twice, is loaded once.
 
     Returns
     -------

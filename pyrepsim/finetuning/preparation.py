@@ -90,8 +90,9 @@ class FinetuningRequest:
         recipe = self.recipe
         transformers.set_seed(recipe.seed)
         encoder = load_encoder(self.model, device=self.device)
+        _check_trainable(encoder)
         if isinstance(self.model, Encoder):
-            encoder = _trainable(encoder, inplace=self.inplace)
+            encoder = _in_float32(encoder, inplace=self.inplace)
         if encoder.position_limit is not None and recipe.max_length > encoder.position_limit:
             raise OptionError(
                 f"max_length must be at most the encoder's number of positions: {encoder.name!r} has "
@@ -116,13 +117,21 @@ class FinetuningRequest:
         return PreparedTraining(encoder, task, recipe, data, TaskModel(encoder.module, head))
 
 
-def _trainable(encoder: Encoder, *, inplace: bool) -> Encoder:
-    """A model in memory in float32, in which it is trained and saved: a copy unless `inplace` is set."""
+def _check_trainable(encoder: Encoder) -> None:
+    if encoder.adapters:
+        raise ModelError(
+            f"All weights of a model are trained and saved: {encoder.name!r} has an adapter, which is apart from them. "
+            "Merge it into the model (merge_and_unload of peft), or give the base model."
+        )
     if quantised := encoder.settings.get("quantization"):
         raise ModelError(
             f"A model is trained with weights of floating point: those of {encoder.name!r} are quantised "
             f"({quantised}). Give the model that it was made from."
         )
+
+
+def _in_float32(encoder: Encoder, *, inplace: bool) -> Encoder:
+    """A model in memory in float32, in which it is trained and saved: a copy unless `inplace` is set."""
     if (dtype := encoder.settings.get("model_dtype")) is None:
         return encoder if inplace else encoder.copied()
     if inplace:

@@ -11,12 +11,15 @@ import torch
 import xxhash
 
 from ..core.errors import ModelError
+from .adapters import Adapters
 
 __all__ = ["tokenizer_digest", "weights_digest"]
 
 
-def weights_digest(module: torch.nn.Module) -> str:
+def weights_digest(module: torch.nn.Module, adapters: Adapters | None = None) -> str:
     """xxh3-128 over names, dtypes, shapes and bytes of all weights, in order of name.
+
+    With `adapters`, over those that are used now: with the adapter off, the digest is that of the base model.
 
     Of quantised weights, the parts that they are made of: integers, scales and zero points. A pooler that the model can
     do without is left out: hidden states do not depend on it, and `load_encoder` does not load it.
@@ -29,10 +32,10 @@ def weights_digest(module: torch.nn.Module) -> str:
     weights = module.state_dict()
     if "add_pooling_layer" in inspect.signature(type(module).__init__).parameters:
         weights = {name: tensor for name, tensor in weights.items() if not name.startswith("pooler.")}
-    return digest_of(weights, type(module).__name__)
+    return _digest(weights if adapters is None else adapters.weights(weights), type(module).__name__)
 
 
-def digest_of(weights: Mapping[str, Any], owner: str) -> str:
+def _digest(weights: Mapping[str, Any], owner: str) -> str:
     """xxh3-128 over weights by name; `owner` names the model in errors."""
     digest = xxhash.xxh3_128()
     for name, value in sorted(weights.items()):

@@ -6,13 +6,16 @@ import copy
 import functools
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import torch
 
 from ..core.errors import ModelError
+from .adapters import Adapters
+from .digests import weights_digest
 from .hooks import HookPoints, find_points, layer_names, recording
 from .independence import ONE_AT_A_TIME, PADDED, Forward, Independence, measure, recall, remember
 from .parts import Whole
@@ -52,10 +55,14 @@ class Encoder:
         For the encoder of an encoder-decoder, what saving it needs of the whole model.
     settings : mapping of str to str
         What differs from a model in float32 on one device: ``model_dtype``, ``device_map`` (its devices),
-        ``attention`` and ``quantization``, as `load_encoder` names them.
+        ``attention``, ``quantization`` and ``adapter`` (the names that are used, or "off"), as in `load_encoder`.
     first_block : str or None
         Path of the first block of a model whose hidden states begin with the output of that block, such as Mamba. What
         this block reads is then recorded, so that names mean the same in every model.
+    adapter : str or None
+        "on", "off" or the name of the adapter that is used; None leaves the adapters of the model as they are.
+    adapters : Adapters
+        The adapter layers of the model.
     """
 
     name: str
@@ -70,6 +77,8 @@ class Encoder:
     whole: Whole | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     first_block: str | None = None
+    adapter: str | None = None
+    adapters: Adapters = field(default_factory=lambda: Adapters(torch.nn.Identity()), repr=False)
     _independence: dict[str | None, Independence] = field(default_factory=dict, repr=False)
     _points: list[HookPoints] = field(default_factory=list, repr=False)
 
@@ -129,7 +138,7 @@ class Encoder:
         """
         mask = ids >= 0
         batching = self.batching
-        with undisturbed(self.module):
+        with self.reading():
             if batching == PADDED:
                 return forward(ids.masked_fill(~mask, self.pad_id), mask.long())
             alone = [
@@ -152,7 +161,7 @@ class Encoder:
         rows = Rows(2, min(7, self.position_limit or 7))
         ids = torch.zeros((rows.sequences, rows.tokens), dtype=torch.long, device=self.device)
         run = functools.partial(hidden_states, self.module, ids, torch.ones_like(ids), first_block=self.first_block)
-        with undisturbed(self.module):
+        with self.reading():
             return find_points(self.module, run, self.layers, rows, name=self.name)
 
     def widths(self, layers: str | Sequence[str | int] = "all") -> dict[str, int]:
@@ -208,6 +217,33 @@ class Encoder:
         found |= {name: point.rows(tensors[name], rows, name) for name, point in points.items()}
         return tuple(found[name] for name in names)
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """For forward passes of `module`: as `undisturbed`, with the adapter of this encoder."""
+        with undisturbed(self.module), self.adapters.chosen(self.adapter):
+            yield
+
+    def with_adapter(self, adapter: str) -> Encoder:
+        """Return an encoder of the same model, not of a copy, with another choice of its adapter.
+
+        Parameters
+        ----------
+        adapter : str
+            "on", "off", or the name of one of the adapters of the model.
+
+        Raises
+        ------
+        OptionError
+            If the model has no adapter of this name.
+        ModelError
+            If the adapter is merged into the weights, or changed biases of the base.
+        """
+        self.adapters.check(adapter, self.name)
+        with self.adapters.chosen(adapter):
+            weights, active = weights_digest(self.module, self.adapters), self.adapters.active
+        settings = {**self.settings, "adapter": active}
+        return replace(self, adapter=adapter, weights=weights, settings=settings, _independence={}, _points=[])
+
     def copied(self) -> Encoder:
         """Return an encoder with a copy of the model, which needs as much memory again.
 
@@ -241,7 +277,7 @@ def _independence(encoder: Encoder, implementation: str | None) -> Independence:
     found = recall(module, **setting)
     if found is None:
         try:
-            with undisturbed(module):
+            with encoder.reading():
                 found = measure(
                     lambda ids, mask: hidden_states(module, ids, mask, first_block=encoder.first_block),
                     vocabulary=vocabulary,

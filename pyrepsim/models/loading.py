@@ -15,6 +15,7 @@ import transformers
 
 from ..core.errors import BackendError, ModelError, OptionError, check_choice
 from ..core.states import check_files
+from .adapters import add_adapter, base_of_adapter
 from .encoder import Encoder, ModelLike, first_line
 from .parts import encoder_part
 from .quantization import quantization_config
@@ -40,6 +41,7 @@ def load_encoder(
     device_map: Any = None,
     attention: str | None = None,
     quantization: Any = None,
+    adapter: str | None = None,
 ) -> Encoder:
     """Load a model without task head and pooler, by default in float32.
 
@@ -47,8 +49,10 @@ def load_encoder(
     ----------
     model : folder, hub id, ``id@revision``, torch.nn.Module or `Encoder`
         Any model that ``AutoModel`` loads and that returns hidden states for token ids: encoders, decoders, and the
-        encoder part of encoder-decoders. Code from a model repository is never run. A module in memory is taken as it
-        is, on its own device, by `wrap`. An `Encoder` is returned unchanged.
+        encoder part of encoder-decoders. Code from a model repository is never run. An adapter of peft (LoRA, ...) is
+        loaded with the base model that it names. A module in memory is taken as it is, on its own device, by `wrap`.
+        An `Encoder` is returned unchanged. A folder without tokenizer, such as a checkpoint of transformers' Trainer,
+        gets that of the folder above it.
     revision : str, optional
         Branch, tag or commit on the hub.
     device : str, default "auto"
@@ -64,6 +68,9 @@ def load_encoder(
         Implementation of attention. Default: what transformers chooses.
     quantization : {"bitsandbytes-8bit", "bitsandbytes-4bit", "torchao-int8"} or transformers configuration, optional
         Quantise the weights while they are loaded. A checkpoint that is quantised already needs no option.
+    adapter : {"on", "off"} or str, optional
+        For a model with an adapter: use it, use the base model alone, or use the adapter of this name. Default: on, or
+        for a model in memory as it is.
 
     Returns
     -------
@@ -79,7 +86,7 @@ def load_encoder(
     OptionError
         If an option has no such value, or one that chooses what is loaded is given for a model in memory.
     MissingExtraError
-        If a library for the quantisation is not installed.
+        If peft, or a library for the quantisation, is needed and not installed.
     CorruptStoreError
         If a file of a fine-tuned run changed after it was written.
 
@@ -97,7 +104,8 @@ def load_encoder(
         given = {"revision": revision, "model_dtype": None if model_dtype == "float32" else model_dtype}
         given |= {"device_map": device_map, "attention": attention, "quantization": quantization}
         _check_is_loaded(model, [name for name, value in given.items() if value is not None])
-        return model if isinstance(model, Encoder) else wrap(model)
+        encoder = model if isinstance(model, Encoder) else wrap(model)
+        return encoder if adapter is None else encoder.with_adapter(adapter)
     options = {"device_map": device_map, "attn_implementation": attention}
     options["quantization_config"] = None if quantization is None else quantization_config(quantization, dtype)
     options = {name: value for name, value in options.items() if value is not None}
@@ -105,24 +113,44 @@ def load_encoder(
         raise OptionError(f"device_map says where a model is: got device={device!r} beside it. Leave one of them out.")
     target = None if device_map is not None else resolve_device(device)
     source = locate_model(model, revision=revision)
-    if os.path.isdir(source.location):
-        check_files(Path(source.location))
+    places = [source]
+    if (folder := Path(source.location)).is_dir():
+        check_files(folder)
+        places.append(ModelSource(source.name, str(folder.absolute().parent)))
+    if source.is_adapter:
+        base, base_revision = base_of_adapter(folder)
+        places.append(locate_model(base, revision=base_revision))
     with quiet_transformers():
-        tokenizer = load_tokenizer(source)
-        module = _load_module(source, target, dtype, options)
-    return make_encoder(module, tokenizer, name=source.name, revision=source.revision, attention=attention)
+        tokenizer = load_tokenizer(*places)
+        module = _load_module(places[-1] if source.is_adapter else source, target, dtype, options)
+        if source.is_adapter:
+            add_adapter(module, folder)
+    encoder = make_encoder(module, tokenizer, name=source.name, revision=source.revision, attention=attention)
+    return encoder if adapter is None else encoder.with_adapter(adapter)
 
 
 def load_encoders(models: Sequence[ModelLike], **options: Any) -> list[Encoder]:
-    """Load several models, each with its own option where an option is a list or a tuple of as many values."""
+    """Load several models, each with its own option where an option is a list or a tuple of as many values.
+
+    One that is loaded already, but for the choice of its adapter, is not loaded again.
+    """
     shared, n = {}, len(models)
     for name, value in options.items():
         values = list(value) if isinstance(value, list | tuple) else [value] * n
         if len(values) != n:
             raise OptionError(f"{name} is one value, or one for each of {n} models: got {len(values)}.")
         shared[name] = values
-    own = [{name: values[index] for name, values in shared.items()} for index in range(n)]
-    return [load_encoder(model, **chosen) for model, chosen in zip(models, own, strict=True)]
+    loaded: list[tuple[Any, Encoder]] = []
+    encoders = []
+    for index, model in enumerate(models):
+        chosen = {name: values[index] for name, values in shared.items()}
+        adapter = chosen.pop("adapter", None)
+        same = next((encoder for request, encoder in loaded if request == (model, chosen)), None)
+        if same is None:
+            same = load_encoder(model, **chosen)
+            loaded.append(((model, chosen), same))
+        encoders.append(same if adapter is None else same.with_adapter(adapter))
+    return encoders
 
 
 def _check_is_loaded(model: Encoder | torch.nn.Module, given: Sequence[str]) -> None:

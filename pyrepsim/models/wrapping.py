@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 import transformers
 
 from ..core.errors import ModelError
+from .adapters import Adapters, configs_of
 from .block_points import find_blocks
 from .calls import trace_calls
 from .digests import tokenizer_digest, weights_digest
@@ -21,11 +23,25 @@ from .source import ModelSource, locate_model
 
 __all__ = ["base_module", "load_tokenizer", "make_encoder", "wrap"]
 
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+)
+_TOKENIZER_FILES += ("sentencepiece.bpe.model",)
 _UNSET = 1_000_000  # a tokenizer without a limit has a model_max_length of 1e30
 
 
 def wrap(
-    model: torch.nn.Module, tokenizer: Any = None, *, name: str | None = None, revision: str | None = None
+    model: torch.nn.Module,
+    tokenizer: Any = None,
+    *,
+    name: str | None = None,
+    revision: str | None = None,
+    adapter: str | None = None,
 ) -> Encoder:
     """Make an `Encoder` of a model in memory. The model is neither copied nor changed.
 
@@ -44,6 +60,8 @@ def wrap(
         Name for messages and records. Default: ``model.name_or_path``, or the name of its class.
     revision : str, optional
         Commit for records.
+    adapter : {"on", "off"} or str, optional
+        Use the adapter of a ``PeftModel``, or its base model alone, or the adapter of this name. Default: as it is.
 
     Returns
     -------
@@ -73,9 +91,10 @@ def wrap(
     if getattr(base, "_supports_sdpa", False):
         by_itself = "sdpa"
     attention = None if attention == by_itself else attention
-    return make_encoder(
+    encoder = make_encoder(
         model, tokenizer, name=name or origin or type(base).__name__, revision=revision, attention=attention
     )
+    return encoder if adapter is None else encoder.with_adapter(adapter)
 
 
 def make_encoder(
@@ -84,7 +103,8 @@ def make_encoder(
     """As `wrap`; `attention` is the implementation that was chosen, to be recorded."""
     base, whole = base_module(model)
     _check_tokenizer(tokenizer, name)
-    weights = weights_digest(base)  # first, because a weight that is not in memory cannot be used either
+    adapters = Adapters(base, configs_of(model))
+    weights = weights_digest(base, adapters)  # first, because a weight that is not in memory cannot be used either
     layers, first_block = _layer_widths(base, name)
     return Encoder(
         name=name,
@@ -97,12 +117,13 @@ def make_encoder(
         tokenizer_digest=tokenizer_digest(tokenizer),
         revision=revision,
         whole=whole,
-        settings=_settings(base, attention),
+        settings=_settings(base, attention, adapters),
+        adapters=adapters,
         first_block=first_block,
     )
 
 
-def _settings(base: torch.nn.Module, attention: str | None) -> dict[str, str]:
+def _settings(base: torch.nn.Module, attention: str | None, adapters: Adapters) -> dict[str, str]:
     """What differs from a model in float32 on one device."""
     parameters = list(base.parameters())
     dtypes = sorted({str(one.dtype).removeprefix("torch.") for one in parameters if one.is_floating_point()})
@@ -112,6 +133,7 @@ def _settings(base: torch.nn.Module, attention: str | None) -> dict[str, str]:
         "device_map": None if len(devices) == 1 else "+".join(devices),
         "attention": attention,
         "quantization": quantization_of(base),
+        "adapter": adapters.active if adapters else None,
     }
     return {name: value for name, value in settings.items() if value}
 
@@ -141,7 +163,7 @@ def _held(model: Any) -> Any:
         return model.module
     if isinstance(compiled := model._modules.get("_orig_mod"), torch.nn.Module):
         return compiled
-    return model.get_base_model() if hasattr(model, "peft_config") and hasattr(model, "get_base_model") else None
+    return model.get_base_model() if hasattr(model, "get_base_model") else None  # a PeftModel
 
 
 def _transformer_of(model: torch.nn.Module) -> Any:
@@ -169,8 +191,9 @@ def _tokenizer_of(model: Any, base: Any, origin: str, revision: str | None) -> A
         ) from error
 
 
-def load_tokenizer(source: ModelSource) -> Any:
-    """The fast tokenizer of a model on the hub or in a folder."""
+def load_tokenizer(*sources: ModelSource) -> Any:
+    """The fast tokenizer of the first of these folders and hub ids that has one."""
+    source = next((one for one in sources if _has_tokenizer(one)), sources[0])
     try:
         return transformers.AutoTokenizer.from_pretrained(
             source.location, revision=source.revision or "main", use_fast=True, trust_remote_code=False
@@ -180,6 +203,12 @@ def load_tokenizer(source: ModelSource) -> Any:
             f"A model needs a fast tokenizer beside its weights: none could be loaded for {source.name!r} "
             f"({first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`."
         ) from error
+
+
+def _has_tokenizer(source: ModelSource) -> bool:
+    """Whether a folder holds files of a tokenizer; a hub id is taken to."""
+    folder = Path(source.location)
+    return not folder.is_dir() or any((folder / name).is_file() for name in _TOKENIZER_FILES)
 
 
 def _check_tokenizer(tokenizer: Any, name: str) -> None:

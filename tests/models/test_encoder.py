@@ -120,6 +120,17 @@ def test_saved_truncation_and_padding_do_not_change_the_tokenizer_digest(bert: P
     assert changed.tokenizer_digest != encoder.tokenizer_digest
 
 
+def test_a_checkpoint_without_tokenizer_gets_that_of_the_folder_above(bert: Path, tmp_path: Path):
+    model = transformers.AutoModel.from_pretrained(bert)
+    checkpoint = save(tmp_path / "run" / "checkpoint-5", model)
+    with pytest.raises(ModelError, match=r"tokenizer.save_pretrained\(folder\)"):
+        load_encoder(checkpoint, device="cpu")
+    wordpiece(positions=48).save_pretrained(tmp_path / "run")
+    assert load_encoder(checkpoint, device="cpu").max_length == 48
+    wordpiece(positions=32).save_pretrained(checkpoint)
+    assert load_encoder(checkpoint, device="cpu").max_length == 32
+
+
 def test_a_model_without_text_input_is_refused():
     config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     with pytest.raises(ModelError, match="gives hidden states for token ids: 'vit'"):
