@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,9 @@ from ..models.restoring import undisturbed
 from ..store import ActivationStore, StoreWriter, open_store, store_info
 from ..store.columns import ROW_BYTES
 from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
+from .batches import are_batches
 from .forward import Selector, ShardBuffers, fill, largest, torch_dtype
+from .item_runs import extract_items, loading_of
 from .layout import Batch
 from .options import ExtractionOptions, with_keywords_of
 from .plan import ExtractionPlan, freeze_plan, policy_for, reuse_plan
@@ -39,22 +41,38 @@ def extract(
     texts: Any,
     out: str | os.PathLike[str],
     *,
+    rows: str | Callable[[Any], Any] | None = None,
+    forward: Callable[[Any, Any], Any] | None = None,
+    ids: Sequence[Any] | None = None,
     worker: str | Worker | None = None,
     overwrite: bool = False,
     wait: float | None = None,
     progress: bool | None = None,
     **options: Any,
 ) -> ActivationStore | None:
-    """Run a model over texts and store its hidden states. Call it again to resume; finished shards are skipped.
+    """Run a model over texts or other data and store its activations. Call it again to resume what was stopped.
 
     Parameters
     ----------
     model : folder, hub id, ``id@revision``, torch.nn.Module or `Encoder`
-        See `load_encoder`. A model in memory is not changed.
+        See `load_encoder`. A model in memory is not changed. For batches, any module.
     texts
-        See `read_texts`.
+        See `read_texts`; or batches of anything the module reads (docs/items.md): a DataLoader or an iterable that can
+        be read again, of tensors, mappings of names to tensors, or tuples. Their first axis counts items.
     out : path
         Folder of the store. If it holds an unfinished store of the same plan, only the missing shards are computed.
+    rows : {"item", "token", "flatten"} or callable, default "item"
+        For batches. "item": a row an item, the float32 mean over its positions: tokens, patches, frames, or height and
+        width of feature maps (items, channels, height, width), which ReSi calls nchw. "token": a row a position,
+        without padding where a batch has an ``attention_mask``. "flatten": a row an item with all its values. A
+        function of a layer's tensor (items, ...) returns (items, width) or (items, rows, width), such as
+        ``lambda tensor: tensor[:, 0]`` for a class token.
+    forward : callable, optional
+        For batches: ``forward(module, batch)`` returns what the module returns, or a tensor, or a dict of names and
+        tensors, which are then the layers. Default: ``module(**batch)``, or ``module(batch)``, of a tuple its first
+        entry.
+    ids : sequence of str, optional
+        For batches: a name for each item. Stores are matched by them; by default by the number of the item.
     worker : "i/n", optional
         Compute every n-th shard, starting with shard i. Default: from RANK and WORLD_SIZE, or a SLURM array.
     overwrite : bool, default False
@@ -113,7 +131,24 @@ def extract(
     """
     share = find_worker(worker)
     check_overwrite(out, share, overwrite=overwrite)
-    encoder, plan, widths, dtype = _prepare(model, texts, ExtractionOptions(**options))
+    chosen = ExtractionOptions(**options)
+    if (rows, forward, ids) != (None, None, None) or are_batches(texts):
+        return extract_items(
+            model,
+            texts,
+            out,
+            rows=rows,
+            forward=forward,
+            ids=ids,
+            layers=chosen.layers,
+            dtype=chosen.dtype,
+            share=share,
+            overwrite=overwrite,
+            wait=wait,
+            progress=progress,
+            **loading_of(chosen, {}),
+        )
+    encoder, plan, widths, dtype = _prepare(model, texts, chosen)
 
     def compute(writer: StoreWriter, shards: list[int]) -> None:
         _extract_shards(encoder, plan, writer, shards, widths, dtype, progress)

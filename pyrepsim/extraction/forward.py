@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import ml_dtypes
@@ -78,18 +78,26 @@ def largest(rows: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 
 def check_finite(
-    rows: Mapping[str, torch.Tensor], magnitudes: torch.Tensor, doc_id: np.ndarray, corpus: Corpus, name: str
+    rows: Mapping[str, torch.Tensor],
+    magnitudes: torch.Tensor,
+    doc_id: np.ndarray,
+    describe: Callable[[int], str],
+    name: str,
 ) -> None:
     """Raise NonFiniteError with layer and document of the first NaN or infinity."""
     if bool(torch.isfinite(magnitudes).all()):
         return
     layer = list(rows)[int((~torch.isfinite(magnitudes)).nonzero()[0, 0])]
     bad = ~torch.isfinite(rows[layer].float()).all(dim=1).cpu().numpy()  # in float32, as the magnitudes
-    document = corpus[int(doc_id[bad].min())]
     raise NonFiniteError(
-        f"Activations must be finite: {name!r} gives NaN or infinity in layer {layer!r} for document "
-        f"{document.key!r} ({document.text[:40]!r}). Check its weights, or leave that document out."
+        f"Activations must be finite: {name!r} gives NaN or infinity in layer {layer!r} for "
+        f"{describe(int(doc_id[bad].min()))}. Check its weights, or leave that out."
     )
+
+
+def described(corpus: Corpus) -> Callable[[int], str]:
+    """Return a function that names a document of a corpus by its index."""
+    return lambda index: f"document {corpus[index].key!r} ({corpus[index].text[:40]!r})"
 
 
 class OverflowingLayersError(Exception):
@@ -169,7 +177,9 @@ def fill(selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus:
             for batch in layout.batches():
                 rows = selector.rows(batch)
                 magnitudes = largest(rows)
-                check_finite(rows, magnitudes, layout.columns["doc_id"][batch.rows], corpus, selector.encoder.name)
+                check_finite(
+                    rows, magnitudes, layout.columns["doc_id"][batch.rows], described(corpus), selector.encoder.name
+                )
                 buffers.place(batch.rows, rows, magnitudes)
                 done += batch.n_tokens
                 if bar is not None:

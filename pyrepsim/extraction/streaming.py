@@ -20,7 +20,9 @@ from ..models.loading import load_encoders
 from ..models.restoring import undisturbed
 from ..results import Scores
 from ..store.columns import IDENTITY, Tokens, token_mask, tokens_name
-from .forward import Selector, ShardBuffers, as_numpy, check_finite, fill, largest
+from .batches import are_batches
+from .forward import Selector, ShardBuffers, as_numpy, check_finite, described, fill, largest
+from .item_runs import compare_items, loading_of, of_side
 from .layout import ShardLayout
 from .options import ForwardOptions, with_keywords_of
 from .plan import ExtractionPlan, check_positions, freeze_plan, have_same_tokens, plans_of_both
@@ -48,9 +50,11 @@ def compare_models(
     memory: int | str | None = None,
     precision: str = "auto",
     progress: bool | None = None,
+    rows: Any = None,
+    forward: Any = None,
     **options: Any,
 ) -> Scores:
-    """Compare the layers of two models on the same texts without storing activations.
+    """Compare the layers of two models on the same texts or batches without storing activations.
 
     Both models read each batch, and the float32 rows of all layers go directly into the moments. Use `extract` and
     `compare` to use the activations again: for measures on pairs of rows, intervals, or probes.
@@ -59,6 +63,8 @@ def compare_models(
     ----------
     model_x, model_y, texts, progress
         As in `extract`.
+    rows, forward
+        As in `extract`, for batches in the place of texts. `forward` is one function, or one for each model.
     measures, layers, tokens, backend, n_threads, precision, memory
         As in `compare`; `layers` may also name hook points, as in `extract`: ``["layer.*.mlp"]``. With
         ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
@@ -98,6 +104,22 @@ def compare_models(
     if chosen.words is not None and name in ("special", "cls"):
         raise OptionError(
             f"Rows per word hold no special tokens: got words={chosen.words!r} and tokens={tokens!r}. Leave one out."
+        )
+    if (rows, forward) != (None, None) or are_batches(texts):
+        extra = {} if name == "content" else {"tokens": tokens}
+        return compare_items(
+            (model_x, model_y),
+            texts,
+            measures,
+            rows=rows,
+            forward=forward,
+            layers=layers,
+            progress=progress,
+            loading=loading_of(chosen, extra),
+            backend=backend,
+            n_threads=n_threads,
+            memory=memory,
+            precision=precision,
         )
     encoders = load_encoders((model_x, model_y), **chosen.loading())
     plan, plan_y = plans_of_both(encoders, read_texts(texts), chosen)
@@ -149,7 +171,7 @@ def _compared_layers(encoders: Sequence[Encoder], layers: Any) -> tuple[list[tup
     if not isinstance(layers, str) and isinstance(layers, Iterable):
         layers = list(layers)
         for side, (encoder, widths) in enumerate(zip(encoders, known, strict=True)):
-            named = [item[side] if isinstance(item, tuple | list) and len(item) == 2 else item for item in layers]
+            named = [of_side(entry, side) for entry in layers]
             hooks = [name for name in named if isinstance(name, str) and name not in widths]
             widths.update(encoder.widths(hooks) if hooks else {})
     pairs = layer_pairs(tuple(known[0]), tuple(known[1]), layers)
@@ -179,7 +201,7 @@ def _chunks_by_batch(
                 chunks = []
                 for encoder, selector in zip(encoders, selectors, strict=True):
                     rows = selector.rows(batch)
-                    check_finite(rows, largest(rows), doc_id[batch.rows], plan.corpus, encoder.name)
+                    check_finite(rows, largest(rows), doc_id[batch.rows], described(plan.corpus), encoder.name)
                     chunks.append({layer: _for_moments(values, backend) for layer, values in rows.items()})
                 yield chunks[0], chunks[1]
             bar.update(full_batch.n_tokens)

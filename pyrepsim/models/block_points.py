@@ -44,7 +44,7 @@ def block_points(whole: Call, states: Sequence[torch.Tensor], rows: Rows) -> tup
     """
     blocks = find_blocks(whole, states, rows)
     if blocks is None:
-        reason = f"the model has no {len(states) - 1} blocks in a list whose outputs are its hidden states"
+        reason = "the model has no list of blocks that read its hidden states"
         return {}, dict.fromkeys(("layer", "final_norm"), reason)
     points: dict[str, Point] = {}
     missing: dict[str, str] = {}
@@ -67,7 +67,7 @@ def find_blocks(whole: Call, states: Sequence[torch.Tensor], rows: Rows) -> list
 
     In Mamba and RWKV the first state is not what the first block reads, but what it gives.
     """
-    waiting = [whole]
+    waiting = [whole] if len(states) > 1 else []
     while waiting:
         lists: dict[str, list[Call]] = {}
         for call in waiting:

@@ -85,10 +85,11 @@ class HookPoints(Mapping[str, int]):
         """Return the point of a name that `find` returned; for a hidden state that the model returns, its width."""
         if name in self._points:
             return self._points[name]
-        if name in self._missing:
-            raise LayerError(f"There is no hook point {name!r} in {self._name!r}: {self._missing[name]}. {_REMEDY}")
         path, side = (name, "output") if name in self._modules else _split(name)
         calls = self._modules.get(path)
+        reason = self._missing.get(name) or self._missing.get(name.partition(".")[0])
+        if calls is None and reason is not None:
+            raise LayerError(f"There is no hook point {name!r} in {self._name!r}: {reason}. {_REMEDY}")
         if calls is None:
             near = difflib.get_close_matches(name, (*self._points, *self._modules), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -103,7 +104,7 @@ class HookPoints(Mapping[str, int]):
             )
         point = calls[0][side]
         if isinstance(point, str):
-            raise LayerError(f"A hook point must have one row per token: {point}. Name another.")
+            raise LayerError(f"A hook point must have rows: {point}. Name another.")
         return point
 
     def _width(self, name: str) -> int:
@@ -177,6 +178,7 @@ def find_points(
     rows: Rows,
     *,
     name: str,
+    paths: Rows | None = None,
 ) -> HookPoints:
     """Find the hook points of a module in one forward pass.
 
@@ -192,6 +194,8 @@ def find_points(
         The sequences and tokens of the pass, of different numbers.
     name : str
         Name of the model, for messages.
+    paths : Rows, optional
+        What modules that are named by their paths must give; `rows` by default.
     """
     whole, states = trace_calls(module, run)
     inside, missing = block_points(whole, states, rows)
@@ -203,7 +207,8 @@ def find_points(
     modules: dict[str, list[dict[str, Point | str]]] = {}
     for call in whole.below():
         if call.path:
-            modules.setdefault(call.path, []).append({side: rows.point(call, side) for side in ("output", "input")})
+            sides = {side: (paths or rows).point(call, side) for side in ("output", "input")}
+            modules.setdefault(call.path, []).append(sides)
     return HookPoints(points, missing, modules, name)
 
 

@@ -20,9 +20,9 @@ from .encoder import Encoder, ModelLike, first_line
 from .parts import encoder_part
 from .quantization import quantization_config
 from .source import ModelSource, locate_model
-from .wrapping import load_tokenizer, make_encoder, wrap
+from .wrapping import load_tokenizer, make_encoder, unwrapped, wrap
 
-__all__ = ["load_encoder", "load_encoders", "quiet_transformers", "resolve_device"]
+__all__ = ["load_encoder", "load_encoders", "load_module", "quiet_transformers", "resolve_device"]
 
 log = logging.getLogger("pyrepsim.models")
 
@@ -151,6 +151,30 @@ def load_encoders(models: Sequence[ModelLike], **options: Any) -> list[Encoder]:
             loaded.append(((model, chosen), same))
         encoders.append(same if adapter is None else same.with_adapter(adapter))
     return encoders
+
+
+def load_module(
+    model: str | os.PathLike[str] | torch.nn.Module,
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    whole: bool = False,
+) -> tuple[torch.nn.Module, str, str | None]:
+    """Load a model of any kind without a tokenizer, in float32; return its module, its name and its commit.
+
+    A module in memory is taken without what wraps it. Of a model of transformers the base model is returned, without
+    task head and without the decoder of an encoder-decoder, unless the `whole` of it is asked for.
+    """
+    if isinstance(model, torch.nn.Module):
+        if revision is not None:
+            _check_is_loaded(model, ["revision"])
+        inner = unwrapped(model)
+        base = encoder_part(inner)[0] if isinstance(inner, transformers.PreTrainedModel) and not whole else inner
+        return base, str(getattr(base, "name_or_path", "") or type(base).__name__), None
+    target, source = resolve_device(device), locate_model(model, revision=revision)
+    with quiet_transformers():
+        module = _load_module(source, target, torch.float32, {})
+    return module if whole else encoder_part(module)[0], source.name, source.revision
 
 
 def _check_is_loaded(model: Encoder | torch.nn.Module, given: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import torch
 from ..core.errors import ModelError
 from .calls import Call
 
-__all__ = ["Point", "Rows"]
+__all__ = ["Items", "Point", "Rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class Point:
         See `given_tensor` and `read_tensor`.
     turn : int
         Which call of the module in one forward pass, from 0.
-    layout : {"rows", "swapped", "flat"}
-        The axes: (sequences, tokens, ...), (tokens, sequences, ...) or (sequences * tokens, ...). Axes after the tokens
-        are joined.
+    layout : {"rows", "swapped", "flat", "items"}
+        The axes: (sequences, tokens, ...), (tokens, sequences, ...) or (sequences * tokens, ...), where axes after the
+        tokens are joined; or (items, ...) for what has no tokens, see `Items`.
     width : int
         Number of features.
     columns : ndarray, optional
@@ -66,6 +66,27 @@ class Point:
             return tensor
         return tensor.index_select(2, torch.from_numpy(self.columns).to(tensor.device))
 
+    def items(self, tensor: torch.Tensor, n: int, name: str) -> torch.Tensor:
+        """Return the tensor in shape (items, ...), whose other axes have any sizes.
+
+        Raises
+        ------
+        ModelError
+            If it does not have `n` items.
+        """
+        if self.layout == "swapped":
+            tensor = tensor.transpose(0, 1)
+        if self.layout == "flat" and tensor.shape[0] % n == 0:
+            tensor = tensor.reshape(n, -1, tensor.shape[-1])
+        if tensor.shape[0] != n:
+            raise ModelError(
+                f"A hook point must have one entry per item: {name!r} has shape {tuple(tensor.shape)} for {n} items. "
+                "Leave it out."
+            )
+        if self.columns is None:
+            return tensor
+        return tensor.index_select(-1, torch.from_numpy(self.columns).to(tensor.device))
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -73,6 +94,9 @@ class Rows:
 
     sequences: int
     tokens: int
+
+    def __str__(self) -> str:
+        return f"{self.sequences} sequences of {self.tokens} tokens, which is not one row of numbers per token"
 
     def layout(self, tensor: torch.Tensor | None) -> str | None:
         """Return which axes count sequences and tokens, as in `Point`; None if the tensor has no row per token."""
@@ -110,8 +134,23 @@ class Rows:
             return f"{what} is not a tensor, nor a tuple whose first value is one"
         layout = self.layout(tensor)
         if layout is None:
-            return (
-                f"{what} is {str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)} for "
-                f"{self.sequences} sequences of {self.tokens} tokens, which is not one row of numbers per token"
-            )
+            return f"{what} is {str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)} for {self}"
         return Point(call.path, side, call.turn, layout, tensor.numel() // (self.sequences * self.tokens))
+
+
+@dataclass(frozen=True)
+class Items(Rows):
+    """The size of a forward pass over items that need not have tokens: each of `sequences` items has numbers."""
+
+    def __str__(self) -> str:
+        return f"{self.sequences} items, which is not numbers for each item"
+
+    def layout(self, tensor: torch.Tensor | None) -> str | None:
+        """Return "items" if the first axis counts items, or how else the items are found."""
+        if tensor is None or not tensor.is_floating_point() or tensor.ndim < 2:
+            return None
+        if tensor.shape[0] == self.sequences:
+            return "items"
+        if tensor.ndim == 3 and tensor.shape[1] == self.sequences:
+            return "swapped"
+        return "flat" if self.fits_as("flat", tensor) else None

@@ -24,14 +24,13 @@ from .source import ModelSource, locate_model
 __all__ = ["base_module", "load_tokenizer", "make_encoder", "wrap"]
 
 _TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "tokenizer.model",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
+    *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model"),
+    "sentencepiece.bpe.model",
 )
-_TOKENIZER_FILES += ("sentencepiece.bpe.model",)
+_BATCHES = (
+    "A model of images, sound or anything else reads batches of tensors: rs.extract(model, DataLoader, out=...), see "
+    "docs/items.md."
+)
 _UNSET = 1_000_000  # a tokenizer without a limit has a model_max_length of 1e30
 
 
@@ -146,15 +145,20 @@ def base_module(model: torch.nn.Module) -> tuple[torch.nn.Module, Whole | None]:
     ModelError
         If there is no transformers model in it.
     """
-    inner: Any = _transformer_of(model) or model
-    while (held := _held(inner)) is not None:
-        inner = held
+    inner: Any = unwrapped(_transformer_of(model) or model)
     if not hasattr(inner, "config"):
         raise ModelError(
-            f"A model in memory must be one of transformers: got {type(model).__name__}, which has no config. Give a "
-            "model of transformers, such as AutoModel loads."
+            f"Texts are read by a model of transformers, such as AutoModel loads: {type(model).__name__} has no config."
+            f" {_BATCHES}"
         )
     return encoder_part(inner)
+
+
+def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
+    """The module without ``DataParallel``, ``torch.compile`` and adapters of peft around it."""
+    while (held := _held(model)) is not None:
+        model = held
+    return model
 
 
 def _held(model: Any) -> Any:
@@ -201,7 +205,7 @@ def load_tokenizer(*sources: ModelSource) -> Any:
     except Exception as error:  # transformers raises OSError, ValueError, KeyError and others
         raise ModelError(
             f"A model needs a fast tokenizer beside its weights: none could be loaded for {source.name!r} "
-            f"({first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`."
+            f"({first_line(error)}). Save one there with `tokenizer.save_pretrained(folder)`. {_BATCHES}"
         ) from error
 
 
@@ -235,13 +239,13 @@ def _layer_widths(module: torch.nn.Module, name: str) -> tuple[dict[str, int], s
         shapes = [tuple(state.shape) for state in states]
     except Exception as error:  # another library's forward pass may raise anything
         raise ModelError(
-            f"Extraction needs a model that gives hidden states for token ids: {name!r} ({type(module).__name__}) "
-            f"does not ({first_line(error)}). Use a text encoder or decoder."
+            f"Texts are read by a model that gives hidden states for token ids: {name!r} ({type(module).__name__}) "
+            f"does not ({first_line(error)}). {_BATCHES}"
         ) from error
     if not shapes or any(len(shape) != 3 or shape[:2] != (1, 2) for shape in shapes):
         raise ModelError(
             f"Every hidden state must have one row per token: {name!r} ({type(module).__name__}) gives shapes "
-            f"{shapes} for 2 tokens. Models that merge tokens between layers cannot be extracted."
+            f"{shapes} for 2 tokens. {_BATCHES}"
         )
     names = ["embeddings"] + [f"layer.{index}" for index in range(len(shapes) - 1)]
     blocks = find_blocks(whole, states, Rows(1, 2)) or []
