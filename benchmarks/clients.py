@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 import pyrepsim as rs
-from pyrepsim.integrations.patching import suspended
 
 __all__ = ["ACTIVE", "ROWS"]
 
@@ -34,6 +33,8 @@ def patched(tool: str, function: str, *arguments: Any, **options: Any) -> tuple[
     owner = importlib.import_module(place)
     ACTIVE.enter_context(importlib.import_module(f"pyrepsim.integrations.{tool}").patched())
     call = getattr(owner, name)
+
+    suspended = importlib.import_module("pyrepsim.integrations.patching").suspended
 
     def theirs() -> Any:
         with suspended():
