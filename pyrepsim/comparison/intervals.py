@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from threading import Event
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from ..inference import Bootstrap, Jackknife
 from ..inference.resampling import bootstrap_weights, interval_of, jackknife_weights
 from ..measures import BlockSumMeasure, Measure, MomentMeasure, RowMeasure
 from ..moments import BlockMoments, Pair, RowBlocks, row_blocks
-from ..moments.block_moments import Replicate
+from ..moments.block_moments import AT_ONCE, Replicate
 from ..results import Score
 from .layers import LayerGroup, layer_groups
 from .options import ExecutionOptions, ordered, provenance
@@ -167,42 +166,34 @@ def _from_moments(
                 values[place] = _value_of(score_or_undefined(measure, _ReplicatePair(replicate, k), source.n_rows))
         return values
 
-    # BLAS on one thread, so that the bits do not depend on the number of cores; resamples on all.
-    with one_blas_thread(), progress_bar(len(needed), progress, desc="interval") as bar:
-        replicates = enumerate(moments.replicates(needed))
-        _, whole = next(replicates)
-        started = time.monotonic()
-        observed = [
-            score_or_undefined(measure, _ReplicatePair(whole, k), source.n_rows).named(*group.pairs[k], recorded)
-            for k, measure in keys
-        ]
-        _warn_of_long_bootstrap(weights, (time.monotonic() - started) / moments.n_threads)
-        bar.update(1)
-        resampled = []
-        with ThreadPoolExecutor(moments.n_threads, thread_name_prefix="pyrepsim-interval") as pool:
-            try:
-                for values in _in_order(pool, values_of, replicates, ahead=moments.n_threads):
+    # BLAS on one thread, so that the bits do not depend on the number of cores; resamples on several.
+    n_workers = moments.n_scored_at_once
+    observed: list[Score] = []
+    resampled: list[dict[int, Value]] = []
+    with (
+        one_blas_thread(),
+        progress_bar(len(needed), progress, desc="interval") as bar,
+        ThreadPoolExecutor(n_workers, thread_name_prefix="pyrepsim-interval") as pool,
+    ):
+        try:
+            for start in range(0, len(needed), AT_ONCE):  # the sums of so many resamples are in memory at a time
+                replicates = list(moments.replicates(needed[start : start + AT_ONCE]))
+                if start == 0:
+                    whole, began = replicates.pop(0), time.monotonic()
+                    for k, measure in keys:
+                        score = score_or_undefined(measure, _ReplicatePair(whole, k), source.n_rows)
+                        observed.append(score.named(*group.pairs[k], recorded))
+                    _warn_of_long_bootstrap(weights, (time.monotonic() - began) / n_workers)
+                    bar.update(1)
+                for values in pool.map(values_of, count(max(start, 1)), replicates):
                     resampled.append(values)
                     bar.update(1)
-            finally:
-                stopped.set()
+        finally:
+            stopped.set()
     return [
         weights.with_interval(score, measure, [values[place] for values in resampled if place in values])
         for place, (score, (_, measure)) in enumerate(zip(observed, keys, strict=True))
     ]
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, call: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], *, ahead: int
-) -> Iterator[Any]:
-    """Yield the results of calls in a pool, in order; `ahead` of them are made before the first is asked for."""
-    pending: deque[Future[Any]] = deque()
-    for given in arguments:
-        pending.append(pool.submit(call, *given))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _warn_of_long_bootstrap(weights: _BlockWeights, seconds: float) -> None:

@@ -163,7 +163,7 @@ def load_module(
     """Load a model of any kind without a tokenizer, in float32; return its module, its name and its commit.
 
     A module in memory is taken without what wraps it. Of a model of transformers the base model is returned, without
-    task head and without the decoder of an encoder-decoder, unless the `whole` of it is asked for.
+    task head and without the decoder of an encoder-decoder, unless `whole`.
     """
     if isinstance(model, torch.nn.Module):
         if revision is not None:

@@ -119,7 +119,7 @@ def row_blocks(n_rows: int, blocks: int, documents: np.ndarray | None = None) ->
     return RowBlocks(block[document_of_row].astype(np.int64), unit)
 
 
-_AT_ONCE = 8
+AT_ONCE = 8
 """Number of resamples whose sums are made by one matrix product, so that the blocks are read once for all of them."""
 
 
@@ -184,6 +184,13 @@ class BlockMoments:
     def n_threads(self) -> int:
         return self._set.n_threads
 
+    @property
+    def n_scored_at_once(self) -> int:
+        """How many resamples may be scored at the same time, each with decompositions of its own, in this memory."""
+        one, available = self._bytes_of_one()
+        spare = available - (self._blocks.n_blocks + AT_ONCE + 2) * one
+        return max(1, min(self.n_threads, AT_ONCE, spare // (3 * one)))
+
     def update(self, chunk: Sequence[Any]) -> None:
         """Add the next rows, in their order: one array of shape (n_rows, width) for each representation.
 
@@ -215,8 +222,8 @@ class BlockMoments:
                 f"weights must have shape (n_resamples, {self._blocks.n_blocks}): got {np.shape(weights)}."
             )
         options, counts = {"labels": self._set.labels, "n_threads": self.n_threads}, self._blocks.counts
-        for start in range(0, len(weights), _AT_ONCE):
-            part = np.asarray(weights[start : start + _AT_ONCE], dtype=np.float64)
+        for start in range(0, len(weights), AT_ONCE):
+            part = np.asarray(weights[start : start + AT_ONCE], dtype=np.float64)
             states = {kind: stack.combined(part) for kind, stack in self._stacks.items()}
             for r, drawn in enumerate(part):
                 copies = float(np.sum(counts * drawn * (drawn - 1))) / 2
@@ -237,18 +244,22 @@ class BlockMoments:
     def _new(self, widths: Sequence[int], pairs: Sequence[tuple[int, int]]) -> MomentsSet:
         return MomentsSet(widths, pairs, **self._options)
 
-    def _check_memory(self) -> None:
+    def _bytes_of_one(self) -> tuple[int, int]:
+        """Bytes of the sums of one block or resample, and of the memory for all of them."""
         widths, pairs = self._set.widths, self._set.pairs
         n_products = sum(d * d for d in widths) + sum(widths[i] * widths[j] for i, j in pairs)
-        one = 8 * len(self._set.transforms) * n_products
-        available, wanted = memory_budget(self._options["memory"]) // 2, self._blocks.n_blocks
+        return 8 * len(self._set.transforms) * n_products, memory_budget(self._options["memory"]) // 2
+
+    def _check_memory(self) -> None:
+        one, available = self._bytes_of_one()
+        wanted, widths, pairs = self._blocks.n_blocks, self._set.widths, self._set.pairs
         # in addition to the blocks: the resamples made at once, and the block that is being summed
-        if (wanted + _AT_ONCE + 2) * one > available:
-            most = available // one - _AT_ONCE - 2
+        if (wanted + AT_ONCE + 2) * one > available:
+            most = available // one - AT_ONCE - 2
             remedy = f"Use blocks={most}, or compare" if most >= 2 else "Compare"
             raise ShapeError(
                 f"the sums of {wanted} blocks must fit into half of memory: widths {widths} with {len(pairs)} pairs "
-                f"need {format_bytes((wanted + _AT_ONCE + 2) * one)} of {format_bytes(available)}. "
+                f"need {format_bytes((wanted + AT_ONCE + 2) * one)} of {format_bytes(available)}. "
                 f"{remedy} fewer layers at once."
             )
 

@@ -85,7 +85,7 @@ def _check_several(matrix: ComparisonMatrix) -> None:
 
 def _finished(figure: Figure, ax: Axes, title: str, path: str | os.PathLike[str] | None) -> Figure:
     if title:
-        title_axes(ax, title, room=1.2)
+        title_axes(ax, title, indent=1.2)
     if path is not None:
         save(figure, path)
     return figure

@@ -92,7 +92,7 @@ def layer_curves(scores: Scores, pairs: list[tuple[Any, Any]], ax: Axes | None, 
     name_ticks(axes[-1].xaxis, ticks)
     axes[-1].set_xlabel(wrapped(f"layer of {x} and of {y}" if x != y else f"layer of {x}", figure, 2.2))
     if title:
-        title_axes(axes[0], title, room=0.6)
+        title_axes(axes[0], title, indent=0.6)
     return figure  # type: ignore[return-value] - the figure of axes may be a part of a figure
 
 
@@ -112,7 +112,7 @@ def _one_pair(scores: Scores, ax: Axes | None, title: str) -> Figure:
     x, y = scores[0].layer_x, scores[0].layer_y
     ax.set_xlabel(printable(f"{_value_name(scores)} of {x if x == y else f'{x} ~ {y}'}"))
     if title:
-        title_axes(ax, title, room=2.2)
+        title_axes(ax, title, indent=2.2)
     return figure
 
 

@@ -91,14 +91,14 @@ def figure_and_axes(ax: Axes | None, width: float, height: float) -> tuple[Any, 
     return figure, figure.subplots()
 
 
-def title_axes(ax: Axes, title: str, *, room: float = 0.0) -> None:
-    """Write a title above axes, in lines that fit the figure less `room` inches at the left of the axes."""
-    ax.set_title(wrapped(title, ax.figure, room), loc="left", fontsize=11, pad=10)
+def title_axes(ax: Axes, title: str, *, indent: float = 0.0) -> None:
+    """Write a title above axes, in lines that fit the figure less `indent` inches at the left of the axes."""
+    ax.set_title(wrapped(title, ax.figure, indent), loc="left", fontsize=11, pad=10)
 
 
-def wrapped(text: str, figure: Any, room: float = 0.0) -> str:
-    """Break a text of 11 points into lines that fit the width of a figure less `room` inches."""
-    return textwrap.fill(text, max(24, int(11 * (figure.bbox.width / figure.dpi - room))))
+def wrapped(text: str, figure: Any, indent: float = 0.0) -> str:
+    """Break a text of 11 points into lines that fit the width of a figure less `indent` inches."""
+    return textwrap.fill(text, max(24, int(11 * (figure.bbox.width / figure.dpi - indent))))
 
 
 @contextmanager

@@ -166,3 +166,13 @@ def test_errors_of_block_moments(pair, documents, monkeypatch):
     one = 8 * (9 * 9 + 6 * 6 + 9 * 6)
     with pytest.raises(ShapeError, match="Use blocks=5, or compare fewer layers"):
         BlockMoments((9, 6), [(0, 1)], blocks, memory=2 * 15 * one)
+
+
+def test_fewer_resamples_are_scored_at_once_in_less_memory():
+    """One pair of 64 x 64: 98,304 bytes a resample, half of the memory for 16 blocks and what is made beside them."""
+    one = 8 * 3 * 64 * 64
+    for spare, expected in ((0, 1), (6, 2), (100, 8)):
+        memory = 2 * (16 + 10 + spare) * one
+        moments = BlockMoments([64, 64], [(0, 1)], row_blocks(160, 16), n_threads=64, memory=memory)
+        assert moments.n_scored_at_once == expected
+    assert BlockMoments([64, 64], [(0, 1)], row_blocks(160, 16), n_threads=2).n_scored_at_once == 2
