@@ -330,3 +330,15 @@ def test_a_long_bootstrap_says_so(rng, caplog, monkeypatch):
         caplog.clear()
         rs.compare(X, X[:, :6], "PWCCA", interval=rs.Jackknife(blocks=12))
     assert caplog.text == ""
+
+
+def test_each_value_without_a_block_is_that_of_the_other_rows(rng):
+    """In the order of the blocks, also where values of the jackknife and the bootstrap are made together."""
+    X = rng.standard_normal((130, 5))
+    Y = X + rng.standard_normal((130, 5))
+    (score,) = compare(X, Y, [rs.LinearCKA()], interval=Bootstrap(blocks=13, n_resamples=20))
+    expected = [
+        compare(np.delete(X, rows, 0), np.delete(Y, rows, 0), rs.LinearCKA()).value
+        for rows in np.arange(130).reshape(13, 10)
+    ]
+    np.testing.assert_allclose(score.details["interval"]["without_block"], expected, rtol=1e-12)

@@ -108,5 +108,5 @@ def test_every_integer_of_a_type_keeps_its_value(dtype):
 
 
 def test_integers_that_almost_agree_are_not_one_direction():
-    X = np.array([[127, 126], [126, 125], [125, 124], [124, 122]], dtype=np.int8)
+    X = np.array([[127, 126], [126, 125], [125, 124], [124, 123]], dtype=np.int8)
     assert rs.compare(X, X, rs.RSA("cosine")) == rs.compare(X.astype(float), X.astype(float), rs.RSA("cosine"))
