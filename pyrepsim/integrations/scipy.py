@@ -102,7 +102,8 @@ def _prepared(arrays: list[Any], metric: Any, options: dict[str, Any]) -> tuple[
 
 def _rows(X: Any) -> np.ndarray:
     rows = np.asarray(X)
-    if rows.dtype.kind not in "fiub" or rows.ndim != 2 or len(rows) == 0 or isinstance(X, np.ma.MaskedArray):
+    real = rows.dtype.kind in "fiub" and rows.dtype.itemsize <= 8  # SciPy computes long double in long double
+    if not real or rows.ndim != 2 or rows.size == 0 or isinstance(X, np.ma.MaskedArray):
         raise NotCovered("this input")
     return rows.astype(np.float64, copy=False)
 
@@ -118,9 +119,11 @@ def _name(metric: Any) -> str:
 def _weights(values: Any, width: int) -> np.ndarray:
     """One number above 0 a feature."""
     try:
-        weights = np.broadcast_to(np.asarray(values, dtype=np.float64), (width,))
+        weights = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):
         raise NotCovered("these weights") from None
+    if weights.shape != (width,):
+        raise NotCovered("weights of this shape")
     if not (np.isfinite(weights).all() and weights.min() > 0):
         raise NotCovered("weights that are not above 0")
     return weights

@@ -103,6 +103,15 @@ def test_rows_without_a_direction_and_too_few_rows(X):
     np.testing.assert_array_equal(*both("pdist", X[:1], covered=False))
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "seuclidean", "cosine"])
+def test_long_doubles_and_rows_without_features(X, metric: str):
+    for rows in (X.astype(np.longdouble), X[:, :0]):
+        if rows.dtype != np.float64 or rows.size == 0:  # long double is float64 on some machines
+            due, found = both("pdist", rows, metric, covered=False)
+            assert found.dtype == due.dtype
+            np.testing.assert_array_equal(found, due)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -113,6 +122,8 @@ def test_rows_without_a_direction_and_too_few_rows(X):
         ((np.zeros((4, 3)),), {"out": np.empty(6, "f4")}),
         ((np.random.default_rng(0).random((4, 5)), "mahalanobis"), {}),
         ((np.zeros((4, 3)), "euclidean"), {"w": [-1, 1, 1]}),
+        ((np.eye(4, 3), "euclidean"), {"w": 2.0}),
+        ((np.eye(4, 3), "seuclidean"), {"V": 2.0}),
         ((np.zeros((4, 3)), "euclidean"), {"unknown": 1}),
     ],
 )
