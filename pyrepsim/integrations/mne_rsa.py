@@ -158,7 +158,7 @@ def rsa_gen(rdm_data_gen: Any, rdm_model: Any, metric: str = "spearman", ignore_
     """`mne_rsa.rsa_gen` by pyrepsim. Raises `NotCovered` for what pyrepsim does not compute."""
     several, models = isinstance(rdm_model, list), _models(rdm_model)
     _check_comparison(metric, models)
-    ahead = 32 if isinstance(rdm_data_gen, list) else 1  # a generator is read when its values are asked for
+    ahead = 32 if isinstance(rdm_data_gen, list) else 1  # a generator is read one by one, as by MNE-RSA
     return _values(iter(rdm_data_gen), rdm_model, models, metric, ignore_nan, several=several, ahead=ahead)
 
 
@@ -227,6 +227,12 @@ def rsa_array(
 
 def _compared(rdms: np.ndarray, models: np.ndarray, metric: str, ignore_nan: bool) -> np.ndarray:
     """Each RDM with each model: (n_rdms, n_models)."""
+    if rdms.shape[1] < 2:
+        raise NotCovered("RDMs of one entry")
+    if metric == "kendall-tau-a":  # of a constant RDM it is 0 by its formula, and NaN in MNE-RSA
+        for rows in (rdms, models):
+            if (np.fmax.reduce(rows, axis=1) == np.fmin.reduce(rows, axis=1)).any():  # they pass over NaN
+                raise NotCovered("tau-a of constant RDMs")
     missing = np.isnan(models).any() or np.isnan(rdms).any()
     if not missing:
         return compare_rdms(rdms, models, COMPARATORS[metric], on_degenerate="nan")

@@ -93,7 +93,7 @@ class RepresentationSimilarity(Metric):
         self._keeps_rows = len(of_moments) < len(self.measures)
         self._moments: PairedMoments | None = None
         """All sums so far, kept from one update to the next. While they are newer than the states, those are deleted:
-        `__getattr__` makes them when they are asked for."""
+        `__getattr__` makes them on first use."""
         self._sums: tuple[str, ...] = ()
         if self._transforms:
             empty = self._new_moments()

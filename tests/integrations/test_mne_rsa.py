@@ -95,7 +95,19 @@ def test_patches_of_different_sizes(rng, rdms, metric: str, n_folds: int):
     np.testing.assert_allclose(found, due, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_constant_rdms_have_the_values_of_mne_rsa(rdms):
+    constant = np.full_like(rdms[0], 0.1)
+    for metric in ("spearman", "pearson", "kendall-tau-a"):
+        covered = metric != "kendall-tau-a"
+        np.testing.assert_array_equal(*both("rsa", constant, rdms[1], metric, covered=covered))
+        np.testing.assert_array_equal(*both("rsa", rdms[1], constant, metric, covered=covered))
+    np.testing.assert_array_equal(*both("rsa", np.ones(1), np.zeros(1), "regression", covered=False))
+
+
 def test_errors_are_those_of_mne_rsa(rdms):
+    with pytest.raises(ValueError, match="length at least 2"), integration.patched():
+        mne_rsa.rsa(np.ones(1), np.zeros(1), "pearson")
     with integration.patched():
         with pytest.raises(ValueError, match="Invalid RSA metric"):
             mne_rsa.rsa(rdms[0], rdms[1], "no such metric")
