@@ -76,7 +76,7 @@ def cdist(XA: Any, XB: Any, metric: Any = "euclidean", *, out: Any = None, **opt
 
 
 def _prepared(arrays: list[Any], metric: Any, options: dict[str, Any]) -> tuple[list[np.ndarray], str]:
-    """Rows, and one of our metrics, whose distances are those that SciPy's metric and its options ask for."""
+    """Rows, and one of our metrics, whose distances are those of SciPy's metric with its options."""
     rows = [_rows(X) for X in arrays]
     width = rows[0].shape[1]
     if rows[-1].shape[1] != width or sum(map(len, rows)) < 2:

@@ -42,6 +42,7 @@ def test_scores_and_order(rng, similarity: str, dtype: str, n_parts: int):
     names = [f"doc{i}" for i in range(500)]
     for rows, some in zip(np.array_split(documents, n_parts), np.array_split(names, n_parts), strict=True):
         index.add_documents(rows, some.tolist())
+    assert index.idxs == names
     assert len(index) == 500
     scores, indices = index.search(queries, 7)
     due = all_scores(queries, documents, similarity)
@@ -94,16 +95,16 @@ def test_rows_of_zeros_have_the_cosine_0(rng, n_threads: int):
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_candidates_are_ranked_by_their_positions(rng, similarity: str):
-    queries, documents = whole(rng, 4), whole(rng, 30)
-    names = [f"doc{i}" for i in range(30)]
+    queries, documents = whole(rng, 4), whole(rng, 300)
+    names = [f"doc{i}" for i in range(300)]
     index = SearchIndex(similarity)
     index.add_documents(documents, names)
-    listed = {"q0": names[5:20], "q1": ["doc7", "doc2", "doc7"], "q2": []}
-    scores, positions = index.search(queries, 4, None, listed, {0: "q0", 1: "q1", 2: "q2", 3: "q3"})
+    listed = {"q0": names[5:290], "q1": ["doc7", "doc2", "doc7"], "q2": []}
+    scores, positions = index.search(queries, 40, None, listed, {0: "q0", 1: "q1", 2: "q2", 3: "q3"})
     assert scores[2] == positions[2] == scores[3] == positions[3] == []
-    for row, chosen in ((0, list(range(5, 20))), (1, [7, 2, 7])):
+    for row, chosen in ((0, list(range(5, 290))), (1, [7, 2, 7])):
         due = all_scores(queries[row : row + 1], documents[chosen], similarity)[0]
-        order = np.argsort(-np.round(due, 12), kind="stable")[:4]
+        order = np.argsort(-np.round(due, 12), kind="stable")[:40]
         assert positions[row] == order.tolist()
         np.testing.assert_allclose(scores[row], due[order], rtol=1e-6, atol=1e-7)
 

@@ -49,6 +49,12 @@ def test_weights(X, rng, metric: str):
         np.testing.assert_allclose(*both(function, *arguments, metric, w=w), rtol=1e-9)
 
 
+@pytest.mark.parametrize("metric", integration.METRICS)
+def test_every_name_of_a_metric(X, metric: str):
+    np.testing.assert_allclose(*both("pdist", X, metric), rtol=1e-9)
+    np.testing.assert_allclose(*both("pdist", X, metric.upper()), rtol=1e-9)
+
+
 @pytest.mark.parametrize("p", [1, 2, np.inf])
 def test_minkowski(X, p: float):
     np.testing.assert_allclose(*both("pdist", X, "minkowski", p=p), rtol=1e-9)
@@ -72,6 +78,11 @@ def test_metrics_may_be_functions_of_scipy(X):
     np.testing.assert_allclose(*both("pdist", X, distance.cosine), rtol=1e-9)
 
 
+def cosine(u: np.ndarray, v: np.ndarray) -> float:
+    """A function of a user, with a name of SciPy."""
+    return float(abs(u - v).max())
+
+
 @pytest.mark.parametrize(
     ("metric", "options"),
     [
@@ -81,6 +92,8 @@ def test_metrics_may_be_functions_of_scipy(X):
         ("chebyshev", {"w": np.ones(7)}),
         ("euclidean", {"w": [1, 1, 1, 1, 1, 1, 0]}),
         (lambda u, v: abs(u - v).sum(), {}),
+        (cosine, {}),
+        ("mahalanobis", {"VI": np.triu(np.ones((7, 7))) + 6 * np.eye(7)}),
     ],
 )
 def test_what_is_not_covered_is_answered_by_scipy(X, metric: Any, options: dict[str, Any]):
@@ -110,6 +123,12 @@ def test_long_doubles_and_rows_without_features(X, metric: str):
             due, found = both("pdist", rows, metric, covered=False)
             assert found.dtype == due.dtype
             np.testing.assert_array_equal(found, due)
+
+
+def test_sides_of_different_widths_are_refused_by_scipy(X):
+    for metric in ("euclidean", "seuclidean"):
+        with pytest.raises(ValueError, match="same number of columns"), integration.patched(any_version=True):
+            distance.cdist(X, X[:, :5], metric)
 
 
 @pytest.mark.parametrize(
