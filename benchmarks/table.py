@@ -121,7 +121,7 @@ def clients(results: Mapping[str, Facts]) -> str:
             ratio = facts[f"{tool} ratio"]
             cells = [tool, label, _seconds({"seconds": facts["seconds"] / facts["calls"]}), _ratio(ratio)]
             lines.append(f"| {' | '.join(cells)} | {f'{error:.0e}' if (error := facts.get('error')) else ''} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" if len(lines) > 2 else "No results yet.\n"
 
 
 def _cells(label: str, facts: Facts) -> Iterator[str]:
