@@ -175,5 +175,11 @@ def test_the_snapshot_sees_changes(folders: dict[str, Path]):
 def test_a_model_can_be_trained_after_it_was_read(folders: dict[str, Path], tmp_path: Path):
     model = in_training(folders["gpt2"], transformers.GPT2LMHeadModel)
     rs.extract(model, TEXTS, tmp_path / "store")
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    before = {name: weight.detach().clone() for name, weight in trained.items()}
+    model.zero_grad()
     ids = torch.tensor([[5, 9, 17, 30]])
     model(input_ids=ids, labels=ids).loss.backward()
+    torch.optim.SGD(trained.values(), lr=0.1).step()
+    assert [name for name, weight in trained.items() if weight.grad is None] == []
+    assert [name for name, weight in trained.items() if torch.equal(weight, before[name])] == []
