@@ -214,7 +214,7 @@ class Encoder:
         with recording(self.module, points) as tensors:
             found = dict(zip(self.layers, hidden_states(self.module, ids, mask, **options), strict=False))
         rows = Rows(*ids.shape)
-        found |= {name: point.rows(tensors[name], rows, name) for name, point in points.items()}
+        found |= {name: point.rows(tensors[name].to(ids.device), rows, name) for name, point in points.items()}
         return tuple(found[name] for name in names)
 
     @contextmanager
@@ -256,7 +256,9 @@ class Encoder:
                 f"A model in memory is copied before it is changed: {self.name!r} ({type(self.module).__name__}) "
                 f"cannot be ({first_line(error)}). Give the folder that it was loaded from."
             ) from error
-        return replace(self, module=module, _independence={}, _points=[])
+        adapters = Adapters(module)
+        adapters.biased = self.adapters.biased
+        return replace(self, module=module, adapters=adapters, _independence={}, _points=[])
 
     def record(self) -> dict[str, str | None]:
         """Name, revision, digest of the weights, settings, and `batching` unless "padded", as stores record them."""

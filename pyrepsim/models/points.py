@@ -124,7 +124,7 @@ class Rows:
         first, second = (t.transpose(0, 1) if self.layout(t) == "swapped" else t for t in (a, b))
         shape = (self.sequences, self.tokens, -1)
         first, second = first.reshape(shape), second.reshape(shape)
-        return first.shape == second.shape and torch.equal(first, second)
+        return first.shape == second.shape and torch.equal(first, second.to(first.device))
 
     def point(self, call: Call, side: str = "output") -> Point | str:
         """Return the point at one side of a call, or why there is none."""

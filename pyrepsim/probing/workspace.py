@@ -202,5 +202,6 @@ def open_workspace(model: Any, out: str | os.PathLike[str], options: ProbingOpti
         encoder = encoder if isinstance(model, str | os.PathLike) else encoder.copied()
         reinitialise_all(encoder.module, seed=options.init_seed)
         name = f"{encoder.name} (random weights, seed {options.init_seed})"
-        encoder = wrap(encoder.module, encoder.tokenizer, name=name, revision=encoder.revision)
+        changed = wrap(encoder.module, encoder.tokenizer, name=name, revision=encoder.revision)
+        encoder = changed if encoder.adapter is None else changed.with_adapter(encoder.adapter)
     return Workspace(encoder, record, folder, stores_folder, options)
