@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, SubsetRandomSampler, WeightedRandomSamp
 from torch.utils.data.sampler import RandomSampler
 
 from ..core.errors import OptionError, TextError
+from ..data.documents import Corpus
 
 __all__ = ["Batches", "are_batches", "first_items", "number_of_items", "to_device"]
 
@@ -21,13 +22,13 @@ _REMEDY = "Give a list of batches, a DataLoader, or an object whose __iter__ sta
 
 def are_batches(data: Any) -> bool:
     """Return whether data are batches of tensors, and not texts."""
-    if isinstance(data, DataLoader | torch.Tensor):
+    if isinstance(data, DataLoader) or _is_one_batch(data):
         return True
-    if isinstance(data, Mapping):
-        return bool(_tensors(data))
-    if isinstance(data, Sequence) and not isinstance(data, str):
-        return len(data) > 0 and bool(_tensors(data[0]))
-    return False
+    if isinstance(data, str | np.ndarray | Mapping | Corpus) or not hasattr(data, "__iter__"):
+        return False
+    if hasattr(data, "__next__") or hasattr(data, "columns") or hasattr(data, "column_names"):
+        return False  # a table, or what can be read once only
+    return bool(_tensors(next(iter(data), None)))
 
 
 class Batches:
@@ -49,9 +50,9 @@ class Batches:
     """
 
     def __init__(self, data: Any, ids: Sequence[Any] | None = None) -> None:
-        if isinstance(data, torch.Tensor) or (isinstance(data, Mapping) and _tensors(data)):
+        if _is_one_batch(data):
             data = [data]
-        if isinstance(data, str) or not hasattr(data, "__iter__"):
+        if isinstance(data, str | np.ndarray) or not hasattr(data, "__iter__"):
             raise OptionError(
                 f"rows=, forward= and ids= are for batches of tensors: got {type(data).__name__} in their place. "
                 "Give texts without these options, or a list of batches, or a DataLoader."
@@ -63,7 +64,7 @@ class Batches:
         if isinstance(data, DataLoader) and _is_shuffled(data):
             raise OptionError("Rows follow the order of the items: this DataLoader shuffles them. Use shuffle=False.")
         self._data = data
-        self.ids = None if ids is None else [str(name) for name in ids]
+        self.ids = None if ids is None else _checked_ids(ids)
         self.first = next(iter(self), None)
         if self.first is None:
             raise TextError("There must be at least one batch: the data hold none. Check them.")
@@ -81,10 +82,12 @@ class Batches:
     def sizes(self) -> list[int]:
         """Return the number of items of each batch, without reading the data where a DataLoader says it."""
         data = self._data
-        if isinstance(data, DataLoader) and data.batch_size is not None and hasattr(data.dataset, "__len__"):
+        if isinstance(data, DataLoader) and data.batch_size is not None and hasattr(data.sampler, "__len__"):
             n, size = len(data.sampler), data.batch_size  # type: ignore[arg-type]
             whole, rest = divmod(n, size)
-            return [size] * whole + ([rest] if rest and not data.drop_last else [])
+            said = [size] * whole + ([rest] if rest and not data.drop_last else [])
+            if said[:1] == [number_of_items(self.first)]:  # a collate_fn may leave items out
+                return said
         return [number_of_items(batch) for batch in self]
 
     def check_ids(self, n_items: int) -> None:
@@ -130,6 +133,28 @@ def first_items(batch: Any, n_items: int, size: int) -> Any:
         cut = [first_items(value, n_items, size) for value in batch]
         return cut[:size] if len(cut) == n_items and not _tensors(cut) else cut
     return batch
+
+
+def _is_one_batch(data: Any) -> bool:
+    """Whether data are a tensor, an array of numbers, or a mapping of them."""
+    if isinstance(data, np.ndarray):
+        return data.dtype.kind in "biufc"
+    return isinstance(data, torch.Tensor) or (isinstance(data, Mapping) and bool(_tensors(data)))
+
+
+def _checked_ids(ids: Any) -> list[str]:
+    if isinstance(ids, str) or not hasattr(ids, "__iter__"):
+        raise OptionError(f"ids must be a list with a name for each item: got {ids!r}. Give a list of strings.")
+    names = [str(name) for name in ids]
+    for index, name in enumerate(names):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise OptionError(
+                f"ids must be valid Unicode: that of item {index} has a lone surrogate at character {error.start}. "
+                "Name the item differently."
+            ) from error
+    return names
 
 
 def _tensors(batch: Any) -> list[Any]:

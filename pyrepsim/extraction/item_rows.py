@@ -60,6 +60,11 @@ def rows_of_items(
                 f"A function for rows= returns a tensor (items, width) or (items, rows, width): for layer {name!r} of "
                 f"shape {tuple(tensor.shape)} it returned {what}."
             )
+        if not values.numel() or values.is_complex():
+            raise ShapeError(
+                f"A function for rows= returns at least one row and one real number: for layer {name!r} of shape "
+                f"{tuple(tensor.shape)} it returned {values.dtype} of shape {tuple(values.shape)}. Change it."
+            )
         return _joined(values if values.ndim == 3 else values[:, None])
     positions = _positions(tensor, features_last=features_last)
     real = mask(positions.shape[1]) if tensor.ndim > 2 else None

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..comparison.layers import layer_pairs
 from ..core.errors import ModelError, OptionError, RowMismatchError
 from ..core.progress import progress_bar
 from ..core.workers import Worker
-from ..models.restoring import undisturbed
+from ..models.restoring import random_state_kept, undisturbed
 from ..results import Scores
 from ..store import ActivationStore, StoreWriter
 from ..store.columns import word_hashes
@@ -52,6 +53,7 @@ class _Plan:
         return [int(self.counts[start:end].sum()) for start, end in pairwise(ends)]
 
 
+@random_state_kept()
 def extract_items(
     model: Any,
     data: Any,
@@ -170,7 +172,8 @@ def _place(
         raise ModelError(
             f"Every item must have the number of rows that was counted: the batch of {batches.described(first_item)} "
             f"has {len(own)} items with {own.tolist()[:4]} rows, counted were {len(counts)} with "
-            f"{counts.tolist()[:4]}. Use rows='item', or give a mask of the padding (attention_mask)."
+            f"{counts.tolist()[:4]}. Use rows='item', or give a mask of the padding (attention_mask); a DataLoader "
+            "whose collate_fn leaves items out needs a list of batches in its place."
         )
     magnitudes = largest(found)
     item_of = first_item + np.repeat(np.arange(len(own)), own)
@@ -200,16 +203,37 @@ def _record(
         "rows": {"items": len(plan.counts), "ids": ids},
         "policy": {"rows": unit, "forward": None if forward is None else _name(forward)},
         "batches": {"sizes": sizes, "first": batches.digest},
-        "model": {"id": reader.name, "revision": reader.revision, "weights": reader.weights},
+        "model": {"id": reader.name, "revision": reader.revision, "weights": reader.weights, **reader.settings},
         "environment": environment(reader.device.type),
     }
 
 
 def _name(function: Any) -> str:
+    """Name of a function, with a digest of its code: two that are written in one place have one name."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
-    return f"{module}.{name}" if module else name
+    name = f"{module}.{name}" if module else name
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType):
+        return name
+    held = [cell.cell_contents for cell in function.__closure__ or ()]
+    used = [repr(value) for value in (*(function.__defaults__ or ()), *held) if isinstance(value, _PLAIN)]
+    return f"{name} {xxhash.xxh3_64_hexdigest(repr((*_code(code), *used)).encode())}"
 
 
+_PLAIN = (bool, int, float, str, bytes, slice, type(None))
+
+
+def _code(code: CodeType) -> Iterator[Any]:
+    """What a function does, without the place where it is written."""
+    yield from (code.co_code.hex(), code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _code(constant)
+        else:  # the order of a set is by chance
+            yield sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)
+
+
+@random_state_kept()
 def compare_items(
     models: tuple[Any, Any],
     data: Any,
@@ -272,9 +296,11 @@ def _chunks(
                 chunks.append({name: values.float().cpu().numpy() for name, values in found.items()})
                 counts.append(own)
             if not np.array_equal(*counts):
+                item = int((counts[0] != counts[1]).argmax())
                 raise RowMismatchError(
-                    f"Both models must give the same rows: for {batches.described(first_item)} "
-                    f"{readers[0].name!r} gives {counts[0][0]} and {readers[1].name!r} {counts[1][0]}. Use rows='item'."
+                    f"Both models must give the same rows: for {batches.described(first_item + item)} "
+                    f"{readers[0].name!r} gives {counts[0][item]} and {readers[1].name!r} {counts[1][item]}. Use "
+                    "rows='item'."
                 )
             yield chunks[0], chunks[1]
             first_item += number_of_items(batch)
@@ -295,6 +321,7 @@ def loading_of(options: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     changed = [f.name for f in fields(options) if f.name not in used and getattr(options, f.name) != f.default]
     if changed or extra:
         raise OptionError(
-            f"{', '.join([*changed, *extra])} is an option for texts: batches of tensors were given. Leave it out."
+            f"{', '.join([*changed, *extra])} is an option for texts: batches of tensors were given. Leave it out; a "
+            "model is loaded otherwise by load_encoder, or by its own library, and given in memory."
         )
     return {"revision": options.revision, "device": options.device}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from ..core.errors import LayerError, ModelError, PyrepsimError
+from ..core.errors import LayerError, ModelError, PyrepsimError, ShapeError
 from ..models import Encoder
 from ..models.calls import given_tensor
 from ..models.digests import weights_digest
@@ -72,25 +73,40 @@ class ItemReader:
         **loading: Any,
     ) -> None:
         check_rule(rows)
-        if isinstance(model, Encoder):
-            self.module, self.name, self.revision = model.module, model.name, model.revision
-        else:
-            loaded = load_module(model, whole=forward is not None, **loading)
-            self.module, self.name, self.revision = loaded
+        self._encoder = model if isinstance(model, Encoder) else None
+        self.module, self.name, self.revision = load_module(model, whole=forward is not None, **loading)
         self.device = next((one.device for one in self.module.parameters()), torch.device("cpu"))
         self._forward, self._rule = forward, rows
-        with undisturbed(self.module):
+        with self._reading():
             self._prepare(batches.first, layers)
 
     @functools.cached_property
     def weights(self) -> str:
         """Digest of the weights."""
-        return weights_digest(self.module)
+        return weights_digest(self.module) if self._encoder is None else self._encoder.weights
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """`settings` of an `Encoder`."""
+        return {} if self._encoder is None else self._encoder.settings
+
+    def _reading(self) -> AbstractContextManager[None]:
+        """For forward passes: with the adapter of an `Encoder`."""
+        return undisturbed(self.module) if self._encoder is None else self._encoder.reading()
 
     def rows(self, batch: Any) -> tuple[dict[str, torch.Tensor], np.ndarray]:
         """Return the rows of each layer, (n_rows, width), item after item, and the number of rows of each item."""
+        self._check_mask(batch)
         n, batch = number_of_items(batch), to_device(batch, self.device)
-        return self._reduced(batch, self._tensors(batch, n))
+        with self._reading():
+            found, counts = self._reduced(batch, self._tensors(batch, n))
+        for name, values in found.items():
+            if values.shape[1] != self.widths[name]:
+                raise ShapeError(
+                    f"A layer must have one width in all batches: {name!r} of {self.name!r} has {self.widths[name]} "
+                    f"in the first one and {values.shape[1]} in another. Give items of one size, or use rows='item'."
+                )
+        return found, counts
 
     def _reduced(self, batch: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], np.ndarray]:
         mask = functools.partial(self._real_positions, batch)
@@ -114,7 +130,8 @@ class ItemReader:
         """Return the number of rows of each item of a batch, without running the module."""
         if self.per_item is not None:
             return np.full(number_of_items(batch), self.per_item, np.int64)
-        lengths = torch.as_tensor(batch["attention_mask"]).sum(1)
+        self._check_mask(batch)
+        lengths = (torch.as_tensor(batch["attention_mask"]) != 0).sum(1)
         if self._masked == "features":
             lengths = self._output_lengths(lengths)
         return lengths.cpu().numpy().astype(np.int64)
@@ -144,13 +161,15 @@ class ItemReader:
                 )
         self.own = tuple(own)
         self._layers = self._chosen(layers, list(own))
-        self._masked = self._kind_of_mask(batch, positions)
         tensors = self._tensors(batch, n)
+        self._has_mask = _mask_of(batch) is not None
+        self._masked = self._kind_of_mask(batch, own | tensors)
         self._features_last = {name: self._has_features_last(name, tensor) for name, tensor in tensors.items()}
         found, counts = self._reduced(batch, tensors)
         self.widths = {name: int(tensor.shape[1]) for name, tensor in found.items()}
         self.per_item = None if self._rule == "token" and self._masked else int(counts[0])
-        self._say_if_items_depend_on_others(first, found, counts)
+        square = next((name for name, one in tensors.items() if one.ndim > 2 and one.shape[1] == n), None)
+        self._compare_with_one_item(first, found, counts, square)
 
     def _first_results(self, batch: Any) -> dict[str, torch.Tensor]:
         try:
@@ -179,14 +198,36 @@ class ItemReader:
         inside = [name for name in chosen if name not in own]
         return [*(name for name in own if name in chosen), *(self._points.find(inside) if inside else ())]
 
-    def _kind_of_mask(self, batch: Any, positions: int) -> str | None:
+    def _kind_of_mask(self, batch: Any, tensors: Mapping[str, torch.Tensor]) -> str | None:
         """How ``batch["attention_mask"]`` tells which positions are padding: "direct", "features", or not at all."""
-        mask = batch.get("attention_mask") if isinstance(batch, Mapping) else None
-        if not isinstance(mask, torch.Tensor) or mask.ndim != 2:
+        mask = _mask_of(batch)
+        lengths = [tensor.shape[1] for tensor in tensors.values() if tensor.ndim == 3]
+        if mask is None or not lengths:
             return None
-        if mask.shape[1] == positions:
+        if mask.shape[1] in lengths:
             return "direct"
-        return "features" if hasattr(self.module, "_get_feature_vector_attention_mask") else None
+        if hasattr(self.module, "_get_feature_vector_attention_mask"):
+            return "features"
+        if not callable(self._rule) and not bool(mask.all()):
+            log.warning(
+                "%s: the attention_mask has %d entries an item, and no layer has as many positions (%d, ...): padding "
+                "is read as other positions are", self.name, mask.shape[1], lengths[0],
+            )  # fmt: skip
+        return None
+
+    def _check_mask(self, batch: Any) -> None:
+        """Refuse a batch with a mask if the first one has none, or without, and items that are padding alone."""
+        mask = _mask_of(batch)
+        if (mask is not None) != self._has_mask:
+            raise ModelError(
+                f"All batches have an attention_mask, or none has: the first one for {self.name!r} has "
+                f"{'one and another has none' if self._has_mask else 'none and another has one'}. Make them alike."
+            )
+        if self._masked and mask is not None and not bool((mask != 0).any(1).all()):
+            raise ModelError(
+                f"Every item must have a position that is no padding: item {int((mask == 0).all(1).int().argmax())} of "
+                f"a batch for {self.name!r} has none in its attention_mask. Leave the item out."
+            )
 
     def _has_features_last(self, name: str, tensor: torch.Tensor) -> bool:
         """Whether the last of four or more axes counts features: the weight of a linear map or a norm says so."""
@@ -201,12 +242,22 @@ class ItemReader:
             return False
         return weight.ndim == 2 or weight.shape[0] == tensor.shape[-1] != tensor.shape[1]
 
-    def _say_if_items_depend_on_others(self, first: Any, rows: Mapping[str, torch.Tensor], counts: np.ndarray) -> None:
-        """Log it if the rows of the first item change without the other items, by more than rounding."""
+    def _compare_with_one_item(
+        self, first: Any, rows: Mapping[str, torch.Tensor], counts: np.ndarray, square: str | None
+    ) -> None:
+        """Log it if the rows of the first item change without the other items, by more than rounding.
+
+        In the layer `square` the second axis is as long as the first; LayerError if it is the one that counts items.
+        """
         n = len(counts)
         try:
             alone, own = self.rows(first_items(first, n, 1)) if n > 1 else (rows, counts)
-        except Exception:  # a function may need whole batches
+        except Exception as error:  # a function may need whole batches
+            if square is not None and isinstance(error, PyrepsimError):
+                raise LayerError(
+                    f"The first axis of a layer must count items: that of {square!r} of {self.name!r} seems to count "
+                    f"positions, of which there are as many ({error}). Give batches of another size than {n}."
+                ) from error
             return
         for name, tensor in alone.items():
             wanted = rows[name][: int(counts[0])].double()
@@ -269,6 +320,8 @@ class ItemReader:
         mask, module = batch["attention_mask"], self.module
         n_masked = mask.shape[1] if self._masked == "direct" else int(self._output_lengths(mask.shape[1]))
         if n_masked != positions:
+            if bool(mask.all()):
+                return None
             raise LayerError(
                 f"A layer must have a position for each entry of the mask: one of {self.name!r} has {positions}, the "
                 f"mask {n_masked}. Leave it out, or give a function for rows=."
@@ -280,6 +333,13 @@ class ItemReader:
     def _output_lengths(self, lengths: Any) -> Any:
         """Number of positions of sounds of these lengths, by the model's own rule."""
         return self.module._get_feat_extract_output_lengths(lengths)  # type: ignore[operator]
+
+
+def _mask_of(batch: Any) -> torch.Tensor | None:
+    """The mask of a batch, (items, entries); None if it has none."""
+    mask = batch.get("attention_mask") if isinstance(batch, Mapping) else None
+    mask = torch.as_tensor(mask) if isinstance(mask, np.ndarray) else mask
+    return mask if isinstance(mask, torch.Tensor) and mask.ndim == 2 else None
 
 
 def _shape(batch: Any) -> str:

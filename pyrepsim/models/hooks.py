@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -158,6 +158,8 @@ def layer_names(layers: str | Sequence[str | int], known: Sequence[str], model: 
     """Return the names in `layers`: "all", names, or indices of `known` (negative ones count from the end)."""
     if isinstance(layers, str):
         return list(known) if layers == "all" else [layers]
+    if not isinstance(layers, Iterable):
+        raise OptionError(f"layers must be 'all', a name, or a list of names and indices: got {layers!r}.")
     chosen: list[str] = []
     for layer in layers:
         if isinstance(layer, (int, np.integer)) and -len(known) <= layer < len(known):

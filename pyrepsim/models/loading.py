@@ -154,7 +154,7 @@ def load_encoders(models: Sequence[ModelLike], **options: Any) -> list[Encoder]:
 
 
 def load_module(
-    model: str | os.PathLike[str] | torch.nn.Module,
+    model: ModelLike,
     *,
     revision: str | None = None,
     device: str = "auto",
@@ -162,12 +162,14 @@ def load_module(
 ) -> tuple[torch.nn.Module, str, str | None]:
     """Load a model of any kind without a tokenizer, in float32; return its module, its name and its commit.
 
-    A module in memory is taken without what wraps it. Of a model of transformers the base model is returned, without
-    task head and without the decoder of an encoder-decoder, unless `whole`.
+    A module in memory is taken without what wraps it, and of an `Encoder` its module. Of a model of transformers the
+    base model is returned, without task head and without the decoder of an encoder-decoder, unless `whole`.
     """
+    if isinstance(model, Encoder | torch.nn.Module):
+        _check_is_loaded(model, [] if revision is None else ["revision"])
+    if isinstance(model, Encoder):
+        return model.module, model.name, model.revision
     if isinstance(model, torch.nn.Module):
-        if revision is not None:
-            _check_is_loaded(model, ["revision"])
         inner = unwrapped(model)
         base = encoder_part(inner)[0] if isinstance(inner, transformers.PreTrainedModel) and not whole else inner
         return base, str(getattr(base, "name_or_path", "") or type(base).__name__), None

@@ -18,6 +18,7 @@ from pyrepsim.core.errors import (
     NonFiniteError,
     OptionError,
     RowMismatchError,
+    ShapeError,
     TextError,
 )
 from pyrepsim.extraction import item_runs
@@ -198,6 +199,13 @@ class RandomImages(Dataset):
         (lambda: [{"x": images()}], {}, ModelError, "the first batch has the keys x"),
         (images, {"forward": lambda m, b: {"a": m(b), "b": 3}}, ModelError, "got a dict with a int under 'b'"),
         (images, {"forward": lambda m, b: {}}, ModelError, "got a dict without entries"),
+        (lambda: [images(4), images(4)[..., 1:]], {"layers": ["second"], "rows": "flatten"}, ShapeError,
+         "'second' of 'CNN' has 96 in the first one and 72 in another"),
+        (images, {"rows": lambda t: t[:, :0]}, ShapeError, "at least one row and one real number"),
+        (images, {"rows": lambda t: t.to(torch.complex64)}, ShapeError, "at least one row and one real number"),
+        (images, {"layers": None}, OptionError, "layers must be 'all', a name, or a list of names and indices"),
+        (images, {"ids": "abc"}, OptionError, "ids must be a list with a name for each item"),
+        (images, {"ids": ["a", "\ud800"]}, OptionError, "ids must be valid Unicode: that of item 1"),
         (images, {"forward": lambda m, b: {"a": m(b).mean(0)}}, ModelError, "must have numbers for each item: 'a'"),
         (images, {"forward": lambda m, b: m(b) + torch.rand(1)}, ModelError, "must give the same rows each time"),
     ],
