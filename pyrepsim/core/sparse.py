@@ -6,6 +6,7 @@ Accepted are scipy sparse matrices and arrays of any format, torch sparse tensor
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -65,19 +66,23 @@ def sparse_rows(value: Any, name: str = "X") -> Any:
     elif sparse.issparse(value):
         rows = value
     else:
-        tensor = value.detach().cpu()
-        tensor = (tensor if tensor.layout == sys.modules["torch"].sparse_coo else tensor.to_sparse_coo()).coalesce()
+        torch, tensor = sys.modules["torch"], value.detach().cpu()
+        tensor = tensor if tensor.layout == torch.sparse_coo else tensor.to_sparse_coo()
+        if not tensor.is_complex():
+            few_bits = tensor.dtype.itemsize <= (4 if tensor.is_floating_point() else 1)
+            tensor = tensor.to(torch.float32 if few_bits else torch.float64)
+        tensor = tensor.coalesce()
         if tensor.ndim != 2 or tensor.dense_dim():
             raise ShapeError(f"{name} must have shape (n_samples, n_features): got shape {tuple(tensor.shape)}.")
         places = tensor.indices().numpy()
-        numbers = as_numpy(tensor.values().double() if tensor.dtype.itemsize > 4 else tensor.values().float(), name)
-        rows = sparse.coo_array((numbers, (places[0], places[1])), shape=tuple(tensor.shape))
+        rows = sparse.coo_array((tensor.values().numpy(), (places[0], places[1])), shape=tuple(tensor.shape))
     if rows.ndim != 2 or not all(rows.shape or (0,)):
         raise ShapeError(f"{name} must have shape (n_samples, n_features), both at least 1: got shape {rows.shape}.")
     if rows.dtype.kind not in "biuf":
         raise DTypeError(f"{name} must hold numbers, {', '.join(FLOAT_NAMES)} or integers: got {rows.dtype!r}.")
     few_bits = rows.dtype.itemsize <= (4 if rows.dtype.kind == "f" else 1)
-    rows = sparse.csr_array(rows, dtype=np.float32 if few_bits else np.float64, copy=True)
+    # converted first: the sum of two bytes is no byte
+    rows = sparse.csr_array(rows.astype(np.float32 if few_bits else np.float64), copy=True)
     rows.sum_duplicates()
     rows.eliminate_zeros()
     if not np.isfinite(rows.data).all():
@@ -115,14 +120,14 @@ def _from_locations(value: Mapping[str, Any], name: str) -> Any:
         )
     try:
         places, numbers = (as_numpy(value[key], f"{key} of {name}") for key in ("locations", "activations"))
-        shape = tuple(int(size) for size in value["shape"])
+        shape = tuple(operator.index(size) for size in value["shape"])
     except (TypeError, ValueError) as error:
         raise DTypeError(f"{name} must hold arrays of numbers: {error}. Pass {_FORM}.") from error
     k, *columns = places.shape or (0,)
-    if columns != [len(shape)] or len(shape) not in (2, 3) or numbers.shape != (k,):
+    if columns != [len(shape)] or len(shape) not in (2, 3) or numbers.shape != (k,) or min(shape) < 0:
         raise ShapeError(
             f"{name} must have locations of shape (k, 2) or (k, 3), as many activations, and a shape of 2 or 3 "
-            f"numbers: got {places.shape}, {numbers.shape} and {shape}. Pass {_FORM}."
+            f"numbers, none of them negative: got {places.shape}, {numbers.shape} and {shape}. Pass {_FORM}."
         )
     numbers = numbers.astype(np.float32) if numbers.dtype.name in ("float16", "bfloat16") else numbers
     if places.dtype.kind not in "iu" or numbers.dtype.kind not in "biuf":

@@ -9,6 +9,7 @@ from scipy import sparse
 
 import pyrepsim as rs
 from pyrepsim.core.errors import DegenerateError, DTypeError, NonFiniteError, OptionError, ShapeError
+from pyrepsim.core.sparse import sparse_rows
 from pyrepsim.moments import gram_tiles
 from tests.helpers import references as ref
 
@@ -82,6 +83,28 @@ def test_positions_of_documents_and_repeated_places(small_blocks):
     assert rs.compare(again, y, rs.LinearCKA()).value == pytest.approx(ref.linear_cka(x, y), abs=1e-12)
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.float16, np.float32, bool])
+@pytest.mark.parametrize("form", ["coo", "bsr", "csr", "locations", "torch"])
+def test_values_of_one_place_are_added_without_overflow(form, kind):
+    places, numbers = np.array([[0, 0], [0, 0], [1, 2]]), np.array([100, 100, 1]).astype(kind)
+    places, numbers = (places, numbers) if kind != np.int32 else (places[1:], np.array([2**24 + 1, 1], kind))
+    if form == "torch":
+        value = torch.sparse_coo_tensor(places.T, torch.tensor(numbers), (2, 3), check_invariants=True)
+    elif form == "locations" or kind == np.float16:  # which scipy does not have
+        value = {"locations": places, "activations": numbers, "shape": (2, 3)}
+    elif form == "coo":
+        value = sparse.coo_array((numbers, places.T), shape=(2, 3))
+    elif form == "csr":
+        value = sparse.csr_array((numbers, places[:, 1], np.searchsorted(places[:, 0], range(3))), shape=(2, 3))
+    else:
+        value = sparse.bsr_array((numbers[:, None, None], places[:, 1], np.searchsorted(places[:, 0], range(3))))
+    found = sparse_rows(value)
+    expected = np.zeros((2, 3))
+    np.add.at(expected, (*places.T,), numbers.astype(float))
+    np.testing.assert_array_equal(found.toarray(), expected)
+    assert found.dtype == (np.float64 if kind == np.int32 else np.float32)
+
+
 def test_bits_do_not_depend_on_threads(small_blocks, monkeypatch):
     monkeypatch.setattr(gram_tiles, "_FEW_PRODUCTS", 0)
     x, y = sparse.csr_array(features()), sparse.csr_array(features(seed=1))
@@ -143,7 +166,10 @@ def test_bad_rows():
         (x * np.inf, NonFiniteError, "X must be finite: got inf at row 0"),
         (x.astype(complex), DTypeError, "must hold numbers"),
         (sparse.csr_array((90, 0)), ShapeError, "both at least 1"),
+        (torch.tensor(rows).to_sparse().to(torch.complex64), DTypeError, "must hold numbers"),
         ({**located(rows), "shape": (90, 3)}, ShapeError, "within its shape"),
+        ({**located(rows), "shape": (-90, -70)}, ShapeError, "none of them negative"),
+        ({**located(rows), "shape": (90.5, 70)}, DTypeError, "interpreted as an integer"),
         ({"locations": [[0, 1]], "activations": [1.0]}, ShapeError, "must tell its shape"),
         ({**located(rows), "activations": [1.0]}, ShapeError, "as many activations"),
         ({**located(rows), "locations": located(rows)["locations"] * 1.0}, DTypeError, "whole numbers"),
