@@ -11,13 +11,12 @@ from ..core.arrays import rows_view
 from ..core.errors import DegenerateError, OptionError, ShapeError
 from ..core.progress import progress_bar
 from ..core.sparse import column_moments, is_sparse, sparse_rows
+from ..moments.pair import LEAST_SD
 
 __all__ = ["FiringDrift", "NearestFeatures", "firing_drift", "nearest_features"]
 
 _BLOCK_ELEMENTS = 1 << 23
 """Correlations that are in memory at once (64 MiB)."""
-_LEAST_SD = 8 * 2.0**-53
-"""Standard deviation of a feature that varies, as a fraction of its mean: less may be rounding of the mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,8 +267,12 @@ def _columns(X: Any, Y: Any) -> tuple[_Columns, _Columns]:
     for rows, name in zip(_paired(X, Y), "XY", strict=True):
         rows = rows.astype(np.float64)
         n, d = rows.shape
+        largest = np.zeros(d)
+        np.maximum.at(largest, rows.indices, np.abs(rows.data))
+        # by a power of two, which changes no correlation: squares then neither over- nor underflow
+        rows.data = np.ldexp(rows.data, -np.frexp(largest)[1][rows.indices])
         means, squares = column_moments(rows)
-        varying = np.flatnonzero(np.sqrt(squares / n) > _LEAST_SD * np.abs(means))
+        varying = np.flatnonzero(np.sqrt(squares / n) > LEAST_SD * np.abs(means))
         if not len(varying):
             raise DegenerateError(
                 f"nearest_features needs features that vary: every feature of {name} is constant over the {n} rows. "

@@ -85,7 +85,7 @@ class Norms:
         return self.weighting_u - 2 * (scatter @ self.f) - self.e * self.total_v
 
 
-_LEAST_SD = 8 * 2.0**-53
+LEAST_SD = 8 * 2.0**-53
 """Standard deviation of a feature that varies, as a fraction of its mean: less may be rounding of the mean."""
 LEAST_SCALED = 1e-12
 """After scaling to unit diagonal, directions with less than this fraction of the largest eigenvalue are rounding errors
@@ -166,14 +166,14 @@ class Side:
     def varying(self) -> np.ndarray:
         """Mask of features that vary by more than the rounding error of their mean; the others are constant."""
         sd = np.sqrt(np.maximum(self.squares, 0.0) / self.n_samples)
-        return sd > _LEAST_SD * np.abs(self.mean)
+        return sd > LEAST_SD * np.abs(self.mean)
 
     @lazy
     def is_constant(self) -> bool:
         """Whether no feature varies. Nearly always the feature of the largest variance does."""
         k = int(self.squares.argmax())
         sd = math.sqrt(max(self.squares.item(k), 0.0) / self.n_samples)
-        return not sd > _LEAST_SD * abs(self.mean.item(k)) and not self.varying.any()
+        return not sd > LEAST_SD * abs(self.mean.item(k)) and not self.varying.any()
 
     @lazy
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:

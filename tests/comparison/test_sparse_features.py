@@ -31,6 +31,16 @@ def test_correlations_are_those_of_numpy(block, monkeypatch):
         np.testing.assert_allclose(row, np.corrcoef(x.T, shuffled.T)[:40, 40:].max(axis=1), atol=1e-13)
 
 
+@pytest.mark.parametrize("scale", [2.0**-700, 2.0**600])
+def test_the_scale_of_a_feature_changes_no_bit(scale):
+    x, y = features(), features(d=31, seed=1)
+    y[:, :5] += x[:, 10:15]
+    expected = rs.nearest_features(x, y, k=2, n_resamples=2)
+    found = rs.nearest_features(x * np.where(np.arange(40) % 2, scale, 1), y * scale, k=2, n_resamples=2)
+    for name in ("index", "correlation", "null"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
 def test_planted_features_are_found_and_chance_is_not():
     """The best of many unrelated features correlates by more than 0.3 with a feature that is active in few rows."""
     x, y = features(n=400, d=300, rate=0.02), features(n=400, d=300, rate=0.02, seed=1)
