@@ -88,7 +88,7 @@ def tile_scores(
         {kind: [rows_of(member, kind, label) for member, label in _labelled(source, group)] for kind in kinds}
         for group in groups
     ]
-    work = sum(n_tiles(rows, n_threads, options.memory) for of_group in layers for rows in of_group.values())
+    work = sum(n_tiles(rows, options.memory) for of_group in layers for rows in of_group.values())
     scores = []
     with progress_bar(work, progress, desc="compare", unit=" tiles") as bar, one_blas_thread():
         for group, of_group in zip(groups, layers, strict=True):

@@ -103,10 +103,6 @@ class TileSide(Side):
     def norm_spread(self) -> float:
         return float(self.spread @ self.spread)
 
-    @lazy
-    def varying(self) -> np.ndarray:
-        return np.sqrt(self.squares / self.n_samples) > 8 * 2.0**-53 * np.abs(self.mean)
-
     def with_itself(self) -> TilePair:
         return TilePair(self, self, self.norm_sq)
 
@@ -292,15 +288,17 @@ def sums_over_tiles(
     pairs : sequence of (int, int)
         Indices into `layers`.
     n_threads : int
-        Each computes the tiles of one representation at a time.
+        Each computes the tiles of one representation at a time. There are no more than their blocks leave room for.
     memory
-        Blocks have 512 rows, or half as many until the tiles and blocks fit into a quarter of this memory.
+        Blocks have 512 rows, or half as many until the tiles and blocks of one thread fit into a quarter of this
+        memory.
     advance : callable, optional
         Called with 1 for each tile of each representation: see `n_tiles`.
     """
     n_rows, widths = layers[0].n_rows, [layer.n_features for layer in layers]
-    size = min(_block_rows(widths, n_threads, memory), n_rows)
-    alone = n_threads == 1 or n_rows * n_rows * sum(widths) < _FEW_PRODUCTS
+    size = min(_block_rows(widths, memory), n_rows)
+    n_threads = min(n_threads, _threads_that_fit(widths, size, memory))
+    alone = n_threads <= 1 or n_rows * n_rows * sum(widths) < _FEW_PRODUCTS
     with nullcontext() if alone else ThreadPoolExecutor(n_threads, thread_name_prefix="pyrepsim-tiles") as threads:
         run = map if threads is None else threads.map
         sides = list(run(_checked, layers))
@@ -345,17 +343,23 @@ def _pair_of(
     return y if isinstance(y, DegenerateError) else TilePair(x, y, cross_sq)
 
 
-def n_tiles(layers: Sequence[BlockRows], n_threads: int, memory: int | str | None) -> int:
+def n_tiles(layers: Sequence[BlockRows], memory: int | str | None) -> int:
     """The number of calls of `advance` of `sums_over_tiles`."""
-    blocks = -(-layers[0].n_rows // _block_rows([layer.n_features for layer in layers], n_threads, memory))
+    blocks = -(-layers[0].n_rows // _block_rows([layer.n_features for layer in layers], memory))
     return len(layers) * blocks * (blocks + 1) // 2
 
 
-def _block_rows(widths: Sequence[int], n_threads: int, memory: int | str | None) -> int:
-    size, elements = _BLOCK_ROWS, sum(widths) + n_threads * max(widths)
-    while size > _LEAST_BLOCK_ROWS and 8 * size * (len(widths) * size + elements) > memory_budget(memory) // 4:
+def _block_rows(widths: Sequence[int], memory: int | str | None) -> int:
+    size = _BLOCK_ROWS
+    while size > _LEAST_BLOCK_ROWS and _threads_that_fit(widths, size, memory) < 1:
         size //= 2
     return size
+
+
+def _threads_that_fit(widths: Sequence[int], size: int, memory: int | str | None) -> int:
+    """Return how many threads have room for a block each, beside the tiles and a block of each representation."""
+    left = memory_budget(memory) // 4 - 8 * size * (len(widths) * size + sum(widths))
+    return left // (8 * size * max(widths))
 
 
 def _products(tiles: np.ndarray, pairs: Sequence[tuple[int, int]]) -> dict[tuple[int, int], float]:

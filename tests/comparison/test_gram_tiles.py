@@ -134,10 +134,20 @@ def test_the_stated_bound_of_float32(tiles):
 def test_less_memory_gives_smaller_blocks(tiles, monkeypatch):
     sides = layers(widths=(200, 333))
     monkeypatch.setattr(gram_tiles, "_LEAST_BLOCK_ROWS", 2)
-    sizes = [gram_tiles._block_rows([200, 333], 1, memory) for memory in (10**9, 10**6, 10**5)]
+    sizes = [gram_tiles._block_rows([200, 333], memory) for memory in (10**9, 10**6, 10**5)]
     assert sizes == [64, 32, 2]
     values = [rs.compare(*sides, rs.RSA(), memory=memory, n_threads=1).value for memory in ("1GB", 1000000)]
     assert abs(values[0] - values[1]) < 1e-14
+    assert gram_tiles._threads_that_fit([200, 333], 32, 10**6) == 1
+    assert rs.compare(*sides, rs.RSA(), memory=1000000, n_threads=7).value == values[1]
+
+
+@pytest.mark.parametrize("n", [5, 63, 64, 65, 129])
+def test_blocks_at_the_edges(n, tiles):
+    x, y = layers(n=n, widths=(200, 333))
+    for measure, reference in PRODUCTS.items():
+        assert rs.compare(x, y, measure).value == pytest.approx(reference(x, y), abs=1e-11)
+    assert tiles == [1] * len(PRODUCTS)
 
 
 def test_bad_rows_are_named(tiles):
