@@ -33,11 +33,6 @@ def compare_ranks(compare: str, x: Stack, y: Stack, backend: ModuleType, n_threa
             if x.raises:
                 raise
             return np.full((1, 1), np.nan)
-    for stack in (x, y):
-        stack.refuse(
-            np.full(len(stack.rows), stack.rows.shape[1] < 2),
-            lambda who, _: f"ranks need at least two entries: {who} has 1. Pass at least three rows.",
-        )
     ranks_x, ranks_y = (ranks_of_rows(stack.rows, backend, n_threads) for stack in (x, y))
     return compare_ranked(compare, x, y, ranks_x, ranks_y, backend, n_threads)
 
@@ -51,10 +46,23 @@ def compare_ranked(
     backend: ModuleType,
     n_threads: int,
 ) -> np.ndarray:
-    """`compare_ranks` of ranks from `ranks_of_rows`, of at least two entries."""
+    """`compare_ranks` of ranks from `ranks_of_rows`."""
+    for stack in (x, y):
+        stack.refuse(
+            np.full(len(stack.rows), stack.rows.shape[1] < 2),
+            lambda who, _: f"ranks need at least two entries: {who} has 1. Pass at least three rows.",
+        )
     if compare in ("spearman", "rho-a"):
         return _rho(compare, x, y, ranks_x, ranks_y)
-    return _tau(compare, x, y, ranks_x, ranks_y, backend, n_threads)
+    n = ranks_x.shape[1]
+    pairs = n * (n - 1) // 2
+    difference, tied_x, tied_y = _kendall_counts(ranks_x, ranks_y, backend, n_threads)
+    if compare == "tau-a":
+        return difference / max(pairs, 1)
+    untied_x, untied_y = pairs - tied_x, pairs - tied_y
+    _refuse_tied(x, untied_x)
+    _refuse_tied(y, untied_y)
+    return cosines(difference.astype(np.float64), x.or_one(untied_x), y.or_one(untied_y))
 
 
 def doubled_ranks_of_rows(stack: Stack, backend: ModuleType, n_threads: int) -> np.ndarray:
@@ -97,30 +105,19 @@ def _rho(compare: str, x: Stack, y: Stack, ranks_x: np.ndarray, ranks_y: np.ndar
     return out
 
 
-def _tau(
-    compare: str,
-    x: Stack,
-    y: Stack,
-    ranks_x: np.ndarray,
-    ranks_y: np.ndarray,
-    backend: ModuleType,
-    n_threads: int,
-) -> np.ndarray:
+def _kendall_counts(
+    ranks_x: np.ndarray, ranks_y: np.ndarray, backend: ModuleType, n_threads: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Concordant less discordant pairs of entries, (a, b), and those tied in each RDM of x, (a,), and of y, (b,)."""
     n = ranks_x.shape[1]
-    pairs = n * (n - 1) // 2
     step = max(1, _AT_ONCE // (len(ranks_y) * n))
     n_threads = _threads(min(step, len(ranks_x)) * len(ranks_y) * n, n_threads)
     parts = [
         backend.kendall_of_rows(ranks_x[start : start + step], ranks_y, n_threads)
         for start in range(0, len(ranks_x), step)
     ]
-    difference = np.concatenate([part[0] for part in parts])
-    if compare == "tau-a":
-        return difference / max(pairs, 1)
-    untied_x, untied_y = pairs - np.concatenate([part[1] for part in parts]), pairs - parts[0][2]
-    _refuse_tied(x, untied_x)
-    _refuse_tied(y, untied_y)
-    return cosines(difference.astype(np.float64), x.or_one(untied_x), y.or_one(untied_y))
+    difference, tied_x = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    return difference, tied_x, parts[0][2]
 
 
 def _refuse_tied(stack: Stack, untied: np.ndarray) -> None:

@@ -180,9 +180,10 @@ class RDMSample:
         """
         n = self._sampler.n_rdms
         counted = np.ones(n) if counts is None else np.asarray(counts)
-        if counted.dtype.kind not in "iuf" or counted.shape != (n,) or not (counted >= 0).all() or not counted.any():
+        numbers = counted.dtype.kind in "iuf" and counted.shape == (n,)
+        if not numbers or not ((counted >= 0) & (counted < np.inf)).all() or not counted.any():
             raise OptionError(
-                f"counts must be a number of at least 0 for each of the {n} RDMs, not all 0: got {counts!r}."
+                f"counts must be a number of at least 0 for each of the {n} RDMs, finite and not all 0: got {counts!r}."
             )
         members, used = self._sampler.members, np.arange(n)
         if not counted.all():

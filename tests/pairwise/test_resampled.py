@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
-from pyrepsim.core.errors import NonFiniteError, OptionError, ShapeError
+from pyrepsim.core.errors import DegenerateError, NonFiniteError, OptionError, ShapeError
 from pyrepsim.pairwise import RDMSampler
 from tests.helpers import references_resampled as reference
 from tests.helpers.backends import EVERY
@@ -117,6 +117,19 @@ def test_rdms_without_a_value(compare):
         assert np.isfinite(constant.ceilings([1, 1, 0])).all()  # the sample does not have it
 
 
+@pytest.mark.parametrize("compare", [*LINEAR, *RANKED])
+def test_samples_of_one_entry(compare):
+    data = rdms(3, 17)
+    found = RDMSampler(data, data[:2], compare).sample([4, 1])
+    if compare.startswith("cosine"):
+        np.testing.assert_allclose(found.similarities, 1, rtol=1e-15)
+    else:
+        assert np.isnan(found.similarities).all()
+        assert np.isnan(found.ceilings()).all()
+        with pytest.raises(DegenerateError):
+            rs.compare_rdms(data[0, :1], data[1, :1], compare)
+
+
 def test_a_pool_that_cancels_has_no_similarity():
     one = rdms(1, 14)
     lower, upper = RDMSampler(np.concatenate([one, 5 - one])).sample().ceilings()
@@ -141,6 +154,6 @@ def test_wrong_arguments():
     for items in ([3, 3, 3], np.array([], dtype=int)):
         with pytest.raises(ShapeError, match="a sample needs an entry"):
             sampler.sample(items)
-    for counts in ([1, 1], [0, 0, 0], [1, -1, 1], [1, np.nan, 1], ["1", "2", "3"]):
+    for counts in ([1, 1], [0, 0, 0], [1, -1, 1], [1, np.nan, 1], [1, np.inf, 1], ["1", "2", "3"]):
         with pytest.raises(OptionError, match="counts must be a number of at least 0"):
             sampler.sample().ceilings(counts)
