@@ -161,13 +161,17 @@ class State:
     def from_arrays(cls, arrays: Mapping[str, Any], *, transform: str = "raw", precision: str = "fp64") -> State:
         """Return the state whose sums are given by the names of `arrays`.
 
-        Whether all rows at length 1 are equal up to rounding is not in the sums: measures of the transform "unit" then
-        return a number where the accumulator of the rows makes them raise DegenerateError.
+        Sums do not tell whether all rows at length 1 are equal up to rounding. Of such rows, measures of the transform
+        "unit" raise DegenerateError if they read the accumulator, but return a number if they read this state.
 
         Raises
         ------
         ShapeError
             If a name is missing or unknown, or an array does not have its shape.
+        DTypeError
+            If a sum is not an array of numbers.
+        NonFiniteError
+            If a sum is not finite, or the number of rows is negative.
         """
         try:
             given = {name: np.array(array, dtype=np.float64) for name, array in arrays.items()}
