@@ -150,6 +150,17 @@ def test_blocks_at_the_edges(n, tiles):
     assert tiles == [1] * len(PRODUCTS)
 
 
+def test_rows_near_their_mean_and_rows_of_any_size(tiles):
+    x, y = layers(widths=(200, 333))
+    steps = np.random.default_rng(4).integers(-64, 65, x.shape).astype(float)
+    near = 1.1 + steps * 2.0**-52  # the sum of the rows is rounded by more than one of these steps
+    assert (np.diff(near, axis=0) * 2.0**52 == np.diff(steps, axis=0)).all()
+    assert rs.compare(near * 2.0**30, y, rs.LinearCKA()).value == pytest.approx(ref.linear_cka(steps, y), abs=1e-12)
+    expected = rs.compare(x, y, rs.RSA()).value
+    for scale in (2.0**600, 2.0**-600):
+        assert rs.compare(x * scale, y, rs.RSA()).value == expected
+
+
 def test_bad_rows_are_named(tiles):
     x, y = layers(widths=(200, 333))
     bad = x.copy()

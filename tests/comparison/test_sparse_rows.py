@@ -113,6 +113,13 @@ def test_bits_do_not_depend_on_threads(small_blocks, monkeypatch):
     assert rs.compare(x, x, rs.LinearCKA()).value == 1.0
 
 
+def test_cosines_of_rows_of_any_size():
+    x, y = features(), features(seed=1)
+    expected = rs.compare(sparse.csr_array(x), y, rs.RSA()).value
+    for scale in (2.0**600, 2.0**-600):
+        assert rs.compare(sparse.csr_array(x * scale), y, rs.RSA()).value == expected
+
+
 def test_float32_and_the_input_stays_as_it_is():
     x, y = features().astype(np.float32), features(seed=1).astype(np.float32)
     a = sparse.coo_array(x)
