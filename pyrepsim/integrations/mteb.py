@@ -177,7 +177,7 @@ class SearchIndex:
 
     def _rows(self, embeddings: Any, name: str) -> np.ndarray:
         """Return a copy of the rows in float32 or float64, at length 1 for cosines."""
-        rows = rows_view(embeddings.detach() if hasattr(embeddings, "detach") else embeddings, name)
+        rows = rows_view(embeddings, name)
         copied = np.empty(rows.shape, np.float64 if rows.dtype == np.float64 else np.float32)
         with np.errstate(invalid="ignore"):  # refused by the search
             for part in chunks(*rows.shape):

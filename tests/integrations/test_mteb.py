@@ -130,6 +130,17 @@ def test_an_index_starts_again(rng):
     assert index.search(np.eye(2), 1)[1] == [[0], [1]]
 
 
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_an_index_keeps_a_copy_of_the_rows(rng, similarity: str):
+    documents = rng.standard_normal((20, 4))
+    queries = documents[:3].copy()
+    index = SearchIndex(similarity)
+    index.add_documents(documents, [str(i) for i in range(20)])
+    due = index.search(queries, 5)
+    documents[:] = 7.0
+    assert index.search(queries, 5) == due
+
+
 def test_models_state_their_similarity():
     meta = SimpleNamespace(similarity_fn_name=SimpleNamespace(value="euclidean"))
     assert SearchIndex(SimpleNamespace(mteb_model_meta=meta)).similarity == "euclidean"

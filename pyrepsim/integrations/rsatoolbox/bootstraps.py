@@ -10,6 +10,7 @@ import importlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ def boot_noise_ceiling(rdms: Any, method: str = "cosine", rdm_descriptor: str = 
     return _ceilings(sampler.sample())
 
 
-def eval_bootstrap(
+def _eval_bootstrap(
+    cv_method: str,
     models: Any,
     data: Any,
     theta: Any = None,
@@ -43,27 +45,14 @@ def eval_bootstrap(
     rdm_descriptor: str = "index",
     boot_noise_ceil: bool = True,
 ) -> Any:
-    """Models compared with data over samples of RDMs and patterns."""
+    """Models compared with data over samples of RDMs and patterns ("bootstrap"), or of patterns alone."""
     run = _Bootstrap(models, data, theta, method, N, pattern_descriptor, rdm_descriptor)
-    variances, options = run.over("rdms", "patterns", ceilings=boot_noise_ceil)
-    dof = min(data.n_rdm, data.n_cond) - 1
-    return run.result("bootstrap", variances, dof=dof, n_rdm=data.n_rdm, n_pattern=data.n_cond, **options)
-
-
-def eval_bootstrap_pattern(
-    models: Any,
-    data: Any,
-    theta: Any = None,
-    method: str = "cosine",
-    N: int = 1000,
-    pattern_descriptor: str = "index",
-    rdm_descriptor: str = "index",
-    boot_noise_ceil: bool = True,
-) -> Any:
-    """Models compared with data over samples of patterns."""
-    run = _Bootstrap(models, data, theta, method, N, pattern_descriptor, rdm_descriptor)
+    if cv_method == "bootstrap":
+        variances, options = run.over("rdms", "patterns", ceilings=boot_noise_ceil)
+        dof = min(data.n_rdm, data.n_cond) - 1
+        return run.result(cv_method, variances, dof=dof, n_rdm=data.n_rdm, n_pattern=data.n_cond, **options)
     variances, options = run.over("patterns", ceilings=boot_noise_ceil)
-    result = run.result("bootstrap_pattern", variances, dof=data.n_cond - 1, n_pattern=data.n_cond, **options)
+    result = run.result(cv_method, variances, dof=data.n_cond - 1, n_pattern=data.n_cond, **options)
     result.n_rdm = data.n_rdm
     return result
 
@@ -273,8 +262,8 @@ def _numbers(labels: Any) -> np.ndarray:
 
 ADAPTERS: dict[str, Callable[..., Any]] = {
     "rsatoolbox.inference.noise_ceiling.boot_noise_ceiling": boot_noise_ceiling,
-    "rsatoolbox.inference.evaluate.eval_bootstrap": eval_bootstrap,
-    "rsatoolbox.inference.evaluate.eval_bootstrap_pattern": eval_bootstrap_pattern,
+    "rsatoolbox.inference.evaluate.eval_bootstrap": partial(_eval_bootstrap, "bootstrap"),
+    "rsatoolbox.inference.evaluate.eval_bootstrap_pattern": partial(_eval_bootstrap, "bootstrap_pattern"),
     "rsatoolbox.inference.evaluate.eval_bootstrap_rdm": eval_bootstrap_rdm,
     "rsatoolbox.inference.evaluate.eval_dual_bootstrap": eval_dual_bootstrap,
 }
