@@ -88,4 +88,5 @@ _HOST = Host(
         "netrep.metrics.linear.LinearMetric.pairwise_distances": distances_of_metric,
         "netrep.multiset.pairwise_distances": pairwise_distances,
     },
+    address="git+https://github.com/ahwillia/netrep",
 )

@@ -42,11 +42,13 @@ class Host:
     Attributes
     ----------
     distribution
-        Its name on PyPI.
+        Its name in the metadata of what is installed, and on PyPI.
     versions
         The versions that the adapters were tested with, such as ``">=1.11,<1.18"``.
     adapters
         For the full name of each function, method or class, what is used in its place.
+    address
+        What pip installs, of a library that is not on PyPI.
     replaced
         While it is patched: owner, original and replacement of each.
     """
@@ -54,6 +56,7 @@ class Host:
     distribution: str
     versions: str
     adapters: Mapping[str, Callable[..., Any]]
+    address: str = ""
     depth: int = 0
     replaced: Sequence[tuple[Any, Any, Any]] = ()
 
@@ -107,7 +110,7 @@ def _check_version(host: Host, any_version: bool) -> None:
     if importlib.util.find_spec(package) is None:
         raise MissingExtraError(
             f"{host.distribution} must be installed for its integration: it is not. Run pip install "
-            f"'{host.distribution}{host.versions}'."
+            f"'{host.address or host.distribution + host.versions}'."
         )
     try:
         found = importlib.metadata.version(host.distribution)

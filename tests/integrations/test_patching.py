@@ -159,6 +159,23 @@ def test_a_library_that_is_not_installed_is_named():
         pass
 
 
+def test_a_library_that_is_not_on_pypi_is_named_by_its_address():
+    lacking = Host("no-such-library", ">=1", {"no_such_library.f": adapter}, address="git+https://host/library")
+    with (
+        pytest.raises(MissingExtraError, match=r"pip install 'git\+https://host/library'"),
+        patching.patched(lacking, any_version=False),
+    ):
+        pass
+
+
+def test_searchlights_need_rsatoolbox(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator):
+    from pyrepsim.integrations.rsatoolbox import searchlight_rdms
+
+    monkeypatch.setitem(sys.modules, "rsatoolbox", None)
+    with pytest.raises(MissingExtraError, match="pip install 'rsatoolbox"):
+        searchlight_rdms(rng.standard_normal((4, 6)), [0], [[0, 1, 2]], [0, 1, 2, 3])
+
+
 def _distances_in_a_worker(rows: np.ndarray) -> tuple[np.ndarray, int]:
     from scipy.spatial.distance import pdist
 

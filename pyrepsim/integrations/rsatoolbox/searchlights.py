@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.errors import DegenerateError, NonFiniteError
 from ...pairwise import compare_rdms, rdm
-from ..patching import NotCovered, count, fallbacks
+from ..patching import NotCovered, base_class, count, fallbacks
 from .bootstraps import comparator_of, predictions
 from .comparisons import stack_of, zero_if_undefined
 from .dissimilarities import FLOAT64
@@ -33,7 +33,8 @@ def searchlight_rdms(
     """`rsatoolbox.util.searchlight.get_searchlight_RDMs` by pyrepsim: an RDM of each searchlight.
 
     Searchlights that pyrepsim refuses, such as those with a constant pattern, are computed by rsatoolbox. Raises
-    `NotCovered` for other methods than correlation, euclidean, mahalanobis, poisson and crossnobis.
+    `NotCovered` for other methods than correlation, euclidean, mahalanobis, poisson and crossnobis, and
+    `MissingExtraError` if rsatoolbox is not installed.
     """
     del verbose  # rsatoolbox does not use it either
     if method not in _METRICS:
@@ -65,7 +66,7 @@ def searchlight_rdms(
             vectors[theirs] = own.dissimilarities
             if len(ours):
                 vectors[ours] = rdm(rows, _METRICS[method], features=[columns[c] for c in ours], **options)
-    return importlib.import_module("rsatoolbox.rdm").RDMs(
+    return base_class("rsatoolbox.rdm.RDMs", "rsatoolbox>=0.3,<0.4")(
         vectors, rdm_descriptors={"voxel_index": centers}, dissimilarity_measure=method
     )
 
