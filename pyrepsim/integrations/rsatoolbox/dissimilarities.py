@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable, Iterable
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any
 
 import numpy as np
@@ -63,14 +63,14 @@ def calc_rdm_crossnobis(
     if descriptor is None:
         raise NotCovered("no descriptor")
     noise = _calc()._check_noise(noise, dataset.n_channel)
-    data = deepcopy(dataset)
+    data = copy(dataset)  # of which the RDM gets the descriptors, in the order of the conditions
+    data.measurements, data.obs_descriptors = dataset.measurements[:, :1], dict(dataset.obs_descriptors)
     if cv_descriptor is None:
         cv_descriptor = "cv_desc"
         data.obs_descriptors[cv_descriptor] = _calc()._gen_default_cv_descriptor(data, descriptor)
-    data.sort_by(descriptor)
     conditions, folds = (np.asarray(data.obs_descriptors[name]) for name in (descriptor, cv_descriptor))
     _refuse_unequal_folds(conditions, folds)
-    rows = np.asarray(data.measurements, dtype=np.float64)
+    rows = np.asarray(dataset.measurements, dtype=np.float64)
     if remove_mean:
         rows = rows - rows.mean(axis=1, keepdims=True)
     options: dict[str, Any] = {}
@@ -78,7 +78,9 @@ def calc_rdm_crossnobis(
         options = {"noise": np.asarray(noise, dtype=np.float64), "noise_is": "precision"}
     distances = rdm(rows, "crossnobis", conditions=conditions, folds=folds, per_feature=True, **options, **FLOAT64)
     noise = np.eye(dataset.n_channel) if noise is None else noise
-    return _built(distances, data, "crossnobis", descriptor, noise=noise, cv=cv_descriptor)
+    data.sort_by(descriptor)
+    names, _ = _unique(data.obs_descriptors[descriptor])
+    return _built(distances, data, "crossnobis", descriptor, names, noise=noise, cv=cv_descriptor)
 
 
 def calc_rdm_unbalanced(
@@ -118,8 +120,7 @@ def calc_rdm_unbalanced(
         dataset.obs_descriptors.setdefault("index", np.arange(dataset.n_obs))
         cv_descriptor = "index"
         warnings.warn("cv_descriptor not set: folds are those of the descriptor index, or single rows", stacklevel=3)
-    of = importlib.import_module("rsatoolbox.util.data_utils")
-    names, condition = of.get_unique_inverse(dataset.obs_descriptors[descriptor])
+    names, condition = _unique(dataset.obs_descriptors[descriptor])
     fold = np.arange(dataset.n_obs)
     given: dict[str, Any] = {"conditions": condition, "per_feature": True, **FLOAT64}
     if cv_descriptor is not None:
@@ -169,6 +170,10 @@ def _root(noise: Any, width: int) -> np.ndarray:
 
 def _built(distances: np.ndarray, *arguments: Any, **options: Any) -> Any:
     return importlib.import_module("rsatoolbox.util.build_rdm")._build_rdms(distances, *arguments, **options)
+
+
+def _unique(labels: Any) -> tuple[Any, Any]:
+    return importlib.import_module("rsatoolbox.util.data_utils").get_unique_inverse(labels)
 
 
 def _calc() -> Any:
