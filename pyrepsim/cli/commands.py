@@ -31,6 +31,10 @@ class Extract(TextOptions):
     """Folder of the store; by default acts/ and the last two parts of the model's name, as in acts/mnli-seed0."""
     layers: str = "all"
     """all, or names separated by commas: embeddings,layer.8, or hook points: layer.*.mlp,layer.3.heads.*"""
+    tokens: str | None = None
+    """Which rows to store: all (default), content, special, cls, first, last, first_subword, last_subword, assistant;
+    or a slice of the content tokens of each text, such as 0:5 or -3:. With --rows document the tokens of the mean, by
+    default content."""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
     """Type of the stored activations. This conversion is the only lossy step."""
     same_plan_as: str | None = None
@@ -48,7 +52,7 @@ class Extract(TextOptions):
     def run(self, call: Transcript) -> int:
         out = Path(self.out or Path("acts", model_folder(self.model)))
         plan = {"layers": layer_option(self.layers), "dtype": self.dtype, **self.forward_options()}
-        plan |= {"same_plan_as": self.same_plan_as, "worker": self.worker}
+        plan |= {"tokens": self.tokens, "same_plan_as": self.same_plan_as, "worker": self.worker}
         texts = _texts(self, self.texts, call)
         if not self.dry_run:
             store = call(

@@ -103,10 +103,16 @@ def _build(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
 
 
 def _normalized(command: Any, words: Sequence[str]) -> list[str]:
-    """Write `--dry-run` as `--dry_run=true`: options may have dashes, and switches need no value."""
+    """Write `--dry-run` as `--dry_run=true`, and `--tokens -3:` as `--tokens=-3:`.
+
+    Options may have dashes, switches need no value, and slices may begin with a dash.
+    """
     switches = {f"--{field.name}" for field in fields(command) if isinstance(field.default, bool)}
     result = []
     for index, word in enumerate(words):
+        if result and _SLICE.fullmatch(word) and result[-1].startswith("--") and "=" not in result[-1]:
+            result[-1] += f"={word}"
+            continue
         option, equals, value = word.partition("=")
         if option.startswith("--"):
             option = "--" + option[2:].replace("-", "_")
@@ -114,6 +120,9 @@ def _normalized(command: Any, words: Sequence[str]) -> list[str]:
             word = f"{option}=true" if option in switches and bare else option + equals + value
         result.append(word)
     return result
+
+
+_SLICE = re.compile(r"-\d+:[-\d:]*")
 
 
 def _overview(commands: Commands, program: str) -> str:

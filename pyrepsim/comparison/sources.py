@@ -124,6 +124,8 @@ class StoreSource:
             "model_x": _model(X),
             "model_y": _model(Y),
         }
+        if X.columns.held != "all":
+            self.provenance["stored_rows"] = X.columns.held
         for side, store in zip("xy", (X, Y), strict=True):
             settings = {f"{name}_{side}": store.planned("model", name) for name in _SETTINGS}
             self.provenance |= {name: value for name, value in settings.items() if value is not None}

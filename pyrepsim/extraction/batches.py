@@ -15,13 +15,21 @@ from torch.utils.data.sampler import RandomSampler
 from ..core.errors import OptionError, TextError
 from ..data.documents import Corpus
 
-__all__ = ["Batches", "are_batches", "first_items", "number_of_items", "to_device"]
+__all__ = ["Batches", "first_items", "number_of_items", "reads_batches", "to_device"]
 
 _REMEDY = "Give a list of batches, a DataLoader, or an object whose __iter__ starts again."
+_FOR_BATCHES = (
+    "rows=, forward= and ids= are for batches of tensors: got {} in their place. Give texts without these options (or "
+    "with rows='document'), or a list of batches, or a DataLoader."
+)
 
 
-def are_batches(data: Any) -> bool:
-    """Return whether data are batches of tensors, and not texts."""
+def reads_batches(rows: Any, data: Any) -> bool:
+    """Return whether data are batches of tensors, and not texts, by the data or by what their rows are to be."""
+    return not (rows is None or (isinstance(rows, str) and rows == "document")) or _are_batches(data)
+
+
+def _are_batches(data: Any) -> bool:
     if isinstance(data, DataLoader) or _is_one_batch(data):
         return True
     if isinstance(data, str | np.ndarray | Mapping | Corpus) or not hasattr(data, "__iter__"):
@@ -53,10 +61,7 @@ class Batches:
         if _is_one_batch(data):
             data = [data]
         if isinstance(data, str | np.ndarray) or not hasattr(data, "__iter__"):
-            raise OptionError(
-                f"rows=, forward= and ids= are for batches of tensors: got {type(data).__name__} in their place. "
-                "Give texts without these options, or a list of batches, or a DataLoader."
-            )
+            raise OptionError(_FOR_BATCHES.format(type(data).__name__))
         if hasattr(data, "__next__"):
             raise OptionError(
                 f"Batches are read more than once: a {type(data).__name__} can be read once only. {_REMEDY}"
@@ -66,6 +71,8 @@ class Batches:
         self._data = data
         self.ids = None if ids is None else _checked_ids(ids)
         self.first = next(iter(self), None)
+        if isinstance(self.first, str):
+            raise OptionError(_FOR_BATCHES.format("texts"))
         if self.first is None:
             raise TextError("There must be at least one batch: the data hold none. Check them.")
         number_of_items(self.first)

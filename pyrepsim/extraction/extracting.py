@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..core import files
+from ..core.errors import OptionError
 from ..core.paths import as_path
 from ..core.progress import progress_bar
 from ..core.resume import check_same_request
@@ -21,7 +22,7 @@ from ..models.restoring import undisturbed
 from ..store import ActivationStore, StoreWriter, open_store, store_info
 from ..store.columns import ROW_BYTES
 from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
-from .batches import are_batches
+from .batches import reads_batches
 from .forward import Selector, ShardBuffers, fill, largest, torch_dtype
 from .item_runs import extract_items, loading_of
 from .layout import Batch
@@ -41,7 +42,6 @@ def extract(
     texts: Any,
     out: str | os.PathLike[str],
     *,
-    rows: str | Callable[[Any], Any] | None = None,
     forward: Callable[[Any, Any], Any] | None = None,
     ids: Sequence[Any] | None = None,
     worker: str | Worker | None = None,
@@ -61,12 +61,18 @@ def extract(
         be read again, of tensors, mappings of names to tensors, or tuples. Their first axis counts items.
     out : path
         Folder of the store. If it holds an unfinished store of the same plan, only the missing shards are computed.
-    rows : {"item", "token", "flatten"} or callable, default "item"
-        For batches. "item": a row an item, the float32 mean over its positions: tokens, patches, frames, or height and
-        width of feature maps (items, channels, height, width), which ReSi calls nchw. "token": a row a position,
-        without padding where a batch has an ``attention_mask``. "flatten": a row an item with all its values. A
-        function of a layer's tensor (items, ...) returns (items, width) or (items, rows, width), such as
+    rows : {"document", "item", "token", "flatten"} or callable, optional
+        For texts: "document" is a row per text, the mean over its `tokens`, added in float64; such stores match across
+        tokenizers. By default a row per token.
+        For batches. "item" (default): a row an item, the float32 mean over its positions: tokens, patches, frames, or
+        height and width of feature maps (items, channels, height, width), which ReSi calls nchw. "token": a row a
+        position, without padding where a batch has an ``attention_mask``. "flatten": a row an item with all its values.
+        A function of a layer's tensor (items, ...) returns (items, width) or (items, rows, width), such as
         ``lambda tensor: tensor[:, 0]`` for a class token.
+    tokens : str, slice, range or callable, optional
+        For texts: the tokens to store, as in `TokenColumns.mask`: "content", "last", "assistant", "-3:", or a function
+        of the columns of whole documents. By default "all"; with ``rows="document"`` the tokens of the mean, by
+        default "content". A comparison of such stores takes all their rows, or a part that they are sure to hold.
     forward : callable, optional
         For batches: ``forward(module, batch)`` returns what the module returns, or a tensor, or a dict of names and
         tensors, which are then the layers. Default: ``module(**batch)``, or ``module(batch)``, of a tuple its first
@@ -132,12 +138,12 @@ def extract(
     share = find_worker(worker)
     check_overwrite(out, share, overwrite=overwrite)
     chosen = ExtractionOptions(**options)
-    if (rows, forward, ids) != (None, None, None) or are_batches(texts):
+    if forward is not None or ids is not None or reads_batches(chosen.rows, texts):
         return extract_items(
             model,
             texts,
             out,
-            rows=rows,
+            rows=chosen.rows,
             forward=forward,
             ids=ids,
             layers=chosen.layers,
@@ -204,8 +210,10 @@ def plan_extraction(
     >>> plan.n_documents, plan.n_tokens, plan.n_rows
     (2, 10, 10)
     """
-    share = find_worker(worker)
-    prepared = _prepare(model, texts, ExtractionOptions(**options))
+    share, chosen = find_worker(worker), ExtractionOptions(**options)
+    if reads_batches(chosen.rows, texts):
+        raise OptionError("plan_extraction reads texts: got batches, or rows for batches. Call extract.")
+    prepared = _prepare(model, texts, chosen)
     encoder, plan, widths, dtype = prepared
     row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(widths.values())
     sizes = [n_rows * row_bytes + PAGE * (len(widths) + 1) for n_rows in plan.shard_rows]
@@ -235,12 +243,13 @@ def _prepare(model: Any, texts: Any, options: ExtractionOptions) -> _Prepared:
     encoder = load_encoder(model, **options.loading())
     corpus, shared = read_texts(texts), options.same_plan_as
     if shared is None:
-        plan = freeze_plan(encoder, corpus, policy_for(encoder, options))
+        plan = freeze_plan(encoder, corpus, policy_for(encoder, options, options.tokens))
     elif isinstance(shared, ExtractionPlan):
-        plan = reuse_plan(encoder, corpus, shared.record(), "the plan", options)
+        tokens = shared.policy.tokens if options.tokens is None else options.tokens
+        plan = reuse_plan(encoder, corpus, shared.record(), "the plan", options, tokens)
     else:
         store = shared if isinstance(shared, ActivationStore) else open_store(shared)
-        plan = reuse_plan(encoder, corpus, store.plan, str(store.path), options)
+        plan = reuse_plan(encoder, corpus, store.plan, str(store.path), options, options.tokens)
     return _Prepared(encoder, plan, encoder.widths(options.layers), options.dtype)
 
 
@@ -282,7 +291,7 @@ def _extract_shards(
     """Compute and commit shards. A thread writes and syncs one shard while the next is computed."""
     rows = max(plan.shard_rows[shard] for shard in shards)
     spare = [ShardBuffers(widths, rows, dtype, encoder.device) for _ in range(min(2, len(shards)))]
-    selector = Selector(encoder, list(widths), pooling=plan.policy.words)
+    selector = Selector(encoder, list(widths), plan.policy)
     started = time.perf_counter()
     n_tokens = plan.n_tokens * len(shards) // plan.n_shards  # approximate where a worker takes a share of the shards
     done = 0
@@ -312,10 +321,8 @@ def _estimated_seconds(encoder: Encoder, plan: ExtractionPlan, layers: list[str]
     layout = next(layout for layout in plan.shards() if layout.n_rows)
     batches = list(layout.batches())
     whole = batches[len(batches) // 2]
-    ids = whole.ids[: max(1, _TIMED_TOKENS // whole.ids.shape[1])]
-    keep = whole.picks < ids.size
-    timed = Batch(ids, whole.picks[keep], whole.counts[keep], whole.rows[keep])
-    selector = Selector(encoder, layers, pooling=plan.policy.words)
+    timed = whole.first(max(1, _TIMED_TOKENS // whole.ids.shape[1]))
+    selector = Selector(encoder, layers, plan.policy)
     with undisturbed(encoder.module):
         _forward_seconds(selector, timed)
         seconds = _forward_seconds(selector, timed)

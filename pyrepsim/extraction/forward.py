@@ -14,6 +14,7 @@ from ..data.documents import Corpus
 from ..models import Encoder
 from ..store.layout import DTYPES
 from .layout import Batch, ShardLayout
+from .options import ReadingPolicy
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -26,10 +27,11 @@ class Selector:
     copied to the host.
     """
 
-    def __init__(self, encoder: Encoder, layers: Sequence[str], *, pooling: str | None) -> None:
+    def __init__(self, encoder: Encoder, layers: Sequence[str], policy: ReadingPolicy) -> None:
         self.encoder = encoder
         self._layers = tuple(layers)
-        self._pooling = pooling
+        self._pool = _MeanOfTokens if policy.words == "mean" else _FirstToken
+        self._pool = _MeanOfDocument if policy.by_document else self._pool
 
     def rows(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The rows of a batch, one (rows, width) tensor per layer on the device, in the order of ``batch.rows``."""
@@ -38,7 +40,7 @@ class Selector:
         mask = ids >= 0
         states = self.encoder.hidden_states(ids.masked_fill(~mask, self.encoder.pad_id), mask.long(), self._layers)
         with torch.inference_mode():
-            pool = (_MeanOfTokens if self._pooling == "mean" else _FirstToken)(batch, device)
+            pool = self._pool(batch, device)
             return {layer: pool(state.flatten(0, 1)) for layer, state in zip(self._layers, states, strict=True)}
 
 
@@ -46,7 +48,7 @@ class _FirstToken:
     """The first token of each row."""
 
     def __init__(self, batch: Batch, device: torch.device) -> None:
-        self._picks = torch.from_numpy(batch.picks).to(device)
+        self._picks = torch.from_numpy(batch.picks[_starts(batch)]).to(device)
 
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
         return tokens.index_select(0, self._picks)
@@ -58,17 +60,45 @@ class _MeanOfTokens:
     def __init__(self, batch: Batch, device: torch.device) -> None:
         self._counts = torch.from_numpy(batch.counts).to(device, torch.float32).unsqueeze(1)
         self._steps = []
+        starts = _starts(batch)
         for step in range(int(batch.counts.max(initial=1))):
             rows = np.flatnonzero(batch.counts > step)
-            self._steps.append(
-                (torch.from_numpy(rows).to(device), torch.from_numpy(batch.picks[rows] + step).to(device))
-            )
+            picks = batch.picks[starts[rows] + step]
+            self._steps.append((torch.from_numpy(rows).to(device), torch.from_numpy(picks).to(device)))
 
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
         total = tokens.index_select(0, self._steps[0][1]).float()
         for rows, picks in self._steps[1:]:  # a row appears once per step, so the order of additions is fixed
             total.index_add_(0, rows, tokens.index_select(0, picks).float())
         return total.div_(self._counts)
+
+
+class _MeanOfDocument:
+    """The mean of each row's tokens in float64. Neighbours are added, then their sums, and so on.
+
+    So the order of additions depends on the row alone, not on the rows beside it: beyond its end zeros are added.
+    """
+
+    def __init__(self, batch: Batch, device: torch.device) -> None:
+        inside = np.arange(int(batch.counts.max(initial=1))) < batch.counts[:, None]
+        picks = np.zeros(inside.shape, np.int64)
+        picks[inside] = batch.picks
+        self._picks, self._beyond = torch.from_numpy(picks).to(device), torch.from_numpy(~inside).to(device)
+        self._counts = torch.from_numpy(batch.counts).to(device, torch.float64).unsqueeze(1)
+
+    def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
+        values = tokens.index_select(0, self._picks.flatten()).unflatten(0, self._picks.shape).double()
+        values.masked_fill_(self._beyond.unsqueeze(2), 0.0)
+        while values.shape[1] > 1:
+            if values.shape[1] % 2:
+                values = torch.nn.functional.pad(values, (0, 0, 0, 1))
+            values = values[:, 0::2] + values[:, 1::2]
+        return values[:, 0].add(0.0).div_(self._counts)  # + 0.0: a sum of -0.0 and zeros is 0.0
+
+
+def _starts(batch: Batch) -> np.ndarray:
+    """Where the tokens of each row begin in the picks of a batch."""
+    return np.cumsum(batch.counts) - batch.counts
 
 
 def largest(rows: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -173,22 +203,36 @@ def fill(selector: Selector, layout: ShardLayout, buffers: ShardBuffers, corpus:
     """Compute all rows of a shard. If a layer overflows, give it a float32 buffer and compute the shard again."""
     while True:
         done = 0
+        parts: dict[str, torch.Tensor] = {}  # of rows whose tokens are in several sequences
         try:
             for batch in layout.batches():
-                rows = selector.rows(batch)
+                rows, places = selector.rows(batch), layout.rows_of(batch)
                 magnitudes = largest(rows)
-                check_finite(
-                    rows, magnitudes, layout.columns["doc_id"][batch.rows], described(corpus), selector.encoder.name
-                )
-                buffers.place(batch.rows, rows, magnitudes)
+                doc_id = layout.columns["doc_id"][places]
+                check_finite(rows, magnitudes, doc_id, described(corpus), selector.encoder.name)
+                if layout.pieces is None or layout.pieces.are_rows:
+                    buffers.place(places, rows, magnitudes)
+                else:
+                    _keep(parts, batch.rows, rows, len(layout.pieces.row))
                 done += batch.n_tokens
                 if bar is not None:
                     bar.update(batch.n_tokens)
+            if parts and layout.pieces is not None:
+                rows = {layer: layout.pieces.joined(means) for layer, means in parts.items()}
+                buffers.place(np.arange(layout.n_rows), rows, largest(rows))
             return
         except OverflowingLayersError as overflow:
             buffers.widen(overflow.layers)
             if bar is not None:
                 bar.update(-done)
+
+
+def _keep(parts: dict[str, torch.Tensor], places: np.ndarray, rows: Mapping[str, torch.Tensor], n: int) -> None:
+    """Put rows of a batch into tensors of `n` rows on the CPU."""
+    for layer, values in rows.items():
+        if layer not in parts:
+            parts[layer] = torch.empty((n, values.shape[1]), dtype=values.dtype)
+        parts[layer][torch.from_numpy(places)] = values.cpu()
 
 
 def _buffer_device(device: torch.device, n_bytes: int) -> torch.device:

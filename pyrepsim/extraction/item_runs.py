@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import xxhash
 from ..comparison import StreamingComparison
 from ..comparison.layers import layer_pairs
 from ..core.errors import ModelError, OptionError, RowMismatchError
+from ..core.functions import function_name
 from ..core.progress import progress_bar
 from ..core.workers import Worker
 from ..models.restoring import random_state_kept, undisturbed
@@ -196,41 +196,16 @@ def _record(
     reader: ItemReader, batches: Batches, plan: _Plan, rule: RowRule, forward: Forward | None
 ) -> dict[str, Any]:
     """The request that the store records. Stores of other models over the same items have equal ``"rows"``."""
-    unit = rule if isinstance(rule, str) else _name(rule)
+    unit = rule if isinstance(rule, str) else function_name(rule)
     ids = None if batches.ids is None else xxhash.xxh3_128("\n".join(batches.ids).encode()).hexdigest()
     sizes = xxhash.xxh3_128(np.array(plan.sizes, "<i8").tobytes()).hexdigest()
     return {
         "rows": {"items": len(plan.counts), "ids": ids},
-        "policy": {"rows": unit, "forward": None if forward is None else _name(forward)},
+        "policy": {"rows": unit, "forward": None if forward is None else function_name(forward)},
         "batches": {"sizes": sizes, "first": batches.digest},
         "model": {"id": reader.name, "revision": reader.revision, "weights": reader.weights, **reader.settings},
         "environment": environment(reader.device.type),
     }
-
-
-def _name(function: Any) -> str:
-    """Name of a function, with a digest of its code: two that are written in one place have one name."""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
-    name = f"{module}.{name}" if module else name
-    code = getattr(function, "__code__", None)
-    if not isinstance(code, CodeType):
-        return name
-    held = [cell.cell_contents for cell in function.__closure__ or ()]
-    used = [repr(value) for value in (*(function.__defaults__ or ()), *held) if isinstance(value, _PLAIN)]
-    return f"{name} {xxhash.xxh3_64_hexdigest(repr((*_code(code), *used)).encode())}"
-
-
-_PLAIN = (bool, int, float, str, bytes, slice, type(None))
-
-
-def _code(code: CodeType) -> Iterator[Any]:
-    """What a function does, without the place where it is written."""
-    yield from (code.co_code.hex(), code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _code(constant)
-        else:  # the order of a set is by chance
-            yield sorted(map(repr, constant)) if isinstance(constant, frozenset) else repr(constant)
 
 
 @random_state_kept()
@@ -257,7 +232,7 @@ def compare_items(
         readers.append(ItemReader(model, batches, forward=function, layers=names, rows=rule, **one))
     known = [(*reader.own, *(name for name in reader.widths if name not in reader.own)) for reader in readers]
     pairs = layer_pairs(known[0], known[1], listed)
-    unit = rule if isinstance(rule, str) else _name(rule)
+    unit = rule if isinstance(rule, str) else function_name(rule)
     provenance: dict[str, Any] = {"rows": unit, "first_batch": batches.digest}
     for side, reader in zip("xy", readers, strict=True):
         provenance |= {f"model_{side}": reader.name, f"weights_{side}": reader.weights}
@@ -317,7 +292,7 @@ def loading_of(options: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     extra : mapping
         Other options of texts that were given, by name.
     """
-    used = ("layers", "dtype", "revision", "device")
+    used = ("layers", "dtype", "revision", "device", "rows")
     changed = [f.name for f in fields(options) if f.name not in used and getattr(options, f.name) != f.default]
     if changed or extra:
         raise OptionError(

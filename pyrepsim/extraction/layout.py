@@ -13,7 +13,8 @@ import numpy as np
 
 from ..core.errors import TextError
 from ..data.documents import Corpus
-from ..store.columns import TokenFlag, word_hashes
+from ..store.columns import TokenFlag, token_mask, word_hashes
+from .documents import Pieces, document_columns, find_pieces
 from .options import ReadingPolicy
 from .sequences import Sequences, batch_sequences, choose_windows, cut_sequences, is_long, window_starts
 from .tokens import TokenTable
@@ -28,6 +29,10 @@ class Units:
     document: np.ndarray
     sequence: np.ndarray
     position: np.ndarray
+
+    def select(self, keep: np.ndarray) -> Units:
+        """Return the units where the mask `keep` is true."""
+        return Units(*(column[keep] for column in (self.first, self.last, self.document, self.sequence, self.position)))
 
 
 def find_units(corpus: Corpus, table: TokenTable, policy: ReadingPolicy, low: int, high: int, ptr: np.ndarray) -> Units:
@@ -48,7 +53,7 @@ def find_units(corpus: Corpus, table: TokenTable, policy: ReadingPolicy, low: in
         window, position[units] = _place_in_windows(corpus, table, policy, long, first[units], last[units])
         sequence[units] += np.maximum(window, 0)
         keep[units] = window >= 0
-    return Units(*(column[keep] for column in (first, last, document, sequence, position)))
+    return Units(first, last, document, sequence, position).select(keep)
 
 
 def _token_units(table: TokenTable, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
@@ -135,8 +140,9 @@ def row_columns(
 class Batch:
     """Sequences that enter the model together, and the rows that are computed from them.
 
-    `ids` (sequences, tokens) is padded with -1 at the end. Row ``rows[i]`` of the shard is made of ``counts[i]``
-    consecutive tokens, the first of them at ``picks[i]`` of the flattened (sequences * tokens) axis.
+    `ids` (sequences, tokens) is padded with -1 at the end. Row ``rows[i]`` of the shard (with a row per document: piece
+    ``rows[i]`` of `Pieces`) is made of ``counts[i]`` tokens. `picks` are the places of all these tokens on the
+    flattened (sequences * tokens) axis, row after row.
     """
 
     ids: np.ndarray
@@ -152,7 +158,14 @@ class Batch:
     def select(self, keep: np.ndarray) -> Batch:
         """The same sequences with the rows where `keep`, a mask over all rows of the shard, is true."""
         kept = keep[self.rows]
-        return Batch(self.ids, self.picks[kept], self.counts[kept], self.rows[kept])
+        return Batch(self.ids, self.picks[np.repeat(kept, self.counts)], self.counts[kept], self.rows[kept])
+
+    def first(self, n_sequences: int) -> Batch:
+        """The first sequences, padded as they are, with their rows."""
+        ids = self.ids[:n_sequences]
+        n_picks = int(np.count_nonzero(self.picks < ids.size))
+        n_rows = int(np.searchsorted(np.cumsum(self.counts), n_picks, side="right"))
+        return Batch(ids, self.picks[:n_picks], self.counts[:n_rows], self.rows[:n_rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +178,15 @@ class ShardLayout:
     batch_ptr: np.ndarray
     order: np.ndarray
     table: TokenTable
+    pieces: Pieces | None = None
 
     @property
     def n_rows(self) -> int:
-        return len(self.units.first)
+        return len(self.columns["doc_id"])
+
+    def rows_of(self, batch: Batch) -> np.ndarray:
+        """The rows of the shard that those of a batch are, or are parts of."""
+        return batch.rows if self.pieces is None else self.pieces.row[batch.rows]
 
     @property
     def n_tokens(self) -> int:
@@ -193,21 +211,33 @@ class ShardLayout:
             members = self.order[begin:end]
             width = int(self.sequences.length[members[0]])
             ids = np.full((len(members), width), -1, np.int64)
-            rows, offsets = [], []
+            own = [by_sequence[ptr[member] : ptr[member + 1]] for member in members]
             for index, member in enumerate(members):
                 sequence = self.sequences.ids(self.table, member)
                 ids[index, : len(sequence)] = sequence
-                rows.append(by_sequence[ptr[member] : ptr[member + 1]])
-                offsets.append(np.full(len(rows[-1]), index * width))
-            row = np.concatenate(rows)
-            picks = np.concatenate(offsets) + self.units.position[row]
-            yield Batch(ids, picks, self.units.last[row] - self.units.first[row] + 1, row)
+            unit = np.concatenate(own)
+            offset = np.repeat(np.arange(len(members)) * width, [len(units) for units in own])
+            counts = self.units.last[unit] - self.units.first[unit] + 1
+            ends = np.cumsum(counts)
+            within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+            picks = np.repeat(offset + self.units.position[unit], counts) + within
+            if self.pieces is None:
+                yield Batch(ids, picks, counts, unit)
+            else:
+                rows = np.searchsorted(self.pieces.sequence, members)
+                yield Batch(ids, picks, np.array([len(units) for units in own]), rows)
 
 
 def lay_out(corpus: Corpus, table: TokenTable, policy: ReadingPolicy, low: int, high: int) -> ShardLayout:
     """Lay out documents low..high-1 as one shard."""
     sequences, ptr = cut_sequences(table, policy, low, high)
     units = find_units(corpus, table, policy, low, high, ptr)
-    order, batch_ptr = batch_sequences(sequences.length, units.sequence, policy.batch_tokens)
     columns = row_columns(corpus, table, policy, units, sequences.window[units.sequence])
-    return ShardLayout(columns, sequences, units, batch_ptr, order, table)
+    if policy.tokens != "all":
+        keep = token_mask(columns, policy.tokens, len(units.first))
+        units, columns = units.select(keep), {name: column[keep] for name, column in columns.items()}
+    pieces = None
+    if policy.by_document:
+        pieces, columns = find_pieces(units.document, units.sequence), document_columns(corpus, columns)
+    order, batch_ptr = batch_sequences(sequences.length, units.sequence, policy.batch_tokens)
+    return ShardLayout(columns, sequences, units, batch_ptr, order, table, pieces)

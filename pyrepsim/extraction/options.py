@@ -30,6 +30,7 @@ _CHOICES = {
     "long": ("error", "window", "truncate"),
     "special_tokens": ("text", "tokens"),
 }
+_ROWS = ("document", "item", "token", "flatten")
 _COUNTS = ("max_length", "batch_tokens", "shard_tokens")
 
 
@@ -46,11 +47,13 @@ class ReadingOptions:
     --------
     >>> from pyrepsim.extraction import ReadingOptions
     >>> ReadingOptions(words="mean")
-    ReadingOptions(words='mean', long='error', max_length=None, batch_tokens=4096, special_tokens='text')
+    ReadingOptions(words='mean', rows=None, long='error', max_length=None, batch_tokens=4096, special_tokens='text')
     """
 
     words: Literal["first", "mean"] | None = None
     """Rows: one per token (default), or one per word, made of its first subword or the mean of all its subwords."""
+    rows: Any = None
+    """document: a row per text, the mean over its tokens; by default a row per token, or per word with words."""
     long: Literal["error", "window", "truncate"] = "error"
     """What to do with a text of more than max_length tokens: refuse it, read overlapping windows, or cut it off."""
     max_length: int | None = None
@@ -63,11 +66,22 @@ class ReadingOptions:
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             check_choice(name, getattr(self, name), choices)
+        if isinstance(self.rows, str) and self.rows not in _ROWS:
+            raise OptionError(f"rows must be one of {', '.join(map(repr, _ROWS))}, or a function: got {self.rows!r}.")
+        if self.words is not None and self.by_document:
+            raise OptionError(
+                f"A row is a word or a document: got words={self.words!r} and rows='document'. Leave one out."
+            )
         for name in _COUNTS:
             value: Any = getattr(self, name, None)
             is_count = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
             if not (is_count or (value is None and name != "batch_tokens")):
                 raise OptionError(f"{name} must be a whole number of tokens, 1 or more: got {value!r}.")
+
+    @property
+    def by_document(self) -> bool:
+        """Whether a row is the mean over the tokens of a document."""
+        return isinstance(self.rows, str) and self.rows == "document"
 
     def reading(self) -> dict[str, Any]:
         """Return the options of `ReadingOptions` alone, by name."""
@@ -78,6 +92,8 @@ class ReadingOptions:
 class ReadingPolicy(ReadingOptions):
     """Reading options with the model's limits filled in, as a plan records them."""
 
+    tokens: Any = "all"
+    """The tokens that give rows, or that a row of a document is the mean of: a name, a slice as text, or a function."""
     shard_tokens: int = 32768
     """Tokens per shard. A longer document is a shard of its own."""
 
@@ -128,11 +144,14 @@ class ExtractionOptions(ForwardOptions):
     --------
     >>> from pyrepsim.extraction import ExtractionOptions
     >>> ExtractionOptions(layers="all", dtype="float32").reading()
-    {'words': None, 'long': 'error', 'max_length': None, 'batch_tokens': 4096, 'special_tokens': 'text'}
+    {'words': None, 'rows': None, 'long': 'error', 'max_length': None, 'batch_tokens': 4096, 'special_tokens': 'text'}
     """
 
     layers: str | Sequence[str | int] = "all"
     """Layers to store: all, or names and indices as in Encoder.layers, hook points, and patterns (docs/hooks.md)."""
+    tokens: Any = None
+    """Tokens to store, as in compare: content, last, first_subword, assistant, a slice such as -3:; by default all.
+    With rows=document: the tokens of the mean, by default content, which leaves out special tokens."""
     dtype: Literal["float16", "bfloat16", "float32"] = "float16"
     """Type of the stored activations. This conversion is the only lossy step."""
     same_plan_as: Any = None

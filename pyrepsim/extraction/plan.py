@@ -15,10 +15,12 @@ import numpy as np
 import xxhash
 
 from ..core.errors import ModelError, OptionError, TextError
+from ..core.functions import function_name
 from ..core.memory import format_bytes
 from ..data.chats import render_chats
 from ..data.documents import Corpus
 from ..models import Encoder
+from ..store.columns import TOKENS, Tokens, tokens_name
 from .layout import ShardLayout, lay_out
 from .options import ReadingOptions, ReadingPolicy
 from .sequences import is_long
@@ -39,7 +41,7 @@ class ExtractionPlan:
     n_documents : int
         Number of documents.
     n_rows : int
-        Number of rows to store: tokens, or words.
+        Number of rows to store: tokens, words or documents.
     n_shards : int
         Number of shards, the parts that a store is written in.
     n_tokens, n_padded : int
@@ -102,13 +104,17 @@ class ExtractionPlan:
     def record(self) -> dict[str, Any]:
         """Return the plan as JSON. Two comparable stores have equal ``"rows"``."""
         rows: dict[str, Any] = {"texts": self.corpus.fingerprint, "documents": self.n_documents}
-        if self.policy.words is None:
+        tokens = tokens_text(self.policy.tokens)
+        if self.policy.by_document:
+            rows |= {"unit": "document", "pooling": "mean", "of": tokens}
+        elif self.policy.words is None:
             rows |= {"unit": "token", "tokens": self.table.digest, "batches": self.batches_digest}
         else:
             rows |= {"unit": "word", "pooling": self.policy.words}
-        policy = asdict(self.policy)
-        if policy["special_tokens"] == "text":  # as plans were recorded before there was a choice
-            del policy["special_tokens"]
+        policy = asdict(replace(self.policy, tokens=tokens))
+        for name, value in (("special_tokens", "text"), ("rows", None), ("tokens", "all")):
+            if policy[name] == value:  # as plans were recorded before there was a choice
+                del policy[name]
         return {"rows": rows, "policy": policy, "batches": self.batches_digest}
 
     def documents(self) -> Iterator[dict[str, Any]]:
@@ -129,21 +135,49 @@ class ExtractionPlan:
             yield entry
 
 
-def policy_for(encoder: Encoder, options: ReadingOptions) -> ReadingPolicy:
-    """Fill in the limits of a new plan: the model's length unless another is given, and shards that fit in memory."""
+def check_tokens(tokens: Tokens, options: ReadingOptions) -> Tokens:
+    """Return a choice of tokens, as text where it is no function. Refuse one that texts do not have.
+
+    Raises
+    ------
+    OptionError
+        If it is a boolean array, or special tokens of rows per word.
+    """
+    name = tokens_name(tokens)
+    if isinstance(tokens, np.ndarray):
+        raise OptionError("A boolean array chooses rows of a store: texts have none yet. Give a function of columns.")
+    if options.words is not None and name in ("special", "cls"):
+        raise OptionError(
+            f"Rows per word hold no special tokens: got words={options.words!r} and tokens={tokens!r}. Leave one out."
+        )
+    return tokens if name is None else name
+
+
+def tokens_text(tokens: Tokens) -> str:
+    """Return the text by which a plan records a choice of tokens."""
+    return tokens_name(tokens) or function_name(tokens)
+
+
+def policy_for(encoder: Encoder, options: ReadingOptions, tokens: Tokens | None = None) -> ReadingPolicy:
+    """Fill in what a new plan needs: the model's length unless another is given, and shards that fit in memory.
+
+    `tokens` are by default all, and for rows of documents those of the text.
+    """
     limit = encoder.position_limit
     if options.max_length is not None and limit is not None and options.max_length > limit:
         raise OptionError(
             f"max_length must be at most the model's {limit} positions: got {options.max_length}. Use long='window'."
         )
     row_bytes = 2 * sum(encoder.layers.values())
-    tokens = SHARD_TOKENS
-    while tokens > 256 and tokens * row_bytes > SHARD_BYTES:
-        tokens //= 2
+    shard_tokens = SHARD_TOKENS
+    while shard_tokens > 256 and shard_tokens * row_bytes > SHARD_BYTES:
+        shard_tokens //= 2
     chosen = options.reading()
     if options.max_length is None:
         chosen["max_length"] = encoder.max_length
-    return ReadingPolicy(**chosen, shard_tokens=tokens)
+    if tokens is None:
+        tokens = "content" if options.by_document else "all"
+    return ReadingPolicy(**chosen, tokens=check_tokens(tokens, options), shard_tokens=shard_tokens)
 
 
 def freeze_plan(encoder: Encoder, corpus: Corpus, policy: ReadingPolicy) -> ExtractionPlan:
@@ -165,12 +199,16 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: ReadingPolicy) -> Extr
     for low, high in pairwise(bounds):
         layout = lay_out(corpus, table, policy, low, high)
         digest.update(layout.fingerprint())
+        if policy.tokens != "all":
+            digest.update(layout.units.first.astype("<i8").tobytes())
         shard_rows.append(layout.n_rows)
         n_tokens, n_padded = n_tokens + layout.n_tokens, n_padded + layout.n_padded
     if not any(shard_rows):
+        unit = "tokens" if policy.words is None else "words"
+        selected = "" if policy.tokens == "all" else f" that tokens={tokens_text(policy.tokens)!r} selects"
         raise TextError(
             f"The texts must have at least one row to store: the {len(corpus)} documents of {corpus.source} have no "
-            f"{'tokens' if policy.words is None else 'words'}. Check the source."
+            f"{unit}{selected}. Check the source."
         )
     return ExtractionPlan(corpus, table, policy, bounds, tuple(shard_rows), digest.hexdigest(), n_tokens, n_padded)
 
@@ -216,7 +254,12 @@ def _shard_bounds(table: TokenTable, policy: ReadingPolicy) -> tuple[int, ...]:
 
 
 def reuse_plan(
-    encoder: Encoder, corpus: Corpus, record: Mapping[str, Any], source: str, options: ReadingOptions
+    encoder: Encoder,
+    corpus: Corpus,
+    record: Mapping[str, Any],
+    source: str,
+    options: ReadingOptions,
+    tokens: Tokens | None = None,
 ) -> ExtractionPlan:
     """Make the plan of `record` again for this encoder and corpus.
 
@@ -226,8 +269,9 @@ def reuse_plan(
         `ExtractionPlan.record` of the plan to share.
     source
         The store or plan that the record comes from, for messages.
-    options
-        Reading options given beside it; those that are not defaults must agree with the plan.
+    options, tokens
+        Reading options given beside it; those that are not defaults must agree with the plan. A function for tokens
+        must be given again.
 
     Raises
     ------
@@ -237,7 +281,7 @@ def reuse_plan(
     TextError
         If the texts differ.
     """
-    policy = _recorded_policy(record, source, options)
+    policy = _recorded_policy(record, source, options, tokens)
     expected = record["rows"]
     if corpus.fingerprint != expected["texts"]:
         raise TextError(
@@ -255,7 +299,9 @@ def reuse_plan(
     return plan
 
 
-def _recorded_policy(record: Mapping[str, Any], source: str, options: ReadingOptions) -> ReadingPolicy:
+def _recorded_policy(
+    record: Mapping[str, Any], source: str, options: ReadingOptions, tokens: Tokens | None
+) -> ReadingPolicy:
     try:
         policy = ReadingPolicy(**record["policy"])
         record["rows"]["texts"]
@@ -266,15 +312,25 @@ def _recorded_policy(record: Mapping[str, Any], source: str, options: ReadingOpt
     for field in fields(ReadingOptions):
         value, recorded = getattr(options, field.name), getattr(policy, field.name)
         if value not in (field.default, recorded):
-            raise OptionError(
-                f"same_plan_as={source} has {field.name}={recorded!r}: got {field.name}={value!r} beside it. Leave "
-                "it out, or make a new plan."
-            )
+            raise OptionError(_BESIDE.format(source, field.name, recorded, value))
+    if tokens is not None:
+        tokens = check_tokens(tokens, policy)
+        if tokens_text(tokens) != policy.tokens:
+            raise OptionError(_BESIDE.format(source, "tokens", policy.tokens, tokens_text(tokens)))
+        return replace(policy, tokens=tokens)
+    if policy.tokens not in TOKENS and ":" not in str(policy.tokens):
+        raise OptionError(
+            f"same_plan_as={source} chose its rows by a function of the columns, {policy.tokens}, which is not stored. "
+            "Give it again: tokens=..."
+        )
     return policy
 
 
+_BESIDE = "same_plan_as={0} has {1}={2!r}: got {1}={3!r} beside it. Leave it out, or make a new plan."
+
+
 def plans_of_both(
-    encoders: Sequence[Encoder], corpus: Corpus, options: ReadingOptions
+    encoders: Sequence[Encoder], corpus: Corpus, options: ReadingOptions, tokens: Tokens | None = None
 ) -> tuple[ExtractionPlan, ExtractionPlan]:
     """The plans of two models over one corpus, by the policy of the first; the shorter model limits the length.
 
@@ -282,24 +338,24 @@ def plans_of_both(
     `extract` reads them with the plan of the other model.
     """
     if options.max_length is not None:
-        return _freeze_both(encoders, corpus, options)
+        return _freeze_both(encoders, corpus, options, tokens)
     lengths = [encoder.max_length for encoder in encoders]
     limits = [encoder.position_limit for encoder in encoders]
     shorter = min((length for length in lengths if length is not None), default=None)
     try:
-        return _freeze_both(encoders, corpus, replace(options, max_length=shorter))
+        return _freeze_both(encoders, corpus, replace(options, max_length=shorter), tokens)
     except TextError:
         longer = None if None in lengths else max(lengths)  # type: ignore[type-var]
         longer = min((most for most in (longer, *limits) if most is not None), default=None)
         if options.long != "error" or longer in (None, shorter):
             raise
-    return _freeze_both(encoders, corpus, replace(options, max_length=longer))
+    return _freeze_both(encoders, corpus, replace(options, max_length=longer), tokens)
 
 
 def _freeze_both(
-    encoders: Sequence[Encoder], corpus: Corpus, options: ReadingOptions
+    encoders: Sequence[Encoder], corpus: Corpus, options: ReadingOptions, tokens: Tokens | None
 ) -> tuple[ExtractionPlan, ExtractionPlan]:
-    policy = policy_for(encoders[0], options)
+    policy = policy_for(encoders[0], options, tokens)
     return freeze_plan(encoders[0], corpus, policy), freeze_plan(encoders[1], corpus, policy)
 
 

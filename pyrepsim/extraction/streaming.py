@@ -20,12 +20,20 @@ from ..models.loading import load_encoders
 from ..models.restoring import undisturbed
 from ..results import Scores
 from ..store.columns import IDENTITY, Tokens, token_mask, tokens_name
-from .batches import are_batches
+from .batches import reads_batches
 from .forward import Selector, ShardBuffers, as_numpy, check_finite, described, fill, largest
 from .item_runs import compare_items, loading_of, of_side
 from .layout import ShardLayout
 from .options import ForwardOptions, with_keywords_of
-from .plan import ExtractionPlan, check_positions, freeze_plan, have_same_tokens, plans_of_both
+from .plan import (
+    ExtractionPlan,
+    check_positions,
+    check_tokens,
+    freeze_plan,
+    have_same_tokens,
+    plans_of_both,
+    tokens_text,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +58,6 @@ def compare_models(
     memory: int | str | None = None,
     precision: str = "auto",
     progress: bool | None = None,
-    rows: Any = None,
     forward: Any = None,
     **options: Any,
 ) -> Scores:
@@ -64,12 +71,14 @@ def compare_models(
     model_x, model_y, texts, progress
         As in `extract`.
     rows, forward
-        As in `extract`, for batches in the place of texts. `forward` is one function, or one for each model.
+        As in `extract`. ``rows="document"`` compares texts by the means over their `tokens`. The others are for batches
+        in the place of texts; `forward` is one function, or one for each model.
     measures, layers, tokens, backend, n_threads, precision, memory
         As in `compare`; `layers` may also name hook points, as in `extract`: ``["layer.*.mlp"]``. With
         ``backend="cuda"`` and models of one tokenizer on the first GPU, rows never leave it.
     words, long, max_length, batch_tokens
-        As in `extract`. Models with different tokenizers need `words`: their rows are then matched by word.
+        As in `extract`. Models with different tokenizers need `words` or ``rows="document"``: their rows are then
+        matched by word or by text.
     revision, device, model_dtype, device_map, attention, quantization, adapter
         See `load_encoder`. Each is one value for both models or a pair of values, such as
         ``model_dtype=("float32", "bfloat16")``. With ``adapter=("off", "on")`` one model, given twice, is loaded once.
@@ -82,9 +91,9 @@ def compare_models(
     Raises
     ------
     OptionError
-        If the tokenizers differ and `words` is None, or an option is outside its domain.
+        If the tokenizers differ and rows are tokens, or an option is outside its domain.
     RowMismatchError
-        If a word has tokens in one model and none in the other.
+        If a word or document has tokens in one model and none in the other.
     ModelError, TextError, NonFiniteError
         As in `extract`.
 
@@ -97,21 +106,15 @@ def compare_models(
     >>> round(scores[0].value, 4)
     1.0
     """
-    name = tokens_name(tokens)
     chosen = ForwardOptions(**options)
-    if isinstance(tokens, np.ndarray):
-        raise OptionError("A boolean array chooses rows of a store: two models have none. Give a function of columns.")
-    if chosen.words is not None and name in ("special", "cls"):
-        raise OptionError(
-            f"Rows per word hold no special tokens: got words={chosen.words!r} and tokens={tokens!r}. Leave one out."
-        )
-    if (rows, forward) != (None, None) or are_batches(texts):
-        extra = {} if name == "content" else {"tokens": tokens}
+    tokens = check_tokens(tokens, chosen)
+    if forward is not None or reads_batches(chosen.rows, texts):
+        extra = {} if tokens_text(tokens) == "content" else {"tokens": tokens}
         return compare_items(
             (model_x, model_y),
             texts,
             measures,
-            rows=rows,
+            rows=chosen.rows,
             forward=forward,
             layers=layers,
             progress=progress,
@@ -122,12 +125,13 @@ def compare_models(
             precision=precision,
         )
     encoders = load_encoders((model_x, model_y), **chosen.loading())
-    plan, plan_y = plans_of_both(encoders, read_texts(texts), chosen)
+    corpus, pooled = read_texts(texts), tokens if chosen.by_document else "all"
+    plan, plan_y = plans_of_both(encoders, corpus, chosen, pooled)
     same = have_same_tokens(plan, plan_y)
-    if not same and chosen.words is None:
+    if not same and chosen.words is None and not chosen.by_document:
         raise OptionError(
             f"Models are compared by token only if they split the texts into the same tokens: {encoders[0].name!r} and "
-            f"{encoders[1].name!r} do not. Compare by word: words='first' or 'mean'."
+            f"{encoders[1].name!r} do not. Compare by word: words='first' or 'mean'; or by text: rows='document'."
         )
     if not same:  # one shard of both models is held in float32, so shards are smaller
         policy = replace(plan.policy, shard_tokens=max(1, plan.policy.shard_tokens // 4))
@@ -154,7 +158,7 @@ def compare_models(
         undisturbed(encoders[1].module),
         progress_bar(plan.n_tokens, progress, desc="compare", unit=" tokens") as bar,
     ):
-        if same:
+        if same and not chosen.by_document:
             chunks = _chunks_by_batch(encoders, widths, plan, tokens, get_backend(backend).name, bar)
         else:
             chunks = _chunks_by_shard(encoders, widths, plan, replace(plan_y, bounds=plan.bounds), tokens, bar)
@@ -210,10 +214,7 @@ def _chunks_by_batch(
 def _selectors(
     encoders: Sequence[Encoder], widths: Sequence[Mapping[str, int]], plan: ExtractionPlan
 ) -> list[Selector]:
-    return [
-        Selector(encoder, list(wanted), pooling=plan.policy.words)
-        for encoder, wanted in zip(encoders, widths, strict=True)
-    ]
+    return [Selector(encoder, list(wanted), plan.policy) for encoder, wanted in zip(encoders, widths, strict=True)]
 
 
 def _for_moments(values: torch.Tensor, backend: str) -> Any:
@@ -231,25 +232,26 @@ def _chunks_by_shard(
     tokens: Tokens,
     bar: tqdm,
 ) -> Iterator[tuple[Chunk, Chunk]]:
-    """Rows of both models shard by shard, for two tokenizers: their batches differ, their words per shard do not."""
+    """Rows of both models shard by shard: words or documents, which are the same where batches differ."""
     selectors = _selectors(encoders, widths, plan_x)
     buffers = [ShardBuffers(wanted, max(plan_x.shard_rows), "float32") for wanted in widths]
     for shard in range(plan_x.n_shards):
         layouts = [plan.shard(shard) for plan in (plan_x, plan_y)]
-        _check_same_words(layouts, plan_x, encoders)
+        _check_same_rows(layouts, plan_x, encoders)
         if layouts[0].n_rows:
             for selector, layout, buffer, shown in zip(selectors, layouts, buffers, (bar, None), strict=True):
                 fill(selector, layout, buffer, plan_x.corpus, shown)
             chunks = [buffer.arrays(layouts[0].n_rows) for buffer in buffers]
-            keep = token_mask(layouts[0].columns, tokens, layouts[0].n_rows)
+            chosen = "all" if plan_x.policy.by_document else tokens  # documents are means over these tokens
+            keep = token_mask(layouts[0].columns, chosen, layouts[0].n_rows)
             if not keep.all():
                 chunks = [{layer: rows[keep] for layer, rows in chunk.items()} for chunk in chunks]
             if keep.any():
                 yield chunks[0], chunks[1]
 
 
-def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
-    """Raise RowMismatchError with the first word that only one of the two models has a row for."""
+def _check_same_rows(layouts: Sequence[ShardLayout], plan: ExtractionPlan, encoders: Sequence[Encoder]) -> None:
+    """Raise RowMismatchError with the first word or document that only one of the two models has a row for."""
     first, second = (np.stack([layout.columns[name] for name in IDENTITY]) for layout in layouts)
     if np.array_equal(first, second):
         return
@@ -260,6 +262,12 @@ def _check_same_words(layouts: Sequence[ShardLayout], plan: ExtractionPlan, enco
     side = 0 if in_first else 1
     columns = layouts[side].columns
     document = plan.corpus[int(columns["doc_id"][row])]
+    if plan.policy.by_document:
+        raise RowMismatchError(
+            f"Both models must have a row for every document: {encoders[1 - side].name!r} has none for document "
+            f"{document.key!r}, because tokens={tokens_text(plan.policy.tokens)!r} selects none of its tokens. Leave "
+            "that document out."
+        )
     word = document.text[columns["char_start"][row] : columns["char_end"][row]]
     raise RowMismatchError(
         f"Both models must have a row for every word: {encoders[1 - side].name!r} has none for {word!r} of "

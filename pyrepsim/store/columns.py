@@ -135,6 +135,9 @@ class TokenColumns(Mapping[str, np.ndarray]):
         Window of a long document that the row was computed in.
     flags : ndarray of uint8
         Bits of `TokenFlag`.
+    held : str
+        The rows that were chosen when the store was extracted, "all" if it holds every token; "document" for a row a
+        document.
 
     Examples
     --------
@@ -148,8 +151,9 @@ class TokenColumns(Mapping[str, np.ndarray]):
     [7, 8, 7]
     """
 
-    def __init__(self, load: Callable[[str], np.ndarray], n_rows: int) -> None:
+    def __init__(self, load: Callable[[str], np.ndarray], n_rows: int, held: str = "all") -> None:
         self._load, self._n_rows = load, n_rows
+        self.held = held
         self._columns: dict[str, np.ndarray] = {}
         self._masks: dict[str, np.ndarray] = {}
 
@@ -199,7 +203,7 @@ class TokenColumns(Mapping[str, np.ndarray]):
         Raises
         ------
         OptionError
-            If `tokens` is none of these.
+            If `tokens` is none of these, or the store was extracted with a choice that may not hold them.
         ShapeError, DTypeError
             If it gives no boolean array of shape (n_rows,).
 
@@ -217,6 +221,9 @@ class TokenColumns(Mapping[str, np.ndarray]):
         array([ True, False, False,  True])
         """
         name = tokens_name(tokens)
+        _check_held(self.held, name)
+        if name == self.held:  # every row was chosen by it: a slice of the rows that are left would be another
+            tokens = name = "all"
         if name is None or name not in self._masks:
             with allocating(self._n_rows, f"A mask of {self._n_rows:,} rows", "Extract fewer texts to a store."):
                 mask = _read_only(token_mask(self, tokens, self._n_rows))
@@ -257,7 +264,8 @@ def tokens_name(tokens: Tokens) -> str | None:
         return parts
     if not _SLICE.fullmatch(parts) or _slice_of(parts).step == 0:
         raise _bad_selection(tokens)
-    return parts.removesuffix(":1") if parts.count(":") == 2 else parts
+    start_and_stop, _, step = parts.rpartition(":")
+    return start_and_stop if parts.count(":") == 2 and step in ("", "1") else parts
 
 
 _SLICE = re.compile(r"(-?\d{1,9})?:(-?\d{1,9})?(:\d{0,9})?")
@@ -272,6 +280,19 @@ def _bad_selection(tokens: object) -> OptionError:
 
 def _slice_of(text: str) -> slice:
     return slice(*(int(part) if part else None for part in text.split(":")))
+
+
+def _check_held(held: str, name: str | None) -> None:
+    """Refuse tokens that a store may not hold. Of its own rows "all" and "content" choose, arrays and functions too."""
+    if name in (None, "all", "content", held) or held == "all" or (held, name) == ("special", "cls"):
+        return
+    if held == "content" and name not in ("special", "cls"):
+        return
+    chosen = "rows='document'" if held == "document" else f"tokens={held!r}"
+    raise OptionError(
+        f"tokens must be among the rows that a store holds: got tokens={name!r} for one that was extracted with "
+        f"{chosen}. Leave tokens out to use all of its rows, or extract the texts with other tokens."
+    )
 
 
 def tokens_record(tokens: Tokens, mask: np.ndarray) -> str:

@@ -47,7 +47,7 @@ def check_same_rows(x: ActivationStore, y: ActivationStore) -> None:
     if x.rows_digest != y.rows_digest:
         raise RowMismatchError(
             f"Rows are matched by document, position and token: {x.path} and {y.path} "
-            f"{_where_rows_differ(x, y)}. " + _REMEDY
+            f"{_where_rows_differ(x, y)}. {_held_by_each(x, y)}" + _REMEDY
         )
     if rows_x is not None and rows_y is not None and rows_x != rows_y:
         raise RowMismatchError(
@@ -69,6 +69,12 @@ def _where_rows_differ(x: ActivationStore, y: ActivationStore) -> str:
         f"have {x.n_rows} and {y.n_rows} rows; the first row that only one has is {n_common}: "
         f"{longer.columns.identity(n_common)}"
     )
+
+
+def _held_by_each(x: ActivationStore, y: ActivationStore) -> str:
+    """Say which rows were chosen for each store, if not the same."""
+    first, second = x.columns.held, y.columns.held
+    return "" if first == second else f"The first was extracted with the rows {first!r}, the second with {second!r}. "
 
 
 def _shared_mask(x: ActivationStore, y: ActivationStore, tokens: Tokens) -> np.ndarray | None:

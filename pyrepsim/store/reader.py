@@ -182,7 +182,7 @@ class ActivationStore:
         self._plan, self._manifest = plan, manifest
         self.layers = tuple(plan.layers)
         self.widths = dict(plan.layers)
-        self.columns = TokenColumns(self._column, plan.n_rows)
+        self.columns = TokenColumns(self._column, plan.n_rows, self._held())
         self._selections: dict[int, tuple[np.ndarray | None, Selection]] = {}
 
     @property
@@ -196,6 +196,13 @@ class ActivationStore:
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         return value
+
+    def _held(self) -> str:
+        """Return `TokenColumns.held`."""
+        if self.planned("policy", "rows") == "document":
+            return "document"
+        tokens = self.planned("policy", "tokens")
+        return tokens if isinstance(tokens, str) else "all"
 
     @property
     def plan_digest(self) -> str:

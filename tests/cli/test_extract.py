@@ -200,3 +200,18 @@ def test_hook_points_are_named_on_the_command_line(run, model: Path, text: Path,
     wrong = run("extract", model, text, "--layers", "layer.0.neuron", "--out", "b")
     assert wrong.status == 2
     assert "Did you mean 'layer.0.neurons'?" in wrong.err
+
+
+def test_rows_are_chosen(run, model: Path, text: Path):
+    assert run("extract", model, text, "--tokens", "last", "--out", "l").status == 0
+    assert rs.open_store("l").n_rows == 60
+    assert run("extract", model, text, "--rows", "document", "--tokens", "-2:", "--out", "d").status == 0
+    store = rs.open_store("d")
+    assert (store.n_rows, store.plan["rows"]["unit"], store.plan["policy"]["tokens"]) == (60, "document", "-2:")
+    assert "differs in" in run("extract", model, text, "--out", "l").err
+    assert "extracted with tokens='last'" in run("compare", "l", "l", "--tokens", "first").err
+    assert "A row is a word or a document" in run("extract", model, text, "--rows", "document", "--words", "mean").err
+    ran = run("compare", model, model, "--texts", text, "--rows", "document", "--measures", "Procrustes")
+    assert ran.status == 0
+    assert "n = 60" in ran.out
+    assert "Options about texts need --texts: got --rows" in run("compare", "l", "l", "--rows", "document").err

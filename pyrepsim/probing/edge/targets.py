@@ -193,6 +193,11 @@ class _Tokens:
     """The text tokens of each document of a store, with their characters."""
 
     def __init__(self, store: ActivationStore) -> None:
+        if store.columns.held not in ("all", "content", "document"):
+            raise TextError(
+                f"Spans need every token of a text: {store.path} was extracted with tokens={store.columns.held!r}. "
+                "Extract it without tokens=."
+            )
         content = np.flatnonzero(store.columns.mask("content") & (store.columns.char_start >= 0))
         if not len(content):
             raise TextError(

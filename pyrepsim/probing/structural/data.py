@@ -85,9 +85,9 @@ def find_sentences(store: ActivationStore, sentences: Sequence[TreeSentence]) ->
     """
     if not sentences:
         raise OptionError("A structural probe needs sentences with trees: got none. Read them from a CoNLL-U file.")
-    if store.planned("rows", "unit") == "token":
+    if (unit := store.planned("rows", "unit")) in ("token", "document"):
         raise StoreError(
-            f'A structural probe reads a row per word: {store.path} has one per token. Extract it with words="mean".'
+            f'A structural probe reads a row per word: {store.path} has one per {unit}. Extract it with words="mean".'
         )
     if all(tag == "_" for sentence in sentences for tag in sentence.xpos):
         raise TextError(
