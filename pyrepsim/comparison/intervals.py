@@ -67,10 +67,14 @@ def scores_with_intervals(
     from_rows = [m for m in measures if isinstance(m, RowMeasure) and m not in from_sums]
     from_rows += [m.row_form for m in measures if isinstance(m, MomentMeasure) and m.needs_second_pass and m.row_form]
     scores: list[Score] = []
+    if from_moments:
+        n_resamples = len(groups) * max(map(weights.n_needed, from_moments))
+        with progress_bar(n_resamples, progress, desc="interval", unit=" resamples") as bar:
+            shared = partial(_from_moments, source, options=options, weights=weights, bar=bar, progress=progress)
+            for group in groups:
+                of_part = partial(shared, n_announced=len(groups) if group is groups[0] else 0)
+                scores += in_parts(of_part, layer_groups, group, from_moments, source.n_rows)
     for group in groups:
-        if from_moments:
-            of_part = partial(_from_moments, source, options=options, weights=weights, progress=progress)
-            scores += in_parts(of_part, layer_groups, group, from_moments, source.n_rows)
         for measure in from_sums:
             scores += _from_block_sums(source, group, measure, options, weights, progress)
     if from_rows:
@@ -128,9 +132,14 @@ def _from_moments(
     measures: Sequence[MomentMeasure],
     options: ExecutionOptions,
     weights: _BlockWeights,
+    bar: Any,
     progress: bool | None,
+    n_announced: int,
 ) -> list[Score]:
-    """Return scores with intervals from one pass over the rows: moments of blocks are added with their weights."""
+    """Return scores with intervals from one pass over the rows: moments of blocks are added with their weights.
+
+    `bar` counts the resamples of all groups. The time of `n_announced` such groups is said in advance.
+    """
     moments = BlockMoments(
         widths_of(source, group),
         group.index_pairs,
@@ -142,10 +151,10 @@ def _from_moments(
         labels=[*group.layers_x, *group.layers_y],
         memory=options.memory,
     )
-    with progress_bar(source.n_rows, progress, desc="compare") as bar:
+    with progress_bar(source.n_rows, progress, desc="compare", transient=True) as of_rows:
         for chunk in source.chunks(group):
             moments.update(chunk)
-            bar.update(len(chunk[0]))
+            of_rows.update(len(chunk[0]))
     recorded = provenance(
         source.provenance,
         backend=moments.backend,
@@ -172,7 +181,6 @@ def _from_moments(
     resampled: list[dict[int, Value]] = []
     with (
         one_blas_thread(),
-        progress_bar(len(needed), progress, desc="interval") as bar,
         ThreadPoolExecutor(n_workers, thread_name_prefix="pyrepsim-interval") as pool,
     ):
         try:
@@ -183,7 +191,9 @@ def _from_moments(
                     for k, measure in keys:
                         score = score_or_undefined(measure, _ReplicatePair(whole, k), source.n_rows)
                         observed.append(score.named(*group.pairs[k], recorded))
-                    _warn_of_long_bootstrap(weights, (time.monotonic() - began) / n_workers)
+                    if n_announced:
+                        seconds = n_announced * (time.monotonic() - began) / n_workers
+                        _warn_of_long_bootstrap(weights, len(needed) - 1, seconds)
                     bar.update(1)
                 for values in pool.map(values_of, count(max(start, 1)), replicates):
                     resampled.append(values)
@@ -196,13 +206,13 @@ def _from_moments(
     ]
 
 
-def _warn_of_long_bootstrap(weights: _BlockWeights, seconds: float) -> None:
+def _warn_of_long_bootstrap(weights: _BlockWeights, n_resamples: int, seconds: float) -> None:
     """Say how long a bootstrap will take, if that is more than a minute, and that the jackknife takes less."""
-    left, n_blocks = (len(weights.weights) - 1) * seconds, weights.blocks.n_blocks
+    left, n_blocks = n_resamples * seconds, weights.blocks.n_blocks
     if isinstance(weights.plan, Bootstrap) and left > _LONG_SECONDS:
         log.warning(
             "the bootstrap takes about %.0f min: %d resamples; interval=Jackknife() takes about %.0f s, for %d blocks",
-            left / 60, len(weights.weights) - 1, n_blocks * seconds, n_blocks,
+            left / 60, n_resamples, n_blocks * seconds, n_blocks,
         )  # fmt: skip
 
 

@@ -332,6 +332,19 @@ def test_a_long_bootstrap_says_so(rng, caplog, monkeypatch):
     assert caplog.text == ""
 
 
+def test_the_time_of_all_layers_is_announced_once(stores, caplog, capsys, monkeypatch):
+    monkeypatch.setattr("pyrepsim.comparison.intervals._LONG_SECONDS", 0.0)
+    monkeypatch.setattr("pyrepsim.core.progress._FIRST_LINE_SECONDS", 0.0)
+    monkeypatch.setattr("pyrepsim.core.progress._MOST_SECONDS", 0.0)
+    x, y = stores
+    with caplog.at_level("WARNING", "pyrepsim.comparison"):
+        rs.compare(x, y, "LinearCKA", interval=rs.Bootstrap(blocks=12, n_resamples=20))
+    assert caplog.text.count("the bootstrap takes about") == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("interval:")]
+    total = 33 * len(x.layers)  # of each layer the value, 12 blocks left out, and 20 resamples
+    assert lines[-1].startswith(f"interval: {total} of {total} resamples (100%)")
+
+
 def test_each_value_without_a_block_is_that_of_the_other_rows(rng):
     """In the order of the blocks, also where values of the jackknife and the bootstrap are made together."""
     X = rng.standard_normal((130, 5))
