@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from threading import Event
+from typing import Any
 
 import numpy as np
 
