@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -238,8 +239,9 @@ class DenseRows:
         for rows in self._read(start, stop):
             for begin in range(0, len(rows), step):
                 part = rows[begin : begin + step]
-                part = part if self._transform == "raw" else self._transformed(part)
-                np.subtract(part, self._mean, out=out[done : done + len(part)])
+                centred = out[done : done + len(part)]
+                centred[:] = part if self._transform == "raw" else self._transformed(part)
+                centred -= self._mean  # not in one step, in which NumPy converts half precision slowly
                 done += len(part)
         if self._rest is not None:
             out -= self._rest
@@ -299,12 +301,14 @@ def sums_over_tiles(
     size = min(_block_rows(widths, memory), n_rows)
     n_threads = min(n_threads, _threads_that_fit(widths, size, memory))
     alone = n_threads <= 1 or n_rows * n_rows * sum(widths) < _FEW_PRODUCTS
+    n_parts = 1 if alone else n_threads
     with nullcontext() if alone else ThreadPoolExecutor(n_threads, thread_name_prefix="pyrepsim-tiles") as threads:
         run = map if threads is None else threads.map
         sides = list(run(_checked, layers))
         summed = [k for k, side in enumerate(sides) if isinstance(side, TileSide)]
         wanted = {(min(pair), max(pair)) for pair in pairs if {*pair} <= {*summed}}
         sums = dict.fromkeys(sorted(wanted | {(k, k) for k in summed}), 0.0)
+        parts = [list(sums)[k::n_parts] for k in range(n_parts)]
         tiles, kept = np.empty((len(layers), size * size)), dict[int, Any]()
         for begin in range(0, n_rows, size):
             for other in range(begin, n_rows, size):
@@ -321,8 +325,9 @@ def sums_over_tiles(
 
                 list(run(fill, summed))
                 weight = 1.0 if begin == other else 2.0  # the tile on the other side of the diagonal is equal
-                for (i, j), total in _products(used, list(sums)).items():
-                    sums[i, j] += weight * total
+                for part in run(partial(_products, used), parts):
+                    for pair, total in part.items():
+                        sums[pair] += weight * total
     for k in summed:
         vars(sides[k])["norm_sq"] = sums[k, k]
     return [_pair_of(sides[i], sides[j], sums.get((min(i, j), max(i, j)), 0.0)) for i, j in pairs]
