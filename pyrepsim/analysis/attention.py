@@ -132,8 +132,8 @@ def attention_divergence(
         for layout in plan.shards():
             keep = token_mask(layout.columns, tokens, layout.n_rows)
             for batch in layout.batches():
-                for ids, picks in _parts(batch.select(keep), first):
-                    part = _sums(first, second, ids, picks)
+                for ids, types, picks in _parts(batch.select(keep), first):
+                    part = _sums(first, second, ids, types, picks)
                     sums = part if sums is None else sums + part
                     n_queries += len(picks)
                 bar.update(batch.n_tokens)
@@ -203,8 +203,8 @@ def _shared_plan(first: Encoder, second: Encoder, texts: Any, **reading: Any) ->
     return plan
 
 
-def _parts(batch: Batch, encoder: Encoder) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield the token ids of a few sequences, padded with -1, and their query positions, flattened."""
+def _parts(batch: Batch, encoder: Encoder) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]]:
+    """Yield the token ids of a few sequences, padded with -1, their token types, and query positions, flattened."""
     n, width = batch.ids.shape
     config: Any = encoder.module.config
     one = 4 * config.num_hidden_layers * config.num_attention_heads * width**2
@@ -214,12 +214,15 @@ def _parts(batch: Batch, encoder: Encoder) -> Iterator[tuple[torch.Tensor, torch
         end = min(begin + step, n)
         picks = batch.picks[(line >= begin) & (line < end)] - begin * width
         if len(picks):
-            yield torch.from_numpy(batch.ids[begin:end]), torch.from_numpy(picks)
+            types = None if batch.types is None else torch.from_numpy(batch.types[begin:end])
+            yield torch.from_numpy(batch.ids[begin:end]), types, torch.from_numpy(picks)
 
 
-def _sums(first: Encoder, second: Encoder, ids: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
+def _sums(
+    first: Encoder, second: Encoder, ids: torch.Tensor, types: torch.Tensor | None, picks: torch.Tensor
+) -> torch.Tensor:
     """Return the sums of divergences over the query positions, (n_blocks, n_heads)."""
-    base_attention, tuned_attention = (_attention(encoder, ids) for encoder in (first, second))
+    base_attention, tuned_attention = (_attention(encoder, ids, types) for encoder in (first, second))
     shapes = [(len(one), *one[0].shape[1:2]) for one in (base_attention, tuned_attention)]
     if shapes[0] != shapes[1]:
         raise ModelError(
@@ -240,12 +243,13 @@ def _queries(attention: torch.Tensor, picks: torch.Tensor) -> torch.Tensor:
     return attention.transpose(1, 2).flatten(0, 1).index_select(0, picks.to(attention.device))
 
 
-def _attention(encoder: Encoder, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _attention(encoder: Encoder, ids: torch.Tensor, types: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
     module: Any = encoder.module
     options = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
 
-    def forward(ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        output = module(input_ids=ids, attention_mask=mask, output_attentions=True, **options)
+    def forward(ids: torch.Tensor, mask: torch.Tensor, *types: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        given = dict(zip(("token_type_ids",), types, strict=False))
+        output = module(input_ids=ids, attention_mask=mask, output_attentions=True, **given, **options)
         attention = getattr(output, "attentions", None)
         if not attention or any(one is None or one.ndim != 4 for one in attention):
             raise ModelError(
@@ -254,7 +258,8 @@ def _attention(encoder: Encoder, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
             )
         return tuple(attention)
 
-    return encoder.run(forward, ids.to(encoder.device), token_axes=(2, 3))
+    types = None if types is None else types.to(encoder.device)
+    return encoder.run(forward, ids.to(encoder.device), types, token_axes=(2, 3))
 
 
 @contextmanager

@@ -14,15 +14,17 @@ class TextOptions(ForwardOptions):
     """Options that choose texts within a source, how to read them, and how to load the models."""
 
     field: str | None = None
-    """Where the text is: a field of JSONL records or a column of a data set, such as sentence1."""
+    """Where the text is: a field of JSONL records or a column of a data set, such as sentence1; two of them, separated
+    by a comma, for pairs of texts: premise,hypothesis."""
     subset: str | None = None
     """Configuration of a data set of the hub, such as mnli of nyu-mll/glue."""
     split: str | None = None
     """Split of a data set of the hub, such as validation_matched."""
 
-    def source_options(self) -> dict[str, str]:
+    def source_options(self) -> dict[str, Any]:
         """Options for `read_texts` that were set."""
-        options = {"field": self.field, "config": self.subset, "split": self.split}
+        field = self.field if self.field is None or "," not in self.field else tuple(self.field.split(","))
+        options = {"field": field, "config": self.subset, "split": self.split}
         return {name: value for name, value in options.items() if value is not None}
 
     def forward_options(self, *, pairs: bool = False) -> dict[str, Any]:

@@ -29,6 +29,9 @@ class Document:
         First character of each word and the character after its last; None if the source has no words.
     chat : str, optional
         The messages of a chat as JSON; its text is made by the chat template of a tokenizer.
+    second : int, optional
+        Of a pair of texts, such as a premise and a hypothesis, the first character of the second one; the character
+        before it is a line feed that stands between them.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class Document:
     text: str
     words: tuple[tuple[int, int], ...] | None = None
     chat: str | None = field(default=None, repr=False)
+    second: int | None = field(default=None, repr=False)
 
     @classmethod
     def from_words(cls, key: str, words: Sequence[str]) -> Document:
@@ -47,6 +51,16 @@ class Document:
         ends = [position - 1 for position in accumulate(len(word) + 1 for word in words)]
         spans = tuple((end - len(word), end) for word, end in zip(words, ends, strict=True))
         return cls(key, " ".join(words), spans)
+
+    @classmethod
+    def from_pair(cls, key: str, first: str, second: str) -> Document:
+        """Join two texts by a line feed."""
+        return cls(key, f"{first}\n{second}", second=len(first) + 1)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, or the two texts of a pair."""
+        return (self.text,) if self.second is None else (self.text[: self.second - 1], self.text[self.second :])
 
 
 @dataclass(frozen=True)
@@ -92,22 +106,23 @@ class Corpus(Sequence[Document]):
                     f"Texts must be valid Unicode: document {document.key!r} has a lone surrogate at character "
                     f"{error.start}. Read its file with the right encoding, or replace that character."
                 ) from error
-            kind = document.words if document.chat is None else "chat"
+            kind: Any = document.words if document.chat is None else "chat"
+            if document.second is not None:
+                kind = f"pair {document.second}"
             digest.update(f"{len(data)} {kind}\n".encode())
             digest.update(data)
         return digest.hexdigest()
 
 
 def document_from(key: str, item: Any) -> Document:
-    """Make a document of a string, a list of words or a list of messages; raise TextError for anything else."""
+    """Make a document of a string, a pair (a tuple of two strings), a list of words or a list of messages.
+
+    Anything else is a TextError.
+    """
     if isinstance(item, str):
         return Document(key, item)
     if isinstance(item, tuple) and len(item) == 2 and all(isinstance(text, str) for text in item):
-        raise TextError(
-            f"A tuple of two strings may be two texts or two words: document {key} is one. For words give a list, "
-            "['New', 'York']; for two texts one string that has the separator of the model, such as "
-            "'premise [SEP] hypothesis', with special_tokens='tokens'."
-        )
+        return Document.from_pair(key, *item)
     if isinstance(item, (list, tuple)) and item and all(isinstance(message, dict) for message in item):
         return _chat(key, item)
     if isinstance(item, (list, tuple)) and all(isinstance(word, str) for word in item):

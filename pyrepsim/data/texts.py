@@ -26,6 +26,7 @@ __all__ = ["read_texts"]
 _TEXT_FIELDS = ("text", "sentence")
 _WORD_FIELDS = ("words", "tokens")
 _CHAT_FIELDS = ("messages",)
+_PAIR_FIELDS = {"text": "text_pair"}
 _JSONL = (".jsonl", ".ndjson")
 _OTHER_FORMATS = (".json", ".csv", ".tsv", ".parquet", ".conll", ".gz", ".zip")
 _SUFFIX = re.compile(r"\.\w{1,8}")
@@ -33,19 +34,26 @@ _ASCII_WHITESPACE = " \t\n\r\f\v"
 _N_SAMPLED = 100  # records that are read to suggest a field
 
 
-def read_texts(source: Any, *, field: str | None = None, config: str | None = None, split: str | None = None) -> Corpus:
+def read_texts(
+    source: Any,
+    *,
+    field: str | Sequence[str] | None = None,
+    config: str | None = None,
+    split: str | None = None,
+) -> Corpus:
     r"""Read documents from a list, a file or a data set.
 
     Parameters
     ----------
     source : sequence, path, `datasets.Dataset`, str or Corpus
-        A sequence of strings, of lists of words, or of chats (lists of messages, dicts with "role" and "content", of
-        which the chat template of the model's tokenizer makes the text); the path of a ``.jsonl``, ``.conllu`` or plain
-        text file (one document per line, blank lines skipped); a `datasets.Dataset`; the hub id of a data set; or a
-        `Corpus`.
-    field : str, optional
-        Field of JSONL records or column of a data set that holds the text: a string or a list of words. By default the
-        first that exists of "text", "sentence", "words", "tokens" and "messages".
+        A sequence of strings, of pairs of texts (tuples of two strings), of lists of words, or of chats (lists of
+        messages, dicts with "role" and "content", of which the chat template of the model's tokenizer makes the text);
+        the path of a ``.jsonl``, ``.conllu`` or plain text file (one document per line, blank lines skipped); a
+        `datasets.Dataset`; the hub id of a data set; or a `Corpus`.
+    field : str or (str, str), optional
+        Field of JSONL records or column of a data set that holds the text: a string or a list of words; or two of them,
+        such as ``("premise", "hypothesis")``, for pairs. By default the first that exists of "text" (with "text_pair"
+        if it exists), "sentence", "words", "tokens" and "messages".
     config, split : str, optional
         Configuration and split of a data set that is named by its hub id.
 
@@ -74,6 +82,7 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
     ['A river.', 'A bank.']
     """
     _refuse_tables(source)
+    fields = _checked_fields(field)
     named = isinstance(source, (str, os.PathLike))
     if not named and (config, split) != (None, None):
         raise TextError(
@@ -88,9 +97,9 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
     if isinstance(source, Corpus):
         corpus = source
     elif named:
-        corpus = _read_named(os.fspath(source), field, config, split, is_path=isinstance(source, os.PathLike))
+        corpus = _read_named(os.fspath(source), fields, config, split, is_path=isinstance(source, os.PathLike))
     elif hasattr(source, "column_names"):
-        corpus = _read_dataset(source, field, "a datasets.Dataset")
+        corpus = _read_dataset(source, fields, "a datasets.Dataset")
     elif isinstance(source, Iterable) and not isinstance(source, (bytes, dict)):
         corpus = Corpus(tuple(document_from(str(i), item) for i, item in enumerate(source)), "a list")
     else:
@@ -103,6 +112,18 @@ def read_texts(source: Any, *, field: str | None = None, config: str | None = No
             f"There must be at least one document: {corpus.source} holds none. Check the source and its format."
         )
     return corpus
+
+
+Fields = tuple[str, ...]
+"""The field of the text, or of both texts of pairs; none if it is to be found."""
+
+
+def _checked_fields(field: Any) -> Fields:
+    names = () if field is None else (field,) if isinstance(field, str) else field
+    right = isinstance(names, tuple | list) and all(isinstance(name, str) for name in names)
+    if not right or len(names) not in ((0,) if field is None else (1, 2)):
+        raise TextError(f"field= names one field, or two for pairs of texts: got {field!r}. Give a string or two.")
+    return tuple(names)
 
 
 def _refuse_tables(source: Any) -> None:
@@ -126,7 +147,7 @@ def _refuse_tables(source: Any) -> None:
         )
 
 
-def _read_named(name: str, field: str | None, config: str | None, split: str | None, *, is_path: bool) -> Corpus:
+def _read_named(name: str, fields: Fields, config: str | None, split: str | None, *, is_path: bool) -> Corpus:
     path = Path(os.path.expanduser(name))  # os.path raises no error for names that no file can have
     if name and os.path.isfile(path):
         if (config, split) != (None, None):
@@ -134,7 +155,7 @@ def _read_named(name: str, field: str | None, config: str | None, split: str | N
                 f"config= (--subset) and split= (--split) choose from a data set of the hub: {name!r} is a file. Leave "
                 "both out."
             )
-        return _read_file(path, field)
+        return _read_file(path, fields)
     if name and os.path.isdir(path):
         raise TextError(f"Texts must be in a file: {name!r} is a folder. Give one of the files in it.")
     if is_path or _SUFFIX.fullmatch(path.suffix) or name.startswith((".", "/", "~")):
@@ -151,13 +172,13 @@ def _read_named(name: str, field: str | None, config: str | None, split: str | N
         check="Check the name, config= (--subset) and split= (--split), or the connection.",
         choose="Use read_texts({name!r}, split={split!r}), or --split on the command line.",
     )
-    return _read_dataset(dataset, field, name)
+    return _read_dataset(dataset, fields, name)
 
 
-def _read_file(path: Path, field: str | None) -> Corpus:
+def _read_file(path: Path, fields: Fields) -> Corpus:
     """Read JSONL and CoNLL-U by the suffix; other files have one document per line."""
     suffix = path.suffix.lower()
-    if field is not None and suffix not in _JSONL:
+    if fields and suffix not in _JSONL:
         raise TextError(
             f"field= names a field of JSONL records or a column of a data set: {str(path)!r} has none. Leave it out."
         )
@@ -168,7 +189,7 @@ def _read_file(path: Path, field: str | None) -> Corpus:
         )
     if suffix in _JSONL:
         records = ((f"line {number}", record) for number, record in json_lines(path))
-        documents = tuple(_from_records(records, field, str(path)))
+        documents = tuple(_from_records(records, fields, str(path)))
     elif suffix == ".conllu":
         sentences = enumerate(parse_conllu(numbered_lines(path), str(path), trees=False), 1)
         documents = tuple(Document.from_words(s.sent_id or f"sentence {number}", s.words) for number, s in sentences)
@@ -178,25 +199,28 @@ def _read_file(path: Path, field: str | None) -> Corpus:
     return Corpus(documents, path.name)
 
 
-def _from_records(records: Iterable[tuple[str, Any]], field: str | None, source: str) -> Iterator[Document]:
+def _from_records(records: Iterable[tuple[str, Any]], fields: Fields, source: str) -> Iterator[Document]:
     records, n_read = iter(records), 0
     others = (other for _, other in records)  # consumed only to suggest a field in an error
     for key, record in records:
         if isinstance(record, dict):
-            if field is None:
-                field = _find_field(list(record), chain([record], others), source)
-            if field not in record:
+            fields = fields or _find_fields(list(record), chain([record], others), source)
+            for field in (name for name in fields if name not in record):
                 remedy = "Remove the records without it."
                 if n_read == 0:
                     remedy = _suggestion(list(record), chain([record], others))
                 raise TextError(
                     f"Every record of {source} must have the field {field!r}: {key} has {', '.join(record)}. {remedy}"
                 )
-            record, n_read = record[field], n_read + 1
+            record, n_read = _of_fields(record, fields), n_read + 1
         yield document_from(key, record)
 
 
-def _read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
+def _of_fields(record: Any, fields: Fields) -> Any:
+    return record[fields[0]] if len(fields) == 1 else tuple(record[name] for name in fields)
+
+
+def _read_dataset(dataset: Any, fields: Fields, source: str) -> Corpus:
     """Read one split of a `datasets` data set, streamed or not."""
     names = dataset.column_names
     if isinstance(names, dict) or hasattr(dataset, "keys"):
@@ -205,20 +229,19 @@ def _read_dataset(dataset: Any, field: str | None, source: str) -> Corpus:
         )
     if names is None:  # a stream without known columns
         names = list(next(iter(dataset), {}))
-    if field is None:
-        field = _find_field(names, dataset, source)
-    elif field not in names:
+    fields = fields or _find_fields(names, dataset, source)
+    for field in (name for name in fields if name not in names):
         raise TextError(
             f"field={field!r} must be a column of {source}: it has {', '.join(names)}. {_suggestion(names, dataset)}"
         )
-    column = dataset.select_columns(field)
-    return Corpus(tuple(document_from(str(i), row[field]) for i, row in enumerate(column)), source)
+    columns = dataset.select_columns(list(fields))
+    return Corpus(tuple(document_from(str(i), _of_fields(row, fields)) for i, row in enumerate(columns)), source)
 
 
-def _find_field(names: Sequence[str], records: Iterable[Any], source: str) -> str:
+def _find_fields(names: Sequence[str], records: Iterable[Any], source: str) -> Fields:
     for name in (*_TEXT_FIELDS, *_WORD_FIELDS, *_CHAT_FIELDS):
         if name in names:
-            return name
+            return (name, _PAIR_FIELDS[name]) if _PAIR_FIELDS.get(name) in names else (name,)
     raise TextError(
         f"The text must be in a field named {', '.join(_TEXT_FIELDS + _WORD_FIELDS)}: {source} has "
         f"{', '.join(names)}. {_suggestion(names, records)}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..core.errors import ModelError, TextError
 
-__all__ = ["Template", "check_fast", "encode", "pair_template", "special_ids", "text_template"]
+__all__ = ["Template", "check_fast", "cut_pair", "encode", "pair_template", "special_ids", "text_template"]
 
 Ids = Sequence[int]
 
@@ -29,7 +29,13 @@ def check_fast(tokenizer: Any, purpose: str) -> None:
 
 
 def encode(
-    texts: Sequence[str], tokenizer: Any, where: Sequence[str], *, special_tokens: bool = True, split: bool = True
+    texts: Sequence[str],
+    tokenizer: Any,
+    where: Sequence[str],
+    *,
+    second: Sequence[str] | None = None,
+    special_tokens: bool = True,
+    split: bool = True,
 ) -> list[Any]:
     """Encode whole texts.
 
@@ -40,8 +46,10 @@ def encode(
         A fast tokenizer.
     where : sequence of str
         The location of each text, for messages.
+    second : sequence of str, optional
+        The second text of each pair.
     special_tokens : bool
-        Add the special tokens of a single text.
+        Add the special tokens of a single text, or of a pair.
     split : bool
         Read the string of a special token in a text as text. Otherwise it is that token.
 
@@ -57,13 +65,14 @@ def encode(
         If the tokenizer is a slow one.
     """
     check_fast(tokenizer, "Reading texts")
-    for text, location in zip(texts, where, strict=True):
+    for text, location in chain(zip(texts, where, strict=True), zip(second or (), where, strict=False)):
         if not text.isascii():
             _check_unicode(text, location)
     if not len(texts):
         return []
     return tokenizer(
         list(texts),
+        *(() if second is None else (list(second),)),
         add_special_tokens=special_tokens,
         split_special_tokens=split,
         padding=False,
@@ -71,6 +80,19 @@ def encode(
         return_attention_mask=False,
         verbose=False,
     ).encodings
+
+
+def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """Lengths of two texts cut to `room` tokens: the longer one is cut to what the other leaves, but not below half.
+
+    As "longest_first" of transformers does.
+    """
+    if first + second <= room:
+        return first, second
+    if min(first, second) <= room // 2:
+        return (first, room - first) if first <= second else (room - second, second)
+    half = room // 2
+    return (half, room - half) if first <= second else (room - half, half)
 
 
 def special_ids(tokenizer: Any) -> list[int]:

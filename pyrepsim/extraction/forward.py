@@ -38,7 +38,9 @@ class Selector:
         device = self.encoder.device
         ids = torch.from_numpy(batch.ids).to(device)
         mask = ids >= 0
-        states = self.encoder.hidden_states(ids.masked_fill(~mask, self.encoder.pad_id), mask.long(), self._layers)
+        read = ids.masked_fill(~mask, self.encoder.pad_id)
+        types = None if batch.types is None else torch.from_numpy(batch.types).to(device)
+        states = self.encoder.hidden_states(read, mask.long(), self._layers, types)
         with torch.inference_mode():
             pool = self._pool(batch, device)
             return {layer: pool(state.flatten(0, 1)) for layer, state in zip(self._layers, states, strict=True)}

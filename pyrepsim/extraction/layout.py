@@ -7,7 +7,7 @@ one window of a long one. Rows are in document order; batches hold sequences of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -109,13 +109,15 @@ def row_columns(
     first, last, document = units.first, units.last, units.document
     word = table.word[first]
     flags = np.zeros(len(first), np.uint8)
-    flags[is_long(policy, table.lengths[document])] |= np.uint8(TokenFlag.TRUNCATED_CONTEXT)
+    flags[is_long(policy, table.lengths[document]) | table.cut[document]] |= np.uint8(TokenFlag.TRUNCATED_CONTEXT)
     flags[table.assistant[first]] |= np.uint8(TokenFlag.ASSISTANT)
     if len(first):
         unknown = table.ids[first[0] : last[-1] + 1] == table.unknown_id
         before = np.concatenate([[0], np.cumsum(unknown)])
         flags[before[last + 1 - first[0]] > before[first - first[0]]] |= np.uint8(TokenFlag.UNKNOWN)
     columns = {"doc_id": document, "word_id": word, "window_id": window, "flags": flags}
+    if table.segment is not None:
+        columns["sent_id"] = table.segment[first]
     if policy.words is not None:
         flags |= np.uint8(TokenFlag.FIRST_SUBWORD | TokenFlag.LAST_SUBWORD)
         index = table.word_ptr[document] + word
@@ -142,13 +144,14 @@ class Batch:
 
     `ids` (sequences, tokens) is padded with -1 at the end. Row ``rows[i]`` of the shard (with a row per document: piece
     ``rows[i]`` of `Pieces`) is made of ``counts[i]`` tokens. `picks` are the places of all these tokens on the
-    flattened (sequences * tokens) axis, row after row.
+    flattened (sequences * tokens) axis, row after row. `types` are the token types of `ids`, if they matter.
     """
 
     ids: np.ndarray
     picks: np.ndarray
     counts: np.ndarray
     rows: np.ndarray
+    types: np.ndarray | None = None
 
     @property
     def n_tokens(self) -> int:
@@ -158,14 +161,16 @@ class Batch:
     def select(self, keep: np.ndarray) -> Batch:
         """The same sequences with the rows where `keep`, a mask over all rows of the shard, is true."""
         kept = keep[self.rows]
-        return Batch(self.ids, self.picks[np.repeat(kept, self.counts)], self.counts[kept], self.rows[kept])
+        picks = self.picks[np.repeat(kept, self.counts)]
+        return replace(self, picks=picks, counts=self.counts[kept], rows=self.rows[kept])
 
     def first(self, n_sequences: int) -> Batch:
         """The first sequences, padded as they are, with their rows."""
         ids = self.ids[:n_sequences]
         n_picks = int(np.count_nonzero(self.picks < ids.size))
         n_rows = int(np.searchsorted(np.cumsum(self.counts), n_picks, side="right"))
-        return Batch(ids, self.picks[:n_picks], self.counts[:n_rows], self.rows[:n_rows])
+        types = None if self.types is None else self.types[:n_sequences]
+        return Batch(ids, self.picks[:n_picks], self.counts[:n_rows], self.rows[:n_rows], types)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,10 +216,13 @@ class ShardLayout:
             members = self.order[begin:end]
             width = int(self.sequences.length[members[0]])
             ids = np.full((len(members), width), -1, np.int64)
+            types = None if self.table.types is None else np.zeros_like(ids)
             own = [by_sequence[ptr[member] : ptr[member + 1]] for member in members]
             for index, member in enumerate(members):
                 sequence = self.sequences.ids(self.table, member)
                 ids[index, : len(sequence)] = sequence
+                if types is not None:
+                    types[index, : len(sequence)] = self.sequences.types(self.table, member)
             unit = np.concatenate(own)
             offset = np.repeat(np.arange(len(members)) * width, [len(units) for units in own])
             counts = self.units.last[unit] - self.units.first[unit] + 1
@@ -222,10 +230,10 @@ class ShardLayout:
             within = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
             picks = np.repeat(offset + self.units.position[unit], counts) + within
             if self.pieces is None:
-                yield Batch(ids, picks, counts, unit)
+                yield Batch(ids, picks, counts, unit, types)
             else:
                 rows = np.searchsorted(self.pieces.sequence, members)
-                yield Batch(ids, picks, np.array([len(units) for units in own]), rows)
+                yield Batch(ids, picks, np.array([len(units) for units in own]), rows, types)
 
 
 def lay_out(corpus: Corpus, table: TokenTable, policy: ReadingPolicy, low: int, high: int) -> ShardLayout:

@@ -130,7 +130,7 @@ class ExtractionPlan:
             }
             if self.table.words_without_tokens[index]:
                 entry["words_without_tokens"] = int(self.table.words_without_tokens[index])
-            if long[index]:
+            if long[index] or self.table.cut[index]:
                 entry["truncated" if self.policy.long == "truncate" else "windows"] = True
             yield entry
 
@@ -191,7 +191,8 @@ def freeze_plan(encoder: Encoder, corpus: Corpus, policy: ReadingPolicy) -> Extr
     """
     _ = corpus.fingerprint  # raises TextError for invalid Unicode; a tokenizer would raise TypeError
     corpus = render_chats(corpus, encoder.tokenizer)
-    table = tokenise(corpus, encoder.tokenizer, split=policy.special_tokens == "text")
+    longest = policy.max_length if policy.long == "truncate" else None
+    table = tokenise(corpus, encoder.tokenizer, split=policy.special_tokens == "text", longest=longest)
     _check_lengths(encoder, corpus, table, policy)
     bounds = _shard_bounds(table, policy)
     digest = xxhash.xxh3_128()
@@ -227,7 +228,19 @@ def _check_lengths(encoder: Encoder, corpus: Corpus, table: TokenTable, policy: 
             f"Model and tokenizer must belong together: {encoder.name!r} has {table_size} token embeddings, the "
             f"tokenizer gives id {int(table.ids.max())}. Load both from the same place."
         )
+    n_types = getattr(encoder.module.config, "type_vocab_size", None)
+    if table.types is not None and encoder.reads_types and n_types and int(table.types.max(initial=0)) >= n_types:
+        raise ModelError(
+            f"Model and tokenizer must belong together: {encoder.name!r} has {n_types} token types, the tokenizer "
+            f"gives type {int(table.types.max())} to a pair. Load both from the same place."
+        )
     long = is_long(policy, table.lengths)
+    if policy.long == "window" and table.segment is not None and long.any():
+        raise TextError(
+            f"Pairs of texts are not cut into windows: {int(long.sum())} of {len(corpus)} have more than "
+            f"max_length={policy.max_length} tokens, the first is {corpus[int(long.argmax())].key!r}. Use "
+            "long='truncate', which cuts the longer text of a pair first."
+        )
     if policy.long == "error" and long.any():
         longest = int(table.lengths.argmax())
         n_tokens, limit = int(table.lengths[longest]), encoder.position_limit
@@ -236,8 +249,11 @@ def _check_lengths(encoder: Encoder, corpus: Corpus, table: TokenTable, policy: 
             f"Documents must fit into max_length={policy.max_length} tokens: {int(long.sum())} of {len(corpus)} do "
             f"not, the longest is {corpus[longest].key!r} with {n_tokens}. "
             + (f"The model itself takes {limit or n_tokens} tokens: pass max_length. " if takes_more else "")
-            + "Use long='window' (overlapping windows) or long='truncate'."
+            + ("Use long='truncate'." if table.segment is not None else _LONG)
         )
+
+
+_LONG = "Use long='window' (overlapping windows) or long='truncate'."
 
 
 def _shard_bounds(table: TokenTable, policy: ReadingPolicy) -> tuple[int, ...]:

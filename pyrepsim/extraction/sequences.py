@@ -67,6 +67,11 @@ class Sequences:
             return table.ids[low:high]
         return np.concatenate([head, table.ids[self.start[index] : self.stop[index]], tail])
 
+    def types(self, table: TokenTable, index: int) -> np.ndarray:
+        """The token types of a pair, which is one sequence."""
+        low, high = table.ptr[self.document[index]], table.ptr[self.document[index] + 1]
+        return table.types[low:high]  # type: ignore[index]
+
 
 def cut_sequences(table: TokenTable, policy: ReadingPolicy, low: int, high: int) -> tuple[Sequences, np.ndarray]:
     """Sequences of documents low..high-1, in document order, and the first sequence of each document."""

@@ -20,6 +20,7 @@ from ..core.errors import ModelError, TextError
 from ..data.chats import assistant_tokens
 from ..data.documents import Corpus, Document
 from ..data.tokenizing import encode, special_ids
+from .pairs import check_pairs, cut_pairs, warn_of_joined
 
 log = logging.getLogger("pyrepsim.extraction")
 
@@ -33,8 +34,10 @@ class TokenTable:
 
     `ptr` and `word_ptr` (n_documents + 1 entries) are the boundaries of documents in the token and word arrays. `word`
     is the index of a token's word in its document, or -1 for special tokens and tokens of only whitespace. `prefix` and
-    `suffix` are the numbers of special tokens at the start and end of every document; 0 for chats, whose template puts
-    them anywhere. `assistant` tells which tokens the assistant of a chat wrote.
+    `suffix` are the numbers of special tokens at the start and end of every document; 0 for chats and pairs, whose
+    templates put them anywhere. `assistant` tells which tokens the assistant of a chat wrote. Of pairs, `segment` is 0
+    for tokens of the first text, 1 for the second, -1 for special tokens; `types` are the token types, if the tokenizer
+    makes any; `cut` tells which pairs were cut.
     """
 
     ptr: np.ndarray
@@ -52,6 +55,9 @@ class TokenTable:
     unknown_id: int
     digest: str
     assistant: np.ndarray
+    segment: np.ndarray | None
+    types: np.ndarray | None
+    cut: np.ndarray
 
     @property
     def n_tokens(self) -> int:
@@ -62,8 +68,8 @@ class TokenTable:
         return np.diff(self.ptr)
 
 
-def tokenise(corpus: Corpus, tokenizer: Any, *, split: bool = True) -> TokenTable:
-    """Tokenise every document without truncation.
+def tokenise(corpus: Corpus, tokenizer: Any, *, split: bool = True, longest: int | None = None) -> TokenTable:
+    """Tokenise every document whole; pairs are cut to `longest` tokens, as "longest_first" of transformers does.
 
     With `split`, text that spells a special token is split like any other text, and a warning is logged. The text that
     a template made of a chat has special tokens.
@@ -72,16 +78,20 @@ def tokenise(corpus: Corpus, tokenizer: Any, *, split: bool = True) -> TokenTabl
     ------
     TextError
         If the tokenizer's offsets do not fit the text, or a token spans two given words; names the first such document.
+        If some documents are pairs and others are not.
+    OptionError
+        If `longest` leaves no room for a pair.
     ModelError
         If the tokenizer adds special tokens inside a text, or not the same number to every text.
     """
+    check_pairs(corpus)
     parts: list[dict[str, np.ndarray]] = []
     unmarked: list[TextError] = []
     edges: set[tuple[int, int]] = set()
     for start in range(0, len(corpus), _BATCH):
         documents = corpus.documents[start : start + _BATCH]
         part, part_edges = _tokenise_batch(documents, tokenizer, split, unmarked)
-        parts.append(part)
+        parts.append(part if documents[0].second is None else cut_pairs(part, longest))
         edges |= part_edges
     if len(edges) > 1:
         raise ModelError(
@@ -94,15 +104,21 @@ def tokenise(corpus: Corpus, tokenizer: Any, *, split: bool = True) -> TokenTabl
         log.warning("No tokens are marked as the assistant's. %s", unmarked[0])
     if split:
         _warn_of_special(corpus, tokenizer)
+    warn_of_joined(columns["segment"], tokenizer)
     prefix, suffix = next(iter(edges), (0, 0))
     unknown = tokenizer.unk_token_id
+    pairs = bool(len(corpus)) and corpus[0].second is not None
+    segment, types = columns.pop("segment"), columns.pop("types")
+    types = types if pairs and "token_type_ids" in tokenizer.model_input_names else None
     return TokenTable(
         ptr=_pointers(columns.pop("lengths")),
         word_ptr=_pointers(columns.pop("n_words")),
         prefix=prefix,
         suffix=suffix,
         unknown_id=-1 if unknown is None else int(unknown),
-        digest=_digest(columns["ids"], tokenizer),
+        digest=_digest(columns["ids"], types, tokenizer),
+        segment=segment if pairs else None,
+        types=types,
         **columns,
     )
 
@@ -110,10 +126,11 @@ def tokenise(corpus: Corpus, tokenizer: Any, *, split: bool = True) -> TokenTabl
 def _tokenise_batch(
     documents: Sequence[Document], tokenizer: Any, split: bool, unmarked: list[TextError]
 ) -> tuple[dict[str, np.ndarray], set[tuple[int, int]]]:
-    texts = [document.text for document in documents]
+    texts = [document.texts[0] for document in documents]
     where = [f"document {document.key!r}" for document in documents]
-    chats = documents[0].chat is not None
-    encodings = encode(texts, tokenizer, where, special_tokens=not chats, split=split and not chats)
+    chats, pairs = documents[0].chat is not None, documents[0].second is not None
+    second = [document.texts[1] for document in documents] if pairs else None
+    encodings = encode(texts, tokenizer, where, second=second, special_tokens=not chats, split=split and not chats)
     lengths = np.array([len(encoding.ids) for encoding in encodings], np.int64)
     special = _flat([encoding.special_tokens_mask for encoding in encodings]).astype(bool)
     assistant = np.zeros(len(special), bool)
@@ -129,6 +146,12 @@ def _tokenise_batch(
     n_words = np.array([len(span) for span in spans], np.int64)
     words = _flat(spans).reshape(-1, 2)
     document_of = np.repeat(np.arange(len(documents)), lengths)
+    segment, types = np.full(len(special), -1, np.int32), np.zeros(len(special), np.int32)
+    if pairs:
+        types = _flat([encoding.type_ids for encoding in encodings])
+        own = [[-1 if text is None else text for text in encoding.sequence_ids] for encoding in encodings]
+        segment = _flat(own)
+        offsets += np.where(segment == 1, np.array([d.second for d in documents])[document_of], 0)[:, None]
     word, wordless = _align(documents, document_of, offsets, special, words, n_words)
     part = {
         "lengths": lengths,
@@ -142,8 +165,11 @@ def _tokenise_batch(
         "word_end": words[:, 1],
         "words_without_tokens": wordless,
         "assistant": assistant,
+        "segment": segment,
+        "types": types,
+        "cut": np.zeros(len(documents), bool),
     }
-    return part, {(0, 0)} if chats else _special_edges(special, lengths)
+    return part, {(0, 0)} if chats or pairs else _special_edges(special, lengths)
 
 
 def _warn_of_special(corpus: Corpus, tokenizer: Any) -> None:
@@ -254,12 +280,14 @@ def _pointers(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _digest(ids: np.ndarray, tokenizer: Any) -> str:
-    """xxh3-128 over the ids and their strings: equal for tokenizers that give the same tokens for this corpus.
+def _digest(ids: np.ndarray, types: np.ndarray | None, tokenizer: Any) -> str:
+    """xxh3-128 over ids, token types of pairs, and strings of the ids: equal for tokenizers with equal tokens.
 
     Document boundaries are not included, since the rows' identities contain them.
     """
     used = np.unique(ids)
     digest = xxhash.xxh3_128(np.ascontiguousarray(ids, "<i4"))
+    if types is not None:
+        digest.update(np.ascontiguousarray(types, "<i4"))
     digest.update("\n".join(tokenizer.convert_ids_to_tokens(used.tolist())).encode())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,6 +100,11 @@ class Encoder:
         return 0 if pad is None else int(pad)
 
     @property
+    def reads_types(self) -> bool:
+        """Whether the model takes token types, which tell the first text of a pair from the second."""
+        return "token_type_ids" in inspect.signature(self.module.forward).parameters
+
+    @property
     def batching(self) -> str:
         """``"padded"``, or ``"one text at a time"`` for a model whose rows depend on the padding beside them.
 
@@ -122,7 +128,14 @@ class Encoder:
             self._independence[implementation] = _independence(self, implementation)
         return self._independence[implementation]
 
-    def run(self, forward: Forward, ids: torch.Tensor, *, token_axes: Sequence[int] = (1,)) -> tuple[torch.Tensor, ...]:
+    def run(
+        self,
+        forward: Forward,
+        ids: torch.Tensor,
+        types: torch.Tensor | None = None,
+        *,
+        token_axes: Sequence[int] = (1,),
+    ) -> tuple[torch.Tensor, ...]:
         """Call `forward` as the model's `batching` requires, in evaluation mode and without gradients.
 
         The model's training flags and the random state are afterwards as they were.
@@ -130,19 +143,23 @@ class Encoder:
         Parameters
         ----------
         forward : callable
-            Maps token ids and an attention mask to tensors whose first axis counts sequences.
+            Maps token ids, an attention mask, and `types` if given, to tensors whose first axis counts sequences.
         ids : Tensor of shape (n_sequences, n_tokens)
             Token ids, -1 at the padding.
+        types : Tensor of the same shape, optional
+            Token types; left out if the model reads none.
         token_axes : sequence of int
             The axes of these tensors that count tokens. Values at the padding have no meaning.
         """
         mask = ids >= 0
+        others = (types,) if types is not None and self.reads_types else ()
         batching = self.batching
         with self.reading():
             if batching == PADDED:
-                return forward(ids.masked_fill(~mask, self.pad_id), mask.long())
+                return forward(ids.masked_fill(~mask, self.pad_id), mask.long(), *others)
             alone = [
-                forward(row[own][None], torch.ones_like(row[own][None])) for row, own in zip(ids, mask, strict=True)
+                forward(row[own][None], torch.ones_like(row[own][None]), *(other[index][own][None] for other in others))
+                for index, (row, own) in enumerate(zip(ids, mask, strict=True))
             ]
             layers = zip(*alone, strict=True)
             return tuple(
@@ -186,7 +203,11 @@ class Encoder:
         return self.points.find(chosen)
 
     def hidden_states(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, layers: Sequence[str] | None = None
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        layers: Sequence[str] | None = None,
+        token_type_ids: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ...]:
         """Return hidden states and what other hook points record, of one forward pass without gradients.
 
@@ -195,6 +216,8 @@ class Encoder:
         input_ids, attention_mask : Tensor of shape (n_sequences, n_tokens)
         layers : sequence of str, optional
             Names as in the keys of `widths`; by default all of `layers`.
+        token_type_ids : Tensor of shape (n_sequences, n_tokens), optional
+            For models that read them.
 
         Returns
         -------
@@ -205,12 +228,17 @@ class Encoder:
         inside = [name for name in names if name not in self.layers]
         chosen = {name: point for name in inside if isinstance(point := self.points.point(name), Point)}
         ids = input_ids.masked_fill(attention_mask == 0, -1)
-        return self.run(lambda ids, mask: self._recorded(ids, mask, names, chosen), ids)
+        return self.run(lambda *inputs: self._recorded(names, chosen, *inputs), ids, token_type_ids)
 
     def _recorded(
-        self, ids: torch.Tensor, mask: torch.Tensor, names: Sequence[str], points: Mapping[str, Point]
+        self,
+        names: Sequence[str],
+        points: Mapping[str, Point],
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        types: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, ...]:
-        options = {"states": len(points) < len(names), "first_block": self.first_block}
+        options: dict[str, Any] = {"states": len(points) < len(names), "first_block": self.first_block, "types": types}
         with recording(self.module, points) as tensors:
             found = dict(zip(self.layers, hidden_states(self.module, ids, mask, **options), strict=False))
         rows = Rows(*ids.shape)
@@ -330,13 +358,16 @@ def hidden_states(
     *,
     states: bool = True,
     first_block: str | None = None,
+    types: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, ...]:
     """What the first block of a model reads, and what each block gives; the last one as the model returns it.
 
     With ``states=False`` there are none, which needs less memory. For `first_block` see `Encoder`.
     """
-    options = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
+    options: dict[str, Any] = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
     options["output_hidden_states"] = states
+    if types is not None:
+        options["token_type_ids"] = types
     begin = {"begin": Point(first_block, "input", 0, "rows", 0)} if first_block and states else {}
     with recording(module, begin) as read:
         found = module(input_ids=input_ids, attention_mask=attention_mask, **options).hidden_states or ()

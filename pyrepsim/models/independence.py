@@ -46,7 +46,7 @@ _CAUSAL_TOLERANCE = {torch.float16: 1e-3, torch.bfloat16: 1e-3}
 _LENGTHS = (6, 3, 10)  # tokens of the middle, the short and the long text; the three together have 30 with padding
 
 States = tuple[torch.Tensor, ...]
-Forward = Callable[[torch.Tensor, torch.Tensor], States]
+Forward = Callable[..., States]
 
 
 @dataclass(frozen=True)

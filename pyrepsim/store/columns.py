@@ -122,7 +122,7 @@ class TokenColumns(Mapping[str, np.ndarray]):
     doc_id : ndarray of int64
         Document, in the order of the source.
     sent_id : ndarray of int32
-        Sentence within the document, -1 if unknown.
+        Sentence within the document, or text of a pair (0, 1); -1 if unknown, and for special tokens of a pair.
     position : ndarray of int32
         Token (in a store of words: word) within the document.
     token_id : ndarray of int32

@@ -94,7 +94,9 @@ def test_attention_in_memory_is_bounded(pair: tuple[Path, Path], sentences: list
     """With room for little, sequences are read one by one, to the same divergence."""
     read: list[int] = []
     forward = attention._attention
-    monkeypatch.setattr(attention, "_attention", lambda model, ids: (read.append(len(ids)), forward(model, ids))[1])
+    monkeypatch.setattr(
+        attention, "_attention", lambda model, ids, types: (read.append(len(ids)), forward(model, ids, types))[1]
+    )
     monkeypatch.setattr(attention, "_MAX_BYTES", 1)
     found = attention_divergence(*pair, sentences, batch_tokens=100000, device="cpu", progress=False)
     assert set(read) == {1}

@@ -215,3 +215,10 @@ def test_rows_are_chosen(run, model: Path, text: Path):
     assert ran.status == 0
     assert "n = 60" in ran.out
     assert "Options about texts need --texts: got --rows" in run("compare", "l", "l", "--rows", "document").err
+
+
+def test_two_fields_are_pairs(run, model: Path, pairs: Path):
+    ran = run("extract", model, pairs, "--field", "premise,hypothesis", "--out", "p")
+    assert ran.status == 0
+    assert f"texts = rs.read_texts({str(pairs)!r}, field=('premise', 'hypothesis'))" in ran.err
+    assert set(rs.open_store("p").columns.sent_id.tolist()) == {0, 1}  # this tokenizer adds nothing to pairs

@@ -115,8 +115,8 @@ def test_what_cannot_be_read_is_refused():
     for wrong in ([{"content": "x"}], [{"role": 1, "content": "x"}], [{"role": "user"}]):
         with pytest.raises(TextError, match="'role' and 'content'"):
             read_texts([wrong])
-    with pytest.raises(TextError, match="tuple of two strings"):
-        read_texts([("a premise", "a hypothesis")])
+    with pytest.raises(TextError, match="all pairs or all single texts"):
+        table_of([("a premise", "a hypothesis"), "a text"], tokenizer)
 
 
 def test_fingerprints_depend_on_messages_alone():

@@ -18,7 +18,7 @@ from ...core.errors import OptionError, TextError
 from ...core.outputs import replacing
 from ...data.lines import BLANKS
 from ...data.records import records
-from ...data.tokenizing import Template, encode, pair_template, text_template
+from ...data.tokenizing import Template, cut_pair, encode, pair_template, text_template
 from .base import Feature, Task
 from .scores import classification_scores, regression_scores
 
@@ -157,7 +157,7 @@ class SequenceTask(Task):
             sides = [[example.first for example in block], [example.second or "" for example in block]]
             firsts, seconds = (encode(texts, tokenizer, where, special_tokens=False) for texts in sides)
             for i, (first, second, target) in enumerate(zip(firsts, seconds, targets, strict=True)):
-                n_first, n_second = _cut(len(first.ids), len(second.ids), room)
+                n_first, n_second = cut_pair(len(first.ids), len(second.ids), room)
                 n_cut += n_first + n_second < len(first.ids) + len(second.ids)
                 inputs = template.join(first.ids[:n_first], second.ids[:n_second], where=where[i])
                 inputs = _not_empty(inputs, tokenizer, block[i])
@@ -180,16 +180,6 @@ class SequenceTask(Task):
             for example, prediction in zip(examples, predictions, strict=True):
                 line = {"where": example.where, "label": example.label, "prediction": prediction}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def _cut(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths of two texts cut to `room` tokens: the longer one is cut to what the other leaves, but not below half."""
-    if first + second <= room:
-        return first, second
-    if min(first, second) <= room // 2:
-        return (first, room - first) if first <= second else (room - second, second)
-    half = room // 2
-    return (half, room - half) if first <= second else (room - half, half)
 
 
 def _not_empty(inputs: dict[str, list[int]], tokenizer: Any, example: SequenceExample) -> dict[str, list[int]]:
