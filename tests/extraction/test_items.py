@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,20 @@ def test_feature_maps_are_means_positions_or_flattened(tmp_path: Path):
     assert np.allclose(np.asarray(flat["second"]), second.flatten(1), atol=1e-6)
     with pytest.raises(LayerError, match="layer 'stem.0' of 'CNN' gives 36 rows and layer 'second' 16"):
         rs.extract(model, loader(), tmp_path / "no", layers=["stem.0", "second"], rows="token")
+
+
+def test_norms_over_the_last_axis_have_features_there(tmp_path: Path):
+    """Also without weights, and where an image is as high as it has channels."""
+    norms = {"plain": torch.nn.LayerNorm(3, elementwise_affine=False), "square": torch.nn.LayerNorm(3)}
+    model = torch.nn.Sequential(OrderedDict(norms))
+    data = torch.randn((6, 3, 8, 3), generator=torch.Generator().manual_seed(0))
+    store = rs.extract(model, [data], tmp_path / "norms", layers=list(norms), dtype="float32")
+    assert store is not None
+    with torch.no_grad():
+        plain = model[0](data)
+        wanted = {"plain": plain.mean((1, 2)), "square": model[1](plain).mean((1, 2))}
+    for name, value in wanted.items():
+        assert np.allclose(np.asarray(store[name]), value, atol=1e-6), name
 
 
 def test_a_function_makes_the_rows(tmp_path: Path):

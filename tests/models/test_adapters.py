@@ -116,6 +116,17 @@ def test_off_is_the_base_and_on_is_the_adapted_model(kind: str, bases: dict[str,
     assert "adapter" not in merged.settings
 
 
+def test_an_adapter_that_is_switched_off_is_switched_on(lora: Any, bases: dict[str, Path]):
+    tokenizer = rs.load_encoder(bases["bert"], device="cpu").tokenizer
+    on, off = (rs.wrap(lora, tokenizer, adapter=adapter) for adapter in ("on", "off"))
+    wanted, without = rows(on), rows(off)
+    assert not torch.equal(wanted, without)
+    with lora.disable_adapter():
+        for encoder, due in ((on, wanted), (off, without), (rs.wrap(lora, tokenizer), without)):
+            assert torch.equal(rows(encoder), due)
+        assert all(layer.disable_adapters for layer in lora.modules() if hasattr(layer, "disable_adapters"))
+
+
 def test_one_base_is_loaded_for_both_sides(folder: Path, bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
     loads = []
     whole = loading._load_module
