@@ -16,6 +16,7 @@ from .comparison import nearest_features as nearest_features
 from .comparison import permutation_test as permutation_test
 from .data import read_texts as read_texts
 from .extraction import compare_models as compare_models
+from .extraction import compare_revisions as compare_revisions
 from .extraction import extract as extract
 from .extraction import plan_extraction as plan_extraction
 from .finetuning import Run as Run

@@ -99,6 +99,15 @@ def calls() -> dict[str, Callable[[Any], Any]]:
         "compare(checkpoint)": lambda path: rs.compare(opened, opened, checkpoint=path, **no_measures),
         "compare_models(model_x)": lambda path: rs.compare_models(path, "model", ["the river"], **no_measures),
         "compare_models(texts)": lambda path: rs.compare_models("model", "model", path, **no_measures),
+        "compare_revisions(model)": lambda path: rs.compare_revisions([path, "model"], None, ["the river"], "CCA"),
+        "compare_revisions(folder)": lambda path: rs.compare_revisions(path, None, ["the river"], "CCA"),
+        "compare_revisions(reference)": lambda path: rs.compare_revisions(
+            {"a": "model", "b": "model"}, None, ["the river"], "CCA", reference=path
+        ),
+        "compare_revisions(texts)": lambda path: rs.compare_revisions(["model", "model2"], None, path, "CCA"),
+        "compare_revisions(out)": lambda path: rs.compare_revisions(
+            {"a": "model", "b": "model"}, None, ["the river"], "CCA", out=path
+        ),
         "extract(model)": lambda path: rs.extract(path, ["the river"], "extracted"),
         "extract(texts)": lambda path: rs.extract("model", path, "extracted"),
         "extract(out)": lambda path: rs.extract("model", ["the river"], path),

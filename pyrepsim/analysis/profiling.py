@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from ..core.arrays import rows_view
 from ..core.errors import DegenerateError, LayerError, OptionError
 from ..core.patterns import expanded
 from ..core.progress import progress_bar
+from ..extraction.options import ForwardOptions, with_keywords_of
 from ..moments import MomentsSet, Side
 from ..results.tables import Records, TextTable
 from ..store import ActivationStore, Representation
@@ -111,28 +114,39 @@ class Profile(Records, Sequence[LayerProfile]):
         return TextTable(("layer", "rows", *geometry), tuple(rows))
 
 
+@with_keywords_of(ForwardOptions)
 def profile(
     store: Any,
     *,
+    texts: Any = None,
     layers: Iterable[str] | None = None,
     tokens: Tokens = "content",
     backend: str = "auto",
     n_threads: int | None = None,
     progress: bool | None = None,
+    **options: Any,
 ) -> Profile:
-    """Profile the geometry of every layer of an activation store, of one layer, or of an array, in one pass.
+    """Profile the geometry of every layer of an activation store or of a model, of one layer, or of an array.
 
     Parameters
     ----------
-    store : ActivationStore, Representation, or array-like of shape (n_samples, n_features)
+    store : ActivationStore, Representation, or array-like of shape (n_samples, n_features); with `texts` a model
+        Of a model, the float32 rows are in a temporary folder meanwhile.
+    texts : optional
+        Texts to run a model over, as in `extract`.
     layers : str or iterable of str, optional
-        For a store: the layers to profile, or patterns such as ``"layer.*.mlp"``. By default all.
+        For a store or a model: the layers to profile, hook points, or patterns such as ``"layer.*.mlp"``. By default
+        all; of a model all of ``Encoder.layers``.
     tokens : default "content"
-        For a store: the tokens to use, as in `compare`.
+        For a store or a model: the tokens to use, as in `compare`.
     backend, n_threads
         See `MomentsSet`.
     progress : bool, optional
         Whether to show a progress bar. None: on a terminal and in a notebook; lines in a log.
+    words, rows, long, max_length, batch_tokens, special_tokens
+        With `texts`, as in `extract`.
+    revision, device, model_dtype, device_map, attention, quantization, adapter
+        With `texts`, see `load_encoder`.
 
     Returns
     -------
@@ -156,7 +170,44 @@ def profile(
     >>> print(rs.profile(X).table())
     layer  rows  mean |x|  sd |x|  anisotropy  effective rank  participation    rank  rogue
     X       500     3.868   0.880      0.4993             8.0            7.8  8 of 8      -
+    >>> found = rs.profile("bert-base-uncased", texts=["the keys are here", "the river"], device="cpu", progress=False)
+    >>> found["layer.0"].n_samples
+    6
     """
+    if texts is not None:
+        if isinstance(store, ActivationStore | Representation):
+            raise OptionError("texts are for a model: a store has its rows. Leave texts out.")
+        from ..extraction import extract
+
+        with tempfile.TemporaryDirectory(prefix="pyrepsim-") as folder:
+            named: Any = "all" if layers is None else layers
+            options |= {"layers": named, "tokens": tokens, "dtype": "float32", "worker": "0/1"}
+            rows = extract(store, texts, folder, progress=progress, **options)
+            return _profile(rows, None, "all", backend, n_threads, progress)
+    _check_has_rows(store, ForwardOptions(**options))
+    return _profile(store, layers, tokens, backend, n_threads, progress)
+
+
+def _check_has_rows(store: Any, options: ForwardOptions) -> None:
+    """Raise OptionError for a model without texts, and for options of models beside a store or an array."""
+    if isinstance(store, str | os.PathLike) or hasattr(store, "named_parameters") or hasattr(store, "tokenizer"):
+        raise OptionError(
+            f"A model is profiled on texts, and a store is opened first: got {type(store).__name__} alone. Give "
+            "texts=..., or rs.open_store(path)."
+        )
+    if changed := [f.name for f in fields(options) if getattr(options, f.name) != f.default]:
+        raise OptionError(f"{', '.join(changed)} is for a model: got a {type(store).__name__}. Leave it out.")
+
+
+def _profile(
+    store: Any,
+    layers: Iterable[str] | None,
+    tokens: Tokens,
+    backend: str,
+    n_threads: int | None,
+    progress: bool | None,
+) -> Profile:
+    """Profile rows that are there: of a store, of a layer, or of an array."""
     if isinstance(store, Representation):
         if layers is not None:
             raise OptionError("layers chooses from a store: got one layer of it. Leave it out.")

@@ -14,7 +14,7 @@ from .reading import TextOptions
 if TYPE_CHECKING:
     from .transcript import Transcript
 
-__all__ = ["Compare", "Extract", "Info", "Profile"]
+__all__ = ["Compare", "CompareRevisions", "Extract", "Info", "Profile"]
 
 _MEASURES = "LinearCKA(debiased=True), SVCCA, PWCCA, RSA, Procrustes"
 
@@ -125,11 +125,7 @@ class Compare(TextOptions):
             options |= self.forward_options(pairs=True)
             scores = call("scores", "compare_models", self.x, self.y, texts, measures, **options)
         else:
-            if self.changed_text_options():
-                raise OptionError(
-                    f"Options about texts need --texts: got {', '.join(self.changed_text_options())} for two stores. "
-                    "Leave them out, or give --texts and two models."
-                )
+            self.check_no_text_options("two stores", "two models")
             x, y = call("x", "open_store", self.x), call("y", "open_store", self.y)
             options |= {"interval": self.interval, "checkpoint": self.checkpoint, "wait": self.wait}
             scores = call("scores", "compare", x, y, measures, **options)
@@ -141,11 +137,71 @@ class Compare(TextOptions):
 
 
 @dataclass(frozen=True)
-class Profile:
-    """Describe the geometry of each layer of a store: norms, anisotropy, effective rank, outlier dimensions."""
+class CompareRevisions(TextOptions):
+    """Compare branches of a hub id, checkpoints of a training, or several models with one of them. Run it again to
+    resume.
+    """
+
+    model: str
+    """Hub id, or a folder that holds checkpoint-* or checkpoints/step-*; or several models separated by commas."""
+    revisions: list[str] | str | None = None
+    """Branches, tags or commits of the hub id, or names of checkpoints: the words after the model. By default, of a
+    folder, all checkpoints."""
+    texts: str | None = None
+    """Text to read: a plain file (one text a line), JSONL, CoNLL-U, or the hub id of a data set."""
+    measures: list[str] | str = _MEASURES
+    """Measures separated by commas, with options in parentheses: "SVCCA(variance=0.9), CCA"."""
+    reference: str | None = None
+    """One of the revisions, or a model; by default the last revision."""
+    layers: str = "same"
+    """As for compare."""
+    tokens: str = "content"
+    """As for compare."""
+    interval: str | None = None
+    """Intervals by resampling documents: Jackknife, or "Bootstrap(blocks=32)"."""
+    out: str | None = None
+    """Folder for the rows of the reference, the scores of each revision, and their table and figure; by default
+    sweeps/ and the last two parts of the model's name."""
+    wait: float | None = None
+    """Seconds to wait for another process that writes to --out; by default it is refused at once."""
+    backend: str = "auto"
+    """auto, or one that `pyrepsim info` lists."""
+    n_threads: int | None = None
+    """Number of threads; by default all cores that this process may use."""
+    memory: str | None = None
+    """Memory that may be used, such as 8GB; by default that of the machine or its control group."""
+    precision: Literal["auto", "fp64", "fp32"] = "auto"
+    """Precision of the products, as for compare."""
+
+    several = "revisions"
+
+    def run(self, call: Transcript) -> int:
+        if self.texts is None or self.revision is not None:
+            raise OptionError(
+                "Revisions are the words after the model, and are compared on texts: give --texts, and no --revision."
+            )
+        models: Any = self.model.split(",") if "," in self.model else self.model
+        names = self.revisions.split(",") if isinstance(self.revisions, str) else self.revisions
+        out = self.out or str(Path("sweeps", model_folder(self.model.split(",")[0])))
+        options = {name: value for name, value in self.forward_options().items() if name != "revision"}
+        options |= {"layers": layer_option(self.layers, pairs=True), "tokens": self.tokens, "interval": self.interval}
+        options |= {"reference": self.reference, "out": out, "wait": self.wait, "backend": self.backend}
+        options |= {"n_threads": self.n_threads, "memory": self.memory, "precision": self.precision}
+        texts = _texts(self, self.texts, call)
+        measures = split_measures(self.measures)
+        print(call("result", "compare_revisions", models, names, texts, measures, **options).table())
+        print(Path(out, "scores.csv"))
+        return 0
+
+
+@dataclass(frozen=True)
+class Profile(TextOptions):
+    """Describe the geometry of each layer of a store or a model: norms, anisotropy, effective rank, outliers."""
 
     store: str
-    """The store."""
+    """A store; with --texts a model."""
+    texts: str | None = None
+    """Texts to run the model over. The options about texts and models need it."""
     layers: str = "all"
     """all, or names and patterns separated by commas."""
     tokens: str = "content"
@@ -158,9 +214,14 @@ class Profile:
 
     def run(self, call: Transcript) -> int:
         chosen = layer_option(self.layers)
-        options = {"tokens": self.tokens, "backend": self.backend, "n_threads": self.n_threads}
+        options: dict[str, Any] = {"tokens": self.tokens, "backend": self.backend, "n_threads": self.n_threads}
         options |= {"layers": None if chosen == "all" else chosen}
-        print(call("profile", "profile", call("store", "open_store", self.store), **options).table())
+        if self.texts is None:
+            self.check_no_text_options("a store", "a model")
+            print(call("profile", "profile", call("store", "open_store", self.store), **options).table())
+        else:
+            options |= {"texts": _texts(self, self.texts, call), **self.forward_options()}
+            print(call("profile", "profile", self.store, **options).table())
         return 0
 
 

@@ -29,6 +29,7 @@ COMMANDS: Commands = {
     "ablate": "finetuning:Ablate",
     "extract": "commands:Extract",
     "compare": "commands:Compare",
+    "compare-revisions": "commands:CompareRevisions",
     "probe": Group(
         "measure what each layer encodes.",
         {"edge": "probing:Edge", "structural": "probing:Structural", "mdl": "probing:Mdl", "table": "probing:Table"},

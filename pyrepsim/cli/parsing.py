@@ -9,7 +9,7 @@ import difflib
 import importlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from inspect import getdoc
 from typing import Any
 
@@ -105,10 +105,13 @@ def _build(command: Any, words: Sequence[str], program: str) -> tuple[Any, str]:
 def _normalized(command: Any, words: Sequence[str]) -> list[str]:
     """Write `--dry-run` as `--dry_run=true`, and `--tokens -3:` as `--tokens=-3:`.
 
-    Options may have dashes, switches need no value, and slices may begin with a dash.
+    Options may have dashes, switches need no value, and slices may begin with a dash. Words after the last positional
+    argument are those of the option that the attribute `several` of a command names.
     """
     switches = {f"--{field.name}" for field in fields(command) if isinstance(field.default, bool)}
-    result = []
+    n_positional = sum(field.default is MISSING and field.default_factory is MISSING for field in fields(command))
+    several, more = getattr(command, "several", None), []
+    result: list[str] = []
     for index, word in enumerate(words):
         if result and _SLICE.fullmatch(word) and result[-1].startswith("--") and "=" not in result[-1]:
             result[-1] += f"={word}"
@@ -118,11 +121,17 @@ def _normalized(command: Any, words: Sequence[str]) -> list[str]:
             option = "--" + option[2:].replace("-", "_")
             bare = not equals and [*words, ""][index + 1].lower() not in ("true", "false")
             word = f"{option}=true" if option in switches and bare else option + equals + value
+        elif not word.startswith("-") and not (result and _OPTION.fullmatch(result[-1])):
+            n_positional -= 1
+            if several and n_positional < 0:
+                more.append(word)
+                continue
         result.append(word)
-    return result
+    return [*result, f"--{several}={','.join(more)}"] if more else result
 
 
 _SLICE = re.compile(r"-\d+:[-\d:]*")
+_OPTION = re.compile(r"--[^=]+")  # a word that its value follows
 
 
 def _overview(commands: Commands, program: str) -> str:

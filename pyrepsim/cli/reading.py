@@ -4,6 +4,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..core.errors import OptionError
 from ..extraction.options import ForwardOptions
 
 __all__ = ["TextOptions"]
@@ -34,10 +35,15 @@ class TextOptions(ForwardOptions):
             loading = {name: _pair(value) if isinstance(value, str) else value for name, value in loading.items()}
         return {**self.reading(), **loading}
 
-    def changed_text_options(self) -> list[str]:
-        """The options of this class that differ from their defaults, as written on the command line."""
+    def check_no_text_options(self, stores: str, models: str) -> None:
+        """Raise OptionError if an option of this class differs from its default, for a command that reads stores."""
         changed = [option.name for option in fields(TextOptions) if getattr(self, option.name) != option.default]
-        return ["--" + name.replace("_", "-") for name in changed]
+        if changed:
+            listed = ", ".join("--" + name.replace("_", "-") for name in changed)
+            raise OptionError(
+                f"Options about texts need --texts: got {listed} for {stores}. Leave them out, or give --texts and "
+                f"{models}."
+            )
 
 
 def _pair(text: str) -> str | tuple[str | None, ...]:

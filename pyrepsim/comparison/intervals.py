@@ -33,7 +33,7 @@ from .row_scores import Gathered, GatheredLayers, check_memory, row_score, row_s
 from .sources import Source, widths_of
 from .undefined import each_defined, in_parts, is_defined, score_or_undefined, without_interval
 
-__all__ = ["scores_with_intervals"]
+__all__ = ["as_interval", "scores_with_intervals"]
 
 log = logging.getLogger("pyrepsim.comparison")
 
@@ -42,6 +42,15 @@ _LONG_SECONDS = 60.0
 Plan = Bootstrap | Jackknife
 Value = float | DegenerateError
 _PLANS: dict[str, type[Plan]] = {plan.__name__: plan for plan in (Bootstrap, Jackknife)}
+
+
+def as_interval(plan: Plan | str) -> Plan:
+    """Return the plan that the argument `interval` of `compare` describes."""
+    if isinstance(plan, str):
+        plan = build_called(plan, _PLANS, "way to an interval", "Bootstrap(blocks=16)")
+    if not isinstance(plan, Bootstrap | Jackknife):
+        raise OptionError(f"interval must be rs.Bootstrap(...), rs.Jackknife(...) or None: got {plan!r}.")
+    return plan
 
 
 def scores_with_intervals(
@@ -57,10 +66,7 @@ def scores_with_intervals(
 
     All measures and layers share the blocks and the resamples of blocks.
     """
-    if isinstance(plan, str):
-        plan = build_called(plan, _PLANS, "way to an interval", "Bootstrap(blocks=16)")
-    if not isinstance(plan, Bootstrap | Jackknife):
-        raise OptionError(f"interval must be rs.Bootstrap(...), rs.Jackknife(...) or None: got {plan!r}.")
+    plan = as_interval(plan)
     weights = _BlockWeights.of(plan, row_blocks(source.n_rows, plan.blocks, source.documents))
     groups = layer_groups(pairs)
     from_moments = [m for m in measures if isinstance(m, MomentMeasure) and not m.needs_second_pass]

@@ -1,4 +1,4 @@
-"""Run models over texts: into a store (`extract`), or straight into a comparison (`compare_models`)."""
+"""Run models over texts: into a store (`extract`), or into a comparison (`compare_models`, `compare_revisions`)."""
 
 import lazy_loader
 

@@ -6,4 +6,5 @@ from .options import ModelOptions as ModelOptions
 from .options import ReadingOptions as ReadingOptions
 from .options import ReadingPolicy as ReadingPolicy
 from .plan import ExtractionPlan as ExtractionPlan
+from .revisions import compare_revisions as compare_revisions
 from .streaming import compare_models as compare_models

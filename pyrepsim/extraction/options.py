@@ -158,12 +158,13 @@ class ExtractionOptions(ForwardOptions):
     """A store, its path, or an `ExtractionPlan`: use its rows, shards and batches."""
 
 
-def with_keywords_of(source: Callable[..., Any]) -> Callable[[Function], Function]:
+def with_keywords_of(source: Callable[..., Any], *, without: Sequence[str] = ()) -> Callable[[Function], Function]:
     """Decorate a function that takes ``**options`` for `source`: its signature then lists them with their defaults.
 
-    Other keywords raise TypeError, as they do for any function.
+    Other keywords, and those in `without`, raise TypeError, as they do for any function.
     """
-    shared = [p for p in inspect.signature(source).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    keywords = [p for p in inspect.signature(source).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    shared = [p for p in keywords if p.name not in without]
 
     def with_signature(function: Function) -> Function:
         signature = inspect.signature(function)

@@ -171,19 +171,23 @@ def compare_models(
 
 def _compared_layers(encoders: Sequence[Encoder], layers: Any) -> tuple[list[tuple[str, str]], list[dict[str, int]]]:
     """The pairs of layers and hook points that `layers` describes, and the widths of those of each model."""
-    known = [dict(encoder.layers) for encoder in encoders]
-    if not isinstance(layers, str) and isinstance(layers, Iterable):
-        layers = list(layers)
-        for side, (encoder, widths) in enumerate(zip(encoders, known, strict=True)):
-            named = [of_side(entry, side) for entry in layers]
-            hooks = [name for name in named if isinstance(name, str) and name not in widths]
-            widths.update(encoder.widths(hooks) if hooks else {})
+    layers = list(layers) if not isinstance(layers, str) and isinstance(layers, Iterable) else layers
+    known = [widths_of_side(encoder, layers, side) for side, encoder in enumerate(encoders)]
     pairs = layer_pairs(tuple(known[0]), tuple(known[1]), layers)
     named = [{pair[side] for pair in pairs} for side in (0, 1)]
     return pairs, [
         {name: width for name, width in widths.items() if name in wanted}
         for widths, wanted in zip(known, named, strict=True)
     ]
+
+
+def widths_of_side(encoder: Encoder, layers: Any, side: int) -> dict[str, int]:
+    """Return the widths of all layers of a model, and of the hook points that `layers` names on its side."""
+    widths = dict(encoder.layers)
+    if isinstance(layers, list):
+        hooks = [name for entry in layers if isinstance(name := of_side(entry, side), str) and name not in widths]
+        widths.update(encoder.widths(hooks) if hooks else {})
+    return widths
 
 
 def _chunks_by_batch(

@@ -153,7 +153,7 @@ def _relative(found: torch.Tensor, wanted: torch.Tensor) -> float:
     return error / float(wanted[finite].abs().max()) if error else 0.0
 
 
-def _key(module: torch.nn.Module, **settings: Any) -> dict[str, Any] | None:
+def computation(module: torch.nn.Module, **settings: Any) -> dict[str, Any] | None:
     """Everything that the result depends on, or None if the module runs code that the weights do not determine."""
     for child in module.modules():
         hooks = [*child._forward_hooks.values(), *child._forward_pre_hooks.values()]
@@ -180,7 +180,7 @@ def recall(module: torch.nn.Module, **settings: Any) -> Independence | None:
     The folder is ``$XDG_CACHE_HOME/pyrepsim/models``, by default in ``~/.cache``. `settings` are whatever the result
     depends on besides class, configuration and versions.
     """
-    if (key := _key(module, **settings)) is None:
+    if (key := computation(module, **settings)) is None:
         return None
     try:
         record = json_files.read(_path(key))
@@ -195,7 +195,7 @@ def _read(entry: Any) -> Difference:
 
 def remember(result: Independence, module: torch.nn.Module, **settings: Any) -> None:
     """Write the result to the user's cache folder, if it can be written."""
-    if (key := _key(module, **settings)) is None:
+    if (key := computation(module, **settings)) is None:
         return
     try:
         with replacing(_path(key)) as temporary:

@@ -20,9 +20,9 @@ from .encoder import Encoder, ModelLike, first_line
 from .parts import encoder_part
 from .quantization import quantization_config
 from .source import ModelSource, locate_model
-from .wrapping import load_tokenizer, make_encoder, unwrapped, wrap
+from .wrapping import has_tokenizer, load_tokenizer, make_encoder, unwrapped, wrap
 
-__all__ = ["load_encoder", "load_encoders", "load_module", "quiet_transformers", "resolve_device"]
+__all__ = ["load_beside", "load_encoder", "load_encoders", "load_module", "quiet_transformers", "resolve_device"]
 
 log = logging.getLogger("pyrepsim.models")
 
@@ -97,6 +97,32 @@ def load_encoder(
     >>> list(encoder.layers)[:2], encoder.settings
     (['embeddings', 'layer.0'], {'model_dtype': 'bfloat16'})
     """
+    return load_beside(
+        model,
+        None,
+        revision=revision,
+        device=device,
+        model_dtype=model_dtype,
+        device_map=device_map,
+        attention=attention,
+        quantization=quantization,
+        adapter=adapter,
+    )
+
+
+def load_beside(
+    model: ModelLike,
+    tokenizer: Any,
+    *,
+    revision: str | None,
+    device: str,
+    model_dtype: str,
+    device_map: Any,
+    attention: str | None,
+    quantization: Any,
+    adapter: str | None,
+) -> Encoder:
+    """As `load_encoder`; a folder or a revision on the hub that has no tokenizer gets this one, if it is not None."""
     check_choice("model_dtype", model_dtype, _DTYPES)
     check_choice("attention", attention, _ATTENTION)
     dtype = "auto" if model_dtype == "auto" else getattr(torch, model_dtype)
@@ -121,7 +147,8 @@ def load_encoder(
         base, base_revision = base_of_adapter(folder)
         places.append(locate_model(base, revision=base_revision))
     with quiet_transformers():
-        tokenizer = load_tokenizer(*places)
+        if tokenizer is None or any(map(has_tokenizer, places)):
+            tokenizer = load_tokenizer(*places)
         module = _load_module(places[-1] if source.is_adapter else source, target, dtype, options)
         if source.is_adapter:
             add_adapter(module, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -135,6 +136,19 @@ def _resolve_commit(hub_id: str, revision: str | None) -> tuple[str, str | None]
     is_adapter = Path(config).name == ADAPTER
     location = hub_id if unreachable is None and not is_adapter else str(Path(config).parent)
     return location, commit.group(1) if commit else revision
+
+
+def fetched(source: ModelSource, names: Sequence[str]) -> Path:
+    """Return the folder of a commit in the hub cache, with those of these files that the commit has."""
+    from huggingface_hub import errors as hub
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source.location, revision=source.revision, allow_patterns=list(names)))
+    except (OSError, hub.HfHubHTTPError) as error:
+        raise ModelError(
+            f"The hub did not deliver the files of {source.name!r}: {_reason(error)}. Try again, or give a folder."
+        ) from error
 
 
 def _reason(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,9 +20,9 @@ from .parts import Whole, encoder_part
 from .points import Rows
 from .quantization import quantization_of
 from .restoring import undisturbed
-from .source import ModelSource, locate_model
+from .source import ModelSource, fetched, locate_model
 
-__all__ = ["base_module", "load_tokenizer", "make_encoder", "wrap"]
+__all__ = ["base_module", "has_tokenizer", "load_tokenizer", "make_encoder", "wrap"]
 
 _TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model"),
@@ -196,8 +197,8 @@ def _tokenizer_of(model: Any, base: Any, origin: str, revision: str | None) -> A
 
 
 def load_tokenizer(*sources: ModelSource) -> Any:
-    """The fast tokenizer of the first of these folders and hub ids that has one."""
-    source = next((one for one in sources if _has_tokenizer(one)), sources[0])
+    """The fast tokenizer of the first of these folders and hub ids that has one; a hub id is taken to."""
+    source = next((one for one in sources if not os.path.isdir(one.location) or has_tokenizer(one)), sources[0])
     try:
         return transformers.AutoTokenizer.from_pretrained(
             source.location, revision=source.revision or "main", use_fast=True, trust_remote_code=False
@@ -209,10 +210,11 @@ def load_tokenizer(*sources: ModelSource) -> Any:
         ) from error
 
 
-def _has_tokenizer(source: ModelSource) -> bool:
-    """Whether a folder holds files of a tokenizer; a hub id is taken to."""
+def has_tokenizer(source: ModelSource) -> bool:
+    """Whether a folder, or a commit on the hub, holds files of a tokenizer."""
     folder = Path(source.location)
-    return not folder.is_dir() or any((folder / name).is_file() for name in _TOKENIZER_FILES)
+    folder = folder if folder.is_dir() else fetched(source, _TOKENIZER_FILES)
+    return any((folder / name).is_file() for name in _TOKENIZER_FILES)
 
 
 def _check_tokenizer(tokenizer: Any, name: str) -> None:

@@ -19,14 +19,14 @@ from ..core.paths import as_path, read_regular
 if TYPE_CHECKING:
     from .score import Score
 
-__all__ = ["read_jsonl", "write_jsonl"]
+__all__ = ["jsonable", "read_jsonl", "score_fields", "write_jsonl"]
 
 
 def write_jsonl(scores: Iterable[Mapping[str, Any]], path: str | os.PathLike[str]) -> Path:
     """Write the fields of each score as one line of JSON and return the path."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for fields in scores:
-            json.dump(_jsonable(fields), file, allow_nan=False, ensure_ascii=False)
+            json.dump(jsonable(fields), file, allow_nan=False, ensure_ascii=False)
             file.write("\n")
     return Path(path)
 
@@ -51,22 +51,28 @@ def read_jsonl(path: str | os.PathLike[str], make: Callable[[dict[str, Any]], Sc
         if not line.strip(" \t\r"):
             continue
         try:
-            fields = _unjson(loads(line))
-            fields["details"] = {key: _array_if_numbers(item) for key, item in fields["details"].items()}
-            scores.append(make(fields))
+            scores.append(make(score_fields(loads(line))))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             fact = f"line {number} of {path} is not one ({error})"
             raise OptionError(f"A scores file has one score a line: {fact}. Write it with Scores.to_jsonl.") from error
     return scores
 
 
-def _jsonable(value: Any) -> Any:
+def score_fields(entry: Any) -> dict[str, Any]:
+    """Return the fields of a `Score` from what `jsonable` made of them. Lists of numbers in `details` become arrays."""
+    fields = _unjson(entry)
+    fields["details"] = {key: _array_if_numbers(item) for key, item in fields["details"].items()}
+    return fields
+
+
+def jsonable(value: Any) -> Any:
+    """Return a value as JSON: arrays as lists, numbers that JSON does not have as mappings."""
     if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
+        return [jsonable(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}  # JSON has no infinity and no NaN
     return value if value is None or isinstance(value, str | bool | int | float) else str(value)

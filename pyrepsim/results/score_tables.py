@@ -19,7 +19,9 @@ __all__ = [
     "are_differences",
     "caption",
     "flat_text",
+    "format_cell",
     "format_value",
+    "layer_label",
     "names",
     "sample_counts",
     "score_table",
@@ -76,12 +78,17 @@ def format_value(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 100 else f"{value:.4g}"
 
 
+def layer_label(x: str | None, y: str | None) -> str:
+    """Return the name of a pair of layers: one name if both are called the same, "" for arrays."""
+    return (x or "") if x == y else f"{x} ~ {y}"
+
+
 def _across(scores: Scores, pairs: list[tuple[Any, Any]], cells: dict[tuple[Any, ...], Score]) -> TextTable:
     rows = []
     for x, y in pairs:
         row = [cells.get((x, y, measure)) for measure in scores.measures]
-        label = x if x == y else f"{x} ~ {y}"
-        rows.append((label, *("" if score is None else _cell(score) for score in row)))
+        label = layer_label(x, y)
+        rows.append((label, *("" if score is None else format_cell(score) for score in row)))
     return TextTable(("layer", *scores.measures), tuple(rows), caption(scores))
 
 
@@ -92,7 +99,7 @@ def _long(scores: Scores) -> TextTable:
         "layer_x": lambda score: score.layer_x,
         "model_y": lambda score: short_model(score.provenance.get("model_y")),
         "layer_y": lambda score: score.layer_y,
-        "value": _cell,
+        "value": format_cell,
         "n": lambda score: f"{score.n_samples:,}",
     }
     order = {measure: index for index, measure in enumerate(scores.measures)}
@@ -110,7 +117,8 @@ def _long(scores: Scores) -> TextTable:
     return TextTable(tuple(filled), rows, caption(scores), n_labels)
 
 
-def _cell(score: Score) -> str:
+def format_cell(score: Score) -> str:
+    """Return the value of a score, with its interval if it has one."""
     if score.interval is None:
         return format_value(score.value)
     low, high = map(format_value, score.interval)

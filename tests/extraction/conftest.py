@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 pytest.importorskip("transformers", reason="no transformers: extraction needs the extra [torch]")
 
 from pyrepsim.models import Encoder, load_encoder
+from tests.extraction.revision_sweeps import Calls, changed
 from tests.helpers import tiny_models
 
 SENTENCES = [
@@ -52,3 +54,19 @@ def _no_worker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def sentences() -> list[str]:
     return list(SENTENCES)
+
+
+@pytest.fixture(scope="session")
+def different(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Four models with the same tokenizer and different weights."""
+    root = tmp_path_factory.mktemp("different")
+    base = tiny_models.tiny_bert(root / "base")
+    for seed in (1, 2, 3):
+        shutil.copytree(base, root / f"m{seed}")
+        changed(base, root / f"m{seed}", seed)
+    return {name: root / name for name in ("m1", "m2", "m3", "base")}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(monkeypatch)
