@@ -81,8 +81,8 @@ class Compare(TextOptions):
     measures: list[str] | str = _MEASURES
     """Measures separated by commas, with options in parentheses: "SVCCA(variance=0.9), CCA"."""
     layers: str = "same"
-    """same, all, relative (depth), or pairs separated by commas: layer.3:layer.5,layer.4:layer.6; a pattern:
-    layer.*.mlp"""
+    """same, all, best (of all, the best layer of y for each of x), relative (depth), or pairs separated by commas:
+    layer.3:layer.5,layer.4:layer.6; a pattern: layer.*.mlp"""
     tokens: str = "content"
     """Which rows: content leaves out the tokens that the tokenizer added, such as [CLS]; all, special, cls, first,
     last, first_subword, last_subword, assistant; or a slice of the content tokens of each text, such as 0:5 or -3:"""

@@ -21,7 +21,7 @@ _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
 
 def layer_option(text: str, *, pairs: bool = False) -> Any:
     """Return words for layers as they are, `a,b` as a list of names, and `a:b,c:d` as a list of pairs."""
-    if text in ("all", "same") or (pairs and text == "relative"):
+    if text in ("all", "same") or (pairs and text in ("best", "relative")):
         return text
     items = [item.strip() for item in text.split(",") if item.strip()]
     if not items:

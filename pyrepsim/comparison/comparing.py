@@ -15,6 +15,7 @@ from ..inference import Bootstrap, Jackknife
 from ..measures import Measure, MomentMeasure, RowMeasure
 from ..results import Score, Scores
 from ..store.columns import Tokens
+from .best import best_matches
 from .executors import Executor, check_executor
 from .gram_scores import gram_pairs, gram_scores, tile_pairs, tile_scores
 from .intervals import scores_with_intervals
@@ -60,9 +61,11 @@ def compare(
         one layer of each (``store["layer.3"]``), whose rows are matched by document, position and token.
     measures : Measure, str, or a sequence of these
         Such as ``rs.LinearCKA()`` or ``"SVCCA(variance=0.9)"``.
-    layers : {"same", "all", "relative"} or list of (layer_x, layer_y), default "same"
+    layers : {"same", "all", "best", "relative"} or list of (layer_x, layer_y), default "same"
         For stores. "same" pairs layers of equal name; those of one side only are logged, and in
-        ``Score.provenance["left_out_x"]`` and ``"left_out_y"``. "all" pairs every layer with every layer. "relative"
+        ``Score.provenance["left_out_x"]`` and ``"left_out_y"``. "all" pairs every layer with every layer. "best"
+        does the same, and keeps for each layer of X the best layer of Y: the highest value, of a distance the lowest.
+        The best of many is high by chance too: `permutation_test` has its null. "relative"
         pairs each layer of the shallower model with that of the other at the nearest relative depth. If a store is
         compared with itself, each layer is read once and each pair is summed once.
     tokens : str, slice, range, boolean array or callable, default "content"
@@ -171,6 +174,11 @@ def compare(
     sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend, sparse=interval is None)
     shown = sides.progress(progress)
     if interval is not None:
+        if layers == "best":
+            raise OptionError(
+                "An interval of the best of several layers would leave out that it was chosen: got interval and "
+                "layers='best'. Use layers='all' for intervals, or permutation_test for the best layer."
+            )
         if checkpoint is not None or executor is not None:
             name = "checkpoint" if checkpoint is not None else "executor"
             raise OptionError(f"{name} keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
@@ -182,6 +190,8 @@ def compare(
             )
     scores = sides.named(scores)
     check_scores(scores)
+    if layers == "best":
+        scores = best_matches(scores, parsed)
     single = sides.kind != "store" and isinstance(measures, Measure | str)
     return scores[0] if single else Scores(scores)
 

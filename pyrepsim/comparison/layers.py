@@ -77,9 +77,10 @@ class LayerGroup:
 def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers = "same") -> list[tuple[str, str]]:
     """Return the pairs of layers that the argument `layers` of `compare` describes.
 
-    ``"same"``: layers of equal name; ``"all"``: every layer with every layer; ``"relative"``: each layer of the side
-    with fewer layers with the layer of the other side at the nearest relative depth, i / (number of layers - 1) for the
-    i-th of a side; or a list of pairs (a single name is paired with the same name). A layer may be given by its index.
+    ``"same"``: layers of equal name; ``"all"`` and ``"best"``, which chooses later: every layer with every layer;
+    ``"relative"``: each layer of the side with fewer layers with the layer of the other side at the nearest relative
+    depth, i / (number of layers - 1) for the i-th of a side; or a list of pairs (a single name is paired with the same
+    name). A layer may be given by its index.
     A pattern such as ``"layer.*.mlp"`` means each layer of both sides that it matches; in a pair, it is paired with all
     that the other name or pattern means.
     """
@@ -99,15 +100,19 @@ def layer_pairs(layers_x: Sequence[str], layers_y: Sequence[str], layers: Layers
         return pairs
     if layers == "relative":
         return _by_relative_depth(layers_x, layers_y)
-    if layers == "all":
+    if layers in ("all", "best"):
         return [(a, b) for a in layers_x for b in layers_y]
     if isinstance(layers, str | Mapping) or not isinstance(layers, Iterable):
-        raise OptionError(f"layers must be 'same', 'all', 'relative' or a list of (layer_x, layer_y): got {layers!r}.")
+        raise OptionError(
+            f"layers must be 'same', 'all', 'best', 'relative' or a list of (layer_x, layer_y): got {layers!r}."
+        )
     pairs = [pair for item in layers for pair in _expanded(item, layers_x, layers_y)]
     if all(len(pair) == 2 for pair in pairs):
         pairs = [(_name(a, layers_x), _name(b, layers_y)) for a, b in pairs]
     if not pairs or any(len(pair) != 2 for pair in pairs):
-        raise OptionError(f"layers must be 'same', 'all', 'relative' or a list of (layer_x, layer_y): got {pairs!r}.")
+        raise OptionError(
+            f"layers must be 'same', 'all', 'best', 'relative' or a list of (layer_x, layer_y): got {pairs!r}."
+        )
     for a, b in pairs:
         for name, known in ((a, layers_x), (b, layers_y)):
             if name not in known:

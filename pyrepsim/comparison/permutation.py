@@ -16,6 +16,7 @@ from ..measures import Measure
 from ..pairwise import PairwiseEngine
 from ..results import Score, Scores
 from ..store.columns import Tokens
+from .best import best_with_null, check_direction
 from .comparing import check_scores, scores_of
 from .layers import LayerGroup, Layers, layer_groups
 from .options import ExecutionOptions, as_measures, ordered
@@ -47,7 +48,8 @@ def permutation_test(
     """Test whether X and Y are more similar than with rows matched at random, for each pair of layers and the best one.
 
     The rows of Y are permuted; all layers and measures get the same permutations. The p-value of the best layer
-    therefore accounts for having chosen it among all layers.
+    therefore accounts for having chosen it among all layers. With ``layers="best"``, each layer of X is tested with the
+    layer of Y that is most similar to it, against the best layer of Y in each permutation.
 
     Parameters
     ----------
@@ -67,7 +69,8 @@ def permutation_test(
     Returns
     -------
     Scores
-        Scores of the rows as they are. ``details["permutation"]`` has ``p`` (one-sided, for this pair of layers),
+        Scores of the rows as they are. ``details["permutation"]`` has ``p`` (one-sided, for this pair of layers; with
+        ``layers="best"`` for the best of all layers of Y, whose number is ``details["best_of"]``),
         ``p_best`` (against the most extreme of all pairs of layers in each permutation: it controls the family-wise
         error, Westfall & Young 1993), ``null_mean``, ``null_sd``, ``null_95`` (95th percentile; with "less" the 5th),
         ``n_resamples``, ``seed``, ``unit`` and ``alternative``.
@@ -75,7 +78,8 @@ def permutation_test(
     Raises
     ------
     OptionError
-        If an option is outside its domain, or if a measure does not depend on which rows belong together (`Magnitude`,
+        If an option is outside its domain, if ``layers="best"`` is to test similarities for "less" or distances for
+        "greater", or if a measure does not depend on which rows belong together (`Magnitude`,
         `Concentricity`, `Uniformity`, `MetricSpaceMagnitude`).
     DegenerateError
         If there is a single document.
@@ -116,6 +120,9 @@ def permutation_test(
                 "rs.compare with an interval."
             )
     _check_options(n_resamples, seed, unit, alternative)
+    best = layers == "best"
+    if best:
+        check_direction(parsed, alternative)
     options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
     sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
     source = sides.source
@@ -142,7 +149,10 @@ def permutation_test(
         "unit": "rows" if documents is None else "documents",
         "alternative": alternative,
     }
-    tested = _tested(observed, np.array(null), parsed, recorded)
+    values = np.array(null)
+    if best:
+        observed, values = best_with_null(observed, values, parsed)
+    tested = _tested(observed, values, parsed, recorded)
     scores = sides.named(ordered(tested, sides.pairs, parsed))
     check_scores(scores)
     return Scores(scores)
@@ -160,7 +170,9 @@ def permuted_rows(n_rows: int, documents: np.ndarray | None, *, seed: int, index
     _, of_row = np.unique(documents, return_inverse=True)
     n_documents = int(of_row.max()) + 1
     if n_documents < 2:
-        raise DegenerateError("a permutation test of documents needs at least two: got 1. Use unit='rows'.")
+        raise DegenerateError(
+            "a permutation test of documents needs at least two: got 1. Use unit='rows', or no documents."
+        )
     natural = np.argsort(of_row, kind="stable")
     order = np.empty(n_rows, np.int64)
     order[natural] = np.argsort(rng.permutation(n_documents)[of_row], kind="stable")

@@ -12,6 +12,7 @@ from ..core.errors import DegenerateError, OptionError, ShapeError
 from ..core.progress import progress_bar
 from ..core.sparse import column_moments, is_sparse, sparse_rows
 from ..moments.pair import LEAST_SD
+from .permutation import permuted_rows
 
 __all__ = ["FiringDrift", "NearestFeatures", "firing_drift", "nearest_features"]
 
@@ -89,7 +90,14 @@ class FiringDrift:
 
 
 def nearest_features(
-    X: Any, Y: Any, *, k: int = 1, n_resamples: int = 19, seed: int = 0, progress: bool | None = None
+    X: Any,
+    Y: Any,
+    *,
+    k: int = 1,
+    n_resamples: int = 19,
+    seed: int = 0,
+    documents: Any = None,
+    progress: bool | None = None,
 ) -> NearestFeatures:
     """Find the features of Y that correlate most with each feature of X, and what chance alone would find.
 
@@ -107,6 +115,9 @@ def nearest_features(
         Random orders of the rows of Y. Each takes as long as the search itself.
     seed : int, default 0
         Of the random orders.
+    documents : array-like of shape (n_samples,), optional
+        The document of each row, such as ``store.columns.doc_id``. Whole documents are then put in random order, as in
+        `permutation_test`: rows of one document resemble each other, so that p is too low if they are torn apart.
     progress : bool, optional
         Whether to show a progress bar. None: on a terminal and in a notebook; lines in a log.
 
@@ -119,15 +130,14 @@ def nearest_features(
     ShapeError, DTypeError, NonFiniteError
         If the rows are not two matrices of finite numbers with the same number of rows.
     DegenerateError
-        If every feature of a side is constant.
+        If every feature of a side is constant, or all rows are of one document.
     OptionError
         If `k` or `n_resamples` is less than 1.
 
     Notes
     -----
     Products are sparse; correlations are made for some features of X at a time, in 64 MiB, in time d_x d_y. Their error
-    is about 1e-15 (1 + (m_a / sd_a)^2). Rows of one document depend on each other, and random orders do not: p is then
-    too low.
+    is about 1e-15 (1 + (m_a / sd_a)^2).
 
     References
     ----------
@@ -149,13 +159,12 @@ def nearest_features(
             raise OptionError(f"{name} must be a whole number, at least 1: got {value!r}.")
     x, y = _columns(X, Y)
     n = x.n_rows
-    rng = np.random.default_rng(seed)
+    orders = [None, *_random_orders(n, documents, n_resamples, seed)]
     size = max(1, _BLOCK_ELEMENTS // len(y.varying))
     index, correlation = np.full((x.n_features, k), -1), np.full((x.n_features, k), np.nan)
     null = np.full((n_resamples, x.n_features), np.nan)
     kept = min(k, len(y.varying))
     transposed = x.rows.T.tocsr()
-    orders = [None, *(rng.permutation(n) for _ in range(n_resamples))]
     with progress_bar(len(orders) * len(x.varying), progress, desc="features", unit=" features") as bar:
         for resample, order in enumerate(orders, start=-1):
             other = y.rows if order is None else y.rows[order]
@@ -177,6 +186,18 @@ def nearest_features(
                     correlation[features, :kept] = np.take_along_axis(values, ranked, axis=1)
                 bar.update(len(features))
     return NearestFeatures(index, correlation, null, n)
+
+
+def _random_orders(n_rows: int, documents: Any, n_resamples: int, seed: int) -> list[np.ndarray]:
+    if documents is None:
+        rng = np.random.default_rng(seed)
+        return [rng.permutation(n_rows) for _ in range(n_resamples)]
+    of_row = np.asarray(documents)
+    if of_row.dtype.kind not in "biufUS":
+        raise OptionError(f"documents must be numbers or names: got {of_row.dtype}. Give one for each row.")
+    if of_row.shape != (n_rows,):
+        raise ShapeError(f"documents must name the document of each of the {n_rows} rows: got shape {of_row.shape}.")
+    return [permuted_rows(n_rows, of_row, seed=seed, index=index) for index in range(n_resamples)]
 
 
 def firing_drift(X: Any, Y: Any, *, above: float = 0.0) -> FiringDrift:

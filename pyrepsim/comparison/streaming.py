@@ -8,6 +8,7 @@ from typing import Any
 from ..core.errors import LayerError, OptionError, ShapeError
 from ..measures import Measure, MomentMeasure
 from ..results import Score, Scores
+from .best import best_matches
 from .comparing import check_scores
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs, unmatched_layers
 from .moment_scores import score_group
@@ -78,6 +79,7 @@ class StreamingComparison:
             self._measures.append(measure)
         self._options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
         self._provenance = {**(provenance or {}), **unmatched_layers(tuple(widths_x), tuple(widths_y), layers)}
+        self._best = layers == "best"
         self._pairs = layer_pairs(tuple(widths_x), tuple(widths_y), layers)
         self._groups = []
         for group in layer_groups(self._pairs):
@@ -119,7 +121,7 @@ class StreamingComparison:
             scores += score_group(group, moments, self._measures, self._options, self._provenance, None)
         scores = ordered(scores, self._pairs, self._measures)
         check_scores(scores)
-        return Scores(scores)
+        return Scores(best_matches(scores, self._measures) if self._best else scores)
 
 
 def _rows_of(group: LayerGroup, chunk_x: Mapping[str, Any], chunk_y: Mapping[str, Any]) -> list[Any]:

@@ -240,7 +240,8 @@ def compare_items(
         {name: reader.widths[name] for name in dict.fromkeys(pair[side] for pair in pairs)}
         for side, reader in enumerate(readers)
     ]
-    comparison = StreamingComparison(widths[0], widths[1], measures, layers=pairs, provenance=provenance, **options)
+    chosen = "best" if listed == "best" else pairs
+    comparison = StreamingComparison(widths[0], widths[1], measures, layers=chosen, provenance=provenance, **options)
     for chunk_x, chunk_y in _chunks(readers, batches, progress):
         comparison.update(chunk_x, chunk_y)
     return comparison.scores()

@@ -143,7 +143,7 @@ def compare_models(
         widths[0],
         widths[1],
         measures,
-        layers=pairs,
+        layers="best" if layers == "best" else pairs,
         backend=backend,
         n_threads=n_threads,
         memory=memory,

@@ -107,3 +107,49 @@ def test_what_is_refused():
         rs.firing_drift(x, x[:, 1:])
     with pytest.raises(OptionError, match="above must be a number"):
         rs.firing_drift(x, x, above=-1.0)
+
+
+def test_rows_of_one_document_stay_together():
+    x, y = features(), features(d=31, seed=1)
+    rng = np.random.default_rng(3)
+    documents = rng.integers(0, 23, 200)
+    found = rs.nearest_features(x, y, n_resamples=4, documents=documents, seed=5)
+    plain = rs.nearest_features(x, y, n_resamples=4, seed=5)
+    assert np.array_equal(found.index, plain.index)
+    assert not np.array_equal(found.null, plain.null)
+    names = np.unique(documents)
+    for index, row in enumerate(found.null):
+        rank = np.random.default_rng([5, index]).permutation(len(names))
+        by_rank = names[np.argsort(rank)]
+        taken = np.concatenate([np.flatnonzero(documents == name) for name in by_rank])
+        order = np.empty(200, int)
+        order[np.concatenate([np.flatnonzero(documents == name) for name in names])] = taken
+        np.testing.assert_allclose(row, np.corrcoef(x.T, y[order].T)[:40, 40:].max(axis=1), atol=1e-13)
+    as_names = rs.nearest_features(x, y, n_resamples=4, documents=[f"{d:02d}" for d in documents], seed=5)
+    assert np.array_equal(as_names.null, found.null)
+
+
+def test_documents_make_the_size_right():
+    """Features that are constant within a document: single rows in random order find too much, documents do not."""
+    rng = np.random.default_rng(0)
+    documents = np.repeat(np.arange(20), 10)
+    small = []
+    for k in range(40):
+        x, y = (rng.standard_normal((20, 3))[documents] + 0.1 * rng.standard_normal((200, 3)) for _ in range(2))
+        both = [rs.nearest_features(x, y, n_resamples=19, seed=k, documents=own).p <= 0.05 for own in (documents, None)]
+        small.append([one.mean() for one in both])
+    of_documents, of_rows = np.mean(small, axis=0)
+    assert of_documents < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 40)
+    assert of_rows > 0.4
+
+
+def test_documents_that_do_not_fit_are_refused():
+    x, y = features(), features(seed=1)
+    for wrong, error, message in (
+        (np.arange(199), ShapeError, "each of the 200 rows"),
+        (np.zeros((200, 1), int), ShapeError, "each of the 200 rows"),
+        ([None] * 200, OptionError, "numbers or names"),
+        (np.zeros(200, int), DegenerateError, "at least two"),
+    ):
+        with pytest.raises(error, match=message):
+            rs.nearest_features(x, y, documents=wrong)

@@ -150,3 +150,19 @@ def test_nan_is_refused(folders: dict[str, Path], encoders: dict[str, Encoder], 
 def test_an_unknown_keyword_is_named(encoders: dict[str, Encoder], texts: list[str]):
     with pytest.raises(TypeError, match=r"compare_models\(\) got an unexpected keyword argument 'interval'"):
         compare_models(encoders["base"], encoders["base"], texts, "CCA", interval="Jackknife")
+
+
+def test_the_best_layer_is_that_of_stores(encoders: dict[str, Encoder], texts: list[str], tmp_path: Path):
+    pair = encoders["tuned"], encoders["base"]
+    stores = [extract(encoder, texts, tmp_path / encoder.weights, dtype="float32") for encoder in pair]
+    stored, streamed = (
+        compare(*stores, "LinearCKA", layers="best"),
+        compare_models(*pair, texts, "LinearCKA", layers="best"),
+    )
+    assert [score.layer_x for score in streamed] == list(encoders["tuned"].layers)
+    for one, other in zip(stored, streamed, strict=True):
+        assert (one.layer_y, one.details["best_of"]) == (other.layer_y, other.details["best_of"])
+        assert one.value == pytest.approx(other.value, rel=1e-9)
+    batches = [{"input_ids": torch.arange(20).reshape(4, 5)}]
+    of_items = compare_models(pair[0].module, pair[1].module, batches, "LinearCKA", layers="best")
+    assert [score.details["best_of"] for score in of_items] == [3] * 4
