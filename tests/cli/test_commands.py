@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import signal
 import sys
 import time
@@ -238,3 +239,74 @@ def test_the_module_is_the_command(capsys: pytest.CaptureFixture[str], monkeypat
         runpy.run_module("pyrepsim", run_name="__main__")
     assert stop.value.code == 0
     assert capsys.readouterr().out.startswith("pyrepsim ")
+
+
+def test_compare_revisions(run, tiny_models, tmp_path: Path):
+    base, tuned = tiny_models
+    for step, model in ((20, base), (3, tuned)):
+        shutil.copytree(model, tmp_path / "run" / f"checkpoint-{step}")
+    (tmp_path / "t.txt").write_text("the keys are here\nthe river bank flows\n")
+    words = ["--texts", "t.txt", "--measures", "LinearCKA", "--device", "cpu", "--n-threads", "1"]
+    ran = run("compare-revisions", "run", *words)
+    assert ran.status == 0
+    assert ran.out.splitlines()[0] == "checkpoint-20 ~ each revision, n = 8"
+    assert [line.split()[:2] for line in ran.out.splitlines()[3:6]] == [["checkpoint-3", name] for name in LAYERS]
+    assert ran.out.splitlines()[-1] == "sweeps/run/scores.csv"
+    assert (tmp_path / "sweeps" / "run" / "scores.csv").exists()
+    assert ran.err.splitlines()[-1].startswith("result = rs.compare_revisions('run', None, 't.txt', ['LinearCKA'], ")
+    assert run("compare-revisions", "run", *words).out == ran.out
+
+
+@pytest.mark.parametrize("place", ["after the model", "around options", "as an option"])
+def test_revisions_are_the_words_after_the_model(run, tiny_models, tmp_path: Path, place: str):
+    base, tuned = tiny_models
+    for step, model in ((20, base), (3, tuned), (5, tuned)):
+        shutil.copytree(model, tmp_path / "run" / f"checkpoint-{step}")
+    (tmp_path / "t.txt").write_text("the keys are here\nthe river bank flows\n")
+    words = [
+        "--texts",
+        "t.txt",
+        "--measures=LinearCKA",
+        "--layers",
+        "layer.1",
+        "--tokens",
+        "-2:",
+        "--reference",
+        "run/",
+    ]
+    words[-1] += "checkpoint-3"
+    ran = {
+        "after the model": lambda: run("compare-revisions", "run", "checkpoint-20", "checkpoint-3", *words),
+        "around options": lambda: run(
+            "compare-revisions", *words[:2], "run", "checkpoint-20", *words[2:], "checkpoint-3"
+        ),
+        "as an option": lambda: run("compare-revisions", "run", *words, "--revisions", "checkpoint-20,checkpoint-3"),
+    }[place]()
+    assert ran.status == 0, ran.err
+    assert "['checkpoint-20', 'checkpoint-3']" in ran.err
+    assert "tokens='-2:'" in ran.err
+    assert [line.split()[0] for line in ran.out.splitlines()[3:5]] == ["checkpoint-20", "checkpoint-3"]
+
+
+def test_models_of_a_sweep_are_separated_by_commas(run, tiny_models, tmp_path: Path):
+    (tmp_path / "t.txt").write_text("the keys are here\nthe river bank flows\n")
+    models = ",".join(map(str, tiny_models))
+    ran = run("compare-revisions", models, "--texts", "t.txt", "--measures", "LinearCKA", "--out", "o")
+    assert ran.status == 0, ran.err
+    assert ran.out.splitlines()[-1] == "o/scores.csv"
+    for words in ([], ["--texts", "t.txt", "--revision", "main"]):
+        ran = run("compare-revisions", models, *words)
+        assert (ran.status, "give --texts, and no --revision" in ran.err) == (2, True)
+
+
+def test_profile_of_a_model(run, stores, tiny_models, tmp_path: Path):
+    (tmp_path / "t.txt").write_text("the keys are here\nthe river bank flows\n")
+    ran = run(
+        "profile", tiny_models[0], "--texts", "t.txt", "--layers", "layer.1", "--words", "mean", "--device", "cpu"
+    )
+    assert ran.status == 0, ran.err
+    assert ran.out.splitlines()[1].split()[:2] == ["layer.1", "8"]
+    assert "texts='t.txt'" in ran.err
+    ran = run("profile", stores[0], "--words", "mean")
+    assert ran.status == 2
+    assert "need --texts: got --words for a store. Leave them out, or give --texts and a model." in ran.err

@@ -14,6 +14,7 @@ import pytest
     ("verbs", "trials"),
     [
         ("write_store,extract,compare", ["--all-commits", "--pairs=6", "--full-disks=3"]),
+        ("compare_revisions", ["--kills=4", "--pairs=2", "--full-disks=1"]),
         ("finetune,ablate", ["--kills=6", "--pairs=4", "--full-disks=2"]),
         ("probe_edge,probe_structural,probe_mdl", ["--kills=9", "--pairs=6", "--full-disks=3"]),
         ("study", ["--kills=3", "--pairs=2", "--full-disks=1"]),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -56,9 +57,22 @@ def prepare(inputs: Path) -> None:
     data = write_annotated_text(inputs / "data", train=12, dev=4, test=4)
     text = (data / "text" / "train.txt").read_text()
     synthetic_bert(inputs / "model", text.splitlines(), width=16)
+    _moved(inputs)
     for part, n in (("train", 12), ("dev", 4)):
         rows = [{"sentence": line, "label": str(k % 2)} for k, line in enumerate(text.splitlines()[:n])]
         (inputs / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _moved(inputs: Path) -> None:
+    """Write a model whose weights differ from those of `model`, and a copy of it: a sweep over the three reads two."""
+    from transformers import AutoModel
+
+    shutil.copytree(inputs / "model", inputs / "moved")
+    model = AutoModel.from_pretrained(inputs / "model")
+    for parameter in model.parameters():
+        parameter.data += 0.1 * parameter.data.roll(1)
+    model.save_pretrained(inputs / "moved")
+    shutil.copytree(inputs / "moved", inputs / "again")
 
 
 def _rows(rng: np.random.Generator) -> np.ndarray:
@@ -91,6 +105,13 @@ def _compare(inputs: Path, out: Path, variant: int) -> None:
         progress=False,
     )
     scores.to_jsonl(out / "scores.jsonl")
+
+
+def _compare_revisions(inputs: Path, out: Path, variant: int) -> None:
+    texts = (inputs / "data" / "text" / "train.txt").read_text().splitlines()
+    models = {name: inputs / name for name in ("moved", "again", "model")}
+    measures = ("LinearCKA", "CCA")[variant]
+    rs.compare_revisions(models, None, texts, measures, out=out, device="cpu", n_threads=1, progress=False)
 
 
 def _finetune(inputs: Path, out: Path, variant: int) -> None:
@@ -147,6 +168,7 @@ VERBS = {
     "write_store": Verb(_write_store, same_bytes=True),
     "extract": Verb(_extract, same_bytes=True),
     "compare": Verb(_compare),
+    "compare_revisions": Verb(_compare_revisions),
     "finetune": Verb(_finetune),
     "ablate": Verb(_ablate, shared=True),
     "probe_edge": Verb(_probe_edge),

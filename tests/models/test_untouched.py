@@ -127,6 +127,10 @@ VERBS: dict[str, Verb] = {
     "plan_extraction": lambda model, base, data, out: rs.plan_extraction(model, TEXTS),
     "compare_models": lambda model, base, data, out: rs.compare_models(model, base, TEXTS, "LinearCKA"),
     "compare_models with itself": lambda model, base, data, out: rs.compare_models(model, model, TEXTS, "LinearCKA"),
+    "compare_revisions": lambda model, base, data, out: rs.compare_revisions(
+        {"now": model, "then": base}, None, TEXTS, "LinearCKA", reference=model, out=out / "sweep"
+    ),
+    "profile": lambda model, base, data, out: rs.profile(model, texts=TEXTS),
     "attention_divergence": lambda model, base, data, out: attention_divergence(model, base, TEXTS),
     "weight_distance": lambda model, base, data, out: rs.weight_distance(model, base),
     "finetune": tuned(),
