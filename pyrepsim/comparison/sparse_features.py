@@ -12,7 +12,7 @@ from ..core.errors import DegenerateError, OptionError, ShapeError
 from ..core.progress import progress_bar
 from ..core.sparse import column_moments, is_sparse, sparse_rows
 from ..moments.pair import LEAST_SD
-from .permutation import permuted_rows
+from .permutation import named_documents, permuted_rows, rows_by_document
 
 __all__ = ["FiringDrift", "NearestFeatures", "firing_drift", "nearest_features"]
 
@@ -116,8 +116,9 @@ def nearest_features(
     seed : int, default 0
         Of the random orders.
     documents : array-like of shape (n_samples,), optional
-        The document of each row, such as ``store.columns.doc_id``. Whole documents are then put in random order, as in
-        `permutation_test`: rows of one document resemble each other, so that p is too low if they are torn apart.
+        The document of each row, such as ``store.columns.doc_id``. Whole documents then change places, because rows of
+        one document resemble each other, so that p is too low if they are torn apart. If documents have different
+        lengths, only some rows are used: see the notes of `permutation_test`.
     progress : bool, optional
         Whether to show a progress bar. None: on a terminal and in a notebook; lines in a log.
 
@@ -130,7 +131,7 @@ def nearest_features(
     ShapeError, DTypeError, NonFiniteError
         If the rows are not two matrices of finite numbers with the same number of rows.
     DegenerateError
-        If every feature of a side is constant, or all rows are of one document.
+        If every feature of a side is constant, or if there are too few documents, or their lengths are too unequal.
     OptionError
         If `k` or `n_resamples` is less than 1.
 
@@ -157,9 +158,13 @@ def nearest_features(
     for name, value in (("k", k), ("n_resamples", n_resamples)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise OptionError(f"{name} must be a whole number, at least 1: got {value!r}.")
-    x, y = _columns(X, Y)
+    pair, matched = _paired(X, Y), None
+    if documents is not None:
+        matched = rows_by_document(named_documents(documents, pair[0].shape[0]))
+        pair = tuple(rows[np.sort(matched, axis=None)] for rows in pair)
+    x, y = _columns(*pair)
     n = x.n_rows
-    orders = [None, *_random_orders(n, documents, n_resamples, seed)]
+    orders = [None, *_random_orders(n, matched, n_resamples, seed)]
     size = max(1, _BLOCK_ELEMENTS // len(y.varying))
     index, correlation = np.full((x.n_features, k), -1), np.full((x.n_features, k), np.nan)
     null = np.full((n_resamples, x.n_features), np.nan)
@@ -188,16 +193,11 @@ def nearest_features(
     return NearestFeatures(index, correlation, null, n)
 
 
-def _random_orders(n_rows: int, documents: Any, n_resamples: int, seed: int) -> list[np.ndarray]:
-    if documents is None:
+def _random_orders(n_rows: int, matched: np.ndarray | None, n_resamples: int, seed: int) -> list[np.ndarray]:
+    if matched is None:
         rng = np.random.default_rng(seed)
         return [rng.permutation(n_rows) for _ in range(n_resamples)]
-    of_row = np.asarray(documents)
-    if of_row.dtype.kind not in "biufUS":
-        raise OptionError(f"documents must be numbers or names: got {of_row.dtype}. Give one for each row.")
-    if of_row.shape != (n_rows,):
-        raise ShapeError(f"documents must name the document of each of the {n_rows} rows: got shape {of_row.shape}.")
-    return [permuted_rows(n_rows, of_row, seed=seed, index=index) for index in range(n_resamples)]
+    return [permuted_rows(n_rows, matched, seed=seed, index=index) for index in range(n_resamples)]
 
 
 def firing_drift(X: Any, Y: Any, *, above: float = 0.0) -> FiringDrift:
@@ -284,8 +284,9 @@ def _as_sparse(rows: np.ndarray) -> Any:
 
 
 def _columns(X: Any, Y: Any) -> tuple[_Columns, _Columns]:
+    """Return the columns of two sparse matrices with the same number of rows."""
     sides = []
-    for rows, name in zip(_paired(X, Y), "XY", strict=True):
+    for rows, name in zip((X, Y), "XY", strict=True):
         rows = rows.astype(np.float64)
         n, d = rows.shape
         largest = np.zeros(d)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from ..core.errors import ShapeError
 from .resampling import finite_values
 
-__all__ = ["holm", "max_statistic_p", "permutation_p", "value_rounding"]
+__all__ = ["calibrated_value", "critical_value", "holm", "max_statistic_p", "permutation_p", "value_rounding"]
 
 
 def value_rounding(precision: str | None, *values: float) -> float:
@@ -104,6 +105,34 @@ def max_statistic_p(observed: np.ndarray, null: np.ndarray, rounding: float = 0.
         )
     largest = values.max(axis=1)
     return np.array([permutation_p(float(one), largest, rounding) for one in observed])
+
+
+def critical_value(observed: float, null: np.ndarray, alpha: float) -> float:
+    """What a statistic exceeds by chance with a probability of at most alpha.
+
+    Of the observed statistic and those of P permutations in ascending order, number ceil((1 - alpha) (P + 1)).
+
+    References
+    ----------
+    Groeger et al. (2026), arXiv:2602.14486, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pyrepsim.inference.p_values import critical_value
+    >>> critical_value(5.0, np.arange(19.0), 0.05)
+    17.0
+    """
+    ordered = np.sort(np.append(finite_values(null, "null values", 1), observed))
+    place = math.ceil((1 - alpha) * len(ordered))
+    return float(ordered[min(max(place, 1), len(ordered)) - 1])
+
+
+def calibrated_value(value: float, threshold: float, largest: float) -> float:
+    """max(0, value - threshold) / (largest - threshold), at most 1; 0 if no value is above the threshold."""
+    if not threshold < largest:
+        return 0.0
+    return min(max((value - threshold) / (largest - threshold), 0.0), 1.0)
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 
 import pyrepsim as rs
 from pyrepsim.comparison.best import best_with_null
-from pyrepsim.comparison.permutation import permuted_rows
+from pyrepsim.comparison.permutation import permuted_rows, rows_by_document
 from pyrepsim.core.errors import DegenerateError, OptionError
 from pyrepsim.inference import permutation_p
 from pyrepsim.results import Score, Scores
@@ -85,14 +85,16 @@ def test_the_null_is_that_of_the_best_layer(sides, measure: str, unit: str, tmp_
     found = rs.permutation_test(
         x, y, measure, layers="best", n_resamples=19, seed=3, unit=unit, alternative=alternative, backend="cpu"
     )
-    documents = DOC_ID if unit == "documents" else None
-    orders = [permuted_rows(N, documents, seed=3, index=index) for index in range(19)]
+    matched = rows_by_document(DOC_ID) if unit == "documents" else None
+    orders = [permuted_rows(N, matched, seed=3, index=index) for index in range(19)]
+    kept = np.arange(N) if matched is None else np.sort(matched, axis=None)
+    of_y = {name: np.asarray(y[name])[kept] for name in y.layers}
     for score in found:
-        rows = np.asarray(x[score.layer_x])
-        values = [
-            [sign * rs.compare(rows, np.asarray(y[b])[order], measure).value for b in y.layers] for order in orders
-        ]
-        observed = [sign * rs.compare(rows, np.asarray(y[b]), measure).value for b in y.layers]
+        rows = np.asarray(x[score.layer_x])[kept]
+        values = [[sign * rs.compare(rows, of_y[b][order], measure).value for b in y.layers] for order in orders]
+        observed = [sign * rs.compare(rows, of_y[b], measure).value for b in y.layers]
+        whole = rs.compare(np.asarray(x[score.layer_x]), np.asarray(y[score.layer_y]), measure).value
+        assert score.value == pytest.approx(whole, rel=1e-6)
         null = np.max(values, axis=1)
         assert score.layer_y == y.layers[int(np.argmax(observed))]
         details = score.details["permutation"]

@@ -10,7 +10,6 @@ from pyrepsim.comparison import compare, permutation_test
 from pyrepsim.core.errors import DegenerateError, OptionError
 from pyrepsim.inference import Bootstrap, Jackknife, differences, over_seeds
 from pyrepsim.inference.resampling import bootstrap_weights, jackknife_standard_error, percentile_interval
-from pyrepsim.measures import all_measures
 from pyrepsim.moments import row_blocks
 from pyrepsim.results import Score, Scores
 from tests.helpers import references as ref
@@ -176,17 +175,6 @@ def test_p_best_accounts_for_choosing_the_best_layer(tmp_path):
     assert far[0].details["permutation"]["p"] == 1 / 40
 
 
-def test_p_values_of_unrelated_rows_are_uniform():
-    rng = np.random.default_rng(1)
-    p = []
-    for _ in range(40):
-        X, Y = rng.standard_normal((2, 20, 2))
-        p.append(permutation_test(X, Y, rs.LinearCKA(), n_resamples=9)[0].details["permutation"]["p"])
-    # ten equally likely values 0.1 ... 1: mean 0.55, standard deviation 0.287
-    assert np.mean(p) == pytest.approx(0.55, abs=3.5 * 0.287 / np.sqrt(40))
-    assert np.mean(np.array(p) <= 0.101) < 0.1 + 3.5 * 0.3 / np.sqrt(40)
-
-
 def test_planted_differences_have_the_right_sign(tmp_path):
     """Layer 0 changes equally in both domains, layer 1 more in the second."""
     scores = []
@@ -244,36 +232,10 @@ def test_what_intervals_refuse(stores, tmp_path):
         rs.compare(*stores, rs.LinearCKA(), interval=0.95)
     with pytest.raises(OptionError, match="Leave out one"):
         rs.compare(*stores, rs.LinearCKA(), interval=PLAN, checkpoint=tmp_path / "c")
-    with pytest.raises(OptionError, match="arrays have none"):
-        permutation_test(text(0), text(1), rs.LinearCKA(), unit="documents")
-    with pytest.raises(OptionError, match="alternative must be"):
-        permutation_test(text(0), text(1), rs.LinearCKA(), alternative="both")
     constant = np.ones((60, 2))
     constant[-3:] = np.random.default_rng(0).standard_normal((3, 2))
     with pytest.raises(DegenerateError, match="every resample"):
         rs.compare(constant, text(0, 60), rs.LinearCKA(), interval=Jackknife(blocks=4))
-
-
-def test_measures_that_do_not_depend_on_the_matching_have_no_permutation_test(rng):
-    X, Y = rng.standard_normal((30, 4)) + 1, rng.standard_normal((30, 3)) + 1
-    free = [kind() for kind in all_measures().values() if not kind.depends_on_matching]
-    assert {type(m).__name__ for m in free} == {"Concentricity", "Magnitude", "MetricSpaceMagnitude", "Uniformity"}
-    for measure in free:
-        with pytest.raises(OptionError, match="does not depend on the matching"):
-            permutation_test(X, Y, [rs.LinearCKA(), measure])
-    orders = [rng.permutation(30) for _ in range(4)]
-    for kind in all_measures().values():  # the declaration is right
-        measure = kind(k=3) if "k" in kind.__dataclass_fields__ else kind()
-        change = np.ptp([compare(X, Y[order], measure).value for order in orders])
-        assert bool(change > 1e-6) is kind.depends_on_matching, measure
-
-
-@pytest.mark.parametrize(("measure", "precision"), [(rs.LinearCKA(), "auto"), (rs.DistanceCorrelation(), "fp32")])
-def test_permutations_that_change_nothing_count_as_equal(measure, precision):
-    """Rows of X of two kinds, Y equal to X: a third of the permutations gives the value 1, up to rounding."""
-    X = np.repeat(np.random.default_rng(3).standard_normal((2, 7)), 2, axis=0)
-    (tested,) = permutation_test(X, X, measure, n_resamples=299, precision=precision)
-    assert abs(tested.details["permutation"]["p"] - 1 / 3) < 0.08
 
 
 def test_values_outside_the_range_are_refused():

@@ -112,21 +112,30 @@ def test_what_is_refused():
 def test_rows_of_one_document_stay_together():
     x, y = features(), features(d=31, seed=1)
     rng = np.random.default_rng(3)
-    documents = rng.integers(0, 23, 200)
+    documents = rng.permutation(np.repeat(np.arange(25), 8))
     found = rs.nearest_features(x, y, n_resamples=4, documents=documents, seed=5)
     plain = rs.nearest_features(x, y, n_resamples=4, seed=5)
     assert np.array_equal(found.index, plain.index)
     assert not np.array_equal(found.null, plain.null)
-    names = np.unique(documents)
     for index, row in enumerate(found.null):
-        rank = np.random.default_rng([5, index]).permutation(len(names))
-        by_rank = names[np.argsort(rank)]
-        taken = np.concatenate([np.flatnonzero(documents == name) for name in by_rank])
+        drawn = np.argsort(np.random.default_rng([5, index]).permutation(25))
         order = np.empty(200, int)
-        order[np.concatenate([np.flatnonzero(documents == name) for name in names])] = taken
+        for name, other in enumerate(drawn):
+            order[documents == name] = np.flatnonzero(documents == other)
         np.testing.assert_allclose(row, np.corrcoef(x.T, y[order].T)[:40, 40:].max(axis=1), atol=1e-13)
     as_names = rs.nearest_features(x, y, n_resamples=4, documents=[f"{d:02d}" for d in documents], seed=5)
     assert np.array_equal(as_names.null, found.null)
+
+
+def test_rows_of_documents_of_unequal_lengths():
+    x, y = features(), features(d=31, seed=1)
+    documents = np.repeat(np.arange(40), [4, 6] * 20)
+    first = np.concatenate([np.arange(size) < 4 for size in [4, 6] * 20])
+    found = rs.nearest_features(x, y, n_resamples=4, documents=documents, seed=5)
+    same = rs.nearest_features(x[first], y[first], n_resamples=4, documents=documents[first], seed=5)
+    for name in ("index", "correlation", "null"):
+        assert np.array_equal(getattr(found, name), getattr(same, name))
+    assert found.n_samples == 160
 
 
 def test_documents_make_the_size_right():
@@ -149,7 +158,7 @@ def test_documents_that_do_not_fit_are_refused():
         (np.arange(199), ShapeError, "each of the 200 rows"),
         (np.zeros((200, 1), int), ShapeError, "each of the 200 rows"),
         ([None] * 200, OptionError, "numbers or names"),
-        (np.zeros(200, int), DegenerateError, "at least two"),
+        (np.zeros(200, int), DegenerateError, "at least 5 documents"),
     ):
         with pytest.raises(error, match=message):
             rs.nearest_features(x, y, documents=wrong)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
+from pyrepsim.comparison.permutation import permuted_rows
 from pyrepsim.core.errors import OptionError
 from pyrepsim.integrations import calibrated_similarity as integration
 from pyrepsim.integrations import calls
@@ -51,6 +52,20 @@ def test_scores_are_those_of_the_definition(library, text: str):
     assert float(tau) == pytest.approx(threshold, rel=1e-6)
     assert float(p) == pytest.approx((1 + sum(value >= observed for value in null)) / 41, rel=1e-6)
     assert float(score) == pytest.approx(max(observed - threshold, 0) / (1 - threshold), rel=1e-4)
+
+
+@pytest.mark.parametrize("text", ["LinearCKA", "LinearCKA(debiased=True)"])
+def test_our_thresholds_are_the_same(library, text: str):
+    import torch
+
+    X, Y = layers()
+    (score,) = rs.permutation_test(X, Y, text, n_resamples=40, seed=1, alpha=0.1)
+    drawn = (torch.from_numpy(permuted_rows(60, None, seed=1, index=index)) for index in range(40))
+    found = library.calibrate(X, Y, integration.sim(text), K=40, alpha=0.1, perm_fn=lambda *_: next(drawn))
+    result = score.details["permutation"]
+    assert [result[name] for name in ("calibrated", "p", "threshold")] == pytest.approx(
+        list(map(float, found)), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("text", ["LinearCKA", "MutualKNN(k=5)"])
