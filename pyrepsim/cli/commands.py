@@ -138,9 +138,7 @@ class Compare(TextOptions):
 
 @dataclass(frozen=True)
 class CompareRevisions(TextOptions):
-    """Compare branches of a hub id, checkpoints of a training, or several models with one of them. Run it again to
-    resume.
-    """
+    """Compare the revisions or checkpoints of a model with one of them. Run it again to resume."""
 
     model: str
     """Hub id, or a folder that holds checkpoint-* or checkpoints/step-*; or several models separated by commas."""
