@@ -151,7 +151,9 @@ class ItemReader:
             return [again[name] for name in own][: len(states)]
 
         widths = {name: tensor.shape[-1] for name, tensor in own.items()} if states else {}
-        rows, items = Rows(n, positions), Items(n, positions)
+        items = Items(n, positions)
+        one_size = all(state.ndim == 3 and state.shape[1] == positions for state in states)
+        rows = Rows(n, positions) if one_size else items  # feature maps, or stages with fewer and fewer positions
         self._points = find_points(self.module, run, widths, rows, name=self.name, paths=items)
         for name, tensor in own.items():
             if not torch.equal(tensor.nan_to_num(), again[name].nan_to_num()):
@@ -168,7 +170,7 @@ class ItemReader:
         found, counts = self._reduced(batch, tensors)
         self.widths = {name: int(tensor.shape[1]) for name, tensor in found.items()}
         self.per_item = None if self._rule == "token" and self._masked else int(counts[0])
-        square = next((name for name, one in tensors.items() if one.ndim > 2 and one.shape[1] == n), None)
+        square = next((name for name, one in tensors.items() if self._is_square(name, one, n)), None)
         self._compare_with_one_item(first, found, counts, square)
 
     def _first_results(self, batch: Any) -> dict[str, torch.Tensor]:
@@ -242,12 +244,17 @@ class ItemReader:
             return False
         return weight.ndim == 2 or weight.shape[0] == tensor.shape[-1] != tensor.shape[1]
 
+    def _is_square(self, name: str, tensor: torch.Tensor, n: int) -> bool:
+        """Whether another axis than the one that is taken for it could count items."""
+        point = None if name in self.own else self._points.point(name)
+        return (tensor.ndim > 2 and tensor.shape[1] == n) or (isinstance(point, Point) and point.layout == "swapped")
+
     def _compare_with_one_item(
         self, first: Any, rows: Mapping[str, torch.Tensor], counts: np.ndarray, square: str | None
     ) -> None:
         """Log it if the rows of the first item change without the other items, by more than rounding.
 
-        In the layer `square` the second axis is as long as the first; LayerError if it is the one that counts items.
+        In the layer `square` another axis is as long as the one for items; LayerError if that one counts them.
         """
         n = len(counts)
         try:

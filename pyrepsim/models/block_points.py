@@ -13,20 +13,21 @@ import numpy as np
 import torch
 
 from .calls import Call
-from .fused import fused_columns
+from .fused import fused_columns, gated_columns
 from .points import Point, Rows
 
 __all__ = ["block_points", "find_blocks"]
 
 _PROJECTIONS = {
-    "queries": ("q_proj", "query", "q", "q_lin", "query_proj", "q_head", "q_b_proj"),
-    "keys": ("k_proj", "key", "k", "k_lin", "key_proj", "k_head"),
-    "values": ("v_proj", "value", "v", "v_lin", "value_proj", "v_head"),
+    "queries": ("q_proj", "query", "q", "q_lin", "query_proj", "q_head", "q_b_proj", "linear_q"),
+    "keys": ("k_proj", "key", "k", "k_lin", "key_proj", "k_head", "linear_k"),
+    "values": ("v_proj", "value", "v", "v_lin", "value_proj", "v_head", "linear_v"),
     "fused": ("c_attn", "query_key_value", "Wqkv", "qkv_proj", "qkv"),
     "latent": ("kv_a_proj_with_mqa",),
 }
 _ROLES = {name: role for role, names in _PROJECTIONS.items() for name in names}
 _ATTENTION = ("attention.input", "queries", "keys", "values", "heads", "attention")
+_MLPS = ("mlp", "feed_forward", "ffn", "ff", "mlp_block")
 _HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head")
 
 
@@ -106,11 +107,7 @@ class _Block:
         self.width = 0 if block.given is None else block.given.shape[-1]
         self.maps = [call for call in block.below() if self._is_map(call)]
         self._put("input", block, "input")
-        attention = self._attention()
-        if attention is None:
-            self._miss(("mlp.input", "neurons", "mlp"), self.missing["attention"])
-        else:
-            self._mlp(attention)
+        self._mlp(self._attention())
         self._put("output", block)
 
     def _put(self, name: str, call: Call, side: str = "output") -> None:
@@ -164,6 +161,9 @@ class _Block:
                 self._put(role, roles[role])
             elif "latent" in roles:
                 self._miss([role], f"{type(core.module).__name__} computes it from a common projection")
+        queries = self.points.get("queries")
+        if queries is not None and (chosen := gated_columns(core.module, queries.width, n_heads)) is not None:
+            self.points["queries"] = queries.of_columns(chosen)
         fused = roles.get("fused")
         if fused is not None:
             columns = fused_columns(core.module, _width(fused), n_heads)
@@ -180,22 +180,33 @@ class _Block:
             if point is None:
                 continue
             n = point.width // size if role in ("keys", "values") and size else n_heads
-            if point.width % n:
-                self._miss([f"{role}.0"], f"its {point.width} features cannot be divided among {n} heads")
+            values = self.points.get("values") if role == "heads" and size else None
+            more = values is not None and point.width not in (n * size, values.width)  # ConvBERT: convolutions too
+            if point.width % n or more:
+                reason = f"its {point.width} features cannot be divided among {n} heads"
+                self._miss([f"{role}.{head}" for head in range(n)], reason)
                 continue
             for head, chosen in enumerate(np.arange(point.width).reshape(n, -1)):
                 self.points[f"{role}.{head}"] = point.of_columns(chosen)
 
-    def _mlp(self, attention: Call) -> None:
-        """Find the feed-forward part: what is outside the attention."""
+    def _mlp(self, attention: Call | None) -> None:
+        """Find the feed-forward part: what has its name, or what is outside the attention."""
         experts = [call for call in self.block.below() if call.name == "experts" or ".experts." in call.path]
         if experts:
             self._experts(experts)
             return
-        maps = [call for call in self.maps if attention not in call.above()]
+        named = next((call for call in self.block.inner if call.name in _MLPS), None)
+        if named is not None:
+            maps = [call for call in self.maps if named in call.above()]
+        elif attention is not None:
+            maps = [call for call in self.maps if attention not in call.above()]
+        else:
+            self._miss(("mlp.input", "neurons", "mlp"), self.missing["attention"])
+            return
         first, last = maps[:-1], maps[-1:]
         if len(first) not in (1, 2) or any(call.read is not first[0].read for call in first):
-            reason = f"the block has {len(maps)} linear maps outside its attention, and not the two or three of an MLP"
+            where = "outside its attention" if named is None else f"in {named.path}"
+            reason = f"the {len(maps)} linear maps {where} are not one or two that read the same and one after them"
             self._miss(("mlp.input", "neurons", "mlp"), reason)
             return
         self._put("mlp.input", first[0], "input")

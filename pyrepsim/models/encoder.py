@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from ..core.errors import ModelError
+from ..core.errors import ModelError, PyrepsimError
 from .adapters import Adapters
 from .digests import weights_digest
 from .hooks import HookPoints, find_points, layer_names, recording
@@ -316,6 +316,8 @@ def _independence(encoder: Encoder, implementation: str | None) -> Independence:
                     limit=encoder.position_limit,
                     device=device,
                 )
+        except PyrepsimError:
+            raise
         except Exception as error:  # another library's forward pass may raise anything
             raise ModelError(
                 f"A model must take texts of several lengths, alone and in a padded batch: {encoder.name!r} "
@@ -371,6 +373,11 @@ def hidden_states(
     begin = {"begin": Point(first_block, "input", 0, "rows", 0)} if first_block and states else {}
     with recording(module, begin) as read:
         found = module(input_ids=input_ids, attention_mask=attention_mask, **options).hidden_states or ()
+    if wrong := [tuple(state.shape) for state in found if state.shape[:-1] != input_ids.shape]:
+        raise ModelError(
+            f"Every hidden state must have one row per token: {type(module).__name__} gives shape {wrong[0]} for "
+            f"{tuple(input_ids.shape)} tokens, because it pads or pools them. Use another model."
+        )
     return (read["begin"], *found[:-2], *found[-1:]) if begin else found
 
 

@@ -1,4 +1,4 @@
-"""Where queries, keys and values are in the output of a projection that computes all three."""
+"""Where queries, keys and values are in the output of a projection that computes more than one of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["fused_columns"]
+__all__ = ["fused_columns", "gated_columns"]
 
 # "one after the other": all heads of the queries, then of the keys, then of the values.
 # "by group": for each key head its queries, its key and its value.
+# CodeGen: four parts, one for each of the devices that it was trained on: queries, values and keys of its heads.
 _ONE_AFTER_THE_OTHER = (
     "DbrxAttention",
     "DecisionTransformerGPT2Attention",
@@ -21,6 +22,16 @@ _ONE_AFTER_THE_OTHER = (
     "Phi3Attention",
 )
 _BY_GROUP = ("BloomAttention", "GPTNeoXAttention", "GPTNeoXJapaneseAttention", "PersimmonAttention")
+
+# Projections of queries that give for each head the query, and then the gate of its result.
+_GATED = ("Qwen3NextAttention", "Qwen3_5Attention", "Qwen3_5MoeAttention", "Qwen4ExpTextAttention")
+
+
+def gated_columns(attention: torch.nn.Module, width: int, n_heads: int) -> np.ndarray | None:
+    """Return the columns of the queries, head after head, in a projection that computes gates too; None for others."""
+    if type(attention).__name__ not in _GATED or width % (2 * n_heads):
+        return None
+    return np.arange(width).reshape(n_heads, 2, -1)[:, 0].reshape(-1)
 
 
 def fused_columns(attention: torch.nn.Module, width: int, n_heads: int) -> dict[str, np.ndarray] | None:
@@ -35,6 +46,9 @@ def fused_columns(attention: torch.nn.Module, width: int, n_heads: int) -> dict[
     n_heads : int
         Number of heads of the queries. Keys and values may have fewer.
     """
+    if type(attention).__name__ == "CodeGenAttention" and not width % 12:
+        parts = np.arange(width).reshape(4, 3, -1)
+        return {role: parts[:, place].reshape(-1) for role, place in (("queries", 0), ("keys", 2), ("values", 1))}
     found = _order(attention, n_heads)
     if found is None:
         return None

@@ -87,8 +87,10 @@ class HookPoints(Mapping[str, int]):
             return self._points[name]
         path, side = (name, "output") if name in self._modules else _split(name)
         calls = self._modules.get(path)
-        reason = self._missing.get(name) or self._missing.get(name.partition(".")[0])
-        if calls is None and reason is not None:
+        stem, _, last = name.rpartition(".")
+        causes = (name, stem if last.isdigit() else name, name.partition(".")[0])  # a point, all heads, or all points
+        reason = next((self._missing[one] for one in causes if one in self._missing), None)
+        if reason is not None and (calls is None or path in self._points):  # a path may begin as a layer's name does
             raise LayerError(f"There is no hook point {name!r} in {self._name!r}: {reason}. {_REMEDY}")
         if calls is None:
             near = difflib.get_close_matches(name, (*self._points, *self._modules), n=1)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-from ..core.errors import ModelError
+from ..core.errors import ModelError, PyrepsimError
 from .adapters import Adapters, configs_of
 from .block_points import find_blocks
 from .calls import trace_calls
@@ -86,6 +86,7 @@ def wrap(
     base, _ = base_module(model)
     origin = str(getattr(base, "name_or_path", "") or "")
     if tokenizer is None:
+        _check_reads_tokens(base)
         tokenizer = _tokenizer_of(model, base, origin, revision)
     attention, by_itself = getattr(base.config, "_attn_implementation", None), "eager"
     if getattr(base, "_supports_sdpa", False):
@@ -153,6 +154,15 @@ def base_module(model: torch.nn.Module) -> tuple[torch.nn.Module, Whole | None]:
             f" {_BATCHES}"
         )
     return encoder_part(inner)
+
+
+def _check_reads_tokens(base: Any) -> None:
+    """Refuse a model of images or sound before its tokenizer is looked for."""
+    if (reads := getattr(base, "main_input_name", "input_ids")) != "input_ids":
+        raise ModelError(
+            f"Texts are read by a model that gives hidden states for token ids: {type(base).__name__} reads {reads}. "
+            f"{_BATCHES}"
+        )
 
 
 def unwrapped(model: torch.nn.Module) -> torch.nn.Module:
@@ -232,27 +242,29 @@ def _check_tokenizer(tokenizer: Any, name: str) -> None:
 
 
 def _layer_widths(module: torch.nn.Module, name: str) -> tuple[dict[str, int], str | None]:
-    """Names and widths of the hidden states, from one forward pass over two tokens; `first_block` of an `Encoder`."""
+    """Names and widths of the hidden states, from one forward pass over few tokens; `first_block` of an `Encoder`."""
     device = next(module.parameters()).device
-    ids = torch.zeros((1, 2), dtype=torch.long, device=device)
+    rows = Rows(1, min(7, _position_limit(module) or 7))
+    ids = torch.zeros((1, rows.tokens), dtype=torch.long, device=device)
     try:
         with undisturbed(module):
             whole, states = trace_calls(module, lambda: hidden_states(module, ids, torch.ones_like(ids)))
-        shapes = [tuple(state.shape) for state in states]
+    except PyrepsimError:
+        raise
     except Exception as error:  # another library's forward pass may raise anything
         raise ModelError(
             f"Texts are read by a model that gives hidden states for token ids: {name!r} ({type(module).__name__}) "
             f"does not ({first_line(error)}). {_BATCHES}"
         ) from error
-    if not shapes or any(len(shape) != 3 or shape[:2] != (1, 2) for shape in shapes):
+    if not states:
         raise ModelError(
-            f"Every hidden state must have one row per token: {name!r} ({type(module).__name__}) gives shapes "
-            f"{shapes} for 2 tokens. {_BATCHES}"
+            f"Texts are read by a model that gives hidden states for token ids: {name!r} ({type(module).__name__}) "
+            f"gives none. {_BATCHES}"
         )
-    names = ["embeddings"] + [f"layer.{index}" for index in range(len(shapes) - 1)]
-    blocks = find_blocks(whole, states, Rows(1, 2)) or []
-    late = blocks and not Rows(1, 2).equal(blocks[0].read, states[0])
-    widths = {layer: shape[2] for layer, shape in zip(names, shapes, strict=True)}
+    names = ["embeddings"] + [f"layer.{index}" for index in range(len(states) - 1)]
+    blocks = find_blocks(whole, states, rows) or []
+    late = blocks and not rows.equal(blocks[0].read, states[0])
+    widths = {layer: state.shape[2] for layer, state in zip(names, states, strict=True)}
     return widths, blocks[0].path if late else None
 
 

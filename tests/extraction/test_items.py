@@ -187,3 +187,22 @@ def test_padding_of_sounds_is_no_row_and_is_not_averaged(tmp_path: Path):
         rs.extract(model, batch, tmp_path / "flat", rows="flatten")
     with pytest.raises(LayerError, match="must have a position for each entry of the mask"):
         rs.extract(model, batch, tmp_path / "x", layers=["feature_extractor.conv_layers.0"])
+
+
+def test_windows_that_are_as_many_as_items_are_not_taken_for_items(tmp_path: Path):
+    """Swin gives (items * windows, positions, features); with 4 items and 4 positions, axis 1 could be items."""
+    model, path = build("swin"), ["encoder.layers.1.blocks.0.attention.q_proj"]
+    with pytest.raises(LayerError, match="The first axis of a layer must count items"):
+        rs.extract(model, [INPUTS["image"](4)], tmp_path / "a", layers=path)
+    with pytest.raises(LayerError, match="A hook point must have rows"):
+        rs.extract(model, [INPUTS["image"](5)], tmp_path / "b", layers=path)
+
+
+def test_feature_maps_of_stages_have_the_points_of_blocks(tmp_path: Path):
+    model, names = build("resnet"), ["layer.0.input", "layer.0.output", "layer.1.input", "layer.1.output"]
+    store = rs.extract(model, [INPUTS["image"](5)], tmp_path / "a", layers=["embeddings", "layer.*", *names])
+    assert store is not None
+    states = ["embeddings", "layer.0", "layer.0", "layer.1"]
+    assert all(np.array_equal(store[a], store[b]) for a, b in zip(names, states, strict=True))
+    with pytest.raises(LayerError, match="no list of blocks that read its hidden states"):  # a path of its own, too
+        rs.extract(build("mobilenet"), [INPUTS["image"](5)], tmp_path / "b", layers=["layer.0.input"])
