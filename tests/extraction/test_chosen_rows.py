@@ -325,3 +325,23 @@ def test_probes_need_every_token(base: Encoder, tmp_path: Path):
         _Tokens(documents)
     with pytest.raises(PyrepsimError, match="has one per document"):
         find_sentences(documents, [object()])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("longest", [1, 2, 7, 33, 100, 257])
+def test_the_order_of_additions_depends_on_the_row_alone(longest: int):
+    """In float64: a mean has the same bits alone and beside a longer row; of equal tokens it is that token."""
+    from pyrepsim.extraction.forward import _MeanOfDocument
+    from pyrepsim.extraction.layout import Batch
+
+    torch.manual_seed(longest)
+    tokens = torch.randn(longest + 32, 5) * 10.0 ** torch.randint(-6, 6, (longest + 32, 5))
+    tokens[:, 4] = -0.0
+    ids, own = np.zeros((1, len(tokens)), np.int64), np.arange(32)
+    alone = _MeanOfDocument(Batch(ids, own, np.array([32]), np.array([0])), torch.device("cpu"))(tokens)
+    picks, counts = np.concatenate([own, np.arange(32, 32 + longest)]), np.array([32, longest])
+    both = _MeanOfDocument(Batch(ids, picks, counts, np.array([0, 1])), torch.device("cpu"))(tokens)
+    assert both.dtype == torch.float64
+    assert both[0].numpy().tobytes() == alone[0].numpy().tobytes()
+    assert both[:, 4].numpy().tobytes() == np.zeros(2).tobytes()
+    wanted = tokens[:32].double().mean(0)
+    assert float(((both[0] - wanted).abs() / tokens[:32].abs().double().amax(0).clamp_min(1e-30)).max()) < 1e-15
