@@ -236,6 +236,7 @@ def compare_items(
     provenance: dict[str, Any] = {"rows": unit, "first_batch": batches.digest}
     for side, reader in zip("xy", readers, strict=True):
         provenance |= {f"model_{side}": reader.name, f"weights_{side}": reader.weights}
+        provenance |= {f"{name}_{side}": value for name, value in reader.settings.items()}
     widths = [
         {name: reader.widths[name] for name in dict.fromkeys(pair[side] for pair in pairs)}
         for side, reader in enumerate(readers)
@@ -293,11 +294,12 @@ def loading_of(options: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
     extra : mapping
         Other options of texts that were given, by name.
     """
-    used = ("layers", "dtype", "revision", "device", "rows")
+    loading = {name: value for name, value in options.loading().items() if name != "adapter"}
+    used = ("layers", "dtype", "rows", *loading)
     changed = [f.name for f in fields(options) if f.name not in used and getattr(options, f.name) != f.default]
     if changed or extra:
         raise OptionError(
-            f"{', '.join([*changed, *extra])} is an option for texts: batches of tensors were given. Leave it out; a "
-            "model is loaded otherwise by load_encoder, or by its own library, and given in memory."
+            f"{', '.join([*changed, *extra])} is an option for texts: batches of tensors were given. Leave it out; for "
+            "an adapter give the model that load_encoder returns."
         )
-    return {"revision": options.revision, "device": options.device}
+    return loading

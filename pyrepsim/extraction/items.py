@@ -58,6 +58,8 @@ class ItemReader:
         Names of what the module or the function returns: hidden states, or the entries of a dict, or "output".
     widths : dict of str to int
         Width of each chosen layer.
+    settings : mapping of str to str
+        As of an `Encoder`, for a model that was loaded here or is one.
     per_item : int or None
         Number of rows of an item; None if the mask of a batch decides it.
     """
@@ -74,7 +76,8 @@ class ItemReader:
     ) -> None:
         check_rule(rows)
         self._encoder = model if isinstance(model, Encoder) else None
-        self.module, self.name, self.revision = load_module(model, whole=forward is not None, **loading)
+        loaded = load_module(model, whole=forward is not None, **loading)
+        self.module, self.name, self.revision, self.settings = loaded
         self.device = next((one.device for one in self.module.parameters()), torch.device("cpu"))
         self._forward, self._rule = forward, rows
         with self._reading():
@@ -84,11 +87,6 @@ class ItemReader:
     def weights(self) -> str:
         """Digest of the weights."""
         return weights_digest(self.module) if self._encoder is None else self._encoder.weights
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """`settings` of an `Encoder`."""
-        return {} if self._encoder is None else self._encoder.settings
 
     def _reading(self) -> AbstractContextManager[None]:
         """For forward passes: with the adapter of an `Encoder`."""
@@ -318,7 +316,7 @@ class ItemReader:
                     f"A layer must have numbers for each item: {name!r} of {self.name!r} is "
                     f"{what.removeprefix('torch.')} for {n} items. Leave it out."
                 )
-        return {name: results[name] for name in self._layers}
+        return {name: results[name].to(self.device) for name in self._layers}  # a model may be on several devices
 
     def _real_positions(self, batch: Any, positions: int) -> torch.Tensor | None:
         """Which positions are no padding, (items, positions); None without a mask."""

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ import transformers
 
 from ..core.errors import BackendError, ModelError, OptionError, check_choice
 from ..core.states import check_files
-from .adapters import add_adapter, base_of_adapter
+from .adapters import Adapters, add_adapter, base_of_adapter
 from .encoder import Encoder, ModelLike, first_line
 from .parts import encoder_part
 from .quantization import quantization_config
 from .source import ModelSource, locate_model
-from .wrapping import has_tokenizer, load_tokenizer, make_encoder, unwrapped, wrap
+from .wrapping import has_tokenizer, load_tokenizer, make_encoder, model_settings, unwrapped, wrap
 
 __all__ = ["load_beside", "load_encoder", "load_encoders", "load_module", "quiet_transformers", "resolve_device"]
 
@@ -123,21 +124,12 @@ def load_beside(
     adapter: str | None,
 ) -> Encoder:
     """As `load_encoder`; a folder or a revision on the hub that has no tokenizer gets this one, if it is not None."""
-    check_choice("model_dtype", model_dtype, _DTYPES)
-    check_choice("attention", attention, _ATTENTION)
-    dtype = "auto" if model_dtype == "auto" else getattr(torch, model_dtype)
+    request = _Request(device, model_dtype, device_map, attention, quantization)
     if isinstance(model, Encoder | torch.nn.Module):
-        given = {"revision": revision, "model_dtype": None if model_dtype == "float32" else model_dtype}
-        given |= {"device_map": device_map, "attention": attention, "quantization": quantization}
-        _check_is_loaded(model, [name for name, value in given.items() if value is not None])
+        _check_is_loaded(model, revision, request)
         encoder = model if isinstance(model, Encoder) else wrap(model)
         return encoder if adapter is None else encoder.with_adapter(adapter)
-    options = {"device_map": device_map, "attn_implementation": attention}
-    options["quantization_config"] = None if quantization is None else quantization_config(quantization, dtype)
-    options = {name: value for name, value in options.items() if value is not None}
-    if device_map is not None and device != "auto":
-        raise OptionError(f"device_map says where a model is: got device={device!r} beside it. Leave one of them out.")
-    target = None if device_map is not None else resolve_device(device)
+    request.check()
     source = locate_model(model, revision=revision)
     places = [source]
     if (folder := Path(source.location)).is_dir():
@@ -149,7 +141,7 @@ def load_beside(
     with quiet_transformers():
         if tokenizer is None or any(map(has_tokenizer, places)):
             tokenizer = load_tokenizer(*places)
-        module = _load_module(places[-1] if source.is_adapter else source, target, dtype, options)
+        module = _load_module(places[-1] if source.is_adapter else source, request)
         if source.is_adapter:
             add_adapter(module, folder)
     encoder = make_encoder(module, tokenizer, name=source.name, revision=source.revision, attention=attention)
@@ -185,35 +177,91 @@ def load_module(
     *,
     revision: str | None = None,
     device: str = "auto",
+    model_dtype: str = "float32",
+    device_map: Any = None,
+    attention: str | None = None,
+    quantization: Any = None,
     whole: bool = False,
-) -> tuple[torch.nn.Module, str, str | None]:
-    """Load a model of any kind without a tokenizer, in float32; return its module, its name and its commit.
+) -> tuple[torch.nn.Module, str, str | None, Mapping[str, str]]:
+    """Load a model of any kind without a tokenizer; return its module, its name, its commit and `Encoder.settings`.
 
     A module in memory is taken without what wraps it, and of an `Encoder` its module. Of a model of transformers the
     base model is returned, without task head and without the decoder of an encoder-decoder, unless `whole`.
     """
+    request = _Request(device, model_dtype, device_map, attention, quantization)
     if isinstance(model, Encoder | torch.nn.Module):
-        _check_is_loaded(model, [] if revision is None else ["revision"])
+        _check_is_loaded(model, revision, request)
     if isinstance(model, Encoder):
-        return model.module, model.name, model.revision
+        return model.module, model.name, model.revision, model.settings
     if isinstance(model, torch.nn.Module):
         inner = unwrapped(model)
         base = encoder_part(inner)[0] if isinstance(inner, transformers.PreTrainedModel) and not whole else inner
-        return base, str(getattr(base, "name_or_path", "") or type(base).__name__), None
-    target, source = resolve_device(device), locate_model(model, revision=revision)
+        return base, str(getattr(base, "name_or_path", "") or type(base).__name__), None, {}
+    request.check()
+    source = locate_model(model, revision=revision)
     with quiet_transformers():
-        module = _load_module(source, target, torch.float32, {})
-    return module if whole else encoder_part(module)[0], source.name, source.revision
+        module = _load_module(source, request)
+    module = module if whole else encoder_part(module)[0]
+    return module, source.name, source.revision, model_settings(module, attention, Adapters(module))
 
 
-def _check_is_loaded(model: Encoder | torch.nn.Module, given: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class _Request:
+    """How a model is to be loaded; see `load_encoder`."""
+
+    device: str
+    model_dtype: str
+    device_map: Any
+    attention: str | None
+    quantization: Any
+
+    def __post_init__(self) -> None:
+        check_choice("model_dtype", self.model_dtype, _DTYPES)
+        check_choice("attention", self.attention, _ATTENTION)
+
+    def check(self) -> None:
+        """Raise the error of a device or a quantisation that there is not, before anything is loaded."""
+        if self.device_map is not None and self.device != "auto":
+            raise OptionError(
+                f"device_map says where a model is: got device={self.device!r} beside it. Leave one of them out."
+            )
+        _ = self.target, self.options
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the options that choose what is loaded."""
+        values = {"model_dtype": None if self.model_dtype == "float32" else self.model_dtype}
+        values |= {"device_map": self.device_map, "attention": self.attention, "quantization": self.quantization}
+        return [name for name, value in values.items() if value is not None]
+
+    @property
+    def dtype(self) -> Any:
+        return "auto" if self.model_dtype == "auto" else getattr(torch, self.model_dtype)
+
+    @property
+    def target(self) -> Any:
+        """The device; None where the device map says it."""
+        return None if self.device_map is not None else resolve_device(self.device)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of transformers that were given."""
+        options = {"device_map": self.device_map, "attn_implementation": self.attention}
+        if self.quantization is not None:
+            options["quantization_config"] = quantization_config(self.quantization, self.dtype)
+        return {name: value for name, value in options.items() if value is not None}
+
+
+def _check_is_loaded(model: Encoder | torch.nn.Module, revision: str | None, request: _Request) -> None:
+    given = [*([] if revision is None else ["revision"]), *request.given]
     if given:
         name = repr(model) if isinstance(model, Encoder) else type(model).__name__
         raise OptionError(f"{', '.join(given)} selects what is loaded: {name} is loaded already. Leave it out.")
 
 
-def _load_module(source: ModelSource, target: Any, dtype: Any, options: Mapping[str, Any]) -> torch.nn.Module:
-    """Load a module to the device `target`, or where the options say."""
+def _load_module(source: ModelSource, request: _Request) -> torch.nn.Module:
+    """Load a module to the device that was asked for, or where the device map says."""
+    target, dtype, options = request.target, request.dtype, request.options
     where = {"revision": source.revision or "main", "trust_remote_code": False}
     auto = transformers.AutoModel
     try:

@@ -118,13 +118,13 @@ def make_encoder(
         tokenizer_digest=tokenizer_digest(tokenizer),
         revision=revision,
         whole=whole,
-        settings=_settings(base, attention, adapters),
+        settings=model_settings(base, attention, adapters),
         adapters=adapters,
         first_block=first_block,
     )
 
 
-def _settings(base: torch.nn.Module, attention: str | None, adapters: Adapters) -> dict[str, str]:
+def model_settings(base: torch.nn.Module, attention: str | None, adapters: Adapters) -> dict[str, str]:
     """What differs from a model in float32 on one device."""
     parameters = list(base.parameters())
     dtypes = sorted({str(one.dtype).removeprefix("torch.") for one in parameters if one.is_floating_point()})
