@@ -305,7 +305,14 @@ def token_mask(columns: Mapping[str, np.ndarray], tokens: Tokens, n_rows: int) -
     """Return which rows are selected, as `TokenColumns.mask` does. `columns` are those of whole documents."""
     name = tokens_name(tokens)
     if name is None:
-        mask = np.asarray(tokens(columns) if callable(tokens) else tokens)
+        if callable(tokens):
+            known = (
+                columns
+                if isinstance(columns, TokenColumns)
+                else TokenColumns(lambda name: columns[name].view(), n_rows)
+            )
+            tokens = tokens(known)
+        mask = np.asarray(tokens)
         if mask.shape != (n_rows,):
             raise ShapeError(f"tokens must give one value for each of the {n_rows} rows: got shape {mask.shape}.")
         if mask.dtype != bool:

@@ -127,7 +127,10 @@ def test_texts_beyond_one_tokenizers_length_are_read_where_both_models_have_posi
         compare_models(replace(sides[0], max_length=10, position_limit=10), sides[1], texts, "LinearCKA")
 
 
-@pytest.mark.parametrize("tokens", ["last", "first_subword", "-2:", lambda columns: columns["position"] == 2])
+@pytest.mark.parametrize(
+    "tokens",
+    ["last", "first_subword", "-2:", lambda columns: columns["position"] == 2, lambda columns: columns.position == 2],
+)
 def test_positions_are_those_of_stores(encoders: dict[str, Encoder], texts: list[str], tmp_path: Path, tokens: Any):
     pair = [encoders["base"], encoders["tuned"]]
     x = extract(pair[0], texts, out=tmp_path / "x", dtype="float32")
