@@ -1,5 +1,6 @@
 from .extracting import extract as extract
 from .extracting import plan_extraction as plan_extraction
+from .item_runs import ItemPlan as ItemPlan
 from .options import ExtractionOptions as ExtractionOptions
 from .options import ForwardOptions as ForwardOptions
 from .options import ModelOptions as ModelOptions

@@ -7,28 +7,21 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..core import files
-from ..core.errors import OptionError
-from ..core.paths import as_path
 from ..core.progress import progress_bar
-from ..core.resume import check_same_request
 from ..core.workers import Worker, find_worker
 from ..data.texts import read_texts
 from ..models import Encoder, ModelLike, load_encoder
 from ..models.restoring import undisturbed
-from ..store import ActivationStore, StoreWriter, open_store, store_info
-from ..store.columns import ROW_BYTES
-from ..store.layout import DTYPES, PAGE, PLAN, journal_parts
+from ..store import ActivationStore, StoreWriter, open_store
 from .batches import reads_batches
 from .forward import Selector, ShardBuffers, fill, largest, torch_dtype
-from .item_runs import extract_items, loading_of
+from .item_runs import ItemPlan, extract_items, loading_of, plan_items
 from .layout import Batch
 from .options import ExtractionOptions, with_keywords_of
 from .plan import ExtractionPlan, freeze_plan, policy_for, reuse_plan
-from .writing import check_overwrite, commit_in_turn, environment, write_shards
+from .writing import check_overwrite, commit_in_turn, environment, missing_shards, planned_sizes, write_shards
 
 log = logging.getLogger("pyrepsim.extraction")
 
@@ -179,23 +172,25 @@ def plan_extraction(
     texts: Any,
     *,
     out: str | os.PathLike[str] | None = None,
+    forward: Callable[[Any, Any], Any] | None = None,
+    ids: Sequence[Any] | None = None,
     worker: str | Worker | None = None,
     **options: Any,
-) -> ExtractionPlan:
+) -> ExtractionPlan | ItemPlan:
     """Say what `extract` would do with these arguments: rows, tokens, bytes, and seconds from one timed batch.
 
     Nothing is written.
 
     Parameters
     ----------
-    model, texts, worker, **options
-        As in `extract`.
+    model, texts, forward, ids, worker, **options
+        As in `extract`. Batches are read once if they do not say how many items they hold, or which are padding.
     out : path, optional
         A store that was started: its finished shards are not counted in ``n_bytes_left`` and ``estimated_seconds``.
 
     Returns
     -------
-    ExtractionPlan
+    ExtractionPlan, or of batches an ItemPlan
         ``n_bytes_left`` and ``estimated_seconds`` are for this worker's share.
 
     Raises
@@ -211,14 +206,22 @@ def plan_extraction(
     (2, 10, 10)
     """
     share, chosen = find_worker(worker), ExtractionOptions(**options)
-    if reads_batches(chosen.rows, texts):
-        raise OptionError("plan_extraction reads texts: got batches, or rows for batches. Call extract.")
-    prepared = _prepare(model, texts, chosen)
-    encoder, plan, widths, dtype = prepared
-    row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(widths.values())
-    sizes = [n_rows * row_bytes + PAGE * (len(widths) + 1) for n_rows in plan.shard_rows]
-    missing = range(plan.n_shards) if out is None else _missing_shards(as_path(out, "out"), prepared)
-    left = [shard for shard in missing if share.takes(shard)]
+    if forward is not None or ids is not None or reads_batches(chosen.rows, texts):
+        return plan_items(
+            model,
+            texts,
+            rows=chosen.rows,
+            forward=forward,
+            ids=ids,
+            layers=chosen.layers,
+            dtype=chosen.dtype,
+            out=out,
+            share=share,
+            **loading_of(chosen, {}),
+        )
+    encoder, plan, widths, dtype = _prepare(model, texts, chosen)
+    sizes = planned_sizes(plan.shard_rows, widths, dtype)
+    left = missing_shards(out, _store_record(encoder, plan), widths, plan.n_shards, dtype=dtype, share=share)
     fraction = sum(plan.shard_rows[shard] for shard in left) / plan.n_rows
     return dataclasses.replace(
         plan,
@@ -260,23 +263,6 @@ def _store_record(encoder: Encoder, plan: ExtractionPlan) -> dict[str, Any]:
         "environment": environment(encoder.device.type),
         "tokenizer": {"class": type(encoder.tokenizer).__name__, "digest": encoder.tokenizer_digest},
     }
-
-
-def _missing_shards(out: Path, prepared: _Prepared) -> Sequence[int]:
-    """The shards that the store at `out` lacks: all if there is no store. StoreError for a store of another plan."""
-    encoder, plan, widths, dtype = prepared
-    shards = range(plan.n_shards)
-    if not out.is_dir() or not files.exists(out, PLAN):
-        return shards
-    info = store_info(out)
-    check_same_request(
-        {"plan": info.plan, "layers": info.widths, "dtype": info.dtype},
-        {"plan": _store_record(encoder, plan), "layers": widths, "dtype": dtype},
-        where=out,
-        remedy="Use the same options, choose another folder, or replace the store that is there: overwrite=True, or "
-        "--overwrite on the command line.",
-    )
-    return [shard for shard in shards if not files.exists(out, journal_parts(shard))]
 
 
 def _extract_shards(

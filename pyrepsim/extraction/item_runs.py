@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -16,6 +17,7 @@ from ..comparison import StreamingComparison
 from ..comparison.layers import layer_pairs
 from ..core.errors import ModelError, OptionError, RowMismatchError
 from ..core.functions import function_name
+from ..core.memory import format_bytes
 from ..core.progress import progress_bar
 from ..core.workers import Worker
 from ..models.restoring import random_state_kept, undisturbed
@@ -27,11 +29,47 @@ from .forward import ShardBuffers, check_finite, largest, torch_dtype
 from .item_rows import RowRule
 from .items import Forward, ItemReader
 from .plan import SHARD_BYTES, SHARD_TOKENS
-from .writing import check_overwrite, commit_in_turn, environment, write_shards
+from .writing import check_overwrite, commit_in_turn, environment, missing_shards, planned_sizes, write_shards
 
-__all__ = ["compare_items", "extract_items", "loading_of", "of_side"]
+__all__ = ["ItemPlan", "compare_items", "extract_items", "loading_of", "of_side", "plan_items"]
 
 log = logging.getLogger("pyrepsim.extraction")
+
+
+@dataclass(frozen=True, repr=False)
+class ItemPlan:
+    """What an extraction of batches will compute; see `plan_extraction`.
+
+    Attributes
+    ----------
+    n_items, n_rows, n_shards : int
+        Numbers of items, rows and parts that the store is written in.
+    n_bytes, n_bytes_left : int
+        Size of the store, and of the part that this worker still has to write.
+    estimated_seconds : float
+        Time for this worker's remaining forward passes, from that of the first batch, without reading the data.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import pyrepsim as rs
+    >>> batches = [torch.ones(5, 4), torch.ones(3, 4)]
+    >>> plan = rs.plan_extraction(torch.nn.Linear(4, 3), batches, forward=lambda module, batch: {"out": module(batch)})
+    >>> plan.n_items, plan.n_rows
+    (8, 8)
+    """
+
+    n_items: int
+    n_rows: int
+    n_shards: int
+    n_bytes: int
+    n_bytes_left: int
+    estimated_seconds: float
+
+    def __repr__(self) -> str:
+        parts = [f"{self.n_items:,} items", f"{self.n_rows:,} rows", f"{self.n_shards:,} shards"]
+        parts += [format_bytes(self.n_bytes), f"about {self.estimated_seconds:.0f} s"]
+        return f"ItemPlan({', '.join(parts)})"
 
 
 @dataclass(frozen=True)
@@ -97,6 +135,37 @@ def extract_items(
         compute=compute,
         documents=documents,
     )
+
+
+@random_state_kept()
+def plan_items(
+    model: Any,
+    data: Any,
+    *,
+    rows: RowRule | None,
+    forward: Forward | None,
+    ids: Sequence[Any] | None,
+    layers: str | Sequence[str | int],
+    dtype: str,
+    out: str | os.PathLike[str] | None,
+    share: Worker,
+    **loading: Any,
+) -> ItemPlan:
+    """Say what `extract_items` would do: see `plan_extraction`."""
+    torch_dtype(dtype)
+    batches, rule = Batches(data, ids), "item" if rows is None else rows
+    reader = ItemReader(model, batches, forward=forward, layers=layers, rows=rule, **loading)
+    plan = _plan(reader, batches)
+    record = _record(reader, batches, plan, rule, forward)
+    sizes = planned_sizes(plan.shard_rows, reader.widths, dtype)
+    left = missing_shards(out, record, reader.widths, len(sizes), dtype=dtype, share=share)
+    ends = plan.first_items[list(plan.bounds)]
+    n_left = sum(int(ends[shard + 1] - ends[shard]) for shard in left)
+    started = time.perf_counter()
+    largest(reader.rows(batches.first)[0])  # the reader has run this batch before
+    seconds = (time.perf_counter() - started) * n_left / number_of_items(batches.first)
+    n_bytes_left = sum(sizes[shard] for shard in left)
+    return ItemPlan(len(plan.counts), int(plan.counts.sum()), len(sizes), sum(sizes), n_bytes_left, seconds)
 
 
 def _plan(reader: ItemReader, batches: Batches) -> _Plan:

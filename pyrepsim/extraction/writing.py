@@ -18,15 +18,17 @@ from ..core.errors import OptionError
 from ..core.outputs import has_files
 from ..core.ownership import owning, sweep_locks
 from ..core.paths import as_path
+from ..core.resume import check_same_request
 from ..core.workers import Worker
-from ..store import ActivationStore, StoreWriter
-from ..store.layout import MANIFEST
+from ..store import ActivationStore, StoreWriter, store_info
+from ..store.columns import ROW_BYTES
+from ..store.layout import DTYPES, MANIFEST, PAGE, PLAN, journal_parts
 from ..store.removal import check_removable, clear_store
 from ..store.repair import drop_damaged_shards
 from ..version import __version__
 from .forward import ShardBuffers
 
-__all__ = ["check_overwrite", "commit_in_turn", "environment", "write_shards"]
+__all__ = ["check_overwrite", "commit_in_turn", "environment", "missing_shards", "planned_sizes", "write_shards"]
 
 log = logging.getLogger("pyrepsim.extraction")
 
@@ -96,6 +98,42 @@ def write_shards(
             log.info("worker %s is done; %d shards of other workers are missing in %s", share, len(missing), folder)
             return None
         return writer.seal(docs=documents())
+
+
+def planned_sizes(shard_rows: Sequence[int], widths: Mapping[str, int], dtype: str) -> list[int]:
+    """Return the bytes of each shard of a store."""
+    row_bytes = ROW_BYTES + DTYPES[dtype].itemsize * sum(widths.values())
+    return [n_rows * row_bytes + PAGE * (len(widths) + 1) for n_rows in shard_rows]
+
+
+def missing_shards(
+    out: str | os.PathLike[str] | None,
+    record: dict[str, Any],
+    widths: Mapping[str, int],
+    n_shards: int,
+    *,
+    dtype: str,
+    share: Worker,
+) -> list[int]:
+    """Return the shards of this worker that the store at `out` lacks: all if there is none.
+
+    StoreError for a store of another plan.
+    """
+    own = [shard for shard in range(n_shards) if share.takes(shard)]
+    if out is None:
+        return own
+    folder = as_path(out, "out")
+    if not folder.is_dir() or not files.exists(folder, PLAN):
+        return own
+    info = store_info(folder)
+    check_same_request(
+        {"plan": info.plan, "layers": info.widths, "dtype": info.dtype},
+        {"plan": record, "layers": dict(widths), "dtype": dtype},
+        where=folder,
+        remedy="Use the same options, choose another folder, or replace the store that is there: overwrite=True, or "
+        "--overwrite on the command line.",
+    )
+    return [shard for shard in own if not files.exists(folder, journal_parts(shard))]
 
 
 def commit_in_turn(

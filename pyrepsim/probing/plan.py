@@ -109,7 +109,7 @@ def plan_probing(model: ModelLike, task: str, *, out: str | os.PathLike[str], **
     for name, split in splits.items():
         corpus = read_texts(list(split.texts))
         path = None if chosen.overwrite else workspace.store_path(name, corpus, words)
-        plan = plan_extraction(
+        plan: Any = plan_extraction(
             workspace.encoder, corpus, out=path, worker="0/1", words=words, **workspace.options.extraction
         )
         size = plan.n_bytes, plan.n_bytes_left, plan.estimated_seconds or 0.0

@@ -176,3 +176,27 @@ def test_special_tokens_in_texts_are_read_as_the_caller_says(model, tmp_path, ca
     assert whole.columns.mask("content").all()
     resumed = rs.extract(model, texts, out=tmp_path / "shared", same_plan_as=whole, device="cpu")
     assert resumed.n_rows == whole.n_rows
+
+
+def test_the_rows_of_the_assistant_are_stored_alone(model, tmp_path):
+    whole = rs.extract(model, CHATS, out=tmp_path / "whole", device="cpu", dtype="float32")
+    alone = rs.extract(model, CHATS, out=tmp_path / "alone", device="cpu", dtype="float32", tokens="assistant")
+    mask = whole.columns.mask("assistant")
+    for name in ("doc_id", "position", "token_id", "flags"):
+        assert np.array_equal(alone.columns[name], whole.columns[name][mask])
+    assert np.allclose(np.asarray(alone[-1]), np.asarray(whole[-1])[mask], rtol=0, atol=1e-5)
+    assert rs.compare(alone, alone, "LinearCKA", tokens="assistant")[0].n_samples == int(mask.sum())
+    options = {"device": "cpu", "dtype": "float32", "rows": "document", "tokens": "assistant"}
+    means = rs.extract(model, CHATS, out=tmp_path / "means", **options)
+    assert means.columns.doc_id.tolist() == [0, 1], "the third chat has no answer"
+    for row in (0, 1):
+        wanted = np.asarray(whole[-1])[mask & (whole.columns.doc_id == row)].astype(np.float64).mean(axis=0)
+        assert np.allclose(np.asarray(means[-1])[row], wanted, rtol=0, atol=1e-5)
+
+
+def test_chats_are_matched_across_templates(model, tmp_path):
+    """A document is identified by its messages, of which each tokenizer makes another text."""
+    encoder = rs.load_encoder(model, device="cpu")
+    other = rs.wrap(encoder.module, chat_tokenizer(LLAMA), name="llama")
+    score = rs.compare_models(encoder, other, CHATS * 3, "LinearCKA", rows="document", max_length=128)[-1]
+    assert score.n_samples == 9
