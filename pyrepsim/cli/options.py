@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import OptionError
 from ..core.memory import format_bytes
+from ..core.patterns import is_pattern
 
 __all__ = ["announce_dry_run", "check_disk_space", "layer_option", "model_folder", "output_files", "split_measures"]
 
@@ -20,7 +21,10 @@ _WRITERS |= dict.fromkeys((".svg", ".png", ".pdf"), "plot")
 
 
 def layer_option(text: str, *, pairs: bool = False) -> Any:
-    """Return words for layers as they are, `a,b` as a list of names, and `a:b,c:d` as a list of pairs."""
+    """Return words for layers as they are, `a,b` as a list of names, and `a:b,c:d` as a list of pairs.
+
+    A pattern alone stays one: it pairs each layer with that of the same name.
+    """
     if text in ("all", "same") or (pairs and text in ("best", "relative")):
         return text
     items = [item.strip() for item in text.split(",") if item.strip()]
@@ -28,7 +32,12 @@ def layer_option(text: str, *, pairs: bool = False) -> Any:
         raise OptionError(f"Layers are names separated by commas: got {text!r}. Use all for every layer.")
     if not pairs:
         return items
-    return [(x, y or x) for x, _, y in (item.partition(":") for item in items)]
+    return [item if is_pattern(item) and ":" not in item else _pair(item) for item in items]
+
+
+def _pair(item: str) -> tuple[str, str]:
+    x, _, y = item.partition(":")
+    return x, y or x
 
 
 def split_measures(measures: str | Sequence[str]) -> list[str]:

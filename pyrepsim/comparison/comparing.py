@@ -23,11 +23,11 @@ from .layers import Layers
 from .moment_scores import moment_scores
 from .options import ExecutionOptions, as_measures, ordered
 from .row_scores import row_scores
-from .sources import ArraySource, Source, open_sides
+from .sources import ArraySource, Sides, Source, open_sides
 from .sparse_source import SparseSource
 from .undefined import check_defined
 
-__all__ = ["check_scores", "compare", "scores_of"]
+__all__ = ["check_interval", "check_scores", "compare", "scores_of", "scores_of_sides"]
 
 log = logging.getLogger("pyrepsim.comparison")
 
@@ -172,28 +172,51 @@ def compare(
     parsed = as_measures(measures)
     options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
     sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend, sparse=interval is None)
-    shown = sides.progress(progress)
     if interval is not None:
-        if layers == "best":
-            raise OptionError(
-                "An interval of the best of several layers would leave out that it was chosen: got interval and "
-                "layers='best'. Use layers='all' for intervals, or permutation_test for the best layer."
-            )
-        if checkpoint is not None or executor is not None:
-            name = "checkpoint" if checkpoint is not None else "executor"
-            raise OptionError(f"{name} keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
-        scores = scores_with_intervals(sides.source, sides.pairs, parsed, options, interval, progress=shown)
-    else:
-        with nullcontext() if checkpoint is None else owning(as_path(checkpoint, "checkpoint"), wait=wait):
-            scores = scores_of(
-                sides.source, sides.pairs, parsed, options, checkpoint=checkpoint, executor=executor, progress=shown
-            )
-    scores = sides.named(scores)
+        check_interval(layers)
+    scores = sides.named(
+        scores_of_sides(
+            sides, parsed, options, interval=interval, checkpoint=checkpoint, executor=executor, wait=wait,
+            progress=sides.progress(progress),
+        )
+    )  # fmt: skip
     check_scores(scores)
     if layers == "best":
         scores = best_matches(scores, parsed)
     single = sides.kind != "store" and isinstance(measures, Measure | str)
     return scores[0] if single else Scores(scores)
+
+
+def check_interval(layers: Layers) -> None:
+    """Raise OptionError for layers that scores with intervals do not have."""
+    if layers == "best":
+        raise OptionError(
+            "An interval of the best of several layers would leave out that it was chosen: got interval and "
+            "layers='best'. Use layers='all' for intervals, or permutation_test for the best layer."
+        )
+
+
+def scores_of_sides(
+    sides: Sides,
+    measures: Sequence[Measure],
+    options: ExecutionOptions,
+    *,
+    interval: Bootstrap | Jackknife | str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    wait: float | None = None,
+    progress: bool | None = None,
+) -> list[Score]:
+    """Return the scores of every pair of layers; those that are not defined are NaN, and no warning is logged."""
+    if interval is not None:
+        if checkpoint is not None or executor is not None:
+            name = "checkpoint" if checkpoint is not None else "executor"
+            raise OptionError(f"{name} keeps the sums of all rows, and interval needs those of blocks. Leave out one.")
+        return scores_with_intervals(sides.source, sides.pairs, measures, options, interval, progress=progress)
+    with nullcontext() if checkpoint is None else owning(as_path(checkpoint, "checkpoint"), wait=wait):
+        return scores_of(
+            sides.source, sides.pairs, measures, options, checkpoint=checkpoint, executor=executor, progress=progress
+        )
 
 
 def scores_of(

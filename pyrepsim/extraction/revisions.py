@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from ..backends import get_backend
-from ..comparison import compare
+from ..comparison.best import best_matches
+from ..comparison.comparing import check_interval, check_scores, scores_of_sides
 from ..comparison.intervals import as_interval
 from ..comparison.layers import layer_pairs
-from ..comparison.options import as_measures
+from ..comparison.options import ExecutionOptions, as_measures
+from ..comparison.sources import open_sides
 from ..core.errors import MissingExtraError, OptionError
 from ..core.outputs import has_files
 from ..core.ownership import owning
@@ -135,7 +137,9 @@ def compare_revisions(
     -----
     Memory is that of one model and of `compare`. On the disk are two stores of float32 rows, of the reference and of
     one revision, which take 4 bytes for each row and feature. The values are those of ``compare_models(reference,
-    revision)`` up to the order of sums.
+    revision)`` up to the order of sums, and of the padding of batches if `tokens` leaves windows of long texts unread.
+    Where a measure is not defined for a revision, such as constant features of a layer, the score is NaN, as in
+    `compare`.
 
     A revision that was finished is not loaded again. It is recognised by its commit on the hub, or by the names, sizes
     and times of the files in its folder.
@@ -159,14 +163,17 @@ def compare_revisions(
     layers = list(layers) if isinstance(layers, Iterable) and not isinstance(layers, str | Mapping) else layers
     if not isinstance(layers, list):
         layer_pairs(["embeddings"], ["embeddings"], layers)  # raises for what is no word for layers
-    how: dict[str, Any] = {"n_threads": n_threads, "memory": memory}
-    how |= {"precision": precision, "backend": get_backend(backend).name}
-    how |= {"interval": None if interval is None else as_interval(interval)}
+    computing = ExecutionOptions(
+        backend=get_backend(backend).name, n_threads=n_threads, precision=precision, memory=memory
+    )
+    if interval is not None:
+        interval = as_interval(interval)
+        check_interval(layers)
     found = find_revisions(model, revisions)
     corpus = read_texts(texts)
-    sweep = _Sweep(
-        find_reference(reference, found), corpus, as_measures(measures), layers, tokens, chosen, how, progress
-    )
+    base = find_reference(reference, found)
+    parsed = as_measures(measures)
+    sweep = _Sweep(base, corpus, parsed, layers, tokens, interval, chosen, computing, progress)
     with _folder(out, wait) as folder:
         records = sweep.records(found, folder)
         result = _result(found, sweep.reference, records)
@@ -189,15 +196,16 @@ def _folder(out: str | os.PathLike[str] | None, wait: float | None) -> Iterator[
 
 @dataclass(frozen=True)
 class _Sweep:
-    """What all revisions have in common. `how` are the options of `compare`."""
+    """What all revisions have in common."""
 
     reference: Revision
     corpus: Corpus
     measures: list[Measure]
     layers: Any
     tokens: Tokens
+    interval: Bootstrap | Jackknife | None
     options: ForwardOptions
-    how: Mapping[str, Any]
+    computing: ExecutionOptions
     progress: bool | None
 
     def request(self, revision: Revision) -> dict[str, Any]:
@@ -210,9 +218,9 @@ class _Sweep:
             "measures": [str(measure) for measure in self.measures],
             "layers": self.layers,
             "tokens": tokens_text(self.tokens),
-            "interval": str(self.how["interval"]),
-            "precision": self.how["precision"],
-            "backend": self.how["backend"],
+            "interval": str(self.interval),
+            "precision": self.computing.precision,
+            "backend": self.computing.backend,
         }
 
     def records(self, found: Sequence[Revision], folder: Path) -> dict[str, dict[str, Any]]:
@@ -231,7 +239,6 @@ class _Sweep:
             gc.collect()  # the parts of the last model refer to each other; the next one needs their memory
             log.info("%d of %d: %s", number, len(missing), one.label)
             record = self._compute(one, base, records, folder)
-            paths[one.name].parent.mkdir(parents=True, exist_ok=True)
             write_record(paths[one.name], self.request(one), **record)
             records[one.name] = load_record(paths[one.name], self.request(one))
         return records
@@ -285,8 +292,10 @@ class _Sweep:
         )
         del encoder
         gc.collect()
-        how = {"layers": pairs, "tokens": "all", "progress": self.progress, **self.how}
-        scores: Any = compare(base.store, store, self.measures, **how)
+        sides = open_sides(base.store, store, layers=pairs, tokens="all", backend=self.computing.backend)
+        scores = scores_of_sides(sides, self.measures, self.computing, interval=self.interval, progress=self.progress)
+        if pairs == "best":
+            scores = best_matches(scores, self.measures)
         remove_store(folder / "revision")
         texts = {"tokens": tokens_text(self.tokens), "texts": self.corpus.fingerprint, "policy": self._policy(base)}
         return record | {"scores_of": None, "scores": [_entry(score, texts) for score in scores]}
@@ -348,7 +357,9 @@ def _result(found: Sequence[Revision], reference: Revision, records: Mapping[str
             own |= {} if model["revision"] is None else {f"revision_{side}": model["revision"]}
         entries = [Score(**score_fields(entry)) for entry in records[one.name]["scores"]]
         scores[one.name] = Scores(s.named(s.layer_x, s.layer_y, {**s.provenance, **own}) for s in entries)
-    return RevisionScores(scores, reference.name, equal)
+    result = RevisionScores(scores, reference.name, equal)
+    check_scores(result.scores)
+    return result
 
 
 def _joined(names: Sequence[str], separator: str) -> str:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .revisions import RevisionScores
-    from .scores import Scores
 
 __all__ = ["plot"]
 
@@ -60,19 +59,21 @@ def plot(
 
 def _panel(ax: Axes, result: RevisionScores, measure: str) -> int:
     """Draw the lines of one measure, and return their number."""
-    found: dict[str, dict[int, Any]] = {}
+    found: dict[str | None, dict[int, Any]] = {}
     for place, scores in enumerate(result.values()):
-        if measure in scores.measures:
-            own = scores.select(measure=measure)
-            _check_one_to_one(own)
-            for score in own:
-                found.setdefault(layer_label(score.layer_x, score.layer_y) or measure, {})[place] = score
+        for score in scores:
+            if score.measure == measure:
+                if place in found.setdefault(score.layer_x, {}):
+                    raise OptionError(_SEVERAL)
+                found[score.layer_x][place] = score
     named = set(thinned(list(found), MAX_TICKS))
-    for index, (label, scores) in enumerate(found.items()):
+    for index, (layer, scores) in enumerate(found.items()):
+        partners = {score.layer_y for score in scores.values()}
+        label = (layer_label(layer, partners.pop()) if len(partners) == 1 else layer) or measure
         ends = [score.interval or (None, None) for score in scores.values()]
         values = [score.value for score in scores.values()]
         line = Line(label, list(scores), values, [low for low, _ in ends], [high for _, high in ends])
-        draw_line(ax, line, _style(index, len(found)), label=label if label in named else "_")
+        draw_line(ax, line, _style(index, len(found)), label=label if layer in named else "_")
     finish_axes(ax)
     ax.set_ylabel(measure.partition("(")[0])
     return len(found)
@@ -88,11 +89,7 @@ def _style(index: int, n_lines: int) -> LineStyle:
     return LineStyle(to_hex(colormaps["viridis"](0.92 * index / (n_lines - 1))), "o")
 
 
-def _check_one_to_one(scores: Scores) -> None:
-    pairs = [(score.layer_x, score.layer_y) for score in scores]
-    for side in (0, 1):
-        if len({pair[side] for pair in pairs}) < len(pairs):
-            raise OptionError(
-                "A line for each layer needs one partner for each: these scores have several. Draw one revision with "
-                "result[name].plot(), or compare with layers='same'."
-            )
+_SEVERAL = (
+    "A line for each layer needs one partner for each: these scores have several. Draw one revision with "
+    "result[name].plot(), or compare with layers='same'."
+)

@@ -14,6 +14,7 @@ def test_layers():
     assert layer_option("all") == "all"
     assert layer_option("embeddings, layer.8") == ["embeddings", "layer.8"]
     assert layer_option("a:b,c", pairs=True) == [("a", "b"), ("c", "c")]
+    assert layer_option("layer.*.mlp,a.*:b", pairs=True) == ["layer.*.mlp", ("a.*", "b")]
     assert [layer_option(word, pairs=True) for word in ("best", "relative")] == ["best", "relative"]
     assert layer_option("best") == ["best"]
     with pytest.raises(OptionError, match="Layers are names"):

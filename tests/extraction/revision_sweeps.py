@@ -56,18 +56,19 @@ class Calls:
         self.stop_at: int | None = None
         self.modules: list[weakref.ref[Any]] = []
         self.alive: list[int] = []
-        load, compare, extract = finding.load_beside, sweeps.compare, sweeps.extract
+        load, compare, extract = finding.load_beside, sweeps.scores_of_sides, sweeps.extract
 
         def load_beside(model: Any, *arguments: Any, **options: Any) -> Any:
             self.loaded.append(Path(str(model)).name)
             return load(model, *arguments, **options)
 
-        def counted(x: Any, y: Any, *arguments: Any, **options: Any) -> Any:
+        def counted(sides: Any, *arguments: Any, **options: Any) -> Any:
             self.compared += 1
-            self.stores.append(len(list(x.path.parent.glob("*/manifest.json"))))
+            folder = Path(sides.source.provenance["store_x"]).parent
+            self.stores.append(len(list(folder.glob("*/manifest.json"))))
             if self.compared == self.stop_at:
                 raise KeyboardInterrupt
-            return compare(x, y, *arguments, **options)
+            return compare(sides, *arguments, **options)
 
         def extracted(encoder: Any, *arguments: Any, **options: Any) -> Any:
             self.alive.append(sum(module() is not None for module in self.modules))
@@ -75,5 +76,5 @@ class Calls:
             return extract(encoder, *arguments, **options)
 
         monkeypatch.setattr(finding, "load_beside", load_beside)
-        monkeypatch.setattr(sweeps, "compare", counted)
+        monkeypatch.setattr(sweeps, "scores_of_sides", counted)
         monkeypatch.setattr(sweeps, "extract", extracted)

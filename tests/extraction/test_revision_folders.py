@@ -38,12 +38,13 @@ def test_an_interrupted_sweep_resumes_after_the_last_finished_revision(
 
 
 def test_what_an_interrupted_call_left_is_removed(different: dict[str, Path], calls: Calls, tmp_path: Path):
-    out, calls.stop_at = tmp_path / "out", 2
+    out, calls.stop_at = tmp_path / "out", 3
     models = {name: different[name] for name in ("base", "m1", "m2")}
     with pytest.raises(KeyboardInterrupt):
         sweep(models, out=out, reference=different["base"])
-    calls.stop_at = None
-    sweep({name: different[name] for name in ("base", "m3")}, out=out, reference=different["base"])
+    calls.loaded, calls.stop_at = [], None
+    sweep({name: different[name] for name in ("base", "m1")}, out=out, reference=different["base"])
+    assert calls.loaded == []
     assert not (out / "revision").exists()
 
 

@@ -192,6 +192,7 @@ def test_modules_with_equal_weights_and_hooks_are_both_computed(different: dict[
         [("embeddings", "layer.1"), ("layer.1", "layer.0.attention")],
         [0, -1],
         "all",
+        "best",
         "relative",
         "same",
     ],
@@ -279,3 +280,28 @@ def test_every_other_compare_option_is_recorded_or_irrelevant(different: dict[st
         one = sweep(models)
     assert f"1 of 2: {different['m1']}" in caplog.text
     assert sweep(models, n_threads=2, memory="2GB").scores == one.scores
+
+
+def test_a_layer_that_is_constant_in_one_revision_has_no_value_there(
+    different: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    model = AutoModel.from_pretrained(different["m1"])
+    with torch.no_grad():
+        model.encoder.layer[-1].output.LayerNorm.weight.zero_()
+    model.save_pretrained(shutil.copytree(different["base"], tmp_path / "constant"))
+    result = sweep(
+        {"a": different["m1"], "constant": tmp_path / "constant", "final": different["base"]}, measures="CCA"
+    )
+    values = {name: [bool(np.isnan(score.value)) for score in scores] for name, scores in result.items()}
+    assert values == {"a": [False] * 3, "constant": [False, False, True], "final": [False] * 3}
+    assert "undefined" in result["constant"][-1].details
+    assert caplog.text.count("not defined") == 1
+
+
+def test_one_warning_for_all_revisions_of_few_rows(different: dict[str, Path], caplog: pytest.LogCaptureFixture):
+    models = {name: different[name] for name in ("m1", "m2", "base")}
+    rs.compare_revisions(models, None, ["the river bank"], "LinearCKA", **SWEEP)
+    assert caplog.text.count("fewer rows than features") == 1
+    assert "9 of 9 values" in caplog.text
+    with pytest.raises(OptionError, match="An interval of the best"):
+        sweep(models, layers="best", interval="Jackknife")

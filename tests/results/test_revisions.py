@@ -135,3 +135,11 @@ def test_a_layer_that_one_revision_lacks_leaves_a_gap():
     found = RevisionScores({"a": scores_of("a", 0.1, layers=3), "b": scores_of("b", 0.2)}, "b")
     lines = found.plot(measure="CCA").axes[0].get_lines()
     assert [list(line.get_xdata()) for line in lines] == [[0, 1], [0, 1], [0]]
+
+
+def test_a_layer_whose_best_partner_changes_has_one_line():
+    pytest.importorskip("matplotlib")
+    scores = {name: Scores([Score(0.5, "CCA", 9, layer_x="a", layer_y=y)]) for name, y in (("r", "b"), ("s", "c"))}
+    (line,) = RevisionScores(scores, "s").plot().axes[0].get_lines()
+    assert line.get_label() == "a"
+    assert list(line.get_xdata()) == [0, 1]
