@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import pyrepsim as rs
-from pyrepsim.core.errors import OptionError, RowMismatchError, StoreError, TextError
+from pyrepsim.core.errors import NonFiniteError, OptionError, RowMismatchError, StoreError, TextError
 from pyrepsim.models import Encoder
 from pyrepsim.store import ActivationStore, TokenFlag
 
@@ -345,3 +345,26 @@ def test_the_order_of_additions_depends_on_the_row_alone(longest: int):
     assert both[:, 4].numpy().tobytes() == np.zeros(2).tobytes()
     wanted = tokens[:32].double().mean(0)
     assert float(((both[0] - wanted).abs() / tokens[:32].abs().double().amax(0).clamp_min(1e-30)).max()) < 1e-15
+
+
+@pytest.mark.parametrize("long", [{}, {"long": "window", "max_length": 20}], ids=["whole", "windows"])
+def test_means_that_overflow_or_are_not_finite(base: Encoder, long: dict[str, Any], tmp_path: Path, monkeypatch: Any):
+    """Of three documents, the last has values that float16 cannot hold, or an infinity in one token."""
+    text = "the keys to the cabinet are here and the river bank flows the keys are here to run"
+    texts = ["keys", text, text + " 7"]
+    seven = int(base.tokenizer("7", add_special_tokens=False)["input_ids"][0])
+    value = [1e7]
+
+    def states(_: Encoder, ids: torch.Tensor, *__: Any) -> tuple[torch.Tensor, ...]:
+        return (torch.where(ids[..., None] == seven, value[0], 1.0).expand(-1, -1, 16).contiguous(),)
+
+    monkeypatch.setattr(Encoder, "hidden_states", states)
+    options: dict[str, Any] = {"rows": "document", "layers": ["embeddings"], **long}
+    store = rs.extract(base, texts, tmp_path / "s", **options)
+    n = len(base.tokenizer(texts[2], add_special_tokens=False)["input_ids"])
+    rows = np.asarray(store[0]).astype(np.float64)
+    assert rows[:, 0] == pytest.approx([1.0, 1.0, (1e7 + n - 1) / n], rel=1e-7)
+    assert "float32" in str(store[0].dtypes)
+    value[0] = float("inf")
+    with pytest.raises(NonFiniteError, match="in layer 'embeddings' for document '2'"):
+        rs.extract(base, texts, tmp_path / "t", **options)
