@@ -18,7 +18,10 @@ COLUMNS = ("extract", "compare_models", "hook points", "positions", "finetune")
 ATTENTION = ("attention.input", "queries", "keys", "values", "heads", "heads.0", "attention")
 MLP = ("mlp.input", "neurons", "mlp")
 PARTS = ("input", *ATTENTION, *MLP, "output")
-"""Parts of each block, as in docs/hooks.md; with experts also the router and their sum."""
+"""Parts of each block, as in docs/hooks.md; with experts also those below."""
+EXPERTS = ("router", "experts")
+
+_EACH = "each expert has its own, and reads a part of the tokens"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,18 @@ class Family:
     def is_text(self) -> bool:
         return self.name in TEXT_MODELS
 
+    @property
+    def missing(self) -> dict[str, str]:
+        """The reason for each point that it lacks."""
+        return {name: lack.reason for lack in self.lacks for name in lack.full_names()}
+
+    def points(self, n_layers: int = 2) -> list[str]:
+        """The points that it has in every block."""
+        expected = [f"layer.{layer}.{part}" for layer in range(n_layers) for part in PARTS]
+        with_experts = [name for name, reason in self.missing.items() if reason == _EACH]
+        expected += [name.replace("neurons", part) for name in with_experts for part in EXPERTS]
+        return [name for name in expected if name not in self.missing]
+
 
 _KINDS = {
     "text encoder": (
@@ -86,8 +101,9 @@ _NAMED = {
     "own_cnn": "a CNN with a DataLoader",
     "own_transformer": "`torch.nn.TransformerEncoderLayer`s with a DataLoader",
 }
-_EXPERTS = "each expert has its own, and reads a part of the tokens"
 _UNKNOWN = "the block has no projections of queries, keys and values by known names"
+_SCALED = "the output of layers.1.feed_forward.experts is float32 of shape"
+_CHOSEN = "the output of block.1.layer.1.mlp.router is int64"
 _NO_MLP = "are not one or two that read the same and one after them"
 _NARROW = "no output projection to 16 features follows"
 _RANDOM = "The same batch must give the same rows each time"
@@ -98,7 +114,7 @@ _NO_BLOCKS = "the model has no list of blocks that read its hidden states"
 
 
 def _neurons(*layers: int) -> Lack:
-    return Lack("without `neurons`", ("neurons",), _EXPERTS, layers)
+    return Lack("without `neurons`", ("neurons",), _EACH, layers)
 
 
 def _attention(reason: str, *layers: int) -> Lack:
@@ -108,7 +124,7 @@ def _attention(reason: str, *layers: int) -> Lack:
 
 _LACKS: dict[str, tuple[Lack, ...]] = {
     **dict.fromkeys(("gpt_oss", "mixtral", "olmoe", "qwen2_moe", "qwen3_moe"), (_neurons(0, 1),)),
-    **dict.fromkeys(("glm4_moe", "llama4", "switch"), (_neurons(1),)),
+    "glm4_moe": (_neurons(1),),
     **dict.fromkeys(("lfm2", "qwen3_5", "recurrent_gemma"), (_attention(_UNKNOWN, 0),)),
     **dict.fromkeys(
         ("convnext", "fnet", "mamba", "mamba2", "regnet", "resnet", "swin"),
@@ -124,6 +140,8 @@ _LACKS: dict[str, tuple[Lack, ...]] = {
         _neurons(1),
     ),
     "jamba": (_attention(_UNKNOWN, 0), _neurons(1)),
+    "llama4": (_neurons(1), Lack("without `experts`", ("experts",), _SCALED, (1,))),
+    "switch": (_neurons(1), Lack("without `router`", ("router",), _CHOSEN, (1,))),
     "mobilebert": (Lack("without attention and MLP", (*ATTENTION, *MLP), _NARROW),),
     "wav2vec2_bert": (Lack("without MLP", MLP, _NO_MLP),),
     "qwen3_next": (_attention(_UNKNOWN, 0), _neurons(0, 1)),
@@ -149,6 +167,8 @@ SENTENCES = {
     _POOLED: "every hidden state must have one row per token; this model pads or pools them",
     _RANDOM: "the same batch must give the same rows each time; this model masks random patches",
     _RECURRENT: "two modules of the block are called `key`, and neither is part of an attention",
+    _SCALED: "every expert reads every token, and the sum is taken later",
+    _CHOSEN: "the router gives the chosen expert first, and not its logits",
     _TEXTS: "texts are read by a model that gives hidden states for token ids",
 }
 """What the page says in the place of a part of a message."""

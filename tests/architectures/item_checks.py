@@ -25,7 +25,7 @@ from tests.extraction.own_modules import CNN, loader
 from tests.helpers.architectures import INPUTS, OTHER_MODELS, build
 from tests.helpers.tiny_models import wordpiece
 
-from .families import PARTS, Family
+from .families import Family
 from .plain_passes import calls_of, same_values
 
 Tensor = torch.Tensor
@@ -184,30 +184,30 @@ def check_hook_points(family: Family, folder: Path) -> None:
     """Canonical points and modules by path are what forward hooks of PyTorch record; what is missing has its reason."""
     made = subject(family)
     first = next(iter(made.batches))
-    reasons = {name: lack.reason for lack in family.lacks for name in lack.full_names()}
     extract = functools.partial(rs.extract, made.model, made.batches, rows="flatten", dtype="float32")
-    for name, reason in reasons.items():
+    for name, reason in family.missing.items():
         with pytest.raises(LayerError, match=re.escape(reason)):
             extract(folder / "refused", layers=[name], forward=made.forward)
     calls = calls_of(made.module, lambda: made.run(first))
     own = {name: tensor for name, tensor in made.tensors(first).items() if not made.layers}
-    paths = [
-        path
-        for path, runs in calls.items()
-        if len(runs) == 1 and (given := runs[0][1]) is not None
-        and given.is_floating_point() and given.ndim > 1 and len(given) == _BATCH and path not in own
-    ]  # fmt: skip
-    canonical = [f"layer.{i}.{part}" for i in range(2) for part in PARTS if f"layer.{i}.{part}" not in reasons]
-    assert paths
-    store = extract(folder / "store", layers=[*canonical, *paths], forward=made.forward)
+    once = {path: runs[0] for path, runs in calls.items() if len(runs) == 1 and path not in own}
+    wanted = {path: given for path, (_, given) in once.items() if _has_items(given)}
+    assert wanted
+    wanted |= {f"{path}.input": read for path, (read, _) in once.items() if _has_items(read)}
+    canonical = family.points()
+    wanted = {name: tensor for name, tensor in wanted.items() if name not in canonical}
+    store = extract(folder / "store", layers=[*canonical, *wanted], forward=made.forward)
     assert store is not None
     rows = store.columns.doc_id < _BATCH
-    for path in paths:
-        given = calls[path][0][1]
-        assert given is not None
-        assert torch.equal(torch.from_numpy(np.asarray(store[path])[rows]), given.flatten(1)), path
+    for name, tensor in wanted.items():
+        assert tensor is not None
+        assert torch.equal(torch.from_numpy(np.asarray(store[name])[rows]), tensor.flatten(1)), name
     found = {name: torch.from_numpy(np.asarray(store[name])[rows]) for name in canonical}
     _check_places(found, calls, own)
+
+
+def _has_items(tensor: Tensor | None) -> bool:
+    return tensor is not None and tensor.is_floating_point() and tensor.ndim > 1 and len(tensor) == _BATCH
 
 
 def _check_places(found: dict[str, Tensor], calls: Any, own: dict[str, Tensor]) -> None:

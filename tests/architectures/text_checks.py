@@ -23,7 +23,7 @@ from pyrepsim.models.points import Point
 from tests.helpers.architectures import build, encoder_of
 from tests.helpers.tiny_models import byte_level, wordpiece
 
-from .families import PARTS, Family
+from .families import Family
 from .plain_passes import Call, calls_of, rows_of_call, same_values
 
 Tensor = torch.Tensor
@@ -138,11 +138,9 @@ def check_compare_models(family: Family, folder: Path) -> None:
 def check_hook_points(family: Family, folder: Path) -> None:
     """Canonical points and modules by path are what forward hooks of PyTorch record; what is missing has its reason."""
     model = encoder(family)
-    reasons = {name: lack.reason for lack in family.lacks for name in lack.full_names()}
-    expected = [f"layer.{layer}.{part}" for layer in range(len(model.layers) - 1) for part in PARTS]
-    assert [name for name in expected if name not in reasons and name not in model.points] == []
-    assert [name for name in reasons if name in model.points] == []
-    for name, reason in reasons.items():
+    assert [name for name in family.points(len(model.layers) - 1) if name not in model.points] == []
+    assert [name for name in family.missing if name in model.points] == []
+    for name, reason in family.missing.items():
         with pytest.raises(LayerError, match=re.escape(reason)):
             model.widths([name])
     ids = torch.tensor([token_ids(TEXTS[0])[:9], [2, 71, 80, 90, 3, 0, 0, 0, 0], [2, 72, 73, 74, 75, 76, 3, 0, 0]])
@@ -150,11 +148,12 @@ def check_hook_points(family: Family, folder: Path) -> None:
     once = {path: runs[0][1] for path, runs in calls.items() if len(runs) == 1 and path not in model.points}
     paths = [path for path, given in once.items() if rows_of_call(given, *ids.shape) is not None]
     assert paths
+    read = [f"{path}.input" for path in paths if rows_of_call(calls[path][0][0], *ids.shape) is not None]
     if family.note:  # without padding: one text
         ids = ids[:1]
         calls = calls_of_text(model, ids)
     mask = (ids != 0).long()
-    names = [*model.points, *paths]
+    names = [*model.points, *paths, *(name for name in read if name not in model.points)]
     found = dict(zip(names, model.hidden_states(ids, mask, names), strict=True))
     for name in names:
         assert model.widths([name]) == {name: found[name].shape[-1]}
@@ -207,7 +206,8 @@ SELECTIONS: dict[str, Any] = {
 def check_positions(family: Family, folder: Path) -> None:
     """Each choice of tokens gives exactly its rows: in a store, and in scores equal to those of the plain rows."""
     pair = encoder(family), changed_encoder(family.name)
-    store = rs.extract(pair[0], list(TEXTS), folder / "store", dtype="float32")
+    extract = functools.partial(rs.extract, pair[0], list(TEXTS), dtype="float32")
+    store = extract(folder / "store")
     assert store is not None
     layer = list(pair[0].layers)[-1]
     plain = [plain_rows(family, changed)[layer] for changed in (False, True)]
@@ -217,8 +217,11 @@ def check_positions(family: Family, folder: Path) -> None:
         mask = store.columns.mask(tokens)
         found = [store.columns.position[mask & (store.columns.doc_id == index)].tolist() for index in range(len(TEXTS))]
         assert found == rows, tokens
+        alone = extract(folder / "alone", tokens=tokens, overwrite=True)
+        assert alone is not None
         picked = [np.concatenate([one[at] for one, at in zip(side, rows, strict=True)]) for side in plain]
         assert np.array_equal(np.asarray(store[layer])[mask], picked[0])
+        assert np.array_equal(np.asarray(alone[layer]), picked[0]), tokens
         measure = rs.LinearCKA(debiased=True)
         if (picked[0] == picked[0][0]).all():  # of a decoder, the first token: it has read no text
             with pytest.raises(DegenerateError, match="features that vary"):

@@ -19,12 +19,6 @@ def forward_alone(encoder: Encoder, ids: list[int]) -> list[np.ndarray]:
     return [state[0].numpy() for state in states]
 
 
-def embedded(encoder: Encoder, ids: list[int]) -> np.ndarray:
-    """The token embeddings, (tokens, width)."""
-    with torch.inference_mode():
-        return encoder.module.get_input_embeddings()(torch.tensor(ids)).numpy()
-
-
 def tokens_alone(encoder: Encoder, text: str) -> list[int]:
     return encoder.tokenizer(text, split_special_tokens=True, truncation=False, padding=False)["input_ids"]
 

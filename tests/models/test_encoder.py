@@ -10,6 +10,7 @@ import transformers
 
 from pyrepsim.core.errors import ModelError
 from pyrepsim.models import load_encoder, wrap
+from tests.helpers.architectures import encoder_of
 from tests.helpers.tiny_models import save, tiny_bert, wordpiece
 
 
@@ -82,6 +83,23 @@ def test_of_an_encoder_decoder_the_encoder_is_used(tmp_path: Path):
     assert list(encoder.layers) == ["embeddings", "layer.0", "layer.1", "layer.2"]
     assert encoder.position_limit is None  # relative positions
     assert encoder.max_length == 64  # the tokenizer's
+
+
+LIMITS = {
+    "bart": 64,
+    "distilbert": 512,
+    "llama": 64,
+    "mamba": None,
+    "modernbert": 64,
+    "mpnet": 62,
+    "opt": 64,
+    "xlnet": None,
+}
+
+
+@pytest.mark.parametrize("family", LIMITS)
+def test_the_limit_of_positions_is_that_of_the_tables(family: str):
+    assert encoder_of(family).position_limit == LIMITS[family]
 
 
 def test_positions_of_roberta_start_after_the_padding_id(tmp_path: Path):

@@ -73,6 +73,8 @@ def test_queries_keys_values_and_heads_are_those_that_the_attention_uses(variant
         moved = changed(encoder, f"layer.0.queries.{index}", 2, ids)
         heads = range(4) if family in joined else [index]  # it normalises all queries together
         assert moved.nonzero().tolist() == [[2, h] for h in heads]
+        if encoder.causal and family != "gpt_oss":  # the first token has one key, whatever its query
+            assert not changed(encoder, f"layer.0.queries.{index}", 0, ids).any()
     for index in range(n_keys):
         own = list(range(index * 4 // n_keys, (index + 1) * 4 // n_keys))
         for role in ("keys", "values"):
