@@ -199,3 +199,19 @@ def test_searches_that_are_not_covered(rng, kind: str):
         before = fallbacks[SEARCH]
         assert util.semantic_search(queries, corpus, **options) == due
         assert fallbacks[SEARCH] == before + 1
+
+
+def test_a_row_a_document_of_all_tokens_is_its_mean_pooling(tmp_path: Path):
+    from sentence_transformers import models as modules
+
+    from tests.helpers.tiny_models import tiny_bert
+
+    folder = str(tiny_bert(tmp_path / "bert"))
+    parts = [modules.Transformer(folder), modules.Pooling(16, pooling_mode="mean")]
+    texts = ["the keys to the cabinet are here", "run", "the river bank flows"]
+    wanted = SentenceTransformer(modules=parts, device="cpu").encode(texts)
+    options: dict[str, Any] = {"device": "cpu", "dtype": "float32", "rows": "document"}
+    found = np.asarray(rs.extract(folder, texts, out=tmp_path / "all", tokens="all", **options)[-1])
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+    content = np.asarray(rs.extract(folder, texts, out=tmp_path / "content", **options)[-1])
+    assert np.abs(content - wanted).max() > 1e-2, "without special tokens it is another mean"
