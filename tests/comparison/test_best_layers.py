@@ -204,3 +204,10 @@ def test_scores_of_the_best_layers_are_written_and_read(sides, tmp_path: Path):
     best = rs.compare(*stores(tmp_path, *sides), "LinearCKA", layers="best")
     assert Scores.from_jsonl(best.to_jsonl(tmp_path / "s.jsonl")) == best
     assert replace(best[0], details={}) == best[0]
+
+
+def test_a_planted_relation_is_found(sides, tmp_path: Path):
+    x, y = stores(tmp_path, *sides)
+    found = rs.permutation_test(x, y, MEASURES[0], layers="best", n_resamples=99, n_threads=1)
+    assert [score.layer_y for score in found] == ["layer.2", "layer.1", "layer.0"]
+    assert [score.details["permutation"]["p"] for score in found] == [0.01] * 3
