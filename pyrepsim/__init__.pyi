@@ -41,6 +41,8 @@ from .measures import SVCCA as SVCCA
 from .measures import Concentricity as Concentricity
 from .measures import CycleKNN as CycleKNN
 from .measures import DistanceCorrelation as DistanceCorrelation
+from .measures import DocumentCKA as DocumentCKA
+from .measures import DocumentRSA as DocumentRSA
 from .measures import EigenspaceOverlap as EigenspaceOverlap
 from .measures import JaccardKNN as JaccardKNN
 from .measures import KernelCKA as KernelCKA

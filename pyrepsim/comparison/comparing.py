@@ -37,6 +37,7 @@ def compare(
     Y: Any,
     measures: Measure | str | Sequence[Measure | str],
     *,
+    documents: Any = None,
     layers: Layers = "same",
     tokens: Tokens = "content",
     backend: str = "auto",
@@ -61,6 +62,9 @@ def compare(
         one layer of each (``store["layer.3"]``), whose rows are matched by document, position and token.
     measures : Measure, str, or a sequence of these
         Such as ``rs.LinearCKA()`` or ``"SVCCA(variance=0.9)"``.
+    documents : array-like of shape (n_samples,), optional
+        For arrays: the document of each row, a number or a name. Rows of one document depend on each other, so
+        intervals resample whole documents. Stores know the documents.
     layers : {"same", "all", "best", "relative"} or list of (layer_x, layer_y), default "same"
         For stores. "same" pairs layers of equal name; those of one side only are logged, and in
         ``Score.provenance["left_out_x"]`` and ``"left_out_y"``. "all" pairs every layer with every layer. "best"
@@ -83,7 +87,8 @@ def compare(
         control group (container, job) if that is less. Where the sums of all pairs of layers of stores do not fit into
         half of it, they are made in several passes over the rows; what needs more nevertheless raises ShapeError.
     interval : Bootstrap, Jackknife or str, optional
-        How to find an interval for each value: by resampling blocks of documents (for arrays, of consecutive rows). A
+        How to find an interval for each value: by resampling blocks of documents (of consecutive rows if they are not
+        known). A
         text such as ``"Jackknife(blocks=16)"`` works too. See Notes.
     checkpoint : path-like, optional
         For stores: a folder that keeps the sums of moments. Run the same call again to resume it after an interruption;
@@ -171,7 +176,8 @@ def compare(
     """
     parsed = as_measures(measures)
     options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
-    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend, sparse=interval is None)
+    whole = interval is None and documents is None
+    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend, documents=documents, sparse=whole)
     if interval is not None:
         check_interval(layers)
     scores = sides.named(

@@ -322,6 +322,11 @@ class _InBlockOrder(Sequence[np.ndarray]):
     def __init__(self, layers: GatheredLayers, order: np.ndarray) -> None:
         self._layers, self._order, self.labels = layers, order, layers.labels
 
+    @property
+    def documents(self) -> np.ndarray | None:
+        documents = self._layers.documents
+        return None if documents is None else documents[self._order]
+
     def only(self, places: Sequence[int]) -> _InBlockOrder:
         return _InBlockOrder(self._layers.only(places), self._order)
 

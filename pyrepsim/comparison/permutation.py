@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.errors import DegenerateError, OptionError, ShapeError
+from ..core.errors import DegenerateError, OptionError
 from ..core.progress import progress_bar
 from ..inference import max_statistic_p, permutation_p
 from ..inference.p_values import calibrated_value, critical_value, value_rounding
@@ -59,7 +59,7 @@ def permutation_test(
 
     Parameters
     ----------
-    X, Y, measures, layers, tokens, backend, n_threads, precision, memory, progress
+    X, Y, measures, documents, layers, tokens, backend, n_threads, precision, memory, progress
         See `compare`.
     n_resamples : int, default 199
         Number of permutations. The smallest possible p-value is 1 / (n_resamples + 1).
@@ -69,8 +69,6 @@ def permutation_test(
         What is exchangeable if X and Y are unrelated. "documents": whole documents are exchanged, see Notes. "rows":
         single rows; rows of one document resemble each other, so that these p-values are too small. "auto": documents
         where they are known.
-    documents : array-like of shape (n_samples,), optional
-        For arrays: the document of each row. Stores know it.
     alternative : {"greater", "less"}, default "greater"
         "greater" for similarities, "less" for distances.
     alpha : float, default 0.05
@@ -146,9 +144,9 @@ def permutation_test(
     if best:
         check_direction(parsed, alternative)
     options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)
-    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend)
+    sides = open_sides(X, Y, layers=layers, tokens=tokens, backend=backend, documents=documents)
     source = sides.source
-    known = _documents_of(source, documents)
+    known = source.documents
     if unit == "documents" and known is None:
         raise OptionError("unit='documents' needs to know the document of each row of the arrays. Pass documents=.")
     matched = None if known is None or unit == "rows" else rows_by_document(known)
@@ -196,25 +194,6 @@ def permutation_test(
     named = sides.named(ordered(tested, sides.pairs, parsed))
     check_scores(named)
     return Scores(named)
-
-
-def _documents_of(source: Source, documents: Any) -> np.ndarray | None:
-    """Return the document of each row, which the caller gives for arrays."""
-    if documents is None:
-        return source.documents
-    if source.documents is not None:
-        raise OptionError("documents= is for arrays: stores know the document of each row. Leave it out.")
-    return named_documents(documents, source.n_rows)
-
-
-def named_documents(documents: Any, n_rows: int) -> np.ndarray:
-    """Return the document of each row as a checked array of numbers or names, (n_rows,)."""
-    of_row = np.asarray(documents)
-    if of_row.dtype.kind not in "biufUS":
-        raise OptionError(f"documents must be numbers or names: got {of_row.dtype}. Give one for each row.")
-    if of_row.shape != (n_rows,):
-        raise ShapeError(f"documents must name the document of each of the {n_rows} rows: got shape {of_row.shape}.")
-    return of_row
 
 
 def rows_by_document(documents: np.ndarray) -> np.ndarray:

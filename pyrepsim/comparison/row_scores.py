@@ -137,6 +137,11 @@ class Gathered:
         return _KEPT_SHARE * memory_budget(self._memory)
 
     @property
+    def documents(self) -> np.ndarray | None:
+        """The document of each row of the source; None if unknown."""
+        return self._source.documents
+
+    @property
     def labels(self) -> list[str]:
         if self._of_arrays:
             return ["X", "Y"]
@@ -171,6 +176,12 @@ class GatheredLayers(Sequence[np.ndarray]):
         self._checked: set[int] = set()
         labels = gathered.labels
         self.labels = [labels[member] for member in self._members]
+
+    @property
+    def documents(self) -> np.ndarray | None:
+        """The document of each row, (n_rows,); None if unknown."""
+        documents = self._gathered.documents
+        return documents if documents is None or self._chosen is None else documents[self._chosen]
 
     def only(self, places: Sequence[int]) -> GatheredLayers:
         """Return some of these layers."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backends import get_backend
 from ..core.arrays import Gate, check_paired, dtype_name
-from ..core.errors import OptionError, RowMismatchError
+from ..core.errors import OptionError, RowMismatchError, ShapeError
 from ..core.memory import allocating
 from ..core.sparse import is_sparse
 from ..results import Score
@@ -19,7 +19,17 @@ from ..store.columns import Tokens, tokens_name, tokens_record
 from .layers import LayerGroup, Layers, layer_groups, layer_pairs, unmatched_layers
 from .sparse_source import SparseSource
 
-__all__ = ["ArraySource", "Sides", "Source", "StoreSource", "open_sides", "selected_rows", "stored_rows", "widths_of"]
+__all__ = [
+    "ArraySource",
+    "Sides",
+    "Source",
+    "StoreSource",
+    "named_documents",
+    "open_sides",
+    "selected_rows",
+    "stored_rows",
+    "widths_of",
+]
 
 _CHUNK_ROWS = 8192
 _GATHERED_ROWS = 1 << 24
@@ -74,13 +84,11 @@ class ArraySource:
 
     layers_x, layers_y = ("X",), ("Y",)
 
-    def __init__(self, X: Any, Y: Any, gate: Gate) -> None:
+    def __init__(self, X: Any, Y: Any, gate: Gate, documents: Any = None) -> None:
         self.arrays = check_paired(X, Y, gate)
         self.n_rows = len(self.arrays[0])
+        self.documents = None if documents is None else named_documents(documents, self.n_rows)
         self.provenance = {f"dtype_{side}": dtype_name(a.dtype) for side, a in zip("xy", self.arrays, strict=True)}
-
-    documents: np.ndarray | None = None
-    """Rows of arrays have no documents."""
 
     def width(self, side: int, _layer: str) -> int:
         return self.arrays[side].shape[1]
@@ -230,10 +238,22 @@ class Sides:
         return [score.named(None, None) for score in scores]
 
 
-def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: Tokens, backend: str, sparse: bool = False) -> Sides:
+def named_documents(documents: Any, n_rows: int) -> np.ndarray:
+    """Return the document of each row as a checked array of numbers or names, (n_rows,)."""
+    of_row = np.asarray(documents)
+    if of_row.dtype.kind not in "biufUS":
+        raise OptionError(f"documents must be numbers or names: got {of_row.dtype}. Give one for each row.")
+    if of_row.shape != (n_rows,):
+        raise ShapeError(f"documents must name the document of each of the {n_rows} rows: got shape {of_row.shape}.")
+    return of_row
+
+
+def open_sides(
+    X: Any, Y: Any, *, layers: Layers, tokens: Tokens, backend: str, documents: Any = None, sparse: bool = False
+) -> Sides:
     """Check the two sides of a comparison and return their source and pairs of layers.
 
-    `sparse`: whether the caller takes a `SparseSource`.
+    `documents` is the document of each row of arrays. `sparse`: whether the caller takes a `SparseSource`.
     """
     kinds = {_kind(side) for side in (X, Y)}
     if len(kinds) > 1:
@@ -246,12 +266,17 @@ def open_sides(X: Any, Y: Any, *, layers: Layers, tokens: Tokens, backend: str, 
         raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
     if kind == "layer" and layers != "same":
         raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")
+    if documents is not None and kind != "array":
+        raise OptionError("documents= is for arrays: stores know the document of each row. Leave it out.")
     if is_sparse(X) or is_sparse(Y):
         if not sparse:
-            raise OptionError("sparse rows are compared by rs.compare alone. Use it, or pass X.toarray().")
+            raise OptionError(
+                "sparse rows are compared by rs.compare alone, without interval= and documents=. Use it, or pass "
+                "X.toarray()."
+            )
         return Sides(SparseSource(X, Y, get_backend("cpu").rows_view), [("X", "Y")], kind)
     if kind == "array":
-        return Sides(ArraySource(X, Y, get_backend(backend).rows_view), [("X", "Y")], kind)
+        return Sides(ArraySource(X, Y, get_backend(backend).rows_view, documents), [("X", "Y")], kind)
     if kind == "layer":
         return Sides(StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)], kind)
     source = StoreSource(X, Y, tokens=tokens)

@@ -12,7 +12,8 @@ from ..core.errors import DegenerateError, OptionError, ShapeError
 from ..core.progress import progress_bar
 from ..core.sparse import column_moments, is_sparse, sparse_rows
 from ..moments.pair import LEAST_SD
-from .permutation import named_documents, permuted_rows, rows_by_document
+from .permutation import permuted_rows, rows_by_document
+from .sources import named_documents
 
 __all__ = ["FiringDrift", "NearestFeatures", "firing_drift", "nearest_features"]
 

@@ -7,6 +7,7 @@ declare its properties, and add its name here. The tests and the command line re
 from .base import BlockSumMeasure, Invariance, Measure, MomentMeasure, RowMeasure
 from .cca import CCA, PWCCA, SVCCA
 from .cka import RV2, DistanceCorrelation, KernelCKA, LinearCKA
+from .document_pairs import DocumentCKA, DocumentRSA
 from .eigenspace import EigenspaceOverlap
 from .geometry import Concentricity, Magnitude, MetricSpaceMagnitude, Uniformity
 from .matching import Matching, MaxCorrelation
@@ -28,6 +29,8 @@ __all__ = [
     "Concentricity",
     "CycleKNN",
     "DistanceCorrelation",
+    "DocumentCKA",
+    "DocumentRSA",
     "EigenspaceOverlap",
     "Invariance",
     "JaccardKNN",

@@ -140,7 +140,8 @@ class PairwiseEngine:
         self._requested = precision
         self._memory = memory_budget(memory)
         self._progress = progress
-        self._blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
+        self.blocks = None if blocks is None else np.asarray(blocks, dtype=np.int64)
+        """Boundaries of the blocks of rows whose sums are kept apart; None for equal blocks."""
         self._row_numbers: np.ndarray | None = None
 
     @cached_property
@@ -356,7 +357,7 @@ class PairwiseEngine:
         precision: str | None = None,
     ) -> Any:
         if blocks is None:
-            blocks = equal_blocks(len(rows)) if self._blocks is None else self._blocks
+            blocks = equal_blocks(len(rows)) if self.blocks is None else self.blocks
         if blocks[0] != 0 or blocks[-1] != len(rows) or (np.diff(blocks) <= 0).any():
             raise OptionError(
                 f"blocks must be ascending row boundaries from 0 to {len(rows)}: got {blocks.tolist()[:8]}."

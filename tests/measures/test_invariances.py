@@ -17,6 +17,8 @@ from pyrepsim.measures import (
     Concentricity,
     CycleKNN,
     DistanceCorrelation,
+    DocumentCKA,
+    DocumentRSA,
     EigenspaceOverlap,
     Invariance,
     JaccardKNN,
@@ -96,6 +98,8 @@ MEASURES = [
     KernelCKA(bandwidth=4.0),
     DistanceCorrelation(),
     DistanceCorrelation(debiased=True),
+    DocumentCKA(),
+    *(DocumentRSA(metric=metric) for metric in ("cosine", "correlation", "dot")),
 ]
 
 

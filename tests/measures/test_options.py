@@ -25,7 +25,7 @@ def test_messages_name_the_public_class():
 
 
 def test_every_near_name_is_suggested():
-    with pytest.raises(OptionError, match="Did you mean KernelCKA or LinearCKA"):
+    with pytest.raises(OptionError, match="Did you mean DocumentCKA or KernelCKA or LinearCKA"):
         rs.parse_measure("cka")
 
 
