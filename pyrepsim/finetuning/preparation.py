@@ -128,6 +128,14 @@ def _check_trainable(encoder: Encoder) -> None:
             f"A model is trained with weights of floating point: those of {encoder.name!r} are quantised "
             f"({quantised}). Give the model that it was made from."
         )
+    ids, width = torch.zeros((1, 2), dtype=torch.long, device=encoder.device), list(encoder.layers.values())[-1]
+    with encoder.reading():
+        last = encoder.module(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    if last.shape[-1] != width:
+        raise ModelError(
+            f"A head reads what the last layer gives: that of {encoder.name!r} ({type(encoder.module).__name__}) has "
+            f"{width} features, and the output of the model {last.shape[-1]}. Use another model."
+        )
 
 
 def _in_float32(encoder: Encoder, *, inplace: bool) -> Encoder:

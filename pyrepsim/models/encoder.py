@@ -21,7 +21,7 @@ from .hooks import HookPoints, find_points, layer_names, recording
 from .independence import ONE_AT_A_TIME, PADDED, Forward, Independence, measure, recall, remember
 from .parts import Whole
 from .points import Point, Rows
-from .restoring import undisturbed
+from .restoring import undisturbed, use_full_attention
 
 __all__ = ["Encoder", "ModelLike", "first_line", "hidden_states"]
 
@@ -284,6 +284,7 @@ class Encoder:
                 f"A model in memory is copied before it is changed: {self.name!r} ({type(self.module).__name__}) "
                 f"cannot be ({first_line(error)}). Give the folder that it was loaded from."
             ) from error
+        use_full_attention(module)
         adapters = Adapters(module)
         adapters.biased = self.adapters.biased
         return replace(self, module=module, adapters=adapters, _independence={}, _points=[])

@@ -20,6 +20,7 @@ from .adapters import Adapters, add_adapter, base_of_adapter
 from .encoder import Encoder, ModelLike, first_line
 from .parts import encoder_part
 from .quantization import quantization_config
+from .restoring import use_full_attention
 from .source import ModelSource, locate_model
 from .wrapping import has_tokenizer, load_tokenizer, make_encoder, model_settings, unwrapped, wrap
 
@@ -284,6 +285,7 @@ def _load_module(source: ModelSource, request: _Request) -> torch.nn.Module:
             f"{source.name!r} is not a model that transformers {transformers.__version__} loads without running "
             f"code from its repository ({first_line(error)}). Check the folder's config.json and weight files{remedy}."
         ) from error
+    use_full_attention(module)
     part, whole = encoder_part(module)  # of an encoder-decoder, the weights of the decoder may be missing
     needed = part.state_dict() if whole is None else whole.names.values()
     missing = sorted(key for key in info["missing_keys"] if key in needed and not key.startswith("pooler."))

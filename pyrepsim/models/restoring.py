@@ -10,9 +10,10 @@ from weakref import WeakSet
 import numpy as np
 import torch
 
-__all__ = ["evaluating", "flags_kept", "random_state_kept", "undisturbed"]
+__all__ = ["evaluating", "flags_kept", "random_state_kept", "undisturbed", "use_full_attention"]
 
 _MARK = "_output_capturing_hooks_installed"  # transformers sets it beside hooks that record hidden states
+_SPARSE = "block_sparse"
 _being_read: WeakSet[torch.nn.Module] = WeakSet()
 
 
@@ -29,7 +30,7 @@ def undisturbed(module: torch.nn.Module) -> Iterator[None]:
         return
     _being_read.add(module)
     try:
-        with random_state_kept(), _hooks_kept(module), evaluating(module), torch.no_grad():
+        with random_state_kept(), _attention_kept(module), _hooks_kept(module), evaluating(module), torch.no_grad():
             yield
     finally:
         _being_read.discard(module)
@@ -56,6 +57,30 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
         for child in module.modules():
             child.training = False
         yield
+
+
+def use_full_attention(module: torch.nn.Module) -> None:
+    """Switch BigBird and its like to full attention for good.
+
+    They do so by themselves in the first pass over a short text, and read a long text in another way before that.
+    """
+    for child in module.modules():
+        if vars(child).get("attention_type") == _SPARSE and hasattr(child, "set_attention_type"):
+            child.set_attention_type("original_full")  # type: ignore[operator]
+
+
+@contextmanager
+def _attention_kept(module: torch.nn.Module) -> Iterator[None]:
+    """Full attention until the end; then the modules for sparse attention are back."""
+    sparse = [child for child in module.modules() if vars(child).get("attention_type") == _SPARSE]
+    before = [(child, dict(child._modules)) for child in sparse]
+    use_full_attention(module)
+    try:
+        yield
+    finally:
+        for child, held in before:
+            child.attention_type = _SPARSE  # type: ignore[assignment]
+            child._modules.update(held)
 
 
 @contextmanager

@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, ReformerConfig, ReformerModel
 
 from pyrepsim.core.errors import ModelError, NonFiniteError, OptionError, StoreError
 from pyrepsim.finetuning import Run, finetune, open_run, trainer, training
 from pyrepsim.finetuning.recipes import TrainingRecipe
 from pyrepsim.finetuning.task_model import load_head
-from pyrepsim.models import load_encoder
+from pyrepsim.models import load_encoder, wrap
 from tests.finetuning.conftest import Rivers
+from tests.helpers.tiny_models import wordpiece
 
 RECIPE = TrainingRecipe(epochs=6, batch_size=8, learning_rate=3e-3, max_length=64)
 
 
-def run(encoder: Path, rivers: dict[str, Path], out: Path, **options: Any) -> Run:
+def run(encoder: Any, rivers: dict[str, Path], out: Path, **options: Any) -> Run:
     options = {"recipe": RECIPE, **options}
     return finetune(encoder, Rivers(), train=rivers["train"], dev=rivers["dev"], out=out, device="cpu", **options)
 
@@ -194,6 +195,14 @@ def test_a_head_that_does_not_fit_is_refused(tuned: Run, tmp_path: Path):
         load_head(tuned.folder, wide)
     with pytest.raises(ModelError, match="lacks head.json"):
         load_head(tmp_path / "wide", wide)
+
+
+def test_a_model_whose_output_is_not_its_last_hidden_state_is_refused(rivers: Any, tmp_path: Path):
+    sizes = {"hidden_size": 16, "attention_head_size": 8, "num_attention_heads": 2, "feed_forward_size": 16}
+    config = ReformerConfig(vocab_size=128, **sizes, attn_layers=["local"], axial_pos_embds=False)
+    reformer = wrap(ReformerModel(config), wordpiece(64), name="reformer")  # its output is twice as wide
+    with pytest.raises(ModelError, match="'reformer' .* has 16 features, and the output of the model 32"):
+        run(reformer, rivers, tmp_path / "run")
 
 
 @pytest.mark.parametrize("wrong", ["epochs=0", "warmup=1", "batch_size=0", "accumulation=3", "save_every=0", "clip=-1"])

@@ -16,7 +16,7 @@ import pyrepsim as rs
 from pyrepsim.analysis.attention import attention_divergence
 from pyrepsim.models.blocks import find_blocks
 from tests.helpers.annotated_text import write_annotated_text
-from tests.helpers.tiny_models import tiny_bert, tiny_gpt2
+from tests.helpers.tiny_models import tiny_bert, tiny_gpt2, wordpiece
 
 TEXTS = ["the keys to the cabinet are here", "the river bank", "plays"]
 QUICK = {"projection": 8, "hidden": 8, "validate_every": 1, "max_validations": 1, "batch_size": 8}
@@ -156,6 +156,30 @@ def test_a_verb_leaves_the_model_as_it_was(kind: str, verb: str, folders: dict[s
     head = {"bert": transformers.BertForSequenceClassification, "gpt2": transformers.GPT2LMHeadModel}[kind]
     model = in_training(folders[kind], head)
     assert_untouched(model, lambda: VERBS[verb](model, folders[kind], data, tmp_path))
+
+
+def test_sparse_attention_is_back_after_a_model_was_read(tmp_path: Path):
+    """BigBird switches itself to full attention in its first pass over a short text."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    config = transformers.BigBirdConfig(vocab_size=128, **sizes, block_size=4, num_random_blocks=1)
+    torch.manual_seed(0)
+    model, ids = transformers.BigBirdModel(config).eval(), torch.randint(5, 70, (1, 64))
+    texts = ["the keys to the cabinet are here " * 6, "run"]
+
+    def forward() -> torch.Tensor:
+        np.random.seed(0)  # noqa: NPY002 - of random blocks
+        with torch.no_grad():
+            return model(ids).last_hidden_state
+
+    before, kinds = forward(), [type(child) for child in model.modules()]
+    encoder = rs.wrap(model, wordpiece(64))
+    assert_untouched(model, lambda: rs.extract(encoder, texts, tmp_path / "store"))
+    assert [type(child) for child in model.modules()] == kinds
+    assert torch.equal(forward(), before)
+    model.set_attention_type("original_full")
+    full = rs.extract(rs.wrap(model, wordpiece(64)), texts, tmp_path / "full")
+    assert full is not None
+    assert np.array_equal(full["layer.1"], rs.open_store(tmp_path / "store")["layer.1"])
 
 
 def test_the_snapshot_sees_changes(folders: dict[str, Path]):
