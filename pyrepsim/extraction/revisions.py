@@ -142,7 +142,7 @@ def compare_revisions(
     `compare`.
 
     A revision that was finished is not loaded again. It is recognised by its commit on the hub, or by the names, sizes
-    and times of the files in its folder.
+    and times of the files in its folder. Revisions that are downloaded stay in the cache of the hub.
 
     Examples
     --------

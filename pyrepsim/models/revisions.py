@@ -52,9 +52,9 @@ class Revision:
 
     @property
     def place(self) -> Any:
-        """Where it is: a folder, an id and a commit, or the module in memory."""
+        """Where it is: a folder, an id and a commit, or the module in memory with its adapter."""
         if isinstance(self.model, Encoder):
-            return self.model.module
+            return self.model.module, self.model.adapter
         return (self.model, self.commit) if self.commit else os.path.realpath(str(self.model))
 
     def load(self, tokenizer: Any = None, **options: Any) -> Encoder:

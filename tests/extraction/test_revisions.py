@@ -305,3 +305,15 @@ def test_one_warning_for_all_revisions_of_few_rows(different: dict[str, Path], c
     assert "9 of 9 values" in caplog.text
     with pytest.raises(OptionError, match="An interval of the best"):
         sweep(models, layers="best", interval="Jackknife")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft
+def test_one_model_with_its_adapter_on_and_off(different: dict[str, Path]):
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(target_modules=["query"], init_lora_weights=False)
+    model = peft.get_peft_model(AutoModel.from_pretrained(different["base"]), config)
+    on, off = (rs.wrap(model, adapter=adapter) for adapter in ("on", "off"))
+    result = sweep({"on": on, "off": off}, reference=off)
+    assert result.reference == "off"
+    assert_equals_compare_models(result, off, {"on": on, "off": off})
+    assert result["on"][-1].value < 0.999
