@@ -26,7 +26,7 @@ from ..comparison.comparing import check_interval, check_scores, scores_of_sides
 from ..comparison.intervals import as_interval
 from ..comparison.layers import layer_pairs
 from ..comparison.options import ExecutionOptions, as_measures
-from ..comparison.sources import open_sides
+from ..comparison.sources import Sides, open_sides
 from ..core.errors import MissingExtraError, OptionError
 from ..core.outputs import has_files
 from ..core.ownership import owning
@@ -235,10 +235,15 @@ class _Sweep:
             remove_store(folder / "revision")
         missing = [one for one in found if one.name not in records]
         base = self._read_reference(folder) if missing else None
+        gc.collect()  # the parts of a model refer to each other; what follows needs their memory
         for number, one in enumerate(missing, start=1):
-            gc.collect()  # the parts of the last model refer to each other; the next one needs their memory
             log.info("%d of %d: %s", number, len(missing), one.label)
-            record = self._compute(one, base, records, folder)
+            record, sides = self._read(one, base, records, folder)
+            gc.collect()
+            if sides is not None:
+                record |= {"scores_of": None, "scores": self._entries(sides, base)}
+                remove_store(folder / "revision")
+            del sides  # the files that it has open take space until they are closed
             write_record(paths[one.name], self.request(one), **record)
             records[one.name] = load_record(paths[one.name], self.request(one))
         return records
@@ -264,16 +269,16 @@ class _Sweep:
         assert store is not None  # one worker
         return _Base(store, known, encoder.tokenizer, _described(encoder))
 
-    def _compute(
+    def _read(
         self, revision: Revision, base: _Base, records: Mapping[str, Mapping[str, Any]], folder: Path
-    ) -> dict[str, Any]:
-        """The record of a revision. Its scores are those of an earlier one if that has the same rows."""
+    ) -> tuple[dict[str, Any], Sides | None]:
+        """The record of a revision, and its rows with those of the reference; or the scores of one with equal rows."""
         encoder = revision.load(base.tokenizer, **self.options.loading())
         record = {"reference": base.model, "model": _described(encoder)}
         rows = record["model"]["rows"]
         for name, other in records.items():
             if rows is not None and other["model"]["rows"] == rows:
-                return record | {"scores_of": name, "scores": other["scores"]}
+                return record | {"scores_of": name, "scores": other["scores"]}, None
         pairs = self.layers
         if isinstance(pairs, list):
             pairs = layer_pairs(base.layers, list(widths_of_side(encoder, pairs, 1)), pairs)
@@ -290,15 +295,15 @@ class _Sweep:
             overwrite=True,
             progress=self.progress,
         )
-        del encoder
-        gc.collect()
-        sides = open_sides(base.store, store, layers=pairs, tokens="all", backend=self.computing.backend)
+        return record, open_sides(base.store, store, layers=pairs, tokens="all", backend=self.computing.backend)
+
+    def _entries(self, sides: Sides, base: _Base) -> list[Any]:
+        """The scores of a revision as JSON."""
         scores = scores_of_sides(sides, self.measures, self.computing, interval=self.interval, progress=self.progress)
-        if pairs == "best":
+        if self.layers == "best":
             scores = best_matches(scores, self.measures)
-        remove_store(folder / "revision")
         texts = {"tokens": tokens_text(self.tokens), "texts": self.corpus.fingerprint, "policy": self._policy(base)}
-        return record | {"scores_of": None, "scores": [_entry(score, texts) for score in scores]}
+        return [_entry(score, texts) for score in scores]
 
     def _policy(self, base: _Base) -> dict[str, Any]:
         """The policy of the plan, as `compare_models` records it."""
