@@ -181,8 +181,12 @@ def main() -> int:
 
 
 def _check(name: str, suite: Suite, sources: Path | None) -> int:
-    python = _environment(name, suite)
-    folder = _source(name, suite, sources)
+    try:
+        python = _environment(name, suite)
+        folder = _source(name, suite, sources)
+    except subprocess.CalledProcessError as error:  # the other libraries are still tested
+        print(f"{name}: FAILS, because this did: {' '.join(map(str, error.cmd))}", flush=True)
+        return 1
     results = []
     if suite.tests:
         plain, _ = _run(python, name, suite, folder, "plain", suite.tests)
