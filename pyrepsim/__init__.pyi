@@ -9,6 +9,7 @@ from .comparison import LinearMap as LinearMap
 from .comparison import NearestFeatures as NearestFeatures
 from .comparison import ProcrustesAlignment as ProcrustesAlignment
 from .comparison import StreamingComparison as StreamingComparison
+from .comparison import closer_to as closer_to
 from .comparison import compare as compare
 from .comparison import compare_all as compare_all
 from .comparison import firing_drift as firing_drift
