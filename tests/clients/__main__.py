@@ -134,7 +134,12 @@ SUITES = {
         touched=12,
     ),
     "thingsvision": Suite(
-        requirements=("thingsvision==2.7.3",),
+        requirements=(
+            *("torch==2.13.0", "torchvision==0.28.0", "open_clip_torch==3.3.0", "timm==1.0.31", "ftfy", "h5py"),
+            *("imageio", "matplotlib", "numba", "pandas", "scikit-image", "scikit-learn", "transformers"),
+        ),
+        # a dependency of its TensorFlow has other versions than ours
+        without_dependencies=("thingsvision==2.7.3", "torchtyping==0.1.5", "typeguard==2.13.3"),
         source="git:https://github.com/ViCCo-Group/thingsvision@master",
         tests=("tests/test_rest.py", "-k", "RSA or CKA"),  # the others extract features
         touched=2,

@@ -281,7 +281,7 @@ def test_options_must_match_their_annotation():
     ):
         with pytest.raises(OptionError):
             make()
-    with pytest.raises(OptionError, match="Did you mean (Kernel|Linear)CKA"):
+    with pytest.raises(OptionError, match="Did you mean (Document|Kernel|Linear)CKA"):
         parse_measure("cka")
 
 
