@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -213,9 +214,13 @@ def _environment(name: str, suite: Suite) -> Path:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-        _pip(python, *suite.requirements, *base, "pytest>=8.2")
-        if suite.without_dependencies:
-            _pip(python, "--no-deps", *suite.without_dependencies)
+        try:
+            _pip(python, *suite.requirements, *base, "pytest>=8.2")
+            if suite.without_dependencies:
+                _pip(python, "--no-deps", *suite.without_dependencies)
+        except subprocess.CalledProcessError:
+            shutil.rmtree(folder)  # half an environment would be taken for a whole one
+            raise
     return python
 
 
