@@ -6,8 +6,8 @@ With X the centred rows of a representation, (n, d), and K = X X^T, the sums tha
 
 Rows are cut into blocks. For each pair of blocks the tile of K of every representation is computed once, and the sums
 of products of two tiles are added for each pair of representations. So L representations take L n^2 d / 2 products and
-L^2 n^2 / 2 for the sums, where their scatters and cross scatters take L^2 n d^2 / 2; and the memory is that of L tiles
-and L blocks of rows, neither n x n nor d x d.
+L^2 n^2 / 2 for the sums, where their scatters and cross scatters take L^2 n d^2 / 2; and the memory is that of 2 L
+tiles and 2 L blocks of rows, neither n x n nor d x d.
 
 Precision fp64: an entry of a tile has an error of about 1e-14 |x_i - m| |x_j - m|. Precision fp32: rows are rounded to
 float32 after they are centred, products are summed in float32 over 256 features and then in float64, so an entry has an
@@ -37,6 +37,8 @@ __all__ = ["BlockRows", "DenseRows", "TilePair", "TileSide", "n_tiles", "sums_ov
 
 _BLOCK_ROWS = 512
 _LEAST_BLOCK_ROWS = 64
+_BLOCKS_KEPT = 2
+"""Blocks of each representation that are multiplied by one other block, which is so read half as often."""
 _SLICE = 8192
 """Entries of a tile whose products are summed at once: those of all representations then stay in the cache."""
 _SUMMED_FEATURES = 256
@@ -309,25 +311,30 @@ def sums_over_tiles(
         wanted = {(min(pair), max(pair)) for pair in pairs if {*pair} <= {*summed}}
         sums = dict.fromkeys(sorted(wanted | {(k, k) for k in summed}), 0.0)
         parts = [list(sums)[k::n_parts] for k in range(n_parts)]
-        tiles, kept = np.empty((len(layers), size * size)), dict[int, Any]()
-        for begin in range(0, n_rows, size):
+        tiles = np.empty((_BLOCKS_KEPT, len(layers), size * size))
+        for begin in range(0, n_rows, _BLOCKS_KEPT * size):
+            kept = dict[tuple[int, int], Any]()
             for other in range(begin, n_rows, size):
-                shape = min(size, n_rows - begin), min(size, n_rows - other)
-                used = tiles[:, : shape[0] * shape[1]]
+                firsts = range(begin, min(begin + _BLOCKS_KEPT * size, other + 1), size)
+                shapes = [(min(size, n_rows - first), min(size, n_rows - other)) for first in firsts]
+                used = [tiles[t, :, : rows * columns] for t, (rows, columns) in enumerate(shapes)]
 
-                def fill(k: int, begin: int = begin, other: int = other, used: Any = used, shape: Any = shape) -> None:
-                    if begin == other:
-                        kept[k] = layers[k].block(begin, begin + shape[0])
-                    second = kept[k] if begin == other else layers[k].block(other, other + shape[1])
-                    layers[k].product(kept[k], second, used[k].reshape(shape))
-                    if advance is not None:
-                        advance(1)
+                def fill(k: int, other: int = other, firsts: range = firsts, shapes: Any = shapes, used: Any = used,
+                         kept: Any = kept) -> None:  # fmt: skip
+                    second = layers[k].block(other, other + shapes[0][1])
+                    if other in firsts:
+                        kept[k, other] = second
+                    for first, shape, tile in zip(firsts, shapes, used, strict=True):
+                        layers[k].product(kept[k, first], second, tile[k].reshape(shape))
+                        if advance is not None:
+                            advance(1)
 
                 list(run(fill, summed))
-                weight = 1.0 if begin == other else 2.0  # the tile on the other side of the diagonal is equal
-                for part in run(partial(_products, used), parts):
-                    for pair, total in part.items():
-                        sums[pair] += weight * total
+                for first, tile in zip(firsts, used, strict=True):
+                    weight = 1.0 if first == other else 2.0  # the tile on the other side of the diagonal is equal
+                    for part in run(partial(_products, tile), parts):
+                        for pair, total in part.items():
+                            sums[pair] += weight * total
     for k in summed:
         vars(sides[k])["norm_sq"] = sums[k, k]
     return [_pair_of(sides[i], sides[j], sums.get((min(i, j), max(i, j)), 0.0)) for i, j in pairs]
@@ -362,8 +369,8 @@ def _block_rows(widths: Sequence[int], memory: int | str | None) -> int:
 
 
 def _threads_that_fit(widths: Sequence[int], size: int, memory: int | str | None) -> int:
-    """Return how many threads have room for a block each, beside the tiles and a block of each representation."""
-    left = memory_budget(memory) // 4 - 8 * size * (len(widths) * size + sum(widths))
+    """Return how many threads have room for a block each, beside the tiles and the blocks that are kept."""
+    left = memory_budget(memory) // 4 - 8 * size * _BLOCKS_KEPT * (len(widths) * size + sum(widths))
     return left // (8 * size * max(widths))
 
 

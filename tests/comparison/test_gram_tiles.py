@@ -135,10 +135,10 @@ def test_less_memory_gives_smaller_blocks(tiles, monkeypatch):
     sides = layers(widths=(200, 333))
     monkeypatch.setattr(gram_tiles, "_LEAST_BLOCK_ROWS", 2)
     sizes = [gram_tiles._block_rows([200, 333], memory) for memory in (10**9, 10**6, 10**5)]
-    assert sizes == [64, 32, 2]
+    assert sizes == [64, 16, 2]
     values = [rs.compare(*sides, rs.RSA(), memory=memory, n_threads=1).value for memory in ("1GB", 1000000)]
     assert abs(values[0] - values[1]) < 1e-14
-    assert gram_tiles._threads_that_fit([200, 333], 32, 10**6) == 1
+    assert gram_tiles._threads_that_fit([200, 333], 16, 10**6) == 2
     assert rs.compare(*sides, rs.RSA(), memory=1000000, n_threads=7).value == values[1]
 
 
