@@ -6,16 +6,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from typing import Any, Protocol
-
-import numpy as np
 
 from ..backends import get_backend
 from ..backends.checks import checked_threads
 from ..core.blas import one_blas_thread
 from ..core.errors import OptionError
-from ..core.memory import memory_budget
+from ..core.memory import keep_freed_memory, memory_budget
 from ..core.progress import progress_bar
 from ..measures import MomentMeasure
 from ..moments import MomentsSet, Pair
@@ -29,19 +27,6 @@ from .sources import ArraySource, Source, StoreSource, widths_of
 from .undefined import in_parts, score_or_undefined
 
 __all__ = ["Rereadable", "moment_scores", "score_group"]
-
-_LARGEST = (32 << 20) - (1 << 16)
-"""Size in bytes of the largest block, without its header, for which glibc raises its trim threshold."""
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Let the arithmetic of each pair use the memory of the one before, so that no page is mapped again.
-
-    After this block has been freed, glibc keeps up to twice its size of free memory at the end of a heap.
-    """
-    np.empty(_LARGEST, np.uint8)
-
 
 _PRODUCTS_PER_STEP = 1 << 37
 """Products of an update, some seconds of work: a progress bar moves after each."""
@@ -185,7 +170,7 @@ def _array_scores(
     precision, transforms = options.moments_precision, transforms_of(measures)
     recorded = provenance(source.provenance, backend=backend.name, n_threads=n_threads, precision=precision)
     work = len(transforms) * source.n_rows
-    _keep_freed_memory()
+    keep_freed_memory()
     with progress_bar(work, progress, desc="compare") as bar, one_blas_thread():
         moments = ArrayMoments(
             source.arrays,
@@ -236,7 +221,7 @@ def score_group(
                 scores.append(score.named(layer_x, layer_y, recorded))
         return scores
 
-    _keep_freed_memory()
+    keep_freed_memory()
     # One BLAS thread for each pair: its matrices are too small for more, and the bits are then always the same.
     with one_blas_thread():
         second_pass = any(measure.needs_second_pass for measure in measures)  # its sums use the threads

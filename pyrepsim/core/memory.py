@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from .errors import OptionError, ShapeError
 
-__all__ = ["allocating", "format_bytes", "memory_budget"]
+__all__ = ["allocating", "format_bytes", "keep_freed_memory", "memory_budget"]
+
+_LARGEST = (32 << 20) - (1 << 16)
+"""Size in bytes of the largest block, without its header, for which glibc raises its trim threshold."""
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _BINARY_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -20,6 +25,15 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)")
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Let arithmetic use the memory of the one before, so that no page is mapped again.
+
+    After this block has been freed, glibc keeps up to twice its size of free memory at the end of a heap.
+    """
+    np.empty(_LARGEST, np.uint8)
 
 
 def memory_budget(memory: int | str | None = None) -> int:

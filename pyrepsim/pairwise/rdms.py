@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DegenerateError, OptionError, check_choice
+from ..core.memory import keep_freed_memory
 from .crossvalidated import (
     crossnobis,
     crossnobis_of_noises,
@@ -129,6 +130,7 @@ def rdm(
            [ 4.,  8.,  4.],
            [ 5., 10.,  5.]])
     """
+    keep_freed_memory()
     over_folds = metric in _OVER_FOLDS
     if metric not in (*METRICS, *_BETWEEN_CONDITIONS):
         raise OptionError(f"metric must be one of {', '.join((*METRICS, *_BETWEEN_CONDITIONS))}: got {metric!r}.")
