@@ -108,7 +108,7 @@ def test_commands_are_accepted(page: Path):
             for line in fence.text.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
                 if words[:1] == ["pyrepsim"] and (HAS_STUDIES or words[1] not in ("study", "report")):
-                    parse(COMMANDS, words[1:])
+                    assert parse(COMMANDS, words[1:])
 
 
 SHOWN = [

@@ -145,7 +145,7 @@ def _from_moments(
 ) -> list[Score]:
     """Return scores with intervals from one pass over the rows: moments of blocks are added with their weights.
 
-    `bar` counts the resamples of all groups. The time of `n_announced` such groups is said in advance.
+    `bar` counts the resamples of all groups. A long bootstrap is announced, with the time of `n_announced` such groups.
     """
     moments = BlockMoments(
         widths_of(source, group),

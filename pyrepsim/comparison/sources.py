@@ -241,6 +241,8 @@ class Sides:
 def named_documents(documents: Any, n_rows: int) -> np.ndarray:
     """Return the document of each row as a checked array of numbers or names, (n_rows,)."""
     of_row = np.asarray(documents)
+    if of_row.dtype == object and all(isinstance(name, str) for name in of_row.flat):  # a column of pandas
+        of_row = of_row.astype(str)
     if of_row.dtype.kind not in "biufUS":
         raise OptionError(f"documents must be numbers or names: got {of_row.dtype}. Give one for each row.")
     if of_row.shape != (n_rows,):

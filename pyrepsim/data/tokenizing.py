@@ -82,17 +82,17 @@ def encode(
     ).encodings
 
 
-def cut_pair(first: int, second: int, room: int) -> tuple[int, int]:
-    """Lengths of two texts cut to `room` tokens: the longer one is cut to what the other leaves, but not below half.
+def cut_pair(first: int, second: int, longest: int) -> tuple[int, int]:
+    """Lengths of two texts cut to `longest` tokens: the longer one first, then both to the same length.
 
     As "longest_first" of transformers does.
     """
-    if first + second <= room:
+    if first + second <= longest:
         return first, second
-    if min(first, second) <= room // 2:
-        return (first, room - first) if first <= second else (room - second, second)
-    half = room // 2
-    return (half, room - half) if first <= second else (room - half, half)
+    if min(first, second) <= longest // 2:
+        return (first, longest - first) if first <= second else (longest - second, second)
+    half = longest // 2
+    return (half, longest - half) if first <= second else (longest - half, half)
 
 
 def special_ids(tokenizer: Any) -> list[int]:

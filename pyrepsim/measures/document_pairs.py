@@ -8,8 +8,7 @@ K_ij = x_i . x_j and L_ij = y_i . y_j, the means
     C of K_ij L_kl over rows i, j, k, l of four documents
 
 are unbiased estimates for rows of independent documents (U-statistics). HSIC is A - 2 B + C, and the covariance of the
-entries of two RDMs is A - C. All of them follow from sums for each document, in time n d^2 plus n_a^2 d for a document
-of n_a rows: see `DocumentSums`.
+entries of two RDMs is A - C. All of them follow from sums for each document, in time n d^2: see `DocumentSums`.
 """
 
 from __future__ import annotations
@@ -59,20 +58,43 @@ class _Rows:
             x -= x.mean(axis=1, keepdims=True) if transform == "unit_centred" else 0.0
             x /= np.sqrt(np.einsum("nd,nd->n", x, x))[:, None]
         self.x = x
+        self.by_document = np.split(x, documents.starts[1:])
         self.sums = np.add.reduceat(x, documents.starts, axis=0)
-        grams = [part @ part.T for part in np.split(x, documents.starts[1:])]
-        self.with_own = np.concatenate([gram.sum(axis=1) for gram in grams])
+        self.with_own = np.concatenate([rows @ s for rows, s in zip(self.by_document, self.sums, strict=True)])
         """Product of each row with the sum of its document."""
-        self.within = np.concatenate([gram.ravel() for gram in grams])
-        """Products of the rows within each document."""
         self.lengths = np.einsum("kd,kd->k", self.sums, self.sums)
         self.own: dict[bytes, _Means] = {}
         """Its means with itself, by the documents that count: all pairs of layers share them."""
 
     @cached_property
-    def squares(self) -> tuple[np.ndarray, np.ndarray]:
-        """Products of the features over all rows, and of their sums over all documents."""
-        return self.x.T @ self.x, self.sums.T @ self.sums
+    def products(self) -> _Products:
+        """Those with itself."""
+        return _Products.of(self, self)
+
+
+@dataclass(frozen=True)
+class _Products:
+    """Products of two representations over all documents."""
+
+    of_rows: np.ndarray
+    """M = X^T Y, (d_x, d_y)."""
+    of_sums: np.ndarray
+    """P = sum_a s_a t_a^T, (d_x, d_y)."""
+    within: np.ndarray
+    """|X_a^T Y_a|^2 of each document, (n_documents,)."""
+
+    @classmethod
+    def of(cls, x: _Rows, y: _Rows) -> _Products:
+        within = [_within(a, b) for a, b in zip(x.by_document, y.by_document, strict=True)]
+        return cls(x.x.T @ y.x, x.sums.T @ y.sums, np.array(within))
+
+
+def _within(x: np.ndarray, y: np.ndarray) -> float:
+    """|X^T Y|^2 of the rows of a document, from n x n matrices if these are smaller."""
+    if len(x) <= min(x.shape[1], y.shape[1]):
+        return float(np.vdot(x @ x.T, y @ y.T))
+    product = x.T @ y
+    return float(np.vdot(product, product))
 
 
 @dataclass(frozen=True)
@@ -100,7 +122,7 @@ class DocumentSums:
     With X the rows of the documents that count, (n, d), s_a the sum of document a, S that of all rows, M = X^T Y,
     P = sum_a s_a t_a^T, k_i = x_i . s_a and l_i = y_i . t_a for the document a of row i:
 
-        A: |M|^2 - sum_a |M_a|^2
+        A: |M|^2 - sum_a |X_a^T Y_a|^2
         B: sum_i [(x_i . S - k_i)(y_i . T - l_i) + k_i l_i] - <M, P>
         C: (|S|^2 - sum_a |s_a|^2)(|T|^2 - sum_a |t_a|^2) + 2 (|P|^2 - sum_a |s_a|^2 |t_a|^2)
            - 4 sum_a (S . s_a - |s_a|^2)(T . t_a - |t_a|^2)
@@ -145,28 +167,27 @@ class DocumentSums:
         return side.own[key]
 
     @cached_property
-    def _products(self) -> tuple[np.ndarray, np.ndarray]:
-        """M and P of all documents."""
-        return self._x.x.T @ self._y.x, self._x.sums.T @ self._y.sums
+    def _products(self) -> _Products:
+        """Those of all documents."""
+        return _Products.of(self._x, self._y)
 
     def _means(self, x: _Rows, y: _Rows) -> _Means:
         kept, out = self._kept, ~self._kept
         rows = kept[self._documents.of_row]
-        M, P = x.squares if x is y else self._whole._products
+        products = x.products if x is y else self._whole._products
+        M, P, within = products.of_rows, products.of_sums, float(products.within[kept].sum())
         if out.any():
             M = M - x.x[~rows].T @ y.x[~rows]
             P = P - x.sums[out].T @ y.sums[out]
         S, T = x.sums[kept].sum(axis=0), y.sums[kept].sum(axis=0)
-        pairs = np.repeat(kept, self._documents.sizes**2)
-        within = float(x.within[pairs] @ y.within[pairs])
         g, h = x.lengths[kept], y.lengths[kept]
-        k, own_l = x.with_own[rows], y.with_own[rows]
-        with_others = (x.x[rows] @ S - k) @ (y.x[rows] @ T - own_l)
+        own_x, own_y = x.with_own[rows], y.with_own[rows]
+        with_others = (x.x[rows] @ S - own_x) @ (y.x[rows] @ T - own_y)
         of_s, of_t = x.sums[kept] @ S - g, y.sums[kept] @ T - h
         n_2, n_3, n_4 = _counts(self._documents.sizes[kept])
         squares = float(np.vdot(M, M))
         a = squares - within
-        b = float(with_others + k @ own_l - np.vdot(M, P))
+        b = float(with_others + own_x @ own_y - np.vdot(M, P))
         c = float(of_s.sum() * of_t.sum() - 4 * (of_s @ of_t) + 2 * (np.vdot(P, P) - g @ h))
         return _Means(a / n_2, b / n_3, c / n_4, (squares + within) / n_2)
 
@@ -192,17 +213,24 @@ def _document_sums(
     named = getattr(layers, "documents", None)
     n_rows = len(layers[0])
     documents = _Documents(np.arange(n_rows) if named is None else named, engine.blocks)
-    if len(documents.sizes) < 4:
-        raise DegenerateError(
-            f"{measure} needs rows of at least 4 documents: got {len(documents.sizes)}. Pass more documents."
-        )
+    _check_documents(measure, len(documents.sizes))
+    n_bytes = 0
 
     def prepared(rows: np.ndarray, label: str) -> _Rows:
+        nonlocal n_bytes
+        n_bytes += 8 * rows.size
+        what = f"{measure}: the rows of the layers in float64"
+        engine.refuse_what_does_not_fit(n_bytes, what, "Compare fewer layers at once.")
         engine.refuse_bad_rows(rows, "raw" if transform == "centred" else transform, label)
         return _Rows(rows, documents, transform)
 
     of_layer = per_layer(layers, pairs, prepared)
     return [DocumentSums(of_layer[i], of_layer[j], documents) for i, j in pairs]
+
+
+def _check_documents(measure: BlockSumMeasure, n_documents: int) -> None:
+    if n_documents < 4:
+        raise DegenerateError(f"{measure} needs rows of at least 4 documents: got {n_documents}. Pass more documents.")
 
 
 def _ratio(measure: BlockSumMeasure, xy: float, own: Sequence[tuple[float, float]], sums: DocumentSums) -> Result:
@@ -234,8 +262,8 @@ class DocumentCKA(BlockSumMeasure):
     the pairs of a row with itself only. Where the documents of rows are not known, each row is a document: the value
     is then that of ``LinearCKA(debiased=True)``.
 
-    Takes the rows of two layers in memory, time n d_x d_y, and n_a^2 d for a document of n_a rows. Intervals are those
-    of the jackknife.
+    Takes the rows of the compared layers in memory, in float64, and time n d_x d_y. Intervals are those of the
+    jackknife, which needs 5 documents.
 
     ``Score.details`` has ``hsic_xy``, ``hsic_xx``, ``hsic_yy`` and ``n_documents``.
 
@@ -265,6 +293,7 @@ class DocumentCKA(BlockSumMeasure):
         return _document_sums(self, layers, pairs, engine, "centred")
 
     def from_block_sums(self, sums: Any, engine: PairwiseEngine) -> Result:  # noqa: ARG002
+        _check_documents(self, sums.n_documents)
         xy, xx, yy = sums.cross, sums.of_x, sums.of_y
         value, details = _ratio(self, xy.hsic, [(xx.hsic, xx.size), (yy.hsic, yy.size)], sums)
         return value, {"hsic_xy": xy.hsic, "hsic_xx": xx.hsic, "hsic_yy": yy.hsic, **details}
@@ -326,6 +355,7 @@ class DocumentRSA(BlockSumMeasure):
         return _document_sums(self, layers, pairs, engine, _TRANSFORMS[self.metric])
 
     def from_block_sums(self, sums: Any, engine: PairwiseEngine) -> Result:  # noqa: ARG002
+        _check_documents(self, sums.n_documents)
         xy, xx, yy = sums.cross, sums.of_x, sums.of_y
         value, details = _ratio(self, xy.covariance, [(xx.covariance, xx.size), (yy.covariance, yy.size)], sums)
         return value, {"metric": self.metric, **details}

@@ -313,23 +313,14 @@ def sums_over_tiles(
         parts = [list(sums)[k::n_parts] for k in range(n_parts)]
         tiles = np.empty((_BLOCKS_KEPT, len(layers), size * size))
         for begin in range(0, n_rows, _BLOCKS_KEPT * size):
-            kept = dict[tuple[int, int], Any]()
+            kept = [dict[int, Any]() for _ in layers]
             for other in range(begin, n_rows, size):
                 firsts = range(begin, min(begin + _BLOCKS_KEPT * size, other + 1), size)
                 shapes = [(min(size, n_rows - first), min(size, n_rows - other)) for first in firsts]
                 used = [tiles[t, :, : rows * columns] for t, (rows, columns) in enumerate(shapes)]
-
-                def fill(k: int, other: int = other, firsts: range = firsts, shapes: Any = shapes, used: Any = used,
-                         kept: Any = kept) -> None:  # fmt: skip
-                    second = layers[k].block(other, other + shapes[0][1])
-                    if other in firsts:
-                        kept[k, other] = second
-                    for first, shape, tile in zip(firsts, shapes, used, strict=True):
-                        layers[k].product(kept[k, first], second, tile[k].reshape(shape))
-                        if advance is not None:
-                            advance(1)
-
-                list(run(fill, summed))
+                own = [[tile[k].reshape(shape) for tile, shape in zip(used, shapes, strict=True)] for k in summed]
+                fill = partial(_fill, firsts=firsts, other=other, advance=advance)
+                list(run(fill, [layers[k] for k in summed], [kept[k] for k in summed], own))
                 for first, tile in zip(firsts, used, strict=True):
                     weight = 1.0 if first == other else 2.0  # the tile on the other side of the diagonal is equal
                     for part in run(partial(_products, tile), parts):
@@ -338,6 +329,25 @@ def sums_over_tiles(
     for k in summed:
         vars(sides[k])["norm_sq"] = sums[k, k]
     return [_pair_of(sides[i], sides[j], sums.get((min(i, j), max(i, j)), 0.0)) for i, j in pairs]
+
+
+def _fill(
+    layer: BlockRows,
+    kept: dict[int, Any],
+    tiles: Sequence[np.ndarray],
+    *,
+    firsts: range,
+    other: int,
+    advance: Callable[[int], object] | None,
+) -> None:
+    """Write the tiles of the blocks at `firsts` with the block at `other`, which is kept if it is one of them."""
+    second = layer.block(other, other + tiles[0].shape[1])
+    if other in firsts:
+        kept[other] = second
+    for first, tile in zip(firsts, tiles, strict=True):
+        layer.product(kept[first], second, tile)
+        if advance is not None:
+            advance(1)
 
 
 def _checked(layer: BlockRows) -> TileSide | DegenerateError:

@@ -43,12 +43,15 @@ def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
 def test_odd_files_end_in_errors_of_pyrepsim(name: str):
     inputs = corpus(name)
     rng = random.Random(name)
+    n_read = 0
     for data in (*inputs, b"", b"\0", b"\1", *(mutated(rng.choice(inputs), inputs, rng) for _ in range(N_MUTATIONS))):
         try:
             run_one(name, data)
         except Exception as error:
             error.add_note(f"{name}: {data[:2000]!r}")
             raise
+        n_read += 1
+    assert n_read == len(inputs) + 3 + N_MUTATIONS
 
 
 def test_the_corpus_is_small():

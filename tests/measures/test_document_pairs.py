@@ -145,6 +145,36 @@ def test_any_layout_type_and_size(rng):
             assert rs.compare(x, y, measure, documents=documents, n_threads=threads).value == expected
 
 
+def test_an_interval_needs_five_documents(tmp_path):
+    """Each of the values without a document has to be defined."""
+    x, y, documents = clustered([3, 4, 2, 2], 2)
+    columns = {"doc_id": documents, "position": np.arange(len(x)), "token_id": np.zeros(len(x), int)}
+    stores = [rs.write_store(tmp_path / name, {"a": side}, columns=columns) for name, side in (("x", x), ("y", y))]
+    for measure in (rs.DocumentCKA(), rs.DocumentRSA()):
+        assert np.isfinite(rs.compare(x, y, measure, documents=documents).value)
+        with pytest.raises(DegenerateError, match="needs rows of at least 4 documents: got 3"):
+            rs.compare(*stores, measure, interval="Jackknife")
+
+
+def test_documents_that_are_longer_than_rows_are_wide(rng):
+    """Their products are then of features, and memory does not grow with the square of their rows."""
+    sizes = [200, 3, 150, 2, 4, 180]
+    x, y, documents = clustered(sizes, 5)
+    tall = rs.compare(x, y, rs.DocumentCKA(), documents=documents).value
+    wide = [np.hstack([rows, np.zeros((len(rows), 500))]) for rows in (x, y)]
+    assert rs.compare(*wide, rs.DocumentCKA(), documents=documents).value == pytest.approx(tall, abs=1e-12)
+    with pytest.raises(ShapeError, match="DocumentCKA: the rows of the layers in float64"):
+        rs.compare(*wide, rs.DocumentCKA(), documents=documents, memory=4_000_000)
+
+
+def test_names_of_pandas_are_read():
+    pandas = pytest.importorskip("pandas")
+    x, y, documents = clustered([3, 4, 2, 2, 5], 2)
+    names = pandas.Series([f"document {name}" for name in documents], dtype=object)
+    expected = rs.compare(x, y, rs.DocumentCKA(), documents=documents).value
+    assert rs.compare(x, y, rs.DocumentCKA(), documents=names).value == pytest.approx(expected, abs=1e-12)
+
+
 def test_what_is_refused(rng):
     x, y, documents = clustered([3, 4, 2], 2)
     measure = rs.DocumentCKA()

@@ -26,7 +26,7 @@ def random_covariance(rng, d):
     return factor.T @ factor / (2 * d) + 0.1 * np.eye(d)
 
 
-def close(found, expected):
+def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * np.abs(expected).max())
 
 
@@ -34,33 +34,35 @@ def test_covariance_and_precision_of_noise(rng):
     rows, labels = design(rng)
     noise = random_covariance(rng, 15)
     expected = reference.crossnobis(rows, *labels.values(), noise)
-    close(rs.rdm(rows, "crossnobis", noise=noise, **labels), expected)
-    close(rs.rdm(rows, "crossnobis", noise=np.linalg.inv(noise), noise_is="precision", **labels), expected)
+    assert_close(rs.rdm(rows, "crossnobis", noise=noise, **labels), expected)
+    assert_close(rs.rdm(rows, "crossnobis", noise=np.linalg.inv(noise), noise_is="precision", **labels), expected)
     inverse = np.linalg.inv(noise)
     difference = rows[:, None] - rows[None]
     expected = np.einsum("ijk,kl,ijl->ij", difference, inverse, difference)
     for options in ({"noise": noise}, {"noise": inverse, "noise_is": "precision"}):
-        close(rs.rdm(rows, "sqeuclidean", precision="fp64", **options), expected)
+        assert_close(rs.rdm(rows, "sqeuclidean", precision="fp64", **options), expected)
     # of fewer features it is the covariance that is taken of them
     features = [[0, 3, 7], [1, 2]]
     found = rs.rdm(rows, "crossnobis", noise=inverse, noise_is="precision", features=features, **labels)
     for chosen, vector in zip(features, found, strict=True):
         own = noise[np.ix_(chosen, chosen)]
-        close(vector, reference.condensed(reference.crossnobis(rows[:, chosen], *labels.values(), own)))
+        assert_close(vector, reference.condensed(reference.crossnobis(rows[:, chosen], *labels.values(), own)))
 
 
 def test_a_noise_of_each_fold(rng):
     rows, labels = design(rng)
     noises = np.stack([random_covariance(rng, 15) for _ in range(4)])
     expected = crossvalidated.crossnobis_of_noises(rows, *labels.values(), noises)
-    close(rs.rdm(rows, "crossnobis", noise=noises, **labels), expected)
-    close(rs.rdm(rows, "crossnobis", noise=np.linalg.inv(noises), noise_is="precision", **labels), expected)
+    assert_close(rs.rdm(rows, "crossnobis", noise=noises, **labels), expected)
+    assert_close(rs.rdm(rows, "crossnobis", noise=np.linalg.inv(noises), noise_is="precision", **labels), expected)
     same = np.stack([noises[0]] * 4)
-    close(rs.rdm(rows, "crossnobis", noise=same, **labels), rs.rdm(rows, "crossnobis", noise=noises[0], **labels))
+    assert_close(
+        rs.rdm(rows, "crossnobis", noise=same, **labels), rs.rdm(rows, "crossnobis", noise=noises[0], **labels)
+    )
     (vector,) = rs.rdm(rows, "crossnobis", noise=noises, features=[[2, 3, 5]], **labels)
     own = noises[:, [2, 3, 5]][:, :, [2, 3, 5]]
     expected = crossvalidated.crossnobis_of_noises(rows[:, [2, 3, 5]], *labels.values(), own)
-    close(vector, reference.condensed(expected))
+    assert_close(vector, reference.condensed(expected))
     with pytest.raises(OptionError, match="weighting='folds'"):
         rs.rdm(rows, "crossnobis", noise=noises, weighting="rows", **labels)
     with pytest.raises(ShapeError, match="one of each fold"):
@@ -74,10 +76,12 @@ def test_poisson(prior, rng):
     rows, labels = design(rng)
     rows = rng.poisson(np.exp(rows - 2)) + (0.0 if prior[1] else 1.0)
     means = reference.condition_means(rows, labels["conditions"])[1]
-    close(rs.rdm(rows, "poisson", prior=prior), crossvalidated.poisson(rows, prior))
-    close(rs.rdm(rows, "poisson", prior=prior, conditions=labels["conditions"]), crossvalidated.poisson(means, prior))
+    assert_close(rs.rdm(rows, "poisson", prior=prior), crossvalidated.poisson(rows, prior))
+    assert_close(
+        rs.rdm(rows, "poisson", prior=prior, conditions=labels["conditions"]), crossvalidated.poisson(means, prior)
+    )
     expected = crossvalidated.poisson_over_folds(rows, *labels.values(), prior)
-    close(rs.rdm(rows, "poisson_cv", prior=prior, **labels), expected)
+    assert_close(rs.rdm(rows, "poisson_cv", prior=prior, **labels), expected)
     assert (expected < 0).any() or not (np.diag(expected) != 0).any()
 
 
@@ -115,11 +119,11 @@ def test_unbalanced_designs(rng):
         with pytest.raises(DegenerateError, match="weighting='rows'"):
             rs.rdm(rows, metric, **labels)
         expected = crossvalidated.weighted_by_rows(rows, *labels.values(), similarity)
-        close(rs.rdm(rows, metric, weighting="rows", **labels), expected)
+        assert_close(rs.rdm(rows, metric, weighting="rows", **labels), expected)
     noise = random_covariance(rng, 15)
     white = rows @ np.linalg.cholesky(np.linalg.inv(noise))
     expected = crossvalidated.weighted_by_rows(white, *labels.values(), cross)
-    close(rs.rdm(rows, "crossnobis", weighting="rows", noise=noise, **labels), expected)
+    assert_close(rs.rdm(rows, "crossnobis", weighting="rows", noise=noise, **labels), expected)
 
 
 @pytest.mark.parametrize("folds", ["each row", "few conditions"])
@@ -128,7 +132,7 @@ def test_folds_that_lack_most_conditions(rng, folds):
     labels["folds"] = np.arange(len(rows)) if folds == "each row" else labels["folds"] * 10 + labels["conditions"] // 2
     for metric, similarity in (("crossnobis", cross), ("poisson_cv", minus_half_divergence)):
         expected = crossvalidated.weighted_by_rows(rows, *labels.values(), similarity)
-        close(rs.rdm(rows, metric, weighting="rows", **labels), expected)
+        assert_close(rs.rdm(rows, metric, weighting="rows", **labels), expected)
 
 
 def test_poisson_distances_of_rows(rng):
@@ -136,10 +140,10 @@ def test_poisson_distances_of_rows(rng):
     conditions = labels["conditions"]
     expected = crossvalidated.weighted_by_rows(rows, conditions, None, minus_half_divergence)
     found = rs.rdm(rows, "poisson", weighting="rows", conditions=conditions)
-    close(found, expected)
+    assert_close(found, expected)
     assert np.abs(found - rs.rdm(rows, "poisson", conditions=conditions)).max() > 1e-3  # a negative control
     single = rows[np.unique(conditions, return_index=True)[1]]
-    close(
+    assert_close(
         rs.rdm(single, "poisson", weighting="rows", conditions=np.arange(len(single))),
         rs.rdm(single, "poisson"),
     )
@@ -147,7 +151,7 @@ def test_poisson_distances_of_rows(rng):
 
 def test_both_weightings_agree_for_balanced_designs(rng):
     rows, labels = design(rng)
-    close(rs.rdm(rows, "crossnobis", weighting="rows", **labels), rs.rdm(rows, "crossnobis", **labels))
+    assert_close(rs.rdm(rows, "crossnobis", weighting="rows", **labels), rs.rdm(rows, "crossnobis", **labels))
     rows, labels = unbalanced(rng)
     folds = labels["folds"] // 2
     labels = {"conditions": labels["conditions"], "folds": folds}
@@ -235,7 +239,7 @@ def test_covariances_of_noise(method, shape, rng):
     residuals = rng.standard_normal(shape) @ rng.standard_normal((shape[1], shape[1])) + 2
     for dof in (None, shape[0] + 3, 1.5):
         expected = crossvalidated.noise_covariance(residuals, method, dof)
-        close(rs.noise_covariance(residuals, method, dof=dof), expected)
+        assert_close(rs.noise_covariance(residuals, method, dof=dof), expected)
     found = rs.noise_covariance(residuals.astype(np.float32), method)
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, found.T)

@@ -147,7 +147,7 @@ class SequenceTask(Task):
                 f"max_length must allow one token per sentence and {template.n_special} special tokens: at least "
                 f"{needed}, got {max_length}."
             )
-        room = max_length - template.n_special
+        longest = max_length - template.n_special
         features: list[Feature] = []
         n_cut = 0
         for start in range(0, len(examples), _BLOCK):
@@ -157,7 +157,7 @@ class SequenceTask(Task):
             sides = [[example.first for example in block], [example.second or "" for example in block]]
             firsts, seconds = (encode(texts, tokenizer, where, special_tokens=False) for texts in sides)
             for i, (first, second, target) in enumerate(zip(firsts, seconds, targets, strict=True)):
-                n_first, n_second = cut_pair(len(first.ids), len(second.ids), room)
+                n_first, n_second = cut_pair(len(first.ids), len(second.ids), longest)
                 n_cut += n_first + n_second < len(first.ids) + len(second.ids)
                 inputs = template.join(first.ids[:n_first], second.ids[:n_second], where=where[i])
                 inputs = _not_empty(inputs, tokenizer, block[i])
