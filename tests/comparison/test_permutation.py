@@ -11,6 +11,7 @@ import pyrepsim as rs
 from pyrepsim.comparison import compare, permutation_test
 from pyrepsim.comparison.permutation import permuted_rows, rows_by_document
 from pyrepsim.core.errors import DegenerateError, OptionError, ShapeError
+from pyrepsim.inference.p_values import calibrated_value
 from pyrepsim.measures import all_measures
 
 
@@ -70,6 +71,8 @@ def test_rows_that_are_tested():
     documents = np.array([7, 3, 7, 3, 3, 9, 7, 1, 1, 4, 4, 5, 5])
     # of documents 1, 3, 4, 5, 7 and 9 with 2, 3, 2, 2, 3 and 1 rows
     np.testing.assert_array_equal(rows_by_document(documents), [[7, 8], [1, 3], [9, 10], [11, 12], [0, 2]])
+    few_long = np.repeat(np.arange(14), [2] * 8 + [10] * 6)  # 6 long documents have more rows than 14 short parts
+    assert rows_by_document(few_long).shape == (14, 2)
     matched = rows_by_document(np.repeat(np.arange(6), 2))
     np.testing.assert_array_equal(matched, np.arange(12).reshape(6, 2))
     for index in range(5):
@@ -137,6 +140,12 @@ def test_thresholds_are_order_statistics(stores, alternative):
             continue
         for name, threshold in (("calibrated", of_pair[place]), ("calibrated_best", best[place])):
             assert result[name] == pytest.approx(max(score.value - threshold, 0) / (1 - threshold), abs=1e-9)
+
+
+def test_calibrated_values_are_fractions():
+    assert calibrated_value(0.6, 0.2, 1.0) == pytest.approx(0.5)
+    assert calibrated_value(1 + 1e-9, 0.2, 1.0) == 1.0  # of rounding
+    assert calibrated_value(0.1, 0.2, 1.0) == calibrated_value(1.0, 1.0, 1.0) == 0.0
 
 
 @pytest.mark.parametrize(
