@@ -86,7 +86,7 @@ def layer_curves(scores: Scores, pairs: list[tuple[Any, Any]], ax: Axes | None, 
         finish_axes(one)
         one.margins(y=0.08)
         one.set_xlim(-0.3, len(pairs) - 0.7)
-        one.set_ylabel(_value_name(scores) if len(panel) > 1 else panel[0].partition("(")[0])
+        one.set_ylabel(_value_name(scores) if len(panel) > 1 else _panel_name(scores, panel[0]))
         _label_ends(one, ends)
     x, y = names(scores)
     name_ticks(axes[-1].xaxis, ticks)
@@ -114,6 +114,11 @@ def _one_pair(scores: Scores, ax: Axes | None, title: str) -> Figure:
     if title:
         title_axes(ax, title, indent=2.2)
     return figure
+
+
+def _panel_name(scores: Scores, measure: str) -> str:
+    name = measure.partition("(")[0]
+    return f"difference of {name}" if are_differences(scores) else name
 
 
 def _value_name(scores: Scores) -> str:

@@ -235,4 +235,7 @@ def test_one_model_and_differences_are_called_so(make_scores):
     marked = {"first": 1.0, "second": 0.5, "paired": True}
     difference = Scores(replace(score, details=marked) for score in make_scores(3))
     assert difference.plot().axes[0].get_ylabel() == "difference"
+    one = difference.measures[0]
+    label = f"difference of {one.partition('(')[0]}"
+    assert difference.plot(measure=one).axes[0].get_ylabel() == label
     assert difference.table().startswith("difference of two comparisons, n = ")
