@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-
 from .errors import OptionError, ShapeError
 
 __all__ = ["allocating", "format_bytes", "keep_freed_memory", "memory_budget"]
@@ -33,7 +31,7 @@ def keep_freed_memory() -> None:
 
     After this block has been freed, glibc keeps up to twice its size of free memory at the end of a heap.
     """
-    np.empty(_LARGEST, np.uint8)
+    bytes(_LARGEST)
 
 
 def memory_budget(memory: int | str | None = None) -> int:
