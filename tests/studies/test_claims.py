@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pyrepsim.studies.merchant2020.claims import judge
-from pyrepsim.studies.merchant2020.claims.estimates import Estimate, difference, over_seeds, ratio
+from pyrepsim.studies.merchant2020.claims.claim import TaskVerdict
+from pyrepsim.studies.merchant2020.claims.estimates import Estimate, difference, needed, over_seeds, ratio
 from pyrepsim.studies.merchant2020.claims.rows import estimate_of
 from tests.studies import made_up_rows as made
 
@@ -298,3 +299,22 @@ def test_judging_needs_no_torch():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == []
+
+
+def test_units_needed_for_a_decision():
+    # at n = 50 the interval reaches 0.4 past the threshold's distance of 0.1: 16 times as many halve it twice
+    estimate = Estimate(0.1, -0.3, 0.5)
+    assert needed(estimate, 0.0, 50) == 50 * 16
+    assert needed(estimate, 0.5, 50) == 50
+    assert needed(Estimate(0.2, 0.1, 0.9), 0.4, 10) == 123  # 10 (0.7 / 0.2)^2, towards the threshold
+    assert needed(estimate, 0.1, 50) is None
+    assert needed(Estimate(0.1), 0.0, 50) is None
+
+
+def test_an_undecided_task_says_what_would_decide():
+    verdict = TaskVerdict(
+        "mnli", "undecided", "0.1 [-0.3, 0.5].", Estimate(0.1, -0.3, 0.5), needed="about 800 documents"
+    )
+    record = verdict.record()
+    assert record["needed"] == "about 800 documents"
+    assert record["why"] == "0.1 [-0.3, 0.5]. Cannot be decided here: about 800 documents would be needed."

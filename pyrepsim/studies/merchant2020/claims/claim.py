@@ -24,12 +24,18 @@ class TaskVerdict:
     effect: Estimate | None = None
     counted: bool = True
     """Whether the claim is about this task; other tasks are shown but do not count."""
+    needed: str = ""
+    """If undecided, what would decide: ``about 240 documents``."""
 
     def record(self) -> dict[str, Any]:
         """The entry in claims.jsonl."""
-        return {"task": self.task, "verdict": self.verdict, **_numbers(self.effect), "why": self.why} | (
-            {} if self.counted else {"counted": False}
-        )
+        record = {"task": self.task, "verdict": self.verdict, **_numbers(self.effect), "why": self.sentences}
+        return record | ({} if self.counted else {"counted": False}) | ({"needed": self.needed} if self.needed else {})
+
+    @property
+    def sentences(self) -> str:
+        """The numbers and, if undecided, what would decide."""
+        return f"{self.why} Cannot be decided here: {self.needed} would be needed." if self.needed else self.why
 
     def not_counted(self) -> TaskVerdict:
         """The same verdict, shown but not counted."""
@@ -90,7 +96,7 @@ def _summary(counted: Sequence[TaskVerdict], weakest: TaskVerdict) -> str:
     for one in counted:
         by_verdict.setdefault(one.verdict, []).append(in_prose(one.task))
     verdicts = "; ".join(f"{verdict} for {joined(tasks)}" for verdict, tasks in by_verdict.items())
-    return f"{verdicts[0].upper()}{verdicts[1:]}. {task_name(weakest.task)}: {weakest.why}"
+    return f"{verdicts[0].upper()}{verdicts[1:]}. {task_name(weakest.task)}: {weakest.sentences}"
 
 
 def _numbers(effect: Estimate | None) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ __all__ = [
     "difference",
     "joint_verdict",
     "mean",
+    "needed",
     "over_seeds",
     "ratio",
 ]
@@ -130,6 +131,19 @@ def below(estimate: Estimate, threshold: float) -> str:
     opposite = {HOLDS: DOES_NOT_HOLD, DOES_NOT_HOLD: HOLDS}
     verdict = above(estimate, threshold)
     return opposite.get(verdict, verdict)
+
+
+def needed(estimate: Estimate, threshold: float, n: int) -> int | None:
+    """How many units (documents, seeds, items) would decide, if n units gave this estimate and the value stayed.
+
+    n (half / distance)^2, rounded up, with the half width of the interval towards the threshold and the distance of the
+    value from it: the half width falls as 1 / sqrt(n). None without an interval, or if the value is the threshold.
+    """
+    distance = threshold - estimate.value
+    if estimate.ends is None or distance == 0:
+        return None
+    end = estimate.ends[1] if distance > 0 else estimate.ends[0]
+    return math.ceil(n * ((end - estimate.value) / distance) ** 2)
 
 
 def joint_verdict(verdicts: Iterable[str]) -> str:
