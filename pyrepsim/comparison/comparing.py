@@ -62,9 +62,10 @@ def compare(
         one layer of each (``store["layer.3"]``), whose rows are matched by document, position and token.
     measures : Measure, str, or a sequence of these
         Such as ``rs.LinearCKA()`` or ``"SVCCA(variance=0.9)"``.
-    documents : array-like of shape (n_samples,), optional
-        For arrays: the document of each row, a number or a name. Rows of one document depend on each other, so
-        intervals resample whole documents. Stores know the documents.
+    documents : array-like of shape (n_samples,) or (n_texts,), optional
+        The document of each row of arrays, or of each text of stores (in the order of ``doc_id``): a number or a name.
+        Rows of one document depend on each other, so intervals resample whole documents. Each text of a store is a
+        document by default; name them where several are of one document, such as the sentences of an article.
     layers : {"same", "all", "best", "relative"} or list of (layer_x, layer_y), default "same"
         For stores. "same" pairs layers of equal name; those of one side only are logged, and in
         ``Score.provenance["left_out_x"]`` and ``"left_out_y"``. "all" pairs every layer with every layer. "best"

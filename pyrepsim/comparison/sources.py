@@ -111,10 +111,14 @@ class ArraySource:
 
 
 class StoreSource:
-    """Two stores over the same rows, restricted to a selection of tokens."""
+    """Two stores over the same rows, restricted to a selection of tokens.
 
-    def __init__(self, X: ActivationStore, Y: ActivationStore, *, tokens: Tokens) -> None:
+    `documents` names the document of each text of the stores; by default each text is a document.
+    """
+
+    def __init__(self, X: ActivationStore, Y: ActivationStore, *, tokens: Tokens, documents: Any = None) -> None:
         check_same_rows(X, Y)
+        self._of_text = None if documents is None else named_documents(documents, _n_texts(X), "texts")
         self._stores = (X, Y)
         self.tokens = X.columns.mask(tokens) if callable(tokens) else tokens
         self.n_rows = int(np.count_nonzero(selected_rows(X, tokens)))
@@ -150,7 +154,8 @@ class StoreSource:
     def documents(self) -> np.ndarray:
         """Document of each selected row."""
         x = self._stores[0]
-        return x.columns["doc_id"][x.columns.mask(self.tokens)]
+        text = x.columns["doc_id"][x.columns.mask(self.tokens)]
+        return text if self._of_text is None else self._of_text[text]
 
     def gather(self, side: int, layer: str, chosen: np.ndarray | None) -> np.ndarray:
         """Return the selected rows of a layer, or the chosen ones among them; a view of the file if possible."""
@@ -238,15 +243,21 @@ class Sides:
         return [score.named(None, None) for score in scores]
 
 
-def named_documents(documents: Any, n_rows: int) -> np.ndarray:
-    """Return the document of each row as a checked array of numbers or names, (n_rows,)."""
+def _n_texts(store: ActivationStore) -> int:
+    """Return the number of texts, with those without rows if the plan states it."""
+    planned, least = store.planned("rows", "documents"), int(store.columns["doc_id"].max(initial=-1)) + 1
+    return planned if type(planned) is int and planned >= least else least
+
+
+def named_documents(documents: Any, n: int, of: str = "rows") -> np.ndarray:
+    """Return the document of each of `n` rows or texts as a checked array of numbers or names, (n,)."""
     of_row = np.asarray(documents)
     if of_row.dtype == object and all(isinstance(name, str) for name in of_row.flat):  # a column of pandas
         of_row = of_row.astype(str)
     if of_row.dtype.kind not in "biufUS":
-        raise OptionError(f"documents must be numbers or names: got {of_row.dtype}. Give one for each row.")
-    if of_row.shape != (n_rows,):
-        raise ShapeError(f"documents must name the document of each of the {n_rows} rows: got shape {of_row.shape}.")
+        raise OptionError(f"documents must be numbers or names: got {of_row.dtype}. Give one for each of the {of}.")
+    if of_row.shape != (n,):
+        raise ShapeError(f"documents must name the document of each of the {n} {of}: got shape {of_row.shape}.")
     return of_row
 
 
@@ -255,7 +266,8 @@ def open_sides(
 ) -> Sides:
     """Check the two sides of a comparison and return their source and pairs of layers.
 
-    `documents` is the document of each row of arrays. `sparse`: whether the caller takes a `SparseSource`.
+    `documents` is the document of each row of arrays, or of each text of stores. `sparse`: whether the caller takes a
+    `SparseSource`.
     """
     kinds = {_kind(side) for side in (X, Y)}
     if len(kinds) > 1:
@@ -268,8 +280,6 @@ def open_sides(
         raise OptionError("layers and tokens choose from stores: two arrays are compared as they are. Leave both out.")
     if kind == "layer" and layers != "same":
         raise OptionError("layers chooses from stores: two layers are compared with each other. Leave it out.")
-    if documents is not None and kind != "array":
-        raise OptionError("documents= is for arrays: stores know the document of each row. Leave it out.")
     if is_sparse(X) or is_sparse(Y):
         if not sparse:
             raise OptionError(
@@ -280,8 +290,8 @@ def open_sides(
     if kind == "array":
         return Sides(ArraySource(X, Y, get_backend(backend).rows_view, documents), [("X", "Y")], kind)
     if kind == "layer":
-        return Sides(StoreSource(X.store, Y.store, tokens=tokens), [(X.name, Y.name)], kind)
-    source = StoreSource(X, Y, tokens=tokens)
+        return Sides(StoreSource(X.store, Y.store, tokens=tokens, documents=documents), [(X.name, Y.name)], kind)
+    source = StoreSource(X, Y, tokens=tokens, documents=documents)
     if left_out := unmatched_layers(source.layers_x, source.layers_y, layers):
         source.provenance = {**source.provenance, **left_out}
     return Sides(source, layer_pairs(source.layers_x, source.layers_y, layers), kind)

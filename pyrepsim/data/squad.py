@@ -40,6 +40,8 @@ class SquadExample:
     answers: tuple[GoldAnswer, ...]
     where: str
     """Location for messages: ``dev-v1.1.json: data[0].paragraphs[3].qas[1] (id '57...')`` or a record of the hub."""
+    title: str = ""
+    """Title of the article; "" if it has none."""
 
 
 def read_questions(source: str | os.PathLike[str]) -> list[SquadExample]:
@@ -84,6 +86,7 @@ def json_questions(content: Any, name: str) -> Iterator[SquadExample]:
     if not articles:
         raise TextError(f"SQuAD must have at least one article: 'data' of {name} is empty. Check the file.")
     for i, article in enumerate(articles):
+        title = _title(article)
         for j, paragraph in enumerate(_take(article, "paragraphs", list, f"{name}: data[{i}]")):
             where = f"{name}: data[{i}].paragraphs[{j}]"
             context = _take(paragraph, "context", str, where)
@@ -97,7 +100,7 @@ def json_questions(content: Any, name: str) -> Iterator[SquadExample]:
                     GoldAnswer(_take(answer, "text", str, location), _take(answer, "answer_start", int, location))
                     for answer in _take(item, "answers", list, location)
                 ]
-                yield _question(key, _take(item, "question", str, location), context, answers, location)
+                yield _question(key, _take(item, "question", str, location), context, answers, location, title)
 
 
 def _check_version(version: Any, name: str) -> None:
@@ -115,17 +118,23 @@ def _hub_question(record: Any, where: str) -> SquadExample:
     key = _take(record, "id", str, where)
     where += f" (id {key!r})"
     answers = _take(record, "answers", dict, where)
-    texts, starts = _take(answers, "text", list, where), _take(answers, "answer_start", list, where)
-    if len(texts) != len(starts):
-        raise TextError(f"Each answer must have a start: {where} has {len(texts)} texts and {len(starts)} starts.")
-    golds = [GoldAnswer(text, start) for text, start in zip(texts, starts, strict=True)]
-    return _question(key, _take(record, "question", str, where), _take(record, "context", str, where), golds, where)
+    found, starts = _take(answers, "text", list, where), _take(answers, "answer_start", list, where)
+    if len(found) != len(starts):
+        raise TextError(f"Each answer must have a start: {where} has {len(found)} texts and {len(starts)} starts.")
+    golds = [GoldAnswer(text, start) for text, start in zip(found, starts, strict=True)]
+    question, context = (_take(record, part, str, where) for part in ("question", "context"))
+    return _question(key, question, context, golds, where, _title(record))
 
 
-def _question(key: str, question: str, context: str, answers: list[GoldAnswer], where: str) -> SquadExample:
+def _question(key: str, question: str, context: str, answers: list[GoldAnswer], where: str, title: str) -> SquadExample:
     if not answers:
         raise _unanswerable(where)
-    return SquadExample(key, question, context, tuple(answers), where)
+    return SquadExample(key, question, context, tuple(answers), where, title)
+
+
+def _title(record: Any) -> str:
+    title = record.get("title") if isinstance(record, dict) else None
+    return title if isinstance(title, str) else ""
 
 
 def _unanswerable(where: str) -> TextError:

@@ -186,7 +186,7 @@ def test_wrong_arguments(stores):
     ):
         with pytest.raises(error, match=message):
             permutation_test(X, Y, rs.LinearCKA(), **options)
-    with pytest.raises(OptionError, match="documents= is for arrays"):
+    with pytest.raises(ShapeError, match="document of each of the .* texts"):
         permutation_test(*stores, rs.LinearCKA(), documents=np.arange(3000))
 
 

@@ -327,3 +327,30 @@ def test_the_algebra_runs_on_one_blas_thread(stores, monkeypatch):
         rs.compare(*stores, rs.SVCCA())
     assert runs
     assert set(runs) == {1}
+
+
+def test_texts_of_a_store_belong_to_named_documents(tmp_path):
+    rng = np.random.default_rng(0)
+    text = np.repeat(np.arange(40), 5)  # the last text has no rows
+    columns = {"doc_id": text, "position": np.tile(np.arange(5), 40), "token_id": np.arange(200)}
+    rows = [rng.standard_normal((200, 6)).astype(np.float32) for _ in range(2)]
+    plan = {"rows": {"documents": 41}}
+    sides = [
+        rs.write_store(tmp_path / name, {"a": x}, columns=columns, plan=plan, dtype="float32")
+        for name, x in zip("xy", rows, strict=True)
+    ]
+    names = np.array([f"article {i % 8}" for i in range(41)])
+    measures = [rs.DocumentRSA(), rs.RSA(), rs.LinearCKA(debiased=True)]
+    named = rs.compare(*sides, measures, documents=names, interval=rs.Jackknife())
+    expected = rs.compare(*rows, measures, documents=names[text], interval=rs.Jackknife())
+    by_text = rs.compare(*sides, measures, interval=rs.Jackknife())
+    for found, wanted, other in zip(named, expected, by_text, strict=True):
+        assert found.value == pytest.approx(wanted.value, rel=1e-12)
+        assert found.interval == pytest.approx(wanted.interval, rel=1e-9)
+        assert found.details["interval"]["blocks"] == 8
+        assert other.details["interval"]["blocks"] == 32
+    one = rs.compare(sides[0]["a"], sides[1]["a"], rs.DocumentRSA(), documents=names)
+    assert one.value == pytest.approx(expected[0].value, rel=1e-12)
+    for wrong in (names[:40], np.arange(200)):
+        with pytest.raises(ShapeError, match="document of each of the 41 texts"):
+            rs.compare(*sides, measures, documents=wrong)

@@ -242,7 +242,7 @@ def test_one_text_is_drawn_for_each_length():
     sizes = [3, 9, 9, 4, 30, 5, 12]
     assert sorted(sizes[i] for i in match_sizes(sizes, [9, 10, 4])) == [4, 9, 9]
     assert match_sizes(sizes, [1] * 20) == list(range(7))
-    drawn = draw([10] * 100, 95)
+    drawn = draw([10] * 100, 95, [str(i) for i in range(100)])
     assert len(drawn) == 10
     assert drawn == sorted(drawn) != list(range(10))
 

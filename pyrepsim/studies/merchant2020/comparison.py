@@ -29,12 +29,14 @@ def compare_stores(
     y: ActivationStore | Path,
     options: Similarity,
     *,
+    documents: Sequence[str] | None = None,
     measures: Sequence[str] | None = None,
     layers: str = "same",
 ) -> Scores:
     """Take all measures, with jackknife intervals over documents where the scale asks for them.
 
-    With ``layers="all"``, every layer is compared with every layer, without intervals.
+    `documents` names the document of each text of the stores; by default each text is one. With ``layers="all"``, every
+    layer is compared with every layer, without intervals.
     """
     from ...inference import Jackknife
 
@@ -45,7 +47,9 @@ def compare_stores(
     jackknife = Jackknife(blocks=options.blocks)
     scores = Scores()
     for some, interval in ((with_interval, jackknife), (values_only, None)):
-        scores += _compare(store_x, store_y, some, layers=layers, interval=interval, progress=False)
+        scores += _compare(
+            store_x, store_y, some, documents=documents, layers=layers, interval=interval, progress=False
+        )
     return scores
 
 
@@ -67,7 +71,7 @@ def _compare(x: ActivationStore, y: ActivationStore, names: Sequence[str], **opt
 
 
 def compare_without_rogue_dimensions(
-    x: Path, y: Path, measures: Sequence[str], options: Similarity, folder: Path
+    x: Path, y: Path, measures: Sequence[str], options: Similarity, folder: Path, documents: Sequence[str] | None = None
 ) -> Scores:
     """Compare two stores without the rogue dimensions of either side (Timkey & van Schijndel 2021), layer by layer."""
     from ...analysis.profiling import profile
@@ -76,6 +80,7 @@ def compare_without_rogue_dimensions(
     rogue = [
         {layer.layer: layer.rogue_dimensions for layer in profile(store, progress=False)} for store in stores.values()
     ]
+    plan = None if documents is None else {"rows": {"documents": len(documents)}}
     scores = Scores()
     for layer in stores["x"].layers:
         dropped = sorted({*rogue[0][layer], *rogue[1][layer]})
@@ -84,8 +89,10 @@ def compare_without_rogue_dimensions(
             out = folder / f"without-rogue-{name}"
             kept = np.delete(np.asarray(store[layer]), dropped, axis=1)
             columns = {column: store.columns[column] for column in ("doc_id", "position", "token_id", "flags")}
-            sides.append(write_store(out, {layer: kept}, columns=columns, dtype=str(kept.dtype), overwrite=True))
-        scores += compare_stores(sides[0], sides[1], options, measures=measures)
+            sides.append(
+                write_store(out, {layer: kept}, columns=columns, plan=plan, dtype=str(kept.dtype), overwrite=True)
+            )
+        scores += compare_stores(sides[0], sides[1], options, documents=documents, measures=measures)
     for name in stores:
         shutil.rmtree(folder / f"without-rogue-{name}", ignore_errors=True)
     return scores

@@ -139,6 +139,11 @@ class Plan:
     def _digests(self) -> dict[str, str]:
         return {}
 
+    def seeds(self, task: str) -> tuple[int, ...]:
+        """The seeds of a task's fine-tuning."""
+        own = self.scale.tasks[task].seeds
+        return self.scale.seeds if own is None else own
+
     def recipe(self, task: str, seed: int, changes: Mapping[str, Any] | None = None) -> Any:
         """The default recipe of a task, with the scale's changes and then `changes`."""
         from ...finetuning.recipes import TrainingRecipe
@@ -231,7 +236,7 @@ BASE, RANDOM, UNRELATED = StudyModel("base"), StudyModel("random"), StudyModel("
 
 def tuned_models(plan: Plan, task: str, seeds: tuple[int, ...] | None = None) -> list[StudyModel]:
     """The models fine-tuned on a task, one for each seed."""
-    return [StudyModel("tuned", task, seed) for seed in (plan.scale.seeds if seeds is None else seeds)]
+    return [StudyModel("tuned", task, seed) for seed in (plan.seeds(task) if seeds is None else seeds)]
 
 
 def baselines(plan: Plan) -> list[StudyModel]:

@@ -27,6 +27,8 @@ class TaskData:
     dev: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Options that differ from the default recipe of the task."""
+    seeds: tuple[int, ...] | None = None
+    """Default: the seeds of the study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +57,32 @@ class Corpus:
     task: str | None = None
     form: str = "sentences"
     words: int = 10000
-    """Approximate number of words to draw; whole texts are drawn at random."""
+    """Approximate number of words to draw; whole texts are drawn at random, evenly from the documents."""
+    documents: int | None = None
+    """How many documents (articles) to draw from: those with the most words. Default: all."""
+    without: tuple[str, ...] = ()
+    """Documents whose names contain one of these are left out."""
     like: str | None = None
     """Another corpus. For each of its texts, one text of about the same length is drawn."""
     domain: Mapping[str, str | None] = field(default_factory=dict)
-    """The tasks whose models are compared on this corpus: ``in`` their domain, ``out`` of it, or null for neither."""
+    """The tasks whose models are compared on this corpus: ``in`` their domain, ``out`` of it, or null for neither.
+
+    Models of other tasks show how much of a difference between two texts is due to the texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Measures to take on every corpus. Those in `values_only` get no intervals, because these are slow to compute."""
+    """Measures to take on every corpus. Those in `values_only` get no intervals, because these are slow to compute.
 
-    measures: tuple[str, ...] = ("LinearCKA(debiased=True)", "RSA", "SVCCA", "PWCCA", "Procrustes")
+    The first one is also taken of models on text that is neither in nor out of their domain; claims are judged by it.
+    """
+
+    measures: tuple[str, ...] = (
+        *("DocumentRSA", "RSA", "DocumentCKA", "LinearCKA(debiased=True)", "SVCCA", "PWCCA", "Procrustes"),
+    )
     values_only: tuple[str, ...] = ()
-    blocks: int = 32
-    """Blocks of documents for the jackknife intervals."""
+    blocks: int = 64
+    """Blocks of documents for the jackknife intervals; with fewer documents each is a block."""
     pairs: tuple[str, ...] = ("LinearCKA(debiased=True)",)
     """Measures of every layer with every layer: for the first seed, on the text that the model was trained to read."""
     rogue: tuple[str, ...] = ()

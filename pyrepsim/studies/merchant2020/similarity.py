@@ -14,12 +14,12 @@ from .claims.curves import curve_statistics
 from .costs import CostEstimator
 from .plan import BASE, Plan, StudyModel, baselines, tuned_models
 from .stores import store_cell
-from .texts import corpus_columns
+from .texts import corpus_columns, read_documents_of_cell, text_cell
 
 __all__ = ["domain_cells", "similarity_cells"]
 
 _SCORES = "scores.json"  # read by the cells of domains: scores with their values without each block
-_FORMAT = 1
+_FORMAT = 2
 _Run = Callable[[Path, Mapping[str, Path]], Iterable[dict[str, Any]]]
 
 
@@ -31,7 +31,8 @@ def similarity_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
         for task in corpus.domain:
             models = tuned_models(plan, task)
             cells += [_base_cell(plan, costs, model, name) for model in models]
-            cells += [_seed_cell(plan, costs, models[0], model, name) for model in models[1:]]
+            if corpus.domain[task] is not None:
+                cells += [_seed_cell(plan, costs, models[0], model, name) for model in models[1:]]
             needs = [_cell_id(model, name) for model in models]
             cells.append(aggregate_cell("similarity", f"{task}-{name}", needs, variant="tuned"))
     return cells
@@ -58,27 +59,37 @@ def _base_cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str) -
     shared = {**corpus_columns(plan, name, model.task), **model.columns()}
     all_layers = options.pairs if _compares_all_layers(plan, model, name) else ()
     rogue = options.rogue_measures if name in options.rogue and model.task is not None else ()
+    measures = _measures(plan, model, name)
 
     def run(folder: Path, needed: Mapping[str, Path]) -> Iterable[dict[str, Any]]:
         from .comparison import compare_stores, compare_without_rogue_dimensions, save_scores
 
         x, y = (needed[store_cell(one, name)] / "store" for one in (BASE, model))
-        scores = compare_stores(x, y, options)
+        documents = read_documents_of_cell(needed[text_cell(name)])
+        scores = compare_stores(x, y, options, documents=documents, measures=measures)
         save_scores(scores, folder / _SCORES)
         columns = [*_score_columns(scores)]
         if model.task is not None:
             columns += _statistic_columns(scores)
         if all_layers:
-            columns += _pair_columns(compare_stores(x, y, options, measures=all_layers, layers="all"))
+            columns += _pair_columns(
+                compare_stores(x, y, options, measures=all_layers, documents=documents, layers="all")
+            )
         if rogue:
-            without_rogue = compare_without_rogue_dimensions(x, y, rogue, options, folder)
+            without_rogue = compare_without_rogue_dimensions(x, y, rogue, options, folder, documents)
             columns += [
                 one | {"metric": f"{one['metric']} without rogue dimensions"} for one in _score_columns(without_rogue)
             ]
         return [plan.row(**shared, **one) for one in columns]
 
-    request = {"pairs": all_layers, "rogue": rogue}
+    request = {"measures": measures, "pairs": all_layers, "rogue": rogue}
     return _store_pair_cell(plan, costs, BASE, model, name, run, f"{model.label}-{name}", request)
+
+
+def _measures(plan: Plan, model: StudyModel, name: str) -> tuple[str, ...]:
+    """All measures, or the first alone for a task whose domain this text is neither in nor out of."""
+    neither = model.task is not None and plan.scale.corpora[name].domain.get(model.task) is None
+    return plan.scale.similarity.measures[:1] if neither else plan.scale.similarity.measures
 
 
 def _seed_cell(plan: Plan, costs: CostEstimator, first: StudyModel, model: StudyModel, name: str) -> Cell:
@@ -90,9 +101,11 @@ def _seed_cell(plan: Plan, costs: CostEstimator, first: StudyModel, model: Study
 
         x, y = (needed[store_cell(one, name)] / "store" for one in (first, model))
         shared = {**corpus_columns(plan, name, model.task), **model.columns(), "variant": "seeds"}
-        return [plan.row(**shared, **columns) for columns in _score_columns(compare_stores(x, y, options))]
+        scores = compare_stores(x, y, options, documents=read_documents_of_cell(needed[text_cell(name)]))
+        return [plan.row(**shared, **columns) for columns in _score_columns(scores)]
 
-    return _store_pair_cell(plan, costs, first, model, name, run, f"seeds-{model.label}-{name}", {})
+    request = {"measures": options.measures}
+    return _store_pair_cell(plan, costs, first, model, name, run, f"seeds-{model.label}-{name}", request)
 
 
 def _store_pair_cell(
@@ -110,9 +123,9 @@ def _store_pair_cell(
     return Cell(
         experiment="similarity",
         name=name,
-        request={"measures": options.measures, "values_only": options.values_only, "blocks": options.blocks, **request},
+        request={"values_only": options.values_only, "blocks": options.blocks, **request},
         run=run,
-        needs=(store_cell(first, corpus), store_cell(second, corpus)),
+        needs=(text_cell(corpus), store_cell(first, corpus), store_cell(second, corpus)),
         format=_FORMAT,
         cost=lambda: costs.comparison(corpus),
     )
@@ -120,7 +133,7 @@ def _store_pair_cell(
 
 def _compares_all_layers(plan: Plan, model: StudyModel, name: str) -> bool:
     """Whether every layer is compared with every layer: for the first seed, on one of the task's own texts."""
-    if model.task is None or model.seed != plan.scale.seeds[0]:
+    if model.task is None or model.seed != plan.seeds(model.task)[0]:
         return False
     own = [key for key, corpus in plan.scale.corpora.items() if corpus.domain.get(model.task) == "in"]
     trained = [key for key in own if plan.scale.corpora[key].form == "training"]

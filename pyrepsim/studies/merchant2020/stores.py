@@ -26,7 +26,7 @@ __all__ = ["LONGEST", "models_on", "store_cell", "store_cells"]
 LONGEST = 256
 """Tokens of a sequence; longer sequences are truncated."""
 
-_FORMAT = 1
+_FORMAT = 2
 _BATCH_SIZE = 32
 _SHARD_SIZE = 512  # sequences
 _INPUTS = ("input_ids", "token_type_ids")
@@ -89,8 +89,8 @@ def extract_examples(
 ) -> ActivationStore:
     """Write the activations of examples as the task feeds them to the model: pairs with separator and segments.
 
-    The store has one row for each token of the first sequence of each example; an example is a document. Encoders with
-    the same tokenizer get the same rows, computed in the same batches. Shards of an interrupted call are kept.
+    The store has one row for each token of the first sequence of each example, whose number is ``doc_id``. Encoders
+    with the same tokenizer get the same rows, computed in the same batches. Shards of an interrupted call are kept.
     """
     from ...store import StoreWriter
     from ...store.columns import check_columns
@@ -101,11 +101,11 @@ def extract_examples(
     cuts = [*range(0, len(features), _SHARD_SIZE), len(features)]
     shards = [features[begin:end] for begin, end in pairwise(cuts)]
     sizes = [sum(map(len, shard)) for shard in shards]
-    plan = {"rows": {"features": _digest(features)}, "model": encoder.record()}
+    plan = {"rows": {"features": _digest(features), "documents": len(examples)}, "model": encoder.record()}
     size = 1 if "batching" in plan["model"] else _BATCH_SIZE
     with StoreWriter.create(out, plan, layers=encoder.layers, shard_rows=sizes) as writer:
         for k in writer.missing():
-            columns = check_columns(_columns(shards[k], cuts[k], encoder), sizes[k], "rows")
+            columns = check_columns(_columns(shards[k], encoder), sizes[k], "rows")
             batches = [shards[k][begin : begin + size] for begin in range(0, len(shards[k]), size)]
             states = zip(*(_states(encoder, batch) for batch in batches), strict=True)
             layers = {name: np.concatenate(rows) for name, rows in zip(encoder.layers, states, strict=True)}
@@ -127,14 +127,14 @@ def _digest(features: Sequence[Feature]) -> str:
     return digest.hexdigest()
 
 
-def _columns(features: Sequence[Feature], begin: int, encoder: Encoder) -> dict[str, np.ndarray]:
+def _columns(features: Sequence[Feature], encoder: Encoder) -> dict[str, np.ndarray]:
     from ...store.columns import TokenFlag
 
     ids = [np.array(feature.inputs["input_ids"]) for feature in features]
     token = np.concatenate(ids)
     special = np.isin(token, encoder.tokenizer.all_special_ids)
     return {
-        "doc_id": np.repeat(begin + np.arange(len(ids)), [len(one) for one in ids]),
+        "doc_id": np.repeat([feature.example for feature in features], [len(one) for one in ids]),
         "position": np.concatenate([np.arange(len(one)) for one in ids]),
         "token_id": token,
         "flags": np.where(special, int(TokenFlag.SPECIAL), 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,23 @@ import numpy as np
 
 from ...core.json_files import read
 from ..runner import Cell, Cost
+from .documents import Text, documents_of, plain_texts, texts_of
 from .plan import DATA, Plan
 from .scales import Corpus
 
-__all__ = ["corpus_columns", "data_cells", "read_texts_of_cell", "task_of", "text_cell", "text_cells"]
+__all__ = [
+    "corpus_columns",
+    "data_cells",
+    "read_documents_of_cell",
+    "read_texts_of_cell",
+    "task_of",
+    "text_cell",
+    "text_cells",
+]
 
-_FORMAT = 1
+_FORMAT = 2
 _FILE = "texts.json"
+_POOL = 2  # texts of given lengths are chosen among this many times their words, drawn evenly from the documents
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +(?=[\"'(A-Z])")
 
 
@@ -61,7 +72,12 @@ def corpus_columns(plan: Plan, name: str, task: str | None = None) -> dict[str, 
 
 def read_texts_of_cell(folder: Path) -> list[Any]:
     """The texts that a cell has drawn; in the form ``training``, positions of examples in their file."""
-    return read(folder / _FILE)
+    return read(folder / _FILE)["texts"]
+
+
+def read_documents_of_cell(folder: Path) -> list[str]:
+    """The document of each text that a cell has drawn."""
+    return read(folder / _FILE)["documents"]
 
 
 def task_of(plan: Plan, corpus: Corpus) -> Any:
@@ -75,66 +91,72 @@ def _text_cell(plan: Plan, name: str, corpus: Corpus) -> Cell:
     def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
         source = plan.locate(corpus.source, needed)
         if corpus.form == "training":
-            sizes = [_n_words(example) for example in task_of(plan, corpus).read(source)]
-            chosen: list[Any] = draw(sizes, corpus.words)
+            examples = task_of(plan, corpus).read(source)
+            texts = [
+                Text(" ".join(texts_of(one)), name) for one, name in zip(examples, documents_of(examples), strict=True)
+            ]
         else:
             texts = _sentences(plan, corpus, source)
-            sizes = [len(text.split()) for text in texts]
-            if corpus.like is None:
-                chosen = [texts[i] for i in draw(sizes, corpus.words)]
-            else:
-                wanted = [len(text.split()) for text in read_texts_of_cell(needed[text_cell(corpus.like)])]
-                chosen = [texts[i] for i in match_sizes(sizes, wanted)]
-        (folder / _FILE).write_text(json.dumps(chosen, ensure_ascii=False), encoding="utf-8")
+        wanted = None if corpus.like is None else read_texts_of_cell(needed[text_cell(corpus.like)])
+        chosen = choose(texts, corpus, None if wanted is None else [len(text.split()) for text in wanted])
+        kept = {"texts": [i if corpus.form == "training" else texts[i].text for i in chosen]}
+        kept["documents"] = [texts[i].document for i in chosen]
+        (folder / _FILE).write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
         return []
 
     task = None if corpus.task is None else plan.scale.tasks[corpus.task].task
     request = {"source": plan.digests([corpus.source]), "task": task, "form": corpus.form, "words": corpus.words}
+    request |= {"documents": corpus.documents, "without": corpus.without}
     needs = (*plan.data_needs, *([] if corpus.like is None else [text_cell(corpus.like)]))
     return Cell(
         experiment="texts", name=name, request=request, run=run, needs=needs, format=_FORMAT, cost=lambda: Cost(1.0)
     )
 
 
-def _sentences(plan: Plan, corpus: Corpus, source: str) -> list[str]:
+def _sentences(plan: Plan, corpus: Corpus, source: str) -> list[Text]:
     """Single sentences without duplicates: both of a pair, and longer texts cut at full stops."""
     if corpus.task is None:
-        whole = _plain_texts(source)
+        whole = plain_texts(source)
     else:
-        whole = [text for example in task_of(plan, corpus).read(source) for text in _texts_of(example)]
-    sentences = (sentence.strip() for text in whole for sentence in _SENTENCE_END.split(text))
-    return list(dict.fromkeys(sentence for sentence in sentences if len(sentence.split()) > 2))
+        examples = task_of(plan, corpus).read(source)
+        named = zip(examples, documents_of(examples), strict=True)
+        whole = [Text(text, name) for example, name in named for text in texts_of(example)]
+    sentences: dict[str, str] = {}
+    for text, document in whole:
+        for sentence in _SENTENCE_END.split(text):
+            if len(sentence.split()) > 2:
+                sentences.setdefault(sentence.strip(), document)
+    return [Text(sentence, document) for sentence, document in sentences.items()]
 
 
-def _plain_texts(source: str) -> list[str]:
-    from ...data import read_texts
-
-    if source.startswith("hub:"):
-        name, config, split = (*source.removeprefix("hub:").split(":"), None, None)[:3]
-        corpus = read_texts(name, config=config, split=split)
-    elif Path(source).is_dir():
-        files = sorted(path for path in Path(source).rglob("*") if path.suffix in (".conllu", ".txt", ".jsonl"))
-        return [document.text for file in files for document in read_texts(file)]
-    else:
-        corpus = read_texts(Path(source))
-    return [document.text for document in corpus if not document.text.lstrip().startswith("=")]  # WikiText's headings
-
-
-def _texts_of(example: Any) -> list[str]:
-    """The texts of an example of any task."""
-    for names in (("first", "second"), ("context", "question")):
-        if hasattr(example, names[0]):
-            return [text for name in names if (text := getattr(example, name)) is not None]
-    return [example.text if getattr(example, "text", None) else " ".join(example.words)]
+def choose(texts: Sequence[Text], corpus: Corpus, wanted: Sequence[int] | None = None) -> list[int]:
+    """Positions of the texts of a corpus, in order: drawn at random, or of about the `wanted` numbers of words."""
+    allowed = [i for i, one in enumerate(texts) if not any(part in one.document for part in corpus.without)]
+    sizes = {i: len(texts[i].text.split()) for i in allowed}
+    if corpus.documents is not None:
+        words: Counter[str] = Counter()
+        for i in allowed:
+            words[texts[i].document] += sizes[i]
+        longest = {name for name, _ in words.most_common(corpus.documents)}
+        allowed = [i for i in allowed if texts[i].document in longest]
+    n_words = corpus.words if wanted is None else _POOL * sum(wanted)
+    drawn = draw([sizes[i] for i in allowed], n_words, [texts[i].document for i in allowed])
+    pool = [allowed[k] for k in drawn]
+    return pool if wanted is None else [pool[k] for k in match_sizes([sizes[i] for i in pool], wanted)]
 
 
-def _n_words(example: Any) -> int:
-    return sum(len(text.split()) for text in _texts_of(example))
+def draw(sizes: Sequence[int], words: int, documents: Sequence[str]) -> list[int]:
+    """Draw texts at random until they have this many words; return their positions, in order.
 
-
-def draw(sizes: Sequence[int], words: int) -> list[int]:
-    """Draw texts at random until they have this many words; return their positions, in order."""
+    In each round, one text of each document is drawn, so that documents have about equally many words.
+    """
     order = np.random.default_rng(0).permutation(len(sizes))
+    seen: Counter[str] = Counter()
+    rounds = []
+    for i in order:
+        rounds.append(seen[documents[i]])
+        seen[documents[i]] += 1
+    order = order[np.argsort(rounds, kind="stable")]
     total = np.cumsum(np.array(sizes)[order])
     return sorted(int(i) for i in order[: int(np.searchsorted(total, words)) + 1])
 
