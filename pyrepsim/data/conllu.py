@@ -52,6 +52,9 @@ class Sentence:
         The last column of each word.
     numbers : tuple of int
         The line number of each word.
+    document : str
+        The id of the last comment ``newdoc`` before the sentence, or its file and line if it has no id; "" if there
+        is none.
     """
 
     words: tuple[str, ...]
@@ -67,6 +70,7 @@ class Sentence:
     lines: tuple[str, ...] = field(default=(), repr=False)
     misc: tuple[str, ...] = field(default=(), repr=False)
     numbers: tuple[int, ...] = field(default=(), repr=False)
+    document: str = ""
 
 
 def read_conllu(source: str | os.PathLike[str]) -> list[Sentence]:
@@ -118,11 +122,16 @@ def parse_conllu(lines: Iterable[tuple[int, str]], name: str, *, trees: bool = T
     kept: list[str] = []  # of blocks without words: comments about all sentences
     order = _COLUMNS
     start = count = 0
+    document = ""
     for number, line in chain(lines, [(0, "")]):
-        if line.startswith("#") and _comment(line)[0] == "global.columns":
-            order = _declared_order(line, f"{name}:{number}")
-            line = _STANDARD_ORDER
-        elif line.strip(BLANKS) and not line.startswith("#"):
+        if line.startswith("#"):
+            key, value = _comment(line)
+            if key == "global.columns":
+                order = _declared_order(line, f"{name}:{number}")
+                line = _STANDARD_ORDER
+            elif key in ("newdoc", "newdoc id"):
+                document = value or f"{name}:{number}"
+        elif line.strip(BLANKS):
             line = _in_standard_order(line, order, f"{name}:{number}")
         if line.strip(BLANKS):
             if not block:
@@ -134,7 +143,7 @@ def parse_conllu(lines: Iterable[tuple[int, str]], name: str, *, trees: bool = T
         else:
             count += 1
             sentence = _sentence(block, name, start, count, trees=trees)
-            yield replace(sentence, lines=(*kept, *block)) if kept else sentence
+            yield replace(sentence, lines=(*kept, *block), document=document)
             block, kept = [], []
     if not count:
         raise TextError(f"A treebank must have at least one sentence: {name!r} has none. Give a CoNLL-U file.")

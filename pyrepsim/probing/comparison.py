@@ -1,10 +1,10 @@
-"""Compare the probes of two models, such as base and fine-tuned, by a paired bootstrap over sentences."""
+"""Compare the probes of two models, such as base and fine-tuned, on the same documents."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,12 +13,11 @@ import numpy as np
 from ..core.errors import OptionError, RowMismatchError
 from ..core.text import printable
 from ..results.tables import write_csv
+from .documents import Jackknifed, jackknifed_f1
 from .edge.recipe import LEXICAL
 from .edge.result import EdgeResult
 
-__all__ = ["ProbeComparison", "ProbeDifference", "compare_probes"]
-
-_BATCH = 128  # resamples that are computed in one product
+__all__ = ["ProbeComparison", "ProbeDifference", "check_paired", "compare_probes", "jackknifed_scores"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,9 @@ class ProbeDifference:
     ----------
     member : name of the probe.
     base, tuned : F1 in [0, 1], mean over seeds.
-    difference, low, high : tuned minus base, and the ends of its interval.
-    change : "gained" or "lost" if the interval does not include 0, otherwise "unchanged".
+    difference, low, high : tuned minus base, and the ends of its interval; NaN for a single document.
+    change : "gained" or "lost" if the interval does not include 0, otherwise "unchanged"; "unknown" for a single
+        document.
     share_of_context : the difference divided by what the base F1 is above the lexical baseline; NaN without a
         baseline, or if the base F1 is not above it.
     """
@@ -52,6 +52,7 @@ class ProbeComparison:
     Attributes
     ----------
     task, split : what was scored.
+    n_documents : number of documents, which the intervals take as independent.
     confidence : confidence of the intervals.
     lexical_baseline : F1 of the lexical baseline in [0, 1]; NaN if there is none.
     records : tuple of ProbeDifference
@@ -59,6 +60,7 @@ class ProbeComparison:
 
     task: str
     split: str
+    n_documents: int
     confidence: float
     lexical_baseline: float
     records: tuple[ProbeDifference, ...]
@@ -74,7 +76,8 @@ class ProbeComparison:
         width = max(len(record.member) for record in self.records)
         has_baseline = not math.isnan(self.lexical_baseline)
         baseline = f"lexical baseline {100 * self.lexical_baseline:.2f}" if has_baseline else "no lexical baseline"
-        lines = [f"{self.task} on {self.split}: F1 in percent, {100 * self.confidence:g} % intervals, {baseline}"]
+        over = f"{100 * self.confidence:g} % intervals over {self.n_documents:,} documents"
+        lines = [f"{self.task} on {self.split}: F1 in percent, {over}, {baseline}"]
         for record in self.records:
             base, tuned, difference, low, high = (
                 100 * value for value in (record.base, record.tuned, record.difference, record.low, record.high)
@@ -100,15 +103,14 @@ def compare_probes(
     *,
     split: str | None = None,
     lexical_baseline: float | None = None,
-    n_resamples: int = 1000,
     confidence: float = 0.95,
-    seed: int = 0,
 ) -> ProbeComparison:
     """Test for each probe that two results share whether training changed its F1.
 
-    Sentences are drawn with replacement, the same ones for both results. The interval has the percentiles of
-    mean_s F1_tuned(s) - mean_s F1_base(s), where s are the seeds of each result. It covers the variation between
-    sentences but not between seeds, so train several seeds.
+    The difference is mean_s F1_tuned(s) - mean_s F1_base(s), where s are the seeds of each result. Its interval,
+    difference -+ t SE, has the standard error of the jackknife over documents (each left out of both results at once)
+    and Student's t of n_documents - 1 degrees of freedom. Where records name no document, each text is one. The
+    interval covers the variation between documents but not between seeds, so train several seeds.
 
     Parameters
     ----------
@@ -118,12 +120,8 @@ def compare_probes(
         The split to compare. Default: ``base.split``.
     lexical_baseline : float, optional
         F1 of the lexical baseline in [0, 1]. Default: that of the member "lex" of `base`, if there is one.
-    n_resamples : int, default 1000
-        Number of bootstrap resamples.
     confidence : float, default 0.95
         Confidence of the intervals, in (0, 1).
-    seed : int, default 0
-        Seed of the resampling.
 
     Returns
     -------
@@ -165,34 +163,43 @@ def compare_probes(
     [('a', 'unchanged'), ('b', 'lost')]
     """
     split = base.split if split is None else split
-    if not isinstance(n_resamples, int) or n_resamples < 1 or not 0 < confidence < 1:
-        raise OptionError(
-            f"A bootstrap needs n_resamples >= 1 and 0 < confidence < 1: got {n_resamples!r} and {confidence!r}."
-        )
-    _check_paired(base, tuned, split)
+    if not 0 < confidence < 1:
+        raise OptionError(f"confidence must be a fraction between 0 and 1, such as 0.95: got {confidence!r}.")
+    check_paired(base, tuned, split)
     names = list(dict.fromkeys(member.name for member in base.members))
     shared = [name for name in names if name in {member.name for member in tuned.members}]
     if not shared:
         raise OptionError("Base and tuned are compared probe by probe: these results share no member.")
     if lexical_baseline is None:
         lexical_baseline = base.f1(LEXICAL, split=split) if LEXICAL in names else math.nan
-    resampled_base, resampled_tuned = (
-        _resampled_f1(result, split, shared, n_resamples, np.random.default_rng(seed)) for result in (base, tuned)
-    )
+    # Both read the documents of one result: those of an earlier version's file are unknown.
+    scores = [jackknifed_scores(result, split, shared, tuned.documents[split]) for result in (base, tuned)]
     records = []
-    for place, name in enumerate(shared):
-        differences = resampled_tuned[:, place] - resampled_base[:, place]
-        low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
+    for name in shared:
         f1_base, f1_tuned = base.f1(name, split=split), tuned.f1(name, split=split)
-        change = "gained" if low > 0 else "lost" if high < 0 else "unchanged"
+        low, high = (scores[1][name] - scores[0][name]).interval(confidence)
+        change = "gained" if low > 0 else "lost" if high < 0 else "unchanged" if low <= high else "unknown"
         above = f1_base - lexical_baseline
         share = (f1_tuned - f1_base) / above if above > 0 else math.nan
         difference = f1_tuned - f1_base
-        records.append(ProbeDifference(name, f1_base, f1_tuned, difference, float(low), float(high), change, share))
-    return ProbeComparison(base.task, split, confidence, float(lexical_baseline), tuple(records))
+        records.append(ProbeDifference(name, f1_base, f1_tuned, difference, low, high, change, share))
+    n_documents = scores[0][shared[0]].n_documents
+    return ProbeComparison(base.task, split, n_documents, confidence, float(lexical_baseline), tuple(records))
 
 
-def _check_paired(base: EdgeResult, tuned: EdgeResult, split: str) -> None:
+def jackknifed_scores(
+    result: EdgeResult, split: str, names: Iterable[str], documents: np.ndarray | None = None
+) -> dict[str, Jackknifed]:
+    """Return F1 of these members, the mean over seeds, with its values without each document of a split.
+
+    `documents` are the numbers of the documents of its sentences. Default: those of the result.
+    """
+    counts, documents = result.sentence_counts[split], result.documents[split] if documents is None else documents
+    places = {name: [m for m, member in enumerate(result.members) if member.name == name] for name in names}
+    return {name: jackknifed_f1(counts[own], documents) for name, own in places.items()}
+
+
+def check_paired(base: EdgeResult, tuned: EdgeResult, split: str) -> None:
     """Raise unless both results have scored the same targets of `split`."""
     for name, result in (("base", base), ("tuned", tuned)):
         if split not in result.sentence_counts:
@@ -203,25 +210,6 @@ def _check_paired(base: EdgeResult, tuned: EdgeResult, split: str) -> None:
     )
     if base.task != tuned.task or digests[0] != digests[1] or not same:
         raise RowMismatchError(
-            f"Base and tuned are paired by sentence, so both must have scored the same targets: those of {split!r} "
-            f"({base.task} and {tuned.task}) differ. Probe both on the same records."
+            f"Base and tuned are compared on the same documents, so both must have scored the same targets: those of "
+            f"{split!r} ({base.task} and {tuned.task}) differ. Probe both on the same records."
         )
-
-
-def _resampled_f1(
-    result: EdgeResult, split: str, names: list[str], n_resamples: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Mean F1 over seeds of each resample of the sentences, (n_resamples, names)."""
-    counts = result.sentence_counts[split].astype(np.float64)
-    n_members, n_sentences, _ = counts.shape
-    flat = counts.transpose(1, 0, 2).reshape(n_sentences, -1)
-    groups = [[m for m, member in enumerate(result.members) if member.name == name] for name in names]
-    means = np.empty((n_resamples, len(names)))
-    for start in range(0, n_resamples, _BATCH):
-        n = min(_BATCH, n_resamples - start)
-        weights = rng.multinomial(n_sentences, np.full(n_sentences, 1 / n_sentences), size=n).astype(np.float64)
-        true_positives, predicted, gold = np.moveaxis((weights @ flat).reshape(n, n_members, 3), 2, 0)
-        f1 = 2 * true_positives / np.maximum(predicted + gold, 1)
-        for place, group in enumerate(groups):
-            means[start : start + n, place] = f1[:, group].mean(1)
-    return means

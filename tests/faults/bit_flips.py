@@ -189,7 +189,7 @@ def results() -> Kind:
     counts = {"dev": np.arange(60).reshape(1, 20, 3)}
     result = EdgeResult(
         "pos", (Member("layer.0", ("layer.0",), 0, False),), ("layer.0",), (record,), (), {"layer.0": 1.5}, counts,
-        {"dev": np.arange(20)}, {}, ({"step": 4, "loss": 0.5},), request,
+        {"dev": np.arange(20)}, {}, ({"step": 4, "loss": 0.5},), request, {"dev": np.arange(20) // 2},
     )  # fmt: skip
     codes = {"task": "pos", "records": [{"bits": 12.5, "blocks": [4.0, 8.5]}]}
 

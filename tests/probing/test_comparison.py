@@ -1,17 +1,20 @@
-"""Comparison of probes: a paired bootstrap over sentences that detects differences."""
+"""Comparison of probes: a jackknife over documents that detects differences."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from pyrepsim.core.errors import OptionError, RowMismatchError
 from pyrepsim.probing.comparison import compare_probes
 from pyrepsim.probing.edge import EdgeResult, Member, f1_score
 
-N = 300
+N, N_DOCUMENTS = 300, 100
+DOCUMENTS = np.sort(np.concatenate([np.arange(100), np.arange(50), np.arange(50), np.arange(50), np.arange(50)]))
 
 
 def result(accuracies, rng, *, seeds=(0,), records="same", task="pos"):
@@ -36,6 +39,7 @@ def result(accuracies, rng, *, seeds=(0,), records="same", task="pos"):
         findings={},
         history=(),
         request={"records": {"dev": records}},
+        documents={"dev": DOCUMENTS},
     )
 
 
@@ -51,23 +55,40 @@ def test_gained_lost_and_unchanged(rng):
         assert row.share_of_context == pytest.approx(row.difference / (row.base - base.f1("lex")))
 
 
-def test_the_interval_is_that_of_resampled_sentences(rng):
-    base, tuned = result({"a": 0.7}, rng), result({"a": 0.72}, rng)
-    (row,) = compare_probes(base, tuned, n_resamples=4000)
-    differences = []
-    for _ in range(4000):
-        drawn = rng.integers(N, size=N)
+def test_the_interval_leaves_out_one_document_at_a_time(rng):
+    """Documents of 1 to 5 sentences; the jackknife and its t, written out."""
+    base, tuned = result({"a": 0.7}, rng, seeds=(0, 1)), result({"a": 0.72}, rng)
+    found = compare_probes(base, tuned)
+    (row,) = found
+    without = []
+    for document in range(N_DOCUMENTS):
+        kept = [base.documents["dev"] != document]
         pair = []
         for one in (base, tuned):
-            true_positives, predicted, gold = one.sentence_counts["dev"][0][drawn].sum(0)
-            precision, recall = true_positives / predicted, true_positives / gold
-            pair.append(2 * precision * recall / (precision + recall))
-        differences.append(pair[1] - pair[0])
-    assert (row.low, row.high) == pytest.approx(np.percentile(differences, [2.5, 97.5]), abs=0.003)
+            f1 = []
+            for counts in one.sentence_counts["dev"]:
+                true_positives, predicted, gold = counts[tuple(kept)].sum(0)
+                precision, recall = true_positives / predicted, true_positives / gold
+                f1.append(2 * precision * recall / (precision + recall))
+            pair.append(sum(f1) / len(f1))
+        without.append(pair[1] - pair[0])
+    spread = sum((one - sum(without) / N_DOCUMENTS) ** 2 for one in without)
+    half = scipy.stats.t.ppf(0.975, N_DOCUMENTS - 1) * ((N_DOCUMENTS - 1) / N_DOCUMENTS * spread) ** 0.5
+    assert found.n_documents == N_DOCUMENTS
+    assert (row.low, row.high) == pytest.approx((row.difference - half, row.difference + half), rel=1e-9)
+    narrow = compare_probes(base, tuned, confidence=0.5).records[0]
+    assert row.low < narrow.low < narrow.high < row.high
 
 
-def test_sentences_are_paired(rng):
-    """The same result twice: no resample differs, however much sentences vary."""
+def test_a_single_document_gives_no_interval(rng):
+    one, other = (dataclasses.replace(result({"a": p}, rng), documents={"dev": np.zeros(N, int)}) for p in (0.5, 0.9))
+    found = compare_probes(one, other)
+    assert (found.n_documents, found.records[0].change) == (1, "unknown")
+    assert np.isnan([found.records[0].low, found.records[0].high]).all()
+
+
+def test_documents_are_paired(rng):
+    """The same result twice: no interval, however much documents vary."""
     one = result({"a": 0.7}, rng)
     (row,) = compare_probes(one, one)
     assert (row.low, row.high, row.change) == (0, 0, "unchanged")
@@ -77,7 +98,7 @@ def test_equal_probes_are_rarely_called_different(rng):
     wrong = sum(
         row.change != "unchanged"
         for _ in range(60)
-        for row in compare_probes(result({"a": 0.7}, rng), result({"a": 0.7}, rng), n_resamples=200)
+        for row in compare_probes(result({"a": 0.7}, rng), result({"a": 0.7}, rng))
     )
     assert wrong <= 9  # 3 are due
 
@@ -104,5 +125,3 @@ def test_results_that_cannot_be_paired(rng):
         compare_probes(one, result({"b": 0.7}, rng))
     with pytest.raises(OptionError, match="base has no 'test'"):
         compare_probes(one, one, split="test")
-    with pytest.raises(OptionError, match="n_resamples"):
-        compare_probes(one, one, n_resamples=0)

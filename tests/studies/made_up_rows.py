@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import scipy.stats
+
 Row = dict[str, Any]
 
 TASKS = ("mnli", "squad", "dependency")
@@ -75,38 +77,57 @@ def freezing(task: str, lost: dict[int, float], *, seeds: tuple[int, ...] = (0, 
     ]
 
 
-def edge(change: float, *, probe: str = "dependencies", task: str = "mnli", half: float = 0.005) -> list[Row]:
-    """Lexical baseline 0.80, random encoder 0.85, base 0.95, a change of the full mix, three times that on top."""
+def kept(
+    score: str, before: float, after: float, floors: dict[str, float], *, half: float, n: int, **columns: Any
+) -> list[Row]:
+    """Comparisons with each baseline on n documents: context, margin and share, each with this half width."""
 
-    def row(value: float, **columns: Any) -> Row:
-        ends = {"value": value, "low": value - half, "high": value + half}
-        return {"experiment": "edge", "probe": "edge", "probe_task": probe, "metric": "f1"} | ends | columns
+    def row(metric: str, value: float) -> Row:
+        t = abs(value) / half * scipy.stats.t.ppf(0.975, n - 1)
+        ends = {"value": value, "low": value - half, "high": value + half, "p": 2 * scipy.stats.t.sf(t, n - 1), "n": n}
+        return {"variant": "tuned", "kind": "difference", "metric": f"{score}_{metric}"} | ends | columns
 
-    changed = {"variant": "tuned", "task": task, "seed": 0}
-    return [
-        row(0.80, variant="base", member="lex"),
-        row(0.93, variant="base", member="mix.3"),
-        row(0.95, variant="base", member="mix.12"),
-        row(0.90, variant="base", member="layer.11", layer=12),
-        row(0.85, variant="random", member="mix.12"),
-        row(0.95 + change, member="mix.12", **changed),
-        row(0.90 + 3 * change, member="layer.11", layer=12, **changed),
-        row(change, member="mix.12", kind="difference", **changed),
-        row(3 * change, member="layer.11", layer=12, kind="difference", **changed),
-    ]
+    rows = []
+    for name, floor in floors.items():
+        rows += [
+            row(f"context_{name}", before - floor),
+            row(f"margin_{name}", after - (before + floor) / 2),
+            row(f"share_{name}", (after - before) / (before - floor)),
+        ]
+    return rows
 
 
-def structural(change: float, *, task: str = "mnli", n: int = 20000) -> list[Row]:
-    def row(value: float, **columns: Any) -> Row:
-        return {"experiment": "structural", "metric": "uuas", "rank": 128, "value": value, "n": n} | columns
+def edge(
+    change: float,
+    *,
+    probe: str = "dependencies",
+    task: str = "mnli",
+    half: float = 0.005,
+    n: int = 100,
+    floors: dict[str, float] | None = None,
+    seeds: tuple[int, ...] = (0,),
+) -> list[Row]:
+    """Base 0.95, lexical baseline 0.80, random encoder 0.85, a change of the full mix, three times that on top."""
+    floors = {"lexical": 0.80, "random": 0.85} if floors is None else floors
+    shared = {"experiment": "edge", "probe": "edge", "probe_task": probe, "task": task}
+    rows = []
+    for seed in seeds:
+        own = shared | {"seed": seed, "variant": "tuned"}
+        for value, place in ((change, {"member": "mix.12"}), (3 * change, {"member": "layer.11", "layer": 12})):
+            ends = {"value": value, "low": value - half, "high": value + half}
+            rows.append({**own, **place, **ends, "kind": "difference", "metric": "f1", "n": n})
+        rows += kept("f1", 0.95, 0.95 + change, floors, half=half, n=n, **own, member="mix.12")
+    return rows
 
-    return [
-        row(0.80, variant="base", member="best", layer=8),
-        row(0.72, variant="base", member="top", layer=12),
-        row(0.60, variant="random", member="best", layer=1),
-        row(0.80 + change, variant="tuned", task=task, seed=0, member="best", layer=8),
-        row(0.72 + 2 * change, variant="tuned", task=task, seed=0, member="top", layer=12),
-    ]
+
+def structural(change: float, *, task: str = "mnli", half: float = 0.01, n: int = 300) -> list[Row]:
+    """Base 0.80 at the best layer, layer 0 0.55, random weights 0.50, twice the change at the top layer."""
+    shared = {"experiment": "structural", "probe": "structural", "probe_task": "dependencies", "rank": 128}
+    shared |= {"task": task, "seed": 0, "variant": "tuned"}
+    ends = {"value": 2 * change, "low": 2 * change - half, "high": 2 * change + half}
+    top = {**shared, **ends, "kind": "difference", "metric": "uuas", "member": "top", "n": n}
+    floors = {"lexical": 0.55, "random": 0.50}
+    return [top, *kept("uuas", 0.80, 0.80 + change, floors, half=half, n=n, **shared, member="best")]
 
 
 def whole_study() -> list[Row]:

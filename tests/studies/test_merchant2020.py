@@ -162,11 +162,34 @@ def test_probes_have_members_baselines_and_differences(rows: Rows):
     changed = pick(edge, kind="difference", task="mnli", member="mix.2")[0]
     after, before = pick(edge, task="mnli", member="mix.2", kind="value")[0], pick(base, member="mix.2")[0]
     assert changed["value"] == pytest.approx(after["value"] - before["value"])
+    assert (changed["band"], changed["n"]) == ("jackknife of documents", 16)
+    (lexical,) = pick(base, member="lex")
+    (random,) = pick(edge, variant="random")
+    assert random["member"] == "mix.2"
+    for floor, score in (("lexical", lexical["value"]), ("random", random["value"])):
+        margin, context = (
+            pick(edge, task="mnli", metric=f"f1_{part}_{floor}", kind="difference")[0] for part in ("margin", "context")
+        )
+        assert margin["value"] == pytest.approx(after["value"] - (before["value"] + score) / 2, abs=1e-12)
+        assert context["value"] == pytest.approx(before["value"] - score, abs=1e-12)
+        assert (margin["member"], margin["n"], margin["confidence"]) == ("mix.2", 16, 0.95)
     structural = pick(rows, experiment="structural", variant="base", metric="uuas")
     assert [row["member"] for row in structural] == ["embeddings", "layer.0", "layer.1", "best", "top"]
     assert structural[-1]["value"] == structural[2]["value"]
     assert structural[0]["n"] > 16
     assert structural[0]["rank"] == 4
+    (best,) = pick(structural, member="best")
+    best_of = {row["variant"]: row for row in pick(rows, experiment="structural", metric="uuas", member="best")
+               if row["kind"] == "value" and row["task"] in (None, "mnli")}  # fmt: skip
+    assert {row["layer_name"] for row in best_of.values()} == {best["layer_name"]}
+    margin, random_margin = (
+        pick(rows, experiment="structural", task="mnli", metric=f"uuas_margin_{floor}")[0]
+        for floor in ("lexical", "random")
+    )
+    after = best_of["tuned"]["value"]
+    assert margin["value"] == pytest.approx(after - (best["value"] + structural[0]["value"]) / 2, abs=1e-12)
+    expected = after - (best["value"] + best_of["random"]["value"]) / 2
+    assert random_margin["value"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_record_names_model_scale_and_cells(out: Path):

@@ -44,6 +44,7 @@ def read_columns(path: Path, task: str, layout: Layout, counts: Counter[str]) ->
         _check(block, layout)
         words = block.column(_WORD)
         info = {"source": layout.name, "where": block.where, "sentence": _name(block, layout, number)}
+        info["document"] = block.rows[0][0]
         if task == "srl":
             for targets, frame in _frames(block, layout, counts):
                 yield record(words, targets, **info, **frame)

@@ -64,9 +64,10 @@ def read(
     r"""Read the records of a corpus for one task of edge probing.
 
     A record is ``{"text": words joined by one space, "targets": [{"span1": [start, end], "span2": [start, end],
-    "label": str or list of str, "info": {}}], "info": {"source", "where", "sentence"}}``. Spans are half-open intervals
-    of words; tasks with one span (pos, constituents, entities) have no ``span2``. Formats and rules, which follow the
-    edge-probing suite of Tenney et al. (2019), are in ``docs/corpora.md``.
+    "label": str or list of str, "info": {}}], "info": {"source", "where", "sentence"}}``, with "document" in its info
+    where the corpus says it. Spans are half-open intervals of words; tasks with one span (pos, constituents, entities)
+    have no ``span2``. Formats and rules, which follow the edge-probing suite of Tenney et al. (2019), are in
+    ``docs/corpora.md``.
 
     Parameters
     ----------
@@ -120,7 +121,12 @@ def read(
             raise OptionError(f"{name}= is for {option_task} of {option_format}: the task is {task!r}. Leave it out.")
     formats = {file: _checked_format(file, task, given) for file in _files(as_path(path, "A corpus", error=TextError))}
     counts: Counter[str] = Counter()
-    records = (record for file, name in formats.items() for record in _read(file, name, task, counts, given))
+    documents = len(formats) > 1  # each file of bracketed trees is a document then
+    records = (
+        record
+        for file, name in formats.items()
+        for record in _read(file, name, task, counts, given, {"document": file.stem} if documents else {})
+    )
     return Records(task, records, counts)
 
 
@@ -189,8 +195,10 @@ def _column_format(lines: list[str]) -> str | None:
     return "BIO" if len(row) > 1 and _ENTITY_TAG.fullmatch(row[-1]) else None
 
 
-def _read(file: Path, name: str, task: str, counts: Counter[str], given: dict[str, Any]) -> Iterator[Record]:
-    """Read a file of the format `name`."""
+def _read(
+    file: Path, name: str, task: str, counts: Counter[str], given: dict[str, Any], info: dict[str, str]
+) -> Iterator[Record]:
+    """Read a file of the format `name`; records of bracketed trees have this `info` too."""
     if name.startswith("CoNLL-U"):
         return read_conllu(file, task, counts, **given)
     if name in ("CoNLL-2012", "PropBank"):
@@ -201,7 +209,7 @@ def _read(file: Path, name: str, task: str, counts: Counter[str], given: dict[st
             file, counts, treebank=None if treebank is None else as_path(treebank, "treebank", error=TextError)
         )
     if name == "trees":
-        return read_trees(file, task, counts)
+        return read_trees(file, task, counts, **info)
     if name == "BIO":
         return read_entity_tags(file, counts)
     if name == "SemEval":

@@ -42,6 +42,8 @@ def read_conllu(
             fields = _declared_fields(sentence) or fields
             targets = _entities(sentence, fields.split("-"), task, counts)
         info = {"source": "CoNLL-U", "where": sentence.where, "sentence": sentence.sent_id or sentence.where}
+        if sentence.document:
+            info["document"] = sentence.document
         yield record(sentence.words, targets, **info)
 
 
@@ -132,6 +134,7 @@ def read_ontogum(path: Path, counts: Counter[str], *, treebank: Path | None = No
         spans = mentions([row[2] for row in rows], part.error)
         counts["mentions"] += len(spans)
         info = {"source": "OntoGUM", "where": part.where, "sentence": sentence.sent_id or sentence.where}
+        info["document"] = sentence.document or path.stem
         yield record(sentence.words, coref_pairs(spans), **info)
         start = stop
     if start != len(block.rows):
@@ -176,12 +179,12 @@ def _treebank_of(path: Path, treebank: Path | None) -> Path:
     )
 
 
-def read_trees(file: Path, task: str, counts: Counter[str]) -> Iterator[Record]:
-    """Yield one record per tree of a bracketed file, for the task pos or constituents."""
+def read_trees(file: Path, task: str, counts: Counter[str], **info: str) -> Iterator[Record]:
+    """Yield one record per tree of a bracketed file, for the task pos or constituents; all have this `info` too."""
     for number, tree in enumerate(parse_bracketed(numbered_lines(file), str(file))):
         counts["sentences"] += 1
         targets = tagged(tree.tags) if task == "pos" else constituents(tree.nodes)
-        yield record(tree.words, targets, source="trees", where=tree.where, sentence=f"{file.name}/{number}")
+        yield record(tree.words, targets, source="trees", where=tree.where, sentence=f"{file.name}/{number}", **info)
 
 
 def constituents(nodes: Iterable[Node]) -> list[Record]:

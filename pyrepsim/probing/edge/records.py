@@ -26,11 +26,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Record:
-    """A text and its targets. `where` names the record in messages."""
+    """A text and its targets. `where` names the record in messages.
+
+    `document` is ``info["document"]`` or, where that is not known, the text: records of one text depend on each other.
+    """
 
     where: str
     text: str
     targets: tuple[Target, ...]
+    document: str
 
 
 def read_records(records: Iterable[Mapping[str, Any]], name: str) -> list[Record]:
@@ -89,9 +93,11 @@ def _record(record: Any, where: str) -> Record:
     if not isinstance(targets, Sequence) or isinstance(targets, str):
         raise TextError(f'A record must have a list of "targets": {where} has {str(targets)[:60]!r}.')
     info = record.get("info")
-    if isinstance(info, Mapping) and "where" in info:
+    info = info if isinstance(info, Mapping) else {}
+    if "where" in info:
         where = f"{where}, {info['where']}"
-    return Record(where, record["text"], tuple(_target(target, where, i) for i, target in enumerate(targets)))
+    checked = tuple(_target(target, where, i) for i, target in enumerate(targets))
+    return Record(where, record["text"], checked, str(info.get("document", record["text"])))
 
 
 def _target(target: Any, record: str, index: int) -> Target:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EdgeResult", "collect_result"]
 
-_ARRAYS = ("sentence_counts", "record_index")
+_ARRAYS = ("sentence_counts", "record_index", "documents")
 
 ScoreRecord = dict[str, Any]
 
@@ -64,6 +64,9 @@ class EdgeResult:
         One for each member, seed and validation.
     request : mapping
         The settings and the digests of the data, as JSON.
+    documents : mapping from str to ndarray of shape (n_sentences,)
+        For each split: the number of the document of each of these sentences. Where a record names no document in its
+        ``info``, records of one text are a document.
     """
 
     task: str
@@ -77,6 +80,7 @@ class EdgeResult:
     findings: Mapping[str, tuple[Finding, ...]]
     history: tuple[dict[str, Any], ...]
     request: Mapping[str, Any]
+    documents: Mapping[str, np.ndarray]
 
     @property
     def split(self) -> str:
@@ -213,6 +217,7 @@ class EdgeResult:
                 for name in _ARRAYS:
                     splits = [key.partition(".")[2] for key in arrays if key.startswith(f"{name}.")]
                     fields[name] = {split: arrays[f"{name}.{split}"] for split in splits}
+            fields["documents"] = fields["documents"] or fields["record_index"]  # files of earlier versions
             fields["members"] = tuple(
                 Member(**(member | {"sources": tuple(member["sources"])})) for member in fields["members"]
             )
@@ -272,6 +277,7 @@ def collect_result(
         norms=norms,
         sentence_counts={split: _sentence_counts(evaluation) for split, evaluation in evaluations.items()},
         record_index={split: targets[split].record for split in evaluations},
+        documents={split: targets[split].document for split in evaluations},
         findings={split: own.findings for split, own in targets.items()},
         history=tuple(training.history),
         request=request,

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...core.errors import TextError
 from ...store import ActivationStore, match_texts
+from ..documents import numbered
 from .records import Record, word_spans
 
 __all__ = ["Finding", "Targets", "align", "pointers", "ranges"]
@@ -36,6 +37,7 @@ class Targets:
     labels : all labels that a target may have.
     ptr : (n_sentences + 1,) where the targets of each sentence begin; sentences without targets are left out.
     record : (n_sentences,) index of the record of each sentence.
+    document : (n_sentences,) number of the document of each sentence.
     spans : (n_targets, n_spans, 2) first row, and one past the last row, in the store.
     label_ptr, label_ids : the labels of each target, as indices into `labels`.
     unseen : for some targets, gold labels that are not in `labels`; they count as missed.
@@ -45,6 +47,7 @@ class Targets:
     labels: tuple[str, ...]
     ptr: np.ndarray
     record: np.ndarray
+    document: np.ndarray
     spans: np.ndarray
     label_ptr: np.ndarray
     label_ids: np.ndarray
@@ -86,6 +89,7 @@ class Targets:
             labels=self.labels,
             ptr=pointers(counts),
             record=self.record[sentences],
+            document=self.document[sentences],
             spans=self.spans[chosen],
             label_ptr=pointers(n_labels),
             label_ids=self.label_ids[ranges(self.label_ptr[chosen], n_labels)],
@@ -150,6 +154,7 @@ def align(
         labels=labels,
         ptr=pointers(counts),
         record=sentences,
+        document=numbered([records[index].document for index in sentences.tolist()]),
         spans=np.array(spans, np.int64),
         label_ptr=pointers([len(ids) for ids in known]),
         label_ids=np.array([i for ids in known for i in ids], np.int64),

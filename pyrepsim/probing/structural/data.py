@@ -13,6 +13,7 @@ import xxhash
 from ...core.errors import OptionError, RowMismatchError, StoreError, TextError
 from ...store import ActivationStore, document_rows, match_words
 from ...store.columns import word_hashes
+from ..documents import numbered
 from ..rows import StoreRows
 from .trees import PUNCTUATION, GoldTree
 
@@ -54,6 +55,11 @@ class StoredSentences:
 
     def __len__(self) -> int:
         return len(self.trees)
+
+    @property
+    def documents(self) -> np.ndarray:
+        """The number of the document of each sentence; where that is not known, of its words."""
+        return numbered(getattr(one, "document", "") or " ".join(one.words) for one in self.sentences)
 
     @property
     def fingerprint(self) -> str:

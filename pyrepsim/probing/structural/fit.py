@@ -124,7 +124,7 @@ def fit_structural_probes(
             states[seed] = _train_seed(seed, blocks, recipe, width, reader, dev_reader, torch_device, out, progress)
     weights = {seed: state.best for seed, state in states.items()}
     with SentenceReader(scored, names) as reader:
-        scores = score_probes(reader, weights, blocks, device=torch_device, progress=progress)
+        scores, correct = score_probes(reader, weights, blocks, device=torch_device, progress=progress)
     records = [
         _record(
             states[seed], blocks, {name: values[r, i] for name, values in scores[seed].items()}, i, layer, rank, seed
@@ -134,7 +134,7 @@ def fit_structural_probes(
         for i, layer in enumerate(names)
     ]
     on_cpu = {seed: tensor.cpu() for seed, tensor in weights.items()}
-    return StructuralProbeResult(tuple(records), names, ranks, seeds, scored, on_cpu, blocks)
+    return StructuralProbeResult(tuple(records), names, ranks, seeds, scored, on_cpu, blocks, correct)
 
 
 def _train_seed(

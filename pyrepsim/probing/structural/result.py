@@ -99,6 +99,8 @@ class StructuralProbeResult:
         For each seed, the matrices B of all probes; see `blocks`.
     blocks : tuple of Block
         The columns of each probe.
+    correct_edges : ndarray of shape (n_seeds, n_ranks, n_layers, n_sentences)
+        The number of edges of each scored sentence's gold tree that are predicted.
     """
 
     records: tuple[StructuralRecord, ...]
@@ -108,6 +110,7 @@ class StructuralProbeResult:
     scored: StoredSentences
     weights: dict[int, torch.Tensor]
     blocks: tuple[Block, ...]
+    correct_edges: np.ndarray
 
     @property
     def best_layer(self) -> str:
@@ -127,6 +130,15 @@ class StructuralProbeResult:
         """Return one field of `records` as an array of shape (n_seeds, n_layers)."""
         values = [getattr(record, score) for record in self.records if record.rank == rank]
         return np.array(values, dtype=np.float64).reshape(len(self.seeds), len(self.layers))
+
+    def edge_counts(self, rank: int, layer: str) -> np.ndarray:
+        """Return correct, predicted and gold edges of each scored sentence, (n_seeds, n_sentences, 3).
+
+        These are the counts of `pyrepsim.probing.documents.jackknifed_f1`, whose F1 is UUAS.
+        """
+        correct = self.correct_edges[:, self.ranks.index(rank), self.layers.index(layer)]
+        edges = np.broadcast_to([len(tree.edges) for tree in self.scored.trees], correct.shape)
+        return np.stack([correct, edges, edges], axis=-1)
 
     def table(self) -> str:
         """Return the scores as text: UUAS and root accuracy in percent, several seeds as mean and standard deviation.
@@ -280,10 +292,11 @@ def score_probes(
     *,
     device: torch.device,
     progress: bool | None,
-) -> dict[int, dict[str, np.ndarray]]:
-    """Return, for each seed, the scores of `evaluate` of each probe: (ranks, layers).
+) -> tuple[dict[int, dict[str, np.ndarray]], np.ndarray]:
+    """Return, for each seed, the scores of `evaluate` of each probe, (ranks, layers), and all counts of correct edges.
 
-    `weights` are the probes of each seed, (layers, d, K). The sentences are read once.
+    These have shape (seeds, ranks, layers, sentences). `weights` are the probes of each seed, (layers, d, K). The
+    sentences are read once.
     """
     sentences = reader.stored
     n_layers = len(next(iter(weights.values())))
@@ -299,10 +312,12 @@ def score_probes(
                 for i, words in zip(chosen, project(hidden, probes).split(lengths, dim=1), strict=True):
                     scores[seed].add(*predictions(words, blocks), sentences.trees[i])
             bar.update(len(chosen))
-    return {
+    by_seed = {
         seed: {name: values.reshape(n_ranks, n_layers) for name, values in own.result().items()}
         for seed, own in scores.items()
     }
+    correct = np.stack([own.correct_edges() for own in scores.values()])
+    return by_seed, correct.reshape(len(scores), n_ranks, n_layers, len(sentences))
 
 
 def predictions(words: torch.Tensor, blocks: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:

@@ -108,29 +108,33 @@ class TreeScores:
 
     def __init__(self, n_probes: int) -> None:
         self._n_probes = n_probes
-        self._correct, self._roots = np.zeros(n_probes), np.zeros(n_probes)
-        self._n_edges = self._n_sentences = 0
+        self._correct: list[np.ndarray] = []  # of each sentence
+        self._roots = np.zeros(n_probes)
+        self._n_edges = 0
         self._dspr, self._nspr = _MeanByLength(n_probes), _MeanByLength(n_probes)
 
     def add(self, distances: np.ndarray, depths: np.ndarray, tree: GoldTree) -> None:
         """Add a sentence of n words: predicted distances (p, n, n) and depths (p, n)."""
         n_words = len(tree)
-        self._n_sentences += 1
         self._n_edges += len(tree.edges)
-        self._correct += _count_correct(content_trees(distances, tree.content), tree)
+        self._correct.append(_count_correct(content_trees(distances, tree.content), tree))
         self._roots += predicted_roots(depths, tree.content) == tree.root
         if n_words in LENGTHS:
             self._dspr.add(n_words, _spearman(distances, tree.distances))
             self._nspr.add(n_words, _spearman(depths, tree.depths)[:, None])
 
+    def correct_edges(self) -> np.ndarray:
+        """Return how many edges of the gold tree of each sentence are predicted, (p, n_sentences)."""
+        return np.stack(self._correct, axis=1)
+
     def result(self) -> dict[str, np.ndarray]:
         """Return the scores of `evaluate`, each as an array (p,)."""
         nothing = np.full(self._n_probes, math.nan)
         return {
-            "uuas": self._correct / self._n_edges if self._n_edges else nothing,
+            "uuas": self.correct_edges().sum(axis=1) / self._n_edges if self._n_edges else nothing,
             "dspr": self._dspr.mean(),
             "nspr": self._nspr.mean(),
-            "root": self._roots / self._n_sentences if self._n_sentences else nothing,
+            "root": self._roots / len(self._correct) if self._correct else nothing,
         }
 
 

@@ -104,7 +104,8 @@ class CostEstimator:
 
         recipe = EdgeProbeRecipe.for_task(probe.task).but(**probe.recipe)
         members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
-        updates = recipe.validate_every * recipe.max_validations * len(self._plan.scale.edge.probe_seeds)
+        seeds = self._plan.scale.edge.probe_seeds if probe.seeds is None else probe.seeds
+        updates = recipe.validate_every * recipe.max_validations * len(seeds)
         _, words = self._sentences(probe.task, probe.files, probe.reading)
         extraction = self._extraction(sum(words))
         training = _PROBE_UPDATE * updates * members * self._plan.width / 384

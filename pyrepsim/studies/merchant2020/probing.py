@@ -1,51 +1,59 @@
-"""Edge and structural probes before and after fine-tuning (section 4 of the paper)."""
+"""Edge probes before and after fine-tuning (section 4 of the paper)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..runner import Cell
 from .costs import CostEstimator
+from .floors import LEXICAL_FLOOR, RANDOM_FLOOR, interval_columns, kept_columns
 from .plan import BASE, RANDOM, Plan, StudyModel, tuned_models
-from .scales import EdgeProbe, StructuralProbes
+from .scales import EdgeProbe
 
-__all__ = ["edge_cells", "structural_cells"]
+if TYPE_CHECKING:
+    from ...probing.comparison import ProbeComparison
+    from ...probing.edge import EdgeResult
 
-_FORMAT = 2
-_STRUCTURAL_SCORES = ("uuas", "root", "dspr", "nspr")
+__all__ = ["edge_cells"]
+
+_FORMAT = 3
 
 
 def edge_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
-    """Each edge probe on the base, on random weights and on tuned models: scores, and differences from the base."""
+    """Each edge probe on the base, on random weights and on tuned models: scores, and differences from the base.
+
+    The cell of a tuned model also compares it with the baselines, on the same documents: see `kept_columns`.
+    """
     cells = []
     for name, probe in plan.scale.edge.probes.items():
         if not plan.can_read(probe.files.values()):
             continue
-        models = [BASE, RANDOM]
+        models = [BASE, RANDOM] if plan.scale.edge.random_recipe is not None else [BASE]
         models += [one for task in plan.scale.tasks for one in tuned_models(plan, task, plan.scale.edge.seeds)]
         cells += [_edge_cell(plan, costs, name, probe, model) for model in models]
     return cells
 
 
-def structural_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
-    """Structural probes on the base, on random weights, and on tuned models: every layer, the best and the top one."""
-    probes = plan.scale.structural
-    if probes is None or not plan.can_read(probes.files.values()):
-        return []
-    models = [BASE, RANDOM, *(one for task in plan.scale.tasks for one in tuned_models(plan, task, probes.seeds))]
-    return [_structural_cell(plan, costs, probes, model) for model in models]
-
-
 def _edge_cell(plan: Plan, costs: CostEstimator, name: str, probe: EdgeProbe, model: StudyModel) -> Cell:
-    base = f"edge/{name}-{BASE.label}" if model.variant == "tuned" else None
-    seeds = plan.scale.edge.probe_seeds
+    scale = plan.scale.edge
+    seeds = scale.probe_seeds if probe.seeds is None else probe.seeds
+    members = None if probe.members is None else list(probe.members)
+    recipe = dict(probe.recipe)
+    if model.variant == "random":
+        # The word pieces of random weights are no baseline: the probe of the base's own is.
+        members, recipe = ["mix"], {**recipe, **(scale.random_recipe or {})}
+    base, random = (f"edge/{name}-{one.label}" for one in (BASE, RANDOM))
+    compared = []
+    if model.variant == "tuned":
+        compared = [base] if scale.random_recipe is None else [base, random]
 
     def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
         import pyrepsim as rs
+        from pyrepsim.probing.edge import EdgeResult
 
         probing = rs.probe_edge(
             model.location(plan, needed),
@@ -54,34 +62,37 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, probe: EdgeProbe, mo
             random_init=model.variant == "random",
             **{part: plan.locate(source, needed) for part, source in probe.files.items()},
             reading=dict(probe.reading),
-            recipe=dict(probe.recipe),
-            members=None if probe.members is None else list(probe.members),
+            recipe=recipe,
+            members=members,
+            lexical=model.variant != "random",
             seeds=list(seeds),
-            base=None if base is None else needed[base] / "probing",
+            base=needed[base] / "probing" if compared else None,
             device=plan.device,
             keep_stores=False,
             figures=(),
             progress=False,
         )
-        shared = {**model.columns(), "probe": "edge", "probe_task": name}
         columns = _edge_columns(probing.result)
         if probing.comparison is not None:
             columns += _difference_columns(probing.comparison, probing.result)
+            others = {one: EdgeResult.load(needed[one] / "probing" / "edge.npz") for one in compared}
+            columns += _kept_by_edge_probe(probing.result, others[base], others.get(random))
+        shared = {**model.columns(), "probe": "edge", "probe_task": name}
         return [plan.row(**shared, **one) for one in columns]
 
-    request = {**model.request(plan), "probe": vars(probe), "seeds": seeds}
+    request = {**model.request(plan), "probe": vars(probe), "seeds": seeds, "members": members, "recipe": recipe}
     return Cell(
         experiment="edge",
         name=f"{name}-{model.label}",
         request={**request, "files": plan.digests(probe.files.values())},
         run=run,
-        needs=(*plan.data_needs, *model.needs, *([] if base is None else [base])),
+        needs=(*plan.data_needs, *model.needs, *compared),
         format=_FORMAT,
         cost=lambda: costs.edge(probe),
     )
 
 
-def _edge_columns(result: Any) -> list[dict[str, Any]]:
+def _edge_columns(result: EdgeResult) -> list[dict[str, Any]]:
     """Means over the probes' seeds."""
     columns = []
     for name in dict.fromkeys(one.name for one in result.members):
@@ -93,13 +104,32 @@ def _edge_columns(result: Any) -> list[dict[str, Any]]:
     return columns
 
 
-def _difference_columns(changes: Any, result: Any) -> list[dict[str, Any]]:
-    n = len(result.sentence_counts[changes.split][0])
+def _difference_columns(changes: ProbeComparison, result: EdgeResult) -> list[dict[str, Any]]:
     return [
-        {**_member_columns(one.member, result.layers), "kind": "difference", "value": one.difference, "low": one.low,
-         "high": one.high, "band": "bootstrap of sentences", "confidence": changes.confidence, "n": n}
+        {**_member_columns(one.member, result.layers), "kind": "difference", "value": one.difference,
+         "n": changes.n_documents, **interval_columns(one.low, one.high, "jackknife of documents")}
         for one in changes
     ]  # fmt: skip
+
+
+def _kept_by_edge_probe(tuned: EdgeResult, base: EdgeResult, random: EdgeResult | None) -> list[dict[str, Any]]:
+    """`kept_columns` of the mix of the most layers."""
+    from ...probing.comparison import check_paired, jackknifed_scores
+    from ...probing.edge.recipe import LEXICAL
+
+    split, members = tuned.split, {one.name for one in tuned.members} & {one.name for one in base.members}
+    mixes = [name for name in members if name.startswith("mix.")]
+    if not mixes:
+        return []
+    mix = max(mixes, key=lambda name: int(name.removeprefix("mix.")))
+    before = jackknifed_scores(base, split, [name for name in (mix, LEXICAL) if name in members])
+    floors = {LEXICAL_FLOOR: before[LEXICAL]} if LEXICAL in before else {}
+    if random is not None:
+        check_paired(random, tuned, split)
+        floors[RANDOM_FLOOR] = jackknifed_scores(random, split, [mix])[mix]
+    after = jackknifed_scores(tuned, split, [mix])[mix]
+    columns = _member_columns(mix, tuned.layers)
+    return [{**columns, **one} for one in kept_columns("f1", before[mix], after, floors)]
 
 
 def _member_columns(member: str, layers: tuple[str, ...]) -> dict[str, Any]:
@@ -110,53 +140,3 @@ def _member_columns(member: str, layers: tuple[str, ...]) -> dict[str, Any]:
     elif member.startswith("mix."):
         columns["k"] = int(member.removeprefix("mix."))
     return columns
-
-
-def _structural_cell(plan: Plan, costs: CostEstimator, probes: StructuralProbes, model: StudyModel) -> Cell:
-    def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        import pyrepsim as rs
-
-        probing = rs.probe_structural(
-            model.location(plan, needed),
-            out=folder / "probing",
-            random_init=model.variant == "random",
-            **{part: plan.locate(source, needed) for part, source in probes.files.items()},
-            **probes.options,
-            device=plan.device,
-            keep_stores=False,
-            figures=(),
-            progress=False,
-        )
-        shared = {**model.columns(), "probe": "structural", "probe_task": "dependencies", "corpus": probes.name}
-        return [plan.row(**shared, **columns) for columns in _structural_columns(probing.result)]
-
-    request = {**model.request(plan), "files": plan.digests(probes.files.values()), "options": dict(probes.options)}
-    return Cell(
-        experiment="structural",
-        name=model.label,
-        request=request,
-        run=run,
-        needs=(*plan.data_needs, *model.needs),
-        scratch=("probing/training",),
-        format=_FORMAT,
-        cost=lambda: costs.structural(probes),
-    )
-
-
-def _structural_columns(result: Any) -> Iterator[dict[str, Any]]:
-    """Means over the probes' seeds. `n` is the number of edges for uuas, and of sentences for the other scores.
-
-    The best layer is the one with the smallest distance loss on dev, so that it is not chosen by the reported score.
-    """
-    layers = list(result.layers)
-    edges = sum(max(int(tree.content.sum()) - 1, 0) for tree in result.scored.trees)
-    for rank in result.ranks:
-        best = int(np.argmin(result.values("distance_loss", rank).mean(axis=0)))
-        members = [(name, place) for place, name in enumerate(layers)] + [("best", best), ("top", len(layers) - 1)]
-        for score in _STRUCTURAL_SCORES:
-            means = result.values(score, rank).mean(axis=0)
-            for member, place in members:
-                if np.isfinite(means[place]):
-                    columns = {"member": member, "layer": place if member in layers else None, "rank": rank}
-                    columns |= {"layer_name": layers[place], "metric": score, "value": float(means[place])}
-                    yield columns | {"n": edges if score == "uuas" else len(result.scored.trees)}

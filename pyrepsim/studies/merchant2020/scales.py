@@ -102,6 +102,8 @@ class EdgeProbe:
     reading: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     members: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    """Seeds of the probes, whose scores are averaged. Default: `EdgeProbes.probe_seeds`."""
 
     @property
     def files(self) -> dict[str, str]:
@@ -117,6 +119,9 @@ class EdgeProbes:
     probes: Mapping[str, EdgeProbe] = field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
     probe_seeds: tuple[int, ...] = (0,)
+    random_recipe: Mapping[str, Any] | None = field(default_factory=dict)
+    """Further options of the recipe for random weights, whose probes learn slowly. Their mix of all layers is probed.
+    null leaves this baseline out."""
 
 
 @dataclass(frozen=True, kw_only=True)

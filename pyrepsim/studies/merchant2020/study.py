@@ -14,10 +14,11 @@ from .analysis import attention_cells, profile_cells, weight_cells
 from .claims import judge
 from .costs import CostEstimator
 from .plan import Plan
-from .probing import edge_cells, structural_cells
+from .probing import edge_cells
 from .scales import Scale, load_scale
 from .similarity import domain_cells, similarity_cells
 from .stores import store_cells
+from .structural import structural_cells
 from .texts import data_cells, text_cells
 from .training import exit_cells, finetuning_cells, freezing_cells, truncation_cells
 

@@ -186,7 +186,7 @@ def _edge(rows: Sequence[Row]) -> Table | None:
     """Return one row per probing task and one column per model, with the baselines and marks of significant changes."""
     own = select(rows, experiment="edge")
     member = best_mix([row for row in own if row["kind"] != "difference"])
-    differences = select(own, kind="difference", member=member)
+    differences = select(own, kind="difference", member=member, metric=(None, "f1"))
     body, records, used = [], [], []
     columns = [(style, part) for style, part in by_model(own, RANDOM_ENCODER) if select(part, member=member)]
     for task in distinct(select(own, member=member), "probe_task"):
@@ -216,6 +216,7 @@ def _edge(rows: Sequence[Row]) -> Table | None:
 def _structural(rows: Sequence[Row]) -> Table | None:
     """Return one row per model, with the best layer and the top layer for each score."""
     of_probes = select(rows, experiment="structural")
+    of_probes = [row for row in of_probes if row["kind"] != "difference"]
     metrics = distinct(of_probes, "metric")
     body, records, used = [], [], []
     for style, own in by_model(of_probes, RANDOM_ENCODER):

@@ -112,7 +112,7 @@ def edge_cumulative(rows: Sequence[Row]) -> Plot | None:
 
 def edge_changes(rows: Sequence[Row]) -> Plot | None:
     """Describe F1 after minus before fine-tuning for every probing task, with intervals."""
-    differences = select(rows, experiment="edge", kind="difference")
+    differences = select(rows, experiment="edge", kind="difference", metric=(None, "f1"))
     member = best_mix(differences)
     differences = select(differences, member=member)
     tasks = distinct(differences, "probe_task")
@@ -138,7 +138,10 @@ def edge_changes(rows: Sequence[Row]) -> Plot | None:
 
 def structural(rows: Sequence[Row]) -> Plot | None:
     """Describe the scores of structural probes over layers: one panel per score."""
-    layered = [row for row in select(rows, experiment="structural") if row["member"] not in ("best", "top")]
+    layered = [
+        row for row in select(rows, experiment="structural", kind=("value", "aggregate"))
+        if row["member"] not in ("best", "top")
+    ]  # fmt: skip
     panels = []
     for metric in distinct(layered, "metric"):
         lines = by_model(select(layered, metric=metric), RANDOM_ENCODER)

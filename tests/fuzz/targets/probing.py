@@ -26,6 +26,7 @@ def _valid() -> EdgeResult:
         task="pos", members=(member,), layers=("embeddings",), records=(record,), weights=weights,
         norms={"embeddings": 1.0}, sentence_counts={"dev": np.ones((1, 2, 3), np.int64)},
         record_index={"dev": np.arange(2)}, findings={"dev": ()}, history=({"step": 1},), request={"seed": 0},
+        documents={"dev": np.arange(2)},
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def test_frames_of_propbank(file: File) -> None:
     assert first["text"] == second["text"] == "She tried to flip flop"
     assert spans(first["targets"]) == [(1, 2, 0, 1, "ARG0"), (1, 2, 2, 5, "ARG1")]
     assert spans(second["targets"]) == [(3, 5, 0, 1, "ARG0")]
-    origin = {"source": "PropBank", "where": f"{path}:2", "sentence": "p1"}
+    origin = {"source": "PropBank", "where": f"{path}:2", "sentence": "p1", "document": "doc"}
     assert first["info"] == {**origin, "lemma": "try", "roleset": "try.01"}
     assert second["info"] == {**origin, "lemma": "flop", "roleset": "flop.01"}
     assert records.counts == {"sentences": 1, "frames": 2, "records": 2, "tokens": 10, "targets": 3}
@@ -74,7 +74,7 @@ def test_conll_2012(file: File) -> None:
     path = file("x.v4_gold_conll", CONLL_2012)
     (record,) = read(path, "entities")
     assert spans(record["targets"]) == [(0, 2, "PERSON"), (3, 4, "GPE")]
-    assert record["info"] == {"source": "CoNLL-2012", "where": f"{path}:2", "sentence": "bc/x/3/0"}
+    assert record["info"] == {"source": "CoNLL-2012", "where": f"{path}:2", "sentence": "bc/x/3/0", "document": "bc/x"}
     (record,) = read(path, "srl")
     assert spans(record["targets"]) == [(2, 3, 0, 2, "ARG0"), (2, 3, 3, 4, "ARG1"), (2, 3, 4, 5, "R-ARG1")]
     assert record["info"]["lemma"] == "leave"

@@ -125,6 +125,22 @@ def test_options_belong_to_a_task(file: File) -> None:
         read(path, "dependencies", tags="upos")
 
 
+def test_documents_are_those_of_the_comment_newdoc(file: File) -> None:
+    """A document without an id is named by its file and line; before the first comment there is none."""
+    newdoc = ["", "# newdoc id = x\n", "", "# newdoc\n", ""]
+    path = file("a.conllu", "".join(DOGS.replace("# sent_id", f"{one}# sent_id") for one in newdoc))
+    found = [record["info"].get("document") for record in read(path, "pos")]
+    assert found == [None, "x", "x", f"{path}:17", f"{path}:17"]
+
+
+def test_each_file_of_a_folder_of_trees_is_a_document(file: File, tmp_path: Path) -> None:
+    tree = "(S (NP (NNS Dogs)) (VP (VBP bark)))\n"
+    path = file("a.ptb", 2 * tree)
+    assert ["document" in record["info"] for record in read(path, "pos")] == [False, False]
+    file("b.ptb", tree)
+    assert [record["info"]["document"] for record in read(tmp_path, "pos")] == ["a", "a", "b"]
+
+
 def test_a_folder_is_one_corpus(file: File, tmp_path: Path) -> None:
     file("b.conllu", DOGS.replace("s1", "s2"))
     file("a.conllu", DOGS)

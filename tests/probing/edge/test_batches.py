@@ -24,8 +24,9 @@ class Numbers:
 def targets_of(spans, counts):
     n = len(spans)
     return Targets(
-        ("A",), pointers(counts), np.arange(len(counts)), np.array(spans), np.arange(n + 1), np.zeros(n, int), {}
-    )
+        ("A",), pointers(counts), np.arange(len(counts)), np.arange(len(counts)), np.array(spans), np.arange(n + 1),
+        np.zeros(n, int), {},
+    )  # fmt: skip
 
 
 def tokens_of(batch, k):

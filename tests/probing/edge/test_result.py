@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections import Counter
 from dataclasses import replace
@@ -136,6 +137,9 @@ def test_files_and_figures(result, tmp_path):
     assert loaded.records == result.records
     assert loaded.members == result.members
     assert (loaded.sentence_counts["test"] == result.sentence_counts["test"]).all()
+    assert (loaded.documents["test"] == result.documents["test"]).all()
+    older = dataclasses.replace(result, documents={}).save(tmp_path / "older.npz")
+    assert (EdgeResult.load(older).documents["test"] == result.record_index["test"]).all()
     assert loaded.table() == result.table()
     with open(result.to_csv(tmp_path / "rows.csv"), newline="") as file:
         assert len(list(csv.DictReader(file))) == len(result.records)

@@ -110,6 +110,10 @@ def test_a_text_that_several_records_share_is_one_document(store):
     ]
     found = aligned(store, *records)
     assert store.columns.doc_id[found.spans[:, 0, 0]].tolist() == [0, 0, 1, 2]
+    assert found.document.tolist() == [0, 0, 1, 2]
+    assert found.take(np.array([3, 1])).document.tolist() == [2, 0]
+    named = [one | {"info": {"document": name}} for one, name in zip(records, "yyzy", strict=True)]
+    assert aligned(store, *named).document.tolist() == [0, 0, 1, 0]
     assert probe_texts(records) == [" ".join(words) for words in TEXTS]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pyrepsim.core.errors import BackendError, LayerError, OptionError, RowMismatchError, StoreError, TextError
 from pyrepsim.extraction import extract
+from pyrepsim.probing.documents import numbered
 from pyrepsim.probing.structural import StructuralProbeRecipe, StructuralProbeResult, fit_structural_probes
 from pyrepsim.probing.structural.data import SentenceReader, find_sentences
 from pyrepsim.store import ActivationStore
@@ -65,6 +66,23 @@ def test_scores_are_those_of_the_predictions(result: StructuralProbeResult, sent
     (row,) = [row for row in result.records if (row.layer, row.rank) == ("layer.1", 2)]
     for name, value in scores.items():
         assert getattr(row, name) == pytest.approx(value, abs=0.005 if name in ("uuas", "root") else 1e-3)
+
+
+def test_edges_are_counted_by_sentence(result: StructuralProbeResult, sentences: list[TreeOfWords]):
+    for rank, layer in ((2, "layer.1"), (16, "embeddings")):
+        counts = result.edge_counts(rank, layer)
+        assert counts.shape == (1, 40, 3)
+        (row,) = [row for row in result.records if (row.layer, row.rank) == (layer, rank)]
+        correct, predicted, gold = counts[0].sum(axis=0)
+        assert predicted == gold == sum(len(tree.edges) for tree in result.scored.trees)
+        assert correct / gold == row.uuas
+        for i in (0, 17):
+            found = result.predict(i, layer=layer, rank=rank)
+            shared = {tuple(edge) for edge in found.edges.tolist()} & {
+                tuple(edge) for edge in found.gold.edges.tolist()
+            }
+            assert counts[0, i].tolist() == [len(shared), len(found.gold.edges), len(found.gold.edges)]
+    assert result.scored.documents.tolist() == numbered(" ".join(one.words) for one in sentences[200:]).tolist()
 
 
 def test_a_prediction_is_a_tree_of_the_sentence(result: StructuralProbeResult, sentences: list[TreeOfWords]):
