@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import xxhash
@@ -15,7 +15,7 @@ from ..data.conllu import Sentence, read_conllu
 from . import corpora
 from .edge.records import probe_texts
 
-__all__ = ["STRUCTURAL", "AnnotatedSplit", "read_splits"]
+__all__ = ["STRUCTURAL", "AnnotatedSplit", "read_splits", "read_text_lines"]
 
 STRUCTURAL = "structural"
 """The name that stands for a task where dependency trees are read instead of spans."""
@@ -53,6 +53,7 @@ def read_splits(
     test: Source = None,
     data: Source = None,
     reading: Mapping[str, Any] | None = None,
+    texts: Source = None,
 ) -> dict[str, AnnotatedSplit]:
     """Return the splits "train", "dev" and, if there is one, "test".
 
@@ -66,13 +67,16 @@ def read_splits(
         Instead: a corpus folder, with files under their published names (`pyrepsim.probing.corpora.splits`).
     reading : mapping, optional
         Options of `pyrepsim.probing.corpora.read`, such as ``{"tags": "upos"}``.
+    texts : path, optional
+        A file of texts, one per line, in UTF-8: what the model reads for every split, instead of its own texts. So
+        probings of several tasks share one store. It must have the texts of all splits.
 
     Raises
     ------
     OptionError
         If a split is missing or given twice, or `reading` has an unknown option.
     TextError
-        If a file is not in a format that can be read.
+        If a file is not in a format that can be read, or `texts` lacks a text of a split.
     """
     files: dict[str, Source] = {"train": train, "dev": dev, "test": test}
     given = [name for name, source in files.items() if source is not None]
@@ -98,7 +102,31 @@ def read_splits(
         readers = {name: split.read(task, **options) for name, split in corpora.splits(data, task).items()}
     else:
         readers = {name: corpora.read(path, task, **options) for name, path in files.items() if path is not None}
-    return {name: _read_spans(reader) for name, reader in readers.items()}
+    found = {name: _read_spans(reader) for name, reader in readers.items()}
+    return found if texts is None else _with_texts(found, texts)
+
+
+def read_text_lines(source: str | os.PathLike[str]) -> list[str]:
+    """Read a file of texts in UTF-8, one per line; TextError if it cannot be read."""
+    path = as_path(source, "texts", error=TextError)
+    try:
+        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    except (OSError, ValueError) as error:
+        raise TextError(
+            f"texts must be a file of texts in UTF-8, one per line: {str(path)!r} is not ({error}). Check the path."
+        ) from error
+
+
+def _with_texts(splits: Mapping[str, AnnotatedSplit], source: str | os.PathLike[str]) -> dict[str, AnnotatedSplit]:
+    texts = read_text_lines(source)
+    held = set(texts)
+    for name, split in splits.items():
+        if missing := [text for text in split.texts if text not in held]:
+            raise TextError(
+                f"texts must have all texts of the splits: {os.fspath(source)} lacks {len(missing)} of {name}, such as "
+                f"{missing[0][:60]!r}. Add them."
+            )
+    return {name: replace(split, texts=texts) for name, split in splits.items()}
 
 
 def _read_spans(reader: corpora.Records) -> AnnotatedSplit:

@@ -143,8 +143,8 @@ def compare_probes(
     >>> rng = np.random.default_rng(0)
     >>> words = rng.integers(2, size=(200, 5))
     >>> records = [
-    ...     {"text": "w w w w w", "targets": [{"span1": [i, i + 1], "label": "NV"[k]} for i, k in enumerate(row)]}
-    ...     for row in words
+    ...     {"text": " ".join("nv"[k] for k in row),
+    ...      "targets": [{"span1": [i, i + 1], "label": "NV"[k]} for i, k in enumerate(row)]} for row in words
     ... ]
     >>> signal = np.stack([words.ravel(), 1 - words.ravel()], axis=1).astype("float32")
     >>> noise = rng.standard_normal(signal.shape).astype("float32")

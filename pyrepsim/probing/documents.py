@@ -149,12 +149,12 @@ def fieller_interval(numerator: Jackknifed, denominator: Jackknifed, confidence:
     n = numerator.n_documents
     if n < 2 or abs(denominator.value) <= ROUNDING:
         return math.nan, math.nan
-    covariance = (n - 1) ** 2 / n * np.cov(numerator.without, denominator.without)
+    covariance = ((n - 1) ** 2 / n * np.cov(numerator.without, denominator.without)).tolist()
     square = t_quantile(confidence, n - 1) ** 2
-    a = denominator.value**2 - square * covariance[1, 1]
+    a = denominator.value**2 - square * covariance[1][1]
     if a <= 0:
         return math.nan, math.nan
-    b = numerator.value * denominator.value - square * covariance[0, 1]
-    c = numerator.value**2 - square * covariance[0, 0]
+    b = numerator.value * denominator.value - square * covariance[0][1]
+    c = numerator.value**2 - square * covariance[0][0]
     root = math.sqrt(max(b**2 - a * c, 0.0))
     return (b - root) / a, (b + root) / a

@@ -329,7 +329,9 @@ def probe_mdl(model: ModelLike, task: str, *, out: str | os.PathLike[str], **opt
     6.0
     """
     chosen = MdlProbingOptions(**options)
-    splits = read_splits(task, train=chosen.train, dev=chosen.dev, data=chosen.data, reading=chosen.reading)
+    splits = read_splits(
+        task, train=chosen.train, dev=chosen.dev, data=chosen.data, reading=chosen.reading, texts=chosen.texts
+    )
     splits = {name: splits[name] for name in ("train", "dev")}
     loss = "softmax" if _have_one_label(splits) else "sigmoid"
     recipe = change_recipe(CODE_RECIPE.but(loss=loss), chosen.recipe)

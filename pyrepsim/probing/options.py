@@ -99,6 +99,9 @@ class SpanProbingOptions(ProbingOptions):
     """Layers and mixes to probe, separated by commas: layers, mixes, top, mix, mix.K, lex, or the name of a layer."""
     recipe: Any = None
     """Changes of the published recipe, such as {"batch_size": 64}, or an `EdgeProbeRecipe`."""
+    texts: str | Path | None = None
+    """File with the texts of one store for all splits, one per line, which probings of several tasks share; by default
+    each split has a store of its own texts."""
     lexical: bool = True
     """Train the lexical baseline too: a probe of the word pieces without context. --lexical=false leaves it out."""
 

@@ -101,8 +101,9 @@ def plan_probing(model: ModelLike, task: str, *, out: str | os.PathLike[str], **
     """
     chosen = EdgeProbingOptions(**options)
     splits = read_splits(
-        task, train=chosen.train, dev=chosen.dev, test=chosen.test, data=chosen.data, reading=chosen.reading
-    )
+        task, train=chosen.train, dev=chosen.dev, test=chosen.test, data=chosen.data, reading=chosen.reading,
+        texts=chosen.texts,
+    )  # fmt: skip
     workspace = open_workspace(model, out, chosen)
     words = "mean" if task == STRUCTURAL else None
     plans, planned_texts = [], set()

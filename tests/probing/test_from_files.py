@@ -15,7 +15,7 @@ from pyrepsim.core.errors import CorruptStoreError, OptionError, RowMismatchErro
 from pyrepsim.core.states import open_sealed
 from pyrepsim.probing import corpora as spans
 from pyrepsim.probing.edge import EdgeResult
-from pyrepsim.probing.edge.run import probe_edge
+from pyrepsim.probing.edge.run import extract_texts, probe_edge
 from pyrepsim.probing.mdl import probe_mdl
 from pyrepsim.probing.plan import plan_probing
 from pyrepsim.probing.structural.run import probe_structural
@@ -155,6 +155,33 @@ def test_probes_are_compared_with_those_of_the_base_model(probe: Any):
     assert "compared with base" in tuned.table()
     same = probe(out="same", base=base)
     assert {difference.change for difference in same.comparison} == {"unchanged"}
+
+
+def test_probings_of_several_tasks_share_one_store(probe: Any, corpus: Path, model: Path, tmp_path: Path):
+    """The texts of both tasks are extracted once, before; the scores are those of stores of their own."""
+    texts: dict[str, None] = {}
+    for task in ("pos", "entities"):
+        for part in ("test", "train", "dev"):
+            records = spans.read(corpus / "edge" / task / f"{part}.jsonl", task)
+            texts |= dict.fromkeys(record["text"] for record in records)
+    (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    shared = {"stores": tmp_path / "stores", "texts": tmp_path / "texts.txt"}
+    extract_texts(model, tmp_path / "texts.txt", stores=tmp_path / "stores", device="cpu", progress=False)
+    (store,) = (tmp_path / "stores").iterdir()
+    for task in ("pos", "entities"):
+        found = probe(task, out=task, **shared)
+        assert found.stores == (store,)
+        own = probe(task, out=f"{task}-own").result
+        assert [row["f1"] for row in found.result.records] == pytest.approx(
+            [row["f1"] for row in own.records], abs=0.02
+        )
+        assert (found.result.documents["test"] == own.documents["test"]).all()
+    assert list((tmp_path / "stores").iterdir()) == [store]
+    (tmp_path / "few.txt").write_text("\n".join(list(texts)[1:]), encoding="utf-8")
+    with pytest.raises(TextError, match="lacks 1 of test, such as"):
+        probe(out="few", **shared | {"texts": tmp_path / "few.txt"})
+    with pytest.raises(TextError, match="one per line: .*missing.txt"):
+        probe(out="few", **shared | {"texts": tmp_path / "missing.txt"})
 
 
 def test_random_weights_depend_on_the_seed(probe: Any):

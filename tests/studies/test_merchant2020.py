@@ -26,7 +26,7 @@ from pyrepsim.studies.merchant2020.aggregates import aggregate  # noqa: E402
 from pyrepsim.studies.merchant2020.comparison import compare_stores  # noqa: E402
 from pyrepsim.studies.merchant2020.scales import Similarity, build_scale  # noqa: E402
 from pyrepsim.studies.merchant2020.texts import draw, match_sizes  # noqa: E402
-from pyrepsim.studies.runner import COLUMNS, run_study  # noqa: E402
+from pyrepsim.studies.runner import COLUMNS, Study, run_study  # noqa: E402
 from tests.studies.mini_study import mini_scale, mini_study  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -276,3 +276,31 @@ def test_aggregates_are_over_seeds():
     assert [(row["layer"], row["value"], row["n"]) for row in found] == [(0, 1.0, 2), (1, 2.0, 2)]
     assert found[0]["high"] - found[0]["value"] == pytest.approx(12.7062, abs=1e-3)  # t of 1 degree of freedom
     assert "band" not in aggregate(rows[:1])[0]
+
+
+def test_probes_of_one_corpus_share_the_activations_of_a_model(model: Path, tmp_path: Path):
+    """One cell extracts the texts of both probes; the scores are those of stores of their own, and no store is left."""
+    folder = "village/edge/dependencies"
+    recipe = {"validate_every": 5, "max_validations": 1, "projection": 8, "hidden": 8}
+
+    def study(**source: str) -> Study:
+        probe = {"task": "dependencies", "members": ["mix", "lex"], "recipe": recipe, **source}
+        return mini_study(model, edge={"seeds": [], "probes": {"first": probe, "second": probe}})
+
+    shared = study(data=folder)
+    apart = study(**{part: f"{folder}/{part}.jsonl" for part in ("train", "dev", "test")})
+    scores = []
+    for name, one in (("shared", shared), ("apart", apart)):
+        result = run_study(one, out=tmp_path / name, only=["edge"], progress=False)
+        assert result.errors == {}
+        found = {(row["variant"], row["probe_task"], row["member"]): row["value"] for row in result.rows()}
+        assert len(found) == 6
+        scores.append(found)
+    stores = [cell.name for cell in shared.select(["edge"]) if cell.experiment == "stores"]
+    assert stores == ["base-probes-village-edge-dependencies", "random-probes-village-edge-dependencies"]
+    assert not [cell for cell in apart.select(["edge"]) if cell.experiment == "stores"]
+    for key, value in scores[1].items():
+        assert scores[0][key] == pytest.approx(value, abs=0.01), key
+    assert list((tmp_path / "shared").glob("cells/stores/*/texts.txt"))
+    assert not list((tmp_path / "shared").glob("cells/stores/*/stores"))
+    assert not list((tmp_path / "shared").glob("cells/edge/*/probing/stores"))

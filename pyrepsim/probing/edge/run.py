@@ -15,7 +15,7 @@ from ...extraction.options import with_keywords_of
 from ...models import ModelLike
 from ...results.tables import write_csv
 from ...store import ActivationStore
-from ..annotations import AnnotatedSplit, read_splits
+from ..annotations import AnnotatedSplit, read_splits, read_text_lines
 from ..comparison import ProbeComparison, compare_probes
 from ..controls import Selectivity, control_records, selectivity
 from ..options import EdgeProbingOptions, split_names
@@ -26,7 +26,7 @@ from .fit import fit_edge_probes
 from .recipe import LEXICAL, EdgeProbeRecipe, change_recipe
 from .result import EdgeResult
 
-__all__ = ["probe_edge", "requested_members"]
+__all__ = ["extract_texts", "probe_edge", "requested_members"]
 
 _RESULT, _CONTROL = "edge.npz", "control.npz"
 
@@ -97,8 +97,9 @@ def probe_edge(model: ModelLike, task: str, *, out: str | os.PathLike[str], **op
     chosen = EdgeProbingOptions(**options)
     base = None if chosen.base is None else _base_result(chosen.base)
     splits = read_splits(
-        task, train=chosen.train, dev=chosen.dev, test=chosen.test, data=chosen.data, reading=chosen.reading
-    )
+        task, train=chosen.train, dev=chosen.dev, test=chosen.test, data=chosen.data, reading=chosen.reading,
+        texts=chosen.texts,
+    )  # fmt: skip
     recipe = change_recipe(EdgeProbeRecipe.for_task(task), chosen.recipe)
     members = requested_members(chosen.members, chosen.lexical)
     seeds = list(range(rule_of(task).seeds) if chosen.seeds is None else chosen.seeds)
@@ -130,6 +131,15 @@ def probe_edge(model: ModelLike, task: str, *, out: str | os.PathLike[str], **op
         probing = workspace.finish(result, files, comparison, selectivities)
         remove_states(workspace.training_folder)  # weights and moments of all probes
         return probing
+
+
+def extract_texts(
+    model: ModelLike, texts: str | os.PathLike[str], *, stores: str | os.PathLike[str], **options: Any
+) -> None:
+    """Extract the store that `probe_edge` reads with the same `texts`, `stores` and options, unless it exists."""
+    chosen = EdgeProbingOptions(texts=as_path(texts, "texts"), stores=as_path(stores, "stores"), **options)
+    split = AnnotatedSplit([], read_text_lines(texts), 0, {}, "")
+    open_workspace(model, stores, chosen).extract({"texts": split})
 
 
 def requested_members(members: str | Sequence[str] | None, lexical: bool) -> list[str] | None:

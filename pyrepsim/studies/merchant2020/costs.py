@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,11 @@ class CostEstimator:
         reading = 1e-11 * words * layers * self._plan.width**2 * len(options.measures)
         return Cost(1 + _REPLICATE * layers * replicates * self._decomposition_factor + reading)
 
-    def edge(self, probe: EdgeProbe) -> Cost:
+    def probe_extraction(self, probes: Sequence[EdgeProbe]) -> Cost:
+        """The activations that several probes of one corpus share, about those of the one with the most words."""
+        return self._extraction(max(sum(self._sentences(one.task, one.files, one.reading)[1]) for one in probes))
+
+    def edge(self, probe: EdgeProbe, *, extracted: bool = False) -> Cost:
         """All probes of all layers and mixes up to the last validation; most stop earlier."""
         from ...probing.edge import EdgeProbeRecipe
 
@@ -107,7 +111,7 @@ class CostEstimator:
         seeds = self._plan.scale.edge.probe_seeds if probe.seeds is None else probe.seeds
         updates = recipe.validate_every * recipe.max_validations * len(seeds)
         _, words = self._sentences(probe.task, probe.files, probe.reading)
-        extraction = self._extraction(sum(words))
+        extraction = Cost(0.0) if extracted else self._extraction(sum(words))
         training = _PROBE_UPDATE * updates * members * self._plan.width / 384
         return Cost(extraction.seconds + training, extraction.n_bytes, temporary=extraction.n_bytes)
 

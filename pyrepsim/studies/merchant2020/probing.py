@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...probing.outputs import write_text
 from ..runner import Cell
 from .costs import CostEstimator
 from .floors import LEXICAL_FLOOR, RANDOM_FLOOR, interval_columns, kept_columns
 from .plan import BASE, RANDOM, Plan, StudyModel, tuned_models
-from .scales import EdgeProbe
 
 if TYPE_CHECKING:
     from ...probing.comparison import ProbeComparison
@@ -21,25 +21,71 @@ if TYPE_CHECKING:
 __all__ = ["edge_cells"]
 
 _FORMAT = 3
+_TEXTS, _STORES = "texts.txt", "stores"
 
 
 def edge_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
     """Each edge probe on the base, on random weights and on tuned models: scores, and differences from the base.
 
-    The cell of a tuned model also compares it with the baselines, on the same documents: see `kept_columns`.
+    The cell of a tuned model also compares it with the baselines, on the same documents: see `kept_columns`. Several
+    probes of one corpus share the activations of a model, which a cell before them extracts.
     """
+    scale = plan.scale.edge
+    models = [BASE, RANDOM] if scale.random_recipe is not None else [BASE]
+    models += [one for task in plan.scale.tasks for one in tuned_models(plan, task, scale.seeds)]
+    by_corpus: dict[str, list[str]] = {}
+    for name, probe in scale.probes.items():
+        if plan.can_read(probe.files.values()):
+            by_corpus.setdefault(f"{name} alone" if probe.data is None else probe.data, []).append(name)
     cells = []
-    for name, probe in plan.scale.edge.probes.items():
-        if not plan.can_read(probe.files.values()):
-            continue
-        models = [BASE, RANDOM] if plan.scale.edge.random_recipe is not None else [BASE]
-        models += [one for task in plan.scale.tasks for one in tuned_models(plan, task, plan.scale.edge.seeds)]
-        cells += [_edge_cell(plan, costs, name, probe, model) for model in models]
+    for model in models:
+        for corpus, names in by_corpus.items():
+            store = _store_cell(plan, costs, model, corpus, names) if len(names) > 1 else None
+            cells += [] if store is None else [store]
+            cells += [_edge_cell(plan, costs, name, model, None if store is None else store.id) for name in names]
     return cells
 
 
-def _edge_cell(plan: Plan, costs: CostEstimator, name: str, probe: EdgeProbe, model: StudyModel) -> Cell:
+def _store_cell(plan: Plan, costs: CostEstimator, model: StudyModel, corpus: str, names: Sequence[str]) -> Cell:
+    """Activations of a model on the texts of these probes, and the texts."""
+    probes = [plan.scale.edge.probes[name] for name in names]
+
+    def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
+        from pyrepsim.probing.annotations import read_splits
+        from pyrepsim.probing.edge.run import extract_texts
+
+        texts: dict[str, None] = {}
+        for probe in probes:
+            files = {part: plan.locate(source, needed) for part, source in probe.files.items()}
+            for split in read_splits(probe.task, **files, reading=probe.reading).values():
+                texts |= dict.fromkeys(split.texts)
+        write_text(folder / _TEXTS, "\n".join(texts))
+        extract_texts(
+            model.location(plan, needed),
+            folder / _TEXTS,
+            stores=folder / _STORES,
+            random_init=model.variant == "random",
+            device=plan.device,
+            progress=False,
+        )
+        return []
+
+    read = {name: [probe.task, dict(probe.reading)] for name, probe in zip(names, probes, strict=True)}
+    return Cell(
+        experiment="stores",
+        name=f"{model.label}-probes-{corpus.replace('/', '-')}",
+        request={**model.request(plan), "probes": read, "files": plan.digests([corpus])},
+        run=run,
+        needs=(*plan.data_needs, *model.needs),
+        scratch=(_STORES,),
+        format=_FORMAT,
+        cost=lambda: costs.probe_extraction(probes),
+    )
+
+
+def _edge_cell(plan: Plan, costs: CostEstimator, name: str, model: StudyModel, store: str | None) -> Cell:
     scale = plan.scale.edge
+    probe = scale.probes[name]
     seeds = scale.probe_seeds if probe.seeds is None else probe.seeds
     members = None if probe.members is None else list(probe.members)
     recipe = dict(probe.recipe)
@@ -68,7 +114,9 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, probe: EdgeProbe, mo
             seeds=list(seeds),
             base=needed[base] / "probing" if compared else None,
             device=plan.device,
-            keep_stores=False,
+            texts=None if store is None else needed[store] / _TEXTS,
+            stores=None if store is None else needed[store] / _STORES,
+            keep_stores=store is not None,
             figures=(),
             progress=False,
         )
@@ -86,9 +134,9 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, probe: EdgeProbe, mo
         name=f"{name}-{model.label}",
         request={**request, "files": plan.digests(probe.files.values())},
         run=run,
-        needs=(*plan.data_needs, *model.needs, *compared),
+        needs=(*plan.data_needs, *model.needs, *([] if store is None else [store]), *compared),
         format=_FORMAT,
-        cost=lambda: costs.edge(probe),
+        cost=lambda: costs.edge(probe, extracted=store is not None),
     )
 
 
