@@ -9,7 +9,8 @@ benchmarks/results/error-rates; a cell that was finished with as many draws is n
 * size: `permutation_test` at 5 %, of two sides that are unrelated, for documents of equal and unequal lengths.
 * best: the same for the best of 13 layers (`p_best`).
 * coverage: intervals at 95 %, of the value of infinitely many documents (the population), and of the mean value at this
-  number of rows (the expectation), which differ for biased measures.
+  number of rows (the expectation), which differ for biased measures. Rows are normal, or heavy-tailed with documents
+  that differ in length, in size and in how much the sides differ.
 """
 
 from __future__ import annotations
@@ -84,34 +85,64 @@ def _model(width: int) -> dict[str, np.ndarray]:
     return {name: np.linalg.qr(rng.standard_normal((width, width)))[0] * sd[:, None] for name in "uevwr"}
 
 
-def _related(rng: np.random.Generator, of_row: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """X of a part that documents share and one of each row; Y of X and of two such parts of its own."""
-    parts, n, k = _model(width), len(of_row), int(of_row[-1]) + 1
-    X = rng.standard_normal((k, width))[of_row] @ parts["u"] + rng.standard_normal((n, width)) @ parts["e"]
-    own = rng.standard_normal((k, width))[of_row] @ parts["v"] + rng.standard_normal((n, width)) @ parts["w"]
-    return X, X @ parts["r"] + own
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""X, Y and the document of each row."""
+
+
+def _related(rng: np.random.Generator, of_row: np.ndarray, shared: Any, own: Any, spread: Any = 1.0) -> Sample:
+    """X of a part that documents share and one of each row; Y of X and of two such parts of its own.
+
+    `shared` and `own` draw the parts of X, and `spread` is the size of Y's own parts in each row.
+    """
+    n, k = len(of_row), int(of_row[-1]) + 1
+    width = shared(1).shape[1]
+    parts = _model(width)
+    X = shared(k)[of_row] @ parts["u"] + own(n) @ parts["e"]
+    noise = rng.standard_normal((k, width))[of_row] @ parts["v"] + rng.standard_normal((n, width)) @ parts["w"]
+    return X, X @ parts["r"] + spread * noise, of_row
+
+
+def _normal(rng: np.random.Generator, documents: int, width: int) -> Sample:
+    """Documents of 15 to 35 rows, all parts normal."""
+    of_row = np.repeat(np.arange(documents), rng.integers(15, 36, documents))
+
+    def draw(n: int) -> np.ndarray:
+        return rng.standard_normal((n, width))
+
+    return _related(rng, of_row, draw, draw)
+
+
+def _heavy(rng: np.random.Generator, documents: int, width: int) -> Sample:
+    """Documents of lognormal length (median 20), size and difference of the sides; t of 5; a feature they share."""
+    lengths = np.maximum(2, rng.lognormal(3, 0.6, documents)).astype(int)
+    of_row = np.repeat(np.arange(documents), lengths)
+    size, spread = (np.exp(rng.normal(0, sd, documents))[of_row, None] for sd in (0.5, 0.7))
+
+    def draw(n: int) -> np.ndarray:
+        return rng.standard_t(5, (n, width))
+
+    X, Y, _ = _related(rng, of_row, draw, draw, spread / size)
+    return size * X + 3 * rng.standard_normal(documents)[of_row, None] * (np.arange(width) == 0), size * Y, of_row
+
+
+DATA = {"normal": _normal, "heavy": _heavy}
 
 
 @cache
-def population(width: int) -> dict[str, float]:
-    """The values of infinitely many documents. That of RSA is the mean over samples of independent rows."""
-    parts = _model(width)
-    xx = parts["u"].T @ parts["u"] + parts["e"].T @ parts["e"]
-    xy = xx @ parts["r"]
-    yy = parts["r"].T @ xy + parts["v"].T @ parts["v"] + parts["w"].T @ parts["w"]
-    values = {"DocumentCKA": float(np.sum(xy**2) / np.sqrt(np.sum(xx**2) * np.sum(yy**2)))}
-    rng, samples = np.random.default_rng([4, width]), []
+def population(width: int, data: str) -> dict[str, float]:
+    """The values of infinitely many documents: means over samples of many of them."""
+    rng = np.random.default_rng([4, width])
+    samples = []
     for _ in range(40):
-        X, Y = _related(rng, np.arange(4000), width)
-        samples.append(rs.compare(X, Y, rs.DocumentRSA()).value)
-    return {**values, "DocumentRSA": float(np.mean(samples))}
+        X, Y, of_row = DATA[data](rng, 1000, width)
+        samples.append([score.value for score in rs.compare(X, Y, list(UNBIASED), documents=of_row)])
+    return dict(zip(UNBIASED, map(float, np.mean(samples, axis=0)), strict=True))
 
 
-def coverage(seed: int, *, documents: int, width: int) -> dict[str, Any]:
+def coverage(seed: int, *, documents: int, width: int, data: str) -> dict[str, Any]:
     """Value and default interval of each measure."""
     rng = np.random.default_rng([5, documents, width, seed])
-    of_row = np.repeat(np.arange(documents), rng.integers(15, 36, documents))
-    X, Y = _related(rng, of_row, width)
+    X, Y, of_row = DATA[data](rng, documents, width)
     scores = rs.compare(X, Y, [*UNBIASED, *BIASED], documents=of_row, interval="Jackknife")
     return {score.measure: [score.value, *score.interval] for score in scores}
 
@@ -119,7 +150,12 @@ def coverage(seed: int, *, documents: int, width: int) -> dict[str, Any]:
 SIMULATIONS: dict[str, tuple[Callable[..., dict[str, Any]], int, list[dict[str, Any]]]] = {
     "size": (size, 2000, [{"documents": k, "lengths": kind} for k in (40, 400) for kind in LENGTHS]),
     "best": (best, 1000, [{"documents": 40, "lengths": kind} for kind in ("equal", "unequal")]),
-    "coverage": (coverage, 2000, [{"documents": k, "width": d} for k in (40, 200) for d in (24, 64, 256)]),
+    "coverage": (
+        coverage,
+        2000,
+        [{"documents": k, "width": d, "data": "normal"} for k in (40, 200) for d in (24, 64, 256)]
+        + [{"documents": k, "width": 24, "data": "heavy"} for k in (8, 12, 16, 20, 40, 200)],
+    ),
 }
 
 
@@ -152,7 +188,7 @@ def _summary(name: str, cell: dict[str, Any], results: list[dict[str, Any]]) -> 
         values = np.array([one[measure] for one in done])
         rates[measure] = {"of the expectation": _within(values, float(values[:, 0].mean()))}
         if measure in UNBIASED:
-            rates[measure]["of the population"] = _within(values, population(cell["width"])[measure])
+            rates[measure]["of the population"] = _within(values, population(cell["width"], cell["data"])[measure])
     return {"rates": rates}
 
 
@@ -184,13 +220,14 @@ def _page_of_tests(summaries: list[dict[str, Any]]) -> Iterator[str]:
 
 def _page_of_intervals(summaries: list[dict[str, Any]]) -> Iterator[str]:
     measures = [*UNBIASED, *BIASED]
-    yield "| interval at 95 % | documents | features | draws | " + " | ".join(f"`{m}`" for m in measures) + " |"
-    yield "| --- | --- | --- | --- |" + " --- |" * len(measures)
+    yield "| interval at 95 % | rows | documents | features | draws | " + " | ".join(f"`{m}`" for m in measures) + " |"
+    yield "| --- | --- | --- | --- | --- |" + " --- |" * len(measures)
     for of in ("of the population", "of the expectation"):
         for one in summaries:
             if one["simulation"] == "coverage":
-                rates = [f"{one['rates'][m][of]:.1%}" if of in one["rates"][m] else "" for m in measures]
-                yield "| " + " | ".join(map(str, [of, one["documents"], one["width"], one["draws"], *rates])) + " |"
+                rates = [f"{found[of]:.1%}" if of in (found := one["rates"].get(m, {})) else "" for m in measures]
+                about = [of, one["data"], one["documents"], one["width"], one["draws"]]
+                yield "| " + " | ".join(map(str, [*about, *rates])) + " |"
 
 
 def main() -> None:

@@ -120,6 +120,7 @@ SHOWN = [
     rs.KernelCKA(),
     rs.DistanceCorrelation(),
     rs.DocumentCKA(),
+    rs.DocumentCKA(sampled_features=True),
     rs.DocumentRSA(),
     rs.DocumentRSA(metric="correlation"),
     rs.Procrustes(),

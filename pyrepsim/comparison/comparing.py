@@ -172,8 +172,8 @@ def compare(
     X ~ Y, n = 500
     measure                                    value
     -----------------------  -----------------------
-    CCA                      0.6938 [0.6805, 0.7071]
-    RSA(metric='euclidean')  0.4203 [0.3786, 0.4620]
+    CCA                      0.6938 [0.6802, 0.7069]
+    RSA(metric='euclidean')  0.4203 [0.3778, 0.4610]
     """
     parsed = as_measures(measures)
     options = ExecutionOptions(backend=backend, n_threads=n_threads, precision=precision, memory=memory)

@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import OptionError
 from ..results import Score, Scores
 from .p_values import holm, value_rounding
-from .resampling import jackknife_standard_error, spread_interval, t_quantile
+from .resampling import degrees_of_freedom, jackknife_standard_error, spread_interval, t_quantile
 
 __all__ = ["differences", "over_seeds"]
 
@@ -34,8 +34,8 @@ def differences(first: Scores, second: Scores, *, paired: bool, confidence: floa
         each against the same base). Each block is then left out of both at once. False if the documents are
         independent (for example in-domain and out-of-domain text); the squared standard errors then add.
     confidence : float, default 0.95
-        Of the intervals, value -+ t SE. The degrees of freedom are n_blocks - 1 for paired differences, and those of
-        Welch & Satterthwaite otherwise.
+        Of the intervals, value -+ t SE. The degrees of freedom are those of `Jackknife` for paired differences, and
+        from them those of Welch & Satterthwaite otherwise.
 
     Returns
     -------
@@ -151,10 +151,10 @@ def _difference(first: Score, second: Score, paired: bool, confidence: float) ->
     if not paired:
         variances = [jackknife_standard_error(values) ** 2 for values in without_block]
         error = math.sqrt(sum(variances))
-        dof = _satterthwaite(variances, [len(values) - 1 for values in without_block])
+        dof = _satterthwaite(variances, [degrees_of_freedom(values) for values in without_block])
     elif resampling[0]["digest"] == resampling[1]["digest"]:
-        error = jackknife_standard_error(without_block[0] - without_block[1])
-        dof = len(without_block[0]) - 1
+        change = without_block[0] - without_block[1]
+        error, dof = jackknife_standard_error(change), degrees_of_freedom(change)
     else:
         raise OptionError(
             f"paired differences need scores on the same blocks of documents: those of {first.measure} at "
@@ -192,10 +192,10 @@ def _resampling_of(score: Score) -> Mapping[str, Any]:
     return details
 
 
-def _satterthwaite(variances: Sequence[float], dofs: Sequence[int]) -> int:
-    """Degrees of freedom of a sum of variances, rounded down, which makes the interval wider."""
+def _satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of variances."""
     spread = sum(variance**2 / dof for variance, dof in zip(variances, dofs, strict=True))
-    return max(1, int(sum(variances) ** 2 / spread)) if spread > 0 else min(dofs)
+    return sum(variances) ** 2 / spread if spread > 0 else min(dofs)
 
 
 def _by_key(scores: Scores) -> dict[Key, Score]:

@@ -26,6 +26,7 @@ __all__ = [
     "Jackknife",
     "bca_interval",
     "bootstrap_weights",
+    "degrees_of_freedom",
     "interval_of",
     "jackknife_interval",
     "jackknife_standard_error",
@@ -43,10 +44,15 @@ _MOST_BLOCKS = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Jackknife:
-    """Delete-one-block jackknife: value -+ t SE, with Student's t of n_blocks - 1 degrees of freedom.
+    """Delete-one-block jackknife: value -+ t SE.
 
-    SE^2 = (S - 1) / S sum_s (t_s - mean t)^2, where t_s is the value without block s of S. The measure is evaluated
-    S + 1 times. It is also right for estimators that repeated rows would bias, such as debiased CKA.
+    SE^2 = (S - 1) / S sum_s d_s^2 with d_s = t_s - mean t, where t_s is the value without block s of S. Student's t
+    has 2 S / (k - 1) degrees of freedom, from 2 to S - 1, with the kurtosis k = S sum_s d_s^4 / (sum_s d_s^2)^2: fewer
+    if few blocks carry most of the variance. Of measures whose values are at most 1, such as CKA, the interval is that
+    of Fisher's z = arctanh(value), mapped back; not if a value is 1 or more.
+
+    The measure is evaluated S + 1 times. It is also right for estimators that repeated rows would bias, such as
+    debiased CKA. benchmarks/error-rates.md shows how often such intervals contain the truth.
 
     Parameters
     ----------
@@ -63,7 +69,8 @@ class Jackknife:
 
     References
     ----------
-    Efron & Tibshirani (1993), equation 11.5.
+    Efron & Tibshirani (1993), equation 11.5; Satterthwaite (1946), Biometrics Bulletin 2(6) (degrees of freedom);
+    Fisher (1921), Metron 1(4) (z).
 
     Examples
     --------
@@ -74,7 +81,7 @@ class Jackknife:
     >>> Y = X + rng.standard_normal((400, 8))
     >>> score = rs.compare(X, Y, rs.LinearCKA(debiased=True), interval=rs.Jackknife(blocks=20))
     >>> round(score.value, 4), tuple(round(end, 4) for end in score.interval)
-    (0.4984, (0.4702, 0.5266))
+    (0.4984, (0.4696, 0.5261))
     """
 
     blocks: int = 32
@@ -162,7 +169,7 @@ def jackknife_weights(n_blocks: int) -> np.ndarray:
     return 1.0 - np.eye(n_blocks)
 
 
-def t_quantile(confidence: float, dof: int) -> float:
+def t_quantile(confidence: float, dof: float) -> float:
     """The t with P(|T| < t) = confidence for Student's T with ``dof`` degrees of freedom."""
     from scipy.special import stdtrit
 
@@ -175,10 +182,30 @@ def jackknife_standard_error(without_block: np.ndarray) -> float:
     return math.sqrt((len(values) - 1) / len(values) * float(np.sum(np.square(values - values.mean()))))
 
 
-def jackknife_interval(value: float, without_block: np.ndarray, confidence: float = 0.95) -> Interval:
-    """value -+ t SE: see `Jackknife`."""
+def degrees_of_freedom(without_block: np.ndarray) -> float:
+    """Those of the squared jackknife standard error, by Satterthwaite: see `Jackknife`.
+
+    The variance of a variance of S values with kurtosis k is (k - 1) / S times its square, that of chi^2 / f with f
+    degrees of freedom 2 / f.
+    """
+    values = finite_values(without_block, "the values without each block")
+    deviation = values - values.mean()
+    largest = float(np.abs(deviation).max())
+    squares = np.square(deviation / largest if largest > 0 else deviation)  # fourth powers would underflow
+    n, total = len(values), float(squares.sum())
+    excess = n * float(np.square(squares).sum()) - total**2  # (k - 1) times the square of total
+    return n - 1.0 if excess * (n - 1) <= 2 * n * total**2 else max(2 * n * total**2 / excess, min(n - 1.0, 2.0))
+
+
+def jackknife_interval(
+    value: float, without_block: np.ndarray, confidence: float = 0.95, *, fisher: bool = False
+) -> Interval:
+    """value -+ t SE; with ``fisher`` that of arctanh(value), mapped back, if all values are between -1 and 1."""
     _check_confidence("an interval", confidence)
-    half = t_quantile(confidence, len(without_block) - 1) * jackknife_standard_error(without_block)
+    if fisher and max(abs(value), float(np.abs(without_block).max())) < 1:
+        low, high = jackknife_interval(math.atanh(value), np.arctanh(without_block), confidence)
+        return math.tanh(low), math.tanh(high)
+    half = t_quantile(confidence, degrees_of_freedom(without_block)) * jackknife_standard_error(without_block)
     return value - half, value + half
 
 
@@ -231,6 +258,8 @@ def interval_of(
     without_block: np.ndarray,
     replicates: np.ndarray | None,
     limits: tuple[float, float] = (-math.inf, math.inf),
+    *,
+    fisher: bool = False,
 ) -> tuple[Interval, Mapping[str, Any]]:
     """The interval that ``plan`` describes, clipped to ``limits``, and its ``details["interval"]``.
 
@@ -248,10 +277,10 @@ def interval_of(
             else:
                 interval = percentile_interval(replicates, plan.confidence)
         except DegenerateError as error:
-            interval = jackknife_interval(value, without_block, plan.confidence)
+            interval = jackknife_interval(value, without_block, plan.confidence, fisher=fisher)
             details |= {"kind": "jackknife", "reason": str(error)}
     else:
-        interval = jackknife_interval(value, without_block, plan.confidence)
+        interval = jackknife_interval(value, without_block, plan.confidence, fisher=fisher)
         if isinstance(plan, Bootstrap):
             details["reason"] = "repeated rows would bias this estimator, or its sums are not kept per block"
     if details["kind"] == "jackknife":

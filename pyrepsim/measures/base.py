@@ -131,6 +131,11 @@ class Measure(ABC):
         return self.invariant_x
 
     @property
+    def correlation_like(self) -> bool:
+        """Whether equal representations have the value 1, the largest: intervals are then those of Fisher's z."""
+        return not self.is_distance and self.range[1] == 1 and self.range[0] >= -1
+
+    @property
     def array_form(self) -> RowMeasure | None:
         """The same measure for two arrays, if rows in memory give it in less time than moments."""
         return None

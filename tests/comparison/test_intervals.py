@@ -317,3 +317,29 @@ def test_each_value_without_a_block_is_that_of_the_other_rows(rng):
         for rows in np.arange(130).reshape(13, 10)
     ]
     np.testing.assert_allclose(score.details["interval"]["without_block"], expected, rtol=1e-12)
+
+
+def test_few_documents_are_warned_about(rng, caplog):
+    x = rng.standard_normal((200, 4))
+    y = x + rng.standard_normal((200, 4))
+    for n_documents, warned in ((19, True), (20, False)):
+        caplog.clear()
+        documents = np.arange(200) % n_documents
+        rs.compare(x, y, "LinearCKA", documents=documents, interval=rs.Jackknife(blocks=4))
+        assert ("there are 19" in caplog.text) == warned
+    caplog.clear()
+    rs.compare(x, y, "LinearCKA", interval=rs.Jackknife(blocks=4))
+    assert "documents" not in caplog.text
+
+
+def test_intervals_of_correlation_like_measures_stay_below_one(rng):
+    x = rng.standard_normal((60, 4))
+    y = x + 0.1 * rng.standard_normal((60, 4)) * rng.exponential(3, (60, 1))
+    documents = np.repeat(np.arange(20), 3)
+    measures = ["LinearCKA", "RSA", "DocumentCKA", "DocumentRSA", "CCA"]
+    for score in rs.compare(x, y, measures, documents=documents, interval="Jackknife"):
+        low, high = score.interval
+        assert low < score.value < high < 1
+        assert high - score.value < score.value - low  # as Fisher's z has it
+    (angle,) = rs.compare(x, y, ["ShapeMetric"], documents=documents, interval="Jackknife")
+    assert angle.value == pytest.approx(np.mean(angle.interval))

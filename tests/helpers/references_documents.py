@@ -36,6 +36,18 @@ def document_cka(x: np.ndarray, y: np.ndarray, documents: np.ndarray) -> float:
     return hsic(0, 1) / np.sqrt(hsic(0, 0) * hsic(1, 1))
 
 
+def cka_of_sampled_features(x: np.ndarray, y: np.ndarray, documents: np.ndarray) -> float:
+    """The means over pairs of features, one of each side, and of two different features of one side; centred rows."""
+
+    def hsic(u: np.ndarray, v: np.ndarray) -> float:
+        a, b, c = _means(np.outer(u, u), np.outer(v, v), documents)
+        return a - 2 * b + c
+
+    cross = np.mean([hsic(u, v) for u in x.T for v in y.T])
+    own = [np.mean([hsic(u, v) for u, v in itertools.permutations(side.T, 2)]) for side in (x, y)]
+    return float(cross / np.sqrt(own[0] * own[1]))
+
+
 def document_rsa(x: np.ndarray, y: np.ndarray, documents: np.ndarray, metric: str) -> float:
     """Correlation of the entries of two RDMs, of pairs of rows of different documents."""
     grams = []

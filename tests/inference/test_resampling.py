@@ -13,6 +13,7 @@ from pyrepsim.inference import Bootstrap, Jackknife, max_statistic_p, permutatio
 from pyrepsim.inference.resampling import (
     bca_interval,
     bootstrap_weights,
+    degrees_of_freedom,
     interval_of,
     jackknife_interval,
     jackknife_standard_error,
@@ -46,8 +47,47 @@ def test_jackknife_against_a_loop():
     # of a mean the jackknife gives the textbook standard error, exactly
     assert jackknife_standard_error(without) == pytest.approx(rows.std(ddof=1) / math.sqrt(24), rel=1e-12)
     low, high = jackknife_interval(rows.mean(), without, 0.9)
-    expected = stats.t.interval(0.9, 23, rows.mean(), rows.std(ddof=1) / math.sqrt(24))
+    dof = min(23, 2 * 24 / (stats.kurtosis(rows, fisher=False) - 1))
+    expected = stats.t.interval(0.9, dof, rows.mean(), rows.std(ddof=1) / math.sqrt(24))
     assert (low, high) == pytest.approx(expected, rel=1e-9)
+
+
+def test_degrees_of_freedom():
+    assert degrees_of_freedom([-1.0, 1.0, -1.0, 1.0]) == 3  # a kurtosis of 1: all that there are
+    assert degrees_of_freedom([-1.0, 0, 0, 1.0]) == 3  # a kurtosis of 2: 2 x 4 / 1 are more than there are
+    one_of_twelve = np.eye(12)[3]
+    kurtosis = 12 * (11**4 + 11) / (11**2 + 11) ** 2  # (11, -1, ..., -1) around the mean
+    assert degrees_of_freedom(one_of_twelve) == pytest.approx(2 * 12 / (kurtosis - 1))
+    assert degrees_of_freedom(one_of_twelve) < 3
+    assert degrees_of_freedom(np.eye(400)[0]) == pytest.approx(2.0, abs=0.02)
+    assert degrees_of_freedom([3.0, 4.0]) == 1
+    assert degrees_of_freedom(np.full(5, 0.7)) == 4
+    assert degrees_of_freedom(1e-120 * one_of_twelve) == pytest.approx(degrees_of_freedom(one_of_twelve))
+
+
+def test_intervals_of_fishers_z():
+    without = np.array([0.90, 0.93, 0.88, 0.97, 0.91])
+    low, high = jackknife_interval(0.92, without, fisher=True)
+    z_low, z_high = jackknife_interval(np.arctanh(0.92), np.arctanh(without))
+    assert (low, high) == pytest.approx((np.tanh(z_low), np.tanh(z_high)), rel=1e-12)
+    assert high < 1 < jackknife_interval(0.92, without)[1]
+    for value, others in ((1.0, without), (0.9, np.append(without, 1.0)), (0.9, np.append(without, -1.2))):
+        assert jackknife_interval(value, others, fisher=True) == jackknife_interval(value, others)
+
+
+def test_intervals_of_the_jackknife_hold_where_few_blocks_carry_the_variance():
+    """Coverage of the mean of 30 values of a heavy-tailed distribution; without its degrees of freedom it falls."""
+    rng = np.random.default_rng(0)
+    held = {"fewer": 0, "all": 0}
+    for _ in range(1500):
+        rows = rng.standard_t(3, 30) * np.exp(rng.standard_normal(30))
+        without = (rows.sum() - rows) / 29
+        half = stats.t.ppf(0.975, 29) * jackknife_standard_error(without)
+        low, high = jackknife_interval(rows.mean(), without)
+        held["fewer"] += low <= 0 <= high
+        held["all"] += abs(rows.mean()) <= half
+    assert 0.95 < held["fewer"] / 1500 < 0.995
+    assert held["all"] < held["fewer"]
 
 
 def test_bca_and_percentiles_are_scipys():

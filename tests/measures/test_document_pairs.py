@@ -21,6 +21,13 @@ def clustered(sizes, seed, d=5, related=True):
     return x, (x[:, : d - 1] + y[:, : d - 1] if related else y[:, : d - 1]), documents
 
 
+def of_one_latent(sizes, seed, d=3):
+    """Clustered rows whose features are noisy copies of one variable, as products of different features need."""
+    x, y, documents = clustered(sizes, seed, d)
+    weights = np.linspace(1, 2, d)
+    return 0.3 * x + x[:, :1] * weights, 0.3 * y + x[:, :1] * weights[1:], documents
+
+
 @pytest.fixture(params=[[1, 4, 2, 2, 3, 1, 5], [3] * 6, [1] * 9, [9, 1, 1, 1, 2]], ids=str)
 def data(request):
     return clustered(request.param, 1)
@@ -31,6 +38,62 @@ def test_cka_is_that_of_sums_over_rows(data):
     score = rs.compare(x, y, rs.DocumentCKA(), documents=documents)
     assert score.value == pytest.approx(ref.document_cka(x - x.mean(axis=0), y - y.mean(axis=0), documents), abs=1e-11)
     assert score.details["n_documents"] == len(np.unique(documents))
+
+
+@pytest.mark.parametrize("sizes", [[1, 2, 2, 3, 1], [1] * 7], ids=str)
+def test_cka_of_sampled_features_is_that_of_pairs_of_features(sizes):
+    x, y, documents = of_one_latent(sizes, 3)
+    score = rs.compare(x, y, rs.DocumentCKA(sampled_features=True), documents=documents)
+    expected = ref.cka_of_sampled_features(x - x.mean(axis=0), y - y.mean(axis=0), documents)
+    assert score.value == pytest.approx(expected, abs=1e-11)
+    assert score.value != pytest.approx(rs.compare(x, y, rs.DocumentCKA(), documents=documents).value, abs=0.01)
+
+
+def test_few_sampled_features_do_not_bias_cka():
+    """Features are drawn from a population in which the two sides share half of the variance."""
+    rng = np.random.default_rng(0)
+    documents = np.repeat(np.arange(60), 5)
+    latent = rng.standard_normal((60, 6))[documents] + rng.standard_normal((300, 6))
+    # features of X see latents 0 to 3, those of Y 2 to 5, with noise of their own: infinitely many have CKA 2 / 4
+    values = {False: [], True: []}
+    for _ in range(60):
+        sides = [latent[:, k : k + 4] @ rng.standard_normal((4, 15)) + rng.standard_normal((300, 15)) for k in (0, 2)]
+        for option, found in values.items():
+            found.append(rs.compare(*sides, rs.DocumentCKA(sampled_features=option), documents=documents).value)
+    grams = [latent[:, k : k + 4] for k in (0, 2)]
+    truth = rs.compare(*grams, rs.DocumentCKA(), documents=documents).value
+    mean, error = np.mean(values[True]), np.std(values[True]) / np.sqrt(60)
+    assert abs(mean - truth) < 3 * error + 0.01
+    assert np.mean(values[False]) < truth - 0.08
+
+
+def test_sampled_features_have_no_order_or_scale(rng):
+    x, y, documents = of_one_latent([3, 1, 4, 2, 6], 2)
+    measure = rs.DocumentCKA(sampled_features=True)
+    expected = rs.compare(x, y, measure, documents=documents).value
+    moved = 3e5 * x[:, ::-1] + 7
+    assert rs.compare(moved, y, measure, documents=documents).value == pytest.approx(expected, abs=1e-11)
+    rotated = x @ np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    assert rs.compare(rotated, y, measure, documents=documents).value != pytest.approx(expected, abs=1e-3)
+    # the bias of a few features is removed from both sides, so that a side with itself is above 1
+    assert rs.compare(x, x, measure, documents=documents).value > 1
+
+
+def test_the_jackknife_of_sampled_features_leaves_out_documents():
+    x, y, documents = of_one_latent([3] * 6, 5)  # of equal documents, whose means do not matter
+    measure = rs.DocumentCKA(sampled_features=True)
+    details = rs.compare(x, y, measure, documents=documents, interval="Jackknife").details["interval"]
+    expected = [
+        rs.compare(x[documents != name], y[documents != name], measure, documents=documents[documents != name]).value
+        for name in dict.fromkeys(documents)
+    ]
+    assert sorted(details["without_block"]) == pytest.approx(sorted(expected), abs=1e-11)
+
+
+def test_one_sampled_feature_has_no_pairs(rng):
+    x, y = rng.standard_normal((20, 1)), rng.standard_normal((20, 3))
+    with pytest.raises(DegenerateError, match="at least 2 features: got 1"):
+        rs.compare(x, y, rs.DocumentCKA(sampled_features=True))
 
 
 @pytest.mark.parametrize("metric", METRICS)

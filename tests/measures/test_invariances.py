@@ -99,6 +99,7 @@ MEASURES = [
     DistanceCorrelation(),
     DistanceCorrelation(debiased=True),
     DocumentCKA(),
+    DocumentCKA(sampled_features=True),
     *(DocumentRSA(metric=metric) for metric in ("cosine", "correlation", "dot")),
 ]
 
