@@ -27,7 +27,7 @@ pytest.importorskip("pyrepsim.studies")  # an optional part of the package; its 
 from pyrepsim import models, store, studies
 from pyrepsim.core.errors import PyrepsimError
 from pyrepsim.core.resume import write_record
-from pyrepsim.finetuning import tasks
+from pyrepsim.finetuning import read_items, tasks
 from pyrepsim.finetuning.recipes import shipped_recipe
 from pyrepsim.probing import corpora, edge
 from pyrepsim.results.tables import Table
@@ -119,6 +119,7 @@ def calls() -> dict[str, Callable[[Any], Any]]:
         "plan_finetuning(model)": lambda path: rs.plan_finetuning(path, "sst2", **data),
         "plan_finetuning(train)": lambda path: rs.plan_finetuning("model", "sst2", train=path, dev="train.tsv"),
         "open_run": rs.open_run,
+        "read_items": read_items,
         "open_store": rs.open_store,
         "plan_extraction(model)": lambda path: rs.plan_extraction(path, ["the river"]),
         "plan_extraction(out)": lambda path: rs.plan_extraction("model", ["the river"], out=path),

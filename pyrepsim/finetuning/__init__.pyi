@@ -2,6 +2,10 @@ from .ablations import AblationScores as AblationScores
 from .ablations import ablate as ablate
 from .estimate import FinetuningPlan as FinetuningPlan
 from .estimate import plan_finetuning as plan_finetuning
+from .items import ItemScores as ItemScores
+from .items import PairedDifference as PairedDifference
+from .items import paired_difference as paired_difference
+from .items import read_items as read_items
 from .run import Run as Run
 from .run import open_run as open_run
 from .training import finetune as finetune

@@ -269,7 +269,7 @@ def _score(tuned: TunedRun, kind: str, value: int, values: Sequence[int], folder
         return known["scores"]
     folder.mkdir(parents=True, exist_ok=True)
     predictions = tuned.predict_exit(value, values) if kind == "exit" else tuned.predict_reverted(value)
-    scores = {"dev": tuned.score(predictions, write=folder / f"predictions-dev{tuned.task.suffix}")}
+    scores = {"dev": tuned.score_and_write(predictions, folder)}
     write_record(path, request, scores=scores)
     return scores
 

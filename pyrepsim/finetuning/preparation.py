@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from ..models.blocks import find_blocks
 from ..models.layer_changes import reinitialise, truncate
 from ..version import __version__
 from .heads import build_head
+from .items import score_and_write
 from .prediction import predict
 from .recipes import Ablation, TrainingRecipe
 from .task_model import TaskModel
@@ -114,7 +116,9 @@ class FinetuningRequest:
                 f"nothing else. Use pooling='last', as in \"{task.name}(pooling='last')\", or pooling='mean'."
             )
         head = build_head(list(encoder.layers.values())[-1], task.head()).to(encoder.device)
-        return PreparedTraining(encoder, task, recipe, data, TaskModel(encoder.module, head))
+        k = self.ablation.freeze
+        frozen = find_blocks(encoder.module).modules_below(k)[0] if k else ()
+        return PreparedTraining(encoder, task, recipe, data, TaskModel(encoder.module, head, frozen=frozen))
 
 
 def _check_trainable(encoder: Encoder) -> None:
@@ -181,8 +185,12 @@ class PreparedTraining:
         options: dict[str, Any] = {"pad_id": self.encoder.pad_id, "batching": self.encoder.batching, "dtype": dtype}
         return predict(self.model, self.task, data.examples, data.features, **options)
 
-    def score(self, name: str, predictions: Sequence[Any]) -> dict[str, float]:
-        return self.task.score(self.data[name].examples, predictions)
+    def score(self, name: str) -> dict[str, float]:
+        return self.task.score(self.data[name].examples, self.predictions(name))
+
+    def score_and_write(self, name: str, folder: Path) -> dict[str, float]:
+        """Score, and write predictions and the scores of each item."""
+        return score_and_write(self.task, self.data[name].examples, self.predictions(name), folder, name)
 
     def record(self) -> dict[str, Any]:
         """What the request resolved to: weights, labels, digests of the data, versions."""

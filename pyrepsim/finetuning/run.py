@@ -12,6 +12,7 @@ from ..core.errors import CorruptStoreError, ModelError
 from ..core.paths import as_path
 from ..core.resume import read_record
 from ..core.states import MANIFEST, check_files
+from .items import ItemScores, read_items
 
 __all__ = ["RECORD", "Run", "open_run"]
 
@@ -56,6 +57,10 @@ class Run:
     def metric(self) -> str:
         """Name of the task's main score."""
         return self.record["request"]["metric"]
+
+    def items(self, data: str = "dev") -> ItemScores:
+        """Return the scores of each item of the ``"dev"`` or ``"test"`` data: see `read_items`."""
+        return read_items(self.folder, data)
 
     def __repr__(self) -> str:
         shown = (f"{data} {self.metric} {scores[self.metric]:.4f}" for data, scores in self.scores.items())

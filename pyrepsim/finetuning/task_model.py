@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -26,12 +26,23 @@ _SPEC, _WEIGHTS = "head.json", "head.safetensors"
 
 
 class TaskModel(torch.nn.Module):
-    """``head(encoder(batch))``. In training it returns the loss alone, otherwise the head's outputs."""
+    """``head(encoder(batch))``. In training it returns the loss alone, otherwise the head's outputs.
 
-    def __init__(self, encoder: torch.nn.Module, head: Head):
+    The modules `frozen` of the encoder stay in evaluation mode in training: they have no dropout.
+    """
+
+    def __init__(self, encoder: torch.nn.Module, head: Head, *, frozen: Sequence[torch.nn.Module] = ()):
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self._frozen = tuple(frozen)
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        for module in self._frozen:
+            for child in module.modules():
+                child.training = False
+        return self
 
     def forward(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
         inputs = {name: batch[name] for name in _ENCODER_INPUTS if name in batch}

@@ -188,7 +188,7 @@ def _fit(
         request={**record, **{key: inputs[key] for key in _INPUTS}},
         pad_id=encoder.pad_id,
         device=encoder.device,
-        evaluate_model=lambda: ready.score("dev", ready.predictions("dev")),
+        evaluate_model=lambda: ready.score("dev"),
         save_encoder=lambda step: save_encoder(encoder, folder / "checkpoints" / f"step-{step:06d}"),
         progress=sys.stderr.isatty() if progress is None else progress,
     )
@@ -196,7 +196,7 @@ def _fit(
         history = trainer.train_or_resume()
     if trainer.is_world_process_zero():
         _save(ready, folder)
-        scores = {name: _score_and_write(ready, name, folder) for name in ("dev", "test") if name in ready.data}
+        scores = {name: ready.score_and_write(name, folder) for name in ("dev", "test") if name in ready.data}
         last = {"step": trainer.state.global_step, "epoch": trainer.state.epoch}
         history = [*history, {**last, **{f"eval_{key}": value for key, value in scores["dev"].items()}}]
         _draw(history, ready.task.metric, folder / "curve.svg")
@@ -252,12 +252,6 @@ def _check_saving(ready: PreparedTraining, folder: Path) -> None:
         return
     with temporary_folder(folder) as place:
         _save(ready, place)
-
-
-def _score_and_write(ready: PreparedTraining, name: str, folder: Path) -> dict[str, float]:
-    predictions = ready.predictions(name)
-    ready.task.write(ready.data[name].examples, predictions, folder / f"predictions-{name}{ready.task.suffix}")
-    return ready.score(name, predictions)
 
 
 def _draw(history: Sequence[Mapping[str, float]], metric: str, path: Path) -> None:

@@ -74,6 +74,35 @@ class Blocks:
         below = self.input_parameters[k]
         return {name: p for name, p in parameters.items() if name in below or name.startswith(inside)}
 
+    def modules_below(self, k: int) -> tuple[list[torch.nn.Module], bool]:
+        """Modules that run up to the end of block `k` (counted from 1) and not after it; all if `k` is every block.
+
+        The second value says whether no other module runs there, so that the output of block `k` is a constant of the
+        input if these modules are in evaluation mode and keep their weights.
+        """
+        if k == len(self):
+            return list(self.module.modules()), True
+        finished: list[torch.nn.Module] = []
+        later: list[torch.nn.Module] = []
+        last = self.modules[k - 1]
+
+        def on_start(module: torch.nn.Module, *_: Any) -> None:
+            if last in finished:
+                later.append(module)
+
+        def on_end(module: torch.nn.Module, *_: Any) -> None:
+            if last not in finished:
+                finished.append(module)
+
+        with ExitStack() as stack:
+            for module in self.module.modules():
+                stack.callback(module.register_forward_pre_hook(on_start).remove)
+                stack.callback(module.register_forward_hook(on_end).remove)
+            with random_state_kept(), evaluating(self.module), torch.no_grad():
+                _pass(self.module)
+        own = [module for module in finished if module not in later]
+        return own, len(own) == len(finished)
+
 
 def find_blocks(module: torch.nn.Module) -> Blocks:
     """Find the blocks of a Hugging Face encoder or decoder without task head.
@@ -136,8 +165,6 @@ def _calls(
 
         return hook
 
-    ids = torch.zeros((1, 2), dtype=torch.long, device=next(module.parameters()).device)
-    options: dict[str, Any] = {"use_cache": False} if hasattr(module.config, "use_cache") else {}
     with ExitStack() as stack:
         stack.enter_context(_differentiable(module))
         for path, blocks in lists.items():
@@ -145,13 +172,21 @@ def _calls(
                 handle = block.register_forward_pre_hook(watch(path, index), with_kwargs=True)
                 stack.callback(handle.remove)
         try:
-            module(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
+            _pass(module)
         except Exception as error:  # another library's forward pass may raise anything
             raise ModelError(
                 f"Blocks are found by a forward pass over token ids: {type(module).__name__} does not take them "
                 f"({first_line(error)}). Use a text encoder or decoder."
             ) from error
     return calls
+
+
+def _pass(module: torch.nn.Module) -> None:
+    """One forward pass over two tokens."""
+    config: Any = module.config
+    ids = torch.zeros((1, 2), dtype=torch.long, device=next(module.parameters()).device)
+    options: dict[str, Any] = {"use_cache": False} if hasattr(config, "use_cache") else {}
+    module(input_ids=ids, attention_mask=torch.ones_like(ids), **options)
 
 
 @contextmanager

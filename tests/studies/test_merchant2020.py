@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from pyrepsim.core.errors import OptionError  # noqa: E402
+from pyrepsim.finetuning import paired_difference, read_items  # noqa: E402
 from pyrepsim.studies.merchant2020 import load_scale, merchant2020  # noqa: E402
 from pyrepsim.studies.merchant2020.aggregates import aggregate  # noqa: E402
 from pyrepsim.studies.merchant2020.comparison import compare_stores  # noqa: E402
@@ -68,7 +69,18 @@ def pick(rows: Rows, **wanted: Any) -> Rows:
 def test_every_experiment_has_its_rows(rows: Rows):
     assert all(tuple(row) == COLUMNS for row in rows)
     counted = Counter(row["experiment"] for row in rows)
-    wanted = ("finetuning", "similarity", "domains", "edge", "structural", "freezing", "truncation", "exit", "weights")
+    wanted = (
+        "finetuning",
+        "similarity",
+        "domains",
+        "edge",
+        "structural",
+        "freezing",
+        "truncation",
+        "exit",
+        "weights",
+        "longer",
+    )
     assert {*wanted, "profiles"} <= counted.keys()
     assert {row["model"] for row in rows} == {rows[0]["model"]}
     seeds = pick(rows, experiment="finetuning", task="dependency", metric="las")
@@ -115,6 +127,49 @@ def test_ablations_share_the_full_run_and_never_train_it_again(rows: Rows, out: 
     exits = pick(rows, experiment="exit", kind="value")
     assert [row["k"] for row in exits] == [1, 2]
     assert exits[-1]["value"] == pytest.approx(trained[0]["value"])
+
+
+def folder_of(out: Path, cell: str) -> Path:
+    (folder,) = out.glob(f"cells/{cell}-*")
+    return folder / "run"
+
+
+@pytest.mark.parametrize(
+    ("experiment", "k", "kind", "first", "second"),
+    [
+        ("freezing", 1, "difference", "finetuning/mnli-seed0", "freezing/mnli-k1-seed0"),
+        ("freezing", 2, "difference", "finetuning/mnli-seed0", "freezing/mnli-k2-seed0"),
+        ("truncation", 1, "difference", "finetuning/mnli-seed0", "truncation/mnli-k1-seed0"),
+        ("longer", 1, "difference", "longer/mnli-k0-seed0", "longer/mnli-k1-seed0"),
+        ("longer", 0, "gain", "longer/mnli-k0-seed0", "finetuning/mnli-seed0"),
+        ("longer", 1, "gain", "longer/mnli-k1-seed0", "freezing/mnli-k1-seed0"),
+    ],
+)
+def test_differences_are_paired_by_items(
+    experiment: str, k: int, kind: str, first: str, second: str, rows: Rows, out: Path
+):
+    member = "longer training" if kind == "gain" else None
+    (row,) = pick(rows, experiment=experiment, kind=kind, k=k, member=member)
+    found = paired_difference(read_items(folder_of(out, first)), read_items(folder_of(out, second)), "accuracy")
+    assert (row["value"], row["low"], row["high"], row["n"]) == found[:4]
+    assert row["band"] == f"paired, t of {found.n_groups} groups of items"
+    assert (row["task"], row["seed"], row["metric"], row["corpus"]) == ("mnli", 0, "accuracy", "mnli-dev")
+
+
+def test_exits_are_compared_with_the_whole_model(rows: Rows, out: Path):
+    (row,) = pick(rows, experiment="exit", kind="difference")
+    (step,) = out.glob("cells/exit/mnli-seed0-*/sweep/exit-1-seed0")
+    found = paired_difference(read_items(folder_of(out, "finetuning/mnli-seed0")), read_items(step), "accuracy")
+    assert (row["k"], row["value"], row["low"], row["high"], row["n"]) == (1, *found[:4])
+
+
+def test_the_gain_of_the_last_epoch(rows: Rows, out: Path):
+    assert not pick(rows, experiment="freezing", kind="gain")  # one epoch
+    for k in (0, 1):
+        (row,) = pick(rows, experiment="longer", kind="gain", k=k, member="last epoch")
+        scored = [e for e in rs.open_run(folder_of(out, f"longer/mnli-k{k}-seed0")).history if "eval_accuracy" in e]
+        assert [entry["epoch"] for entry in scored] == [1, 2]
+        assert row["value"] == scored[1]["eval_accuracy"] - scored[0]["eval_accuracy"]
 
 
 def test_similarity_has_intervals_baselines_seeds_and_pairs_of_layers(rows: Rows):

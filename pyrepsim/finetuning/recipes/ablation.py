@@ -43,7 +43,8 @@ class Ablation:
 
     freeze: int = 0
     """Number of blocks from the bottom whose weights do not change, together with the embeddings (Merchant et al. 2020,
-    section 5; Lee et al. 2019). With all blocks, only the head is trained. Dropout stays active in frozen blocks."""
+    section 5; Lee et al. 2019). With all blocks, only the head is trained. Frozen blocks have no dropout in training:
+    their output is a constant of the input."""
     layers: int | None = None
     """Number of blocks to keep, from the bottom; the head uses the output of the last one."""
     reinit: int = 0

@@ -6,7 +6,10 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from ..items import ItemScores
 
 __all__ = ["Feature", "Task"]
 
@@ -99,6 +102,10 @@ class Task(ABC):
     @abstractmethod
     def score(self, examples: Sequence[Any], predictions: Sequence[Any]) -> dict[str, float]:
         """Return scores by name, among them `metric`: fractions in [0, 1], correlations in [-1, 1]."""
+
+    def items(self, examples: Sequence[Any], predictions: Sequence[Any]) -> ItemScores | None:
+        """Return the scores of each item, if a score is a mean over items: `pyrepsim.finetuning.items.ItemScores`."""
+        del examples, predictions
 
     @abstractmethod
     def write(self, examples: Sequence[Any], predictions: Sequence[Any], path: str | os.PathLike[str]) -> None:

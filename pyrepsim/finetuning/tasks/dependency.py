@@ -13,6 +13,7 @@ import numpy as np
 from ...core.errors import OptionError, TextError
 from ...core.outputs import replacing
 from ...data.conllu import Sentence, read_conllu, universal_relation, with_tree
+from ..items import ItemScores, group_numbers
 from .base import Feature, Task
 from .dependency_scores import evaluate
 from .dependency_trees import decode
@@ -158,22 +159,30 @@ class Dependency(Task):
         ``uas``: the head is correct. ``las``: the head and the universal relation are correct. ``las_full``, if whole
         relations are predicted: the head and the whole relation are correct.
         """
-        counts = {"uas": 0, "las": 0, "las_full": 0}
-        words = 0
-        for sentence, parse in zip(examples, predictions, strict=True):
+        items = self.items(examples, predictions)
+        if not items.sizes.sum():
+            raise TextError("Scores are fractions of words: there is no word to count. Score at least one sentence.")
+        return {name: items.score(name) for name in items.scores}
+
+    def items(self, examples: Sequence[Sentence], predictions: Sequence[Parse]) -> ItemScores:
+        """Return the number of correct arcs by sentence, as ``uas``, ``las`` and ``las_full``, of its number of words.
+
+        The sentences of a document (``# newdoc``) are one group; without documents, each sentence is one.
+        """
+        names = ("uas", "las") if self.relations == UNIVERSAL else ("uas", "las", "las_full")
+        correct = np.zeros((len(names), len(examples)))
+        sizes = np.zeros(len(examples))
+        for number, (sentence, parse) in enumerate(zip(examples, predictions, strict=True)):
             for i, (head, relation) in enumerate(zip(sentence.heads, sentence.relations, strict=True)):
                 if not self.punctuation and _is_punctuation(sentence.upos[i], sentence.xpos[i]):
                     continue
-                words += 1
+                sizes[number] += 1
                 if parse.heads[i] == head:
-                    counts["uas"] += 1
-                    counts["las"] += universal_relation(parse.relations[i]) == universal_relation(relation)
-                    counts["las_full"] += parse.relations[i] == relation
-        if not words:
-            raise TextError("Scores are fractions of words: there is no word to count. Score at least one sentence.")
-        if self.relations == UNIVERSAL:
-            del counts["las_full"]
-        return {name: count / words for name, count in counts.items()}
+                    predicted = parse.relations[i]
+                    same = universal_relation(predicted) == universal_relation(relation)
+                    correct[:, number] += (1, same, predicted == relation)[: len(names)]
+        documents = (sentence.document or number for number, sentence in enumerate(examples))
+        return ItemScores(dict(zip(names, correct, strict=True)), sizes, group_numbers(documents))
 
     def write(self, examples: Sequence[Sentence], predictions: Sequence[Parse], path: str | os.PathLike[str]) -> None:
         """Write the sentences in CoNLL-U with the predicted trees; everything else is as read."""

@@ -19,6 +19,7 @@ from ...core.outputs import replacing
 from ...data.lines import BLANKS
 from ...data.records import records
 from ...data.tokenizing import Template, cut_pair, encode, pair_template, text_template
+from ..items import ItemScores, group_numbers
 from .base import Feature, Task
 from .scores import classification_scores, regression_scores
 
@@ -285,6 +286,13 @@ class SequenceClassification(SequenceTask):
     def score(self, examples: Sequence[SequenceExample], predictions: Sequence[str]) -> dict[str, float]:
         """Return ``accuracy``, ``mcc``, and ``f1`` or ``macro_f1``: `scores.classification_scores`."""
         return classification_scores([str(example.label) for example in examples], predictions, self.labels)
+
+    def items(self, examples: Sequence[SequenceExample], predictions: Sequence[str]) -> ItemScores:
+        """Return ``accuracy`` by example; examples with the same first sentence, such as a premise, are one group."""
+        pairs = zip(examples, predictions, strict=True)
+        correct = np.array([str(example.label) == prediction for example, prediction in pairs], dtype=np.float64)
+        groups = group_numbers(example.first for example in examples)
+        return ItemScores({"accuracy": correct}, np.ones(len(correct)), groups)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, get_args
 
+import numpy as np
+
 from ...core.errors import OptionError, ShapeError, TextError
 from ...core.outputs import replacing
 from ...data.squad import Misplaced, SquadExample, json_questions, load_json, place_answers, read_questions
 from ...data.tokenizing import pair_template
+from ..items import ItemScores, group_numbers
 from .base import Feature, Task
 from .squad_windows import Answer, Span, context_windows, join_spans, window_spans
 
@@ -146,6 +149,20 @@ class Squad(Task):
         """Return ``"exact_match"`` and ``"f1"`` of the best answers, in [0, 1]; `evaluate` has them in percent."""
         golds = ((example.id, [gold.text for gold in example.answers]) for example in examples)
         return score_answers(golds, self._best(examples, predictions))
+
+    def items(self, examples: Sequence[SquadExample], predictions: Sequence[tuple[Answer, ...]]) -> ItemScores:
+        """Return ``exact_match`` and ``f1`` by question; the questions about one article are one group."""
+        best = self._best(examples, predictions)
+        golds = [(best[example.id], [gold.text for gold in example.answers]) for example in examples]
+        scores = {"exact_match": exact_match, "f1": f1}
+        return ItemScores(
+            {
+                name: np.array([max(score(answer, text) for text in texts) for answer, texts in golds], np.float64)
+                for name, score in scores.items()
+            },
+            np.ones(len(examples)),
+            group_numbers(example.title or example.context for example in examples),
+        )
 
     def write(
         self,

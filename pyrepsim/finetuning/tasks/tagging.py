@@ -21,6 +21,7 @@ from ...data.tagged import (
     read_tagged_conllu,
     read_tagged_records,
 )
+from ..items import ItemScores
 from .base import Feature, Task
 from .scores import entity_scores
 from .word_pieces import IGNORED, encode_words
@@ -211,6 +212,15 @@ class PosTagging(TaggingTask):
             for tag, predicted in zip(sentence.tags, tags, strict=True)
         ]
         return {"accuracy": sum(correct) / len(correct)}
+
+    def items(self, examples: Sequence[TaggedSentence], predictions: Sequence[Sequence[str]]) -> ItemScores:
+        """Return the number of words with the correct tag by sentence, as ``accuracy``, of its number of words."""
+        correct = [
+            sum(tag == predicted for tag, predicted in zip(sentence.tags, tags, strict=True))
+            for sentence, tags in zip(examples, predictions, strict=True)
+        ]
+        sizes = np.array([len(sentence.tags) for sentence in examples], dtype=np.float64)
+        return ItemScores({"accuracy": np.array(correct, dtype=np.float64)}, sizes, np.arange(len(sizes)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ def aggregate(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _range(row: Mapping[str, Any]) -> tuple[float, float]:
     """The range of this score."""
-    if row.get("experiment") in ("finetuning", "freezing", "truncation", "exit"):
+    if row.get("experiment") in ("finetuning", "freezing", "longer", "truncation", "exit"):
         return (-1.0 if row["metric"] == "mcc" else 0.0), 1.0
     if row.get("experiment") == "similarity" and row["layer"] is not None:
         return -1.0, 1.0

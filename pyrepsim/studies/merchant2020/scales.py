@@ -161,9 +161,12 @@ class Scale:
     """Corpora on which the geometry of each layer is described."""
     attention: tuple[str, ...] = ()
     """Corpora on which attention is compared."""
-    freezing: Sweep | None = None
-    truncation: Sweep | None = None
-    exit: Sweep | None = None
+    freezing: tuple[Sweep, ...] = ()
+    """In a YAML file, one sweep or a list of sweeps of different tasks; so for the next three."""
+    longer: tuple[Sweep, ...] = ()
+    """Freezing again with more updates, which `recipe` gives for each task: was `freezing` trained long enough?"""
+    truncation: tuple[Sweep, ...] = ()
+    exit: tuple[Sweep, ...] = ()
     edge: EdgeProbes = EdgeProbes()
     structural: StructuralProbes | None = None
 
@@ -181,9 +184,23 @@ class Scale:
             for task, domain in corpus.domain.items():
                 if task not in self.tasks or domain not in ("in", "out", None):
                     raise OptionError(f"domain maps tasks to in, out or null: {name} has {task}: {domain}.")
+        for name in _SWEEPS:
+            self._check_sweeps(name, getattr(self, name))
         for names in (self.similarity.rogue, self.profiles, self.attention):
             if unknown := set(names) - self.corpora.keys():
                 raise OptionError(f"A corpus is one of {', '.join(self.corpora)}: got {', '.join(sorted(unknown))}.")
+
+    def _check_sweeps(self, name: str, sweeps: Sequence[Sweep]) -> None:
+        named = [task for sweep in sweeps for task in (self.tasks if sweep.tasks is None else sweep.tasks)]
+        if wrong := [task for task in named if task not in self.tasks or named.count(task) > 1]:
+            raise OptionError(f"The sweeps of {name} have different tasks of the scale: check {wrong[0]!r}.")
+        for sweep in sweeps:
+            for task in self.tasks if sweep.tasks is None else sweep.tasks:
+                if name == "longer" and not sweep.recipe.get(task):
+                    raise OptionError(
+                        f"A training is longer by its recipe: longer has none for {task!r}. Give its epochs, as in "
+                        f"recipe: {{{task}: {{epochs: 6}}}}."
+                    )
 
 
 def load_scale(scale: str | os.PathLike[str] | Scale) -> Scale:
@@ -235,11 +252,9 @@ def build_scale(content: Any, source: str) -> Scale:
     return _build(Scale, content, source)
 
 
+_SWEEPS = ("freezing", "longer", "truncation", "exit")
 _NESTED: Mapping[str, Any] = {
     "similarity": Similarity,
-    "freezing": Sweep,
-    "truncation": Sweep,
-    "exit": Sweep,
     "edge": EdgeProbes,
     "structural": StructuralProbes,
 }
@@ -257,6 +272,9 @@ def _build(kind: Any, content: Any, source: str) -> Any:
         inside = f"{source}: {name}"
         if name in _MAPPED and isinstance(value, Mapping):
             values[name] = {key: _build(_MAPPED[name], one, f"{inside}: {key}") for key, one in value.items()}
+        elif name in _SWEEPS:
+            sweeps = value if isinstance(value, list) else [] if value is None else [value]
+            values[name] = tuple(_build(Sweep, sweep, inside) for sweep in sweeps)
         elif name in _NESTED and value is not None:
             values[name] = _build(_NESTED[name], value, inside)
         else:

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.conllu import read_conllu
+from ...core.errors import ModelError
 from ...finetuning.recipes import Ablation
 from ..runner import Cell, read_rows
 from .aggregates import aggregate, aggregate_cell
+from .claims.rows import GAIN, LAST_EPOCH, LONGER
 from .costs import CostEstimator
 from .plan import Plan, StudyModel, run_cell, tuned_models
 from .scales import Sweep
 
-__all__ = ["exit_cells", "finetuning_cells", "freezing_cells", "truncation_cells"]
+__all__ = ["difference_rows", "exit_cells", "finetuning_cells", "freezing_cells", "truncation_cells"]
 
-_FORMAT = 2
+_FORMAT, _ABLATION_FORMAT, _EXIT_FORMAT = 2, 3, 3
 
-_Ablations = Callable[[int], Any]  # from k to the ablation
+_ROUNDING = 1e-6  # of numbers of epochs
+
+_Runs = Mapping[tuple[int, int], str]
+"""The cells with the runs of a curve, by k and seed."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """An ablation with k from `least`; k = `full` changes nothing."""
+
+    experiment: str
+    ablation: Callable[[int], Ablation]
+    least: int
+    full: int
+
+    def share_of_work(self, k: int, depth: int) -> float:
+        """Cost relative to full fine-tuning: k blocks have no backward pass (freezing), or only k are left."""
+        return k / depth if self.experiment == "truncation" else 1 - 2 / 3 * k / depth
 
 
 def finetuning_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
@@ -37,9 +56,12 @@ def finetuning_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
 def freezing_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
     """Freezing (section 5 of the paper): score on dev against k, the number of frozen blocks.
 
-    The embeddings and the bottom k blocks keep their weights, the rest is trained. k = 0 is full fine-tuning.
+    The embeddings and the bottom k blocks keep their weights, the rest is trained. k = 0 is full fine-tuning. The
+    experiment "longer" is the same with more updates.
     """
-    return _sweep_cells(plan, costs, "freezing", plan.scale.freezing, lambda k: Ablation(freeze=k), least=0, full=0)
+    freezing, longer = (_Kind(name, lambda k: Ablation(freeze=k), 0, 0) for name in ("freezing", "longer"))
+    cells = _sweep_cells(plan, costs, freezing, plan.scale.freezing)
+    return cells + _sweep_cells(plan, costs, longer, plan.scale.longer, shorter={cell.id for cell in cells})
 
 
 def truncation_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
@@ -47,10 +69,8 @@ def truncation_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
 
     The kept blocks are trained with a head on top. The largest k is full fine-tuning.
     """
-    sweep = plan.scale.truncation
-    if sweep is None:
-        return []
-    return _sweep_cells(plan, costs, "truncation", sweep, lambda k: Ablation(layers=k), least=1, full=plan.depth)
+    kind = _Kind("truncation", lambda k: Ablation(layers=k), least=1, full=plan.depth)
+    return _sweep_cells(plan, costs, kind, plan.scale.truncation)
 
 
 def exit_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
@@ -58,14 +78,12 @@ def exit_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
 
     Nothing is trained again.
     """
-    sweep = plan.scale.exit
-    if sweep is None:
-        return []
     cells = []
-    for task, seeds in plan.sweep_runs(sweep):
+    for sweep in plan.scale.exit:
         values = plan.sweep_values(sweep, least=1)
-        own = [_exit_cell(plan, costs, task, seed, values) for seed in seeds]
-        cells += [*own, aggregate_cell("exit", task, [cell.id for cell in own])]
+        for task, seeds in plan.sweep_runs(sweep):
+            own = [_exit_cell(plan, costs, task, seed, values) for seed in seeds]
+            cells += [*own, aggregate_cell("exit", task, [cell.id for cell in own])]
     return cells
 
 
@@ -73,8 +91,7 @@ def _finetuning_cell(plan: Plan, costs: CostEstimator, model: StudyModel) -> Cel
     task, seed = str(model.task), int(model.seed or 0)
 
     def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        scores, n = _train(plan, task, seed, folder, needed)
-        return _score_rows(plan, scores, n=n, **model.columns())
+        return _run_rows(plan, _train(plan, task, seed, folder, needed), **model.columns())
 
     return Cell(
         experiment="finetuning",
@@ -91,118 +108,164 @@ def _exit_cell(plan: Plan, costs: CostEstimator, task: str, seed: int, values: l
     def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
         import pyrepsim as rs
 
-        tuned = needed[run_cell(task, seed)] / "run"
+        tuned, out = needed[run_cell(task, seed)] / "run", folder / "sweep"
         sweep = rs.ablate(
-            "exit", tuned, plan.scale.tasks[task].task, out=folder / "sweep", values=values, device=plan.device,
+            "exit", tuned, plan.scale.tasks[task].task, out=out, values=values, device=plan.device,
             dev=plan.training_data(task, needed)["dev"],
         )  # fmt: skip
         if sweep.failures:
             raise RuntimeError(sweep.failures[0]["error"])
         rows = []
         for row in sweep:
-            scores = {row["metric"]: row["score"]}
-            rows += _score_rows(plan, scores, variant="tuned", task=task, seed=seed, k=row["value"])
+            columns = {"variant": "tuned", "task": task, "seed": seed, "k": row["value"]}
+            rows += _score_rows(plan, {row["metric"]: row["score"]}, **columns)
+            if row["value"] != plan.depth:
+                rows += difference_rows(tuned, out / row["folder"], **plan.row(**_of_dev(columns)))
         return rows
 
     needs = (*plan.data_needs, run_cell(task, seed))
     return Cell(
         experiment="exit", name=f"{task}-seed{seed}", request={"values": values}, run=run, needs=needs,
-        format=_FORMAT, cost=lambda: costs.scoring(task, len(values)),
+        format=_EXIT_FORMAT, cost=lambda: costs.scoring(task, len(values)),
     )  # fmt: skip
 
 
 def _sweep_cells(
-    plan: Plan,
-    costs: CostEstimator,
-    experiment: str,
-    sweep: Sweep | None,
-    ablation: _Ablations,
-    *,
-    least: int,
-    full: int,
+    plan: Plan, costs: CostEstimator, kind: _Kind, sweeps: Sequence[Sweep], *, shorter: Container[str] = ()
 ) -> list[Cell]:
-    """A cell for each task, k and seed, and one for each task with the curve and its means; k = `full` is no ablation.
+    """A cell for each task, k and seed, and one for each task with the curve, its differences and its means.
 
-    Full fine-tuning is not run again: its rows are those of the experiment "finetuning".
+    Full fine-tuning is not run again: its rows are those of the experiment "finetuning". `shorter` has the cells of
+    freezing, whose scores the experiment "longer" compares its own with.
     """
-    if sweep is None:
-        return []
     cells = []
-    for task, seeds in plan.sweep_runs(sweep):
-        changes = sweep.recipe.get(task, {})
-        shared = full if not changes else None  # with another recipe, full fine-tuning is another run too
-        names = []
-        for k in plan.sweep_values(sweep, least=least):
-            for seed in seeds:
-                if k != shared:
-                    cells.append(_ablation_cell(plan, costs, experiment, task, seed, k, ablation, changes))
-                    names.append(cells[-1].id)
-        runs = [run_cell(task, seed) for seed in seeds if shared is not None and seed in plan.scale.seeds]
-        cells.append(_curve_cell(experiment, task, names, runs, full))
+    for sweep in sweeps:
+        for task, seeds in plan.sweep_runs(sweep):
+            changes = sweep.recipe.get(task, {})
+            runs: dict[tuple[int, int], str] = {}
+            for k in plan.sweep_values(sweep, least=kind.least):
+                for seed in seeds:
+                    if k != kind.full or changes:  # with another recipe, full fine-tuning is another run too
+                        cells.append(_ablation_cell(plan, costs, kind, task, seed, k, changes))
+                        runs[k, seed] = cells[-1].id
+            full = {(kind.full, seed): run_cell(task, seed) for seed in seeds if seed in plan.scale.seeds}
+            before: _Runs = {}
+            if shorter:
+                frozen = {(k, seed): f"freezing/{task}-k{k}-seed{seed}" for k, seed in runs}
+                before = full | {run: cell for run, cell in frozen.items() if cell in shorter}
+            cells.append(_curve_cell(kind, task, runs if changes else full | runs, before))
     return cells
 
 
 def _ablation_cell(
-    plan: Plan, costs: CostEstimator, experiment: str, task: str, seed: int, k: int, ablation: _Ablations, changes: Any
+    plan: Plan, costs: CostEstimator, kind: _Kind, task: str, seed: int, k: int, changes: Mapping[str, Any]
 ) -> Cell:
     def run(folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        scores, n = _train(plan, task, seed, folder, needed, changes=changes, ablation=ablation(k))
-        return _score_rows(plan, scores, n=n, variant="tuned", task=task, seed=seed, k=k)
+        tuned = _train(plan, task, seed, folder, needed, changes=changes, ablation=kind.ablation(k))
+        return _run_rows(plan, tuned, variant="tuned", task=task, seed=seed, k=k)
 
-    request = {**plan.training_request(task), "recipe": plan.recipe(task, seed, changes).record()}
+    recipe = plan.recipe(task, seed, changes)
+    longer = recipe.epochs / plan.recipe(task, seed).epochs
     return Cell(
-        experiment=experiment,
+        experiment=kind.experiment,
         name=f"{task}-k{k}-seed{seed}",
-        request={**request, experiment: k},
+        request={**plan.training_request(task), "recipe": recipe.record(), kind.experiment: k},
         run=run,
         needs=plan.data_needs,
         scratch=("run/*.safetensors",),  # only the scores are needed
-        format=_FORMAT,
-        cost=lambda: costs.training(task, _share_of_work(experiment, k, plan.depth)),
+        format=_ABLATION_FORMAT,
+        cost=lambda: costs.training(task, longer * kind.share_of_work(k, plan.depth)),
     )
 
 
-def _curve_cell(experiment: str, task: str, names: list[str], runs: list[str], full: int) -> Cell:
+def _curve_cell(kind: _Kind, task: str, runs: _Runs, before: _Runs) -> Cell:
+    """Rows of full fine-tuning, of what each ablation loses and what more updates gain, and means over seeds.
+
+    `before` has the runs with fewer updates.
+    """
+
     def run(_folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        unablated = [{**row, "k": full, "experiment": experiment} for name in runs for row in read_rows(needed[name])]
-        rows = unablated + [row for name in names for row in read_rows(needed[name])]
-        return unablated + aggregate({**row, "experiment": experiment} for row in rows)
+        copied, others, differences = [], [], []
+        for (k, seed), cell in runs.items():
+            columns = {"k": k, "experiment": kind.experiment}
+            rows = [{**row, **columns} for row in read_rows(needed[cell])]
+            (copied if cell.startswith("finetuning/") else others).extend(rows)
+            first = next((row for row in rows if row["kind"] == "value"), {})
+            columns |= {name: first.get(name) for name in ("model", "variant", "task", "seed", "corpus", "domain")}
+            own = needed[cell] / "run"
+            if k != kind.full and (kind.full, seed) in runs:
+                differences += difference_rows(needed[runs[kind.full, seed]] / "run", own, **columns)
+            if (k, seed) in before:
+                gained = difference_rows(own, needed[before[k, seed]] / "run", **columns)
+                differences += [{**row, "kind": GAIN, "member": LONGER} for row in gained]
+        return copied + differences + aggregate(row for row in copied + others if row["kind"] == "value")
 
+    needs = tuple(dict.fromkeys([*runs.values(), *before.values()]))
     return Cell(
-        experiment=experiment, name=task, request={"full": full}, run=run, needs=(*names, *runs), format=_FORMAT
-    )
+        experiment=kind.experiment, name=task, request={"full": kind.full}, run=run, needs=needs,
+        format=_ABLATION_FORMAT,
+    )  # fmt: skip
 
 
-def _share_of_work(experiment: str, k: int, depth: int) -> float:
-    """Cost relative to full fine-tuning: k blocks have no backward pass (freezing), or only k are left (truncation)."""
-    return 1 - 2 / 3 * k / depth if experiment == "freezing" else k / depth
+def difference_rows(first: Path, second: Path, **columns: Any) -> list[dict[str, Any]]:
+    """Score of the run in one folder minus that in another, paired by items; none if one did not keep its items."""
+    from ...finetuning import paired_difference, read_items
+
+    try:
+        a, b = read_items(first), read_items(second)
+    except ModelError:
+        return []
+    rows = []
+    for metric in a.scores:
+        found = paired_difference(a, b, metric)
+        rows.append({
+            **columns, "kind": "difference", "metric": metric, "value": found.value, "low": found.low,
+            "high": found.high, "n": found.n_items,
+            "band": None if found.low is None else f"paired, t of {found.n_groups} groups of items",
+        })  # fmt: skip
+    return rows
 
 
 def _train(
     plan: Plan, task: str, seed: int, folder: Path, needed: Mapping[str, Path], *, changes: Any = None, **options: Any
-) -> tuple[Mapping[str, float], int]:
-    """Fine-tune into ``folder/run``, resuming an interrupted call; return the scores on dev and the number of cases."""
+) -> Any:
+    """Fine-tune into ``folder/run``, resuming an interrupted call; return the run."""
     import pyrepsim as rs
 
     recipe = plan.recipe(task, seed, changes)
     data = plan.training_data(task, needed)
     name = plan.scale.tasks[task].task
-    run = rs.finetune(
+    return rs.finetune(
         plan.model, name, out=folder / "run", recipe=recipe, device=plan.device, progress=False, **data, **options
     )
-    scores = {run.metric: run.scores["dev"][run.metric], **run.scores["dev"]}  # the main score first
-    return scores, _n_cases(run)
 
 
-def _n_cases(run: Any) -> int:
-    """The number of cases that are scored right or wrong on dev: words of a treebank, otherwise examples."""
-    trees = run.folder / "predictions-dev.conllu"
-    if trees.is_file():
-        return sum(len(sentence.words) for sentence in read_conllu(trees))
-    return run.record["inputs"]["data"]["dev"]["n_examples"]
+def _run_rows(plan: Plan, run: Any, **columns: Any) -> list[dict[str, Any]]:
+    """The scores of a run on dev, the main one first, and by how much the last epoch raised the main one."""
+    scores = {run.metric: run.scores["dev"][run.metric], **run.scores["dev"]}
+    try:
+        n = int(run.items().sizes.sum())  # words of a treebank, otherwise examples
+    except ModelError:
+        n = run.record["inputs"]["data"]["dev"]["n_examples"]
+    rows = _score_rows(plan, scores, n=n, **columns)
+    gain = _last_epoch(run)
+    last = {"kind": GAIN, "member": LAST_EPOCH, "metric": run.metric, "value": gain}
+    return rows if gain is None else [*rows, plan.row(**_of_dev(columns), **last)]
+
+
+def _last_epoch(run: Any) -> float | None:
+    """By how much the last epoch raised the main score on dev; None if there was only one."""
+    name = f"eval_{run.metric}"
+    scored = [entry for entry in run.history if name in entry]
+    before = [entry[name] for entry in scored if entry["epoch"] <= scored[-1]["epoch"] - 1 + _ROUNDING]
+    return scored[-1][name] - before[-1] if before else None
 
 
 def _score_rows(plan: Plan, scores: Mapping[str, float], **columns: Any) -> list[dict[str, Any]]:
     """One row for each score on the dev data of the task, a fraction in [0, 1] (a correlation in [-1, 1])."""
-    shared = plan.row(corpus=f"{columns['task']}-dev", domain="in", **columns)
+    shared = plan.row(**_of_dev(columns))
     return [{**shared, "metric": metric, "value": value} for metric, value in scores.items()]
+
+
+def _of_dev(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {"corpus": f"{columns['task']}-dev", "domain": "in", **columns}

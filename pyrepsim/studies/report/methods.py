@@ -19,8 +19,8 @@ __all__ = [
     "methods", "references", "sections_without_rows", "summary", "unknown_experiments",
 ]  # fmt: skip
 
-_KNOWN = {"finetuning", "similarity", "domains", "edge", "structural", "freezing", "truncation", "exit", "weights",
-          "profiles", "attention", "trajectories"}  # fmt: skip
+_KNOWN = {"finetuning", "similarity", "domains", "edge", "structural", "freezing", "longer", "truncation", "exit",
+          "weights", "profiles", "attention", "trajectories"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ def _domains(rows: Sequence[Row]) -> str:
 def _ablations(rows: Sequence[Row]) -> list[str]:
     sentences = {
         "freezing": "For partial freezing, the lowest blocks kept their pre-trained weights; the rest was fine-tuned.",
+        "longer": "Frozen and unfrozen models were also trained with more updates.",
         "truncation": "For truncation, the upper blocks were removed before fine-tuning.",
         "exit": f"For early exit, the fine-tuned head read a lower layer of its own model{_cite('exit')}.",
     }

@@ -80,7 +80,7 @@ def is_percent(experiment: str, metric: str) -> bool:
     """Return whether pages show a score in percent. In rows and files every score is a fraction."""
     if experiment == "structural":
         return metric not in ("dspr", "nspr")  # correlations
-    return experiment in ("finetuning", "freezing", "truncation", "exit", "edge")
+    return experiment in ("finetuning", "freezing", "longer", "truncation", "exit", "edge")
 
 
 def digits_for(values: Iterable[float]) -> int:

@@ -8,11 +8,25 @@ from typing import Any
 
 from .estimates import Estimate
 
-__all__ = ["TASKS", "Row", "by_seed", "estimate_of", "measures_of", "plain_name", "tasks_of"]
+__all__ = [
+    "GAIN",
+    "LAST_EPOCH",
+    "LONGER",
+    "TASKS",
+    "Row",
+    "by_seed",
+    "estimate_of",
+    "measures_of",
+    "plain_name",
+    "tasks_of",
+]
 
 Row = Mapping[str, Any]
 
 TASKS = ("mnli", "squad", "dependency")
+GAIN = "gain"
+"""Kind of a row: what the `LAST_EPOCH` added to a score, or a training with more updates (`LONGER`), by `member`."""
+LAST_EPOCH, LONGER = "last epoch", "longer training"
 _NORMAL_95 = 1.959964
 _PROPORTIONS = {"accuracy", "f1", "exact_match", "uas", "las", "uuas", "root"}
 """Scores that are means over cases. The macro F1 is not: its variance depends on the sizes of the classes."""
