@@ -1,6 +1,6 @@
 # Every target installs what it needs into .venv. Requirements: Python 3.11+, make and a C++ compiler.
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults fuzz sanitize clients models lint build bench clean
+.PHONY: help demo test faults fuzz sanitize clients models mutations lint build bench clean
 .DELETE_ON_ERROR:
 
 # The first Python that is new enough, can create a virtual environment and has C headers.
@@ -43,6 +43,9 @@ clients: $(VENV)/.built ## run the tests of other libraries with pyrepsim undern
 
 models: $(VENV)/.built ## check every row of docs/architectures.md (some of them are part of `make test`)
 	$(BIN)/python -m tests.architectures
+
+mutations: $(VENV)/.built ## change single tokens of inference and of the claims' rules: do the tests notice? (about an hour)
+	$(BIN)/python -m tests.mutations
 
 lint: $(VENV)/.lint ## ruff, import-linter, pyright, clang-format, clang-tidy
 	$(BIN)/ruff check

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import pyrepsim as rs
 from benchmarks import error_rates
 from benchmarks.table import replace_table
 
@@ -28,21 +27,32 @@ def test_a_finished_cell_is_not_run_again(tmp_path, monkeypatch):
     assert "| `p` | 40 | wildly unequal | 4 |" in error_rates.page([first])
 
 
-def test_rates_are_fractions_of_the_draws():
-    cell = {"documents": 40, "width": 24}
-    draws = [error_rates.coverage(seed, **cell) for seed in range(2)]
-    truth = error_rates._model(24)
+@pytest.mark.parametrize("data", error_rates.DATA)
+def test_rates_are_fractions_of_the_draws(data):
+    draws = [error_rates.coverage(seed, documents=40, width=24, data=data) for seed in range(2)]
     assert {*draws[0]} == {*error_rates.UNBIASED, *error_rates.BIASED}
     for value, low, high in draws[0].values():
         assert low <= value <= high
     found = error_rates._within(np.array([[0.5, 0.4, 0.6], [0.5, 0.2, 0.3]]), 0.4)
     assert found == 0.5
-    assert all(part.shape == (24, 24) for part in truth.values())
 
 
-def test_the_population_value_is_that_of_many_documents():
-    rng = np.random.default_rng(0)
-    X, Y = error_rates._related(rng, np.arange(20_000), 24)
-    known = error_rates.population(24)
-    for measure, value in known.items():
-        assert rs.compare(X, Y, measure).value == pytest.approx(value, abs=0.01)
+def test_the_population_value_is_that_of_the_covariances():
+    parts = error_rates._model(24)
+    assert all(part.shape == (24, 24) for part in parts.values())
+    xx = parts["u"].T @ parts["u"] + parts["e"].T @ parts["e"]
+    xy = xx @ parts["r"]
+    yy = parts["r"].T @ xy + parts["v"].T @ parts["v"] + parts["w"].T @ parts["w"]
+    expected = np.sum(xy**2) / np.sqrt(np.sum(xx**2) * np.sum(yy**2))
+    found = error_rates.population(24, "normal")
+    assert found["DocumentCKA"] == pytest.approx(expected, abs=0.005)
+    assert 0 < found["DocumentRSA"] < 1
+
+
+def test_documents_of_heavy_rows_differ():
+    X, Y, of_row = error_rates.DATA["heavy"](np.random.default_rng(0), 300, 8)
+    sizes = np.bincount(of_row)
+    assert len(X) == len(Y) == len(of_row)
+    assert (sizes.min(), sizes.max() > 60) == (sizes[sizes > 1].min(), True)
+    spread = [np.var((Y - X @ error_rates._model(8)["r"])[of_row == k]) for k in range(300)]
+    assert max(spread) > 10 * np.median(spread)

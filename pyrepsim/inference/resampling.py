@@ -47,9 +47,9 @@ class Jackknife:
     """Delete-one-block jackknife: value -+ t SE.
 
     SE^2 = (S - 1) / S sum_s d_s^2 with d_s = t_s - mean t, where t_s is the value without block s of S. Student's t
-    has 2 S / (k - 1) degrees of freedom, from 2 to S - 1, with the kurtosis k = S sum_s d_s^4 / (sum_s d_s^2)^2: fewer
-    if few blocks carry most of the variance. Of measures whose values are at most 1, such as CKA, the interval is that
-    of Fisher's z = arctanh(value), mapped back; not if a value is 1 or more.
+    has 2 S / (k - 1) degrees of freedom, at most S - 1, with the kurtosis k = S sum_s d_s^4 / (sum_s d_s^2)^2: fewer if
+    few blocks carry most of the variance. Of measures whose values are at most 1, such as CKA, the interval is that of
+    Fisher's z = arctanh(value), mapped back; not if a value is 1 or more.
 
     The measure is evaluated S + 1 times. It is also right for estimators that repeated rows would bias, such as
     debiased CKA. benchmarks/error-rates.md shows how often such intervals contain the truth.
@@ -194,7 +194,7 @@ def degrees_of_freedom(without_block: np.ndarray) -> float:
     squares = np.square(deviation / largest if largest > 0 else deviation)  # fourth powers would underflow
     n, total = len(values), float(squares.sum())
     excess = n * float(np.square(squares).sum()) - total**2  # (k - 1) times the square of total
-    return n - 1.0 if excess * (n - 1) <= 2 * n * total**2 else max(2 * n * total**2 / excess, min(n - 1.0, 2.0))
+    return n - 1.0 if excess * (n - 1) <= 2 * n * total**2 else 2 * n * total**2 / excess
 
 
 def jackknife_interval(

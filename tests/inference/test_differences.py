@@ -43,3 +43,11 @@ def test_holm_is_its_definition():
             expected[place] = largest
         np.testing.assert_allclose(holm(p), expected, rtol=1e-15)
     assert holm([]).shape == (0,)
+
+
+def test_a_difference_is_described_as_the_first_score():
+    first, second = (score_of(value, np.arange(4.0) * value) for value in (0.7, 0.2))
+    second = Scores([Score(0.2, measure="LinearCKA", n_samples=30, details=second[0].details)])
+    (found,) = differences(first, second, paired=False)
+    assert (found.value, found.n_samples, found.measure) == (0.7 - 0.2, 100, "LinearCKA")
+    assert (found.details["first"], found.details["second"]) == (0.7, 0.2)

@@ -10,6 +10,7 @@ from scipy import stats
 
 from pyrepsim.core.errors import DegenerateError, OptionError, ShapeError
 from pyrepsim.inference import Bootstrap, Jackknife, max_statistic_p, permutation_p
+from pyrepsim.inference.p_values import value_rounding
 from pyrepsim.inference.resampling import (
     bca_interval,
     bootstrap_weights,
@@ -179,6 +180,11 @@ def test_p_values_count_the_data_as_one_permutation():
         max_statistic_p(np.zeros(3), np.zeros((10, 2)))
 
 
+def test_differences_that_may_be_rounding():
+    assert value_rounding("fp64", 0.25, -0.5) == 0.5e-10
+    assert value_rounding("fp32", -0.25, 0.125) == value_rounding(None, 0.25) == 0.25e-6
+
+
 def test_spread_over_seeds():
     values = np.array([0.8, 0.82, 0.87])
     assert spread_interval(values, band="range") == (0.8, 0.87)
@@ -190,9 +196,16 @@ def test_spread_over_seeds():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: Bootstrap(n_resamples=5), "n_resamples must be"),
+        (lambda: Bootstrap(n_resamples=19), "n_resamples must be"),
+        (lambda: Bootstrap(n_resamples=10**6 + 1), "n_resamples must be"),
         (lambda: Bootstrap(blocks=1), "blocks must be"),
+        (lambda: Bootstrap(blocks=4097), "blocks must be"),
         (lambda: Bootstrap(seed=-1), "seed must be"),
+        (lambda: Bootstrap(seed=2**63 + 1), "seed must be"),
+        (lambda: Jackknife(blocks=1), "blocks must be"),
+        (lambda: Jackknife(blocks=4097), "blocks must be"),
+        (lambda: Jackknife(confidence=0.0), "confidence must be"),
+        (lambda: Jackknife(confidence=1.0), "confidence must be"),
         (lambda: Bootstrap(kind="bc"), "kind must be"),
         (lambda: Jackknife(blocks=True), "blocks must be"),
         (lambda: Jackknife(confidence=95), "confidence must be"),
@@ -203,6 +216,15 @@ def test_spread_over_seeds():
 def test_options_out_of_their_domain(make, match):
     with pytest.raises(OptionError, match=match):
         make()
+
+
+def test_options_at_the_ends_of_their_domain():
+    bootstrap = Bootstrap(n_resamples=20, blocks=2, seed=2**63)
+    assert (bootstrap.n_resamples, bootstrap.blocks, bootstrap.seed) == (20, 2, 2**63)
+    assert Bootstrap(n_resamples=10**6, blocks=4096, seed=0).blocks == 4096
+    assert [Jackknife(blocks=blocks).blocks for blocks in (2, 4096)] == [2, 4096]
+    assert Jackknife() == Jackknife(blocks=32, confidence=0.95)
+    assert Bootstrap() == Bootstrap(n_resamples=1000, blocks=32, confidence=0.95, seed=0, kind="bca")
 
 
 def test_values_that_are_not_finite():

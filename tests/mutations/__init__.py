@@ -1,0 +1,1 @@
+"""Mutations: whether the tests notice changes of single tokens of the code."""
