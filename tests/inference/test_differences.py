@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -47,7 +49,32 @@ def test_holm_is_its_definition():
 
 def test_a_difference_is_described_as_the_first_score():
     first, second = (score_of(value, np.arange(4.0) * value) for value in (0.7, 0.2))
-    second = Scores([Score(0.2, measure="LinearCKA", n_samples=30, details=second[0].details)])
+    first = Scores([replace(first[0], provenance={"backend": "cpu", "model": "base", "precision": "fp64"})])
+    second = Scores([replace(second[0], n_samples=30, provenance={"backend": "cpu", "model": "tuned"})])
     (found,) = differences(first, second, paired=False)
+    assert found.provenance == {
+        "backend": "cpu",
+        "interval": {"kind": "jackknife of differences", "confidence": 0.95},
+    }
     assert (found.value, found.n_samples, found.measure) == (0.7 - 0.2, 100, "LinearCKA")
     assert (found.details["first"], found.details["second"]) == (0.7, 0.2)
+
+
+def test_a_difference_of_rounding_is_no_evidence():
+    for value, p in ((0.5e-6 * 0.5, 1.0), (2e-6 * 0.5, None)):
+        sides = [score_of(one, np.full(4, one)) for one in (0.5 + value, 0.5)]
+        (found,) = differences(*sides, paired=True)
+        assert found.details["p"] == (0.0 if p is None else p)
+
+
+def test_degrees_of_freedom_of_two_variances():
+    first, second = np.array([0.0, 1.0, 2.0, 3.0, 4.0]), np.array([0.0, 3.0, 6.0])
+    (found,) = differences(score_of(2.0, first), score_of(1.0, second), paired=False)
+    variances = [(n - 1) / n * np.sum((one - one.mean()) ** 2) for n, one in ((5, first), (3, second))]
+    expected = sum(variances) ** 2 / (variances[0] ** 2 / 4 + variances[1] ** 2 / 2)  # Welch & Satterthwaite
+    assert found.details["degrees_of_freedom"] == pytest.approx(expected)
+    assert found.details["standard_error"] == pytest.approx(np.sqrt(sum(variances)))
+    assert found.details["paired"] is False
+    constant = np.full(3, 2.0)
+    (none,) = differences(score_of(2.0, constant), score_of(1.0, np.full(5, 1.0)), paired=False)
+    assert (none.details["degrees_of_freedom"], none.details["p"]) == (2, 0.0)

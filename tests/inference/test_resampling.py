@@ -10,7 +10,7 @@ from scipy import stats
 
 from pyrepsim.core.errors import DegenerateError, OptionError, ShapeError
 from pyrepsim.inference import Bootstrap, Jackknife, max_statistic_p, permutation_p
-from pyrepsim.inference.p_values import value_rounding
+from pyrepsim.inference.p_values import calibrated_value, critical_value, value_rounding
 from pyrepsim.inference.resampling import (
     bca_interval,
     bootstrap_weights,
@@ -178,6 +178,26 @@ def test_p_values_count_the_data_as_one_permutation():
     np.testing.assert_array_equal(max_statistic_p(np.array([2.0, 0.0]), np.array([[1.0, 0.0], [0.0, 3.0]])), [2 / 3, 1])
     with pytest.raises(ShapeError, match="a column for each statistic"):
         max_statistic_p(np.zeros(3), np.zeros((10, 2)))
+
+
+def test_critical_values_are_order_statistics():
+    null = np.arange(19.0)
+    assert critical_value(5.0, null, 0.05) == 17.0  # number 19 of 0, 1, ..., 5, 5, ..., 18
+    assert critical_value(30.0, null, 0.05) == 18.0
+    assert critical_value(5.0, null, 0.5) == 8.0  # number 10 of the same
+    assert critical_value(5.0, null, 1.0) == 0.0
+    assert critical_value(0.5, np.array([0.1]), 1e-9) == 0.5
+    with pytest.raises(ShapeError, match="null values"):
+        critical_value(0.5, np.array([]), 0.05)
+
+
+def test_calibrated_values_are_fractions_of_what_is_above_chance():
+    assert calibrated_value(0.7, 0.2, 1.0) == pytest.approx(0.625)
+    assert calibrated_value(0.2, 0.2, 1.0) == 0.0
+    assert calibrated_value(0.1, 0.2, 1.0) == 0.0
+    assert calibrated_value(1.0, 0.2, 1.0) == 1.0
+    assert calibrated_value(1.0 + 1e-12, 0.2, 1.0) == 1.0
+    assert calibrated_value(1.0, 1.0, 1.0) == calibrated_value(1.0, 1.5, 1.0) == 0.0
 
 
 def test_differences_that_may_be_rounding():
