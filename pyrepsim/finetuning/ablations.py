@@ -269,9 +269,9 @@ def _score(tuned: TunedRun, kind: str, value: int, values: Sequence[int], folder
         return known["scores"]
     folder.mkdir(parents=True, exist_ok=True)
     predictions = tuned.predict_exit(value, values) if kind == "exit" else tuned.predict_reverted(value)
-    scores = {"dev": tuned.score_and_write(predictions, folder)}
-    write_record(path, request, scores=scores)
-    return scores
+    scores, facts = tuned.evaluate(predictions, folder)
+    write_record(path, request, scores={"dev": scores}, facts=[fact._asdict() for fact in facts])
+    return {"dev": scores}
 
 
 def _bytes_digest(source: str) -> str | None:

@@ -193,17 +193,19 @@ class SequenceHead(Head):
         self.dropout = torch.nn.Dropout(dropout)
         self.classifier = linear(width, labels)
 
-    def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+    def pooled(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The state of each sequence that is classified: (batch, width)."""
         if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        elif self.pooling == "last":
+            return hidden[:, 0]
+        if self.pooling == "last":
             positions = torch.arange(hidden.shape[1], device=hidden.device)
             last = (positions * batch["attention_mask"]).argmax(dim=1)  # wherever the padding is
-            pooled = hidden[torch.arange(len(hidden), device=hidden.device), last]
-        else:
-            mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * mask).sum(1) / mask.sum(1)
-        return {"logits": self.classifier(self.dropout(torch.tanh(self.pooler(pooled))))}
+            return hidden[torch.arange(len(hidden), device=hidden.device), last]
+        mask = batch["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        return (hidden * mask).sum(1) / mask.sum(1)
+
+    def forward(self, hidden: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        return {"logits": self.classifier(self.dropout(torch.tanh(self.pooler(self.pooled(hidden, batch)))))}
 
     def loss(self, outputs: Batch, batch: Batch) -> torch.Tensor:
         logits, label = outputs["logits"].float(), batch["label"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from ..core.outputs import replacing
 from ..core.paths import as_path, read_regular
 from ..inference.resampling import jackknife_interval
 
-__all__ = ["ItemScores", "PairedDifference", "group_numbers", "paired_difference", "read_items", "score_and_write"]
+__all__ = ["ItemScores", "PairedDifference", "group_numbers", "paired_difference", "read_items", "write_items"]
 
 _SIZES, _GROUPS = "sizes", "groups"
 
@@ -89,8 +89,8 @@ def paired_difference(first: ItemScores, second: ItemScores, metric: str) -> Pai
 
     With d_i the difference of the scores of item i and w_i its size, the value is D = sum d_i / sum w_i. The interval
     is the jackknife's, D -+ t SE, with SE^2 = (G - 1) / G sum_g (D_g - mean D_g)^2 for the value D_g without group g of
-    G, and Student's t of G - 1 degrees of freedom. It is about these two models on other items of the same kind, not
-    about other trainings.
+    G, and Student's t of at most G - 1 degrees of freedom (fewer if few groups hold most of the difference: see
+    `Jackknife`). It is about these two models on other items of the same kind, not about other trainings.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def paired_difference(first: ItemScores, second: ItemScores, metric: str) -> Pai
     return PairedDifference(value, low, high, len(first.sizes), n_groups)
 
 
-def _write_items(items: ItemScores, folder: Path, data: str) -> None:
+def write_items(items: ItemScores, folder: Path, data: str) -> None:
     """Write ``items-<data>.npz`` into the folder of a run or a step."""
     arrays = {f"score.{name}": values for name, values in items.scores.items()}
     with replacing(_path(folder, data)) as temporary, temporary.open("wb") as file:
@@ -190,15 +190,6 @@ score a finished run again without training, use rs.ablate("exit", run, out=...,
         raise CorruptStoreError(
             f"The scores of items must be readable: {path} is not ({error}). Remove it, and score the run again."
         ) from error
-
-
-def score_and_write(task: Any, examples: Sequence[Any], predictions: Sequence[Any], folder: Path, data: str) -> Any:
-    """Score predictions; write them and, if the task scores items, the scores of each item. Returns scores by name."""
-    task.write(examples, predictions, folder / f"predictions-{data}{task.suffix}")
-    items = task.items(examples, predictions)
-    if items is not None:
-        _write_items(items, folder, data)
-    return task.score(examples, predictions)
 
 
 def _path(folder: Path, data: str) -> Path:

@@ -19,8 +19,8 @@ from ..models import Encoder, ModelLike, load_encoder, wrap
 from ..models.blocks import find_blocks
 from ..models.layer_changes import reinitialise, truncate
 from ..version import __version__
+from .evaluation import Evaluation, evaluate
 from .heads import build_head
-from .items import score_and_write
 from .prediction import predict
 from .recipes import Ablation, TrainingRecipe
 from .task_model import TaskModel
@@ -188,9 +188,9 @@ class PreparedTraining:
     def score(self, name: str) -> dict[str, float]:
         return self.task.score(self.data[name].examples, self.predictions(name))
 
-    def score_and_write(self, name: str, folder: Path) -> dict[str, float]:
+    def evaluate(self, name: str, folder: Path) -> Evaluation:
         """Score, and write predictions and the scores of each item."""
-        return score_and_write(self.task, self.data[name].examples, self.predictions(name), folder, name)
+        return evaluate(self.task, self.data[name].examples, self.predictions(name), folder=folder, data=name)
 
     def record(self) -> dict[str, Any]:
         """What the request resolved to: weights, labels, digests of the data, versions."""

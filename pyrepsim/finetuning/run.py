@@ -29,7 +29,9 @@ class Run:
         Loads as an encoder (`extract`, ``AutoModel``). Holds the head, ``run.json``, predictions and learning curve.
     record : mapping
         ``"request"``: model, task, recipe, ablation and data sources. ``"inputs"``: what they resolved to, as digests
-        of weights and data, labels, and versions of packages.
+        of weights and data, labels, and versions of packages. ``"facts"``: what is wrong with the training, each with
+        its name, value and text: a pooled vector that is constant before training; on the dev data a class that is
+        never predicted, or a score no better than that of a constant guess.
     scores : mapping of mappings
         Scores by data and name, such as ``scores["dev"]["accuracy"]``: fractions in [0, 1], correlations in [-1, 1].
     history : tuple of mappings

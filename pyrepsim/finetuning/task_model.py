@@ -44,9 +44,12 @@ class TaskModel(torch.nn.Module):
                 child.training = False
         return self
 
+    def hidden(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The last hidden states of the encoder: (batch, tokens, width)."""
+        return self.encoder(**{name: batch[name] for name in _ENCODER_INPUTS if name in batch}).last_hidden_state
+
     def forward(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
-        inputs = {name: batch[name] for name in _ENCODER_INPUTS if name in batch}
-        outputs = self.head(self.encoder(**inputs).last_hidden_state, batch)
+        outputs = self.head(self.hidden(batch), batch)
         return {"loss": self.head.loss(outputs, batch)} if self.training else outputs
 
 

@@ -23,6 +23,7 @@ from ..models.loading import quiet_transformers
 from ..models.restoring import flags_kept, random_state_kept
 from ..models.saving import check_saved, save_encoder
 from ..results.figures import save
+from .facts import facts_of_head
 from .figures import learning_curve
 from .preparation import FinetuningRequest, PreparedTraining
 from .recipes import Ablation, TrainingRecipe
@@ -179,7 +180,7 @@ def _fit(
         empty_folder(folder)
     inputs = ready.record()
     _start(folder, record, inputs)
-    encoder = ready.encoder
+    encoder, facts = ready.encoder, facts_of_head(ready)
     trainer = TaskTrainer(
         ready.model.train(),
         ready.data["train"].features,
@@ -196,11 +197,14 @@ def _fit(
         history = trainer.train_or_resume()
     if trainer.is_world_process_zero():
         _save(ready, folder)
-        scores = {name: ready.score_and_write(name, folder) for name in ("dev", "test") if name in ready.data}
+        evaluations = {name: ready.evaluate(name, folder) for name in ("dev", "test") if name in ready.data}
+        scores = {name: evaluation.scores for name, evaluation in evaluations.items()}
+        facts += evaluations["dev"].facts
         last = {"step": trainer.state.global_step, "epoch": trainer.state.epoch}
         history = [*history, {**last, **{f"eval_{key}": value for key, value in scores["dev"].items()}}]
         _draw(history, ready.task.metric, folder / "curve.svg")
-        write_record(folder / RECORD, record, inputs=inputs, scores=scores, history=history)
+        listed = [fact._asdict() for fact in facts]
+        write_record(folder / RECORD, record, inputs=inputs, scores=scores, history=history, facts=listed)
         shutil.rmtree(folder / "resume", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return open_run(folder)

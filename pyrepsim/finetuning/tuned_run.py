@@ -17,7 +17,7 @@ from ..core.resume import read_record
 from ..models import load_encoder
 from ..models.blocks import find_blocks
 from ..models.layer_changes import revert, truncate
-from .items import score_and_write
+from .evaluation import Evaluation, evaluate
 from .prediction import predict, predict_each
 from .run import RECORD, Run
 from .task_model import TaskModel, load_head
@@ -189,10 +189,10 @@ class TunedRun:
         model = TaskModel(revert(self.model.encoder, self.base, [name]), self.model.head)
         return predict(model, self.task, *self._data, **self._options)
 
-    def score_and_write(self, predictions: Sequence[Any], folder: Path) -> dict[str, float]:
+    def evaluate(self, predictions: Sequence[Any], folder: Path) -> Evaluation:
         """Score predictions for the dev data; write them and the scores of each item to `folder`."""
         examples, _ = self._data
-        return score_and_write(self.task, examples, predictions, folder, "dev")
+        return evaluate(self.task, examples, predictions, folder=folder, data="dev")
 
 
 def task_of(run: Run, task: str | Task | None = None) -> Task:

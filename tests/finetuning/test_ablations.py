@@ -192,7 +192,7 @@ def test_reverting_layers_of_a_tuned_run(tuned: Run, tmp_path: Path, monkeypatch
     assert {row["score_unchanged"] for row in sweep} == {tuned.scores["dev"]["accuracy"]}
     assert any(row["score"] != row["score_unchanged"] for row in sweep)
     assert (tmp_path / "revert-0-seed0" / "predictions-dev.jsonl").is_file()
-    monkeypatch.setattr(ablations.TunedRun, "score_and_write", lambda *_: pytest.fail("it scored again"))
+    monkeypatch.setattr(ablations.TunedRun, "evaluate", lambda *_: pytest.fail("it scored again"))
     again = ablate("revert", tuned, TASK, out=tmp_path, device="cpu")
     assert again.to_records() == sweep.to_records()
 

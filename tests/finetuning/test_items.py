@@ -13,7 +13,8 @@ from pyrepsim.core.errors import CorruptStoreError, ModelError, OptionError, Row
 from pyrepsim.data.conllu import Sentence
 from pyrepsim.data.squad import GoldAnswer, SquadExample
 from pyrepsim.data.tagged import TaggedSentence
-from pyrepsim.finetuning.items import ItemScores, group_numbers, paired_difference, read_items, score_and_write
+from pyrepsim.finetuning.evaluation import evaluate
+from pyrepsim.finetuning.items import ItemScores, group_numbers, paired_difference, read_items
 from pyrepsim.finetuning.tasks import get_task
 from pyrepsim.finetuning.tasks.dependency import Parse
 from pyrepsim.finetuning.tasks.sequence import SequenceExample
@@ -150,14 +151,14 @@ def test_scores_that_are_no_means_have_no_items():
 def test_items_are_written_beside_the_predictions(tmp_path: Path):
     task = get_task("mnli")
     examples = [SequenceExample("p", "h", "neutral", "x:1"), SequenceExample("q", "h", "neutral", "x:2")]
-    scores = score_and_write(task, examples, ["neutral", "entailment"], tmp_path, "dev")
+    scores, _ = evaluate(task, examples, ["neutral", "entailment"], folder=tmp_path, data="dev")
     assert scores["accuracy"] == 0.5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["items-dev.npz", "predictions-dev.jsonl"]
     found = read_items(tmp_path)
     assert found.scores["accuracy"].tolist() == [1, 0]
     assert (found.sizes.dtype, found.groups.dtype) == (np.float64, np.int64)
     first = (tmp_path / "items-dev.npz").read_bytes()
-    score_and_write(task, examples, ["neutral", "entailment"], tmp_path, "dev")
+    evaluate(task, examples, ["neutral", "entailment"], folder=tmp_path, data="dev")
     assert (tmp_path / "items-dev.npz").read_bytes() == first
 
 
@@ -165,7 +166,7 @@ def test_absent_and_damaged_files_are_named(tmp_path: Path):
     with pytest.raises(ModelError, match=r"items-test\.npz: .* has none"):
         read_items(tmp_path, "test")
     task: Any = get_task("mnli")
-    score_and_write(task, [SequenceExample("p", "h", "neutral", "x:1")], ["neutral"], tmp_path, "dev")
+    evaluate(task, [SequenceExample("p", "h", "neutral", "x:1")], ["neutral"], folder=tmp_path, data="dev")
     whole = (tmp_path / "items-dev.npz").read_bytes()
     for damaged in (b"", b"not a zip file", whole[: len(whole) // 2]):
         (tmp_path / "items-dev.npz").write_bytes(damaged)

@@ -152,7 +152,7 @@ def test_differences_are_paired_by_items(
     (row,) = pick(rows, experiment=experiment, kind=kind, k=k, member=member)
     found = paired_difference(read_items(folder_of(out, first)), read_items(folder_of(out, second)), "accuracy")
     assert (row["value"], row["low"], row["high"], row["n"]) == found[:4]
-    assert row["band"] == f"paired, t of {found.n_groups} groups of items"
+    assert row["band"] == "jackknife of paired items"
     assert (row["task"], row["seed"], row["metric"], row["corpus"]) == ("mnli", 0, "accuracy", "mnli-dev")
 
 
@@ -161,6 +161,22 @@ def test_exits_are_compared_with_the_whole_model(rows: Rows, out: Path):
     (step,) = out.glob("cells/exit/mnli-seed0-*/sweep/exit-1-seed0")
     found = paired_difference(read_items(folder_of(out, "finetuning/mnli-seed0")), read_items(step), "accuracy")
     assert (row["k"], row["value"], row["low"], row["high"], row["n"]) == (1, *found[:4])
+
+
+def test_what_is_wrong_with_a_training_is_in_the_rows(rows: Rows, out: Path):
+    """A random model after a few updates is no better than the most frequent label."""
+    for experiment, cell, k in (
+        ("truncation", "truncation/mnli-k1-seed0", 1),
+        ("finetuning", "finetuning/mnli-seed1", None),
+    ):
+        facts = rs.open_run(folder_of(out, cell)).record["facts"]
+        found = pick(rows, experiment=experiment, task="mnli", seed=1 if k is None else 0, k=k, kind="fact")
+        assert [(row["metric"], row["value"], row["member"]) for row in found] == [tuple(one.values()) for one in facts]
+        assert "no better than a constant guess" in {row["metric"] for row in found}
+    exits = pick(rows, experiment="exit", kind="fact", k=2)
+    full = pick(rows, experiment="finetuning", task="mnli", seed=0, kind="fact")
+    after = [row["metric"] for row in full if row["metric"] != "constant pooled vector"]
+    assert [row["metric"] for row in exits] == after
 
 
 def test_the_gain_of_the_last_epoch(rows: Rows, out: Path):

@@ -107,6 +107,10 @@ class Task(ABC):
         """Return the scores of each item, if a score is a mean over items: `pyrepsim.finetuning.items.ItemScores`."""
         del examples, predictions
 
+    def constant_guess(self, examples: Sequence[Any]) -> tuple[str, list[Any]] | None:
+        """Return the predictions of a guess that does not read the examples, with its name, or None."""
+        del examples
+
     @abstractmethod
     def write(self, examples: Sequence[Any], predictions: Sequence[Any], path: str | os.PathLike[str]) -> None:
         """Write the predictions in the task's own format."""

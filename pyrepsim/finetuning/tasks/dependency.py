@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -183,6 +184,16 @@ class Dependency(Task):
                     correct[:, number] += (1, same, predicted == relation)[: len(names)]
         documents = (sentence.document or number for number, sentence in enumerate(examples))
         return ItemScores(dict(zip(names, correct, strict=True)), sizes, group_numbers(documents))
+
+    def constant_guess(self, examples: Sequence[Sentence]) -> tuple[str, list[Parse]]:
+        """Return trees in which each word depends on the next one, with the most frequent relation of the examples."""
+        counted = Counter(relation for sentence in examples for relation in sentence.relations)
+        (relation, _), *_ = counted.most_common(1)
+        parses = []
+        for sentence in examples:
+            n = len(sentence.words)
+            parses.append(Parse((*range(2, n + 1), 0), (relation,) * (n - 1) + ("root",)))
+        return f"a chain of {relation!r} to the next word", parses
 
     def write(self, examples: Sequence[Sentence], predictions: Sequence[Parse], path: str | os.PathLike[str]) -> None:
         """Write the sentences in CoNLL-U with the predicted trees; everything else is as read."""

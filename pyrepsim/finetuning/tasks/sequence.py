@@ -8,6 +8,7 @@ import math
 import os
 import re
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -293,6 +294,11 @@ class SequenceClassification(SequenceTask):
         correct = np.array([str(example.label) == prediction for example, prediction in pairs], dtype=np.float64)
         groups = group_numbers(example.first for example in examples)
         return ItemScores({"accuracy": correct}, np.ones(len(correct)), groups)
+
+    def constant_guess(self, examples: Sequence[SequenceExample]) -> tuple[str, list[str]]:
+        """Return the most frequent label of the examples for each of them."""
+        (label, _), *_ = Counter(str(example.label) for example in examples).most_common(1)
+        return f"the most frequent label, {label!r},", [label] * len(examples)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -221,6 +222,11 @@ class PosTagging(TaggingTask):
         ]
         sizes = np.array([len(sentence.tags) for sentence in examples], dtype=np.float64)
         return ItemScores({"accuracy": np.array(correct, dtype=np.float64)}, sizes, np.arange(len(sizes)))
+
+    def constant_guess(self, examples: Sequence[TaggedSentence]) -> tuple[str, list[tuple[str, ...]]]:
+        """Return the most frequent tag of the examples for each word."""
+        (tag, _), *_ = Counter(tag for sentence in examples for tag in sentence.tags).most_common(1)
+        return f"the most frequent tag, {tag!r},", [(tag,) * len(sentence.tags) for sentence in examples]
 
 
 @dataclass(frozen=True, kw_only=True)

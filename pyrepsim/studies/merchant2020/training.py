@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ModelError
+from ...core.resume import read_record
 from ...finetuning.recipes import Ablation
 from ..runner import Cell, read_rows
 from .aggregates import aggregate, aggregate_cell
-from .claims.rows import GAIN, LAST_EPOCH, LONGER
+from .claims.rows import FACT, GAIN, LAST_EPOCH, LONGER
 from .costs import CostEstimator
 from .plan import Plan, StudyModel, run_cell, tuned_models
 from .scales import Sweep
@@ -119,6 +120,7 @@ def _exit_cell(plan: Plan, costs: CostEstimator, task: str, seed: int, values: l
         for row in sweep:
             columns = {"variant": "tuned", "task": task, "seed": seed, "k": row["value"]}
             rows += _score_rows(plan, {row["metric"]: row["score"]}, **columns)
+            rows += _fact_rows(plan, read_record(out / row["folder"] / "scores.json") or {}, **columns)
             if row["value"] != plan.depth:
                 rows += difference_rows(tuned, out / row["folder"], **plan.row(**_of_dev(columns)))
         return rows
@@ -221,7 +223,7 @@ def difference_rows(first: Path, second: Path, **columns: Any) -> list[dict[str,
         rows.append({
             **columns, "kind": "difference", "metric": metric, "value": found.value, "low": found.low,
             "high": found.high, "n": found.n_items,
-            "band": None if found.low is None else f"paired, t of {found.n_groups} groups of items",
+            "band": None if found.low is None else "jackknife of paired items",
         })  # fmt: skip
     return rows
 
@@ -247,10 +249,17 @@ def _run_rows(plan: Plan, run: Any, **columns: Any) -> list[dict[str, Any]]:
         n = int(run.items().sizes.sum())  # words of a treebank, otherwise examples
     except ModelError:
         n = run.record["inputs"]["data"]["dev"]["n_examples"]
-    rows = _score_rows(plan, scores, n=n, **columns)
+    rows = _score_rows(plan, scores, n=n, **columns) + _fact_rows(plan, run.record, **columns)
     gain = _last_epoch(run)
     last = {"kind": GAIN, "member": LAST_EPOCH, "metric": run.metric, "value": gain}
     return rows if gain is None else [*rows, plan.row(**_of_dev(columns), **last)]
+
+
+def _fact_rows(plan: Plan, record: Mapping[str, Any], **columns: Any) -> list[dict[str, Any]]:
+    """What is wrong with a training: the sentence is in the column `member`."""
+    shared = plan.row(**_of_dev(columns), kind=FACT)
+    facts = record.get("facts", ())
+    return [{**shared, "metric": one["name"], "value": one["value"], "member": one["text"]} for one in facts]
 
 
 def _last_epoch(run: Any) -> float | None:

@@ -12,11 +12,11 @@ from .representation_figures import WITHOUT_ROGUE
 from .rows import Row, StudyFiles, distinct, tasks_of
 from .sections import SECTIONS
 from .task_figures import LEXICAL
-from .text import count, in_prose, joined, measure_name
+from .text import count, in_prose, joined, measure_name, task_name
 
 __all__ = [
     "ExperimentSummary", "Reference", "cells_without_result", "default_title", "experiment_summaries", "facts",
-    "methods", "references", "sections_without_rows", "summary", "unknown_experiments",
+    "facts_of_trainings", "methods", "references", "sections_without_rows", "summary", "unknown_experiments",
 ]  # fmt: skip
 
 _KNOWN = {"finetuning", "similarity", "domains", "edge", "structural", "freezing", "longer", "truncation", "exit",
@@ -254,6 +254,15 @@ def cells_without_result(files: StudyFiles) -> list[tuple[str, str, str]]:
         for cell in _cells(files)
         if cell.get("state") in ("failed", "blocked")
     ]
+
+
+def facts_of_trainings(files: StudyFiles) -> list[tuple[str, str]]:
+    """Return the trainings with which something is wrong, each with a sentence."""
+    found = []
+    for row in select(files.rows, kind="fact"):
+        seed, k = (f", {name} {row[name]:g}" if row[name] is not None else "" for name in ("seed", "k"))
+        found.append((f"{row['experiment']}, {task_name(row['task'])}{seed}{k}", str(row["member"])))
+    return found
 
 
 def unknown_experiments(files: StudyFiles) -> list[tuple[str, int]]:

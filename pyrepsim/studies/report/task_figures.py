@@ -48,7 +48,7 @@ def freezing(rows: Sequence[Row]) -> Plot | None:
     """Describe the score against the number of frozen blocks."""
     return _ablation(
         rows, "freezing", "Partial freezing", "frozen blocks, from the bottom",
-        "Score on dev if the embeddings and the lowest k blocks keep their pre-trained weights.",
+        "Score on dev if the embeddings and the lowest k blocks keep their pre-trained weights.", longer="longer",
     )  # fmt: skip
 
 
@@ -172,8 +172,13 @@ def best_mix(rows: Sequence[Row]) -> str | None:
     return max(layered, key=lambda row: row["layer"])["member"] if layered else None
 
 
-def _ablation(rows: Sequence[Row], experiment: str, title: str, xlabel: str, caption: str) -> Plot | None:
-    """Describe score against k: one panel per task, each on its own scale, with the full model's score dashed."""
+def _ablation(
+    rows: Sequence[Row], experiment: str, title: str, xlabel: str, caption: str, *, longer: str | None = None
+) -> Plot | None:
+    """Describe score against k: one panel per task, each on its own scale, with the full model's score dashed.
+
+    `longer` is the experiment with the same models after more updates.
+    """
     own = select(rows, experiment=experiment)
     panels = []
     for task, style in styles_of(rows).items():
@@ -184,6 +189,9 @@ def _ablation(rows: Sequence[Row], experiment: str, title: str, xlabel: str, cap
         full = single_point(select(rows, experiment="finetuning", task=task, metric=metrics[0]))
         marks = () if full is None else (Mark(full.value, _FULL_MODEL),)
         series = (Series(replace(style, label=""), line),)
+        more = points(select(rows, experiment=longer, task=task, metric=metrics[0]), "k") if longer else ()
+        if more:
+            series += (Series(replace(style, label="trained longer", dash=":"), more),)
         panels.append(Panel(task_name(task), series, marks, ylabel=f"{score_name(metrics[0])} (%)", percent=True))
     return make_plot(
         experiment, title, panels, xlabel, "score (%)",

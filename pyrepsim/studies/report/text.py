@@ -48,6 +48,7 @@ _BANDS = {
     "bootstrap of sentences": "bootstrap intervals over sentences",
     "jackknife of documents": "delete-block jackknife intervals over documents",
     "jackknife of differences": "jackknife intervals of the paired differences",
+    "jackknife of paired items": "jackknife intervals of scores paired by items",
     "t of seeds": "t intervals over seeds",
     "normal approximation": "intervals by normal approximation",
 }

@@ -128,6 +128,16 @@ def test_ablations_have_their_own_scale_and_the_score_of_the_full_model(rows):
     assert mark.at == scores[-1]
 
 
+def test_freezing_shows_the_models_that_were_trained_longer(rows):
+    more = [r | {"experiment": "longer", "value": r["value"] + 0.01} for r in rows if r["experiment"] == "freezing"]
+    panel = plot("freezing", rows + [r for r in more if r["task"] == "mnli" and r["k"] in (0, 2)]).panels[0]
+    first, longer = panel.series
+    assert longer.style.label == "trained longer"
+    assert [point.x for point in longer.points] == [0, 2]
+    assert longer.points[0].value == pytest.approx(first.points[0].value + 0.01)
+    assert [len(one.series) for one in plot("freezing", rows).panels] == [1, 1, 1]
+
+
 def test_edge_probes_show_base_tuned_and_both_baselines(rows):
     panel = plot("edge_by_layer", rows).panels[0]
     assert [line.style.label for line in panel.series] == [

@@ -171,3 +171,15 @@ def test_a_study_without_rows_has_a_page(tmp_path: Path):
     reader = HTMLReader(study_report(write_study(tmp_path, []), formats=()).page.read_text(encoding="utf-8"))
     assert "Not run" in reader.text
     assert reader.named("figure") == []
+
+
+def test_trainings_with_which_something_is_wrong_are_listed(tmp_path: Path):
+    row = {**sparse()[0], "experiment": "truncation", "task": "mnli", "seed": 0, "k": 6, "kind": "fact"}
+    fact = {**row, "metric": "constant pooled vector", "value": 1.0, "member": "The vector is <constant>."}
+    folder = write_study(tmp_path, [*sparse(), fact])
+    text = HTMLReader(study_report(folder, formats=()).page.read_text(encoding="utf-8")).text
+    assert "Trainings to look at" in text
+    assert "truncation, MNLI, seed 0, k 6" in text
+    assert "The vector is <constant>." in text
+    plain = study_report(write_study(tmp_path / "plain", sparse()), formats=()).page.read_text(encoding="utf-8")
+    assert "Trainings to look at" not in plain

@@ -9,6 +9,7 @@ from typing import Any
 from .estimates import Estimate
 
 __all__ = [
+    "FACT",
     "GAIN",
     "LAST_EPOCH",
     "LONGER",
@@ -24,6 +25,8 @@ __all__ = [
 Row = Mapping[str, Any]
 
 TASKS = ("mnli", "squad", "dependency")
+FACT = "fact"
+"""Kind of a row that says what is wrong with a training: its name is the metric, and the sentence is in `member`."""
 GAIN = "gain"
 """Kind of a row: what the `LAST_EPOCH` added to a score, or a training with more updates (`LONGER`), by `member`."""
 LAST_EPOCH, LONGER = "last epoch", "longer training"

@@ -44,6 +44,7 @@ def page(files: StudyFiles, plots: Mapping[str, Plot], tables: Mapping[str, Tabl
         facts=methods.facts(files),
         experiments=methods.experiment_summaries(files),
         without_result=methods.cells_without_result(files),
+        facts_of_trainings=methods.facts_of_trainings(files),
         not_run=methods.sections_without_rows(shown),
         unknown=methods.unknown_experiments(files),
         n_rows=len(files.rows),
