@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pyrepsim.inference import differences, holm
+from pyrepsim.core.errors import OptionError
+from pyrepsim.inference import differences, holm, over_seeds
 from pyrepsim.results import Score, Scores
 
 
@@ -78,3 +79,22 @@ def test_degrees_of_freedom_of_two_variances():
     constant = np.full(3, 2.0)
     (none,) = differences(score_of(2.0, constant), score_of(1.0, np.full(5, 1.0)), paired=False)
     assert (none.details["degrees_of_freedom"], none.details["p"]) == (2, 0.0)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 1.5, -0.1])
+def test_confidence_is_a_fraction(confidence):
+    scores = score_of(1.0, np.arange(4.0))
+    with pytest.raises(OptionError, match="confidence must be a fraction"):
+        differences(scores, scores, paired=True, confidence=confidence)
+
+
+def test_a_mean_over_seeds_is_described_as_the_first_run():
+    runs = [score_of(value, np.arange(4.0)) for value in (0.5, 0.7)]
+    runs[1] = Scores([replace(runs[1][0], n_samples=7)])
+    (mean,) = over_seeds(runs)
+    assert (mean.value, mean.n_samples) == (pytest.approx(0.6), 100)
+    assert mean.details["standard_deviation"] == pytest.approx(np.std([0.5, 0.7], ddof=1))
+    other = Scores([replace(runs[0][0], measure="RSA")])
+    for several in ([runs[0]], [runs[0], other], [other, runs[0]]):
+        with pytest.raises(OptionError, match="at least two seeds"):
+            over_seeds(several)

@@ -126,6 +126,26 @@ def test_biased_replicates_are_replaced_by_the_jackknife():
         bca_interval(0.0, rng.standard_normal(200), one_rules, confidence=1 - 1e-10)
 
 
+def test_details_of_the_bootstrap():
+    replicates, without = np.array([0.1, 0.2, 0.4, 0.5] * 10), np.array([0.2, 0.3, 0.4])
+    (low, high), about = interval_of(Bootstrap(kind="percentile", confidence=0.5, seed=7), 0.25, without, replicates)
+    assert (low, high) == pytest.approx((np.quantile(replicates, 0.25), np.quantile(replicates, 0.75)))
+    assert about["bias"] == pytest.approx(0.3 - 0.25)
+    assert about["standard_error"] == pytest.approx(np.std(replicates, ddof=1), rel=1e-12)
+    assert (about["n_resamples"], about["seed"], about["blocks"], about["confidence"]) == (40, 7, 3, 0.5)
+    np.testing.assert_array_equal(about["without_block"], without)
+
+
+def test_a_value_outside_of_its_replicates_has_no_bca_interval():
+    replicates, without = np.linspace(0, 1, 101), np.array([0.2, 0.3, 0.4])
+    for value in (-0.1, 0.02, 0.98, 1.1):
+        with pytest.raises(DegenerateError, match="within the percentile interval"):
+            bca_interval(value, replicates, without)
+    for value in (0.03, 0.97):
+        low, high = bca_interval(value, replicates, without)
+        assert 0 <= low < high <= 1
+
+
 def test_intervals_are_clipped_to_the_range():
     without = 1 - 0.01 * np.random.default_rng(0).random(16)
     (low, high), about = interval_of(Jackknife(), 0.999, without, None, (0.0, 1.0))
