@@ -22,8 +22,8 @@ from .design import Planted
 __all__ = ["DESIGNS"]
 
 _BASE, _FLOOR = 0.85, 0.65
-_FAR_ABOVE = 0.08
-_MOST = 0.12  # of a document's deviation, so that probabilities stay between 0 and 1
+_FAR_ABOVE = 0.1
+_ITEMS = 300  # of a document of usual size
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class _Design:
     tasks: tuple[str, ...] = ("mnli",)
     spread: float = 0.4
     """Of the logarithms of the documents' sizes."""
-    skew: float = 0.0
+    skew: int = 0
     """1: few documents deviate far upwards, -1: downwards; 0: normal deviations."""
     training: float = 0.01
     """Standard deviation of what the seeds share by chance."""
@@ -46,7 +46,7 @@ class _Design:
     def name(self) -> str:
         probes = f"{self.at} of {self.probes} probes at the effect"
         seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
-        tails = {0: "", 1: ", skewed up", -1: ", skewed down"}[int(self.skew)]
+        tails = {0: "", 1: ", skewed up", -1: ", skewed down"}[self.skew]
         return (
             f"{self.documents} documents{tails}, {seeds}, {probes}, {len(self.tasks)} task{'s' * (len(self.tasks) > 1)}"
         )
@@ -56,7 +56,7 @@ class _Design:
 
     def _probe(self, rng: np.random.Generator, place: int, effect: float) -> Iterator[dict[str, Any]]:
         margin = effect if place < self.at else max(effect, _FAR_ABOVE)
-        sizes = np.maximum(1, np.round(60 * np.exp(rng.normal(0, self.spread, self.documents)))).astype(int)
+        sizes = np.maximum(1, np.round(_ITEMS * np.exp(rng.normal(0, self.spread, self.documents)))).astype(int)
         base = _BASE + self._deviations(rng, 0.05)
         floor = _FLOOR + self._deviations(rng, 0.05)
         before = self._score(rng, sizes, base)
@@ -71,12 +71,11 @@ class _Design:
                     yield {**shared, "probe_task": f"probe {place}", **columns}
 
     def _deviations(self, rng: np.random.Generator, size: float) -> np.ndarray:
-        if self.skew:
-            # Cut from above at three of its standard deviations, which leaves a mean of 1 - exp(-4).
-            drawn = self.skew * (np.minimum(rng.exponential(1.0, self.documents), 4.0) - (1 - np.exp(-4.0)))
-        else:
-            drawn = rng.normal(0, 1, self.documents)
-        return np.clip(size * drawn, -_MOST * 2, _MOST * 2) if self.skew else np.clip(size * drawn, -_MOST, _MOST)
+        """Deviations of the documents, with mean 0, of at most three sizes: probabilities stay between 0 and 1."""
+        if not self.skew:
+            return size * np.clip(rng.normal(0, 1, self.documents), -3, 3)
+        drawn = np.minimum(rng.exponential(1.0, self.documents), 4.0)
+        return size * self.skew * (drawn - (1 - np.exp(-4.0)))  # the mean of what was cut at 4
 
     @staticmethod
     def _score(rng: np.random.Generator, sizes: np.ndarray, p: np.ndarray) -> Jackknifed:
@@ -85,8 +84,7 @@ class _Design:
 
 
 def _planted(design: _Design) -> Planted:
-    effects = (-0.04, -0.02, 0.0, 0.02, 0.04)
-    return Planted("C3", design.name, "score", 0.0, "above", design.rows, effects)
+    return Planted("C3", design.name, "score", 0.0, "above", design.rows, (-0.06, -0.03, 0.0, 0.03, 0.06))
 
 
 DESIGNS = tuple(
@@ -95,13 +93,13 @@ DESIGNS = tuple(
         (
             _Design(12),
             _Design(12, probes=3, at=3),
-            _Design(12, skew=1, spread=1.0),
-            _Design(12, skew=-1, spread=1.0),
+            _Design(12, probes=3, skew=1),
+            _Design(12, probes=3, skew=1, spread=1.0),
+            _Design(12, probes=3, skew=-1, spread=1.0),
             _Design(84),
-            _Design(84, seeds=3),
-            _Design(84, seeds=3, probes=9, at=9),
-            _Design(24, seeds=3, probes=3, at=3, tasks=("mnli", "squad", "dependency")),
-            _Design(84, seeds=5, probes=3, spread=1.0, skew=-1),
+            _Design(84, seeds=3, probes=3, training=0.004),
+            _Design(24, seeds=3, probes=3, at=3, tasks=("mnli", "squad", "dependency"), training=0.004),
+            _Design(84, seeds=5, probes=3, skew=-1, spread=1.0),
         ),
     )
 )

@@ -108,9 +108,9 @@ def compare_probes(
     """Test for each probe that two results share whether training changed its F1.
 
     The difference is mean_s F1_tuned(s) - mean_s F1_base(s), where s are the seeds of each result. Its interval,
-    difference -+ t SE, has the standard error of the jackknife over documents (each left out of both results at once)
-    and Student's t of n_documents - 1 degrees of freedom. Where records name no document, each text is one. The
-    interval covers the variation between documents but not between seeds, so train several seeds.
+    difference -+ t SE, is that of the jackknife over documents, each left out of both results at once; t has fewer
+    degrees of freedom than documents where few of them are large or deviate. Where records name no document, each text
+    is one. The interval covers the variation between documents but not between seeds, so train several seeds.
 
     Parameters
     ----------

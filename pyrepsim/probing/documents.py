@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..inference.resampling import jackknife_standard_error, t_quantile
+from ..inference.resampling import degrees_of_freedom, jackknife_standard_error, t_quantile
 
 __all__ = ["ROUNDING", "Jackknifed", "fieller_interval", "jackknifed_f1", "numbered"]
 
@@ -42,6 +42,9 @@ class Jackknifed:
     value : float
     without : ndarray of shape (n_documents,)
         The value when one document is left out.
+    effective : float
+        The effective number of documents, (sum_d w_d)^2 / sum_d w_d^2 of their numbers of items w_d: large ones count
+        most. The number of documents if all have one size.
 
     Examples
     --------
@@ -55,16 +58,18 @@ class Jackknifed:
 
     value: float
     without: np.ndarray
+    effective: float = math.inf
 
     def __sub__(self, other: Jackknifed) -> Jackknifed:
-        return Jackknifed(self.value - other.value, self.without - other.without)
+        return self + other.times(-1.0)
 
     def __add__(self, other: Jackknifed) -> Jackknifed:
-        return Jackknifed(self.value + other.value, self.without + other.without)
+        effective = min(self.effective, other.effective)
+        return Jackknifed(self.value + other.value, self.without + other.without, effective)
 
     def times(self, factor: float) -> Jackknifed:
         """Return factor * self."""
-        return Jackknifed(factor * self.value, factor * self.without)
+        return Jackknifed(factor * self.value, factor * self.without, self.effective)
 
     @property
     def n_documents(self) -> int:
@@ -75,11 +80,20 @@ class Jackknifed:
         """sqrt((D - 1) / D sum_d (t_d - mean t)^2) of the values t_d without document d of D; NaN for one document."""
         return jackknife_standard_error(self.without) if self.n_documents > 1 else math.nan
 
+    @property
+    def degrees_of_freedom(self) -> float:
+        """Those of `pyrepsim.Jackknife`, and at most `effective` - 1, but at least 1.
+
+        Few large documents, and few that deviate, leave a standard error uncertain: Carter, Schnepel & Steigerwald
+        (2017), Review of Economics and Statistics 99(4), for the sizes.
+        """
+        return min(degrees_of_freedom(self.without), max(self.effective - 1, 1.0))
+
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """Return value -+ t SE, with Student's t of D - 1 degrees of freedom; both ends NaN for one document."""
+        """Return value -+ t SE, with `degrees_of_freedom`; both ends NaN for one document."""
         if self.n_documents < 2:
             return math.nan, math.nan
-        half = t_quantile(confidence, self.n_documents - 1) * self.standard_error
+        half = t_quantile(confidence, self.degrees_of_freedom) * self.standard_error
         return self.value - half, self.value + half
 
     @property
@@ -92,7 +106,7 @@ class Jackknifed:
         if abs(self.value) <= ROUNDING:
             return 1.0
         error = self.standard_error
-        return 2 * float(stdtr(self.n_documents - 1, -abs(self.value) / error)) if error > 0 else 0.0
+        return 2 * float(stdtr(self.degrees_of_freedom, -abs(self.value) / error)) if error > 0 else 0.0
 
 
 def jackknifed_f1(counts: np.ndarray, documents: np.ndarray) -> Jackknifed:
@@ -120,7 +134,9 @@ def jackknifed_f1(counts: np.ndarray, documents: np.ndarray) -> Jackknifed:
     starts = np.flatnonzero(np.diff(documents[order], prepend=-1))  # of each document
     sums = np.add.reduceat(np.asarray(counts, np.float64)[:, order], starts, axis=1)
     totals = sums.sum(axis=1, keepdims=True)
-    return Jackknifed(float(_f1(totals).mean()), _f1(totals - sums).mean(axis=0))
+    items = sums[..., 1:].sum(axis=(0, 2))  # of each document, of all runs: predictions and gold pairs
+    effective = float(items.sum() ** 2 / np.square(items).sum()) if items.any() else 1.0
+    return Jackknifed(float(_f1(totals).mean()), _f1(totals - sums).mean(axis=0), effective)
 
 
 def _f1(counts: np.ndarray) -> np.ndarray:
@@ -131,8 +147,9 @@ def _f1(counts: np.ndarray) -> np.ndarray:
 def fieller_interval(numerator: Jackknifed, denominator: Jackknifed, confidence: float = 0.95) -> tuple[float, float]:
     """Return the interval of numerator / denominator of scores on the same documents, by Fieller's method.
 
-    It holds the ratios r for which numerator - r denominator differs from 0 by at most t SE, with Student's t of D - 1
-    degrees of freedom. Both ends are NaN where the denominator itself does not: such an interval has no end.
+    It holds the ratios r for which numerator - r denominator differs from 0 by at most t SE, with the degrees of
+    freedom at the estimated ratio. Both ends are NaN where the denominator itself does not
+    differ from 0: such an interval has no end.
 
     References
     ----------
@@ -150,7 +167,8 @@ def fieller_interval(numerator: Jackknifed, denominator: Jackknifed, confidence:
     if n < 2 or abs(denominator.value) <= ROUNDING:
         return math.nan, math.nan
     covariance = ((n - 1) ** 2 / n * np.cov(numerator.without, denominator.without)).tolist()
-    square = t_quantile(confidence, n - 1) ** 2
+    residual = numerator - denominator.times(numerator.value / denominator.value)
+    square = t_quantile(confidence, residual.degrees_of_freedom) ** 2
     a = denominator.value**2 - square * covariance[1][1]
     if a <= 0:
         return math.nan, math.nan

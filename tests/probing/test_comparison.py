@@ -73,7 +73,14 @@ def test_the_interval_leaves_out_one_document_at_a_time(rng):
             pair.append(sum(f1) / len(f1))
         without.append(pair[1] - pair[0])
     spread = sum((one - sum(without) / N_DOCUMENTS) ** 2 for one in without)
-    half = scipy.stats.t.ppf(0.975, N_DOCUMENTS - 1) * ((N_DOCUMENTS - 1) / N_DOCUMENTS * spread) ** 0.5
+    fourth = sum((one - sum(without) / N_DOCUMENTS) ** 4 for one in without)
+    items = [
+        sum(counts[base.documents["dev"] == one, 1:].sum() for counts in base.sentence_counts["dev"])
+        for one in range(N_DOCUMENTS)
+    ]
+    effective = sum(items) ** 2 / sum(one**2 for one in items)
+    dof = min(2 * N_DOCUMENTS / (N_DOCUMENTS * fourth / spread**2 - 1), effective - 1)
+    half = scipy.stats.t.ppf(0.975, dof) * ((N_DOCUMENTS - 1) / N_DOCUMENTS * spread) ** 0.5
     assert found.n_documents == N_DOCUMENTS
     assert (row.low, row.high) == pytest.approx((row.difference - half, row.difference + half), rel=1e-9)
     narrow = compare_probes(base, tuned, confidence=0.5).records[0]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from pyrepsim.inference.resampling import degrees_of_freedom
 from pyrepsim.probing.documents import Jackknifed, fieller_interval, jackknifed_f1, numbered
 
 
@@ -33,6 +34,8 @@ def test_one_document_is_left_out_at_a_time(rng, documents):
     without = [np.mean([f1(run[documents != one]) for run in counts]) for one in np.unique(documents)]
     np.testing.assert_allclose(found.without, without, rtol=1e-12)
     assert found.n_documents == len(without)
+    items = np.array([counts[:, documents == one, 1:].sum() for one in np.unique(documents)])
+    assert found.effective == pytest.approx(items.sum() ** 2 / (items**2).sum())
 
 
 def test_sentences_may_come_in_any_order(rng):
@@ -49,7 +52,7 @@ def test_without_the_only_document_with_gold_labels_f1_is_0():
 
 
 def test_the_interval_and_p_are_those_of_students_t():
-    """Values without each of four documents 0.1, 0.2, 0.2, 0.3: SE^2 = 3/4 * 0.02."""
+    """Values without each of four documents 0.1, 0.2, 0.2, 0.3: SE^2 = 3/4 * 0.02; kurtosis 2, so all three degrees."""
     one = Jackknifed(0.3, np.array([0.1, 0.2, 0.2, 0.3]))
     error = math.sqrt(0.75 * 0.02)
     assert one.standard_error == pytest.approx(error)
@@ -58,6 +61,30 @@ def test_the_interval_and_p_are_those_of_students_t():
     assert one.interval(0.5) == pytest.approx((0.3 - 0.7648923 * error, 0.3 + 0.7648923 * error), rel=1e-6)
     assert one.p == pytest.approx(2 * scipy.stats.t.sf(0.3 / error, 3))
     assert one.times(-1.0).p == pytest.approx(one.p)
+
+
+def test_few_documents_with_most_of_the_variance_give_fewer_degrees_of_freedom():
+    """Two of twelve documents deviate, by 3: kurtosis 12 * 162 / 18^2 = 6, so 2 * 12 / 5 degrees."""
+    one = Jackknifed(10.0, 5.0 + np.array([3.0, -3.0, *[0.0] * 10]))
+    error = math.sqrt(11 / 12 * 18)
+    half = scipy.stats.t.ppf(0.975, 4.8) * error
+    assert one.interval() == pytest.approx((10 - half, 10 + half))
+    assert one.p == pytest.approx(2 * scipy.stats.t.sf(10 / error, 4.8))
+
+
+def test_few_large_documents_give_fewer_degrees_of_freedom():
+    """Of 12 documents, 2 have 10 items and 10 have 1: effectively 30^2 / 210 = 4.3."""
+    without = np.arange(12) / 12
+    counts = np.array([[[1, 5, 5]] * 2 + [[0, 0, 1]] * 10])
+    found = jackknifed_f1(counts, np.arange(12))
+    assert found.effective == pytest.approx(30**2 / 210)
+    for one in (found, found - Jackknifed(0.1, without), Jackknifed(0.1, without) + found, found.times(0.5)):
+        assert one.effective == found.effective
+    one = Jackknifed(0.5, without, found.effective)
+    half = scipy.stats.t.ppf(0.975, 30**2 / 210 - 1) * one.standard_error
+    assert one.interval() == pytest.approx((0.5 - half, 0.5 + half))
+    assert Jackknifed(0.5, without, 1.2).degrees_of_freedom == 1.0
+    assert jackknifed_f1(np.zeros((1, 3, 3)), np.arange(3)).effective == 1.0
 
 
 def test_sums_and_differences_are_paired():
@@ -87,11 +114,13 @@ def test_fiellers_interval_holds_the_ratios_that_are_not_rejected(rng):
     above, below = Jackknifed(0.3, 0.3 + 0.05 * noise[0]), Jackknifed(0.6, 0.6 + 0.05 * noise[1] + 0.02 * noise[0])
     low, high = fieller_interval(above, below)
     assert low < 0.5 < high
+    t = scipy.stats.t.ppf(0.975, degrees_of_freedom((above - below.times(0.5)).without))
     for end in (low, high):
         residual = above - below.times(end)
-        assert residual.p == pytest.approx(0.05)
-    assert (above - below.times(0.9 * low + 0.1 * high)).p > 0.05
-    assert (above - below.times(1.1 * high)).p < 0.05
+        assert abs(residual.value) == pytest.approx(t * residual.standard_error)
+    inside, outside = (above - below.times(ratio) for ratio in (0.9 * low + 0.1 * high, 1.1 * high))
+    assert abs(inside.value) < t * inside.standard_error
+    assert abs(outside.value) > t * outside.standard_error
     wider = fieller_interval(above, below, 0.99)
     assert wider[0] < low < high < wider[1]
 

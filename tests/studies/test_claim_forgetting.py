@@ -79,10 +79,21 @@ def test_a_probe_that_is_no_better_than_a_baseline_is_not_counted():
     assert "not counted, because no better than the baseline before: the edge probe of spr" in found["why"]
     alone = c3(flat)
     assert (alone["verdict"], alone["effect"]) == ("undecided", None)
-    assert "no probe is surely above its baselines: the edge probe of spr" in alone["why"]
+    assert "no probe is above its baselines: the edge probe of spr" in alone["why"]
     # context of 0.0051 and 0.0049, half width 0.005
     assert c3(made.edge(0.01, floors={"lexical": 0.9449}))["verdict"] == "holds"
     assert c3(made.edge(0.01, floors={"lexical": 0.9451}))["effect"] is None
+
+
+@pytest.mark.parametrize(("half", "counted"), [(0.0299, False), (0.0301, True)])
+def test_a_probe_whose_context_is_uncertain_leaves_the_claim_open(half: float, counted: bool):
+    """Context 0.02: with an interval up to 0.0499 it is surely little, up to 0.0501 it may be more."""
+    wide = made.edge(0.1, probe="coref", floors={"lexical": 0.93}, half=half)
+    alone = c3(wide)
+    assert (alone["verdict"], alone["effect"] is not None) == ("undecided", counted)
+    assert ("the base itself may be at the baseline" in alone["why"]) == counted
+    assert c3(wide + made.edge(-0.01))["verdict"] == ("undecided" if counted else "holds")
+    assert c3(wide + made.edge(-0.09, probe="pos"))["verdict"] == "does not hold"
 
 
 def test_one_forgotten_probe_of_several_decides():

@@ -13,10 +13,14 @@ from ...report.text import joined
 from ...runner import select
 from ..floors import LEXICAL_FLOOR, RANDOM_FLOOR
 from .claim import Claim, TaskVerdict
-from .estimates import DOES_NOT_HOLD, HOLDS, NOT_TESTED, UNDECIDED, Estimate, above, needed, over_seeds
+from .estimates import DOES_NOT_HOLD, HOLDS, NOT_TESTED, UNDECIDED, Estimate, above, joint_verdict, needed, over_seeds
 from .rows import Row, by_seed, estimate_of, tasks_of
 
-__all__ = ["judge_forgetting"]
+__all__ = ["LITTLE_CONTEXT", "judge_forgetting"]
+
+LITTLE_CONTEXT = 0.05
+"""A probe that context adds less to, if anything, cannot show forgetting: the middle is within half of this of both
+ends."""
 
 _CONFIDENCE = 0.95
 
@@ -28,10 +32,11 @@ _C3 = Claim(
     "all layers and of the structural probe at the layer that is best in the base. Above 0, less than half of what "
     "context adds is lost, and the tuned model is nearer to the base. The baselines are a probe without context and, "
     "if there is one, a probe of random weights; the effect must be above 0 for both. All scores are of the same "
-    "documents. The claim holds if the interval lies above 0 for every probe whose base is surely above its baselines. "
-    f"It does not hold if an effect is below 0 at the level {1 - _CONFIDENCE:.2g}, after Holm's adjustment for all "
-    "probes, baselines and tasks. The top layer alone is shown but not counted: what it loses may remain in the layers "
-    "below.",
+    "documents. The claim holds if the interval lies above 0 for every probe, and every base is surely above its "
+    f"baselines. It does not hold if an effect is below 0 at the level {1 - _CONFIDENCE:.2g}, after Holm's adjustment "
+    "for all probes, baselines and tasks. A probe is not counted if its base may be at the baseline and is less than "
+    f"{100 * LITTLE_CONTEXT:g} points above it. The top layer alone is shown but not counted: what it loses may remain "
+    "in the layers below.",
     "edge_table",
     in_points=True,
 )
@@ -41,7 +46,7 @@ def judge_forgetting(rows: Sequence[Row]) -> dict[str, Any]:
     """C3."""
     of_probes = select(rows, experiment=("edge", "structural"), variant="tuned")
     probes = {task: list(_probes(select(of_probes, task=task))) for task in tasks_of(of_probes)}
-    counted = [floor for own in probes.values() for probe in own if probe.informative for floor in probe.floors]
+    counted = [floor for own in probes.values() for probe in own if not probe.flat for floor in probe.floors]
     adjusted = holm([floor.p for floor in counted])
     lost = {
         id(floor) for floor, p in zip(counted, adjusted, strict=True) if floor.margin.value < 0 and p < 1 - _CONFIDENCE
@@ -86,9 +91,15 @@ class _Probe:
     at_top: Estimate | None
 
     @property
-    def informative(self) -> bool:
-        """Whether context adds something before: otherwise the probe cannot show forgetting."""
+    def above_floors(self) -> bool:
+        """Whether context surely adds something before."""
         return all(above(one.context, 0.0) == HOLDS for one in self.floors)
+
+    @property
+    def flat(self) -> bool:
+        """Whether context adds nothing or little before: the probe cannot show forgetting."""
+        ends = [one.context.ends for one in self.floors]
+        return any(pair is not None and pair[0] <= 0 and pair[1] < LITTLE_CONTEXT for pair in ends)
 
     @property
     def lowest(self) -> _Floor:
@@ -97,30 +108,32 @@ class _Probe:
     def verdict(self, lost: set[int]) -> str:
         if any(id(one) in lost for one in self.floors):
             return DOES_NOT_HOLD
-        return HOLDS if all(above(one.margin, 0.0) == HOLDS for one in self.floors) else UNDECIDED
+        kept = self.above_floors and all(above(one.margin, 0.0) == HOLDS for one in self.floors)
+        return HOLDS if kept else UNDECIDED
 
 
 def _judge_task(task: str, probes: Sequence[_Probe], lost: set[int]) -> TaskVerdict:
     if not probes:
         why = "the rows of probes have no comparison with a baseline on the same documents; run their cells again."
         return TaskVerdict(task, NOT_TESTED, why)
-    informative = [probe for probe in probes if probe.informative]
-    uninformative = [probe.name for probe in probes if not probe.informative]
-    if not informative:
-        why = f"before fine-tuning no probe is surely above its baselines: {joined(uninformative)}."
-        return TaskVerdict(task, UNDECIDED, why)
-    verdicts = [probe.verdict(lost) for probe in informative]
-    verdict = next(one for one in (DOES_NOT_HOLD, UNDECIDED, HOLDS) if one in verdicts)
+    counted = [probe for probe in probes if not probe.flat]
+    flat = [probe.name for probe in probes if probe.flat]
+    if not counted:
+        return TaskVerdict(task, UNDECIDED, f"before fine-tuning no probe is above its baselines: {joined(flat)}.")
+    verdicts = [probe.verdict(lost) for probe in counted]
+    verdict = joint_verdict(verdicts)
     worst = min(
-        (probe for probe, own in zip(informative, verdicts, strict=True) if own == verdict),
+        (probe for probe, own in zip(counted, verdicts, strict=True) if own == verdict),
         key=lambda probe: probe.lowest.margin.value,
     )
     why = f"{worst.name} scores {worst.lowest.text()}"
-    if len(informative) > 1:
-        why += f"; {verdicts.count(HOLDS)} of {len(informative)} probes are surely above 0"
-    if uninformative:
-        why += f"; not counted, because no better than the baseline before: {joined(uninformative)}"
-    at_top = [(probe.at_top.value, probe.name) for probe in informative if probe.at_top is not None]
+    if not worst.above_floors:
+        why += ", and the base itself may be at the baseline"
+    if len(counted) > 1:
+        why += f"; {verdicts.count(HOLDS)} of {len(counted)} probes are surely above 0"
+    if flat:
+        why += f"; not counted, because no better than the baseline before: {joined(flat)}"
+    at_top = [(probe.at_top.value, probe.name) for probe in counted if probe.at_top is not None]
     if at_top:
         lowest, name = min(at_top)
         why += f"; at the top layer alone {name} changes by {100 * lowest:+.1f} points"
@@ -148,32 +161,36 @@ def _floor(rows: Sequence[Row], score: str, floor: str) -> _Floor | None:
     if not margin or not context:
         return None
     margins = [estimate_of(row) for row in margin]
-    n_documents = min(row["n"] for row in margin)
+    n_documents = min(row.get("n") or 0 for row in margin)
     return _Floor(
         floor,
         estimate_of(context[0]),  # the same for all seeds
         over_seeds(margins),
         over_seeds([estimate_of(row) for row in share]) if len(share) == len(margin) else None,
-        float(1.0 if (p := margin[0].get("p")) is None else p)
-        if len(margin) == 1
-        else _p_over_seeds(margins, n_documents),
+        _p(margin, margins, n_documents),
         n_documents,
         len(margins),
     )
 
 
-def _p_over_seeds(seeds: Sequence[Estimate], n_documents: int) -> float:
-    """Two-sided p-value of the effect 0: 1 - the confidence of the interval of `over_seeds` that ends at 0.
+def _p(rows: Sequence[Row], seeds: Sequence[Estimate], n_documents: int) -> float:
+    """Two-sided p-value of the effect 0: of one seed that of its row; 1 without an interval.
 
-    1 without an interval.
+    Of several seeds 1 - the confidence of the interval of `over_seeds` that ends at 0, where at other confidences than
+    95 % the intervals over documents are taken to have n_documents - 1 degrees of freedom.
     """
-    if any(one.ends is None for one in seeds):
+    ends = [one.ends for one in seeds if one.ends is not None]
+    if len(ends) < len(seeds):
         return 1.0
-    halves = [(one.ends[1] - one.ends[0]) / 2 for one in seeds if one.ends is not None]
+    if len(seeds) == 1:
+        return rows[0]["p"]
     value = sum(one.value for one in seeds) / len(seeds)
+    half = sum(high - low for low, high in ends) / (2 * len(seeds))
     spread = sum((one.value - value) ** 2 for one in seeds) / (len(seeds) - 1)
-    errors = [(sum(halves) / len(halves) / t_quantile(_CONFIDENCE, n_documents - 1), n_documents - 1)]
-    errors.append((math.sqrt(spread / len(seeds)), len(seeds) - 1))
+    errors = [
+        (half / t_quantile(_CONFIDENCE, n_documents - 1), n_documents - 1),
+        (math.sqrt(spread / len(seeds)), len(seeds) - 1),
+    ]
     low, high = 0.0, 1.0
     for _ in range(30):
         confidence = (low + high) / 2
