@@ -93,13 +93,9 @@ DESIGNS = tuple(
         (
             _Design(12),
             _Design(12, probes=3, at=3),
-            _Design(12, probes=3, skew=1),
-            _Design(12, probes=3, skew=1, spread=1.0),
             _Design(12, probes=3, skew=-1, spread=1.0),
-            _Design(84),
-            _Design(84, seeds=3, probes=3, training=0.004),
-            _Design(24, seeds=3, probes=3, at=3, tasks=("mnli", "squad", "dependency"), training=0.004),
-            _Design(84, seeds=5, probes=3, skew=-1, spread=1.0),
+            _Design(84, probes=3, skew=1, spread=1.0),
+            _Design(24, seeds=3, probes=3, at=3, tasks=("mnli", "squad"), training=0.004),
         ),
     )
 )

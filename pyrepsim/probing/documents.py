@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -75,12 +76,12 @@ class Jackknifed:
     def n_documents(self) -> int:
         return len(self.without)
 
-    @property
+    @cached_property
     def standard_error(self) -> float:
         """sqrt((D - 1) / D sum_d (t_d - mean t)^2) of the values t_d without document d of D; NaN for one document."""
         return jackknife_standard_error(self.without) if self.n_documents > 1 else math.nan
 
-    @property
+    @cached_property
     def degrees_of_freedom(self) -> float:
         """Those of `pyrepsim.Jackknife`, and at most `effective` - 1, but at least 1.
 

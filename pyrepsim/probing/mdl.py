@@ -7,7 +7,6 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,18 @@ from ..core.errors import DegenerateError, OptionError, StoreError
 from ..core.ownership import owning
 from ..core.paths import as_path
 from ..core.resume import write_record
-from ..core.states import load_record
-from ..core.text import printable
+from ..core.states import load_record, remove_states
 from ..extraction.options import with_keywords_of
 from ..models import Encoder, ModelLike
 from ..models.loading import resolve_device
-from ..results import Score, Scores
-from ..results.tables import write_csv
 from ..store import ActivationStore
+from ..version import __version__
 from .annotations import AnnotatedSplit, read_splits
+from .checkpoint import load_state, save_state
+from .codes import CodeLength, CodeLengths
 from .edge.evaluation import evaluate, rule_of
 from .edge.fit import Records, SplitLike, StoreSplit, align_splits, as_split, check_loss, open_splits
 from .edge.lexical import lexical_table
-from .edge.localisation import centre_of_gravity
 from .edge.recipe import EdgeProbeRecipe, Member, change_recipe, choose_members
 from .edge.run import requested_members
 from .edge.targets import Targets
@@ -51,99 +49,6 @@ _RESULT = "codes.json"
 _MIN_STEPS = 10  # between validations, also for small blocks
 
 
-@dataclass(frozen=True)
-class CodeLength:
-    """The code of one probe.
-
-    Attributes
-    ----------
-    member, seed : the probe.
-    bits : length of the online code.
-    uniform_bits : length without a model: targets times log2 of the number of labels (with the sigmoid loss: targets
-        times the number of labels, one bit each).
-    n_targets : number of targets.
-    blocks : bits of each block; the first is coded uniformly.
-    """
-
-    member: str
-    seed: int
-    bits: float
-    uniform_bits: float
-    n_targets: int
-    blocks: tuple[float, ...]
-
-    @property
-    def compression(self) -> float:
-        """uniform_bits / bits: 1 if nothing was learnt, larger is better."""
-        return self.uniform_bits / self.bits
-
-    @property
-    def kbits(self) -> float:
-        """bits / 1024, the unit of the published tables."""
-        return self.bits / 1024
-
-
-@dataclass(frozen=True)
-class CodeLengths:
-    """The codes of all members and seeds.
-
-    Attributes
-    ----------
-    task : str
-    layers : tuple of str
-        All layers of the store.
-    records : tuple of CodeLength
-    """
-
-    task: str
-    layers: tuple[str, ...]
-    records: tuple[CodeLength, ...]
-
-    def compression(self, member: str) -> float:
-        """Return the mean compression of a member over its seeds."""
-        values = [record.compression for record in self.records if record.member == member]
-        if not values:
-            known = ", ".join(dict.fromkeys(record.member for record in self.records))
-            raise OptionError(f"member must be one of {known}: got {member!r}.")
-        return float(np.mean(values))
-
-    @property
-    def centre_of_gravity(self) -> float:
-        """sum_l l c_l / sum_l c_l over the layers l = 0, ..., L with compressions c; NaN unless all were coded."""
-        coded = {record.member for record in self.records}
-        if not coded.issuperset(self.layers):
-            return math.nan
-        return centre_of_gravity([self.compression(layer) for layer in self.layers])
-
-    def scores(self) -> Scores:
-        """Return the compression of each layer that was coded."""
-        coded = {record.member for record in self.records}
-        n_targets = self.records[0].n_targets
-        return Scores(
-            Score(self.compression(layer), f"{self.task} compression", n_targets, layer_x=layer, layer_y=layer)
-            for layer in self.layers
-            if layer in coded
-        )
-
-    def table(self) -> str:
-        """Return the codes as text, a line per probe."""
-        width = max(len(record.member) for record in self.records)
-        lines = [f"{self.task}: online code of {self.records[0].n_targets:,} targets"]
-        lines += [
-            f"{record.member:<{width}}  seed {record.seed}  {record.kbits:10.2f} kbit  "
-            f"compression {record.compression:7.2f}"
-            for record in self.records
-        ]
-        if not math.isnan(self.centre_of_gravity):
-            lines.append(f"centre of gravity of the compression: layer {self.centre_of_gravity:.2f}")
-        return "\n".join(map(printable, lines))
-
-    def to_csv(self, path: str | os.PathLike[str]) -> Path:
-        """Write one line per probe, without the blocks."""
-        records = [asdict(one) | {"compression": one.compression, "kbits": one.kbits} for one in self.records]
-        return write_csv(path, [name for name in records[0] if name != "blocks"], records)
-
-
 def fit_online_codes(
     store: ActivationStore,
     records: Records,
@@ -156,6 +61,7 @@ def fit_online_codes(
     recipe: EdgeProbeRecipe = CODE_RECIPE,
     fractions: Sequence[float] = CODE_FRACTIONS,
     texts: Sequence[str] | None = None,
+    out: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     progress: bool | None = None,
 ) -> CodeLengths:
@@ -176,6 +82,9 @@ def fit_online_codes(
     ----------
     store, records, dev, task, members, seeds, lex, recipe, texts, device, progress
         As in `pyrepsim.probing.edge.fit_edge_probes`; `members` is "layers" by default.
+    out : path, optional
+        Folder of a state that is written after each block. The same call resumes after the last one, to the same
+        numbers.
     fractions : sequence of float
         Ends of the blocks as fractions of the targets, ascending; the last is 1.
 
@@ -190,6 +99,8 @@ def fit_online_codes(
         If the fractions do not rise to 1, or an option is outside its domain.
     DegenerateError
         If all targets have the same label.
+    StoreError
+        If `out` holds the state of another code.
 
     Other errors are those of `fit_edge_probes`.
 
@@ -222,7 +133,7 @@ def fit_online_codes(
     chosen = choose_members(members, store.layers, seeds, lexical=lex is not None)
     torch_device = resolve_device(device)
     given = {"train": StoreSplit(store, records, texts), "dev": as_split("dev", dev)}
-    targets, _ = align_splits(given)
+    targets, digests = align_splits(given)
     check_loss(recipe, targets)
     if recipe.loss == "softmax" and len(targets["train"].labels) < 2:
         raise DegenerateError(
@@ -231,15 +142,22 @@ def fit_online_codes(
     order = np.random.default_rng(0).permutation(targets["train"].n_sentences)
     shuffled = targets["train"].take(order)
     cuts = _block_ends(shuffled, ends)
+    request = {"task": task, "members": [list(member.key) for member in chosen], "recipe": dict(vars(recipe))}
+    request |= {**digests, "cuts": cuts, "version": __version__}
+    path = None if out is None else Path(out) / "codes.pt"
+    saved = None if path is None else load_state(path, request)
+    first = np.full(len(chosen), _uniform_bits(shuffled.take(np.arange(cuts[0])), recipe))
+    blocks = [first] if saved is None else list(saved["blocks"].numpy())
     with ExitStack() as stack:
         splits = open_splits(stack, given, targets, chosen, table)
         source = splits["train"].source
-        blocks = [np.full(len(chosen), _uniform_bits(shuffled.take(np.arange(cuts[0])), recipe))]
-        for low, high in pairwise(cuts):
+        for low, high in list(pairwise(cuts))[len(blocks) - 1 :]:
             known = Split(shuffled.take(np.arange(low)), source)
             block = Split(shuffled.take(np.arange(low, high)), source)
             desc = f"{task}: {low} of {shuffled.n_sentences} sentences"
             blocks.append(_block_bits(chosen, known, block, splits["dev"], recipe, torch_device, progress, desc))
+            if path is not None:
+                save_state(path, {"blocks": torch.from_numpy(np.stack(blocks))}, request)
     bits = np.stack(blocks, 1)
     uniform = _uniform_bits(shuffled, recipe)
     lengths = [
@@ -286,8 +204,8 @@ def _block_ends(targets: Targets, fractions: Sequence[float]) -> list[int]:
 def probe_mdl(model: ModelLike, task: str, *, out: str | os.PathLike[str], **options: Any) -> Probing[CodeLengths]:
     """Extract every layer of a model over annotated texts, and code the training labels with each layer.
 
-    An extraction that was interrupted is resumed by the same call, coding starts again; a finished probing is read
-    from its folder. The measure is described in `pyrepsim.probing.mdl.fit_online_codes`.
+    Run the same call again to resume, after the last block that was coded and to the same numbers; a finished probing
+    is read from its folder. The measure is described in `pyrepsim.probing.mdl.fit_online_codes`.
 
     Parameters
     ----------
@@ -356,6 +274,7 @@ def probe_mdl(model: ModelLike, task: str, *, out: str | os.PathLike[str], **opt
                 task=task,
                 lex=workspace.encoder if chosen.lexical else None,
                 recipe=recipe,
+                out=workspace.training_folder,
                 device=workspace.device,
                 progress=chosen.progress,
                 **settings,
@@ -367,7 +286,9 @@ def probe_mdl(model: ModelLike, task: str, *, out: str | os.PathLike[str], **opt
         if len(scores) > 1:
             files += draw(scores.plot, workspace.folder / "layers", chosen.figure_formats)
         files.append(write_text(workspace.folder / "summary.txt", codes.table()))
-        return workspace.finish(codes, files)
+        probing = workspace.finish(codes, files)
+        remove_states(workspace.training_folder)
+        return probing
 
 
 def _have_one_label(splits: Mapping[str, AnnotatedSplit]) -> bool:

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pyrepsim.core.errors import DegenerateError, OptionError, TextError
+from pyrepsim.core.errors import DegenerateError, OptionError, StoreError, TextError
+from pyrepsim.probing import mdl
 from pyrepsim.probing.controls import control_records, selectivity
 from pyrepsim.probing.edge import fit_edge_probes
 from pyrepsim.probing.mdl import CODE_RECIPE, fit_online_codes
@@ -64,6 +65,38 @@ def test_with_the_sigmoid_loss_pairs_of_target_and_label_are_coded(tmp_path, rng
     assert len(found.records[0].blocks) == 2
     assert found.records[0].blocks[0] == 4 * N_WORDS * len(LABELS)  # 0.3 of the targets are reached with sentence 4
     assert math.isnan(found.centre_of_gravity)
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 2])
+def test_an_interrupted_code_resumes_after_its_last_block(tmp_path, rng, monkeypatch, killed_after):
+    """Blocks that were coded are not trained again, and the numbers are those of an uninterrupted call."""
+    train, dev = coded(tmp_path / "train", rng, 24), coded(tmp_path / "dev", rng, 5)
+    options = {
+        "dev": dev,
+        "recipe": LINEAR.but(max_validations=2),
+        "fractions": [0.1, 0.2, 0.5, 1.0],
+        "progress": False,
+    }
+    whole = fit_online_codes(*train, **options)
+    trained = []
+
+    def counted(*args):
+        if len(trained) == killed_after and not (tmp_path / "again").exists():
+            raise KeyboardInterrupt
+        trained.append(args)
+        return block_bits(*args)
+
+    block_bits = mdl._block_bits
+    monkeypatch.setattr(mdl, "_block_bits", counted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_online_codes(*train, **options, out=tmp_path / "out")
+    assert len(trained) == killed_after
+    (tmp_path / "again").touch()
+    resumed = fit_online_codes(*train, **options, out=tmp_path / "out")
+    assert len(trained) == 3
+    assert resumed == whole
+    with pytest.raises(StoreError, match="differs in"):
+        fit_online_codes(*train, **options | {"fractions": [0.1, 1.0]}, out=tmp_path / "out")
 
 
 def test_codes_that_cannot_be_computed(tmp_path, rng):
