@@ -14,7 +14,7 @@ from ..results import Score, Scores
 from .p_values import holm, value_rounding
 from .resampling import degrees_of_freedom, jackknife_standard_error, spread_interval, t_quantile
 
-__all__ = ["differences", "over_seeds"]
+__all__ = ["differences", "over_seeds", "satterthwaite"]
 
 Key = tuple[str, str | None, str | None]
 
@@ -151,7 +151,7 @@ def _difference(first: Score, second: Score, paired: bool, confidence: float) ->
     if not paired:
         variances = [jackknife_standard_error(values) ** 2 for values in without_block]
         error = math.sqrt(sum(variances))
-        dof = _satterthwaite(variances, [degrees_of_freedom(values) for values in without_block])
+        dof = satterthwaite(variances, [degrees_of_freedom(values) for values in without_block])
     elif resampling[0]["digest"] == resampling[1]["digest"]:
         change = without_block[0] - without_block[1]
         error, dof = jackknife_standard_error(change), degrees_of_freedom(change)
@@ -192,8 +192,8 @@ def _resampling_of(score: Score) -> Mapping[str, Any]:
     return details
 
 
-def _satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:
-    """Degrees of freedom of a sum of variances."""
+def satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:
+    """Degrees of freedom of a sum of variances (Welch & Satterthwaite)."""
     spread = sum(variance**2 / dof for variance, dof in zip(variances, dofs, strict=True))
     return sum(variances) ** 2 / spread if spread > 0 else min(dofs)
 

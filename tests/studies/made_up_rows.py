@@ -17,6 +17,7 @@ def curve(start: int, end: float) -> list[float]:
     return [1.0 - max(0, layer - start) / (12 - start) * (1 - end) for layer in LAYERS]
 
 
+EXITS = {"mnli": 10.5, "squad": 10.0, "dependency": 6.5}
 CURVES = {"mnli": curve(8, 0.6), "squad": curve(8, 0.5), "dependency": curve(3, 0.3)}
 
 
@@ -50,14 +51,41 @@ def similarities() -> list[Row]:
     return [row for task in TASKS for row in similarity(task, CURVES[task])] + random_baseline()
 
 
-def domains(task: str, gap: float, *, half: float = 0.01, p: float = 1e-4, **columns: Any) -> list[Row]:
-    row = {"experiment": "domains", "kind": "difference", "variant": "tuned", "task": task, "metric": "RSA()"}
-    row |= {"corpus": "news", "form": "sentences", "p_holm": p, **columns}
-    return [
+def domains(
+    task: str, gap: float, *, half: float = 0.01, spread: float = 0.005, seeds: int = 3, n: int = 48, **columns: Any
+) -> list[Row]:
+    """The gap over that of two other tasks, which have none, and its half width over documents; even seeds."""
+    row = {"experiment": "domains", "kind": "difference", "variant": "tuned", "task": task, "n": n}
+    row |= {"corpus": "news", "form": "sentences", **columns}
+    rows = [
         row
-        | {"layer": layer, "value": gap * layer / 12, "low": gap * layer / 12 - half, "high": gap * layer / 12 + half}
+        | {"metric": metric, "layer": layer, "value": gap * layer / 12, "low": gap * layer / 12 - half}
+        | {"high": gap * layer / 12 + half}
+        for metric in ("RSA()", "RSA() minus other tasks")
         for layer in LAYERS
     ]
+    top = {"metric": "out - in, top third minus other tasks: RSA()", "value": gap}
+    rows.append(row | top | {"low": gap - half, "high": gap + half})
+    others = [other for other in TASKS if other != task]
+    for member, value in ((task, gap), (others[0], 0.0), (others[1], 0.0)):
+        read = {"metric": "out - in, top third: RSA()", "member": member}
+        rows += [
+            row | read | {"seed": seed, "value": value + spread * (seed - (seeds - 1) / 2)} for seed in range(seeds)
+        ]
+    return rows
+
+
+def exits(task: str, depth: float, *, half: float = 0.1, seeds: tuple[int, ...] = (0, 1, 2)) -> list[Row]:
+    """The depth at which the score arises, for seeds that differ by 0.1."""
+    row = {"experiment": "exit", "task": task, "variant": "tuned", "metric": "depth of the score: accuracy"}
+    values = [(seed, depth + 0.1 * (place - (len(seeds) - 1) / 2)) for place, seed in enumerate(seeds)]
+    return [row | {"seed": seed, "value": value, "low": value - half, "high": value + half} for seed, value in values]
+
+
+def depths(task: str, values: list[float], exit_depth: float, **columns: Any) -> list[Row]:
+    """Curves after full training and after equal numbers of updates, and the depth of early exits."""
+    curves = similarity(task, values, **columns) + similarity(task, values, variant="equal", **columns)
+    return curves + exits(task, exit_depth)
 
 
 def freezing(task: str, lost: dict[int, float], *, seeds: tuple[int, ...] = (0, 1, 2), n: int = 9000) -> list[Row]:
@@ -133,6 +161,8 @@ def structural(change: float, *, task: str = "mnli", half: float = 0.01, n: int 
 def whole_study() -> list[Row]:
     """The results of the paper."""
     rows = similarities()
+    for task in TASKS:
+        rows += similarity(task, CURVES[task], variant="equal") + exits(task, EXITS[task])
     for task in TASKS:
         rows += domains(task, 0.1) + edge(-0.01, task=task) + structural(-0.01, task=task)
     cost = {"mnli": 0.003, "squad": 0.004, "dependency": 0.025}

@@ -31,6 +31,7 @@ def mini_scale(**changes: Any) -> Scale:
         "name": "mini",
         "synthetic": {"train": 40, "dev": 24, "test": 16},
         "seeds": [0, 1],
+        "equal_updates": 4,
         "tasks": {name: {**task, "recipe": _RECIPE} for name, task in tasks.items()},
         "corpora": {
             "laboratory": {
@@ -49,13 +50,13 @@ def mini_scale(**changes: Any) -> Scale:
                 "source": "village/mnli/dev.jsonl",
                 "task": "mnli",
                 "like": "laboratory",
-                "domain": {"mnli": "in"},
+                "domain": {"mnli": "in", "dependency": None},
             },
         },
         "similarity": {
-            "measures": ["RSA", "LinearCKA(debiased=True)", "Procrustes"],
+            "measures": ["DocumentRSA", "RSA", "LinearCKA(debiased=True)", "Procrustes"],
             "values_only": ["Procrustes"],
-            "blocks": 4,
+            "blocks": 6,
             "rogue": ["laboratory"],
         },
         "profiles": ["laboratory"],

@@ -124,7 +124,7 @@ def test_ablations_share_the_full_run_and_never_train_it_again(rows: Rows, out: 
         assert [row["value"] for row in full] == [row["value"] for row in trained]
         assert not list(out.glob(f"cells/{experiment}/mnli-k{k}-*"))
         assert len(pick(rows, experiment=experiment, kind="aggregate", metric="accuracy")) == {0: 3, 2: 2}[k]
-    exits = pick(rows, experiment="exit", kind="value")
+    exits = pick(rows, experiment="exit", kind="value", metric="accuracy")
     assert [row["k"] for row in exits] == [1, 2]
     assert exits[-1]["value"] == pytest.approx(trained[0]["value"])
 
@@ -209,19 +209,61 @@ def test_similarity_has_intervals_baselines_seeds_and_pairs_of_layers(rows: Rows
 
 
 def test_domains_are_out_minus_in_with_tests(rows: Rows):
-    found = pick(rows, experiment="domains", task="mnli", seed=0, metric="RSA")
-    similarity = pick(rows, experiment="similarity", task="mnli", seed=0, metric="RSA", variant="tuned", kind="value")
-    for row in found:
+    similarity = pick(rows, experiment="similarity", seed=0, metric="DocumentRSA", variant="tuned", kind="value")
+
+    def gap(task: str, layer: int) -> float:
         out, own = (
-            pick(similarity, corpus=corpus, layer=row["layer"])[0]["value"]
+            pick(similarity, task=task, corpus=corpus, layer=layer)[0]["value"]
             for corpus in ("laboratory", "mnli-sentences")
         )
-        assert row["value"] == pytest.approx(out - own)
+        return out - own
+
+    found = pick(rows, experiment="domains", task="mnli", seed=0, metric="DocumentRSA")
+    assert [row["layer"] for row in found] == [0, 1, 2]
+    for row in found:
+        assert row["value"] == pytest.approx(gap("mnli", row["layer"]))
         assert row["kind"] == "difference"
         assert row["band"] == "jackknife of differences"
         assert 0 <= row["p"] <= row["p_holm"] <= 1
         assert row["low"] <= row["value"] <= row["high"]
-    assert len(found) == 3
+    assert len(pick(rows, experiment="domains", task="mnli", metric="RSA", kind="difference")) == 6
+    top = pick(rows, experiment="domains", task="mnli", metric="out - in, top third: DocumentRSA", seed=0)
+    assert {row["member"]: row["value"] for row in top} == pytest.approx(
+        {task: gap(task, 2) for task in ("mnli", "dependency")}
+    )
+
+
+def test_the_gap_of_other_tasks_is_subtracted(rows: Rows):
+    top = pick(rows, experiment="domains", task="mnli", metric="out - in, top third: DocumentRSA")
+    means = {task: np.mean([row["value"] for row in top if row["member"] == task]) for task in ("mnli", "dependency")}
+    (gap,) = pick(rows, experiment="domains", metric="out - in, top third minus other tasks: DocumentRSA")
+    assert gap["value"] == pytest.approx(means["mnli"] - means["dependency"])
+    assert (gap["seed"], gap["member"], gap["kind"]) == (None, None, "difference")
+    by_layer = pick(rows, experiment="domains", metric="DocumentRSA minus other tasks")
+    assert by_layer[2]["value"] == pytest.approx(gap["value"])  # of two blocks, the top third is the last
+
+
+def test_tasks_are_compared_on_the_shared_text_after_both_trainings(rows: Rows):
+    for variant in ("tuned", "equal"):
+        metric = "centre of change: DocumentRSA"
+        of_models = pick(rows, experiment="similarity", variant=variant, metric=metric, corpus="laboratory")
+        means = {
+            task: np.mean([row["value"] for row in pick(of_models, task=task, kind="value")])
+            for task in ("mnli", "dependency")
+        }
+        (found,) = pick(rows, experiment="similarity", variant=variant, metric=metric, kind="difference")
+        assert (found["task"], found["member"], found["seed"]) == ("mnli", "dependency", None)
+        assert found["value"] == pytest.approx(means["mnli"] - means["dependency"])
+        assert found["low"] < found["value"] < found["high"]
+    metric = "mean similarity of the blocks: DocumentRSA"
+    floor = pick(rows, experiment="similarity", variant="random", metric=metric, corpus="laboratory")[0]["value"]
+    for task in ("mnli", "dependency"):
+        own = pick(rows, experiment="similarity", variant="tuned", task=task, metric=metric, corpus="laboratory")
+        mean = np.mean([row["value"] for row in own if row["kind"] == "value"])
+        (nearer,) = [row for row in own if row["member"] == "half-way"]
+        assert nearer["value"] == pytest.approx(mean - (1 + floor) / 2)
+    equal = pick(rows, experiment="equal_updates", variant="equal", task="mnli")
+    assert [(row["seed"], row["k"]) for row in equal] == [(0, 4), (1, 4)]
 
 
 def test_probes_have_members_baselines_and_differences(rows: Rows):

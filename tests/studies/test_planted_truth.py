@@ -21,6 +21,8 @@ from pyrepsim.core.errors import OptionError
 from pyrepsim.models import Encoder, load_encoder
 from pyrepsim.studies.merchant2020.claims import judge
 from pyrepsim.studies.merchant2020.claims.curves import (
+    MEAN,
+    MIDDLE,
     STATISTICS,
     centre_of_change,
     curve_statistics,
@@ -30,6 +32,9 @@ from pyrepsim.studies.merchant2020.claims.curves import (
     thirds,
     top_share,
 )
+from pyrepsim.studies.merchant2020.claims.replicates import Replicates
+from pyrepsim.studies.merchant2020.contrasts import gap_rows
+from pyrepsim.studies.merchant2020.plan import StudyModel
 from tests.helpers.tiny_models import tiny_bert
 
 DEPTH = 6
@@ -125,7 +130,7 @@ def test_statistics_of_a_changed_block_have_narrow_intervals_around_it(base: Pat
         for one in curve_statistics(compared(extracted(base, "in"), extracted(changed(6), "in"), "RSA"))
     }
     assert found.keys() == STATISTICS.keys()
-    centre, share, middle = found.values()
+    centre, share, middle, _mean = found.values()
     assert (centre.value, centre.low, centre.high) == pytest.approx((6, 6, 6), abs=1e-6)
     assert (share.value, share.low, share.high) == pytest.approx((1, 1, 1), abs=1e-6)
     assert (middle.low, middle.high) == pytest.approx((1, 1), abs=1e-6)
@@ -151,20 +156,19 @@ def test_identical_models_show_no_change_in_anything(base: Path, changed, extrac
         assert first_change(curve) is None
         assert np.isnan(centre_of_change(curve))
         assert np.isnan(top_share(curve))
-    assert curve_statistics(scores) == [
-        one for one in curve_statistics(scores) if one.statistic.startswith("similarity")
-    ]
+    assert {one.statistic for one in curve_statistics(scores)} == {MIDDLE, MEAN}
     assert {row["distance"] for row in rs.weight_distance(base, changed())} <= {0.0, None}
 
 
 def test_identical_models_support_no_claim_of_change(base: Path, changed, extracted):
-    rows = []
+    rows, gaps = [], {}
     for task in ("mnli", "squad", "dependency"):
         inside = compared(extracted(base, "in"), extracted(changed(), "in"), "RSA")
         outside = compared(extracted(base, "out"), extracted(changed(), "out"), "RSA")
         rows += rows_of(inside, task)
-        rows += gap_rows(rs.differences(outside, inside, paired=False), task)
-    verdicts = {claim["claim"]: claim["verdict"] for claim in judge(rows + baseline_rows())}
+        gaps[task] = outside, inside
+    verdicts = {claim["claim"]: claim["verdict"] for claim in judge(rows + baseline_rows() + domain_rows(gaps))}
+    assert verdicts.pop("C5") == "does not hold"  # parsing reconfigured nothing
     assert not {"holds", "does not hold"} & set(verdicts.values()), verdicts
 
 
@@ -172,28 +176,29 @@ def test_identical_models_support_no_claim_of_change(base: Path, changed, extrac
 
 
 def test_a_planted_gap_between_domains_has_its_sign_and_interval(base: Path, changed, extracted):
-    """All text changes in the top block; text with the words whose embeddings moved changes more, at every layer."""
-    tuned = changed(6, noise=0.05, scaled=tuple(DOMAINS["in"]))
-    inside, outside = (compared(extracted(base, one), extracted(tuned, one), "RSA") for one in ("in", "out"))
-    gaps = rs.differences(outside, inside, paired=False)
-    for gap in gaps:
-        assert gap.value > 0
-        assert gap.interval is not None
-        assert gap.interval[0] > 0
-        assert gap.details["p_holm"] < 0.01
-    claim = next(one for one in judge(gap_rows(gaps, "mnli")) if one["claim"] == "C6")
-    assert claim["verdict"] == "holds"
-    turned = next(
-        one for one in judge(gap_rows(rs.differences(inside, outside, paired=False), "mnli")) if one["claim"] == "C6"
-    )
-    assert turned["verdict"] == "does not hold"
+    """Text with the words whose embeddings moved changes more, at every layer; of the other task's model not."""
+    tuned, other = changed(6, noise=0.05, scaled=tuple(DOMAINS["in"])), changed(6, noise=0.05, seed=2)
+    of_models = {
+        task: tuple(compared(extracted(base, one), extracted(model, one), "RSA") for one in ("out", "in"))
+        for task, model in (("mnli", tuned), ("squad", other))
+    }
+    rows = domain_rows(of_models)
+    for row in rows:
+        if row["metric"] == "RSA minus other tasks":
+            assert row["low"] > 0
+            assert row["p_holm"] < 0.01
+    assert c6_of(rows) == "holds"
+    turned = {task: (inside, outside) for task, (outside, inside) in of_models.items()}
+    assert c6_of(domain_rows(turned)) == "does not hold"
 
 
 def test_without_a_planted_gap_none_is_claimed(base: Path, changed, extracted):
     """Other texts of the same domain: the gap of two samples is chance."""
-    tuned = changed(6, noise=0.05)
-    halves = [compared(extracted(base, one), extracted(tuned, one), "RSA") for one in ("in", "in again")]
-    assert c6_of(rs.differences(*halves, paired=False)) == "undecided"
+    of_models = {
+        task: tuple(compared(extracted(base, one), extracted(model, one), "RSA") for one in ("in", "in again"))
+        for task, model in (("mnli", changed(6, noise=0.05)), ("squad", changed(6, noise=0.05, seed=2)))
+    }
+    assert c6_of(domain_rows(of_models)) == "undecided"
 
 
 def generated(rng: np.random.Generator, noise: float, *, documents: int = 16, rows: int = 6, width: int = 5) -> Any:
@@ -291,14 +296,18 @@ def rows_of(scores: rs.Scores, task: str) -> list[dict[str, Any]]:
     ]
 
 
-def gap_rows(gaps: rs.Scores, task: str) -> list[dict[str, Any]]:
-    rows = rows_of(gaps, task)
-    tested = [{"experiment": "domains", "kind": "difference", "p_holm": gap.details["p_holm"]} for gap in gaps]
-    return [row | test for row, test in zip(rows, tested, strict=True)]
+def domain_rows(of_models: dict[str, tuple[rs.Scores, ...]]) -> list[dict[str, Any]]:
+    """Rows of C6 for MNLI, from the scores of each task's model on text out of domain and in domain."""
+    pairs = {
+        StudyModel("tuned", task, 0): (Replicates.of_scores(outside, "RSA"), Replicates.of_scores(inside, "RSA"))
+        for task, (outside, inside) in of_models.items()
+    }
+    row = {"experiment": "domains", "kind": "difference", "variant": "tuned", "task": "mnli", "corpus": "other"}
+    return [row | columns for columns in gap_rows("RSA", "mnli", pairs)]
 
 
-def c6_of(gaps: rs.Scores) -> str:
-    return next(claim["verdict"] for claim in judge(gap_rows(gaps, "mnli")) if claim["claim"] == "C6")
+def c6_of(rows: list[dict[str, Any]]) -> str:
+    return next(claim["verdict"] for claim in judge(rows) if claim["claim"] == "C6")
 
 
 def baseline_rows() -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...inference.resampling import spread_interval
 from ..runner import Cell, read_rows
+from .claims.exits import EXIT_DEPTH
 
 __all__ = ["aggregate", "aggregate_cell"]
 
@@ -40,6 +41,8 @@ def aggregate(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _range(row: Mapping[str, Any]) -> tuple[float, float]:
     """The range of this score."""
+    if str(row.get("metric")).startswith(EXIT_DEPTH):
+        return -math.inf, math.inf
     if row.get("experiment") in ("finetuning", "freezing", "longer", "truncation", "exit"):
         return (-1.0 if row["metric"] == "mcc" else 0.0), 1.0
     if row.get("experiment") == "similarity" and row["layer"] is not None:

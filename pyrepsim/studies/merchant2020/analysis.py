@@ -37,7 +37,7 @@ def profile_cells(plan: Plan) -> list[Cell]:
     """Anisotropy, norms, effective rank and rogue dimensions of each layer: every model, and means over seeds."""
     cells = []
     for name in plan.scale.profiles:
-        cells += [_profile_cell(plan, model, name) for model in models_on(plan, name)]
+        cells += [_profile_cell(plan, model, name) for model in models_on(plan, name) if model.variant != "equal"]
         for task in plan.scale.corpora[name].domain:
             needs = [f"profiles/{model.label}-{name}" for model in tuned_models(plan, task)]
             cells.append(aggregate_cell("profiles", f"{task}-{name}", needs))

@@ -66,9 +66,10 @@ class CostEstimator:
         """Time of a decomposition relative to 384 features."""
         return (self._plan.width / 384) ** 3
 
-    def training(self, task: str, share: float = 1.0) -> Cost:
-        """A fine-tuning with this share of the work of a full one."""
+    def training(self, task: str, share: float = 1.0, updates: int | None = None) -> Cost:
+        """A fine-tuning with this share of the work of a full one, or with this number of updates."""
         timing = self._timing(task)
+        share = share if updates is None else updates / timing.n_updates
         scoring = timing.n_scorings * timing.scoring_seconds
         return Cost(1.1 * share * timing.training_seconds + scoring + 3, timing.n_bytes)
 

@@ -62,7 +62,7 @@ def _read(source: str) -> Iterator[Text]:
 
     if source.endswith(".conllu") or "universal_dependencies" in source:
         sentences = read_conllu(source)
-        return (Text(*texts_of(one), name) for one, name in zip(sentences, documents_of(sentences), strict=True))
+        return (Text(texts_of(one)[0], name) for one, name in zip(sentences, documents_of(sentences), strict=True))
     if source.startswith("hub:"):
         name, config, split = (*source.removeprefix("hub:").split(":"), None, None)[:3]
         corpus = read_texts(name, config=config, split=split)

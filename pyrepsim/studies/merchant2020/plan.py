@@ -18,7 +18,18 @@ from .scales import Scale, Sweep, TaskData
 if TYPE_CHECKING:
     from ...models import Encoder
 
-__all__ = ["BASE", "DATA", "RANDOM", "UNRELATED", "Plan", "StudyModel", "baselines", "run_cell", "tuned_models"]
+__all__ = [
+    "BASE",
+    "DATA",
+    "RANDOM",
+    "UNRELATED",
+    "Plan",
+    "StudyModel",
+    "baselines",
+    "equal_models",
+    "run_cell",
+    "tuned_models",
+]
 
 DATA = "data/synthetic"
 """The id of the cell that writes generated data."""
@@ -120,6 +131,15 @@ class Plan:
             )
         return str(files[0])
 
+    @property
+    def shared_texts(self) -> list[str]:
+        """Corpora of single sentences outside the domains of all tasks."""
+        return [
+            name
+            for name, corpus in self.scale.corpora.items()
+            if corpus.form == "sentences" and all(corpus.domain.get(task) == "out" for task in self.scale.tasks)
+        ]
+
     def can_read(self, sources: Iterable[str]) -> bool:
         """Whether these sources can be read; files cannot if no data folder is given."""
         return all(name.startswith("hub:") for name in sources) or bool(self.scale.synthetic or self.data)
@@ -185,6 +205,8 @@ class Plan:
 class StudyModel:
     """A model of the study: the base encoder, a fine-tuned one, random weights, or an unrelated encoder.
 
+    The variants are "base", "tuned", "equal" (tuned with as many updates as on the other tasks), "random", "unrelated".
+
     `variant`, `task` and `seed` are columns of the rows.
     """
 
@@ -195,12 +217,19 @@ class StudyModel:
     @property
     def label(self) -> str:
         """The part of cell names that stands for this model."""
-        return self.variant if self.task is None else f"{self.task}-seed{self.seed}"
+        if self.task is None:
+            return self.variant
+        return f"{self.task}{'-equal' if self.variant == 'equal' else ''}-seed{self.seed}"
+
+    @property
+    def run(self) -> str:
+        """The id of the cell whose folder holds a fine-tuned model, as ``run``."""
+        return f"{'equal_updates' if self.variant == 'equal' else 'finetuning'}/{self.task}-seed{self.seed}"
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The cell that trains this model, if any."""
-        return () if self.task is None else (run_cell(self.task, self.seed),)
+        return () if self.task is None else (self.run,)
 
     def request(self, plan: Plan) -> dict[str, Any]:
         """What determines the weights. Those of a tuned model are determined by the cell that it needs."""
@@ -212,7 +241,7 @@ class StudyModel:
     def location(self, plan: Plan, needed: Needed) -> str:
         """Folder or hub id; for random weights that of the base encoder."""
         if self.task is not None:
-            return str(needed[run_cell(self.task, self.seed)] / "run")
+            return str(needed[self.run] / "run")
         return str(plan.unrelated) if self.variant == "unrelated" else plan.model
 
     def load(self, plan: Plan, needed: Needed) -> Encoder:
@@ -239,6 +268,11 @@ def tuned_models(plan: Plan, task: str, seeds: tuple[int, ...] | None = None) ->
     return [StudyModel("tuned", task, seed) for seed in (plan.seeds(task) if seeds is None else seeds)]
 
 
+def equal_models(plan: Plan, task: str) -> list[StudyModel]:
+    """The models fine-tuned with as many updates as those of the other tasks; none if the scale has none."""
+    return [] if plan.scale.equal_updates is None else [StudyModel("equal", task, seed) for seed in plan.scale.seeds]
+
+
 def baselines(plan: Plan) -> list[StudyModel]:
     """The lower baselines of similarity: random weights and, if there is one, the unrelated encoder."""
     return [RANDOM] if plan.unrelated is None else [RANDOM, UNRELATED]
@@ -246,7 +280,7 @@ def baselines(plan: Plan) -> list[StudyModel]:
 
 def run_cell(task: str, seed: int | None) -> str:
     """The id of the cell whose folder holds the fine-tuned model, as ``run``."""
-    return f"finetuning/{task}-seed{seed}"
+    return StudyModel("tuned", task, seed).run
 
 
 def short_name(model: str | os.PathLike[str]) -> str:

@@ -77,9 +77,7 @@ class Similarity:
     The first one is also taken of models on text that is neither in nor out of their domain; claims are judged by it.
     """
 
-    measures: tuple[str, ...] = (
-        *("DocumentRSA", "RSA", "DocumentCKA", "LinearCKA(debiased=True)", "SVCCA", "PWCCA", "Procrustes"),
-    )
+    measures: tuple[str, ...] = ("DocumentRSA", "RSA", "DocumentCKA", "SVCCA", "PWCCA", "Procrustes")
     values_only: tuple[str, ...] = ()
     blocks: int = 64
     """Blocks of documents for the jackknife intervals; with fewer documents each is a block."""
@@ -88,6 +86,13 @@ class Similarity:
     rogue: tuple[str, ...] = ()
     """Corpora on which `rogue_measures` are also taken without the rogue dimensions of both models."""
     rogue_measures: tuple[str, ...] = ("LinearCKA(debiased=True)", "RSA")
+
+    def __post_init__(self) -> None:
+        if not self.measures or self.measures[0] in self.values_only:
+            raise OptionError(
+                "The first of the measures judges the claims and needs intervals: got measures="
+                f"{list(self.measures)}, values_only={list(self.values_only)}. Put another one first."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +160,8 @@ class Scale:
     """Sizes of the generated data (train, dev, test). None if the scale reads files or the hub."""
     tasks: Mapping[str, TaskData] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
+    equal_updates: int | None = None
+    """Updates of a second fine-tuning on each task: tasks are compared after equal numbers of updates too."""
     corpora: Mapping[str, Corpus] = field(default_factory=dict)
     similarity: Similarity = Similarity()
     profiles: tuple[str, ...] = ()

@@ -1,24 +1,23 @@
-"""Similarity to the base, layer by layer (figure 2 of the paper), and out of domain minus in domain (its section 6)."""
+"""Similarity to the base, layer by layer (figure 2 of the paper)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...results import Scores
-from ..runner import Cell, Cost
+from ..runner import Cell
 from .aggregates import aggregate_cell
 from .claims.curves import curve_statistics
+from .contrasts import SCORES, score_cell
 from .costs import CostEstimator
-from .plan import BASE, Plan, StudyModel, baselines, tuned_models
+from .plan import BASE, Plan, StudyModel, baselines, equal_models, tuned_models
 from .stores import store_cell
 from .texts import corpus_columns, read_documents_of_cell, text_cell
 
-__all__ = ["domain_cells", "similarity_cells"]
+__all__ = ["similarity_cells"]
 
-_SCORES = "scores.json"  # read by the cells of domains: scores with their values without each block
 _FORMAT = 2
 _Run = Callable[[Path, Mapping[str, Path]], Iterable[dict[str, Any]]]
 
@@ -30,27 +29,14 @@ def similarity_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:
         cells += [_base_cell(plan, costs, model, name) for model in baselines(plan)]
         for task in corpus.domain:
             models = tuned_models(plan, task)
+            if name in plan.shared_texts:
+                cells += [_base_cell(plan, costs, model, name) for model in equal_models(plan, task)]
             cells += [_base_cell(plan, costs, model, name) for model in models]
             if corpus.domain[task] is not None:
                 cells += [_seed_cell(plan, costs, models[0], model, name) for model in models[1:]]
-            needs = [_cell_id(model, name) for model in models]
+            needs = [score_cell(model, name) for model in models]
             cells.append(aggregate_cell("similarity", f"{task}-{name}", needs, variant="tuned"))
     return cells
-
-
-def domain_cells(plan: Plan) -> list[Cell]:
-    """Similarity to the base out of domain minus in domain, on texts of the same form, with a test for each layer."""
-    cells = []
-    for task in plan.scale.tasks:
-        for inside, outside in _domain_pairs(plan, task):
-            own = [_domain_cell(plan, model, inside, outside) for model in tuned_models(plan, task)]
-            needs = [cell.id for cell in own]
-            cells += [*own, aggregate_cell("domains", f"{task}-{outside}-{inside}", needs, kind="difference")]
-    return cells
-
-
-def _cell_id(model: StudyModel, corpus: str) -> str:
-    return f"similarity/{model.label}-{corpus}"
 
 
 def _base_cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str) -> Cell:
@@ -58,7 +44,7 @@ def _base_cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str) -
     options = plan.scale.similarity
     shared = {**corpus_columns(plan, name, model.task), **model.columns()}
     all_layers = options.pairs if _compares_all_layers(plan, model, name) else ()
-    rogue = options.rogue_measures if name in options.rogue and model.task is not None else ()
+    rogue = options.rogue_measures if name in options.rogue and model.variant == "tuned" else ()
     measures = _measures(plan, model, name)
 
     def run(folder: Path, needed: Mapping[str, Path]) -> Iterable[dict[str, Any]]:
@@ -67,10 +53,9 @@ def _base_cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str) -
         x, y = (needed[store_cell(one, name)] / "store" for one in (BASE, model))
         documents = read_documents_of_cell(needed[text_cell(name)])
         scores = compare_stores(x, y, options, documents=documents, measures=measures)
-        save_scores(scores, folder / _SCORES)
+        save_scores(scores, folder / SCORES)
         columns = [*_score_columns(scores)]
-        if model.task is not None:
-            columns += _statistic_columns(scores)
+        columns += _statistic_columns(scores, len(set(documents)))
         if all_layers:
             columns += _pair_columns(
                 compare_stores(x, y, options, measures=all_layers, documents=documents, layers="all")
@@ -87,9 +72,9 @@ def _base_cell(plan: Plan, costs: CostEstimator, model: StudyModel, name: str) -
 
 
 def _measures(plan: Plan, model: StudyModel, name: str) -> tuple[str, ...]:
-    """All measures, or the first alone for a task whose domain this text is neither in nor out of."""
+    """All measures; for text neither in nor out of the task's domain, and equal updates, that of the claims."""
     neither = model.task is not None and plan.scale.corpora[name].domain.get(model.task) is None
-    return plan.scale.similarity.measures[:1] if neither else plan.scale.similarity.measures
+    return plan.scale.similarity.measures[: 1 if neither or model.variant == "equal" else None]
 
 
 def _seed_cell(plan: Plan, costs: CostEstimator, first: StudyModel, model: StudyModel, name: str) -> Cell:
@@ -133,51 +118,11 @@ def _store_pair_cell(
 
 def _compares_all_layers(plan: Plan, model: StudyModel, name: str) -> bool:
     """Whether every layer is compared with every layer: for the first seed, on one of the task's own texts."""
-    if model.task is None or model.seed != plan.seeds(model.task)[0]:
+    if model.task is None or model.variant != "tuned" or model.seed != plan.seeds(model.task)[0]:
         return False
     own = [key for key, corpus in plan.scale.corpora.items() if corpus.domain.get(model.task) == "in"]
     trained = [key for key in own if plan.scale.corpora[key].form == "training"]
     return name in (trained or own)[:1]
-
-
-def _domain_pairs(plan: Plan, task: str) -> Iterator[tuple[str, str]]:
-    """Pairs of an in-domain and an out-of-domain corpus of the same form."""
-    corpora = plan.scale.corpora
-    for inside, one in corpora.items():
-        for outside, other in corpora.items():
-            if (one.domain.get(task), other.domain.get(task)) == ("in", "out") and one.form == other.form:
-                yield inside, outside
-
-
-def _domain_cell(plan: Plan, model: StudyModel, inside: str, outside: str) -> Cell:
-    needs = [_cell_id(model, name) for name in (outside, inside)]
-
-    def run(_folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
-        import pyrepsim as rs
-
-        from .comparison import load_scores
-
-        out, own = (Scores(s for s in load_scores(needed[need] / _SCORES) if s.interval is not None) for need in needs)
-        shared = {**corpus_columns(plan, outside, model.task), **model.columns(), "kind": "difference"}
-        differences = rs.differences(out, own, paired=False)
-        rows = []
-        without_interval = Scores(replace(score, interval=None) for score in differences)
-        for score, columns in zip(differences, _score_columns(without_interval), strict=True):
-            assert score.interval is not None
-            columns |= {"p": score.details["p"], "p_holm": score.details["p_holm"]}
-            columns |= {"low": score.interval[0], "high": score.interval[1], "band": "jackknife of differences"}
-            rows.append(plan.row(**shared, **columns))
-        return rows
-
-    return Cell(
-        experiment="domains",
-        name=f"{model.label}-{outside}-{inside}",
-        request={},
-        run=run,
-        needs=tuple(needs),
-        format=_FORMAT,
-        cost=lambda: Cost(1.0),
-    )
 
 
 def _score_columns(scores: Scores) -> Iterator[dict[str, Any]]:
@@ -194,11 +139,11 @@ def _score_columns(scores: Scores) -> Iterator[dict[str, Any]]:
         yield columns
 
 
-def _statistic_columns(scores: Scores) -> Iterator[dict[str, Any]]:
+def _statistic_columns(scores: Scores, n_documents: int) -> Iterator[dict[str, Any]]:
     """Columns of the rows of curve statistics, such as the centre of change."""
     with_intervals = Scores(score for score in scores if score.interval is not None)
     for one in curve_statistics(with_intervals):
-        columns = {"metric": f"{one.statistic}: {one.measure}", "value": one.value, "n": one.blocks}
+        columns = {"metric": f"{one.statistic}: {one.measure}", "value": one.value, "n": n_documents}
         yield columns | {"low": one.low, "high": one.high, "band": "jackknife of documents"}
 
 

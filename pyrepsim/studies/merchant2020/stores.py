@@ -12,7 +12,7 @@ import xxhash
 
 from ..runner import Cell
 from .costs import CostEstimator
-from .plan import BASE, Plan, StudyModel, baselines, tuned_models
+from .plan import BASE, Plan, StudyModel, baselines, equal_models, tuned_models
 from .scales import Corpus
 from .texts import read_texts_of_cell, task_of, text_cell
 
@@ -40,7 +40,8 @@ def store_cell(model: StudyModel, corpus: str) -> str:
 def models_on(plan: Plan, corpus: str) -> list[StudyModel]:
     """All models that are compared on a corpus, the base first."""
     tasks = plan.scale.corpora[corpus].domain
-    return [BASE, *baselines(plan), *(model for task in tasks for model in tuned_models(plan, task))]
+    models = [BASE, *baselines(plan), *(model for task in tasks for model in tuned_models(plan, task))]
+    return models + [model for task in tasks if corpus in plan.shared_texts for model in equal_models(plan, task)]
 
 
 def store_cells(plan: Plan, costs: CostEstimator) -> list[Cell]:

@@ -12,11 +12,13 @@ from ...core.paths import as_path
 from ..runner import Study
 from .analysis import attention_cells, profile_cells, weight_cells
 from .claims import judge
+from .contrasts import contrast_cells, domain_cells
 from .costs import CostEstimator
+from .equal_updates import equal_cells
 from .plan import Plan
 from .probing import edge_cells
 from .scales import Scale, load_scale
-from .similarity import domain_cells, similarity_cells
+from .similarity import similarity_cells
 from .stores import store_cells
 from .structural import structural_cells
 from .texts import data_cells, text_cells
@@ -84,6 +86,7 @@ def merchant2020(
     cells = [
         *data_cells(plan),
         *finetuning_cells(plan, costs),
+        *equal_cells(plan, costs),
         *weight_cells(plan),
         *freezing_cells(plan, costs),
         *truncation_cells(plan, costs),
@@ -91,6 +94,7 @@ def merchant2020(
         *text_cells(plan),
         *store_cells(plan, costs),
         *similarity_cells(plan, costs),
+        *contrast_cells(plan),
         *domain_cells(plan),
         *profile_cells(plan),
         *attention_cells(plan, costs),

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...core.errors import ModelError
 from ...core.resume import read_record
 from ...finetuning.recipes import Ablation
 from ..runner import Cell, read_rows
 from .aggregates import aggregate, aggregate_cell
+from .claims.exits import EXIT_DEPTH, depth_over_groups
 from .claims.rows import FACT, GAIN, LAST_EPOCH, LONGER
 from .costs import CostEstimator
 from .plan import Plan, StudyModel, run_cell, tuned_models
 from .scales import Sweep
 
-__all__ = ["difference_rows", "exit_cells", "finetuning_cells", "freezing_cells", "truncation_cells"]
+__all__ = ["difference_rows", "exit_cells", "exit_depth_rows", "finetuning_cells", "freezing_cells", "truncation_cells"]
 
-_FORMAT, _ABLATION_FORMAT, _EXIT_FORMAT = 2, 3, 3
+_FORMAT, _ABLATION_FORMAT, _EXIT_FORMAT = 2, 3, 4
 
 _ROUNDING = 1e-6  # of numbers of epochs
 
@@ -123,7 +126,9 @@ def _exit_cell(plan: Plan, costs: CostEstimator, task: str, seed: int, values: l
             rows += _fact_rows(plan, read_record(out / row["folder"] / "scores.json") or {}, **columns)
             if row["value"] != plan.depth:
                 rows += difference_rows(tuned, out / row["folder"], **plan.row(**_of_dev(columns)))
-        return rows
+        folders = {row["value"]: out / row["folder"] for row in sweep}
+        columns = _of_dev({"variant": "tuned", "task": task, "seed": seed})
+        return rows + exit_depth_rows(folders, sweep[0]["metric"], **plan.row(**columns))
 
     needs = (*plan.data_needs, run_cell(task, seed))
     return Cell(
@@ -226,6 +231,24 @@ def difference_rows(first: Path, second: Path, **columns: Any) -> list[dict[str,
             "band": None if found.low is None else "jackknife of paired items",
         })  # fmt: skip
     return rows
+
+
+def exit_depth_rows(folders: Mapping[int, Path], metric: str, **columns: Any) -> list[dict[str, Any]]:
+    """The depth at which a score arises, from the items of each exit; none if items were not kept."""
+    from ...finetuning import read_items
+
+    try:
+        items = {k: read_items(folder) for k, folder in folders.items()}
+    except ModelError:
+        return []
+    first = next(iter(items.values()))
+    sums = {k: np.bincount(one.groups, one.of(metric)) for k, one in items.items()}
+    found = depth_over_groups(sums, np.bincount(first.groups, first.sizes))
+    if found is None:
+        return []
+    n = int(first.groups.max()) + 1
+    ends = {"value": found.value, "low": found.low, "high": found.high, "n": n}
+    return [{**columns, **ends, "metric": f"{EXIT_DEPTH}: {metric}", "band": f"jackknife of {n} groups of items"}]
 
 
 def _train(

@@ -19,8 +19,8 @@ __all__ = [
     "facts_of_trainings", "methods", "references", "sections_without_rows", "summary", "unknown_experiments",
 ]  # fmt: skip
 
-_KNOWN = {"finetuning", "similarity", "domains", "edge", "structural", "freezing", "longer", "truncation", "exit",
-          "weights", "profiles", "attention", "trajectories"}  # fmt: skip
+_KNOWN = {"finetuning", "equal_updates", "similarity", "domains", "edge", "structural", "freezing", "longer",
+          "truncation", "exit", "weights", "profiles", "attention", "trajectories"}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....core.errors import OptionError
-from ....inference.resampling import jackknife_interval
 from ....results import Scores
 from ...runner import select
-from .estimates import Estimate, mean, over_seeds, ratio
+from .estimates import Estimate, mean, over_seeds, ratio, with_seeds
+from .replicates import Replicates
 from .rows import Row, by_seed, estimate_of, tasks_of
 
 __all__ = [
     "CENTRE",
     "LEAST_CHANGE",
+    "MEAN",
     "MIDDLE",
     "SHARE",
     "STATISTICS",
@@ -33,6 +34,7 @@ __all__ = [
     "curve_statistics",
     "drops",
     "first_change",
+    "mean_similarity",
     "middle_similarity",
     "thirds",
     "top_share",
@@ -40,6 +42,7 @@ __all__ = [
 
 LEAST_CHANGE = 1e-6
 """Smaller drops count as no change: float32 passes of one model in other batches differ by 2e-7 of an activation."""
+
 
 Curve = Sequence[float] | np.ndarray
 
@@ -74,7 +77,7 @@ def drops(similarity: Curve) -> np.ndarray:
 
     The drops add up to 1 - s_L. A drop is negative where the similarity increases again.
     """
-    return -np.diff(np.concatenate([[1.0], _checked(similarity)]))
+    return _drops(_checked(similarity))
 
 
 def centre_of_change(similarity: Curve) -> float:
@@ -84,8 +87,7 @@ def centre_of_change(similarity: Curve) -> float:
     drop 1 - s_L is below `LEAST_CHANGE`. Like the expected layer of Tenney et al. (2019, section 3.2), with drops
     instead of gains.
     """
-    delta = drops(similarity)
-    return float(np.arange(len(delta)) @ delta) / total if (total := _total(delta)) else math.nan
+    return float(_centre(_checked(similarity)))
 
 
 def top_share(similarity: Curve) -> float:
@@ -93,16 +95,17 @@ def top_share(similarity: Curve) -> float:
 
     1/3 for a drop spread evenly over the blocks; above 1 if the similarity increases below the top third.
     """
-    delta = drops(similarity)
-    top = thirds(len(delta) - 1).top
-    return float(delta[top.start : top.stop].sum()) / total if (total := _total(delta)) else math.nan
+    return float(_top_share(_checked(similarity)))
 
 
 def middle_similarity(similarity: Curve) -> float:
     """Mean similarity of the middle third of the blocks; NaN with fewer than three blocks."""
-    values = _checked(similarity)
-    middle = thirds(len(values) - 1).middle
-    return float(values[middle.start : middle.stop].mean()) if middle else math.nan
+    return float(_middle(_checked(similarity)))
+
+
+def mean_similarity(similarity: Curve) -> float:
+    """Mean similarity of the blocks, without the embeddings."""
+    return float(_mean(_checked(similarity)))
 
 
 def first_change(similarity: Curve, *, noise: float = LEAST_CHANGE) -> int | None:
@@ -114,12 +117,39 @@ def first_change(similarity: Curve, *, noise: float = LEAST_CHANGE) -> int | Non
     return int(changed[0]) if len(changed) else None
 
 
-STATISTICS: dict[str, Callable[[Curve], float]] = {
-    "centre of change": centre_of_change,
-    "share of change in the top third": top_share,
-    "similarity of the middle third": middle_similarity,
+def _drops(curves: np.ndarray) -> np.ndarray:
+    """`drops` of each of the curves, (..., L + 1)."""
+    return -np.diff(curves, axis=-1, prepend=1.0)
+
+
+def _centre(curves: np.ndarray) -> np.ndarray:
+    delta = _drops(curves)
+    return delta @ np.arange(delta.shape[-1]) / _total(delta)
+
+
+def _top_share(curves: np.ndarray) -> np.ndarray:
+    delta = _drops(curves)
+    top = thirds(delta.shape[-1] - 1).top
+    return delta[..., top.start : top.stop].sum(axis=-1) / _total(delta)
+
+
+def _middle(curves: np.ndarray) -> np.ndarray:
+    middle = thirds(curves.shape[-1] - 1).middle
+    return curves[..., middle.start : middle.stop].mean(axis=-1) if middle else np.full(curves.shape[:-1], math.nan)
+
+
+def _mean(curves: np.ndarray) -> np.ndarray:
+    return curves[..., 1:].mean(axis=-1)
+
+
+STATISTICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "centre of change": _centre,
+    "share of change in the top third": _top_share,
+    "similarity of the middle third": _middle,
+    "mean similarity of the blocks": _mean,
 }
-CENTRE, SHARE, MIDDLE = STATISTICS
+"""One number of each of some curves, (..., L + 1)."""
+CENTRE, SHARE, MIDDLE, MEAN = STATISTICS
 
 
 def curve_statistics(scores: Scores) -> list[CurveStatistic]:
@@ -141,33 +171,22 @@ def curve_statistics(scores: Scores) -> list[CurveStatistic]:
     OptionError
         If the scores have no such intervals.
     """
-    statistics = []
+    found = []
     for measure in scores.measures:
-        curve = [score for score in scores if score.measure == measure]
-        left_out = [_without_block(score.details, measure) for score in curve]
+        curve = Replicates.of_scores(scores, measure)
         for name, statistic in STATISTICS.items():
-            value = statistic([score.value for score in curve])
-            without = np.array([statistic(one) for one in zip(*left_out, strict=True)])
-            if math.isfinite(value) and np.isfinite(without).all():
-                low, high = jackknife_interval(value, without)
-                statistics.append(CurveStatistic(measure, name, value, low, high, len(without)))
-    return statistics
+            number = curve.map(statistic)
+            if number.finite:
+                one = number.estimate()
+                low, high = one.ends or (one.value, one.value)
+                found.append(CurveStatistic(measure, name, one.value, low, high, len(number.without)))
+    return found
 
 
-def _without_block(details: Any, measure: str) -> np.ndarray:
-    interval = details.get("interval", {})
-    if "without_block" not in interval:
-        raise OptionError(
-            "Statistics of curves need the values without each block of documents: the scores of "
-            f"{measure} have none. Compare with interval=rs.Jackknife() or rs.Bootstrap()."
-        )
-    return np.asarray(interval["without_block"], dtype=np.float64)
-
-
-def _total(delta: np.ndarray) -> float:
-    """The sum of the drops; 0 if it is too small, or negative, to locate a change."""
-    total = float(delta.sum())
-    return total if total >= LEAST_CHANGE else 0.0
+def _total(delta: np.ndarray) -> np.ndarray:
+    """The sum of the drops; NaN if it is too small, or negative, to locate a change."""
+    total = delta.sum(axis=-1)
+    return np.where(total >= LEAST_CHANGE, total, math.nan)
 
 
 def _checked(similarity: Curve) -> np.ndarray:
@@ -182,7 +201,7 @@ def _checked(similarity: Curve) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Curves:
-    """The rows of similarity to the base encoder, by layer, in one measure on one text."""
+    """The rows of similarity to the base encoder in one measure on one text: by layer, and of whole curves."""
 
     rows: tuple[Row, ...]
     measure: str
@@ -191,20 +210,20 @@ class Curves:
 
     @classmethod
     def on_shared_text(cls, rows: Sequence[Row], measure: str) -> Curves | None:
-        """The curves on the text that most tasks share; of several, one of single sentences, then the first."""
-        mine = [row for row in select(rows, experiment="similarity", kind="value") if row.get("metric") == measure]
-        tuned = [row for row in select(mine, variant="tuned") if row.get("layer") is not None]
+        """The curves on the text that is outside the domains of most tasks; of several, single sentences."""
+        mine = select(rows, experiment="similarity", kind=("value", "difference"))
+        tuned = [row for row in select(mine, variant="tuned", metric=measure) if row.get("layer") is not None]
         texts = dict.fromkeys((row.get("corpus"), row.get("form")) for row in tuned)
         if not texts:
             return None
 
-        def rank(text: tuple[Any, Any]) -> tuple[int, int]:
-            corpus, form = text
-            return len(tasks_of(select(tuned, corpus=corpus, form=form))), form == "sentences"
+        def rank(text: tuple[Any, Any]) -> tuple[int, int, bool]:
+            on_text = select(tuned, corpus=text[0], form=text[1])
+            outside = [row for row in on_text if row.get("domain") == "out"]
+            return len(tasks_of(outside)), len(tasks_of(on_text)), text[1] == "sentences"
 
         corpus, form = max(texts, key=rank)
-        similarity = select(rows, experiment="similarity", kind="value", corpus=corpus, form=form)
-        return cls(tuple(similarity), measure, corpus, form)
+        return cls(tuple(select(mine, corpus=corpus, form=form)), measure, corpus, form)
 
     @property
     def text(self) -> str:
@@ -215,23 +234,24 @@ class Curves:
     def tasks(self) -> list[str]:
         return tasks_of(select(self.rows, variant="tuned", metric=self.measure))
 
+    @cached_property
+    def depth(self) -> int:
+        """The number of blocks of the encoder."""
+        return max(row["layer"] for row in self._layer_rows("tuned"))
+
     def of_task(self, task: str, variant: str = "tuned") -> dict[Any, list[Estimate]]:
         """The whole curve of each seed, embeddings first; seeds with a missing layer are left out."""
         groups = by_seed(row for row in self._layer_rows(variant) if row.get("task") == task)
         curves = {seed: {row["layer"]: estimate_of(row) for row in rows} for seed, rows in groups.items()}
-        return {
-            seed: [curve[layer] for layer in sorted(curve)]
-            for seed, curve in curves.items()
-            if len(curve) > 1 and sorted(curve) == list(range(len(curve)))
-        }
+        whole = range(self.depth + 1)
+        return {seed: [curve[layer] for layer in whole] for seed, curve in curves.items() if sorted(curve) == [*whole]}
 
     def baseline(self) -> tuple[str, list[Estimate]] | None:
         """The curve of an unrelated model or else of random weights, with the name of the variant."""
         for variant in ("unrelated", "random"):
             rows = self._layer_rows(variant)
-            layers = sorted({row["layer"] for row in rows})
-            if layers and layers == list(range(len(layers))):
-                draws = [[estimate_of(row) for row in rows if row["layer"] == layer] for layer in layers]
+            draws = [[estimate_of(row) for row in rows if row["layer"] == layer] for layer in range(self.depth + 1)]
+            if all(draws):
                 return variant, [mean(of_layer) for of_layer in draws]
         return None
 
@@ -239,16 +259,38 @@ class Curves:
         rows = select(self.rows, variant=variant, metric=self.measure)
         return [row for row in rows if row.get("layer") is not None]
 
-    def statistic(self, task: str, name: str) -> Estimate | None:
-        """One of `STATISTICS` over the seeds: as measured with the curves, or else from the intervals of the layers."""
-        measured = by_seed(select(self.rows, variant="tuned", task=task, metric=f"{name}: {self.measure}"))
+    def of_seeds(self, task: str, name: str, variant: str = "tuned") -> list[Estimate]:
+        """One of `STATISTICS` for each seed: as measured with the curve, or else from the intervals of its layers."""
+        measured = by_seed(select(self.rows, variant=variant, task=task, metric=f"{name}: {self.measure}"))
         seeds = []
-        for seed, curve in self.of_task(task).items():
+        for seed, curve in self.of_task(task, variant).items():
             if seed in measured:
                 seeds.append(estimate_of(measured[seed][0]))
             elif (from_layers := _FROM_LAYERS[name](curve)) is not None:
                 seeds.append(from_layers)
+        return seeds
+
+    def statistic(self, task: str, name: str, variant: str = "tuned") -> Estimate | None:
+        """One of `STATISTICS` over the seeds."""
+        seeds = self.of_seeds(task, name, variant)
         return over_seeds(seeds) if seeds else None
+
+    def compared(self, task: str, name: str, other: str, variant: str = "tuned") -> Estimate | None:
+        """One of `STATISTICS` after a task minus that after another, or that of a baseline; None if not measured.
+
+        The interval is that of documents, left out of both at once, and of the seeds.
+        """
+        metric = f"{name}: {self.measure}"
+        rows = select(self.rows, kind="difference", variant=variant, task=task, member=other, metric=metric)
+        if not rows:
+            return None
+        groups = [[one.value for one in self.of_seeds(of, name, variant)] for of in (task, other)]
+        return with_seeds(estimate_of(rows[0]), [(1.0, group) for group in groups if group])
+
+    def n_documents(self, task: str) -> int | None:
+        """The number of documents of the text, from the rows of differences and of whole curves."""
+        rows = [row for row in self.rows if row.get("layer") is None and row.get("task") == task]
+        return min((row["n"] for row in rows if row.get("n")), default=None)
 
 
 def _share_of_layers(curve: Sequence[Estimate]) -> Estimate | None:
@@ -273,8 +315,13 @@ def _middle_of_layers(curve: Sequence[Estimate]) -> Estimate | None:
     return mean(curve[middle.start : middle.stop]) if middle else None
 
 
+def _mean_of_layers(curve: Sequence[Estimate]) -> Estimate:
+    return mean(curve[1:])
+
+
 _FROM_LAYERS: dict[str, Callable[[Sequence[Estimate]], Estimate | None]] = {
     CENTRE: _centre_of_layers,
     SHARE: _share_of_layers,
     MIDDLE: _middle_of_layers,
+    MEAN: _mean_of_layers,
 }

@@ -2,93 +2,96 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from ....inference import holm
 from ...runner import select
 from .claim import Claim, TaskVerdict
-from .curves import thirds
-from .estimates import HOLDS, NOT_TESTED, UNDECIDED, Estimate, above, joint_verdict, mean, over_seeds
-from .rows import Row, by_seed, estimate_of, measures_of, plain_name, tasks_of
+from .estimates import (
+    LEAST_DOCUMENTS,
+    NOT_TESTED,
+    above,
+    joint_verdict,
+    units_needed,
+    with_enough_documents,
+    with_seeds,
+)
+from .rows import Row, estimate_of, measures_of, plain_name, tasks_of
 
-__all__ = ["SIGNIFICANCE", "judge_domains"]
+__all__ = ["CONTROLLED", "TOP_GAP", "judge_domains"]
 
-SIGNIFICANCE = 0.05
-"""Significance level of the tests of single layers, after Holm's adjustment over all layers."""
+TOP_GAP = "out - in, top third"
+"""Name of the mean difference of the top third of the blocks; rows have it for each model that was read."""
+CONTROLLED = " minus other tasks"
+"""Ending of the name of a difference of which that of the other tasks' models was subtracted."""
+
+_GAP = f"{TOP_GAP}{CONTROLLED}: "
 
 _C6 = Claim(
     "C6",
     "Fine-tuning has a weaker effect on the representations of out-of-domain sentences.",
-    "similarity, out of domain - in domain",
-    "The similarity (RSA) to the base of out-of-domain text minus that of in-domain text, both as single sentences "
-    "where available, is above 0 in the top third of the blocks: the interval of its mean lies above 0, and no layer "
-    f"there is significantly below 0 ({SIGNIFICANCE:g}, after Holm's adjustment over all layers). If there are several "
-    "out-of-domain texts, all must show it.",
+    "similarity, out of domain - in domain, minus that of other tasks' models",
+    "The similarity (RSA) to the base, as the mean over the top third of the blocks, on single sentences out of domain "
+    "minus that in domain, minus the same difference of the models of the other tasks, for which neither text is in "
+    "domain: the interval lies above 0. It adds the variation over the documents of both texts and over seeds. With "
+    f"several out-of-domain texts, all must show it. Undecided with fewer than {LEAST_DOCUMENTS} documents.",
     "domains_by_layer",
 )
 
 
 def judge_domains(rows: Sequence[Row]) -> dict[str, Any]:
     """C6."""
-    gaps = [row for row in select(rows, experiment="domains", kind="difference") if row.get("layer") is not None]
-    measures = measures_of(gaps)
-    mine = select(gaps, metric=measures[0]) if measures else []
+    gaps = select(rows, experiment="domains", kind="difference")
+    named = [str(row["metric"]).removeprefix(_GAP) for row in gaps if str(row["metric"]).startswith(_GAP)]
+    measures = measures_of([{"metric": name} for name in named])
     verdicts = []
-    for task in tasks_of(mine):
-        of_task = select(mine, task=task)
+    for task in tasks_of(gaps):
+        of_task = select(gaps, task=task)
         if any(row.get("form") == "sentences" for row in of_task):  # pairs against sentences differ in format too
             of_task = select(of_task, form="sentences")
         texts = dict.fromkeys((row.get("corpus"), row.get("form")) for row in of_task)
-        of_texts = [
-            _judge_text(task, select(of_task, corpus=corpus, form=form), corpus, plain_name(measures[0]))
-            for corpus, form in texts
-        ]
-        verdicts.append(_join(task, of_texts))
+        of_texts = [_judge_text(task, select(of_task, corpus=c, form=form), c, measures) for c, form in texts]
+        verdicts.append(_join(of_texts))
     return _C6.judge(verdicts)
 
 
-def _judge_text(task: str, rows: Sequence[Row], corpus: str | None, measure: str) -> TaskVerdict:
-    layers = sorted({row["layer"] for row in rows})
-    top = thirds(layers[-1]).top
-    seeds = {seed: {row["layer"]: row for row in of_seed} for seed, of_seed in by_seed(rows).items()}
-    if len(seeds) > 1:
-        seeds.pop(None, None)  # the mean over seeds
-    complete = [of_layer for of_layer in seeds.values() if all(layer in of_layer for layer in top)]
-    if not top or not complete:
-        return TaskVerdict(task, NOT_TESTED, f"no layer of the top third was compared on {corpus}.")
-    gap = over_seeds([mean([estimate_of(of_layer[layer]) for layer in top]) for of_layer in complete])
-    signs = [_significant_signs(of_layer) for of_layer in complete]
-    up, down = (sum(one.get(layer, 0) == sign for one in signs for layer in top) for sign in (1, -1))
-    verdict = above(gap, 0.0)
-    if verdict == HOLDS and down:
-        verdict = UNDECIDED
-    n_layers = f"{len(top) * len(complete)} layers{f' of {len(complete)} seeds' if len(complete) > 1 else ''}"
+def _judge_text(task: str, rows: Sequence[Row], corpus: str | None, measures: Sequence[str]) -> TaskVerdict:
+    for measure in measures:
+        if found := select(rows, metric=f"{_GAP}{measure}"):
+            read = select(rows, metric=f"{TOP_GAP}: {measure}")
+            return _judge_gap(task, found[0], _groups(task, read), corpus, plain_name(measure))
+    return TaskVerdict(task, NOT_TESTED, f"no other task's models read {corpus or 'the texts'} for comparison.")
+
+
+def _groups(task: str, rows: Sequence[Row]) -> list[tuple[float, list[float]]]:
+    """The seeds of the task with factor 1, and those of the m other tasks with factor 1 / m."""
+    members = dict.fromkeys(row.get("member") for row in rows)
+    n_others = len(members) - 1
+    values = {member: [row["value"] for row in select(rows, member=member)] for member in members}
+    return [(1.0 if member == task else 1 / n_others, of_member) for member, of_member in values.items()]
+
+
+def _judge_gap(
+    task: str, row: Row, groups: Sequence[tuple[float, Sequence[float]]], corpus: str | None, measure: str
+) -> TaskVerdict:
+    gap, n = with_seeds(estimate_of(row), groups), row.get("n")
+    verdict = with_enough_documents(above(gap, 0.0), n)
+    own = next((values for factor, values in groups if factor == 1.0), [])
+    n_seeds = f"{len(own)} seeds" if min(len(values) for _, values in groups) > 1 else "these models only"
     why = (
-        f"{measure} is {gap.text(3)} higher on {corpus or 'the text out of domain'}; after Holm's adjustment {up} of "
-        f"{n_layers} are significantly above 0"
+        f"{measure} on {corpus or 'the text out of domain'} minus that in domain is {gap.text(3)} higher than for the "
+        f"models of other tasks ({n_seeds}, {n or 'unknown'} documents of each text)."
     )
-    return TaskVerdict(task, verdict, f"{why}{f', {down} below' if down else ''}.", gap)
+    return TaskVerdict(task, verdict, why, gap, needed=units_needed(verdict, gap, 0.0, documents=n, seeds=len(own)))
 
 
-def _significant_signs(of_layer: dict[int, Row]) -> dict[int, int]:
-    """+1 or -1 for each layer that differs significantly from 0, after Holm's adjustment over all layers."""
-    adjusted = {layer: row.get("p_holm") for layer, row in of_layer.items()}
-    if any(p is None for p in adjusted.values()):
-        p_values = {layer: row["p"] for layer, row in of_layer.items() if row.get("p") is not None}
-        adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-    return {
-        layer: 1 if of_layer[layer]["value"] > 0 else -1
-        for layer, p in adjusted.items()
-        if p is not None and p < SIGNIFICANCE
-    }
-
-
-def _join(task: str, texts: Sequence[TaskVerdict]) -> TaskVerdict:
+def _join(texts: Sequence[TaskVerdict]) -> TaskVerdict:
     """The verdict on several out-of-domain texts."""
     if len(texts) == 1:
         return texts[0]
     verdict = joint_verdict(one.verdict for one in texts)
-    effects = [one.effect for one in texts if one.effect is not None and one.verdict == verdict]
-    effect: Estimate | None = min(effects, key=lambda one: one.value, default=None)
-    return TaskVerdict(task, verdict, " ".join(one.why for one in texts), effect)
+    decisive = [one for one in texts if one.verdict == verdict]
+    weakest = min(decisive, key=lambda one: math.inf if one.effect is None else one.effect.value)
+    return replace(weakest, why=" ".join(one.why for one in texts))

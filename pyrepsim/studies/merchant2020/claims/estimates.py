@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....inference.resampling import spread_interval
+from ....inference.differences import satterthwaite
+from ....inference.resampling import spread_interval, t_quantile
 
 __all__ = [
     "DOES_NOT_HOLD",
     "HOLDS",
+    "LEAST_DOCUMENTS",
     "NOT_TESTED",
     "UNDECIDED",
     "Estimate",
     "above",
+    "agreed_verdict",
     "below",
     "difference",
     "joint_verdict",
@@ -24,7 +27,13 @@ __all__ = [
     "needed",
     "over_seeds",
     "ratio",
+    "units_needed",
+    "with_enough_documents",
+    "with_seeds",
 ]
+
+LEAST_DOCUMENTS = 20
+"""With fewer documents, jackknife intervals are too narrow where documents are skewed: nothing is decided."""
 
 HOLDS, DOES_NOT_HOLD = "holds", "does not hold"
 UNDECIDED, NOT_TESTED = "undecided", "not tested"
@@ -80,14 +89,19 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 
 
 def ratio(a: Estimate, b: Estimate) -> Estimate:
-    """a / b for b > 0, with the lowest and highest quotient of values in both intervals.
+    """q = a / b of two independent estimates, b > 0, by linearisation.
 
-    From two 95 % intervals the result covers the true ratio in at least 90 % of cases. No interval if b's contains 0.
+    low = q - sqrt((a - a_low)^2 + (q (b_high - b))^2) / b, high likewise; for q < 0 with the other end of b. For
+    positively correlated estimates with q > 0 the interval is wider than necessary. None if b's contains 0.
     """
     if a.ends is None or b.ends is None or b.ends[0] <= 0:
         return Estimate(a.value / b.value if b.value > 0 else math.nan)
-    corners = [x / y for x in a.ends for y in b.ends]
-    return Estimate(a.value / b.value, min(corners), max(corners))
+    q = a.value / b.value
+    above, below = b.ends[1] - b.value, b.value - b.ends[0]
+    if q < 0:
+        above, below = below, above
+    low = q - math.hypot(a.value - a.ends[0], q * above) / b.value
+    return Estimate(q, low, q + math.hypot(a.ends[1] - a.value, q * below) / b.value)
 
 
 def mean(parts: Sequence[Estimate]) -> Estimate:
@@ -118,6 +132,30 @@ def over_seeds(seeds: Sequence[Estimate]) -> Estimate:
     return Estimate(centre.value, centre.value - below, centre.value + above)
 
 
+def with_seeds(models: Estimate, groups: Sequence[tuple[float, Sequence[float]]]) -> Estimate:
+    """The effect of training from that of the models at hand.
+
+    Parameters
+    ----------
+    models : the effect sum_g c_g (mean of group g) for these models, with its interval over texts.
+    groups : the factor c_g and the values of the seeds of each group; what has no seeds is left out.
+
+    Returns
+    -------
+    Estimate
+        The half width of the t interval over seeds, t sqrt(sum_g c_g^2 s_g^2 / n_g) with the degrees of freedom of
+        Welch & Satterthwaite, and that over texts are added in squares. With a single seed in a group nothing is known
+        about other seeds: the effect is then that of these models, as given.
+    """
+    if models.ends is None or not groups or any(len(values) < 2 for _, values in groups):
+        return models
+    variances = [factor**2 * float(np.var(values, ddof=1)) / len(values) for factor, values in groups]
+    dof = satterthwaite(variances, [len(values) - 1 for _, values in groups])
+    half = t_quantile(0.95, dof) * math.sqrt(sum(variances))
+    low, high = (math.hypot(end - models.value, half) for end in models.ends)
+    return Estimate(models.value, models.value - low, models.value + high)
+
+
 def above(estimate: Estimate, threshold: float) -> str:
     """Whether the whole interval lies above the threshold; undecided if it contains it, or there is no interval."""
     if estimate.ends is None:
@@ -144,6 +182,27 @@ def needed(estimate: Estimate, threshold: float, n: int) -> int | None:
         return None
     end = estimate.ends[1] if distance > 0 else estimate.ends[0]
     return math.ceil(n * ((end - estimate.value) / distance) ** 2)
+
+
+def with_enough_documents(verdict: str, n: int | None) -> str:
+    """The verdict; undecided with fewer than `LEAST_DOCUMENTS` documents. Old rows do not have their number."""
+    return UNDECIDED if n is not None and n < LEAST_DOCUMENTS else verdict
+
+
+def units_needed(verdict: str, estimate: Estimate, threshold: float, *, documents: int | None, seeds: int) -> str:
+    """How many documents and seeds would decide an undecided verdict; empty if it is decided or nothing is known."""
+    counts = [(documents, "documents"), *([(seeds, "seeds")] if seeds > 1 else [])]
+    found = [(needed(estimate, threshold, n), unit) for n, unit in counts if n]
+    if verdict != UNDECIDED or not found or found[0][0] is None:
+        return ""
+    least = {"documents": LEAST_DOCUMENTS, "seeds": 2}
+    return "about " + " and ".join(f"{max(n or 0, least[unit]):,} {unit}" for n, unit in found)
+
+
+def agreed_verdict(verdicts: Iterable[str]) -> str:
+    """The verdict that all share; undecided if they differ, or if one was not tested."""
+    found = set(verdicts)
+    return found.pop() if len(found) == 1 and NOT_TESTED not in found else UNDECIDED
 
 
 def joint_verdict(verdicts: Iterable[str]) -> str:

@@ -30,6 +30,7 @@ FACT = "fact"
 GAIN = "gain"
 """Kind of a row: what the `LAST_EPOCH` added to a score, or a training with more updates (`LONGER`), by `member`."""
 LAST_EPOCH, LONGER = "last epoch", "longer training"
+_FIRST = ("DocumentRSA", "RSA")
 _NORMAL_95 = 1.959964
 _PROPORTIONS = {"accuracy", "f1", "exact_match", "uas", "las", "uuas", "root"}
 """Scores that are means over cases. The macro F1 is not: its variance depends on the sizes of the classes."""
@@ -62,9 +63,9 @@ def tasks_of(rows: Iterable[Row]) -> list[str]:
 
 
 def measures_of(rows: Iterable[Row]) -> list[str]:
-    """The similarity measures of the rows, with RSA first because the paper uses it."""
+    """The similarity measures of the rows: RSA first, as in the paper, that between documents before the plain one."""
     named = [name for name in dict.fromkeys(str(row["metric"]) for row in rows) if " " not in plain_name(name)]
-    return sorted(named, key=lambda name: plain_name(name) != "RSA")
+    return sorted(named, key=lambda name: _FIRST.index(plain_name(name)) if plain_name(name) in _FIRST else len(_FIRST))
 
 
 def plain_name(metric: str) -> str:
