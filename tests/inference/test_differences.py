@@ -94,6 +94,9 @@ def test_a_mean_over_seeds_is_described_as_the_first_run():
     (mean,) = over_seeds(runs)
     assert (mean.value, mean.n_samples) == (pytest.approx(0.6), 100)
     assert mean.details["standard_deviation"] == pytest.approx(np.std([0.5, 0.7], ddof=1))
+    layers = [{"backend": "cpu", "layer": layer} for layer in (1, 1, 2)]
+    (of_three,) = over_seeds([Scores([replace(runs[0][0], provenance=one)]) for one in layers])
+    assert of_three.provenance.keys() == {"backend", "interval"}
     other = Scores([replace(runs[0][0], measure="RSA")])
     for several in ([runs[0]], [runs[0], other], [other, runs[0]]):
         with pytest.raises(OptionError, match="at least two seeds"):

@@ -62,6 +62,8 @@ def test_degrees_of_freedom():
     assert degrees_of_freedom(one_of_twelve) < 3
     assert degrees_of_freedom(np.eye(400)[0]) == pytest.approx(2.0, abs=0.02)
     assert degrees_of_freedom([3.0, 4.0]) == 1
+    values = np.array([-1.0, 0, 0, 0, 0, 0, 0, 1.0])  # a kurtosis of 4: 2 x 8 / 3 of 7
+    assert degrees_of_freedom(values) == pytest.approx(16 / 3)
     assert degrees_of_freedom(np.full(5, 0.7)) == 4
     assert degrees_of_freedom(1e-120 * one_of_twelve) == pytest.approx(degrees_of_freedom(one_of_twelve))
 
@@ -247,7 +249,8 @@ def test_spread_over_seeds():
         (lambda: Jackknife(confidence=0.0), "confidence must be"),
         (lambda: Jackknife(confidence=1.0), "confidence must be"),
         (lambda: Bootstrap(kind="bc"), "kind must be"),
-        (lambda: Jackknife(blocks=True), "blocks must be"),
+        (lambda: Bootstrap(seed=True), "seed must be"),
+        (lambda: Bootstrap(seed=1.0), "seed must be"),
         (lambda: Jackknife(confidence=95), "confidence must be"),
         (lambda: spread_interval(np.ones(3), band="se"), "band must be"),
         (lambda: percentile_interval(np.ones(3), confidence=1.0), "confidence must be"),
