@@ -1,4 +1,4 @@
-"""Expected time and disk space of cells: training from a few timed updates, the rest from that and from sizes."""
+"""Expected time and disk space of cells, from a few timed repetitions on the machine at hand and from sizes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import Any
 from ..runner import Cost
 from .plan import DATA, Plan
 from .scales import EdgeProbe, StructuralProbes
+from .timings import Line, time_comparison, time_edge_updates, time_structural_sentences
 
 __all__ = ["CostEstimator"]
 
-# Measured on two cores with 384 features, in seconds. They are rough, but distinguish minutes from hours.
-_REPLICATE = 0.04  # all measures of one layer, once
-_PROBE_UPDATE = 0.008  # one update of one edge probe
-_SENTENCE = 0.003  # one sentence and epoch of a structural probe
 _TOKENS_PER_WORD = 1.3
+_TIMED_TEXTS = 64
 
 
 class CostEstimator:
@@ -55,16 +53,28 @@ class CostEstimator:
 
     @cached_property
     def _seconds_per_token(self) -> float:
-        """Time of a forward pass: a third of an update's."""
-        task = next(iter(self._plan.scale.tasks))
-        timing = self._timing(task)
-        n_tokens = (timing.n_tokens + timing.n_padded) * self._plan.recipe(task, 0).epochs
-        return timing.training_seconds / max(n_tokens, 1) / 3
+        """Time of a forward pass over texts of usual length, from one timed batch."""
+        import pyrepsim as rs
 
-    @property
-    def _decomposition_factor(self) -> float:
-        """Time of a decomposition relative to 384 features."""
-        return (self._plan.width / 384) ** 3
+        words = " ".join(["the", "word", "of", "a", "text"] * 5)
+        texts = [f"{words} {i}" for i in range(_TIMED_TEXTS)]
+        timed: Any = rs.plan_extraction(self._plan.model, texts, device=self._plan.device)
+        return timed.estimated_seconds / max(timed.n_tokens, 1)
+
+    @cached_property
+    def _edge_updates(self) -> Line:
+        return time_edge_updates(self._plan.width, self._plan.depth + 1, self._plan.device)
+
+    @cached_property
+    def _comparison(self) -> Line:
+        return time_comparison(self._plan.width, self._plan.scale.similarity)
+
+    def _structural_sentence(self, rank: int) -> float:
+        key = f"structural {rank}"
+        if key not in self._timings:
+            plan = self._plan
+            self._timings[key] = time_structural_sentences(plan.width, plan.depth + 1, rank, plan.device)
+        return self._timings[key]
 
     def training(self, task: str, share: float = 1.0, updates: int | None = None) -> Cost:
         """A fine-tuning with this share of the work of a full one, or with this number of updates."""
@@ -92,12 +102,7 @@ class CostEstimator:
 
     def comparison(self, corpus: str) -> Cost:
         """All measures of all layers with their intervals, and the pass over the rows."""
-        words = self._words(corpus)
-        layers, options = self._plan.depth + 1, self._plan.scale.similarity
-        share_with_intervals = (len(options.measures) - len(options.values_only)) / len(options.measures)
-        replicates = 1 + options.blocks * share_with_intervals
-        reading = 1e-11 * words * layers * self._plan.width**2 * len(options.measures)
-        return Cost(1 + _REPLICATE * layers * replicates * self._decomposition_factor + reading)
+        return Cost(1 + (self._plan.depth + 1) * self._comparison.at(_TOKENS_PER_WORD * self._words(corpus)))
 
     def probe_extraction(self, probes: Sequence[EdgeProbe]) -> Cost:
         """The activations that several probes of one corpus share, about those of the one with the most words."""
@@ -108,19 +113,23 @@ class CostEstimator:
         from ...probing.edge import EdgeProbeRecipe
 
         recipe = EdgeProbeRecipe.for_task(probe.task).but(**probe.recipe)
-        members = 2 * (self._plan.depth + 1) + 1 if probe.members is None else len(probe.members)
+        members = [None] if probe.members is None else probe.members
+        n_layers = self._plan.depth + 1
+        several = {None: 2 * n_layers + 1, "layers": n_layers, "mixes": n_layers}
+        n_probes = sum(several.get(name, 1) for name in members)
         seeds = self._plan.scale.edge.probe_seeds if probe.seeds is None else probe.seeds
-        updates = recipe.validate_every * recipe.max_validations * len(seeds)
+        updates = recipe.validate_every * recipe.max_validations
         _, words = self._sentences(probe.task, probe.files, probe.reading)
         extraction = Cost(0.0) if extracted else self._extraction(sum(words))
-        training = _PROBE_UPDATE * updates * members * self._plan.width / 384
+        training = updates * self._edge_updates.at(n_probes * len(seeds))
         return Cost(extraction.seconds + training, extraction.n_bytes, temporary=extraction.n_bytes)
 
     def structural(self, probes: StructuralProbes) -> Cost:
         """Distance and depth probes of all layers up to the last epoch; most stop earlier."""
         sentences, words = self._sentences("structural", probes.files, {})
         epochs, seeds = probes.options.get("epochs", 40), len(probes.options.get("seeds", (0,)))
-        training = _SENTENCE * epochs * seeds * sentences[0] * (self._plan.depth + 1) / 7 * self._plan.width / 384
+        ranks = probes.options.get("ranks", (128,))
+        training = epochs * seeds * sentences[0] * sum(map(self._structural_sentence, ranks))
         extraction = self._extraction(sum(words))
         return Cost(extraction.seconds + training, extraction.n_bytes, temporary=extraction.n_bytes)
 
