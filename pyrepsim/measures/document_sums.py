@@ -5,6 +5,7 @@ They are made from sums of each document, in time n d_x d_y, and for any choice 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -88,12 +89,19 @@ def _within(x: np.ndarray, y: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class _Means:
-    """A, B and C of two representations, and the size of the products that A is the difference of."""
+    """A, B and C of two representations, and the size of the products that A is the difference of.
+
+    B, which needs a pass over the rows, is computed when it is asked for: RSA needs A and C alone.
+    """
 
     a: float
-    b: float
     c: float
     size: float
+    triples: Callable[[], float]
+
+    @cached_property
+    def b(self) -> float:
+        return self.triples()
 
     @property
     def hsic(self) -> float:
@@ -198,15 +206,18 @@ class DocumentSums:
             P = P - x.sums[out].T @ y.sums[out]
         S, T = x.sums[kept].sum(axis=0), y.sums[kept].sum(axis=0)
         g, h = x.lengths[kept], y.lengths[kept]
-        own_x, own_y = x.with_own[rows], y.with_own[rows]
-        with_others = (x.x[rows] @ S - own_x) @ (y.x[rows] @ T - own_y)
         of_s, of_t = x.sums[kept] @ S - g, y.sums[kept] @ T - h
         n_2, n_3, n_4 = self._counts
-        squares = float(np.vdot(M, M))
+        squares, product = float(np.vdot(M, M)), float(np.vdot(M, P))
         a = squares - within
-        b = float(with_others + own_x @ own_y - np.vdot(M, P))
+
+        def triples() -> float:
+            own_x, own_y = x.with_own[rows], y.with_own[rows]
+            with_others = (x.x[rows] @ S - own_x) @ (y.x[rows] @ T - own_y)
+            return float(with_others + own_x @ own_y - product) / n_3
+
         c = float(of_s.sum() * of_t.sum() - 4 * (of_s @ of_t) + 2 * (np.vdot(P, P) - g @ h))
-        return _Means(a / n_2, b / n_3, c / n_4, (squares + within) / n_2)
+        return _Means(a / n_2, c / n_4, (squares + within) / n_2, triples)
 
 
 def _features(sums: np.ndarray, squares: np.ndarray, counts: tuple[float, float, float]) -> float:
