@@ -77,7 +77,7 @@ def merchant2020(
     >>> from pyrepsim.studies.merchant2020 import merchant2020
     >>> study = merchant2020("bert-base-uncased", "paper")
     >>> study.experiments[:4]
-    ('finetuning', 'weights', 'freezing', 'truncation')
+    ('finetuning', 'equal_updates', 'weights', 'freezing')
     """
     plan = make_plan(model, scale, data_folder=data_folder, unrelated=unrelated, device=device)
     if left_out := _probes_left_out(plan):
