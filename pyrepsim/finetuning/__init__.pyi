@@ -4,6 +4,7 @@ from .estimate import FinetuningPlan as FinetuningPlan
 from .estimate import plan_finetuning as plan_finetuning
 from .items import ItemScores as ItemScores
 from .items import PairedDifference as PairedDifference
+from .items import mean_items as mean_items
 from .items import paired_difference as paired_difference
 from .items import read_items as read_items
 from .run import Run as Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,15 @@ from ..core.outputs import replacing
 from ..core.paths import as_path, read_regular
 from ..inference.resampling import jackknife_interval
 
-__all__ = ["ItemScores", "PairedDifference", "group_numbers", "paired_difference", "read_items", "write_items"]
+__all__ = [
+    "ItemScores",
+    "PairedDifference",
+    "group_numbers",
+    "mean_items",
+    "paired_difference",
+    "read_items",
+    "write_items",
+]
 
 _SIZES, _GROUPS = "sizes", "groups"
 
@@ -121,12 +129,7 @@ def paired_difference(first: ItemScores, second: ItemScores, metric: str) -> Pai
     >>> round(found.value, 4), round(found.low, 4), round(found.high, 4), found.n_groups
     (0.3333, -0.3838, 1.0504, 3)
     """
-    same = np.array_equal(first.sizes, second.sizes) and np.array_equal(first.groups, second.groups)
-    if not same:
-        raise RowMismatchError(
-            f"Paired scores are of the same items: the two runs have {len(first.sizes)} and {len(second.sizes)} items "
-            "of different sizes or groups. Score both on the same data."
-        )
+    _check_same_items(first, second)
     lost = np.bincount(first.groups, first.of(metric) - second.of(metric))
     cases = np.bincount(first.groups, first.sizes)
     value, n_groups = float(lost.sum() / cases.sum()), len(cases)
@@ -135,6 +138,19 @@ def paired_difference(first: ItemScores, second: ItemScores, metric: str) -> Pai
     if n_groups > 1 and (rest > 0).all():
         low, high = jackknife_interval(value, (lost.sum() - lost) / rest)
     return PairedDifference(value, low, high, len(first.sizes), n_groups)
+
+
+def mean_items(runs: Sequence[ItemScores]) -> ItemScores:
+    """The mean over runs of the scores of each item, for runs on the same data.
+
+    The difference of two such means, paired by `paired_difference`, has the interval over items of a mean over runs.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        _check_same_items(first, run)
+    return ItemScores(
+        {name: np.mean([run.of(name) for run in runs], axis=0) for name in first.scores}, first.sizes, first.groups
+    )
 
 
 def write_items(items: ItemScores, folder: Path, data: str) -> None:
@@ -190,6 +206,14 @@ score a finished run again without training, use rs.ablate("exit", run, out=...,
         raise CorruptStoreError(
             f"The scores of items must be readable: {path} is not ({error}). Remove it, and score the run again."
         ) from error
+
+
+def _check_same_items(first: ItemScores, second: ItemScores) -> None:
+    if not (np.array_equal(first.sizes, second.sizes) and np.array_equal(first.groups, second.groups)):
+        raise RowMismatchError(
+            f"Paired scores are of the same items: the two runs have {len(first.sizes)} and {len(second.sizes)} items "
+            "of different sizes or groups. Score both on the same data."
+        )
 
 
 def _path(folder: Path, data: str) -> Path:

@@ -14,7 +14,7 @@ from pyrepsim.data.conllu import Sentence
 from pyrepsim.data.squad import GoldAnswer, SquadExample
 from pyrepsim.data.tagged import TaggedSentence
 from pyrepsim.finetuning.evaluation import evaluate
-from pyrepsim.finetuning.items import ItemScores, group_numbers, paired_difference, read_items
+from pyrepsim.finetuning.items import ItemScores, group_numbers, mean_items, paired_difference, read_items
 from pyrepsim.finetuning.tasks import get_task
 from pyrepsim.finetuning.tasks.dependency import Parse
 from pyrepsim.finetuning.tasks.sequence import SequenceExample
@@ -62,6 +62,18 @@ def test_an_interval_needs_two_groups():
 def test_other_items_are_refused(other: ItemScores):
     with pytest.raises(RowMismatchError, match="same items"):
         paired_difference(items([1, 0], [0, 1]), other, "las")
+
+
+def test_means_over_runs():
+    found = mean_items([items([1, 0, 2], [0, 0, 1], [1, 1, 2]), items([1, 1, 0], [0, 0, 1], [1, 1, 2])])
+    assert (found.scores["las"].tolist(), found.sizes.tolist(), found.groups.tolist()) == (
+        [1, 0.5, 1],
+        [1, 1, 2],
+        [0, 0, 1],
+    )
+    assert found.score("las") == 2.5 / 4
+    with pytest.raises(RowMismatchError, match="same items"):
+        mean_items([items([1, 0], [0, 1]), items([1, 0], [0, 0])])
 
 
 def test_an_unknown_metric_is_refused():

@@ -88,21 +88,33 @@ def depths(task: str, values: list[float], exit_depth: float, **columns: Any) ->
     return curves + exits(task, exit_depth)
 
 
-def freezing(task: str, lost: dict[int, float], *, seeds: tuple[int, ...] = (0, 1, 2), n: int = 9000) -> list[Row]:
-    """Scores by the number of frozen blocks; seeds differ by about 0.001, differently for each number."""
-    return [
-        {
-            "experiment": "freezing",
-            "task": task,
-            "seed": seed,
-            "k": k,
-            "metric": "accuracy",
-            "value": 0.84 + 0.001 * seed - loss + 0.0005 * ((seed + k) % 3),
-            "n": n,
-        }
-        for seed in seeds
-        for k, loss in lost.items()
-    ]
+def freezing(
+    task: str,
+    lost: dict[int, float],
+    *,
+    seeds: tuple[int, ...] = (0, 1, 2),
+    half: float = 0.002,
+    gain: float | None = 0.0,
+    experiment: str = "freezing",
+) -> list[Row]:
+    """Scores by the number of frozen blocks, their differences, and what the last epoch gained.
+
+    Seeds differ by about 0.001, differently for each number.
+    """
+    shared = {"experiment": experiment, "task": task, "metric": "accuracy", "n": 9000}
+    rows = []
+    for seed in seeds:
+        score = {k: 0.84 + 0.001 * seed - loss + 0.0005 * ((seed + k) % 3) for k, loss in lost.items()}
+        for k, value in score.items():
+            row = shared | {"seed": seed, "k": k}
+            rows.append(row | {"value": value})
+            if k:
+                change = score[0] - value
+                ends = {"low": change - half, "high": change + half}
+                rows.append(row | {"kind": "difference", "value": change} | ends)
+            if gain is not None:
+                rows.append(row | {"kind": "gain", "member": "last epoch", "value": gain})
+    return rows
 
 
 def kept(

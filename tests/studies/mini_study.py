@@ -61,7 +61,7 @@ def mini_scale(**changes: Any) -> Scale:
         },
         "profiles": ["laboratory"],
         "attention": ["laboratory"],
-        "freezing": {"values": [0, 1, 2], "seeds": [0], "tasks": ["mnli"]},
+        "freezing": {"values": [0, 1, 2], "seeds": [0, 1], "tasks": ["mnli"]},
         "longer": {"values": [0, 1], "seeds": [0], "tasks": ["mnli"], "recipe": {"mnli": {"epochs": 2}}},
         "truncation": {"values": [0.5, 1.0], "seeds": [0], "tasks": ["mnli"]},
         "exit": {"seeds": [0], "tasks": ["mnli"]},

@@ -99,7 +99,7 @@ OPEN: dict[str, Callable[[], list[made.Row]]] = {
         + one_seed(made.similarity("dependency", made.CURVES["dependency"], half=None))
     ),
     "C6": lambda: made.domains("mnli", 0.1, half=0.2),
-    "C7": lambda: made.freezing("mnli", {0: 0.0, 8: 0.004, 12: 0.2}, seeds=(0,)),
+    "C7": lambda: made.freezing("mnli", {0: 0.0, 8: 0.004, 12: 0.2}, seeds=(0,), half=0.02),
     "C8": lambda: (
         made.depths("mnli", made.curve(4, 0.3), 10.0, half=0.3)
         + made.depths("dependency", made.curve(3, 0.3), 6.0, half=0.3)
@@ -117,37 +117,6 @@ def test_no_verdict_without_intervals():
     """Without any interval nothing is decided, however large the effect."""
     rows = [{**row, "low": None, "high": None, "n": None} for row in made.whole_study() if row.get("seed") in (None, 0)]
     assert {claim["verdict"] for claim in judge(rows)} == {"undecided"}
-
-
-def test_freezing_that_costs_nothing_even_for_all_blocks_shows_nothing():
-    chance = made.freezing("mnli", {0: 0.0, 8: 0.001, 12: 0.002})
-    found = of("C7", chance)
-    assert found["verdict"] == "undecided"
-    assert "freezing all" in found["why"]
-
-
-def test_freezing_is_paired_by_seed():
-    """Differences between seeds do not matter if each seed loses the same."""
-    rows = made.freezing("mnli", {0: 0.0, 8: 0.003, 12: 0.2})
-    spread = [{**row, "value": row["value"] + 0.05 * row["seed"]} for row in rows]
-    before, after = of("C7", rows), of("C7", spread)
-    assert after["verdict"] == "holds"
-    assert (after["low"], after["high"]) == pytest.approx((before["low"], before["high"]), abs=1e-11)
-
-
-@pytest.mark.parametrize(
-    ("lost", "verdict"), [(0.0, "holds"), (0.004, "undecided"), (0.016, "undecided"), (0.022, "does not hold")]
-)
-def test_one_seed_gets_the_spread_of_runs(lost: float, verdict: str):
-    """However many examples are scored: two runs of a seed with standard deviation 0.003 differ by up to 0.0083."""
-    rows = made.freezing("mnli", {0: 0.0, 8: lost, 12: 0.2}, seeds=(0,), n=10**8)
-    assert of("C7", rows)["verdict"] == verdict
-
-
-def test_freezing_takes_the_unfrozen_score_from_fine_tuning():
-    rows = made.freezing("mnli", {0: 0.0, 8: 0.003, 12: 0.2})
-    moved = [{**row, "experiment": "finetuning", "k": None} if row["k"] == 0 else row for row in rows]
-    assert of("C7", moved)["effect"] == of("C7", rows)["effect"]
 
 
 def test_parsing_is_shown_for_c4_and_c7_and_does_not_count():

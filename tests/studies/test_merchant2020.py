@@ -20,7 +20,7 @@ import pyrepsim as rs
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from pyrepsim.finetuning import paired_difference, read_items  # noqa: E402
+from pyrepsim.finetuning import mean_items, paired_difference, read_items  # noqa: E402
 from pyrepsim.studies.merchant2020 import merchant2020  # noqa: E402
 from pyrepsim.studies.runner import COLUMNS, Study, run_study  # noqa: E402
 from tests.studies.mini_study import mini_scale, mini_study  # noqa: E402
@@ -114,7 +114,7 @@ def test_stores_and_weights_of_ablations_are_removed_and_tuned_models_kept(out: 
 
 def test_ablations_share_the_full_run_and_never_train_it_again(rows: Rows, out: Path):
     for experiment, k in (("freezing", 0), ("truncation", 2)):
-        full = pick(rows, experiment=experiment, k=k, kind="value", metric="accuracy")
+        full = pick(rows, experiment=experiment, k=k, kind="value", metric="accuracy", seed=0)
         trained = pick(rows, experiment="finetuning", task="mnli", seed=0, kind="value", metric="accuracy")
         assert [row["value"] for row in full] == [row["value"] for row in trained]
         assert not list(out.glob(f"cells/{experiment}/mnli-k{k}-*"))
@@ -144,11 +144,23 @@ def test_differences_are_paired_by_items(
     experiment: str, k: int, kind: str, first: str, second: str, rows: Rows, out: Path
 ):
     member = "longer training" if kind == "gain" else None
-    (row,) = pick(rows, experiment=experiment, kind=kind, k=k, member=member)
+    (row,) = pick(rows, experiment=experiment, kind=kind, k=k, member=member, seed=0)
     found = paired_difference(read_items(folder_of(out, first)), read_items(folder_of(out, second)), "accuracy")
     assert (row["value"], row["low"], row["high"], row["n"]) == found[:4]
     assert row["band"] == "jackknife of paired items"
     assert (row["task"], row["seed"], row["metric"], row["corpus"]) == ("mnli", 0, "accuracy", "mnli-dev")
+
+
+def test_differences_of_the_means_over_seeds(rows: Rows, out: Path):
+    (row,) = pick(rows, experiment="freezing", kind="difference", k=1, seed=None)
+    cells = ("finetuning/mnli-seed{}", "freezing/mnli-k1-seed{}")
+    first, second = (mean_items([read_items(folder_of(out, cell.format(seed))) for seed in (0, 1)]) for cell in cells)
+    assert (row["value"], row["low"], row["high"], row["n"]) == paired_difference(first, second, "accuracy")[:4]
+    each = [
+        one["value"] for one in pick(rows, experiment="freezing", kind="difference", k=1) if one["seed"] is not None
+    ]
+    assert row["value"] == pytest.approx(sum(each) / 2, abs=1e-12)
+    assert not pick(rows, experiment="truncation", kind="difference", seed=None)
 
 
 def test_exits_are_compared_with_the_whole_model(rows: Rows, out: Path):

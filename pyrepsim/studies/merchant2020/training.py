@@ -26,6 +26,8 @@ _FORMAT, _ABLATION_FORMAT, _EXIT_FORMAT = 2, 3, 4
 
 _ROUNDING = 1e-6  # of numbers of epochs
 
+_SHARED = ("experiment", "model", "variant", "task", "seed", "corpus", "domain", "k")
+
 _Runs = Mapping[tuple[int, int], str]
 """The cells with the runs of a curve, by k and seed."""
 
@@ -125,7 +127,7 @@ def _exit_cell(plan: Plan, costs: CostEstimator, task: str, seed: int, values: l
             rows += _score_rows(plan, {row["metric"]: row["score"]}, **columns)
             rows += _fact_rows(plan, read_record(out / row["folder"] / "scores.json") or {}, **columns)
             if row["value"] != plan.depth:
-                rows += difference_rows(tuned, out / row["folder"], **plan.row(**_of_dev(columns)))
+                rows += difference_rows([(tuned, out / row["folder"])], **plan.row(**_of_dev(columns)))
         folders = {row["value"]: out / row["folder"] for row in sweep}
         columns = _of_dev({"variant": "tuned", "task": task, "seed": seed})
         return rows + exit_depth_rows(folders, sweep[0]["metric"], **plan.row(**columns))
@@ -193,17 +195,20 @@ def _curve_cell(kind: _Kind, task: str, runs: _Runs, before: _Runs) -> Cell:
 
     def run(_folder: Path, needed: Mapping[str, Path]) -> list[dict[str, Any]]:
         copied, others, differences = [], [], []
+        folders = {run: needed[cell] / "run" for run, cell in runs.items()}
         for (k, seed), cell in runs.items():
-            columns = {"k": k, "experiment": kind.experiment}
-            rows = [{**row, **columns} for row in read_rows(needed[cell])]
+            rows = [{**row, "k": k, "experiment": kind.experiment} for row in read_rows(needed[cell])]
             (copied if cell.startswith("finetuning/") else others).extend(rows)
             first = next((row for row in rows if row["kind"] == "value"), {})
-            columns |= {name: first.get(name) for name in ("model", "variant", "task", "seed", "corpus", "domain")}
-            own = needed[cell] / "run"
-            if k != kind.full and (kind.full, seed) in runs:
-                differences += difference_rows(needed[runs[kind.full, seed]] / "run", own, **columns)
+            columns = {name: first.get(name) for name in _SHARED}
+            seeds = [other for number, other in runs if number == k and (kind.full, other) in runs]
+            if k != kind.full and seed in seeds:
+                pairs = [(folders[kind.full, other], folders[k, other]) for other in seeds]
+                differences += difference_rows([pairs[seeds.index(seed)]], **columns)
+                if len(seeds) > 1 and seed == seeds[-1]:
+                    differences += difference_rows(pairs, **{**columns, "seed": None})
             if (k, seed) in before:
-                gained = difference_rows(own, needed[before[k, seed]] / "run", **columns)
+                gained = difference_rows([(folders[k, seed], needed[before[k, seed]] / "run")], **columns)
                 differences += [{**row, "kind": GAIN, "member": LONGER} for row in gained]
         return copied + differences + aggregate(row for row in copied + others if row["kind"] == "value")
 
@@ -214,17 +219,20 @@ def _curve_cell(kind: _Kind, task: str, runs: _Runs, before: _Runs) -> Cell:
     )  # fmt: skip
 
 
-def difference_rows(first: Path, second: Path, **columns: Any) -> list[dict[str, Any]]:
-    """Score of the run in one folder minus that in another, paired by items; none if one did not keep its items."""
-    from ...finetuning import paired_difference, read_items
+def difference_rows(pairs: Sequence[tuple[Path, Path]], **columns: Any) -> list[dict[str, Any]]:
+    """Score of the run in the first folder minus that in the second, paired by items, as a mean over pairs of folders.
+
+    None if a run did not keep its items.
+    """
+    from ...finetuning import mean_items, paired_difference, read_items
 
     try:
-        a, b = read_items(first), read_items(second)
+        first, second = (mean_items([read_items(folder) for folder in side]) for side in zip(*pairs, strict=True))
     except ModelError:
         return []
     rows = []
-    for metric in a.scores:
-        found = paired_difference(a, b, metric)
+    for metric in first.scores:
+        found = paired_difference(first, second, metric)
         rows.append({
             **columns, "kind": "difference", "metric": metric, "value": found.value, "low": found.low,
             "high": found.high, "n": found.n_items,

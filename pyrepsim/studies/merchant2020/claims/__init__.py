@@ -38,13 +38,13 @@ def judge(rows: Iterable[Row]) -> list[dict[str, Any]]:
     Examples
     --------
     >>> from pyrepsim.studies.merchant2020.claims import judge
-    >>> rows = [
-    ...     {"experiment": "freezing", "task": "mnli", "metric": "accuracy", "seed": seed, "k": k, "value": value}
-    ...     for seed in (0, 1, 2) for k, value in ((0, 0.84), (8, 0.838 + 0.001 * seed), (12, 0.60))
-    ... ]
+    >>> shared = {"experiment": "freezing", "task": "mnli", "metric": "accuracy", "n": 9815}
+    >>> lost = {"kind": "difference", "k": 8, "value": 0.002, "low": -0.002, "high": 0.006}
+    >>> gained = {"kind": "gain", "member": "last epoch", "value": 0.001}
+    >>> rows = [shared | row for row in (lost, gained | {"k": 0}, gained | {"k": 8}, {"k": 12, "value": 0.6})]
     >>> claim = next(claim for claim in judge(rows) if claim["claim"] == "C7")
     >>> claim["verdict"], round(claim["effect"], 4)
-    ('holds', 0.001)
+    ('holds', 0.002)
     """
     table = list(rows)
     deeper, centre = judge_depth(table)

@@ -37,11 +37,14 @@ _PROPORTIONS = {"accuracy", "f1", "exact_match", "uas", "las", "uuas", "root"}
 
 
 def estimate_of(row: Row) -> Estimate:
-    """Value and interval of a row. A proportion of n cases without an interval gets the normal approximation of one."""
+    """Value and interval of a row. A proportion of n cases without an interval gets the normal approximation of one.
+
+    A difference of proportions does not.
+    """
     value, low, high = row["value"], row.get("low"), row.get("high")
     if low is not None and high is not None:
         return Estimate(value, low, high)
-    n = row.get("n")
+    n = row.get("n") if row.get("kind") in (None, "value") else None
     if n and str(row.get("metric")).lower() in _PROPORTIONS and 0 <= value <= 1:
         half = _NORMAL_95 * math.sqrt(max(value * (1 - value), 1e-13) / n)
         return Estimate(value, value - half, value + half)
