@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ...inference import holm
+from ..report.text import CONTROLLED
 from ..runner import Cell, Cost
 from .aggregates import aggregate
 from .claims.curves import CENTRE, MEAN, MIDDLE, STATISTICS, thirds
-from .claims.domains import CONTROLLED, TOP_GAP
+from .claims.domains import TOP_GAP
 from .claims.estimates import Estimate
 from .claims.location import HALFWAY, PARSING
 from .claims.replicates import Difference, Replicates, difference_of_texts, mean_of, weighted

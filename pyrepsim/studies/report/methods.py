@@ -12,7 +12,7 @@ from .representation_figures import WITHOUT_ROGUE
 from .rows import Row, StudyFiles, distinct, tasks_of
 from .sections import SECTIONS
 from .task_figures import LEXICAL
-from .text import count, in_prose, joined, measure_name, task_name
+from .text import CONTROLLED, count, in_prose, joined, measure_name, task_name
 
 __all__ = [
     "ExperimentSummary", "Reference", "cells_without_result", "default_title", "experiment_summaries", "facts",
@@ -94,11 +94,11 @@ def _cite(*keys: str) -> str:
 def _tuning(rows: Sequence[Row]) -> str:
     own = select(rows, experiment="finetuning")
     tasks = [f"{in_prose(task)}{_cite(task)}" for task in distinct(own, "task")]
-    seeds = len(distinct(own, "seed"))
+    seeds = sorted({len(distinct(select(own, task=task), "seed")) for task in distinct(own, "task")})
     models = joined(distinct(own, "model"))
     if not tasks:
         return ""
-    each = f", with {seeds} seeds each" if seeds > 1 else ""
+    each = f", with {' to '.join(f'{n:g}' for n in seeds[:: len(seeds) - 1 or 1])} seeds each" if seeds[-1] > 1 else ""
     return f"{models or 'The encoder'} was fine-tuned on {joined(tasks)}{each}, and scored on each task's dev data."
 
 
@@ -107,7 +107,8 @@ def _similarity(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(metric.removesuffix(WITHOUT_ROGUE) for metric in distinct(layered, "metric")))
     if not names:
         return ""
-    cited = [measure_name(name) + _cite(name.partition("(")[0]) for name in names]
+    papers = [name.partition("(")[0].removeprefix("Document") for name in names]
+    cited = [measure_name(name) + _cite(paper) for name, paper in zip(names, papers, strict=True)]
     texts = joined(distinct(layered, "corpus"))
     where = f" of {texts}" if texts else ""
     text = (
@@ -127,7 +128,10 @@ def _similarity(rows: Sequence[Row]) -> str:
 def _domains(rows: Sequence[Row]) -> str:
     if not select(rows, experiment="domains"):
         return ""
-    return "The difference between domains is the similarity on other text minus that on text of the task's domain."
+    control = any(row["metric"].endswith(CONTROLLED) for row in select(rows, experiment="domains"))
+    minus = ", minus the same difference of the models of other tasks on the same texts" if control else ""
+    gap = "the similarity on other text minus that on text of the task's domain"
+    return f"The difference between domains is {gap}{minus}."
 
 
 def _ablations(rows: Sequence[Row]) -> list[str]:

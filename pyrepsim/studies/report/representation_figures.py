@@ -23,7 +23,7 @@ from .plots import (
     styles_of,
 )
 from .rows import Row, distinct, points, tasks_of
-from .text import capital, joined, measure_name, score_name, task_name
+from .text import CONTROLLED, capital, joined, measure_name, score_name, task_name
 
 __all__ = [
     "WITHOUT_ROGUE", "attention", "attention_heads", "domains", "domains_measures", "layer_by_layer", "main_measure",
@@ -72,22 +72,30 @@ def similarity_measures(rows: Sequence[Row]) -> Plot | None:
 
 def domains(rows: Sequence[Row]) -> Plot | None:
     """Describe the similarity out of domain minus that in domain."""
-    main = main_measure(select(rows, experiment="domains", kind="difference"))
+    main = _main_gap(rows)
+    control = ", minus the same difference of the models of other tasks" if main.endswith(CONTROLLED) else ""
     return _domain_gaps(
         rows, (main,), "domains_by_layer", "Similarity out of domain minus in domain",
-        "Similarity on text outside the task's domain minus similarity on text of its domain. Above 0, fine-tuning "
-        "changed the representations of its own domain more.",
+        f"Similarity on text outside the task's domain minus similarity on text of its domain{control}. The texts are "
+        "independent of each other. Above 0, fine-tuning changed the representations of its own domain more.",
     )  # fmt: skip
 
 
 def domains_measures(rows: Sequence[Row]) -> Plot | None:
     """Describe the same difference by the other measures."""
     differences = select(rows, experiment="domains", kind="difference")
-    others = tuple(metric for metric in distinct(differences, "metric") if metric != main_measure(differences))
+    others = tuple(metric for metric in distinct(differences, "metric") if metric != _main_gap(rows))
     return _domain_gaps(
-        rows, others, "domains_measures", "The same difference by the other measures",
-        "Similarity out of domain minus in domain; each measure has its own scale.",
+        rows, others, "domains_measures", "The difference of the task's own models, by all measures",
+        "Similarity out of domain minus in domain, nothing subtracted; each measure has its own scale.",
     )  # fmt: skip
+
+
+def _main_gap(rows: Sequence[Row]) -> str:
+    """Return the difference that the claim is about: that of which other tasks' was subtracted, if there is one."""
+    differences = select(rows, experiment="domains", kind="difference")
+    metrics = [metric for metric in distinct(differences, "metric") if metric.endswith(CONTROLLED)]
+    return metrics[0] if metrics else main_measure(differences)
 
 
 def layer_by_layer(rows: Sequence[Row]) -> Plot | None:
@@ -166,9 +174,10 @@ def profiles(rows: Sequence[Row]) -> Plot | None:
 
 
 def main_measure(rows: Sequence[Row]) -> str:
-    """Return the name of the RSA measure if there is one, with any options, else the first measure."""
+    """Return the name of the RSA measure if there is one, between documents first, else the first measure."""
     metrics = distinct(rows, "metric")
-    rsa = [metric for metric in metrics if metric.startswith("RSA") and not metric.endswith(WITHOUT_ROGUE)]
+    plain = [metric for metric in metrics if not metric.endswith((WITHOUT_ROGUE, CONTROLLED))]
+    rsa = [metric for name in ("DocumentRSA", "RSA") for metric in plain if metric.startswith(name)]
     return (rsa or metrics or ["RSA"])[0]
 
 

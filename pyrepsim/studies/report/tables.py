@@ -156,7 +156,7 @@ def _scores(rows: Sequence[Row]) -> Table | None:
 
 def _depth(rows: Sequence[Row]) -> Table | None:
     """Return statistics of similarity curves, such as the centre of change: the rows of similarity without a layer."""
-    of_curves = [row for row in select(rows, experiment="similarity") if row["layer"] is None]
+    of_curves = [row for row in select(rows, experiment="similarity", variant="tuned") if row["layer"] is None]
     body, records, used = [], [], []
     tasks = distinct(of_curves, "task")
     main = main_measure([dict(row, metric=row["metric"].rpartition(": ")[2]) for row in of_curves])

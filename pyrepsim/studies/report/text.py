@@ -8,8 +8,8 @@ from typing import Any
 from .rows import WIDEST, Point
 
 __all__ = [
-    "PROBES", "bands_in_words", "capital", "count", "digits_for", "effect_in_words", "in_prose", "interval",
-    "is_percent", "joined", "measure_name", "mix_in_words", "number", "score_name", "spread", "task_name",
+    "CONTROLLED", "PROBES", "bands_in_words", "capital", "count", "digits_for", "effect_in_words", "in_prose",
+    "interval", "is_percent", "joined", "measure_name", "mix_in_words", "number", "score_name", "spread", "task_name",
 ]  # fmt: skip
 
 _TASKS = {"mnli": "MNLI", "squad": "SQuAD", "dependency": "Parsing", "sst2": "SST-2", "qqp": "QQP", "qnli": "QNLI",
@@ -39,15 +39,20 @@ _SCORES = {
     "attention_js": "Jensen–Shannon divergence",
 }
 _MEASURES = {
+    "DocumentRSA": "RSA between documents",
+    "DocumentCKA": "CKA between documents",
     "LinearCKA(debiased=True)": "Debiased linear CKA",
     "LinearCKA": "Linear CKA",
     "attention_js": "Divergence of attention",
 }
+CONTROLLED = " minus other tasks"
+"""Ending of the name of a difference of which that of the other tasks' models was subtracted."""
 _BANDS = {
     "bootstrap of documents": "bootstrap intervals over documents",
     "bootstrap of sentences": "bootstrap intervals over sentences",
     "jackknife of documents": "delete-block jackknife intervals over documents",
-    "jackknife of differences": "jackknife intervals of the paired differences",
+    "jackknife of differences": "jackknife intervals of differences between independent texts",
+    "jackknife of paired differences": "jackknife intervals of differences on the same documents",
     "jackknife of paired items": "jackknife intervals of scores paired by items",
     "t of seeds": "t intervals over seeds",
     "normal approximation": "intervals by normal approximation",

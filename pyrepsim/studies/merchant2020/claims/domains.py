@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...report.text import CONTROLLED
 from ...runner import select
 from .claim import Claim, TaskVerdict
 from .estimates import (
@@ -20,12 +21,10 @@ from .estimates import (
 )
 from .rows import Row, estimate_of, measures_of, plain_name, tasks_of
 
-__all__ = ["CONTROLLED", "TOP_GAP", "judge_domains"]
+__all__ = ["TOP_GAP", "judge_domains"]
 
 TOP_GAP = "out - in, top third"
 """Name of the mean difference of the top third of the blocks; rows have it for each model that was read."""
-CONTROLLED = " minus other tasks"
-"""Ending of the name of a difference of which that of the other tasks' models was subtracted."""
 
 _GAP = f"{TOP_GAP}{CONTROLLED}: "
 
