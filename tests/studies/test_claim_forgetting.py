@@ -102,6 +102,7 @@ def test_one_forgotten_probe_of_several_decides():
     assert found["effect"] == pytest.approx(-0.04)
     assert "the edge probe of pos scores -4.0 [-4.5, -3.5] points above the middle" in found["why"]
     assert "2 of 3 probes are surely above 0" in found["why"]
+    assert "at the top layer alone the edge probe of pos changes by -27.0 points" in found["why"]
 
 
 def test_of_several_probes_with_the_verdict_the_lowest_is_shown():
@@ -161,6 +162,26 @@ def test_what_would_decide(seeds: tuple[int, ...], needed: str):
     (task,) = found["tasks"]
     assert (task["verdict"], task["needed"]) == ("undecided", needed)
     assert task["why"].endswith(f"Cannot be decided here: {needed} would be needed.")
+
+
+def test_an_interval_that_ends_at_0_is_open_and_needs_no_number():
+    shared = {"experiment": "edge", "probe_task": "pos", "task": "mnli", "seed": 0}
+    found = c3(made.kept("f1", 1.0, 0.875, {"lexical": 0.5}, half=0.125, n=100, **shared))
+    assert (found["verdict"], found["low"]) == ("undecided", 0.0)
+    assert "needed" not in found["tasks"][0]
+
+
+def test_seeds_that_agree_leave_the_degrees_of_freedom_of_the_documents():
+    """Two tests: p must be below 0.025, at t of 4 degrees of freedom."""
+    t = scipy.stats.t.ppf([0.9875, 0.975], 4)
+    for factor, verdict in ((0.999, "undecided"), (1.001, "does not hold")):
+        effect = factor * 0.002 * t[0] / t[1]
+        rows = []
+        for seed in (0, 1, 2):
+            for probe, value in (("pos", -effect), ("srl", 1e-9)):
+                own = made.edge(value - 0.05, probe=probe, floors={"random": 0.85}, half=0.002, n=5)
+                rows += [row | {"seed": seed} for row in own]
+        assert c3(rows)["verdict"] == verdict
 
 
 def test_nothing_is_needed_where_only_the_adjustment_is_in_the_way():
