@@ -232,7 +232,7 @@ class Curves:
 
     @cached_property
     def tasks(self) -> list[str]:
-        return tasks_of(select(self.rows, variant="tuned", metric=self.measure))
+        return tasks_of(self._layer_rows("tuned"))
 
     @cached_property
     def depth(self) -> int:
@@ -255,13 +255,20 @@ class Curves:
                 return variant, [mean(of_layer) for of_layer in draws]
         return None
 
+    @cached_property
+    def _groups(self) -> dict[tuple[Any, ...], list[Row]]:
+        """The rows by kind, variant and metric."""
+        groups: dict[tuple[Any, ...], list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault((row.get("kind") or "value", row.get("variant"), row.get("metric")), []).append(row)
+        return groups
+
     def _layer_rows(self, variant: str) -> list[Row]:
-        rows = select(self.rows, variant=variant, metric=self.measure)
-        return [row for row in rows if row.get("layer") is not None]
+        return [row for row in self._groups.get(("value", variant, self.measure), ()) if row.get("layer") is not None]
 
     def of_seeds(self, task: str, name: str, variant: str = "tuned") -> list[Estimate]:
         """One of `STATISTICS` for each seed: as measured with the curve, or else from the intervals of its layers."""
-        measured = by_seed(select(self.rows, variant=variant, task=task, metric=f"{name}: {self.measure}"))
+        measured = by_seed(select(self._groups.get(("value", variant, f"{name}: {self.measure}"), ()), task=task))
         seeds = []
         for seed, curve in self.of_task(task, variant).items():
             if seed in measured:
@@ -280,8 +287,8 @@ class Curves:
 
         The interval is that of documents, left out of both at once, and of the seeds.
         """
-        metric = f"{name}: {self.measure}"
-        rows = select(self.rows, kind="difference", variant=variant, task=task, member=other, metric=metric)
+        of_metric = self._groups.get(("difference", variant, f"{name}: {self.measure}"), ())
+        rows = select(of_metric, kind="difference", task=task, member=other)
         if not rows:
             return None
         groups = [[one.value for one in self.of_seeds(of, name, variant)] for of in (task, other)]
