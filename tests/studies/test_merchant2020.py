@@ -343,19 +343,22 @@ def test_probes_of_one_corpus_share_the_activations_of_a_model(model: Path, tmp_
     folder = "village/edge/dependencies"
     recipe = {"validate_every": 5, "max_validations": 1, "projection": 8, "hidden": 8}
 
-    def study(**source: str) -> Study:
+    def study(control: bool, **source: str) -> Study:
         probe = {"task": "dependencies", "members": ["mix", "lex"], "recipe": recipe, **source}
-        return mini_study(model, edge={"seeds": [], "probes": {"first": probe, "second": probe}})
+        return mini_study(model, edge={"seeds": [], "control": control, "probes": {"first": probe, "second": probe}})
 
-    shared = study(data=folder)
-    apart = study(**{part: f"{folder}/{part}.jsonl" for part in ("train", "dev", "test")})
+    shared = study(False, data=folder)
+    apart = study(True, **{part: f"{folder}/{part}.jsonl" for part in ("train", "dev", "test")})
     scores = []
     for name, one in (("shared", shared), ("apart", apart)):
         result = run_study(one, out=tmp_path / name, only=["edge"], progress=False)
         assert result.errors == {}
-        found = {(row["variant"], row["probe_task"], row["member"]): row["value"] for row in result.rows()}
+        rows = list(result.rows())
+        found = {(row["variant"], row["probe_task"], row["member"]): row["value"] for row in pick(rows, kind="value")}
         assert len(found) == 6
         scores.append(found)
+        selectivity = pick(rows, metric="selectivity", kind="difference", variant="base", probe_task="first")
+        assert [row["member"] for row in selectivity] == (["lex", "mix.2"] if one is apart else [])
     stores = [cell.name for cell in shared.select(["edge"]) if cell.experiment == "stores"]
     assert stores == ["base-probes-village-edge-dependencies", "random-probes-village-edge-dependencies"]
     assert not [cell for cell in apart.select(["edge"]) if cell.experiment == "stores"]

@@ -113,6 +113,7 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, model: StudyModel, s
             lexical=model.variant != "random",
             seeds=list(seeds),
             base=needed[base] / "probing" if compared else None,
+            control=scale.control,
             device=plan.device,
             texts=None if store is None else needed[store] / _TEXTS,
             stores=None if store is None else needed[store] / _STORES,
@@ -121,6 +122,9 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, model: StudyModel, s
             progress=False,
         )
         columns = _edge_columns(probing.result)
+        for one in probing.selectivity:
+            difference = {"metric": "selectivity", "kind": "difference", "value": one.selectivity}
+            columns.append({**_member_columns(one.member, probing.result.layers), **difference})
         if probing.comparison is not None:
             columns += _difference_columns(probing.comparison, probing.result)
             others = {one: EdgeResult.load(needed[one] / "probing" / "edge.npz") for one in compared}
@@ -129,6 +133,7 @@ def _edge_cell(plan: Plan, costs: CostEstimator, name: str, model: StudyModel, s
         return [plan.row(**shared, **one) for one in columns]
 
     request = {**model.request(plan), "probe": vars(probe), "seeds": seeds, "members": members, "recipe": recipe}
+    request |= {"control": True} if scale.control else {}
     return Cell(
         experiment="edge",
         name=f"{name}-{model.label}",

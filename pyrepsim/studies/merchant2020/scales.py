@@ -127,6 +127,8 @@ class EdgeProbes:
     random_recipe: Mapping[str, Any] | None = field(default_factory=dict)
     """Further options of the recipe for random weights, whose probes learn slowly. Their mix of all layers is probed.
     null leaves this baseline out."""
+    control: bool = False
+    """Train all probes on the control task too, with random labels (Hewitt & Liang 2019): rows of their selectivity."""
 
 
 @dataclass(frozen=True, kw_only=True)
