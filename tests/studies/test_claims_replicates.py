@@ -1,0 +1,96 @@
+"""Numbers with their values without each document: means, differences between texts, and verdicts on them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pyrepsim.studies.merchant2020.claims.estimates import (
+    Estimate,
+    above,
+    agreed_verdict,
+    below,
+    ratio,
+    units_needed,
+    with_enough_documents,
+    with_seeds,
+)
+from pyrepsim.studies.merchant2020.claims.replicates import Replicates, difference_of_texts
+
+
+def test_the_interval_must_be_beyond_the_threshold():
+    assert above(Estimate(1.0, 0.5, 1.5), 0.5) == "undecided"
+    assert above(Estimate(0.0, -0.5, 0.5), 0.5) == "undecided"
+    assert below(Estimate(1.0, 0.5, 1.5), 1.6) == "holds"
+
+
+def test_texts_are_compared_with_the_errors_of_both():
+    rng = np.random.default_rng(0)
+    sums = [rng.exponential(size=(n, 1)) for n in (30, 50)]
+    found = difference_of_texts(*map(Replicates.of_documents, sums))
+    value = float(sums[0].mean() - sums[1].mean())
+    error = math.hypot(*(float(one.std(ddof=1)) / math.sqrt(len(one)) for one in sums))  # of means: exact
+    assert found.estimate.value == pytest.approx(value)
+    assert (found.estimate.high - found.estimate.low) / 2 > 1.96 * error
+    t = (found.estimate.high - value) / error
+    assert 2.0 < t < 2.2
+    assert stats.norm.sf(abs(value) / error) * 2 < found.p < 1
+    equal = Replicates.of_documents(np.ones((5, 1)))
+    assert difference_of_texts(equal, equal).p == 1.0
+    assert difference_of_texts(equal, Replicates.of_documents(np.zeros((5, 1)))).p == 0.0
+
+
+def test_means_over_documents_of_unequal_sizes():
+    found = Replicates.of_documents(np.array([[2.0, 4.0], [1.0, 0.0]]), np.array([2.0, 3.0]))
+    assert found.values == pytest.approx([0.6, 0.8])
+    assert found.without == pytest.approx(np.array([[1 / 3, 0.0], [1.0, 2.0]]))
+
+
+def test_a_ratio_is_linearised():
+    found = ratio(Estimate(2.0, 1.7, 2.6), Estimate(4.0, 3.0, 6.0))
+    low, high = 0.5 - math.hypot(0.3, 0.5 * 2) / 4, 0.5 + math.hypot(0.6, 0.5 * 1) / 4
+    assert (found.value, found.low, found.high) == pytest.approx((0.5, low, high))
+    found = ratio(Estimate(-2.0, -2.3, -1.4), Estimate(4.0, 3.0, 6.0))
+    low, high = -0.5 - math.hypot(0.3, 0.5 * 1) / 4, -0.5 + math.hypot(0.6, 0.5 * 2) / 4
+    assert (found.value, found.low, found.high) == pytest.approx((-0.5, low, high))
+    assert ratio(Estimate(1.0, 0.9, 1.1), Estimate(1.0, 0.0, 2.0)).ends is None
+    assert math.isnan(ratio(Estimate(1.0), Estimate(0.0)).value)
+
+
+def test_seeds_of_groups_are_added_in_squares():
+    models = Estimate(1.0, 0.8, 1.3)
+    groups = [(1.0, [1.0, 2.0, 3.0]), (0.5, [0.0, 4.0])]
+    variances = [1 / 3, 0.25 * 8 / 2]
+    dof = sum(variances) ** 2 / (variances[0] ** 2 / 2 + variances[1] ** 2 / 1)
+    assert dof == pytest.approx(1.684, abs=1e-3)
+    half = stats.t.ppf(0.975, dof) * math.sqrt(sum(variances))
+    found = with_seeds(models, groups)
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (1.0, 1 - math.hypot(0.2, half), 1 + math.hypot(0.3, half)), rel=1e-6
+    )
+    assert with_seeds(models, [(1.0, [1.0, 2.0]), (1.0, [1.0])]) == models
+    assert with_seeds(models, []) == models
+    assert with_seeds(Estimate(1.0), groups) == Estimate(1.0)
+    assert with_seeds(models, [(1.0, [1.0, 1.0])]).ends == pytest.approx(models.ends)
+
+
+def test_verdicts_agree_or_are_undecided():
+    assert agreed_verdict(["holds", "holds"]) == "holds"
+    assert agreed_verdict(["does not hold"] * 3) == "does not hold"
+    assert agreed_verdict(["holds", "does not hold"]) == "undecided"
+    assert agreed_verdict(["not tested", "not tested"]) == "undecided"
+
+
+def test_units_that_would_decide():
+    wide = Estimate(0.01, -0.03, 0.05)
+    assert units_needed("undecided", wide, 0.0, documents=48, seeds=3) == "about 768 documents and 48 seeds"
+    assert units_needed("undecided", wide, 0.0, documents=1000, seeds=1) == "about 16,000 documents"
+    assert units_needed("holds", wide, 0.0, documents=48, seeds=3) == ""
+    assert units_needed("undecided", wide, 0.0, documents=None, seeds=1) == ""
+    assert units_needed("undecided", wide, 0.01, documents=48, seeds=3) == ""
+    narrow = Estimate(0.4, 0.3, 0.5)  # few documents: 20 at least
+    assert units_needed("undecided", narrow, 0.0, documents=12, seeds=3) == "about 20 documents and 2 seeds"
+    assert with_enough_documents("holds", None) == "holds"
