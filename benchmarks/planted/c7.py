@@ -1,10 +1,11 @@
 """Planted studies for C7: the score of each dev item for models with nothing, 8 and all of 12 blocks frozen.
 
-A model is right about an item if a normal latent number, a sum of parts of the group, of the item, of the model in the
-group and of the model at the item, is below the model's own threshold. The first two parts are shared by all models, so
-that these err on the same items. The threshold gives the model its expected score, over new groups and items: that with
-nothing frozen minus that with 8 blocks frozen is the effect, plus, with several seeds, deviations of the trainings with
-mean 0. With one seed no training deviates: the verdict is about these two models.
+A model is right about an item if a normal latent number is below the model's own threshold. The number is a sum of
+parts of the group and of the item, which all models share, so that these err on the same items; of parts of the group
+and of the item that all trainings with as many frozen blocks share, so that freezing helps some items and hurts others
+in every training; and of a part of the model at the item. The threshold gives the model its expected score, over new
+groups and items: that with nothing frozen minus that with 8 blocks frozen is the effect, plus, with several seeds,
+deviations of the trainings with mean 0. With one seed no training deviates: the verdict is about these two models.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .design import Planted
 
 __all__ = ["DESIGNS", "draw_items"]
 
-_SHARES = (0.08, 0.62, 0.05, 0.25)  # of the variance: group, item, model in group, model at item
+_SHARES = (0.08, 0.57, 0.05, 0.15, 0.15)  # of the variance: group, item, freezing in group and at item, model at item
 _SCORE = 0.75
 _PARTIAL = 0.4  # share of wrong answers with a part of the words; their F1 is 0.5 on average
 _LAST = {"kind": "gain", "member": "last epoch", "value": 0.0}
@@ -63,22 +64,22 @@ class _Design:
             ]
         )
         sizes = 1.0 + rng.geometric(1 / 15, self.items) if self.kind == "las" else np.ones(self.items)
-        shared = np.sqrt(_SHARES[0]) * rng.normal(size=self.groups)[groups]
-        shared = shared + np.sqrt(_SHARES[1]) * rng.normal(size=self.items)
+        shared = self._parts(rng, groups, *_SHARES[:2])
+        own = {k: shared + self._parts(rng, groups, *_SHARES[2:4]) for k in (0, 8)}
 
-        def model(score: float) -> ItemScores:
-            return draw_items(rng, self.kind, score, shared, groups, sizes)
+        def model(k: int, score: float) -> ItemScores:
+            return draw_items(rng, self.kind, score, own[k], groups, sizes)
 
         rows: list[dict[str, Any]] = []
         pairs: list[tuple[ItemScores, ItemScores]] = []
         for seed in range(self.seeds):
             noise = rng.normal(0, self.training, 2) if self.seeds > 1 else np.zeros(2)
-            full, frozen = model(_SCORE + noise[0]), model(_SCORE - effect + noise[1])
+            full, frozen = model(0, _SCORE + noise[0]), model(8, _SCORE - effect + noise[1])
             pairs.append((full, frozen))
             last = "longer" if self.longer else "freezing"
             rows += self._rows(last, task, seed, full, frozen)
             if self.longer:
-                short = model(_SCORE - effect - 0.04)
+                short = model(8, _SCORE - effect - 0.04)
                 rows += self._rows("freezing", task, seed, full, short)
                 for k, after, before in ((0, full, full), (8, frozen, short)):
                     rows.append(
@@ -89,6 +90,10 @@ class _Design:
             full, frozen = (mean_items(side) for side in zip(*pairs, strict=True))
             rows.append(self._row("freezing", task, None, 8, full, frozen))
         return rows
+
+    def _parts(self, rng: np.random.Generator, groups: np.ndarray, group: float, item: float) -> np.ndarray:
+        """Parts of the latent numbers with these variances."""
+        return np.sqrt(group) * rng.normal(size=self.groups)[groups] + np.sqrt(item) * rng.normal(size=self.items)
 
     def _rows(
         self, experiment: str, task: str, seed: int, full: ItemScores, frozen: ItemScores
@@ -114,13 +119,12 @@ def draw_items(
 ) -> ItemScores:
     """The scores of a model whose expected score is `score`, for items with these shared parts, groups and sizes."""
     right = (score - _PARTIAL / 2) / (1 - _PARTIAL / 2) if kind == "f1" else score
-    own = np.sqrt(_SHARES[2]) * rng.normal(size=groups.max() + 1)[groups]
     threshold = NormalDist().inv_cdf(right)
     if kind == "las":
         # Given the shared parts, the arcs of a sentence are independent: the last part is drawn for each arc.
-        place = (threshold - shared - own) / np.sqrt(_SHARES[3])
+        place = (threshold - shared) / np.sqrt(_SHARES[4])
         return ItemScores({kind: rng.binomial(sizes.astype(int), _normal(place)).astype(float)}, sizes, groups)
-    values = (shared + own + np.sqrt(_SHARES[3]) * rng.normal(size=len(groups)) < threshold).astype(float)
+    values = (shared + np.sqrt(_SHARES[4]) * rng.normal(size=len(groups)) < threshold).astype(float)
     if kind == "f1":
         partial = (rng.random(len(groups)) < _PARTIAL) * rng.beta(2, 2, len(groups))
         values = np.where(values > 0, values, partial)

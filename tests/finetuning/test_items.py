@@ -20,6 +20,7 @@ from pyrepsim.finetuning.tasks.dependency import Parse
 from pyrepsim.finetuning.tasks.sequence import SequenceExample
 from pyrepsim.finetuning.tasks.squad import Answer
 
+T_1 = 12.706204736174698
 T_2 = 4.302652729749464  # of 2 degrees of freedom, two-sided 95 %
 
 
@@ -54,6 +55,9 @@ def test_groups_of_one_item_give_the_standard_error_of_the_mean():
 def test_an_interval_needs_two_groups():
     found = paired_difference(items([1, 1], [0, 0]), items([0, 1], [0, 0]), "las")
     assert found[:3] == (0.5, None, None)
+    two = paired_difference(items([1, 1], [0, 1]), items([0, 1], [0, 1]), "las")
+    half = T_1 * 0.5  # SE^2 = 1 / 2 (0.25 + 0.25) of the values 0 and 1
+    assert two[:3] == pytest.approx((0.5, 0.5 - half, 0.5 + half), abs=1e-9)
     empty = paired_difference(items([1, 0], [0, 1], [2, 0]), items([0, 0], [0, 1], [2, 0]), "las")
     assert empty[:3] == (0.5, None, None)  # without the first group no word remains
 

@@ -101,6 +101,9 @@ def test_the_interval_over_items_is_that_of_the_mean_over_seeds():
     ends = 0.003 - math.hypot(of_seeds, 0.001), 0.003 + math.hypot(of_seeds, 0.0015)
     assert (found["effect"], found["low"], found["high"]) == pytest.approx((0.003, *ends), abs=1e-12)
     assert "3 seeds, paired by items" in found["why"]
+    alone = c7([row for row in [*rows, joint] if row["seed"] in (0, None)])
+    assert "these two models, one seed" in alone["why"]
+    assert (alone["effect"], alone["low"]) == pytest.approx((0.002, 0.001), abs=1e-12)
     without_ends = joint | {"low": None, "high": None}
     assert c7([*rows, without_ends]) == c7(rows)
 
@@ -121,6 +124,12 @@ def test_the_number_of_seeds_that_would_decide():
     (task,) = c7(rows)["tasks"]
     assert task["high"] - task["effect"] == pytest.approx(math.hypot(T_2 * 0.004 / math.sqrt(3), 0.001))
     assert task["needed"] == "about 7 seeds"
+
+
+def test_one_more_seed_may_decide():
+    """sd 0.002: 3 seeds give t_2 0.002 / sqrt 3 = 0.0050, 4 seeds t_3 0.001 = 0.0032, below the distance of 0.004."""
+    rows = [row for seed, lost in enumerate((0.004, 0.006, 0.008)) for row in one(lost, 1e-4, seed=seed)]
+    assert c7(rows)["tasks"][0]["needed"] == "about 4 seeds"
 
 
 def test_items_alone_may_be_too_few():
@@ -213,7 +222,7 @@ def test_freezing_that_costs_nothing_even_for_all_blocks_shows_nothing():
 
 
 @pytest.mark.parametrize(
-    ("depth", "numbers", "judged"), [(12, (4, 8, 10, 12), 8), (6, (3, 4, 6), 4), (12, (6, 9, 12), 9)]
+    ("depth", "numbers", "judged"), [(12, (4, 8, 10, 12), 8), (6, (3, 4, 6), 4), (12, (6, 9, 12), 9), (2, (1, 2), 1)]
 )
 def test_two_thirds_of_the_blocks_or_the_next_number(depth: int, numbers: tuple[int, ...], judged: int):
     rows = made.freezing("mnli", {0: 0.0} | {k: 0.001 * k for k in numbers} | {depth: 0.3})
@@ -237,6 +246,8 @@ def test_parsing_is_shown_but_does_not_count():
         ("mnli", "holds", None),
         ("dependency", "does not hold", False),
     ]
+    larger = c7(one(0.002, 0.003) + [row | {"task": "squad"} for row in one(0.004, 0.003)])
+    assert (larger["verdict"], larger["effect"]) == ("holds", 0.004)  # the task that speaks most against the claim
     both = c7(one(0.004, 0.003) + [row | {"task": "squad"} for row in one(0.05, 0.003)])
     assert (both["verdict"], both["effect"]) == ("does not hold", 0.05)
 
