@@ -157,7 +157,7 @@ def _sweep_cells(
                     if k != kind.full or changes:  # with another recipe, full fine-tuning is another run too
                         cells.append(_ablation_cell(plan, costs, kind, task, seed, k, changes))
                         runs[k, seed] = cells[-1].id
-            full = {(kind.full, seed): run_cell(task, seed) for seed in seeds if seed in plan.scale.seeds}
+            full = {(kind.full, seed): run_cell(task, seed) for seed in seeds if seed in plan.seeds(task)}
             before: _Runs = {}
             if shorter:
                 frozen = {(k, seed): f"freezing/{task}-k{k}-seed{seed}" for k, seed in runs}

@@ -176,7 +176,10 @@ def _trained_out(gains: Sequence[Row], experiment: str, k: int) -> tuple[str, bo
             if gained.value > NOTABLE_DROP:
                 return f"Not trained out: the last epoch raised the score {name} by {gained.percent()} points.", False
         else:
-            return f"Not known to be trained out: there is no longer training {name}, and only one epoch.", False
+            return (
+                f"Not known to be trained out: {name}, neither a longer training nor the epoch before is scored.",
+                False,
+            )
     return "", surely
 
 
