@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pyrepsim.core.errors import OptionError
+from pyrepsim.studies.merchant2020.claims import judge
+from pyrepsim.studies.merchant2020.claims.curves import middle_similarity, thirds
 from pyrepsim.studies.merchant2020.claims.estimates import (
     Estimate,
     above,
@@ -18,7 +21,8 @@ from pyrepsim.studies.merchant2020.claims.estimates import (
     with_enough_documents,
     with_seeds,
 )
-from pyrepsim.studies.merchant2020.claims.replicates import Replicates, difference_of_texts
+from pyrepsim.studies.merchant2020.claims.replicates import Replicates, difference_of_texts, weighted
+from tests.studies import made_up_rows as made
 
 
 def test_the_interval_must_be_beyond_the_threshold():
@@ -94,3 +98,30 @@ def test_units_that_would_decide():
     narrow = Estimate(0.4, 0.3, 0.5)  # few documents: 20 at least
     assert units_needed("undecided", narrow, 0.0, documents=12, seeds=3) == "about 20 documents and 2 seeds"
     assert with_enough_documents("holds", None) == "holds"
+
+
+def test_numbers_of_one_text_have_the_same_blocks():
+    one, other = (Replicates.of_documents(np.arange(float(n))[:, None]) for n in (4, 5))
+    with pytest.raises(OptionError, match="same blocks"):
+        weighted([(1.0, one), (-1.0, other)])
+    twice = weighted([(2.0, one), (-0.5, one)])
+    assert twice.values == pytest.approx(1.5 * one.values)
+    assert twice.without == pytest.approx(1.5 * one.without)
+
+
+def test_thirds_and_middles_of_curves():
+    assert thirds(12) == (range(1, 5), range(5, 9), range(9, 13))
+    assert math.isnan(middle_similarity([1.0, 0.8, 0.5]))
+    assert middle_similarity([1.0, 0.9, 0.7, 0.2]) == pytest.approx(0.7)
+
+
+def test_an_estimate_has_two_ends_or_none():
+    assert Estimate(1.0, 0.5).ends is None
+    assert Estimate(1.0, None, 1.5).ends is None
+    assert Estimate(1.0, 0.5, 1.5).ends == (0.5, 1.5)
+
+
+def test_the_last_layer_is_named():
+    rows = made.similarity("mnli", made.curve(8, 0.6), seeds=(0,)) + made.random_baseline()
+    found = next(one for one in judge(rows) if one["claim"] == "C4")
+    assert "RSA falls to 0.600 [0.596, 0.604]" in found["why"]
