@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from pyrepsim.core.errors import OptionError
+from pyrepsim.inference.resampling import degrees_of_freedom
 from pyrepsim.studies.merchant2020.claims import judge
-from pyrepsim.studies.merchant2020.claims.curves import middle_similarity, thirds
+from pyrepsim.studies.merchant2020.claims.curves import centre_of_change, middle_similarity, thirds
 from pyrepsim.studies.merchant2020.claims.estimates import (
     Estimate,
     above,
@@ -41,7 +42,11 @@ def test_texts_are_compared_with_the_errors_of_both():
     assert (found.estimate.high - found.estimate.low) / 2 > 1.96 * error
     t = (found.estimate.high - value) / error
     assert 2.0 < t < 2.2
-    assert stats.norm.sf(abs(value) / error) * 2 < found.p < 1
+    errors = [float(one.var(ddof=1)) / len(one) for one in sums]
+    dofs = [degrees_of_freedom(Replicates.of_documents(one).without[:, 0]) for one in sums]
+    dof = sum(errors) ** 2 / sum(one**2 / k for one, k in zip(errors, dofs, strict=True))
+    assert t == pytest.approx(stats.t.ppf(0.975, dof))
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(value) / error, dof))
     equal = Replicates.of_documents(np.ones((5, 1)))
     assert difference_of_texts(equal, equal).p == 1.0
     assert difference_of_texts(equal, Replicates.of_documents(np.zeros((5, 1)))).p == 0.0
@@ -125,3 +130,10 @@ def test_the_last_layer_is_named():
     rows = made.similarity("mnli", made.curve(8, 0.6), seeds=(0,)) + made.random_baseline()
     found = next(one for one in judge(rows) if one["claim"] == "C4")
     assert "RSA falls to 0.600 [0.596, 0.604]" in found["why"]
+
+
+@pytest.mark.parametrize("curve", [[], [1.0], [1.0, math.nan], [[1.0, 0.9], [1.0, 0.8]]])
+def test_a_curve_has_at_least_two_finite_numbers(curve: list):
+    with pytest.raises(OptionError, match="A curve holds"):
+        centre_of_change(curve)
+    assert centre_of_change([1.0, 0.5]) == 1.0
