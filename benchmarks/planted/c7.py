@@ -49,7 +49,8 @@ class _Design:
     def name(self) -> str:
         n = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
         more = f"{', 2 tasks' * (len(self.tasks) > 1)}{', first training too short' * self.longer}"
-        return f"{self.kind}, {self.items} items in {self.groups} groups, {n}{more}"
+        groups = "very unequal groups" if self.spread > 0.5 else "groups"
+        return f"{self.kind}, {self.items} items in {self.groups} {groups}, {n}{more}"
 
     def rows(self, rng: np.random.Generator, effect: float) -> list[dict[str, Any]]:
         return [row for task in self.tasks for row in self._task(rng, task, effect)]
@@ -150,6 +151,7 @@ DESIGNS = tuple(
             _Design("accuracy", 9815, 3334),
             _Design("accuracy", 2000, 2000, spread=0.0),
             _Design("accuracy", 2000, 700, tasks=("mnli", "squad")),
+            _Design("accuracy", 2000, 700, spread=1.0),
             _Design("f1", 10000, 48),
             _Design("f1", 2000, 20, effects=(-0.08, 0.01, 0.12)),
             _Design("las", 2000, 300),

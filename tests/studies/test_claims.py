@@ -13,7 +13,7 @@ import pytest
 
 from pyrepsim.studies.merchant2020.claims import judge
 from pyrepsim.studies.merchant2020.claims.claim import TaskVerdict
-from pyrepsim.studies.merchant2020.claims.estimates import Estimate, difference, needed, over_seeds
+from pyrepsim.studies.merchant2020.claims.estimates import Estimate, difference, for_verdict, needed, over_seeds
 from pyrepsim.studies.merchant2020.claims.rows import estimate_of
 from tests.studies import made_up_rows as made
 
@@ -162,6 +162,13 @@ def test_judging_needs_no_torch():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == []
+
+
+def test_the_interval_of_one_seed_is_a_tenth_wider_for_a_verdict():
+    wider = for_verdict(Estimate(0.5, 0.4, 0.7), 1)
+    assert (wider.value, wider.low, wider.high) == pytest.approx((0.5, 0.39, 0.72))
+    assert for_verdict(Estimate(0.5, 0.4, 0.7), 2) == Estimate(0.5, 0.4, 0.7)
+    assert for_verdict(Estimate(0.5), 1) == Estimate(0.5)
 
 
 def test_units_needed_for_a_decision():

@@ -152,7 +152,21 @@ def test_an_undecided_share_says_how_many_documents_and_seeds_would_decide():
     task = of("C4", conservative([0.52] * 3, 0.04, 0.3, 0.01))["tasks"][0]
     assert task["needed"] == "about 192 documents and 12 seeds"  # (0.04 / 0.02)^2 as many
     task = of("C4", conservative([0.7], 0.04, 0.01, 0.03))["tasks"][0]
-    assert task["needed"] == "about 432 documents"  # half-way is open, with one seed
+    assert task["needed"] == "about 523 documents"  # half-way is open, with one seed: 48 (1.1 x 0.03 / 0.01)^2
+
+
+@pytest.mark.parametrize(
+    ("share", "seeds", "verdict"),
+    [
+        (0.543, 1, "undecided"),
+        (0.545, 1, "holds"),
+        (0.543, 3, "holds"),
+        (0.457, 1, "undecided"),
+        (0.455, 1, "does not hold"),
+    ],
+)
+def test_one_seed_asks_for_an_interval_a_tenth_wider(share: float, seeds: int, verdict: str):
+    assert of("C4", conservative([share] * seeds, 0.04, 0.3, 0.01))["verdict"] == verdict
 
 
 PUBLIC = {

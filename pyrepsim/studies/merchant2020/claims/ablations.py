@@ -11,7 +11,7 @@ from ....inference.resampling import t_quantile
 from ...runner import select
 from .claim import Claim, TaskVerdict
 from .curves import thirds
-from .estimates import HOLDS, UNDECIDED, Estimate, above, below, difference, mean, needed, over_seeds
+from .estimates import HOLDS, UNDECIDED, Estimate, above, below, difference, for_verdict, mean, needed, over_seeds
 from .rows import GAIN, LAST_EPOCH, LONGER, Row, by_seed, estimate_of, tasks_of
 
 __all__ = ["NOTABLE_DROP", "judge_freezing"]
@@ -73,7 +73,7 @@ class _Training:
 
     def verdict(self) -> TaskVerdict:
         lost = self.lost.value
-        verdict = below(lost, NOTABLE_DROP)
+        verdict = below(for_verdict(lost, self.lost.seeds), NOTABLE_DROP)
         why, remedy = self._sentence(), ""
         if verdict == UNDECIDED:
             remedy = _what_would_decide(self.lost)
@@ -188,7 +188,7 @@ def _what_would_decide(lost: _Loss) -> str:
     if lost.value.ends is None or lost.items.ends is None or lost.n_items is None or lost.value.value == NOTABLE_DROP:
         return ""
     if lost.seeds == 1:
-        return f"about {needed(lost.value, NOTABLE_DROP, lost.n_items):,} dev examples"
+        return f"about {needed(for_verdict(lost.value, 1), NOTABLE_DROP, lost.n_items):,} dev examples"
     distance = abs(NOTABLE_DROP - lost.value.value)
     low, high = lost.value.ends
     of_items = (lost.items.ends[1] - lost.items.ends[0]) / 2

@@ -22,6 +22,7 @@ from .estimates import (
     agreed_verdict,
     below,
     difference,
+    for_verdict,
     joint_verdict,
     mean,
     over_seeds,
@@ -131,7 +132,11 @@ def _conservative_at_top(curves: Curves, task: str) -> TaskVerdict:
         return TaskVerdict(task, NOT_TESTED, f"nothing changed on {curves.text}, so there is no change to locate.")
     nearer, baseline = _nearer_than_halfway(curves, task)
     n = curves.n_documents(task)
-    conditions = [above(share, MOST_OF_THE_CHANGE), UNDECIDED if nearer is None else above(nearer, 0.0)]
+    surely = [None if one is None else for_verdict(one, len(seeds)) for one in (share, nearer)]
+    conditions = [
+        UNDECIDED if one is None else above(one, threshold)
+        for one, threshold in zip(surely, (MOST_OF_THE_CHANGE, 0.0), strict=True)
+    ]
     verdict = with_enough_documents(joint_verdict(conditions), n)
     last = over_seeds([curve[-1] for curve in seeds.values()])
     parts = [
@@ -142,10 +147,10 @@ def _conservative_at_top(curves: Curves, task: str) -> TaskVerdict:
     if between := [curve[-1] for curve in curves.of_task(task, "seeds").values()]:
         parts.append(f"the similarity between seeds at the top is {over_seeds(between).text(3)}")
     wanted = ""
-    if conditions[0] == UNDECIDED:
-        wanted = units_needed(verdict, share, MOST_OF_THE_CHANGE, documents=n, seeds=len(seeds))
-    elif nearer is not None:
-        wanted = units_needed(verdict, nearer, 0.0, documents=n, seeds=len(seeds))
+    if surely[0] is not None and conditions[0] == UNDECIDED:
+        wanted = units_needed(verdict, surely[0], MOST_OF_THE_CHANGE, documents=n, seeds=len(seeds))
+    elif surely[1] is not None:
+        wanted = units_needed(verdict, surely[1], 0.0, documents=n, seeds=len(seeds))
     return TaskVerdict(task, verdict, f"{'; '.join(parts)}.", share, needed=wanted)
 
 
