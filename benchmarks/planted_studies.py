@@ -53,7 +53,7 @@ def bar(draws: int) -> float:
 def run(place: int, effect: float, draws: int, workers: int) -> dict[str, Any]:
     """Run one cell, or read it if it has as many draws; return its summary."""
     design = designs()[place]
-    path = FOLDER / f"{design.claim}-{design.name}-{effect:g}.json".replace(" ", "-").replace(",", "")
+    path = _path(design, effect)
     if path.exists() and (saved := json.loads(path.read_text(encoding="utf-8")))["draws"] >= draws:
         return saved
     size = max(1, draws // (10 * workers))
@@ -68,13 +68,26 @@ def run(place: int, effect: float, draws: int, workers: int) -> dict[str, Any]:
     return summary
 
 
+def _path(design: Planted, effect: float) -> Path:
+    return FOLDER / f"{design.claim}-{design.name}-{effect:g}.json".replace(" ", "-").replace(",", "")
+
+
+def read_summaries() -> list[dict[str, Any]]:
+    """The cells that were run, in the order of the designs and their effects."""
+    paths = [_path(design, effect) for design in designs() for effect in design.effects]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+
+
 def _part(place: int, effect: float, draws: range) -> Counter[str]:
     return verdicts(designs()[place], effect, draws)
 
 
-def page(summaries: list[dict[str, Any]]) -> Iterator[str]:
-    """The table of all cells, as lines of Markdown."""
-    yield ""
+def page(summaries: list[dict[str, Any]]) -> str:
+    """The table of all cells, as Markdown."""
+    return "\n".join(["", *_lines(summaries), ""])
+
+
+def _lines(summaries: list[dict[str, Any]]) -> Iterator[str]:
     yield "| claim | design | true effect | unit | truth | holds | does not hold | undecided | false |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     units = {(one.claim, one.name): one.unit for one in designs()}
@@ -91,18 +104,13 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args()
-    summaries = []
     for place, design in enumerate(designs()):
         if chosen.claims and design.claim not in chosen.claims:
             continue
         for effect in design.effects:
             draws = chosen.draws if effect == design.threshold else chosen.draws // 4
-            summaries.append(run(place, effect, draws, chosen.workers))
-            print(json.dumps(summaries[-1]), flush=True)
-    if not chosen.claims:
-        PAGE.write_text(
-            replace_table(PAGE.read_text(encoding="utf-8"), "\n".join(page(summaries)) + "\n"), encoding="utf-8"
-        )
+            print(json.dumps(run(place, effect, draws, chosen.workers)), flush=True)
+    PAGE.write_text(replace_table(PAGE.read_text(encoding="utf-8"), page(read_summaries())), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import planted_studies
 from benchmarks.planted.design import VERDICTS, Planted, false_rate, verdicts
 from benchmarks.planted_studies import bar, designs
+from benchmarks.table import replace_table
 
 DRAWS, FEW = 150, 30
 """Studies at the threshold of a rule, and elsewhere, where false verdicts hardly occur."""
@@ -28,6 +30,17 @@ def test_false_verdicts_are_rare_and_the_largest_effects_are_decided(design):
             assert false_rate(design, effect, counts) <= bar(FEW)
             if effect in (min(design.effects), max(design.effects)):
                 assert counts[design.truth(effect)] >= FEW / 2
+
+
+def test_the_page_shows_the_committed_results():
+    text = planted_studies.PAGE.read_text(encoding="utf-8")
+    shown = replace_table(text, planted_studies.page(planted_studies.read_summaries()))
+    assert shown == text, "run python -m benchmarks.planted_studies"
+
+
+def test_committed_results_are_of_the_designs_as_they_are():
+    names = {planted_studies._path(design, effect) for design in designs() for effect in design.effects}
+    assert set(planted_studies.FOLDER.glob("*.json")) <= names
 
 
 def test_a_verdict_is_false_on_the_other_side_and_at_the_threshold():
