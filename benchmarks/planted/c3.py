@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from pyrepsim.probing.documents import Jackknifed, jackknifed_f1
-from pyrepsim.studies.merchant2020.floors import LEXICAL_FLOOR, RANDOM_FLOOR, kept_columns
+from pyrepsim.studies.merchant2020.probe_baselines import LEXICAL_BASELINE, RANDOM_BASELINE, kept_columns
 
 from .design import Planted
 
 __all__ = ["DESIGNS"]
 
-_BASE, _FLOOR = 0.85, 0.65
+_BASE, _BASELINE = 0.85, 0.65
 _FAR_ABOVE = 0.1
 _ITEMS = 300  # of a document of usual size
 
@@ -58,16 +58,16 @@ class _Design:
         margin = effect if place < self.at else max(effect, _FAR_ABOVE)
         sizes = np.maximum(1, np.round(_ITEMS * np.exp(rng.normal(0, self.spread, self.documents)))).astype(int)
         base = _BASE + self._deviations(rng, 0.05)
-        floor = _FLOOR + self._deviations(rng, 0.05)
+        baseline = _BASELINE + self._deviations(rng, 0.05)
         before = self._score(rng, sizes, base)
-        floors = {name: self._score(rng, sizes, floor) for name in (LEXICAL_FLOOR, RANDOM_FLOOR)}
-        middle = (base + floor) / 2 + margin + self._deviations(rng, 0.03)
+        baselines = {name: self._score(rng, sizes, baseline) for name in (LEXICAL_BASELINE, RANDOM_BASELINE)}
+        middle = (base + baseline) / 2 + margin + self._deviations(rng, 0.03)
         for task in self.tasks:
             for seed in range(self.seeds):
                 training = rng.normal(0, self.training) if self.seeds > 1 else 0.0
                 after = self._score(rng, sizes, middle + training)
                 shared = {"experiment": "edge", "variant": "tuned", "task": task, "seed": seed, "member": "mix.12"}
-                for columns in kept_columns("f1", before, after, floors):
+                for columns in kept_columns("f1", before, after, baselines):
                     yield {**shared, "probe_task": f"probe {place}", **columns}
 
     def _deviations(self, rng: np.random.Generator, size: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,6 @@ from ..inference.resampling import jackknife_interval
 __all__ = [
     "ItemScores",
     "PairedDifference",
-    "group_numbers",
     "mean_items",
     "paired_difference",
     "read_items",
@@ -84,12 +83,6 @@ class ItemScores:
                 "items."
             )
         return self.scores[metric]
-
-
-def group_numbers(keys: Iterable[Hashable]) -> np.ndarray:
-    """Number the different keys in their order of appearance: int64, shape (n_keys,)."""
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def paired_difference(first: ItemScores, second: ItemScores, metric: str) -> PairedDifference:

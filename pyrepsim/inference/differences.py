@@ -11,10 +11,10 @@ import numpy as np
 
 from ..core.errors import OptionError
 from ..results import Score, Scores
-from .p_values import holm, value_rounding
+from .p_values import holm, two_sided_p, value_rounding
 from .resampling import degrees_of_freedom, jackknife_standard_error, spread_interval, t_quantile
 
-__all__ = ["differences", "over_seeds", "satterthwaite"]
+__all__ = ["differences", "error_of_difference", "over_seeds", "satterthwaite"]
 
 Key = tuple[str, str | None, str | None]
 
@@ -144,14 +144,10 @@ def over_seeds(runs: Sequence[Scores], *, band: str = "t", confidence: float = 0
 
 
 def _difference(first: Score, second: Score, paired: bool, confidence: float) -> Score:
-    from scipy.special import stdtr
-
     resampling = [_resampling_of(score) for score in (first, second)]
     without_block = [np.asarray(one["without_block"], dtype=np.float64) for one in resampling]
     if not paired:
-        variances = [jackknife_standard_error(values) ** 2 for values in without_block]
-        error = math.sqrt(sum(variances))
-        dof = satterthwaite(variances, [degrees_of_freedom(values) for values in without_block])
+        error, dof = error_of_difference(*without_block)
     elif resampling[0]["digest"] == resampling[1]["digest"]:
         change = without_block[0] - without_block[1]
         error, dof = jackknife_standard_error(change), degrees_of_freedom(change)
@@ -165,10 +161,7 @@ def _difference(first: Score, second: Score, paired: bool, confidence: float) ->
     # a difference of rounding says nothing, however small its standard error came out
     precisions = {score.provenance.get("precision") for score in (first, second)}
     rounding = value_rounding(*(precisions if len(precisions) == 1 else {None}), first.value, second.value)
-    if abs(value) <= rounding:
-        p = 1.0
-    else:
-        p = 2 * float(stdtr(dof, -abs(value) / error)) if error > 0 else 0.0
+    p = two_sided_p(value, error, dof, rounding)
     kind = "jackknife of paired differences" if paired else "jackknife of differences"
     details = {"first": first.value, "second": second.value, "standard_error": error, "p": p}
     details |= {"degrees_of_freedom": dof, "paired": paired, "confidence": confidence}
@@ -190,6 +183,16 @@ def _resampling_of(score: Score) -> Mapping[str, Any]:
             "Compare with interval=rs.Jackknife() or rs.Bootstrap()."
         )
     return details
+
+
+def error_of_difference(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Jackknife standard error of the difference of two independent values, and its degrees of freedom.
+
+    `first` and `second` are the values without each block.
+    """
+    errors = [jackknife_standard_error(values) for values in (first, second)]
+    dofs = [degrees_of_freedom(values) for values in (first, second)]
+    return math.hypot(*errors), satterthwaite([error**2 for error in errors], dofs)
 
 
 def satterthwaite(variances: Sequence[float], dofs: Sequence[float]) -> float:

@@ -10,7 +10,15 @@ import numpy as np
 from ..core.errors import ShapeError
 from .resampling import finite_values
 
-__all__ = ["calibrated_value", "critical_value", "holm", "max_statistic_p", "permutation_p", "value_rounding"]
+__all__ = [
+    "calibrated_value",
+    "critical_value",
+    "holm",
+    "max_statistic_p",
+    "permutation_p",
+    "two_sided_p",
+    "value_rounding",
+]
 
 
 def value_rounding(precision: str | None, *values: float) -> float:
@@ -23,6 +31,22 @@ def value_rounding(precision: str | None, *values: float) -> float:
     5e-11
     """
     return (1e-10 if precision == "fp64" else 1e-6) * max(map(abs, values))
+
+
+def two_sided_p(value: float, standard_error: float, dof: float, rounding: float = 0.0) -> float:
+    """P-value of the value 0 by Student's t with `dof` degrees of freedom; 1 for a value of at most `rounding`.
+
+    Examples
+    --------
+    >>> from pyrepsim.inference.p_values import two_sided_p
+    >>> round(two_sided_p(2.0, 1.0, 10), 4), two_sided_p(1e-17, 0.0, 10, rounding=1e-15)
+    (0.0734, 1.0)
+    """
+    from scipy.special import stdtr
+
+    if abs(value) <= rounding:
+        return 1.0
+    return 2 * float(stdtr(dof, -abs(value) / standard_error)) if standard_error > 0 else 0.0
 
 
 def permutation_p(observed: float, null: np.ndarray, rounding: float = 0.0) -> float:

@@ -148,12 +148,15 @@ class DocumentCKA(BlockSumMeasure):
 
     def from_block_sums(self, sums: Any, engine: PairwiseEngine) -> Result:  # noqa: ARG002
         _check_documents(self, sums.n_documents)
-        xx, yy = sums.of_x.hsic, sums.of_y.hsic
-        if self.sampled_features:
-            xx = _of_different_features(self, xx - sums.hsic_of_features_x, sums.n_features_x)
-            yy = _of_different_features(self, yy - sums.hsic_of_features_y, sums.n_features_y)
+        own = [sums.own(side) for side in sums.sides]
+        xx, yy = (
+            _of_different_features(self, one.hsic - sums.hsic_of_features(side), side.n_features)
+            if self.sampled_features
+            else one.hsic
+            for one, side in zip(own, sums.sides, strict=True)
+        )
         xy = sums.cross.hsic
-        value, details = _ratio(self, xy, [(xx, sums.of_x.size), (yy, sums.of_y.size)], sums)
+        value, details = _ratio(self, xy, [(xx, own[0].size), (yy, own[1].size)], sums)
         return value, {"hsic_xy": xy, "hsic_xx": xx, "hsic_yy": yy, **details}
 
 
@@ -225,6 +228,6 @@ class DocumentRSA(BlockSumMeasure):
 
     def from_block_sums(self, sums: Any, engine: PairwiseEngine) -> Result:  # noqa: ARG002
         _check_documents(self, sums.n_documents)
-        xy, xx, yy = sums.cross, sums.of_x, sums.of_y
-        value, details = _ratio(self, xy.covariance, [(xx.covariance, xx.size), (yy.covariance, yy.size)], sums)
+        own = [(one.covariance, one.size) for one in map(sums.own, sums.sides)]
+        value, details = _ratio(self, sums.cross.covariance, own, sums)
         return value, {"metric": self.metric, **details}

@@ -51,6 +51,10 @@ class DocumentRows:
         self.of_features: dict[bytes, float] = {}
         """The HSIC of each feature with itself, summed; by the documents that count."""
 
+    @property
+    def n_features(self) -> int:
+        return self.x.shape[1]
+
     @cached_property
     def squares(self) -> np.ndarray:
         """Sums of squares of each document, (n_documents, d)."""
@@ -91,7 +95,7 @@ def _within(x: np.ndarray, y: np.ndarray) -> float:
 class _Means:
     """A, B and C of two representations, and the size of the products that A is the difference of.
 
-    B, which needs a pass over the rows, is computed when it is asked for: RSA needs A and C alone.
+    B, which needs a pass over the rows, is computed when it is read: RSA needs A and C alone.
     """
 
     a: float
@@ -143,45 +147,24 @@ class DocumentSums:
         return int(np.count_nonzero(self._kept))
 
     @property
-    def n_features_x(self) -> int:
-        return self._x.x.shape[1]
-
-    @property
-    def n_features_y(self) -> int:
-        return self._y.x.shape[1]
+    def sides(self) -> tuple[DocumentRows, DocumentRows]:
+        """X and Y."""
+        return self._x, self._y
 
     @property
     def cross(self) -> _Means:
         """The means of X and Y."""
-        return self.of_x if self._x is self._y else self._means(self._x, self._y)
+        return self.own(self._x) if self._x is self._y else self._means(self._x, self._y)
 
-    @property
-    def of_x(self) -> _Means:
-        """The means of X and X."""
-        return self._own(self._x)
-
-    @property
-    def of_y(self) -> _Means:
-        """The means of Y and Y."""
-        return self._own(self._y)
-
-    def _own(self, side: DocumentRows) -> _Means:
+    def own(self, side: DocumentRows) -> _Means:
+        """Return the means of a side and itself."""
         key = self._kept.tobytes()
         if key not in side.own:
             side.own[key] = self._means(side, side)
         return side.own[key]
 
-    @property
-    def hsic_of_features_x(self) -> float:
-        """HSIC of each feature of X with itself, summed."""
-        return self._of_features(self._x)
-
-    @property
-    def hsic_of_features_y(self) -> float:
-        """HSIC of each feature of Y with itself, summed."""
-        return self._of_features(self._y)
-
-    def _of_features(self, side: DocumentRows) -> float:
+    def hsic_of_features(self, side: DocumentRows) -> float:
+        """Return the HSIC of each feature of a side with itself, summed."""
         key = self._kept.tobytes()
         if key not in side.of_features:
             side.of_features[key] = _features(side.sums[self._kept], side.squares[self._kept], self._counts)

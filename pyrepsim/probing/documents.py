@@ -7,31 +7,18 @@ scores that are combined at once (Efron & Tibshirani 1993, An Introduction to th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from ..inference.p_values import two_sided_p
 from ..inference.resampling import degrees_of_freedom, jackknife_standard_error, t_quantile
 
-__all__ = ["ROUNDING", "Jackknifed", "fieller_interval", "jackknifed_f1", "numbered"]
+__all__ = ["ROUNDING", "Jackknifed", "fieller_interval", "jackknifed_f1"]
 
 ROUNDING = 2.0**-48
 """Bound of the rounding in sums and means of a few scores of at most 1."""
-
-
-def numbered(names: Iterable[str]) -> np.ndarray:
-    """Number different names 0, 1, 2, ... in the order of their first appearance, (n_names,) int64.
-
-    Examples
-    --------
-    >>> from pyrepsim.probing.documents import numbered
-    >>> numbered(["b", "a", "b"])
-    array([0, 1, 0])
-    """
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +87,9 @@ class Jackknifed:
     @property
     def p(self) -> float:
         """Two-sided p-value of the score 0, by the same t; 1 for a value of rounding, NaN for one document."""
-        from scipy.special import stdtr
-
         if self.n_documents < 2:
             return math.nan
-        if abs(self.value) <= ROUNDING:
-            return 1.0
-        error = self.standard_error
-        return 2 * float(stdtr(self.degrees_of_freedom, -abs(self.value) / error)) if error > 0 else 0.0
+        return two_sided_p(self.value, self.standard_error, self.degrees_of_freedom, ROUNDING)
 
 
 def jackknifed_f1(counts: np.ndarray, documents: np.ndarray) -> Jackknifed:
@@ -149,8 +131,8 @@ def fieller_interval(numerator: Jackknifed, denominator: Jackknifed, confidence:
     """Return the interval of numerator / denominator of scores on the same documents, by Fieller's method.
 
     It holds the ratios r for which numerator - r denominator differs from 0 by at most t SE, with the degrees of
-    freedom at the estimated ratio. Both ends are NaN where the denominator itself does not
-    differ from 0: such an interval has no end.
+    freedom at the estimated ratio. Both ends are NaN where the denominator itself does not differ from 0: such an
+    interval has no end.
 
     References
     ----------

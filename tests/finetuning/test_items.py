@@ -14,7 +14,7 @@ from pyrepsim.data.conllu import Sentence
 from pyrepsim.data.squad import GoldAnswer, SquadExample
 from pyrepsim.data.tagged import TaggedSentence
 from pyrepsim.finetuning.evaluation import evaluate
-from pyrepsim.finetuning.items import ItemScores, group_numbers, mean_items, paired_difference, read_items
+from pyrepsim.finetuning.items import ItemScores, mean_items, paired_difference, read_items
 from pyrepsim.finetuning.tasks import get_task
 from pyrepsim.finetuning.tasks.dependency import Parse
 from pyrepsim.finetuning.tasks.sequence import SequenceExample
@@ -83,10 +83,6 @@ def test_means_over_runs():
 def test_an_unknown_metric_is_refused():
     with pytest.raises(OptionError, match="one of las: got 'f1'"):
         items([1], [0]).score("f1")
-
-
-def test_numbers_of_groups():
-    assert group_numbers(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
 
 
 # --- the tasks ------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from scipy import stats
 
 from pyrepsim.core.errors import DegenerateError, OptionError, ShapeError
 from pyrepsim.inference import Bootstrap, Jackknife, max_statistic_p, permutation_p
-from pyrepsim.inference.p_values import calibrated_value, critical_value, value_rounding
+from pyrepsim.inference.groups import group_numbers
+from pyrepsim.inference.p_values import calibrated_value, critical_value, two_sided_p, value_rounding
 from pyrepsim.inference.resampling import (
     bca_interval,
     bootstrap_weights,
@@ -200,6 +201,18 @@ def test_p_values_count_the_data_as_one_permutation():
     np.testing.assert_array_equal(max_statistic_p(np.array([2.0, 0.0]), np.array([[1.0, 0.0], [0.0, 3.0]])), [2 / 3, 1])
     with pytest.raises(ShapeError, match="a column for each statistic"):
         max_statistic_p(np.zeros(3), np.zeros((10, 2)))
+
+
+def test_names_are_numbered_in_their_order():
+    np.testing.assert_array_equal(group_numbers(["x", "y", "x", "", 3, "y"]), [0, 1, 0, 2, 3, 1])
+    assert group_numbers([]).dtype == np.int64
+
+
+def test_two_sided_p_values():
+    for value, error, dof in ((1.5, 0.5, 3), (-1.5, 0.5, 2.5), (0.1, 2.0, 40)):
+        assert two_sided_p(value, error, dof) == pytest.approx(2 * stats.t.sf(abs(value) / error, dof), rel=1e-10)
+    assert two_sided_p(0.0, 0.0, 3) == two_sided_p(1e-9, 0.0, 3, rounding=1e-9) == 1.0
+    assert two_sided_p(1e-8, 0.0, 3, rounding=1e-9) == 0.0
 
 
 def test_critical_values_are_order_statistics():

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from pyrepsim.inference.resampling import degrees_of_freedom
-from pyrepsim.probing.documents import Jackknifed, fieller_interval, jackknifed_f1, numbered
+from pyrepsim.probing.documents import Jackknifed, fieller_interval, jackknifed_f1
 
 
 def f1(counts):
@@ -133,11 +133,6 @@ def test_a_ratio_to_a_score_that_may_be_0_has_no_interval():
     assert Jackknifed(0.0, without).standard_error == pytest.approx(0.1)
     assert np.isnan(fieller_interval(numerator, Jackknifed(0.0999 * t, without))).all()
     assert np.isfinite(fieller_interval(numerator, Jackknifed(0.1001 * t, without))).all()
-
-
-def test_names_are_numbered_in_their_order():
-    np.testing.assert_array_equal(numbered(["x", "y", "x", "", "y"]), [0, 1, 0, 2, 1])
-    assert numbered([]).dtype == np.int64
 
 
 @pytest.mark.parametrize(("documents", "coverage"), [(12, 0.92), (80, 0.93)])

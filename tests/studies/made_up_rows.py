@@ -118,7 +118,7 @@ def freezing(
 
 
 def kept(
-    score: str, before: float, after: float, floors: dict[str, float], *, half: float, n: int, **columns: Any
+    score: str, before: float, after: float, baselines: dict[str, float], *, half: float, n: int, **columns: Any
 ) -> list[Row]:
     """Comparisons with each baseline on n documents: context, margin and share, each with this half width."""
 
@@ -128,11 +128,11 @@ def kept(
         return {"variant": "tuned", "kind": "difference", "metric": f"{score}_{metric}"} | ends | columns
 
     rows = []
-    for name, floor in floors.items():
+    for name, baseline in baselines.items():
         rows += [
-            row(f"context_{name}", before - floor),
-            row(f"margin_{name}", after - (before + floor) / 2),
-            row(f"share_{name}", (after - before) / (before - floor)),
+            row(f"context_{name}", before - baseline),
+            row(f"margin_{name}", after - (before + baseline) / 2),
+            row(f"share_{name}", (after - before) / (before - baseline)),
         ]
     return rows
 
@@ -144,11 +144,11 @@ def edge(
     task: str = "mnli",
     half: float = 0.005,
     n: int = 100,
-    floors: dict[str, float] | None = None,
+    baselines: dict[str, float] | None = None,
     seeds: tuple[int, ...] = (0,),
 ) -> list[Row]:
     """Base 0.95, lexical baseline 0.80, random encoder 0.85, a change of the full mix, three times that on top."""
-    floors = {"lexical": 0.80, "random": 0.85} if floors is None else floors
+    baselines = {"lexical": 0.80, "random": 0.85} if baselines is None else baselines
     shared = {"experiment": "edge", "probe": "edge", "probe_task": probe, "task": task}
     rows = []
     for seed in seeds:
@@ -156,7 +156,7 @@ def edge(
         for value, place in ((change, {"member": "mix.12"}), (3 * change, {"member": "layer.11", "layer": 12})):
             ends = {"value": value, "low": value - half, "high": value + half}
             rows.append({**own, **place, **ends, "kind": "difference", "metric": "f1", "n": n})
-        rows += kept("f1", 0.95, 0.95 + change, floors, half=half, n=n, **own, member="mix.12")
+        rows += kept("f1", 0.95, 0.95 + change, baselines, half=half, n=n, **own, member="mix.12")
     return rows
 
 
@@ -166,8 +166,8 @@ def structural(change: float, *, task: str = "mnli", half: float = 0.01, n: int 
     shared |= {"task": task, "seed": 0, "variant": "tuned"}
     ends = {"value": 2 * change, "low": 2 * change - half, "high": 2 * change + half}
     top = {**shared, **ends, "kind": "difference", "metric": "uuas", "member": "top", "n": n}
-    floors = {"lexical": 0.55, "random": 0.50}
-    return [top, *kept("uuas", 0.80, 0.80 + change, floors, half=half, n=n, **shared, member="best")]
+    baselines = {"lexical": 0.55, "random": 0.50}
+    return [top, *kept("uuas", 0.80, 0.80 + change, baselines, half=half, n=n, **shared, member="best")]
 
 
 def whole_study() -> list[Row]:

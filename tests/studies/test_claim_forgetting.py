@@ -28,7 +28,7 @@ def test_the_effect_is_that_against_the_higher_baseline():
         "the base and the random baseline (100 documents, 1 seed), a change of -0.20 [-0.21, -0.20] of what context "
         "adds; at the top layer alone the edge probe of dependencies changes by -6.0 points."
     )
-    without = c3(made.edge(-0.02, floors={"lexical": 0.80}))
+    without = c3(made.edge(-0.02, baselines={"lexical": 0.80}))
     assert (without["effect"], without["low"], without["high"]) == pytest.approx((0.055, 0.05, 0.06))
 
 
@@ -43,7 +43,7 @@ def test_the_effect_is_that_against_the_higher_baseline():
 )
 def test_the_whole_interval_must_lie_on_one_side_of_half_of_what_context_adds(change: float, verdict: str):
     """One baseline, 0.85, so that Holm's adjustment has one test."""
-    found = c3(made.edge(change, floors={"random": 0.85}))
+    found = c3(made.edge(change, baselines={"random": 0.85}))
     assert found["verdict"] == verdict, found["why"]
     assert found["effect"] == pytest.approx(0.05 + change)
 
@@ -51,7 +51,7 @@ def test_the_whole_interval_must_lie_on_one_side_of_half_of_what_context_adds(ch
 def test_both_baselines_count_even_if_one_is_lower():
     """The effect against the lower baseline is far above 0; against the higher one it is open."""
     assert c3(made.edge(-0.048))["verdict"] == "undecided"
-    assert c3(made.edge(-0.048, floors={"lexical": 0.80}))["verdict"] == "holds"
+    assert c3(made.edge(-0.048, baselines={"lexical": 0.80}))["verdict"] == "holds"
 
 
 def test_what_does_not_hold_is_adjusted_for_all_probes_baselines_and_tasks():
@@ -60,7 +60,7 @@ def test_what_does_not_hold_is_adjusted_for_all_probes_baselines_and_tasks():
     effect = half * scipy.stats.t.ppf(1 - 0.01 / 2, 99) / scipy.stats.t.ppf(0.975, 99)
 
     def at(value: float, probe: str, task: str = "mnli") -> list[made.Row]:
-        return made.edge(value - 0.05, probe=probe, task=task, half=half, floors={"random": 0.85})
+        return made.edge(value - 0.05, probe=probe, task=task, half=half, baselines={"random": 0.85})
 
     zero = [at(1e-9, f"probe {k}", task) for k, task in enumerate(["mnli", "mnli", "squad", "squad", "dependency"])]
     for n, verdict in ((0, "does not hold"), (3, "does not hold"), (4, "undecided"), (5, "undecided")):
@@ -72,7 +72,7 @@ def test_what_does_not_hold_is_adjusted_for_all_probes_baselines_and_tasks():
 
 def test_a_probe_that_is_no_better_than_a_baseline_is_not_counted():
     """SPR at 0.952 with random weights could leave every study undecided."""
-    flat = made.edge(-0.005, probe="spr", floors={"lexical": 0.80, "random": 0.947})
+    flat = made.edge(-0.005, probe="spr", baselines={"lexical": 0.80, "random": 0.947})
     found = c3(made.edge(-0.01) + flat)
     assert found["verdict"] == "holds"
     assert found["effect"] == pytest.approx(0.04)
@@ -81,14 +81,14 @@ def test_a_probe_that_is_no_better_than_a_baseline_is_not_counted():
     assert (alone["verdict"], alone["effect"]) == ("undecided", None)
     assert "no probe is above its baselines: the edge probe of spr" in alone["why"]
     # context of 0.0051 and 0.0049, half width 0.005
-    assert c3(made.edge(0.01, floors={"lexical": 0.9449}))["verdict"] == "holds"
-    assert c3(made.edge(0.01, floors={"lexical": 0.9451}))["effect"] is None
+    assert c3(made.edge(0.01, baselines={"lexical": 0.9449}))["verdict"] == "holds"
+    assert c3(made.edge(0.01, baselines={"lexical": 0.9451}))["effect"] is None
 
 
 @pytest.mark.parametrize(("half", "counted"), [(0.0299, False), (0.0301, True)])
 def test_a_probe_whose_context_is_uncertain_leaves_the_claim_open(half: float, counted: bool):
     """Context 0.02: with an interval up to 0.0499 it is surely little, up to 0.0501 it may be more."""
-    wide = made.edge(0.1, probe="coref", floors={"lexical": 0.93}, half=half)
+    wide = made.edge(0.1, probe="coref", baselines={"lexical": 0.93}, half=half)
     alone = c3(wide)
     assert (alone["verdict"], alone["effect"] is not None) == ("undecided", counted)
     assert ("the base itself may be at the baseline" in alone["why"]) == counted
@@ -127,8 +127,8 @@ def test_the_largest_rank_counts():
 
 
 def test_seeds_and_documents_are_added_in_squares():
-    rows = made.edge(-0.02, floors={"lexical": 0.80}) + [
-        row | {"seed": 1} for row in made.edge(-0.03, floors={"lexical": 0.80})
+    rows = made.edge(-0.02, baselines={"lexical": 0.80}) + [
+        row | {"seed": 1} for row in made.edge(-0.03, baselines={"lexical": 0.80})
     ]
     found = c3(rows)
     half = math.hypot(scipy.stats.t.ppf(0.975, 1) * 0.005, 0.005)  # the seeds differ by 0.01: standard error 0.005
@@ -144,7 +144,7 @@ def test_the_p_value_over_seeds_is_that_of_the_interval_that_ends_at_0():
         rows = []
         for seed, off in enumerate((-0.005, 0.0, 0.005)):
             rows += [
-                row | {"seed": seed} for row in made.edge(-0.05 - middle + off, floors={"random": 0.85}, half=0.002)
+                row | {"seed": seed} for row in made.edge(-0.05 - middle + off, baselines={"random": 0.85}, half=0.002)
             ]
         assert c3(rows)["verdict"] == verdict
 
@@ -158,7 +158,7 @@ def test_the_p_value_over_seeds_is_that_of_the_interval_that_ends_at_0():
     ],
 )
 def test_what_would_decide(seeds: tuple[int, ...], needed: str):
-    found = c3(made.edge(-0.048, floors={"random": 0.85}, seeds=seeds))
+    found = c3(made.edge(-0.048, baselines={"random": 0.85}, seeds=seeds))
     (task,) = found["tasks"]
     assert (task["verdict"], task["needed"]) == ("undecided", needed)
     assert task["why"].endswith(f"Cannot be decided here: {needed} would be needed.")
@@ -179,13 +179,13 @@ def test_seeds_that_agree_leave_the_degrees_of_freedom_of_the_documents():
         rows = []
         for seed in (0, 1, 2):
             for probe, value in (("pos", -effect), ("srl", 1e-9)):
-                own = made.edge(value - 0.05, probe=probe, floors={"random": 0.85}, half=0.002, n=5)
+                own = made.edge(value - 0.05, probe=probe, baselines={"random": 0.85}, half=0.002, n=5)
                 rows += [row | {"seed": seed} for row in own]
         assert c3(rows)["verdict"] == verdict
 
 
 def test_nothing_is_needed_where_only_the_adjustment_is_in_the_way():
-    rows = made.edge(-0.0551, floors={"random": 0.85}) + made.edge(-0.05, probe="pos", floors={"random": 0.85})
+    rows = made.edge(-0.0551, baselines={"random": 0.85}) + made.edge(-0.05, probe="pos", baselines={"random": 0.85})
     assert c3(rows)["verdict"] == "undecided"
     assert "needed" not in c3(rows)["tasks"][0]
 

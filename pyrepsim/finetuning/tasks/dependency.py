@@ -14,7 +14,8 @@ import numpy as np
 from ...core.errors import OptionError, TextError
 from ...core.outputs import replacing
 from ...data.conllu import Sentence, read_conllu, universal_relation, with_tree
-from ..items import ItemScores, group_numbers
+from ...inference.groups import group_numbers
+from ..items import ItemScores
 from .base import Feature, Task
 from .dependency_scores import evaluate
 from .dependency_trees import decode

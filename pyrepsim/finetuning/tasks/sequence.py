@@ -20,7 +20,8 @@ from ...core.outputs import replacing
 from ...data.lines import BLANKS
 from ...data.records import records
 from ...data.tokenizing import Template, cut_pair, encode, pair_template, text_template
-from ..items import ItemScores, group_numbers
+from ...inference.groups import group_numbers
+from ..items import ItemScores
 from .base import Feature, Task
 from .scores import classification_scores, regression_scores
 

@@ -18,7 +18,8 @@ from ...core.errors import OptionError, ShapeError, TextError
 from ...core.outputs import replacing
 from ...data.squad import Misplaced, SquadExample, json_questions, load_json, place_answers, read_questions
 from ...data.tokenizing import pair_template
-from ..items import ItemScores, group_numbers
+from ...inference.groups import group_numbers
+from ..items import ItemScores
 from .base import Feature, Task
 from .squad_windows import Answer, Span, context_windows, join_spans, window_spans
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...core.errors import TextError
+from ...inference.groups import group_numbers
 from ...store import ActivationStore, match_texts
-from ..documents import numbered
 from .records import Record, word_spans
 
 __all__ = ["Finding", "Targets", "align", "pointers", "ranges"]
@@ -154,7 +154,7 @@ def align(
         labels=labels,
         ptr=pointers(counts),
         record=sentences,
-        document=numbered([records[index].document for index in sentences.tolist()]),
+        document=group_numbers([records[index].document for index in sentences.tolist()]),
         spans=np.array(spans, np.int64),
         label_ptr=pointers([len(ids) for ids in known]),
         label_ids=np.array([i for ids in known for i in ids], np.int64),

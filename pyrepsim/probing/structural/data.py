@@ -11,9 +11,9 @@ import numpy as np
 import xxhash
 
 from ...core.errors import OptionError, RowMismatchError, StoreError, TextError
+from ...inference.groups import group_numbers
 from ...store import ActivationStore, document_rows, match_words
 from ...store.columns import word_hashes
-from ..documents import numbered
 from ..rows import StoreRows
 from .trees import PUNCTUATION, GoldTree
 
@@ -59,7 +59,7 @@ class StoredSentences:
     @property
     def documents(self) -> np.ndarray:
         """The number of the document of each sentence; where that is not known, of its words."""
-        return numbered(getattr(one, "document", "") or " ".join(one.words) for one in self.sentences)
+        return group_numbers(getattr(one, "document", "") or " ".join(one.words) for one in self.sentences)
 
     @property
     def fingerprint(self) -> str:

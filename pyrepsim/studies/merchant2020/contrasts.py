@@ -131,7 +131,7 @@ def gap_rows(measure: str, task: str, pairs: Mapping[StudyModel, tuple[Replicate
 
 def _contrast_cell(plan: Plan, own: Sequence[StudyModel], others: Sequence[StudyModel], name: str) -> Cell:
     measure = plan.scale.similarity.measures[0]
-    floor = baselines(plan)[-1:] if own[0].variant == "tuned" else []
+    of_baseline = baselines(plan)[-1:] if own[0].variant == "tuned" else []
 
     def run(_folder: Path, needed: _Needed) -> Iterator[dict[str, Any]]:
         def curves(models: Sequence[StudyModel]) -> list[Replicates]:
@@ -139,7 +139,7 @@ def _contrast_cell(plan: Plan, own: Sequence[StudyModel], others: Sequence[Study
 
         shared = {**corpus_columns(plan, name, own[0].task), **own[0].columns(), "seed": None, "kind": "difference"}
         shared["n"] = _n_documents(needed, name)
-        baseline = next(iter(curves(floor)), None)
+        baseline = next(iter(curves(of_baseline)), None)
         for columns in contrast_rows(measure, curves(own), curves(others), baseline):
             yield plan.row(**shared, **columns)
 
@@ -148,7 +148,7 @@ def _contrast_cell(plan: Plan, own: Sequence[StudyModel], others: Sequence[Study
         name=f"contrast-{own[0].label.rpartition('-')[0]}-{name}",
         request={"measure": measure},
         run=run,
-        needs=(text_cell(name), *(score_cell(model, name) for model in (*own, *others, *floor))),
+        needs=(text_cell(name), *(score_cell(model, name) for model in (*own, *others, *of_baseline))),
         format=_FORMAT,
         cost=lambda: Cost(1.0),
     )

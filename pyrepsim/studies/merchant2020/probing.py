@@ -11,8 +11,8 @@ import numpy as np
 from ...probing.outputs import write_text
 from ..runner import Cell
 from .costs import CostEstimator
-from .floors import LEXICAL_FLOOR, RANDOM_FLOOR, interval_columns, kept_columns
 from .plan import BASE, RANDOM, Plan, StudyModel, tuned_models
+from .probe_baselines import LEXICAL_BASELINE, RANDOM_BASELINE, interval_columns, kept_columns
 
 if TYPE_CHECKING:
     from ...probing.comparison import ProbeComparison
@@ -176,13 +176,13 @@ def _kept_by_edge_probe(tuned: EdgeResult, base: EdgeResult, random: EdgeResult 
         return []
     mix = max(mixes, key=lambda name: int(name.removeprefix("mix.")))
     before = jackknifed_scores(base, split, [name for name in (mix, LEXICAL) if name in members])
-    floors = {LEXICAL_FLOOR: before[LEXICAL]} if LEXICAL in before else {}
+    baselines = {LEXICAL_BASELINE: before[LEXICAL]} if LEXICAL in before else {}
     if random is not None:
         check_paired(random, tuned, split)
-        floors[RANDOM_FLOOR] = jackknifed_scores(random, split, [mix])[mix]
+        baselines[RANDOM_BASELINE] = jackknifed_scores(random, split, [mix])[mix]
     after = jackknifed_scores(tuned, split, [mix])[mix]
     columns = _member_columns(mix, tuned.layers)
-    return [{**columns, **one} for one in kept_columns("f1", before[mix], after, floors)]
+    return [{**columns, **one} for one in kept_columns("f1", before[mix], after, baselines)]
 
 
 def _member_columns(member: str, layers: tuple[str, ...]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from ...core.outputs import replacing
 from ...probing.documents import Jackknifed, jackknifed_f1
 from ..runner import Cell
 from .costs import CostEstimator
-from .floors import LEXICAL_FLOOR, RANDOM_FLOOR, difference_columns, interval_columns, kept_columns
 from .plan import BASE, RANDOM, Plan, StudyModel, tuned_models
+from .probe_baselines import LEXICAL_BASELINE, RANDOM_BASELINE, difference_columns, interval_columns, kept_columns
 from .scales import StructuralProbes
 
 if TYPE_CHECKING:
@@ -172,5 +172,5 @@ def _changes(own: EdgeCounts, base: EdgeCounts, random: EdgeCounts) -> Iterator[
             columns = _columns(own, rank, member, place)
             yield columns | {"metric": "uuas", **difference_columns(after - before)}
             if member == "best":
-                floors = {LEXICAL_FLOOR: base.uuas(rank, 0), RANDOM_FLOOR: random.uuas(rank, place)}
-                yield from (columns | one for one in kept_columns("uuas", before, after, floors))
+                baselines = {LEXICAL_BASELINE: base.uuas(rank, 0), RANDOM_BASELINE: random.uuas(rank, place)}
+                yield from (columns | one for one in kept_columns("uuas", before, after, baselines))

@@ -11,7 +11,7 @@ import pytest
 
 from pyrepsim.core.errors import BackendError, LayerError, OptionError, RowMismatchError, StoreError, TextError
 from pyrepsim.extraction import extract
-from pyrepsim.probing.documents import numbered
+from pyrepsim.inference.groups import group_numbers
 from pyrepsim.probing.structural import StructuralProbeRecipe, StructuralProbeResult, fit_structural_probes
 from pyrepsim.probing.structural.data import SentenceReader, find_sentences
 from pyrepsim.store import ActivationStore
@@ -82,7 +82,7 @@ def test_edges_are_counted_by_sentence(result: StructuralProbeResult, sentences:
                 tuple(edge) for edge in found.gold.edges.tolist()
             }
             assert counts[0, i].tolist() == [len(shared), len(found.gold.edges), len(found.gold.edges)]
-    assert result.scored.documents.tolist() == numbered(" ".join(one.words) for one in sentences[200:]).tolist()
+    assert result.scored.documents.tolist() == group_numbers(" ".join(one.words) for one in sentences[200:]).tolist()
 
 
 def test_a_prediction_is_a_tree_of_the_sentence(result: StructuralProbeResult, sentences: list[TreeOfWords]):

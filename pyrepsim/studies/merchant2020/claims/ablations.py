@@ -184,7 +184,7 @@ def _trained_out(gains: Sequence[Row], experiment: str, k: int) -> tuple[str, bo
 
 
 def _what_would_decide(lost: _Loss) -> str:
-    """How many seeds and dev examples would decide, if the value and the spreads stayed; "" if it cannot be said."""
+    """How many seeds and dev examples would decide, if the value and the spreads stayed; "" if unknown."""
     if lost.value.ends is None or lost.items.ends is None or lost.n_items is None or lost.value.value == NOTABLE_DROP:
         return ""
     if lost.seeds == 1:

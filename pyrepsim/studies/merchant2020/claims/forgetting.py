@@ -11,7 +11,7 @@ from ....inference.p_values import holm
 from ....inference.resampling import t_quantile
 from ...report.text import joined
 from ...runner import select
-from ..floors import LEXICAL_FLOOR, RANDOM_FLOOR
+from ..probe_baselines import LEXICAL_BASELINE, RANDOM_BASELINE
 from .claim import Claim, TaskVerdict
 from .estimates import DOES_NOT_HOLD, HOLDS, NOT_TESTED, UNDECIDED, Estimate, above, joint_verdict, needed, over_seeds
 from .rows import Row, by_seed, estimate_of, tasks_of
@@ -46,19 +46,17 @@ def judge_forgetting(rows: Sequence[Row]) -> dict[str, Any]:
     """C3."""
     of_probes = select(rows, experiment=("edge", "structural"), variant="tuned")
     probes = {task: list(_probes(select(of_probes, task=task))) for task in tasks_of(of_probes)}
-    counted = [floor for own in probes.values() for probe in own if not probe.flat for floor in probe.floors]
-    adjusted = holm([floor.p for floor in counted])
-    lost = {
-        id(floor) for floor, p in zip(counted, adjusted, strict=True) if floor.margin.value < 0 and p < 1 - _CONFIDENCE
-    }
+    counted = [baseline for own in probes.values() for probe in own if not probe.flat for baseline in probe.baselines]
+    adjusted = holm([one.p for one in counted])
+    lost = {id(one) for one, p in zip(counted, adjusted, strict=True) if one.margin.value < 0 and p < 1 - _CONFIDENCE}
     return _C3.judge([_judge_task(task, own, lost) for task, own in probes.items()])
 
 
 @dataclass(frozen=True)
-class _Floor:
+class _Baseline:
     """One probe against one baseline: the columns of `kept_columns` over the seeds, and p of the margin 0."""
 
-    floor: str
+    name: str
     context: Estimate
     margin: Estimate
     share: Estimate | None
@@ -68,7 +66,7 @@ class _Floor:
 
     def text(self) -> str:
         sentence = (
-            f"{self.margin.percent(1)} points above the middle between the base and the {self.floor} baseline "
+            f"{self.margin.percent(1)} points above the middle between the base and the {self.name} baseline "
             f"({self.n_documents:,} documents, {self.n_seeds} seed{'s' * (self.n_seeds > 1)})"
         )
         return sentence if self.share is None else f"{sentence}, a change of {self.share.text()} of what context adds"
@@ -87,28 +85,28 @@ class _Probe:
     """One probe before and after fine-tuning, against each baseline."""
 
     name: str
-    floors: tuple[_Floor, ...]
+    baselines: tuple[_Baseline, ...]
     at_top: Estimate | None
 
     @property
-    def above_floors(self) -> bool:
+    def above_baselines(self) -> bool:
         """Whether context surely adds something before."""
-        return all(above(one.context, 0.0) == HOLDS for one in self.floors)
+        return all(above(one.context, 0.0) == HOLDS for one in self.baselines)
 
     @property
     def flat(self) -> bool:
         """Whether context adds nothing or little before: the probe cannot show forgetting."""
-        ends = [one.context.ends for one in self.floors]
+        ends = [one.context.ends for one in self.baselines]
         return any(pair is not None and pair[0] <= 0 and pair[1] < LITTLE_CONTEXT for pair in ends)
 
     @property
-    def lowest(self) -> _Floor:
-        return min(self.floors, key=lambda one: one.margin.value)
+    def lowest(self) -> _Baseline:
+        return min(self.baselines, key=lambda one: one.margin.value)
 
     def verdict(self, lost: set[int]) -> str:
-        if any(id(one) in lost for one in self.floors):
+        if any(id(one) in lost for one in self.baselines):
             return DOES_NOT_HOLD
-        kept = self.above_floors and all(above(one.margin, 0.0) == HOLDS for one in self.floors)
+        kept = self.above_baselines and all(above(one.margin, 0.0) == HOLDS for one in self.baselines)
         return HOLDS if kept else UNDECIDED
 
 
@@ -127,7 +125,7 @@ def _judge_task(task: str, probes: Sequence[_Probe], lost: set[int]) -> TaskVerd
         key=lambda probe: probe.lowest.margin.value,
     )
     why = f"{worst.name} scores {worst.lowest.text()}"
-    if not worst.above_floors:
+    if not worst.above_baselines:
         why += ", and the base itself may be at the baseline"
     if len(counted) > 1:
         why += f"; {verdicts.count(HOLDS)} of {len(counted)} probes are surely above 0"
@@ -147,23 +145,23 @@ def _probes(rows: Sequence[Row]) -> Iterator[_Probe]:
         own = select(rows, experiment=experiment, kind="difference")
         for name in dict.fromkeys(row.get("probe_task") for row in own):
             of_probe = select(own, probe_task=name)
-            found = (_floor(of_probe, score, floor) for floor in (LEXICAL_FLOOR, RANDOM_FLOOR))
-            if floors := tuple(one for one in found if one is not None):
+            found = (_baseline(of_probe, score, baseline) for baseline in (LEXICAL_BASELINE, RANDOM_BASELINE))
+            if baselines := tuple(one for one in found if one is not None):
                 title = f"the edge probe of {name}" if experiment == "edge" else "the structural probe (UUAS)"
-                yield _Probe(title, floors, _at_top(select(of_probe, metric=score)))
+                yield _Probe(title, baselines, _at_top(select(of_probe, metric=score)))
 
 
-def _floor(rows: Sequence[Row], score: str, floor: str) -> _Floor | None:
+def _baseline(rows: Sequence[Row], score: str, baseline: str) -> _Baseline | None:
     context, margin, share = (
-        [_highest_rank(of_seed) for of_seed in by_seed(select(rows, metric=f"{score}_{part}_{floor}")).values()]
+        [_highest_rank(of_seed) for of_seed in by_seed(select(rows, metric=f"{score}_{part}_{baseline}")).values()]
         for part in ("context", "margin", "share")
     )
     if not margin or not context:
         return None
     margins = [estimate_of(row) for row in margin]
     n_documents = min(row.get("n") or 0 for row in margin)
-    return _Floor(
-        floor,
+    return _Baseline(
+        baseline,
         estimate_of(context[0]),  # the same for all seeds
         over_seeds(margins),
         over_seeds([estimate_of(row) for row in share]) if len(share) == len(margin) else None,

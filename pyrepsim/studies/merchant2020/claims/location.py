@@ -163,10 +163,10 @@ def _nearer_than_halfway(curves: Curves, task: str) -> tuple[Estimate | None, st
         return None, "the mean similarity of the blocks is not known"
     if baseline is None:
         return own - Estimate(0.5, 0.5, 0.5), f"the mean similarity of the blocks is {own.text(3)}"
-    floor = mean(baseline[1][1:])
-    half = floor.complement().times(0.5).complement()
+    of_baseline = mean(baseline[1][1:])
+    half = of_baseline.complement().times(0.5).complement()
     model = {"unrelated": "an unrelated model", "random": "random weights"}[baseline[0]]
-    words = f"the mean similarity of the blocks is {own.text(3)}, of {model} {floor.text(3)}"
+    words = f"the mean similarity of the blocks is {own.text(3)}, of {model} {of_baseline.text(3)}"
     return own - half if measured is None else measured, words
 
 

@@ -6,7 +6,6 @@ block: its jackknife interval then accounts for how the numbers vary together.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +13,9 @@ from typing import Any
 import numpy as np
 
 from ....core.errors import OptionError
-from ....inference.differences import satterthwaite
-from ....inference.resampling import (
-    degrees_of_freedom,
-    jackknife_interval,
-    jackknife_standard_error,
-    t_quantile,
-)
+from ....inference.differences import error_of_difference
+from ....inference.p_values import two_sided_p
+from ....inference.resampling import jackknife_interval, t_quantile
 from ....results import Score, Scores
 from .estimates import Estimate
 
@@ -93,15 +88,10 @@ def difference_of_texts(first: Replicates, second: Replicates, place: int = 0) -
     value -+ t sqrt(SE_1^2 + SE_2^2) with the jackknife standard errors of both, t of the degrees of freedom of Welch &
     Satterthwaite.
     """
-    from scipy.special import stdtr
-
     value = float(first.values[place] - second.values[place])
-    errors = [jackknife_standard_error(one.without[:, place]) for one in (first, second)]
-    dofs = [degrees_of_freedom(one.without[:, place]) for one in (first, second)]
-    dof = satterthwaite([error**2 for error in errors], dofs)
-    error = math.hypot(*errors)
+    error, dof = error_of_difference(first.without[:, place], second.without[:, place])
     half = t_quantile(0.95, dof) * error
-    p = 2 * float(stdtr(dof, -abs(value) / error)) if error > 0 else float(value == 0)
+    p = two_sided_p(value, error, dof)
     return Difference(Estimate(value, value - half, value + half), p)
 
 

@@ -9,13 +9,13 @@ import pytest
 import scipy.stats
 
 from pyrepsim.probing.documents import Jackknifed, fieller_interval
-from pyrepsim.studies.merchant2020.floors import kept_columns
+from pyrepsim.studies.merchant2020.probe_baselines import kept_columns
 
 OFF = np.array([-0.02, 0.0, 0.02, 0.0])  # of the values without each of four documents
 
 
-def columns(before: float, after: float, **floors: float):
-    scores = {name: Jackknifed(value, value + OFF[::-1]) for name, value in floors.items()}
+def columns(before: float, after: float, **baselines: float):
+    scores = {name: Jackknifed(value, value + OFF[::-1]) for name, value in baselines.items()}
     found = kept_columns("f1", Jackknifed(before, before + OFF), Jackknifed(after, after + np.roll(OFF, 1)), scores)
     return {one["metric"]: one for one in found}
 

@@ -8,25 +8,25 @@ from typing import Any
 
 from ...probing.documents import ROUNDING, Jackknifed, fieller_interval
 
-__all__ = ["LEXICAL_FLOOR", "RANDOM_FLOOR", "difference_columns", "interval_columns", "kept_columns"]
+__all__ = ["LEXICAL_BASELINE", "RANDOM_BASELINE", "difference_columns", "interval_columns", "kept_columns"]
 
-LEXICAL_FLOOR, RANDOM_FLOOR = "lexical", "random"
+LEXICAL_BASELINE, RANDOM_BASELINE = "lexical", "random"
 """The baselines: a probe without context, and a probe of random weights."""
 
 
 def kept_columns(
-    score: str, before: Jackknifed, after: Jackknifed, floors: Mapping[str, Jackknifed]
+    score: str, before: Jackknifed, after: Jackknifed, baselines: Mapping[str, Jackknifed]
 ) -> Iterator[dict[str, Any]]:
     """Compare a probe before and after fine-tuning with its baselines, all on the same documents.
 
-    Yields the columns of three rows for each baseline: ``<score>_context_<floor>``, before - floor, what context adds;
-    ``<score>_margin_<floor>``, after - (before + floor) / 2, above 0 if less than half of it is lost; and
-    ``<score>_share_<floor>``, (after - before) / (before - floor). Intervals are those of the jackknife over documents;
-    that of the share is Fieller's, which does not exist where `before` is not surely above the baseline.
+    Yields the columns of three rows for each baseline: ``<score>_context_<baseline>``, before - baseline, what context
+    adds; ``<score>_margin_<baseline>``, after - (before + baseline) / 2, above 0 if less than half of it is lost; and
+    ``<score>_share_<baseline>``, (after - before) / (before - baseline). Intervals are those of the jackknife over
+    documents; that of the share is Fieller's, which does not exist where `before` is not surely above the baseline.
     """
     change = after - before
-    for name, floor in floors.items():
-        context = before - floor
+    for name, baseline in baselines.items():
+        context = before - baseline
         yield {"metric": f"{score}_context_{name}", **difference_columns(context)}
         yield {"metric": f"{score}_margin_{name}", **difference_columns(change + context.times(0.5))}
         if context.value > ROUNDING:
