@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -141,6 +142,7 @@ def population(width: int, data: str) -> dict[str, float]:
 
 def coverage(seed: int, *, documents: int, width: int, data: str) -> dict[str, Any]:
     """Value and default interval of each measure."""
+    logging.getLogger("pyrepsim.comparison").setLevel(logging.ERROR)  # each draw of few documents is warned about
     rng = np.random.default_rng([5, documents, width, seed])
     X, Y, of_row = DATA[data](rng, documents, width)
     scores = rs.compare(X, Y, [*UNBIASED, *BIASED], documents=of_row, interval="Jackknife")

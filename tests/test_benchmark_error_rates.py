@@ -7,12 +7,21 @@ import pytest
 
 from benchmarks import error_rates
 from benchmarks.table import replace_table
+from pyrepsim.comparison.intervals import COVERAGE_OF_FEW, FEW_DOCUMENTS
 
 
 def test_the_page_shows_the_committed_results():
     text = error_rates.PAGE.read_text(encoding="utf-8")
     shown = replace_table(text, error_rates.page(error_rates.read_summaries()))
     assert shown == text, "run python -m benchmarks.error_rates"
+
+
+def test_the_warning_of_few_documents_says_what_was_measured():
+    of_intervals = [one for one in error_rates.read_summaries() if one["simulation"] == "coverage"]
+    few = [one for one in of_intervals if one["documents"] < FEW_DOCUMENTS]
+    rates = [rate for one in few for of_measure in one["rates"].values() for rate in of_measure.values()]
+    assert {one["documents"] for one in few} == {8, 12, 16}
+    assert f"{min(rates):.0%} to {max(rates):.0%}".replace("% to", " to").replace("%", " %") == COVERAGE_OF_FEW
 
 
 def test_a_finished_cell_is_not_run_again(tmp_path, monkeypatch):
