@@ -142,7 +142,6 @@ def population(width: int, data: str) -> dict[str, float]:
 
 def coverage(seed: int, *, documents: int, width: int, data: str) -> dict[str, Any]:
     """Value and default interval of each measure."""
-    logging.getLogger("pyrepsim.comparison").setLevel(logging.ERROR)  # each draw of few documents is warned about
     rng = np.random.default_rng([5, documents, width, seed])
     X, Y, of_row = DATA[data](rng, documents, width)
     scores = rs.compare(X, Y, [*UNBIASED, *BIASED], documents=of_row, interval="Jackknife")
@@ -167,12 +166,18 @@ def run(name: str, cell: dict[str, Any], draws: int, workers: int) -> dict[str, 
     if path.exists() and (saved := json.loads(path.read_text(encoding="utf-8")))["draws"] >= draws:
         return saved
     simulate, _, _ = SIMULATIONS[name]
-    with ProcessPoolExecutor(workers) as pool:  # draws have seeds of their own: any number of workers gives the same
+    # Draws have seeds of their own: any number of workers gives the same.
+    with ProcessPoolExecutor(workers, initializer=_without_warnings) as pool:
         results = list(pool.map(partial(simulate, **cell), range(draws), chunksize=max(1, draws // (20 * workers))))
     summary = {"simulation": name, **cell, "draws": draws, **_summary(name, cell, results)}
     FOLDER.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
+
+
+def _without_warnings() -> None:
+    """Of few documents, which each draw would repeat."""
+    logging.getLogger("pyrepsim.comparison").setLevel(logging.ERROR)
 
 
 def _path(name: str, cell: dict[str, Any]) -> Path:
