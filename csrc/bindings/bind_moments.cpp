@@ -57,7 +57,7 @@ Dense new_dense(std::int64_t rows, std::int64_t cols) {
 py::dict get_state(const Moments& self, bool complete, int n_threads) {
     const auto& config = self.config();
     const auto sides = static_cast<std::int64_t>(config.widths.size());
-    py::list shift, products, cross, weighted, pending;
+    py::list shift, products, cross, weighted, pending, rounding;
     Moments::Readout out;
     const auto place = [](py::list& list, std::vector<double*>& data, std::int64_t rows, std::int64_t cols) {
         Dense array = new_dense(rows, cols);
@@ -75,6 +75,11 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
             place(products, out.products, width, width);
         }
         place(weighted, out.weighted, 1 + sides, width);
+        if (self.rounds_to_integers()) {
+            Dense errors(width);
+            out.rounding.push_back(errors.mutable_data());
+            rounding.append(errors);
+        }
     }
     for (auto [left, right] : config.pairs) place(cross, out.cross, config.widths[left], config.widths[right]);
     Dense norms = new_dense(1 + sides, sides);
@@ -95,6 +100,7 @@ py::dict get_state(const Moments& self, bool complete, int n_threads) {
     state["weighted"] = weighted;
     state["norms"] = norms;
     state["pending"] = pending;
+    state["rounding"] = rounding;
     return state;
 }
 
@@ -105,7 +111,7 @@ void set_state(Moments& self, const py::dict& state) {
     const auto sides = static_cast<std::int64_t>(config.widths.size());
     const auto n_samples = state["n_samples"].cast<std::int64_t>();
     REPSIM_CHECK(n_samples >= 0, "n_samples must be 0 or more: got " << n_samples);
-    const std::int64_t n_blocks = n_samples / Moments::kBlockRows, n_pending = n_samples % Moments::kBlockRows;
+    const std::int64_t n_blocks = n_samples / kBlockRows, n_pending = n_samples % kBlockRows;
     std::vector<Dense> owners;
     const auto read = [&](const py::object& array, std::int64_t size) {
         owners.push_back(array.cast<Dense>());
@@ -113,7 +119,7 @@ void set_state(Moments& self, const py::dict& state) {
     };
     const auto entry = [&](const char* name, std::size_t i) { return py::object(py::list(state[name])[i]); };
     std::vector<std::vector<double>> shifts;
-    std::vector<const double*> products, weighted, pending, cross;
+    std::vector<const double*> products, weighted, pending, cross, rounding;
     for (std::size_t side = 0; side < config.widths.size(); ++side) {
         const std::int64_t width = config.widths[side];
         const double* shift = read(entry("shift", side), width);
@@ -121,6 +127,7 @@ void set_state(Moments& self, const py::dict& state) {
         products.push_back(read(entry("products", side), width * width));
         weighted.push_back(read(entry("weighted", side), (1 + sides) * width));
         pending.push_back(read(entry("pending", side), n_pending * width));
+        if (self.rounds_to_integers()) rounding.push_back(read(entry("rounding", side), width));
     }
     for (std::size_t k = 0; k < config.pairs.size(); ++k) {
         const auto [left, right] = config.pairs[k];
@@ -130,6 +137,7 @@ void set_state(Moments& self, const py::dict& state) {
     for (int side = 0; side < sides; ++side) {
         self.write_self(side, products[side]);
         self.write_weighted(side, weighted[side]);
+        if (self.rounds_to_integers()) self.write_rounding(side, rounding[side]);
     }
     for (std::size_t k = 0; k < cross.size(); ++k) self.write_cross(static_cast<int>(k), cross[k]);
     self.write_norms(norms);
@@ -203,7 +211,7 @@ py::dict sums_of(const std::vector<py::array>& rows, std::vector<std::pair<int, 
 }  // namespace
 
 void bind_moments(py::module_& module) {
-    module.attr("BLOCK_ROWS") = Moments::kBlockRows;
+    module.attr("BLOCK_ROWS") = kBlockRows;
     module.def("first_nonfinite", [](const py::array& rows, int n_threads) {
         const MatrixView view = view_of(rows);
         BadEntry bad;

@@ -19,7 +19,8 @@ inline RowTransform transform_from_name(const std::string& name) {
 inline Precision precision_from_name(const std::string& name) {
     if (name == "fp32") return Precision::fp32;
     if (name == "fp64") return Precision::fp64;
-    REPSIM_CHECK(false, "precision must be fp32 or fp64: got " << name);
+    if (name == "int24") return Precision::int24;
+    REPSIM_CHECK(false, "precision must be fp32, fp64 or int24: got " << name);
     return Precision::fp64;
 }
 

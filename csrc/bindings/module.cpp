@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/isa.h"
+#include "int24/units.h"
 
 void bind_convert(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
@@ -20,6 +21,7 @@ PYBIND11_MODULE(_core, module) {
         for (repsim::Isa isa : repsim::available_isas()) names.push_back(repsim::isa_name(isa));
         return names;
     });
+    module.def("int24_unit", [](const std::string& isa) { return repsim::int24_unit(repsim::choose_isa(isa)); });
     bind_convert(module);
     bind_moments(module);
     bind_pairwise(module);

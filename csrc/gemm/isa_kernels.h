@@ -12,8 +12,9 @@ namespace REPSIM_ISA {
 
 template <class T>
 constexpr Kernels make_kernels() {
-    return Kernels{Tile<T>::mr, Tile<T>::nr, sizeof(T), &pack<T>, &multiply<T>,
-                   &squares<T>, &read_row,   &add_rows, &dot_rows};
+    constexpr std::int64_t kColumnBytes = kBlockRows * static_cast<std::int64_t>(sizeof(T));
+    return Kernels{Tile<T>::mr, Tile<T>::nr,  kColumnBytes, 64,        16,        &pack<T>, &pack_weights<T>,
+                   nullptr,     &multiply<T>, &squares<T>,  &read_row, &add_rows, &dot_rows};
 }
 
 extern const Kernels fp32, fp64;

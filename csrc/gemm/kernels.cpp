@@ -1,5 +1,7 @@
 #include "gemm/kernels.h"
 
+#include "int24/units.h"
+
 namespace repsim {
 
 namespace isa_base {
@@ -15,6 +17,7 @@ extern const Kernels fp32, fp64;
 #endif
 
 const Kernels& kernels(Isa isa, Precision precision) {
+    if (precision == Precision::int24) return int24_kernels(isa);
     const bool single = precision == Precision::fp32;
 #ifdef PYREPSIM_X86
     if (isa == Isa::avx512) return single ? isa_avx512::fp32 : isa_avx512::fp64;

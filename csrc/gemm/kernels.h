@@ -2,7 +2,7 @@
 //
 // Layout of a packed block: `width` columns in panels of `nr`, each panel [row][nr] contiguous, columns past the
 // width are zero. One packing serves both sides of a product, because mr divides nr: the left operand of a
-// micro-tile is an mr-wide slice of a panel.
+// micro-tile is an mr-wide slice of a panel. Blocks of integers have a layout of their own (int24/layout.h).
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,9 @@
 
 namespace repsim {
 
+// Rows of a stream that are summed in the precision of the products, and then added to float64 sums once.
+constexpr std::int64_t kBlockRows = 256;
+
 // What is done to a row before the shift.
 enum class RowTransform : int {
     raw,           // x
@@ -19,8 +22,8 @@ enum class RowTransform : int {
     unit_centred,  // (x - mean x) / |x - mean x|  ... and these are correlations
 };
 
-// float32 or float64 products; sums are float64 in both.
-enum class Precision : int { fp32, fp64 };
+// Products of float32 or float64 numbers, or of integers of 24 bits (int24/); sums of blocks are float64 in all.
+enum class Precision : int { fp32, fp64, int24 };
 
 struct PackArgs {
     const char* rows;         // first row; elements of a row are contiguous
@@ -29,16 +32,15 @@ struct PackArgs {
     std::int64_t n_rows;
     std::int64_t width;
     RowTransform transform;
-    const double* shift;      // width values, subtracted after the transform
-    void* workspace;          // 16 * width bytes, aligned as double
-    void* panels;             // panel p begins at element p * panel_rows * nr; its row r at + r * nr
-    std::int64_t first_row;   // where in the panels the first row goes
-    std::int64_t panel_rows;  // rows that fit in a panel
-    double* squared_norms;    // |u|^2 of each packed row, as packed
+    const double* shift;     // width values, subtracted after the transform
+    void* workspace;         // workspace_bytes * width, on a cache line
+    void* panels;            // panel p begins at byte p * nr * column_bytes
+    std::int64_t first_row;  // of the block: a multiple of rows_together
+    double* squared_norms;   // |u|^2 of each packed row, as packed
 };
 
 struct MultiplyArgs {
-    const void* left;  // element (row k, column i) at left[k * left_stride + i], i < left_width
+    const void* left;  // element (row k, column i) at left[k * left_stride + i], i < left_width; int24/layout.h
     std::int64_t left_stride;
     std::int64_t left_width;   // a multiple of mr
     const void* right;         // one panel, [k][nr]
@@ -65,8 +67,15 @@ struct RowSize {
 
 struct Kernels {
     int mr, nr;
-    std::size_t element_size;
+    std::int64_t column_bytes;     // of one column of a packed block of kBlockRows
+    std::int64_t rows_together;    // rows of a block that one call packs
+    std::int64_t workspace_bytes;  // of packing, a feature
     void (*pack)(const PackArgs&);
+    // A left operand with the columns 1, squared_norms[0], squared_norms[stride], ..., and zeros up to n_weights.
+    void (*pack_weights)(const double* squared_norms, std::int64_t stride, int n_sides, std::int64_t n_rows,
+                         std::int64_t n_weights, void* out);
+    // Largest rounding error of an element of each packed column; null where packing rounds to floating-point numbers.
+    void (*rounding)(const void* panels, std::int64_t width, double* out);
     void (*multiply)(const MultiplyArgs&);
     void (*squares)(const void* panel, std::int64_t n_rows, double* out);  // out[j] += sum_k panel[k, j]^2, j < nr
     // out[j] = the row converted and transformed, not shifted

@@ -119,9 +119,20 @@ void pack(const PackArgs& args) {
         }
         T* out = static_cast<T*>(args.panels) + (args.first_row + r) * nr;
         std::int64_t j = 0;
-        for (; j + nr <= width; j += nr, out += args.panel_rows * nr) std::memcpy(out, packed + j, nr * sizeof(T));
+        for (; j + nr <= width; j += nr, out += kBlockRows * nr) std::memcpy(out, packed + j, nr * sizeof(T));
         if (j < width)
             for (int l = 0; l < nr; ++l) out[l] = j + l < width ? packed[j + l] : T(0);
+    }
+}
+
+template <class T>
+void pack_weights(const double* squared_norms, std::int64_t stride, int n_sides, std::int64_t n_rows,
+                  std::int64_t n_weights, void* out) {
+    T* row = static_cast<T*>(out);
+    for (std::int64_t r = 0; r < n_rows; ++r, row += n_weights) {
+        row[0] = T(1);
+        for (int side = 0; side < n_sides; ++side) row[1 + side] = static_cast<T>(squared_norms[side * stride + r]);
+        for (std::int64_t weight = 1 + n_sides; weight < n_weights; ++weight) row[weight] = T(0);
     }
 }
 

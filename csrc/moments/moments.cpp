@@ -9,7 +9,6 @@
 namespace repsim {
 namespace {
 
-constexpr std::int64_t kRowsPerPackTask = 64;
 // Blocks multiplied together: fewer barriers, and fewer passes over the sums, which are in memory when there are
 // many pairs. The blocks of a pair, whose tasks follow each other, should fit in the last-level cache.
 constexpr std::int64_t kMaxBlocksTogether = 8;
@@ -51,6 +50,8 @@ Moments::Moments(MomentsConfig config, Isa isa)
     for (int side = 0; side < sides(); ++side)
         weighted_.emplace_back(static_cast<std::size_t>(n_weights_ * padded(side)));
     norms_.assign(static_cast<std::size_t>((1 + sides()) * sides()), 0.0);
+    if (rounds_to_integers())
+        for (std::int64_t width : config_.widths) rounding_.emplace_back(width, 0.0);
     shift_.resize(config_.widths.size());
     pending_.resize(config_.widths.size());
     packed_ = make_packed(1);  // of few rows there is no full block
@@ -61,18 +62,21 @@ Moments::Moments(MomentsConfig config, Isa isa)
 void Moments::make_slots() {
     std::int64_t widest = 0;
     for (int side = 0; side < sides(); ++side) widest = std::max(widest, padded(side));
-    const std::int64_t block_of_pair = 2 * widest * kBlockRows * static_cast<std::int64_t>(kernels_.element_size);
+    const std::int64_t block_of_pair = 2 * widest * kernels_.column_bytes;
     packed_ = make_packed(1 + std::clamp<std::int64_t>(kPairBytes / block_of_pair, 1, kMaxBlocksTogether));
 }
 
 Moments::Packed Moments::make_packed(std::int64_t n_slots) const {
     Packed packed;
     packed.n_slots = n_slots;
-    const auto rows = static_cast<std::size_t>(n_slots * kBlockRows);
+    const auto uninitialised = [](std::int64_t bytes) {
+        return AlignedBuffer<char>::uninitialised(static_cast<std::size_t>(bytes));
+    };
     for (int side = 0; side < sides(); ++side)
-        packed.panels.push_back(AlignedBuffer<char>::uninitialised(rows * padded(side) * kernels_.element_size));
-    packed.squared_norms = AlignedBuffer<double>::uninitialised(rows * sides());
-    packed.weights = AlignedBuffer<char>::uninitialised(rows * n_weights_ * kernels_.element_size);
+        packed.panels.push_back(uninitialised(n_slots * padded(side) * kernels_.column_bytes));
+    packed.squared_norms =
+        AlignedBuffer<double>::uninitialised(static_cast<std::size_t>(n_slots * kBlockRows * sides()));
+    packed.weights = uninitialised(n_slots * n_weights_ * kernels_.column_bytes);
     return packed;
 }
 
@@ -100,8 +104,11 @@ void Moments::plan_tasks() {
 }
 
 char* Moments::panel(int side, std::int64_t slot, std::int64_t panel_index) const {
-    const std::int64_t element = (slot * padded(side) + panel_index * kernels_.nr) * kBlockRows;
-    return packed_.panels[side].data() + element * static_cast<std::int64_t>(kernels_.element_size);
+    return packed_.panels[side].data() + (slot * padded(side) + panel_index * kernels_.nr) * kernels_.column_bytes;
+}
+
+char* Moments::weights(std::int64_t slot) const {
+    return packed_.weights.data() + slot * n_weights_ * kernels_.column_bytes;
 }
 
 double* Moments::squared_norms(int side, std::int64_t slot) const {
@@ -148,17 +155,18 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
 
 void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts,
                    std::int64_t first_slot, int n_threads) const {
-    const std::int64_t pieces = kBlockRows / kRowsPerPackTask;
+    const std::int64_t pieces = kBlockRows / kernels_.rows_together;
     const std::int64_t n_blocks = static_cast<std::int64_t>(blocks.size());
     parallel_for(n_blocks * sides() * pieces, n_threads, [&](std::int64_t task, int) {
         const std::int64_t b = task / (sides() * pieces), piece = task % pieces;
         const int side = static_cast<int>(task / pieces % sides());
         const Block& block = blocks[b];
-        const std::int64_t begin = piece * kRowsPerPackTask;
-        const std::int64_t end = std::min(block.n_rows, begin + kRowsPerPackTask);
+        const std::int64_t begin = piece * kernels_.rows_together;
+        const std::int64_t end = std::min(block.n_rows, begin + kernels_.rows_together);
         if (begin >= end) return;
         const MatrixView& view = block.rows[side];
-        auto workspace = AlignedBuffer<double>::uninitialised(2 * view.cols);
+        auto workspace = AlignedBuffer<char>::uninitialised(
+            static_cast<std::size_t>((view.cols + kernels_.nr) * kernels_.workspace_bytes));
         PackArgs args{};
         args.rows = view.row(begin);
         args.row_stride = view.row_stride;
@@ -170,23 +178,12 @@ void Moments::pack(const std::vector<Block>& blocks, const std::vector<std::vect
         args.workspace = workspace.data();
         args.panels = panel(side, first_slot + b, 0);
         args.first_row = begin;
-        args.panel_rows = kBlockRows;
         args.squared_norms = squared_norms(side, first_slot + b) + begin;
         kernels_.pack(args);
     });
     for (std::int64_t b = 0; b < n_blocks; ++b)
-        for (std::int64_t r = 0; r < blocks[b].n_rows; ++r) {
-            const std::int64_t first = ((first_slot + b) * kBlockRows + r) * n_weights_;
-            auto put = [&](std::int64_t weight, double value) {
-                if (config_.precision == Precision::fp32)
-                    reinterpret_cast<float*>(packed_.weights.data())[first + weight] = static_cast<float>(value);
-                else
-                    reinterpret_cast<double*>(packed_.weights.data())[first + weight] = value;
-            };
-            put(0, 1.0);
-            for (int side = 0; side < sides(); ++side) put(1 + side, squared_norms(side, first_slot + b)[r]);
-            for (std::int64_t weight = 1 + sides(); weight < n_weights_; ++weight) put(weight, 0.0);
-        }
+        kernels_.pack_weights(squared_norms(0, first_slot + b), packed_.n_slots * kBlockRows, sides(), blocks[b].n_rows,
+                              n_weights_, weights(first_slot + b));
 }
 
 void Moments::add_norm_products(std::int64_t slot, std::int64_t n_rows, double* norms) const {
@@ -204,6 +201,13 @@ void Moments::add_norm_products(std::int64_t slot, std::int64_t n_rows, double* 
     }
 }
 
+void Moments::add_rounding(int side, std::int64_t slot, std::int64_t n_rows, double* rounding) const {
+    std::vector<double> largest(config_.widths[side]);
+    kernels_.rounding(panel(side, slot, 0), config_.widths[side], largest.data());
+    for (std::size_t j = 0; j < largest.size(); ++j)
+        rounding[j] += static_cast<double>(n_rows) * (largest[j] * largest[j]);
+}
+
 void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t out_stride) const {
     const std::int64_t nr = kernels_.nr;
     MultiplyArgs args{};
@@ -212,7 +216,7 @@ void Moments::run_task(const Task& task, Slots slots, double* out, std::int64_t 
         args.n_rows = slots.rows(b);
         if (task.sum < 0) {
             const int side = -1 - task.sum;
-            args.left = packed_.weights.data() + b * kBlockRows * n_weights_ * kernels_.element_size;
+            args.left = weights(b);
             args.left_stride = args.left_width = n_weights_;
             for (std::int64_t q = task.q0; q < task.q1; ++q) {
                 args.right = panel(side, b, q);
@@ -255,7 +259,11 @@ void Moments::take(const std::vector<Block>& blocks, int n_threads) {
         parallel_for(sides(), n_threads,
                      [&](std::int64_t side, int) { shift_[side] = shift_for(blocks.front(), static_cast<int>(side)); });
     pack(blocks, shift_, n_packed_, n_threads);
-    for (std::size_t b = 0; b < blocks.size(); ++b) add_norm_products(n_packed_ + b, kBlockRows, norms_.data());
+    for (std::size_t b = 0; b < blocks.size(); ++b) {
+        add_norm_products(n_packed_ + b, kBlockRows, norms_.data());
+        for (int side = 0; rounds_to_integers() && side < sides(); ++side)
+            add_rounding(side, n_packed_ + b, kBlockRows, rounding_[side].data());
+    }
     n_packed_ += static_cast<std::int64_t>(blocks.size());
     n_blocks_ += static_cast<std::int64_t>(blocks.size());
 }

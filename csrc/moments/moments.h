@@ -30,8 +30,6 @@ struct MomentsConfig {
 
 class Moments {
   public:
-    static constexpr std::int64_t kBlockRows = 256;
-
     Moments(MomentsConfig config, Isa isa);
 
     // One chunk of each representation, with equal rows. The caller has checked shapes and finiteness.
@@ -47,6 +45,7 @@ class Moments {
         std::vector<double*> cross;     // per pair, width_x x width_y
         std::vector<double*> weighted;  // per side, (1 + sides) x width
         double* norms;                  // (1 + sides) x sides
+        std::vector<double*> rounding;  // per side, width; empty where rows are not rounded to integers
     };
     // `complete` includes the rows that do not yet fill a block; without it, the bare state (for saving).
     void read(bool complete, const Readout& out, int n_threads) const;
@@ -54,6 +53,7 @@ class Moments {
     const double* pending(int side) const { return pending_[side].data(); }  // n_pending x width, not transformed
     std::int64_t n_pending() const { return n_pending_; }
     bool has_shift() const { return n_blocks_ > 0; }
+    bool rounds_to_integers() const { return kernels_.rounding != nullptr; }
 
     // --- writing back what was read with complete = false, into new moments.
     void restore(std::int64_t n_blocks, const std::vector<std::vector<double>>& shifts);
@@ -61,6 +61,7 @@ class Moments {
     void write_cross(int pair, const double* in);
     void write_weighted(int side, const double* in);
     void write_norms(const double* in);
+    void write_rounding(int side, const double* in);
     void write_pending(std::int64_t n_rows, const std::vector<const double*>& rows);
 
   private:
@@ -81,9 +82,9 @@ class Moments {
     };
     struct Packed {  // blocks that are not in the sums yet, and one slot for the pending rows behind them
         std::int64_t n_slots = 0;
-        std::vector<AlignedBuffer<char>> panels;  // per side, [slot][panel][row][nr]
+        std::vector<AlignedBuffer<char>> panels;  // per side, [slot][panel]
         AlignedBuffer<double> squared_norms;      // [side][slot][row]
-        AlignedBuffer<char> weights;              // [slot][row][weight]: 1, then |u|^2 of each side
+        AlignedBuffer<char> weights;              // [slot], then row by row 1 and |u|^2 of each side
     };
     struct Slots {  // the first n slots, full except for the last
         std::int64_t n, last_rows;
@@ -97,6 +98,7 @@ class Moments {
     std::int64_t block_slots() const { return packed_.n_slots - 1; }
     int sides() const { return static_cast<int>(config_.widths.size()); }
     char* panel(int side, std::int64_t slot, std::int64_t panel_index) const;
+    char* weights(std::int64_t slot) const;
     double* squared_norms(int side, std::int64_t slot) const;
     Packed make_packed(std::int64_t n_slots) const;
     void make_slots();
@@ -105,6 +107,7 @@ class Moments {
     void pack(const std::vector<Block>& blocks, const std::vector<std::vector<double>>& shifts, std::int64_t first_slot,
               int n_threads) const;
     void add_norm_products(std::int64_t slot, std::int64_t n_rows, double* norms) const;
+    void add_rounding(int side, std::int64_t slot, std::int64_t n_rows, double* rounding) const;
     // `out`: where the task's part of its sum begins.
     void run_task(const Task& task, Slots slots, double* out, std::int64_t out_stride) const;
     void take(const std::vector<Block>& blocks, int n_threads);
@@ -124,6 +127,7 @@ class Moments {
     std::vector<Sum> sums_;                        // selfs first, then pairs
     std::vector<AlignedBuffer<double>> weighted_;  // per side, n_weights x padded width
     std::vector<double> norms_;                    // (1 + sides) x sides
+    std::vector<std::vector<double>> rounding_;    // per side, of each feature sum over rows of (largest error)^2
     std::vector<std::vector<double>> shift_;
     std::vector<Task> tasks_;
     std::int64_t n_blocks_ = 0;                   // of the stream

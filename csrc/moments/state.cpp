@@ -38,7 +38,12 @@ void Moments::read(bool complete, const Readout& out, int n_threads) const {
         read_part(task, slots, tile.data(), is_self ? out.products[task.sum] : out.cross[task.sum - sides()]);
     });
     std::copy(norms_.begin(), norms_.end(), out.norms);
-    if (slots.n > n_packed_) add_norm_products(n_packed_, n_pending_, out.norms);
+    const bool with_pending = slots.n > n_packed_;
+    if (with_pending) add_norm_products(n_packed_, n_pending_, out.norms);
+    for (std::size_t side = 0; side < out.rounding.size(); ++side) {
+        std::copy(rounding_[side].begin(), rounding_[side].end(), out.rounding[side]);
+        if (with_pending) add_rounding(static_cast<int>(side), n_packed_, n_pending_, out.rounding[side]);
+    }
 }
 
 // A task's part of its sum, by way of a tile in L2 where what is packed is added to it.
@@ -110,6 +115,10 @@ void Moments::write_weighted(int side, const double* in) {
 }
 
 void Moments::write_norms(const double* in) { std::copy_n(in, norms_.size(), norms_.begin()); }
+
+void Moments::write_rounding(int side, const double* in) {
+    std::copy_n(in, config_.widths[side], rounding_[side].begin());
+}
 
 void Moments::write_pending(std::int64_t n_rows, const std::vector<const double*>& rows) {
     n_pending_ = n_rows;

@@ -9,7 +9,7 @@ A backend is a module with
   the (row, column) that must not enter a sum, or None;
 * ``Moments(widths, pairs, transform=, precision=)``: ``update(chunk, n_threads)``,
   ``get_state(complete, n_threads=1)``, ``set_state(state)``, ``n_samples``; the state is a dictionary of plain sums
-  (moments/state.py has the formulas);
+  (moments/state.py has the formulas); ``moment_precisions`` names its precisions;
 * ``dot_rows(rows, towards, n_threads)``: products of rows with a row and with themselves; not on the GPU;
 * ``Panels``, ``mean_row``, ``centre_on_grid``, the sweeps over pairs of rows and the ranks of their entries:
   reference_pairwise.py has the formulas; ``tile_precisions`` names the precisions of ``Panels``;

@@ -33,6 +33,7 @@ __all__ = [
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "moment_precisions",
     "most_rows_of_small_sets",
     "name",
     "narrow",
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 name = "cpu"
+moment_precisions = ("fp64", "fp32", "int24")
 tile_precisions = ("fp32", "fp64", "bf16")
 
 stage = list  # rows stay in host memory

@@ -52,6 +52,7 @@ __all__ = [
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "moment_precisions",
     "most_rows_of_small_sets",
     "name",
     "narrow",
@@ -108,6 +109,7 @@ def _largest(block: np.ndarray) -> float:
 
 name = "reference"
 most_rows_of_small_sets = 0
+moment_precisions = ("fp64", "fp32", "int24")
 tile_precisions = ("fp32", "fp64", "bf16")
 
 stage = list  # rows stay where they are
@@ -174,6 +176,29 @@ def shift_for(block: np.ndarray) -> np.ndarray:
     return np.where(block.min(axis=0) == block.max(axis=0), block[0], shift)
 
 
+class Integers:
+    """A block of rows as whole numbers v times a power of two for each column, |v| <= 127 (1 + 256 + 256^2)."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        most, largest = 127.0 * (1 + 256 + 256**2), np.abs(rows).max(axis=0)
+        exponent = 23 - np.frexp(largest)[1]
+        exponent = np.where(np.ldexp(largest, np.minimum(exponent, 1000)) > most, exponent - 1, exponent)
+        exponent = np.minimum(exponent, 1000)
+        self.v = np.rint(np.ldexp(rows, exponent)).astype(np.int64)
+        self.unit = np.where(largest > 0, np.ldexp(1.0, -exponent), 0.0)
+
+    def product(self, other: Integers) -> np.ndarray:
+        """The sums of products: exact integers, rounded once to float64, times the units."""
+        return (self.v.T @ other.v).astype(np.float64) * self.unit[:, None] * other.unit
+
+    def squared_norms(self) -> np.ndarray:
+        """|u|^2 of each row, added in 16 lanes, which are then added in order: as the engine does."""
+        squares = (self.v * self.unit) ** 2
+        padded = np.pad(squares, ((0, 0), (0, -squares.shape[1] % 16)))
+        lanes = np.add.accumulate(padded.reshape(len(padded), -1, 16), axis=1)[:, -1]
+        return np.add.accumulate(lanes, axis=1)[:, -1]
+
+
 class Moments:
     """Sums over rows u = t(x) - c: moments/state.py has their names and formulas."""
 
@@ -188,6 +213,7 @@ class Moments:
         self._cross: list[np.ndarray] = [np.zeros((self.widths[i], self.widths[j])) for i, j in self.pairs]
         self._weighted: list[np.ndarray] = [np.zeros((1 + sides, w)) for w in self.widths]
         self._norms = np.zeros((1 + sides, sides))
+        self._rounding = [np.zeros(w) for w in self.widths] if precision == "int24" else []
         self._pending = [np.zeros((0, w)) for w in self.widths]
 
     @property
@@ -206,8 +232,11 @@ class Moments:
         block = [transformed(rows, self.transform) for rows in block]
         if self._n_done == 0:
             self._shift = [shift_for(rows) for rows in block]
-        single = np.float32 if self.precision == "fp32" else np.float64
         shifted = [rows - shift for rows, shift in zip(block, self._shift, strict=True)]
+        if self.precision == "int24":
+            self._add_integers([Integers(u) for u in shifted])
+            return
+        single = np.float32 if self.precision == "fp32" else np.float64
         norms = [(u * u).sum(axis=1) for u in shifted]
         u = [rows.astype(single) for rows in shifted]
         weights = np.stack([np.ones(len(u[0])), *norms], axis=1).astype(single)
@@ -217,6 +246,18 @@ class Moments:
         self._cross = [sums + u[i].T @ u[j] for sums, (i, j) in zip(self._cross, self.pairs, strict=True)]
         self._norms = self._norms + np.concatenate([np.sum(norms, axis=1)[None], np.array(norms) @ np.array(norms).T])
         self._n_done += len(u[0])
+
+    def _add_integers(self, u: list[Integers]) -> None:
+        norms = [side.squared_norms() for side in u]
+        weights = Integers(np.stack([np.ones(len(norms[0])), *norms], axis=1))
+        for s, side in enumerate(u):
+            self._products[s] = self._products[s] + side.product(side)
+            self._weighted[s] = self._weighted[s] + weights.product(side)
+            self._rounding[s] = self._rounding[s] + len(norms[0]) * (side.unit / 2) ** 2
+        self._cross = [sums + u[i].product(u[j]) for sums, (i, j) in zip(self._cross, self.pairs, strict=True)]
+        terms = np.concatenate([np.stack(norms)[None], [[a * b for b in norms] for a in norms]])
+        self._norms = self._norms + np.add.accumulate(terms, axis=-1)[..., -1]  # one after the other, as the engine
+        self._n_done += len(norms[0])
 
     def get_state(self, complete: bool, _n_threads: int = 1) -> dict[str, Any]:
         if complete and len(self._pending[0]):
@@ -233,6 +274,7 @@ class Moments:
             "weighted": [m.copy() for m in self._weighted],
             "norms": self._norms.copy(),
             "pending": [rows.copy() for rows in self._pending],
+            "rounding": [sums.copy() for sums in self._rounding],
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -243,3 +285,4 @@ class Moments:
         self._cross = [np.array(m) for m in state["cross"]]
         self._weighted = [np.array(m) for m in state["weighted"]]
         self._norms = np.array(state["norms"])
+        self._rounding = [np.array(sums) for sums in state["rounding"]]

@@ -103,7 +103,7 @@ class Compare(TextOptions):
     """Number of threads; by default all cores that this process may use."""
     memory: str | None = None
     """Memory that may be used, such as 8GB; by default that of the machine or its control group."""
-    precision: Literal["auto", "fp64", "fp32"] = "auto"
+    precision: Literal["auto", "fp64", "fp32", "int24"] = "auto"
     """Precision of the products, auto: fp64 for moments, fp32 for tiles of pairs of rows; sums are always float64."""
 
     def run(self, call: Transcript) -> int:
@@ -168,7 +168,7 @@ class CompareRevisions(TextOptions):
     """Number of threads; by default all cores that this process may use."""
     memory: str | None = None
     """Memory that may be used, such as 8GB; by default that of the machine or its control group."""
-    precision: Literal["auto", "fp64", "fp32"] = "auto"
+    precision: Literal["auto", "fp64", "fp32", "int24"] = "auto"
     """Precision of the products, as for compare."""
 
     several = "revisions"

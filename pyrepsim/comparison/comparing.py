@@ -80,9 +80,11 @@ def compare(
         See `MomentsSet`. The choice is recorded in ``Score.provenance``.
     n_threads : int, optional
         By default one thread for each core.
-    precision : {"auto", "fp64", "fp32", "fast"}, default "auto"
+    precision : {"auto", "fp64", "fp32", "int24", "fast"}, default "auto"
         Precision of the products; sums are float64. "auto" is fp64 for moments and fp32 for tiles of pairs of rows.
-        "fast", for measures of rows on a GPU, rounds rows to half precision.
+        "int24", for moments on the CPU, has the same bits on every processor, see docs/precision.md;
+        ``details["largest_error"]`` then bounds the error of the sums. "fast", for measures of rows on a GPU, rounds
+        rows to half precision.
     memory : int or str, optional
         Memory that may be used: bytes, or an amount such as ``"8GB"``. By default that of the machine, or of the
         control group (container, job) if that is less. Where the sums of all pairs of layers of stores do not fit into
@@ -131,8 +133,8 @@ def compare(
     layer, L in all, this is the case for n below about L d / 2, and for two arrays for n below the mean of d_x and d_y.
     With that many rows, `Procrustes`, `ShapeMetric`, `SVCCA`, ridge `CCA` and `GULP` take the n x n matrices of the two
     layers, with their rows in memory. The values are the same within about 1e-12; ``Score.provenance`` then has
-    ``products``: "n x n". Sums for an interval, a checkpoint, an executor or a GPU are always d x d. In precision fp32,
-    an entry of a tile has an error of at most 1.6e-5 |x_i - m| |x_j - m|.
+    ``products``: "n x n". Sums for an interval, a checkpoint, an executor, a GPU or int24 are always d x d. In
+    precision fp32, an entry of a tile has an error of at most 1.6e-5 |x_i - m| |x_j - m|.
 
     Fewer rows than features: CCA, biased CKA and others are then high for unrelated representations too. One warning is
     logged for such measures (``biased_by_few_rows``), and their ``details`` have ``fewer_rows_than_features``.
@@ -243,7 +245,7 @@ def scores_of(
             raise OptionError("checkpoint and executor are for stores: got sparse rows. Leave them out.")
         chosen_measures: Any = measures
         return ordered(tile_scores(source, pairs, chosen_measures, options, progress), pairs, measures)
-    if isinstance(source, ArraySource):
+    if isinstance(source, ArraySource) and options.precision != "int24":
         measures = [measure.array_form or measure for measure in measures]
     of_moments = [measure for measure in measures if isinstance(measure, MomentMeasure)]
     of_rows = [measure for measure in measures if isinstance(measure, RowMeasure)]
@@ -253,7 +255,7 @@ def scores_of(
         check_executor(executor, source)
     scores: list[Score] = []
     summed: dict[tuple[tuple[str, str], ...], list[MomentMeasure]] = {}
-    if checkpoint is None and executor is None:
+    if checkpoint is None and executor is None and options.precision != "int24":
         for products, route, scored in ((True, tile_pairs, tile_scores), (False, gram_pairs, gram_scores)):
             mine = [m for m in of_moments if m.from_gram and (m.reads == "products") == products]
             if mine and (taken := route(source, pairs, options)):

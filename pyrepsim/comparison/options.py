@@ -23,7 +23,8 @@ __all__ = ["ExecutionOptions", "as_measures", "diagonals_suffice", "ordered", "p
 class ExecutionOptions:
     """Options of `compare` that choose how sums are computed: backend, number of threads, precision and memory.
 
-    ``precision="auto"`` means float64 for moments and float32 for tiles of pairs of rows.
+    ``precision="auto"`` means float64 for moments and float32 for tiles of pairs of rows. "int24" is of moments: tiles
+    are then as with "auto".
     """
 
     backend: str = "auto"
@@ -33,7 +34,7 @@ class ExecutionOptions:
 
     @property
     def moments_precision(self) -> str:
-        """Precision of moments: fp64 or fp32."""
+        """Precision of moments: fp64, fp32 or int24."""
         return "fp64" if self.precision == "auto" else self.precision
 
     def pairwise(self, progress: bool | None, blocks: Any = None) -> PairwiseEngine:
@@ -41,7 +42,7 @@ class ExecutionOptions:
         return PairwiseEngine(
             backend=self.backend,
             n_threads=self.n_threads,
-            precision=self.precision,
+            precision="auto" if self.precision == "int24" else self.precision,
             memory=self.memory,
             progress=progress,
             blocks=blocks,

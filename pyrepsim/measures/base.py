@@ -255,7 +255,10 @@ class MomentMeasure(Measure):
             self.check_side(pair.n_samples, side.is_constant and not side.one_direction, side.label)
         with one_blas_thread():
             widest = max(pair.x.n_features, pair.y.n_features)
-            return self.scored(self.evaluate(pair), int(pair.n_samples), pair.x.epsilon, widest)
+            value, details = self.evaluate(pair)
+            if pair.x.rounding is not None:
+                details = {**details, "largest_error": pair.largest_error}
+            return self.scored((value, details), int(pair.n_samples), pair.x.epsilon, widest)
 
 
 class RowMeasure(Measure):

@@ -23,10 +23,9 @@ from .state import State, checked_layout
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["PRECISIONS", "TRANSFORMS", "MomentsSet"]
+__all__ = ["TRANSFORMS", "MomentsSet"]
 
 TRANSFORMS = ("raw", "unit", "unit_centred")
-PRECISIONS = ("fp64", "fp32")
 
 
 class MomentsSet:
@@ -43,9 +42,11 @@ class MomentsSet:
     transforms : sequence of {"raw", "unit", "unit_centred"}
         Row transforms whose moments are kept: ``"raw"``: x; ``"unit"``: x / |x|, for cosine RSA; ``"unit_centred"``:
         (x - mean x) / |x - mean x|, for correlation RSA.
-    precision : {"fp64", "fp32"}
+    precision : {"fp64", "fp32", "int24"}
         ``"fp32"``: products in float32, summed in float32 over 256 rows, then in float64. The error of an entry of the
-        scatter is about 1e-6 sqrt(S_ii S_jj), against 1e-14 in float64.
+        scatter is about 1e-6 sqrt(S_ii S_jj), against 1e-14 in float64. ``"int24"``, on the CPU: the rows are rounded
+        to integers of 24 bits times a power of two for each feature and 256 rows. Sums of their products are exact, so
+        they have the same bits on every processor. See docs/precision.md for its error, and when to use it.
     backend : str
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"reference"``.
     n_threads : int, optional
@@ -91,7 +92,7 @@ class MomentsSet:
         memory: int | str | None = None,
         diagonals: bool = False,
     ) -> None:
-        check_choice("precision", precision, PRECISIONS)
+        check_choice("precision", precision, get_backend(backend).moment_precisions)
         if not transforms or not set(transforms) <= set(TRANSFORMS):
             raise OptionError(f"transforms must name some of {', '.join(TRANSFORMS)}: got {tuple(transforms)!r}.")
         self.widths, self.pairs = checked_layout(widths, pairs, len(transforms), memory)

@@ -329,19 +329,24 @@ class _Stack:
 
 
 def _arrays(state: State) -> list[np.ndarray]:
-    return [*state.products, *state.cross, *state.weighted, state.norms]
+    return [*state.products, *state.cross, *state.weighted, *state.rounding, state.norms]
 
 
 def _with_arrays(like: State, n: float, shift: tuple[np.ndarray, ...], arrays: list[np.ndarray]) -> State:
-    sides, pairs = len(like.products), len(like.cross)
+    rest = iter(arrays)
+
+    def taken(like: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        return tuple(next(rest) for _ in like)
+
     return State(
         transform=like.transform,
         precision=like.precision,
         pairs=like.pairs,
         n_samples=n,
         shift=shift,
-        products=tuple(arrays[:sides]),
-        cross=tuple(arrays[sides : sides + pairs]),
-        weighted=tuple(arrays[sides + pairs : -1]),
-        norms=arrays[-1],
+        products=taken(like.products),
+        cross=taken(like.cross),
+        weighted=taken(like.weighted),
+        rounding=taken(like.rounding),
+        norms=next(rest),
     )

@@ -14,8 +14,10 @@ from .state import State
 
 __all__ = ["EPSILON", "Centred", "refuse_overflow", "refuse_size"]
 
-EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24}
-_RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10)}
+EPSILON = {"fp64": 2.0**-53, "fp32": 2.0**-24, "int24": 2.0**-46}
+"""Unit round-off. Sums of precision int24 are those of rows whose rounding errors, less than 2^-22 of the largest
+element, are of random sign: of an eigenvalue of their scatter the error is near the square of that."""
+_RANGE = {"fp64": (1e-70, 1e70), "fp32": (1e-10, 1e10), "int24": (1e-70, 1e70)}
 """Root mean square of |x - m| whose fourth powers, summed over many rows, a precision can represent."""
 
 
@@ -65,7 +67,9 @@ class Centred:
         mean = state.shift[s] + mean
         if scatter.ndim == 1:
             return DiagonalSide(n, mean, scatter, epsilon, label, self._copies, one_direction)
-        return Side(n, mean, scatter, norm_sq, Norms(state, s, s), epsilon, label, self._copies, one_direction)
+        rounding = state.rounding[s] if state.rounding else None
+        norms = Norms(state, s, s)
+        return Side(n, mean, scatter, norm_sq, norms, epsilon, label, self._copies, one_direction, rounding)
 
 
 def refuse_overflow(state: State, labels: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from ..backends.checks import check_directions, check_finite
 from ..backends.directions import any_direction, shared_direction
 from ..backends.sums import sums_of
 from ..core.errors import check_choice
-from .accumulators import PRECISIONS, MomentsSet
+from .accumulators import MomentsSet
 from .centred import Centred
 from .pair import Pair
 from .state import State, check_memory
@@ -54,7 +54,7 @@ class ArrayMoments:
         diagonals: bool = False,
         advance: Callable[[int], object] | None = None,
     ) -> None:
-        check_choice("precision", precision, PRECISIONS)
+        check_choice("precision", precision, backend.moment_precisions)
         check_memory([array.shape[1] for array in arrays], _PAIRS, len(transforms), memory)
         self._arrays, self._labels, self._backend = backend.stage(arrays), labels, backend
         self._precision, self._n_threads, self._memory, self._diagonals = precision, n_threads, memory, diagonals

@@ -134,6 +134,8 @@ class Side:
     """The number of pairs of rows that are a row and its own copy: bootstrap resamples repeat rows."""
     one_direction: bool = False
     """Whether all rows at length 1 are equal up to rounding (backends/directions.py); False for raw rows."""
+    rounding: np.ndarray | None = None
+    """Precision int24: the sum over rows of the square of the largest rounding error of each feature, (d,)."""
 
     @property
     def n_features(self) -> int:
@@ -149,13 +151,24 @@ class Side:
         """tr S: n times the total variance."""
         return float(self.scatter.trace())
 
+    @lazy
+    def rounding_error(self) -> float:
+        """Largest rounding error of the centred rows of a feature that varies, relative to its size; 0 if not int24.
+
+        r = max_j sqrt(sum h_j^2 / S_jj). By the Cauchy-Schwarz inequality an entry of the scatter is wrong by at most
+        (2 r + r^2) sqrt(S_ii S_jj).
+        """
+        if self.rounding is None:
+            return 0.0
+        return math.sqrt(np.max(self.rounding[self.varying] / self.squares[self.varying], initial=0.0))
+
     @property
     def sums_error(self) -> float:
         """Largest error of a sum of products of squared norms, relative to what it would be if nothing cancelled.
 
-        10 times the typical error of an entry of the scatter (`MomentsSet`): 1e-13 in float64, 1e-5 in float32.
+        10 times the typical error of an entry of the scatter (`MomentsSet`) in float64, and in float32 and int24.
         """
-        return 1e-5 if self.epsilon > 2.0**-40 else 1e-13
+        return 1e-13 if self.epsilon == 2.0**-53 else 1e-5
 
     @lazy
     def norm_spread(self) -> float:
@@ -316,6 +329,12 @@ class Pair:
         if self.mirror is not None:
             return self.mirror.weighted_x
         return self.norms.weighted_v(self.cross)
+
+    @property
+    def largest_error(self) -> float:
+        """Bound of the error of an entry of S_xx, S_yy or S_xy, relative to sqrt(S_ii S_jj), in precision int24."""
+        r, s = self.x.rounding_error, self.y.rounding_error
+        return max(2 * r + r * r, 2 * s + s * s)  # between them is r + s + r s
 
     @lazy
     def singular_values(self) -> np.ndarray:

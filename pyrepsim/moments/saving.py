@@ -27,7 +27,7 @@ def write_moments(file: BinaryIO, options: Mapping[str, Any], sums: Mapping[str,
     arrays: dict[str, Any] = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
     for name, part in sums.items():
         arrays[f"{name}/norms"] = part["norms"]
-        for key in ("shift", "products", "cross", "weighted", "pending"):
+        for key in ("shift", "products", "cross", "weighted", "rounding", "pending"):
             arrays |= {f"{name}/{key}/{i}": array for i, array in enumerate(part.get(key, ()))}
         known = part.get("directions", ()) if part["n_samples"] else ()
         arrays |= {f"{name}/directions/{i}": array for i, array in enumerate(known) if array is not None}
@@ -71,6 +71,7 @@ def read_sums(arrays: Any, header: Mapping[str, Any], name: str) -> dict[str, An
         "products": [(d, d) for d in widths],
         "cross": [(widths[i], widths[j]) for i, j in header["pairs"]],
         "weighted": [(1 + sides, d) for d in widths],
+        "rounding": [(d,) for d in widths] if header["precision"] == "int24" else [],
     }
     pending = len(arrays[f"{name}/pending/0"]) if live else 0
     if live and (pending > n_samples or (n_samples - pending) % _BLOCK_ROWS):

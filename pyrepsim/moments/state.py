@@ -8,7 +8,10 @@ For side s with rows u = t(x) - c_s (t the row transform, c_s a fixed shift) and
 ``cross[k]``          (d_i, d_j)             sum u v^T for pair k = (i, j)
 ``weighted[s]``       (1 + sides, d_s)       row 0: sum u;  row 1 + r: sum a_r u
 ``norms``             (1 + sides, sides)     row 0: sum a_s;  row 1 + r: sum a_r a_s
+``rounding[s]``       (d_s,)                 sum h^2;  only precision int24
 ====================  =====================  =================================
+
+h is the largest rounding error of an element of the row: half the unit of its feature and block (csrc/int24/layout.h).
 """
 
 from __future__ import annotations
@@ -58,6 +61,8 @@ class State:
     directions: tuple[np.ndarray | None, ...] = ()
     """For each side the directions that all rows agree with up to rounding (backends/directions.py), or None. Raw rows
     have an empty tuple."""
+    rounding: tuple[np.ndarray, ...] = ()
+    """Precision int24: see the module. Otherwise an empty tuple."""
 
     @classmethod
     def of_sums(
@@ -81,6 +86,7 @@ class State:
             weighted=tuple(sums["weighted"]),
             norms=sums["norms"],
             directions=tuple(directions),
+            rounding=tuple(sums.get("rounding", ())),
         )
 
     @property
@@ -113,6 +119,7 @@ class State:
             weighted=_add(self.weighted, other.weighted),
             norms=self.norms + other.norms,
             directions=tuple(map(both_directions, self.directions, other.directions)),
+            rounding=_add(self.rounding, other.rounding),
         )
 
     def __rmul__(self, weight: float) -> State:
@@ -123,11 +130,13 @@ class State:
             cross=_scaled(weight, self.cross),
             weighted=tuple(weight * sums for sums in self.weighted),
             norms=weight * self.norms,
+            rounding=tuple(weight * sums for sums in self.rounding),
         )
 
     def arrays(self, shift: Any = None) -> dict[str, np.ndarray]:
         """Return the sums by name: ``n_samples``, ``norms``, and for each side s and pair (i, j) ``shift_s``,
-        ``products_s``, ``weighted_s`` and ``cross_i_j``, with the formulas of the module.
+        ``products_s``, ``weighted_s`` and ``cross_i_j`` (precision int24 also ``rounding_s``), with the formulas of the
+        module.
 
         Parameters
         ----------
@@ -154,6 +163,7 @@ class State:
         for s in range(len(state.shift)):
             named |= {f"shift_{s}": state.shift[s], f"products_{s}": state.products[s]}
             named[f"weighted_{s}"] = state.weighted[s]
+        named |= {f"rounding_{s}": sums for s, sums in enumerate(state.rounding)}
         named |= {f"cross_{i}_{j}": sums for (i, j), sums in zip(state.pairs, state.cross, strict=True)}
         return {name: np.array(array, dtype=np.float64) for name, array in named.items()}
 
@@ -187,6 +197,8 @@ class State:
         shapes: dict[str, tuple[int, ...]] = {"n_samples": (), "norms": (1 + sides, sides)}
         for s, d in enumerate(widths):
             shapes |= {f"shift_{s}": (d,), f"products_{s}": (d, d), f"weighted_{s}": (1 + sides, d)}
+        if precision == "int24":
+            shapes |= {f"rounding_{s}": (d,) for s, d in enumerate(widths)}
         shapes |= {f"cross_{i}_{j}": (widths[i], widths[j]) for i, j in pairs}
         if not sides or {name: array.shape for name, array in given.items()} != shapes:
             wrong = [n for n in {**shapes, **given} if n not in shapes or n not in given or given[n].shape != shapes[n]]
@@ -206,6 +218,7 @@ class State:
             weighted=tuple(given[f"weighted_{s}"] for s in range(sides)),
             norms=given["norms"],
             directions=() if transform == "raw" else (None,) * sides,
+            rounding=tuple(given[f"rounding_{s}"] for s in range(sides)) if precision == "int24" else (),
         )
 
     def _as_shift(self, shift: Any) -> tuple[np.ndarray, ...]:

@@ -42,6 +42,7 @@ __all__ = [
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "moment_precisions",
     "most_rows_of_small_sets",
     "name",
     "on_device",
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 name = "cuda-emulated"
+moment_precisions = ("fp64", "fp32")
 tile_precisions = ("fp32", "fp64", "fast")
 most_rows_of_small_sets = 0
 

@@ -30,7 +30,7 @@ def bits(moments: MomentsSet) -> bytes:
     parts = []
     for transform in moments.transforms:
         state = moments.state(transform)
-        parts += [*state.shift, *state.products, *state.cross, *state.weighted, state.norms]
+        parts += [*state.shift, *state.products, *state.cross, *state.weighted, *state.rounding, state.norms]
     return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
@@ -43,7 +43,7 @@ def summed(
     return moments
 
 
-@pytest.mark.parametrize("precision", ["fp64", "fp32"])
+@pytest.mark.parametrize("precision", ["fp64", "fp32", "int24"])
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 @pytest.mark.parametrize("chunk", [1, 7, 256, 1000, N])
 def test_chunk_size_and_n_threads(data, chunk, n_threads, precision):
@@ -91,21 +91,24 @@ def test_a_shift_that_float32_cannot_represent():
     assert bits(summed(x, y, chunk=7, precision="fp32")) == bits(one)
 
 
-@pytest.mark.parametrize("backend", ["cpu", *CUDA])
-def test_memory_layout(data, tmp_path, backend):
-    x, y = rows_for(backend, data)
-    expected = bits(summed(x, y, backend=backend))
+WAYS = [{"backend": backend} for backend in ("cpu", *CUDA)] + [{"precision": "int24"}]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way.values()))
+def test_memory_layout(data, tmp_path, way):
+    x, y = rows_for(way.get("backend", "cpu"), data)
+    expected = bits(summed(x, y, **way))
     wide = np.zeros((len(x), 2 * D_X), dtype=x.dtype)
     wide[:, ::2] = x
     backwards = x[::-1].copy()[::-1]
     for layout in (np.asfortranarray(x), wide[:, ::2], backwards):
-        assert bits(summed(layout, y, chunk=300, backend=backend)) == expected
+        assert bits(summed(layout, y, chunk=300, **way)) == expected
     path = tmp_path / "x.bin"
     x.tofile(path)
     read_only = np.memmap(path, dtype=x.dtype, mode="r", shape=x.shape)
-    assert bits(summed(read_only, y, backend=backend)) == expected
+    assert bits(summed(read_only, y, **way)) == expected
     unaligned = np.frombuffer(b"\0" + x.tobytes(), dtype=np.uint8)[1:].view(x.dtype).reshape(x.shape)
-    assert bits(summed(unaligned, y, backend=backend)) == expected
+    assert bits(summed(unaligned, y, **way)) == expected
 
 
 @pytest.mark.parametrize("backend", ["cpu", *CUDA])
@@ -118,16 +121,17 @@ def test_reading_between_updates_changes_nothing(data, backend):
     assert bits(moments) == bits(summed(x, y, transforms=("raw",), backend=backend))
 
 
-@pytest.mark.parametrize("backend", ["cpu", *CUDA])
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way.values()))
 @pytest.mark.parametrize("cut", [1, 256, 600, 2048, 2304])
-def test_save_and_load(data, cut, tmp_path, backend):
+def test_save_and_load(data, cut, tmp_path, way):
+    backend = way.get("backend", "cpu")
     x, y = rows_for(backend, data)
     cut = min(cut, len(x) - 1)
-    first = summed(x[:cut], y[:cut], backend=backend)
+    first = summed(x[:cut], y[:cut], **way)
     first.save(tmp_path / "moments.npz")
     again = PairedMoments.load(tmp_path / "moments.npz", backend=backend)
     again.update(x[cut:], y[cut:])
-    assert bits(again) == bits(summed(x, y, backend=backend))
+    assert bits(again) == bits(summed(x, y, **way))
 
 
 def test_a_side_does_not_depend_on_other_sides(data):

@@ -104,7 +104,7 @@ def test_bad_rows_and_options():
     moments_of(X, bad).pair("raw")
     with pytest.raises(DegenerateError, match="row 4 of Y is all zero"):
         moments_of(X, bad).pair("unit")
-    with pytest.raises(OptionError, match="precision must be one of 'fp64', 'fp32': got 'bf16'"):
+    with pytest.raises(OptionError, match="precision must be one of 'fp64', 'fp32', 'int24': got 'bf16'"):
         moments_of(X, Y, precision="bf16")
     with pytest.raises(ShapeError, match="the d x d sums must fit into memory"):
         moments_of(X, Y, memory="100B")

@@ -37,6 +37,7 @@ __all__ = [
     "kendall_of_rows",
     "mean_row",
     "midranks",
+    "moment_precisions",
     "most_rows_of_small_sets",
     "name",
     "on_device",
@@ -51,6 +52,7 @@ __all__ = [
 ]
 
 name = "cuda"
+moment_precisions = ("fp64", "fp32")
 tile_precisions = ("fp32", "fp64", "fast")
 most_rows_of_small_sets = 0
 

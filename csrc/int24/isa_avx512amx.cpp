@@ -1,0 +1,4 @@
+#define REPSIM_ISA int24_avx512amx
+#define REPSIM_VECTOR_BYTES 64
+#define REPSIM_UNIT "int24/unit_amx.h"
+#include "int24/isa_kernels.h"
