@@ -9,6 +9,7 @@
 #include "core/thread_pool.h"
 #include "moments/centre.h"
 #include "moments/moments.h"
+#include "moments/ordered.h"
 #include "moments/scan.h"
 
 namespace py = pybind11;
@@ -176,6 +177,20 @@ py::tuple centred(const std::vector<py::array>& products, const std::vector<py::
     return py::make_tuple(own, between);
 }
 
+double dot(const Dense& a, const Dense& b) {
+    REPSIM_CHECK(a.ndim() == 1 && b.ndim() == 1 && a.size() == b.size(),
+                 "a product needs two vectors of equal length: got " << a.size() << " and " << b.size());
+    return ordered_dot(a.data(), b.data(), a.size());
+}
+
+Dense vector_matrix(const Dense& a, const Dense& matrix) {
+    REPSIM_CHECK(a.ndim() == 1 && matrix.ndim() == 2 && a.size() == matrix.shape(0),
+                 "a vector must be as long as a matrix is high: got " << a.size());
+    Dense out(matrix.shape(1));
+    ordered_vector_matrix(a.data(), matrix.data(), matrix.shape(0), matrix.shape(1), out.mutable_data());
+    return out;
+}
+
 // All sums of rows that are in memory, in parts of so many rows. `advance` is None, or called with the number of rows
 // of each part.
 py::dict sums_of(const std::vector<py::array>& rows, std::vector<std::pair<int, int>> pairs,
@@ -233,6 +248,8 @@ void bind_moments(py::module_& module) {
     });
     module.def("centre", &centred, py::arg("products"), py::arg("cross"), py::arg("pairs"), py::arg("sums"),
                py::arg("n_samples"), py::arg("n_threads"));
+    module.def("dot", &dot, py::arg("a"), py::arg("b"));
+    module.def("vector_matrix", &vector_matrix, py::arg("a"), py::arg("matrix"));
     module.def("sums_of", &sums_of, py::arg("rows"), py::arg("pairs"), py::kw_only(), py::arg("transform"),
                py::arg("precision"), py::arg("diagonals"), py::arg("part"), py::arg("n_threads"), py::arg("advance"),
                py::arg("isa") = "auto");

@@ -26,6 +26,7 @@ __all__ = [
     "arborescences",
     "centre",
     "centre_on_grid",
+    "dot",
     "dot_rows",
     "first_directionless_row",
     "first_nonfinite",
@@ -45,6 +46,7 @@ __all__ = [
     "stage",
     "sums_of",
     "tile_precisions",
+    "vector_matrix",
     "writable_on_device",
 ]
 
@@ -67,6 +69,8 @@ def writable_on_device(_array: Any, _name: str) -> None:
 first_nonfinite = _core.first_nonfinite
 first_directionless_row = _core.first_directionless_row
 centre = _core.centre
+dot = _core.dot
+vector_matrix = _core.vector_matrix
 
 SumSweep = _core.SumSweep
 DistanceSweep = _core.DistanceSweep

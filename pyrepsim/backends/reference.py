@@ -45,6 +45,7 @@ __all__ = [
     "arborescences",
     "centre",
     "centre_on_grid",
+    "dot",
     "dot_rows",
     "first_directionless_row",
     "first_nonfinite",
@@ -65,6 +66,7 @@ __all__ = [
     "stage",
     "tile_precisions",
     "transformed",
+    "vector_matrix",
     "writable_on_device",
 ]
 
@@ -174,6 +176,16 @@ def shift_for(block: np.ndarray) -> np.ndarray:
     rounds = (sd > 0) & (np.abs(mean) < grid * 2.0**52)
     shift = np.where(rounds, np.round(mean / grid) * grid, mean)
     return np.where(block.min(axis=0) == block.max(axis=0), block[0], shift)
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    """The product of two vectors."""
+    return float(np.sum(a * b))
+
+
+def vector_matrix(a: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """a^T M, (cols,)."""
+    return np.sum(a[:, None] * matrix, axis=0)
 
 
 class Integers:

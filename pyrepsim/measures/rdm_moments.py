@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..backends import get_backend
 from ..core.errors import DegenerateError
 from ..moments import MomentsSet
 from ..moments.pair import Pair, Side
@@ -97,7 +98,8 @@ def dot_products(pair: Pair, centred: bool) -> tuple[float, float]:
     diagonal = 4 * gh + 2 * weighted_x + 2 * weighted_y
     diagonal += pair.norm_products + x.total * y.total / n
     product = (2 * n * gh + pair.cross_sq - diagonal) / 2
-    mean_k, mean_l = float(x.mean @ x.mean), float(y.mean @ y.mean)
+    dot = get_backend().dot
+    mean_k, mean_l = dot(x.mean, x.mean), dot(y.mean, y.mean)
     plain = product + mean_k * total_l + mean_l * total_k + pairs * mean_k * mean_l
     size = (x.total + n * mean_k) * (y.total + n * mean_l) / 2
     return (product - total_k * total_l / pairs if centred else plain), size

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..backends import get_backend
 from ..core.errors import NonFiniteError, OptionError, ShapeError
-from .pair import DiagonalSide, Norms, Pair, Side
+from .norms import Norms
+from .pair import DiagonalSide, Pair, Side
 from .state import State
 
 __all__ = ["EPSILON", "Centred", "refuse_overflow", "refuse_size"]

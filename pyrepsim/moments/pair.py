@@ -1,7 +1,4 @@
-"""Centred moments of one representation (`Side`) and of two (`Pair`), which measures read.
-
-`Norms` holds sums over squared norms, which debiased CKA and squared distances need in addition to the scatter.
-"""
+"""Centred moments of one representation (`Side`) and of two (`Pair`), which measures read."""
 
 from __future__ import annotations
 
@@ -11,78 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..backends import get_backend
 from ..core.lazy import lazy
+from .norms import Norms
 from .singular import column_products, nuclear_norm, singular_triplets
-from .state import State
 
-__all__ = ["DiagonalSide", "Norms", "Pair", "Side"]
-
-
-class Norms:
-    """Sums of squared norms around the shifts of a state, from which the scatter gives sums around the means.
-
-    u and v are rows of the two sides minus their shifts, e and f the means of u and v; a = |u - e|^2, b = |v - f|^2.
-    """
-
-    def __init__(self, state: State, r: int, s: int) -> None:
-        """Of sides r (u) and s (v)."""
-        self.n_samples = state.n_samples
-        self._u, self._v = state.weighted[r], state.weighted[s]
-        self._norms, self._r, self._s = state.norms, r, s
-
-    @lazy
-    def e(self) -> np.ndarray:
-        return self._u[0] / self.n_samples
-
-    @lazy
-    def f(self) -> np.ndarray:
-        return self._v[0] / self.n_samples
-
-    @property
-    def total_u(self) -> float:
-        """sum |u|^2."""
-        return self._norms[0, self._r]
-
-    @property
-    def total_v(self) -> float:
-        """sum |v|^2."""
-        return self._norms[0, self._s]
-
-    @property
-    def products(self) -> float:
-        """sum |u|^2 |v|^2."""
-        return self._norms[1 + self._r, self._s]
-
-    @property
-    def weighting_v(self) -> np.ndarray:
-        """sum |u|^2 v, (d_v,)."""
-        return self._v[1 + self._r]
-
-    @property
-    def weighting_u(self) -> np.ndarray:
-        """sum |v|^2 u, (d_u,)."""
-        return self._u[1 + self._s]
-
-    def product(self, scatter: np.ndarray) -> float:
-        """sum a b - (sum a)(sum b) / n."""
-        n, e, f = self.n_samples, self.e, self.f
-        return float(
-            self.products
-            - self.total_u * self.total_v / n
-            - 2 * f @ self.weighting_v
-            - 2 * e @ self.weighting_u
-            + 4 * e @ scatter @ f
-            + 2 * (f @ f) * self.total_u
-            + 2 * (e @ e) * self.total_v
-        )
-
-    def weighted_v(self, scatter: np.ndarray) -> np.ndarray:
-        """sum a (v - f), (d_v,)."""
-        return self.weighting_v - 2 * (self.e @ scatter) - self.f * self.total_u
-
-    def weighted_u(self, scatter: np.ndarray) -> np.ndarray:
-        """sum b (u - e), (d_u,)."""
-        return self.weighting_u - 2 * (scatter @ self.f) - self.e * self.total_v
+__all__ = ["DiagonalSide", "Pair", "Side"]
 
 
 LEAST_SD = 8 * 2.0**-53
@@ -382,12 +313,14 @@ class Pair:
     @lazy
     def mean_cross(self) -> float:
         """m_x^T S_xy m_y."""
-        return float(self.x.mean @ self.cross @ self.y.mean)
+        host = get_backend()
+        return host.dot(host.vector_matrix(self.x.mean, self.cross), self.y.mean)
 
     @lazy
     def mean_weighted(self) -> tuple[float, float]:
         """m_x . sum b (x - m_x) and m_y . sum a (y - m_y)."""
-        return float(self.x.mean @ self.weighted_x), float(self.y.mean @ self.weighted_y)
+        dot = get_backend().dot
+        return dot(self.x.mean, self.weighted_x), dot(self.y.mean, self.weighted_y)
 
     @staticmethod
     def of_side(side: Side) -> Pair:

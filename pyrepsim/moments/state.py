@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends import get_backend
 from ..backends.directions import both_directions
 from ..core.errors import DTypeError, NonFiniteError, OptionError, ShapeError
 from ..core.memory import format_bytes, memory_budget
@@ -239,9 +240,10 @@ class State:
             return self
         n, sides = self.n_samples, range(len(self.shift))
         e = [new - old for old, new in zip(self.shift, shift, strict=True)]
-        e_sq = [float(v @ v) for v in e]
+        host = get_backend()
+        e_sq = [host.dot(v, v) for v in e]
         total = [w[0] for w in self.weighted]
-        norm = [self.norms[0, s] - 2 * float(e[s] @ total[s]) + n * e_sq[s] for s in sides]
+        norm = [self.norms[0, s] - 2 * host.dot(e[s], total[s]) + n * e_sq[s] for s in sides]
 
         def moved(sums: np.ndarray, i: int, j: int) -> np.ndarray:
             return sums - np.outer(total[i], e[j]) - np.outer(e[i], total[j]) + n * np.outer(e[i], e[j])
@@ -255,7 +257,9 @@ class State:
         for s in sides:
             weighted[s][0] = total[s] - n * e[s]
         for (r, s), uv in known.items():
-            weighted[s][1 + r] = self.weighted[s][1 + r] - 2 * (e[r] @ uv) + e_sq[r] * total[s] - e[s] * norm[r]
+            weighted[s][1 + r] = (
+                self.weighted[s][1 + r] - 2 * host.vector_matrix(e[r], uv) + e_sq[r] * total[s] - e[s] * norm[r]
+            )
             norms[1 + r, s] = sum_of_norm_products(self, r, s, uv, e[r], e[s])
         return replace(
             self,
@@ -271,16 +275,17 @@ def sum_of_norm_products(state: State, r: int, s: int, uv: np.ndarray, e: np.nda
     """sum |u - e|^2 |v - f|^2 over the rows of sides r (u) and s (v), from the sums, for any e and f."""
     n, a, b = state.n_samples, state.norms[0, r], state.norms[0, s]
     u, v = state.weighted[r][0], state.weighted[s][0]
-    e_sq, f_sq = float(e @ e), float(f @ f)
+    host = get_backend()
+    e_sq, f_sq = host.dot(e, e), host.dot(f, f)
     return float(
         state.norms[1 + r, s]
-        - 2 * f @ state.weighted[s][1 + r]
-        - 2 * e @ state.weighted[r][1 + s]
-        + 4 * e @ uv @ f
+        - 2 * host.dot(f, state.weighted[s][1 + r])
+        - 2 * host.dot(e, state.weighted[r][1 + s])
+        + 4 * host.dot(host.vector_matrix(e, uv), f)
         + f_sq * a
         + e_sq * b
-        - 2 * f_sq * (e @ u)
-        - 2 * e_sq * (f @ v)
+        - 2 * f_sq * host.dot(e, u)
+        - 2 * e_sq * host.dot(f, v)
         + n * e_sq * f_sq
     )
 

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyrepsim as rs
 from pyrepsim.core.blas import one_blas_thread
-from pyrepsim.moments.pair import Norms
+from pyrepsim.moments.norms import Norms
 
 
 def blas_threads() -> set[int]:

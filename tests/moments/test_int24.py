@@ -207,9 +207,23 @@ def test_a_precision_that_does_not_exist():
         rs.PairedMoments(3, 3, precision="int16")
 
 
+WITHOUT_DECOMPOSITION = (
+    "LinearCKA",
+    "LinearCKA(debiased=True)",
+    "RV2",
+    "RSA(metric='sqeuclidean', compare='pearson', method='closed')",
+    "RSA(metric='cosine', compare='pearson', method='closed')",
+    "RSA(metric='correlation', compare='cosine', method='closed')",
+    "RSA(metric='dot', compare='pearson', method='closed')",
+)
+
+
 @pytest.mark.parametrize("isa", _core.available_isas())
 def test_one_hash_for_all_machines(isa, monkeypatch):
-    """The sums, and the scores that need no decomposition, of rows that are made of integers."""
+    """Of the sums, and of the scores that need no decomposition, for rows that are made of integers.
+
+    Whole sums and sums that were merged, at different shifts.
+    """
     monkeypatch.setenv("PYREPSIM_ISA", isa)
     X, Y = exact_rows(700, 21, 1), exact_rows(700, 33, 2)
     digest = hashlib.sha256()
@@ -217,8 +231,15 @@ def test_one_hash_for_all_machines(isa, monkeypatch):
         sums = arrays_of([(X, Y)], transform)
         for name in sorted(sums):
             digest.update(np.ascontiguousarray(sums[name], "<f8").tobytes())
-    digest.update(np.float64(rs.compare(X, Y, rs.LinearCKA(), precision="int24").value).tobytes())
+    merged = [rs.PairedMoments(21, 33, transforms=TRANSFORMS, precision="int24") for _ in range(2)]
+    merged[0].update(X[:400], Y[:400])
+    merged[1].update(X[400:], Y[400:])
+    merged[0].merge(merged[1])
+    for name in WITHOUT_DECOMPOSITION:
+        measure = rs.parse_measure(name)
+        for value in (rs.compare(X, Y, measure, precision="int24").value, measure.score(merged[0]).value):
+            digest.update(np.float64(value).tobytes())
     assert digest.hexdigest()[:16] == HASH
 
 
-HASH = "bd41d24342318318"
+HASH = "4a4c8fad1dbb169e"
