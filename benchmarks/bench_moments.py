@@ -31,7 +31,9 @@ def test_moments_of_a_pair(benchmark, layers, precision):
     gflops = 4 * N * D * D / benchmark.stats.stats.median / 1e9
     facts = {"gflops": gflops, "rows_per_second": N / benchmark.stats.stats.median}
     if precision == "int24":  # nine products of bytes for each product
-        facts |= {"unit": _core.int24_unit("auto"), "byte_gops": 9 * gflops}
+        facts["unit"] = _core.int24_unit("auto")
+        peak = {"amx": "amx_int8_gops", "vnni": "int8_gops"}.get(facts["unit"])
+        facts |= {"fraction_of_peak": 9 * gflops / roofline()[peak]} if peak else {}
     else:
         facts["fraction_of_peak"] = gflops / roofline()[f"{precision}_gflops"]
     report(benchmark, **facts)

@@ -1,11 +1,16 @@
 // This machine's limits: fused multiply-adds per second in registers, and bytes per second from memory.
 // Compiled with -march=native by roofline.py; prints "name threads value" lines.
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || defined(__AVX512VNNI__)
 #include <immintrin.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -87,6 +92,61 @@ static double bf16_rate(int n_threads) {
 }
 #endif
 
+#if defined(__AVX512VNNI__)
+// The same chains of dot products of four bytes.
+static double int8_rate(int n_threads) {
+    constexpr long kSteps = 20'000'000;
+    const double elapsed = seconds(n_threads, [](int thread) {
+        __m512i a0{}, a1{}, a2{}, a3{}, a4{}, a5{}, a6{}, a7{}, a8{}, a9{}, a10{}, a11{};
+        const __m512i x = _mm512_set1_epi8(static_cast<char>(1 + thread));
+        for (long step = 0; step < kSteps; ++step) {
+            a0 = _mm512_dpbusd_epi32(a0, x, x), a1 = _mm512_dpbusd_epi32(a1, x, x), a2 = _mm512_dpbusd_epi32(a2, x, x);
+            a3 = _mm512_dpbusd_epi32(a3, x, x), a4 = _mm512_dpbusd_epi32(a4, x, x), a5 = _mm512_dpbusd_epi32(a5, x, x);
+            a6 = _mm512_dpbusd_epi32(a6, x, x), a7 = _mm512_dpbusd_epi32(a7, x, x), a8 = _mm512_dpbusd_epi32(a8, x, x);
+            a9 = _mm512_dpbusd_epi32(a9, x, x), a10 = _mm512_dpbusd_epi32(a10, x, x), a11 = _mm512_dpbusd_epi32(a11, x, x);
+            asm volatile("" : IN_REGISTER(a0), IN_REGISTER(a1), IN_REGISTER(a2), IN_REGISTER(a3), IN_REGISTER(a4), IN_REGISTER(a5));
+            asm volatile("" : IN_REGISTER(a6), IN_REGISTER(a7), IN_REGISTER(a8), IN_REGISTER(a9), IN_REGISTER(a10), IN_REGISTER(a11));
+        }
+        sink = _mm512_reduce_add_epi32(a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + a8 + a9 + a10 + a11);
+    });
+    return 2.0 * 12 * kSteps * 64 * n_threads / elapsed / 1e9;
+}
+#endif
+
+#if defined(__x86_64__) && defined(__linux__)
+// Products of tiles in registers, four sums in turn, as a product waits for the one before it. bfloat16 or bytes.
+static bool has_matrix_unit() {
+    unsigned a = 7, b, c = 0, d;
+    asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    const bool bfloats = d >> 22 & 1, tiles = d >> 24 & 1, bytes = d >> 25 & 1;
+    return bfloats && tiles && bytes && syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+}
+
+template <bool kBytes>
+static double tile_rate(int n_threads) {
+    constexpr long kSteps = 4'000'000;
+    const double elapsed = seconds(n_threads, [](int) {
+        struct alignas(64) {
+            std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+            std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+            std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+        } config;
+        asm volatile("ldtilecfg %0" ::"m"(config));
+        asm volatile("tilezero %tmm0\ntilezero %tmm1\ntilezero %tmm2\ntilezero %tmm3\ntilezero %tmm4\ntilezero %tmm5");
+        for (long step = 0; step < kSteps; ++step) {
+            if constexpr (kBytes)
+                asm volatile("tdpbssd %tmm5, %tmm4, %tmm0\ntdpbssd %tmm5, %tmm4, %tmm1\n"
+                             "tdpbssd %tmm5, %tmm4, %tmm2\ntdpbssd %tmm5, %tmm4, %tmm3");
+            else
+                asm volatile("tdpbf16ps %tmm5, %tmm4, %tmm0\ntdpbf16ps %tmm5, %tmm4, %tmm1\n"
+                             "tdpbf16ps %tmm5, %tmm4, %tmm2\ntdpbf16ps %tmm5, %tmm4, %tmm3");
+        }
+        asm volatile("tilerelease");
+    });
+    return 2.0 * 4 * kSteps * 16 * 16 * (kBytes ? 64 : 32) * n_threads / elapsed / 1e9;
+}
+#endif
+
 static double read_rate(int n_threads) {
     const std::size_t count = std::size_t(64) << 20;  // 512 MB
     std::vector<double> data(count, 1.0);
@@ -108,6 +168,15 @@ int main(int argc, char** argv) {
     std::printf("fp64_gflops %.1f\n", fma_rate<double>(n_threads));
 #if defined(__AVX512BF16__)
     std::printf("bf16_gflops %.1f\n", bf16_rate(n_threads));
+#endif
+#if defined(__AVX512VNNI__)
+    std::printf("int8_gops %.1f\n", int8_rate(n_threads));
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+    if (has_matrix_unit()) {
+        std::printf("amx_bf16_gflops %.1f\n", tile_rate<false>(n_threads));
+        std::printf("amx_int8_gops %.1f\n", tile_rate<true>(n_threads));
+    }
 #endif
     std::printf("read_gb_per_s %.1f\n", read_rate(n_threads));
 }

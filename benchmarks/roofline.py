@@ -17,8 +17,8 @@ __all__ = ["roofline"]
 def roofline(n_threads: int | None = None) -> dict[str, float]:
     """Measure the limits on ``n_threads`` threads.
 
-    Keys: fp32_gflops and fp64_gflops (fused multiply-adds in registers), bf16_gflops if the processor has dot products
-    of bfloat16, and read_gb_per_s.
+    Keys: fp32_gflops and fp64_gflops (fused multiply-adds in registers), read_gb_per_s; where the processor has them,
+    bf16_gflops and int8_gops of dot products in vectors, and amx_bf16_gflops and amx_int8_gops of the matrix unit.
     """
     source = Path(__file__).with_name("roofline.cpp")
     with tempfile.TemporaryDirectory() as folder:
