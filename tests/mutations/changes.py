@@ -51,6 +51,8 @@ def changes_of(source: str) -> list[Change]:
         if one.type == token.OP:
             depth += (one.string in "([{") - (one.string in ")]}")
         new = _replacement(one, previous)
+        if one.string in ("True", "False") and lines[one.start[0] - 1][: one.start[1]].endswith("strict="):
+            new = None  # a check that never fails: without it no result changes
         if in_statement_that_counts and not annotation and new is not None:
             change = Change(*one.start, one.string, new)
             if _is_python(changed(source, change)):

@@ -14,7 +14,7 @@ def f(x: int = 1, *rest):
     """max"""
     if x is not None and x < 2:
         raise ValueError("1")
-    return -max(x, *rest) ** 2 - g(low=x, high=x)
+    return -max(x, *rest) ** 2 - g(low=x, high=zip(x, strict=True))
 '''
 
 

@@ -214,3 +214,13 @@ def test_without_the_share_the_rest_is_judged():
     found = c3([row for row in made.edge(-0.02) if "share" not in row["metric"]])
     assert found["verdict"] == "holds"
     assert "of what context adds" not in found["why"]
+
+
+@pytest.mark.parametrize(("low", "high", "counted"), [(0.0, 0.0499, False), (-0.01, 0.05, True), (0.001, 0.01, True)])
+def test_a_probe_is_not_counted_if_context_may_be_nothing_and_is_surely_little(low: float, high: float, counted: bool):
+    """The ends of the interval of what context adds, at 0 and at five points."""
+    rows = [
+        row | {"low": low, "high": high} if "context" in row["metric"] else row
+        for row in made.edge(-0.02, baselines={"lexical": 0.8})
+    ]
+    assert (c3(rows)["effect"] is not None) == counted

@@ -115,6 +115,11 @@ def test_the_interval_over_items_is_that_of_the_mean_over_seeds():
     assert c7([*rows, without_ends]) == c7(rows)
 
 
+def test_a_mean_over_seeds_without_the_seeds_is_one_value():
+    found = c7([row | {"seed": None} for row in one(0.004, 0.003)])
+    assert (found["verdict"], found["effect"], found["low"]) == ("holds", 0.004, pytest.approx(0.001))
+
+
 def test_the_spread_of_seeds_alone_decides_nothing():
     rows = [row for seed in range(3) for row in one(0.003, 0.001, seed=seed)]
     for row in rows:
@@ -133,10 +138,27 @@ def test_the_number_of_seeds_that_would_decide():
     assert task["needed"] == "about 7 seeds"
 
 
+def test_seeds_that_would_decide_are_added_to_the_interval_over_items():
+    """sd 0.001, items 0.003, distance 0.0035: seeds may add sqrt(0.0035^2 - 0.003^2) = 0.0018; t_3 0.001 / 2 = 0.0016.
+
+    Three give t_2 0.001 / sqrt 3 = 0.0025.
+    """
+    rows = [row for seed, lost in enumerate((0.0055, 0.0065, 0.0075)) for row in one(lost, 0.003, seed=seed)]
+    assert c7(rows)["tasks"][0]["needed"] == "about 4 seeds"
+
+
 def test_one_more_seed_may_decide():
     """sd 0.002: 3 seeds give t_2 0.002 / sqrt 3 = 0.0050, 4 seeds t_3 0.001 = 0.0032, below the distance of 0.004."""
     rows = [row for seed, lost in enumerate((0.004, 0.006, 0.008)) for row in one(lost, 1e-4, seed=seed)]
     assert c7(rows)["tasks"][0]["needed"] == "about 4 seeds"
+
+
+@pytest.mark.parametrize(("distance", "needed"), [(2.483e-4, "about 1000 seeds"), (2.4815e-4, "more seeds and about")])
+def test_at_most_a_thousand_seeds_are_named(distance: float, needed: str):
+    """sd 0.004: 1,000 seeds give t_999 0.004 / sqrt 1000 = 2.4822e-4, one more 2.4810e-4."""
+    mean = 0.01 - distance
+    rows = [row for seed, off in enumerate((-0.004, 0, 0.004)) for row in one(mean + off, 1e-9, seed=seed)]
+    assert c7(rows)["tasks"][0]["needed"].startswith(needed)
 
 
 def test_items_alone_may_be_too_few():
@@ -179,6 +201,11 @@ def test_one_epoch_alone_is_not_known_to_suffice():
         found = c7(without_gains(one(0.05, 0.003), blocks))
         assert found["verdict"] == "undecided"
         assert f"with {blocks} blocks frozen, neither a longer training nor the epoch before is scored" in found["why"]
+
+
+def test_a_longer_training_is_judged_where_the_first_is_not_known_to_suffice():
+    longer = [row | {"experiment": "longer"} for row in one(0.004, 0.003)]
+    assert c7(without_gains(one(0.05, 0.003), 8) + longer)["effect"] == 0.004
 
 
 @pytest.mark.parametrize("blocks", [0, 8])

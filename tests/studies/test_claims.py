@@ -135,6 +135,17 @@ def test_a_score_over_cases_gets_a_normal_interval_from_their_number(metric: str
     assert estimate_of({"metric": metric, "value": 0.8}).ends is None
 
 
+def test_an_interval_with_one_end_is_none_and_perfect_scores_have_some_width():
+    row = {"metric": "accuracy", "value": 0.5, "n": 100}
+    half = 1.959964 * 0.05
+    for ends in ({"low": None, "high": 0.9}, {"low": 0.1, "high": None}):
+        assert estimate_of(row | ends).ends == pytest.approx((0.5 - half, 0.5 + half))
+    for value in (0.0, 1.0):
+        low, high = estimate_of(row | {"value": value}).ends
+        assert (high - low) / 2 == pytest.approx(1.959964 * math.sqrt(1e-13 / 100), rel=1e-6)
+    assert estimate_of(row | {"value": 50.0}).ends is None  # percent, not a fraction
+
+
 @pytest.mark.parametrize("metric", ["macro_f1", "mcc", "dspr", "RSA"])
 def test_no_normal_interval_for_a_score_that_is_no_mean_over_cases(metric: str):
     assert estimate_of({"metric": metric, "value": 0.8, "n": 400}).ends is None

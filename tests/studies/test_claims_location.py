@@ -135,6 +135,14 @@ def test_other_measures_are_reported_and_rsa_between_documents_decides():
     assert of("C4", made.similarities() + first)["verdict"] == "does not hold"
 
 
+def test_other_measures_are_reported_for_the_tasks_that_have_them():
+    other = made.similarity("squad", made.curve(2, 0.5), metric="DocumentCKA()")
+    elsewhere = made.similarity("mnli", made.curve(2, 0.5), metric="SVCCA()", corpus="news")
+    tasks = {one["task"]: one["why"] for one in of("C4", made.similarities() + other + elsewhere)["tasks"]}
+    assert "By other measures: DocumentCKA does not hold (0.40)." in tasks["squad"]
+    assert "DocumentCKA" not in tasks["mnli"]
+
+
 def test_identical_models_show_no_change_and_no_claim():
     rows = [row for task in made.TASKS for row in made.similarity(task, [1.0] * 13)] + made.random_baseline()
     for name in ("C4", "C8"):
@@ -146,6 +154,9 @@ def test_identical_models_show_no_change_and_no_claim():
 def test_few_documents_decide_nothing():
     assert of("C4", conservative([0.7] * 3, 0.01, 0.3, 0.01, n=20))["verdict"] == "holds"
     assert of("C4", conservative([0.7] * 3, 0.01, 0.3, 0.01, n=19))["verdict"] == "undecided"
+    fewer = conservative([0.7] * 3, 0.01, 0.3, 0.01)
+    fewer[-1]["n"] = 19  # of one row of several
+    assert of("C4", fewer)["verdict"] == "undecided"
 
 
 def test_an_undecided_share_says_how_many_documents_and_seeds_would_decide():
@@ -282,6 +293,18 @@ def test_an_undecided_difference_says_what_would_decide():
     assert found["needed"] == "about 432 documents and 27 seeds"
 
 
+def test_without_measured_numbers_the_layers_of_the_middle_third_are_compared():
+    """Blocks 5 to 8: 0.75 after MNLI, 0.35 after parsing, with mean half widths 0.1 x 0.25 and 0.1 x 0.65."""
+    middles = {"mnli": [0.9, 0.8, 0.7, 0.6], "dependency": [0.5, 0.4, 0.3, 0.2]}
+    rows = [
+        row
+        for task, middle in middles.items()
+        for row in made.similarity(task, [1.0] * 5 + middle + [0.1] * 4, seeds=(0,), half=0.1)
+    ]
+    found, half = of("C5", rows), math.hypot(0.025, 0.065)
+    assert (found["effect"], found["low"], found["high"]) == pytest.approx((0.4, 0.4 - half, 0.4 + half))
+
+
 def test_one_seed_speaks_of_these_models_only():
     rows = [row for row in shallower(0.2, 0.7, spread=0.0) if row["seed"] in (None, 0)]
     found = of("C5", rows)
@@ -328,6 +351,14 @@ def test_the_depth_of_exits_has_the_interval_of_items_and_seeds():
     assert of("C8", deeper(2.0, 2.0, half - 0.001))["verdict"] == "undecided"
     found = of("C8", deeper(2.0, 2.0, 3.0))
     assert "arises at block 9.0 [8.9, 9.1], of parsing 6.0 [5.9, 6.1]: 3.0 [2.7, 3.3]" in found["why"]
+
+
+def test_without_measured_numbers_centres_are_those_of_layers():
+    """All of the change at block 12, surely; and at block 6: 12 (1 - 0.3 / 0.6), linearised with 0.003 and 0.006."""
+    rows = made.similarity("mnli", [1.0] * 12 + [0.4], seeds=(0,))
+    rows += made.similarity("dependency", [1.0] * 6 + [0.4] * 7, seeds=(0,))
+    found, half = of("C8", rows), 12 * math.hypot(0.003, 0.5 * 0.006) / 0.6
+    assert (found["effect"], found["low"], found["high"]) == pytest.approx((6.0, 6 - half, 6 + half))
 
 
 def test_without_early_exits_nothing_agrees():

@@ -67,6 +67,8 @@ def test_a_ratio_is_linearised():
     assert (found.value, found.low, found.high) == pytest.approx((-0.5, low, high))
     assert ratio(Estimate(1.0, 0.9, 1.1), Estimate(1.0, 0.0, 2.0)).ends is None
     assert math.isnan(ratio(Estimate(1.0), Estimate(0.0)).value)
+    assert ratio(Estimate(1.0), Estimate(2.0, 1.0, 3.0)) == Estimate(0.5)
+    assert ratio(Estimate(1.0, 0.5, 1.5), Estimate(2.0)) == Estimate(0.5)
 
 
 def test_seeds_of_groups_are_added_in_squares():
