@@ -20,9 +20,9 @@ A backend is a module with
 * ``narrow(rows, out, sums, n_summed)``: converts rows to the element type of a store (reference.py);
 * ``centre(products, cross, pairs, sums, n_samples, n_threads)``: the matrices minus u v^T / n_samples in place, with
   the sums u and v of the rows of both sides; returns the sum of squares and the trace of each product, and the sum of
-  squares of each cross product; not on the GPU;
-* ``dot(a, b)`` and ``vector_matrix(a, matrix)``: float64 products, on every processor added in the same order; not on
-  the GPU;
+  squares of each cross product. On the GPU ``Moments.device`` has it, for the arrays of ``Moments.state_on_device()``;
+* ``dot(a, b)`` and ``vector_matrix(a, matrix)``: float64 products, on every processor added in the same order; on the
+  GPU ``Moments.device`` has them, in the order of cuBLAS;
 * ``arborescences(scores, lengths, n_threads)``: trees from arc scores (reference_trees.py); not on the GPU.
 """
 

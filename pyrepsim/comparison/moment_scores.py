@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,9 @@ from ..core.memory import keep_freed_memory, memory_budget
 from ..core.progress import progress_bar
 from ..measures import MomentMeasure
 from ..moments import MomentsSet, Pair
+from ..moments.centred import Centred
 from ..moments.in_memory import ArrayMoments, whitened_moments
+from ..moments.readback import evaluated_together
 from ..results import Score
 from .checkpoint import Checkpoint
 from .executors import Executor, add_parts, part_rows
@@ -140,6 +142,8 @@ class _LayerPair:
     source: Rereadable | None
     mirror: _LayerPair | None = None
     """The same two layers with X and Y exchanged."""
+    on_device: Mapping[str, Centred] = field(default_factory=dict)
+    """Moments by row transform that are where a GPU made them."""
     _pairs: dict[str, Pair] = field(default_factory=dict)
 
     def pair(self, transform: str = "raw") -> Pair:
@@ -150,6 +154,8 @@ class _LayerPair:
     def _of(self, transform: str) -> Pair:
         if self.mirror is not None:
             return self.mirror.pair(transform).swapped()
+        if transform in self.on_device:
+            return self.on_device[transform].between(self.i, self.j)
         return self.moments.between(self.i, self.j, transform)
 
     def _whitened(self) -> Pair:
@@ -159,7 +165,8 @@ class _LayerPair:
                 "whitened rows need a second pass, which a stream does not have: extract to stores first."
             )
         chunks = ((chunk[self.i], chunk[self.j]) for chunk in self.source.chunks(self.group))
-        return whitened_moments(self.pair("raw"), chunks, **self.options.of_moments)
+        raw = self.moments.between(self.i, self.j, "raw")  # on the host, where the rows are whitened
+        return whitened_moments(raw, chunks, **self.options.of_moments)
 
 
 def _array_scores(
@@ -205,26 +212,34 @@ def score_group(
     index_pairs = group.index_pairs
     for k, (i, j) in enumerate(index_pairs):
         mirrored.setdefault((min(i, j), max(i, j)), []).append(k)
-    for transform in moments.transforms:  # centred here once, before threads read them
-        for side in range(len(moments.widths)):
-            moments.side(side, transform)
+    readback, on_device = moments.on_device() or (None, {})
+    if readback is None:
+        for transform in moments.transforms:  # centred here once, before threads read them
+            for side in range(len(moments.widths)):
+                moments.side(side, transform)
 
-    def score_pairs(indices: Sequence[int]) -> list[Score]:
-        scores: list[Score] = []
+    def calls_of(indices: Sequence[int]) -> list[Callable[[], Score]]:
+        """A function for each pair and measure; they share what was computed for the pair."""
+        calls = []
         first = None
         for k in indices:
-            pair = _LayerPair(moments, *index_pairs[k], group, options, source, mirror=first)
+            pair = _LayerPair(moments, *index_pairs[k], group, options, source, mirror=first, on_device=on_device)
             first = first or pair
-            layer_x, layer_y = group.pairs[k]
-            for measure in measures:
-                score = score_or_undefined(measure, pair, moments.n_samples)
-                scores.append(score.named(layer_x, layer_y, recorded))
-        return scores
+            calls += [partial(one_score, measure, pair, *group.pairs[k]) for measure in measures]
+        return calls
+
+    def one_score(measure: MomentMeasure, pair: _LayerPair, layer_x: str, layer_y: str) -> Score:
+        return score_or_undefined(measure, pair, moments.n_samples).named(layer_x, layer_y, recorded)
+
+    def score_pairs(indices: Sequence[int]) -> list[Score]:
+        return [call() for call in calls_of(indices)]
 
     keep_freed_memory()
     # One BLAS thread for each pair: its matrices are too small for more, and the bits are then always the same.
     with one_blas_thread():
         second_pass = any(measure.needs_second_pass for measure in measures)  # its sums use the threads
+        if readback is not None:
+            return evaluated_together(readback, [call for indices in mirrored.values() for call in calls_of(indices)])
         if second_pass or moments.n_threads == 1 or len(mirrored) == 1:
             scored = [score_pairs(indices) for indices in mirrored.values()]
         else:

@@ -18,10 +18,12 @@ __all__ = ["CCA", "PWCCA", "SVCCA"]
 def canonical_correlations(measure: Measure, pair: Pair, whiten_x: np.ndarray, whiten_y: np.ndarray) -> np.ndarray:
     """Return the singular values of W_x^T S_xy W_y, descending; W^T S W is diagonal on each side (I without ridge)."""
     if pair.x is pair.y:
-        return checked(measure, np.sort(column_products(pair.cross @ whiten_x, whiten_x))[::-1], pair)
-    if measure not in pair.known:
-        pair.known[measure] = singular_values(whiten_x.T @ pair.cross @ whiten_y)
-    return checked(measure, pair.known[measure], pair)
+        own = pair.reader(measure)("own", lambda: column_products(pair.cross @ whiten_x, whiten_x))
+        return checked(measure, np.sort(own)[::-1], pair)
+    found = pair.known.get(measure)
+    if found is None:
+        found = pair.known[measure] = singular_values(whiten_x.T @ pair.cross @ whiten_y, pair.reader(measure))
+    return checked(measure, found, pair)
 
 
 def checked(measure: Measure, correlations: np.ndarray, pair: Pair) -> np.ndarray:
@@ -185,7 +187,7 @@ class SVCCA(MomentMeasure):
         return self._components(side)[0]
 
     def _components(self, side: Side) -> tuple[np.ndarray, dict[str, Any]]:
-        values, vectors = side.spectrum
+        values, (there, vectors) = side.eigenvalues, side.spectrum
         rank = side.rank_of(values)
         explained = np.cumsum(values[:rank]) / np.sum(values[:rank])
         if self.components is not None:
@@ -193,7 +195,7 @@ class SVCCA(MomentMeasure):
         else:
             # the last cumulative sum may be 1 - eps, hence the min
             kept = min(int(np.searchsorted(explained, self.variance)) + 1, rank)
-        return vectors[:, :kept] / np.sqrt(values[:kept]), {
+        return vectors[:, :kept] / np.sqrt(there[:kept]), {
             "components": kept,
             "rank": rank,
             "explained_variance": float(explained[kept - 1]),

@@ -68,12 +68,13 @@ class EigenspaceOverlap(MomentMeasure):
     def evaluate(self, pair: Pair) -> Result:
         # cosines between the basis vectors of both sides: the centred, whitened features and the constant vector
         cosines = pair.x.whitening.T @ pair.cross @ pair.y.whitening
-        checked(self, np.linalg.svd(cosines, compute_uv=False), pair)
+        read = pair.reader(self)
+        checked(self, read("values", lambda: np.linalg.svd(cosines, compute_uv=False)), pair)
         if not self.centred:
             cosines = np.pad(cosines, ((0, 1), (0, 1)))
             cosines[-1, -1] = 1.0
             cosines = _uncentred_basis(pair.x).T @ cosines @ _uncentred_basis(pair.y)
-        overlap = float(np.sum(cosines * cosines))
+        overlap = float(read("overlap", lambda: np.sum(cosines * cosines)))
         rank_x, rank_y = cosines.shape
         return overlap / max(rank_x, rank_y), {
             "overlap": overlap,
@@ -86,6 +87,13 @@ class EigenspaceOverlap(MomentMeasure):
 
 
 def _uncentred_basis(side: Side) -> np.ndarray:
+    """Return `_basis`, where the scatter is."""
+    if _basis not in side.known:
+        side.known[_basis] = side.there(_basis(side))
+    return side.known[_basis]
+
+
+def _basis(side: Side) -> np.ndarray:
     """Return a basis (r + 1, rank) of the column space of X in the coordinates [Q, 1/sqrt n].
 
     Q = (X - 1 m^T) W, (n, r), are the whitened rows. X W = Q + (1/sqrt n) w^T with w = sqrt n W^T m, so only the
@@ -95,7 +103,7 @@ def _uncentred_basis(side: Side) -> np.ndarray:
     rank = side.rank
     if _spans_constants(side):
         return np.eye(rank + 1)
-    lean = np.sqrt(side.n_samples) * (side.whitening.T @ side.mean)
+    lean = np.sqrt(side.n_samples) * side.read("lean", lambda: side.whitening.T @ side.mean_there)
     length = float(np.linalg.norm(lean))
     towards = lean / length if length else lean
     norm = np.hypot(1.0, length)
@@ -106,7 +114,11 @@ def _spans_constants(side: Side) -> bool:
     """Return whether a feature or a combination of features is constant and not zero: X a = 1 for some a."""
     if np.any(side.mean[~side.varying]):
         return True
-    sd = np.sqrt(np.diag(side.scatter)[side.varying] / side.n_samples)
-    outside = (side.mean - side.scatter @ (side.whitening @ (side.whitening.T @ side.mean)))[side.varying] / sd
+    sd = np.sqrt(side.squares[side.varying] / side.n_samples)
+
+    def within_span() -> np.ndarray:
+        return side.scatter @ (side.whitening @ (side.whitening.T @ side.mean_there))
+
+    outside = (side.mean - side.read("within_span", within_span))[side.varying] / sd
     size = float(np.linalg.norm(side.mean[side.varying] / sd))
     return float(np.linalg.norm(outside)) > _LEAST_CONSTANT * max(size, 1.0)

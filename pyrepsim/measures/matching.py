@@ -18,7 +18,9 @@ def feature_correlations(pair: Pair) -> np.ndarray:
     """Return the Pearson correlations of the varying features of X with those of Y, (varying_x, varying_y)."""
     keep_x, keep_y = pair.x.varying, pair.y.varying
     sd_x, sd_y = np.sqrt(pair.x.squares[keep_x]), np.sqrt(pair.y.squares[keep_y])
-    cross = pair.cross if keep_x.all() and keep_y.all() else pair.cross[np.ix_(keep_x, keep_y)]
+    # flat, because a matrix would stay on a device; assignment is done on the host
+    cross = pair.read("cross", lambda: pair.cross.ravel()).reshape(pair.cross.shape)
+    cross = cross if keep_x.all() and keep_y.all() else cross[np.ix_(keep_x, keep_y)]
     return cross / np.outer(sd_x, sd_y)
 
 

@@ -69,9 +69,9 @@ class LinearPredictivity(MomentMeasure):
         return SIMILARITY if self.direction == "y_from_x" else AFFINE
 
     def evaluate(self, pair: Pair) -> Result:
+        read = pair.reader(self)
         pair = pair if self.direction == "y_from_x" else pair.swapped()
-        explained = pair.x.whitening.T @ pair.cross
-        value = float(np.sum(explained * explained)) / pair.y.total
+        value = float(read("explained", lambda: _sum_of_squares(pair.x.whitening.T @ pair.cross))) / pair.y.total
         details = {"rank": pair.x.rank, "condition": pair.x.condition, "accuracy": pair.x.accuracy}
         return value, {**details, **determined(pair.n_samples, pair.x.rank)}
 
@@ -126,12 +126,18 @@ class GULP(MomentMeasure):
 
     def evaluate(self, pair: Pair) -> Result:
         (root_x, self_x), (root_y, self_y) = self._shrunk(pair.x), self._shrunk(pair.y)
-        cross = root_x.T @ pair.cross @ root_y / geometric_mean(pair.x.total, pair.y.total)
-        inner = float(np.sum(cross * cross))
+        totals = geometric_mean(pair.x.total, pair.y.total)
+        read = pair.reader(self)
+        inner = float(read("inner", lambda: _sum_of_squares(root_x.T @ pair.cross @ root_y / totals)))
         return self_x + self_y - 2 * inner, {"self_x": self_x, "self_y": self_y, "inner": inner}
 
     def _shrunk(self, side: Side) -> tuple[np.ndarray, float]:
         """Return (C + r)^-1/2 as vectors / sqrt(values + r), and tr((C + r)^-1 C (C + r)^-1 C)."""
-        values, vectors = side.spectrum
-        values = np.maximum(values, 0.0) / side.total  # negative values are rounding
-        return vectors / np.sqrt(values + self.ridge), float(np.sum((values / (values + self.ridge)) ** 2))
+        there, vectors = side.spectrum
+        values = np.maximum(side.eigenvalues, 0.0) / side.total  # negative values are rounding
+        root = vectors / np.sqrt(np.maximum(there, 0.0) / side.total + self.ridge)
+        return root, float(np.sum((values / (values + self.ridge)) ** 2))
+
+
+def _sum_of_squares(A: np.ndarray) -> np.ndarray:
+    return np.sum(A * A)

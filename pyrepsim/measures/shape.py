@@ -134,8 +134,9 @@ class ShapeMetric(MomentMeasure):
             found = angle_and_distance(similarity)
             return found["angle"], {"similarity": similarity, **found}
         (map_x, norm_x), (map_y, norm_y) = self._whitened(pair.x), self._whitened(pair.y)
-        nuclear = np.linalg.svd(map_x.T @ pair.cross @ map_y, compute_uv=False).sum()
-        similarity = float(nuclear) / (norm_x * norm_y)
+        read = pair.reader(self)
+        values = read("values", lambda: np.linalg.svd(map_x.T @ pair.cross @ map_y, compute_uv=False))
+        similarity = float(values.sum()) / (norm_x * norm_y)
         found = angle_and_distance(similarity)
         return found["angle"], {
             "similarity": similarity,
@@ -150,8 +151,7 @@ class ShapeMetric(MomentMeasure):
         if self.alpha == 0:
             return side.whitening, math.sqrt(side.rank)
         values, vectors = side.spectrum
-        rank = side.rank_of(values)
-        root = np.sqrt(values[:rank])
-        return vectors[:, :rank] * (self.alpha + (1 - self.alpha) / root), float(
-            np.linalg.norm(self.alpha * root + (1 - self.alpha))
-        )
+        rank = side.rank_of(side.eigenvalues)
+        lengths = self.alpha * np.sqrt(side.eigenvalues[:rank]) + (1 - self.alpha)
+        scale = self.alpha + (1 - self.alpha) / np.sqrt(values[:rank])
+        return vectors[:, :rank] * scale, float(np.linalg.norm(lengths))

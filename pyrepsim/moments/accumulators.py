@@ -17,6 +17,7 @@ from ..core.paths import as_path
 from ..core.states import open_sealed, write_sealed
 from .centred import Centred, refuse_overflow
 from .pair import Pair, Side
+from .readback import Readback
 from .saving import opened_moments, read_sums, write_moments
 from .state import State, checked_layout
 
@@ -96,7 +97,6 @@ class MomentsSet:
         if not transforms or not set(transforms) <= set(TRANSFORMS):
             raise OptionError(f"transforms must name some of {', '.join(TRANSFORMS)}: got {tuple(transforms)!r}.")
         self.widths, self.pairs = checked_layout(widths, pairs, len(transforms), memory)
-        self._places = {pair: k for k, pair in enumerate(self.pairs)}
         self.transforms = tuple(kind for kind in TRANSFORMS if kind in transforms)
         self.precision = precision
         self.n_threads = checked_threads(n_threads)
@@ -226,13 +226,17 @@ class MomentsSet:
 
     def between(self, i: int, j: int, transform: str = "raw") -> Pair:
         """Moments of representations i and j in this order; ``pairs`` holds (i, j) or (j, i)."""
-        if i == j:
-            return Pair.of_side(self.side(i, transform))
-        if (i, j) in self._places:
-            return self.pair_at(self._places[i, j], transform)
-        if (j, i) in self._places:
-            return self.pair_at(self._places[j, i], transform).swapped()
-        raise OptionError(f"pairs must hold representations {i!r} and {j!r}: got {self.pairs}.")
+        return self._centred_at(transform).between(i, j)
+
+    def on_device(self) -> tuple[Readback, dict[str, Centred]] | None:
+        """The sums of each row transform, centred where a GPU made them; None where the host has them (merged ones)."""
+        device = getattr(self._live[self.transforms[0]], "device", None)
+        if device is None or self._merged or not self._n_live:
+            return None
+        readback, options = Readback(device), {"n_threads": self.n_threads}
+        with self._exclusive():
+            states = {kind: self._read(kind, on_device=True) for kind in self.transforms}
+        return readback, {k: Centred(s, self.labels, **options, readback=readback) for k, s in states.items()}
 
     def merge(self, other: MomentsSet) -> None:
         """Add the samples of ``other``, which was accumulated with the same options."""
@@ -325,14 +329,15 @@ class MomentsSet:
                 self._centred[transform] = Centred(self._read(transform), self.labels, n_threads=self.n_threads)
         return self._centred[transform]
 
-    def _read(self, transform: str) -> State:
+    def _read(self, transform: str, *, on_device: bool = False) -> State:
         if transform not in self._live:
             raise OptionError(
                 f"these moments keep transforms={self.transforms}: {transform!r} rows were not summed. "
                 f"Make them with transforms={(*self.transforms, transform)!r}, or let rs.compare choose."
             )
         self._check_complete()
-        sums = self._live[transform].get_state(True, self.n_threads)
+        get_state = self._live[transform].get_state
+        sums = self._live[transform].state_on_device() if on_device else get_state(True, self.n_threads)
         state = self._as_state(sums, transform, self._directions.get(transform, ()))
         if not self._merged:
             return state

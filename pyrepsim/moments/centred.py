@@ -9,8 +9,10 @@ import numpy as np
 
 from ..backends import get_backend
 from ..core.errors import NonFiniteError, OptionError, ShapeError
+from ..core.lazy import lazy
 from .norms import Norms
 from .pair import DiagonalSide, Pair, Side
+from .readback import Readback
 from .state import State
 
 __all__ = ["EPSILON", "Centred", "refuse_overflow", "refuse_size"]
@@ -26,18 +28,28 @@ class Centred:
     """The sides and pairs of a state, whose arrays are centred in place.
 
     Safe for several threads. Each call of `pair_at` makes a new pair, so results that measures cache in a pair are
-    freed with it.
+    freed with it. With `readback` the arrays of the state are on its device, but for the norms.
     """
 
-    def __init__(self, state: State, labels: Sequence[str], *, n_threads: int, copies: float = 0.0) -> None:
+    def __init__(
+        self,
+        state: State,
+        labels: Sequence[str],
+        *,
+        n_threads: int,
+        copies: float = 0.0,
+        readback: Readback | None = None,
+    ) -> None:
         if state.n_samples <= 0:
             raise ShapeError("moments need at least one row before they can be read: got none. Call update(...) first.")
-        self._state, self._labels, self._copies = state, labels, copies
+        self._state, self._labels, self._copies, self._readback = state, labels, copies, readback
         sums = [weighted[0] for weighted in state.weighted]
-        host = get_backend()  # sums are read into host memory
-        self._own, self._cross_sq = host.centre(
+        self._device = None if readback is None else readback.device
+        place = self._device or get_backend()
+        self._own, self._cross_sq = place.centre(
             state.products, state.cross, state.pairs, sums, state.n_samples, n_threads
         )
+        self._sums = sums if self._device is None else self._device.read_together(sums)
         self._sides: dict[int, Side] = {}
 
     @property
@@ -56,12 +68,27 @@ class Centred:
     def pair_at(self, k: int) -> Pair:
         """Moments of the k-th pair."""
         i, j = self._state.pairs[k]
-        return Pair(self.side(i), self.side(j), self._state.cross[k], self._cross_sq[k], Norms(self._state, i, j))
+        norms = Norms(self._state, i, j, self._device)
+        return Pair(self.side(i), self.side(j), self._state.cross[k], self._cross_sq[k], norms)
+
+    def between(self, i: int, j: int) -> Pair:
+        """Moments of representations i and j in this order, of which the state has (i, j) or (j, i)."""
+        if i == j:
+            return Pair.of_side(self.side(i))
+        if (i, j) in self._places:
+            return self.pair_at(self._places[i, j])
+        if (j, i) in self._places:
+            return self.pair_at(self._places[j, i]).swapped()
+        raise OptionError(f"pairs must hold representations {i!r} and {j!r}: got {self._state.pairs}.")
+
+    @lazy
+    def _places(self) -> dict[tuple[int, int], int]:
+        return {pair: k for k, pair in enumerate(self._state.pairs)}
 
     def _new_side(self, s: int) -> Side:
         state, n, scatter = self._state, self._state.n_samples, self._state.products[s]
         norm_sq, total = self._own[s]
-        mean = state.weighted[s][0] / n  # minus the shift
+        mean = self._sums[s] / n  # minus the shift
         one_direction = bool(state.directions) and state.directions[s] is not None
         epsilon, label = EPSILON[state.precision], self._labels[s]
         refuse_size(total, n, mean, precision=state.precision, label=label, one_direction=one_direction)
@@ -69,8 +96,11 @@ class Centred:
         if scatter.ndim == 1:
             return DiagonalSide(n, mean, scatter, epsilon, label, self._copies, one_direction)
         rounding = state.rounding[s] if state.rounding else None
-        norms = Norms(state, s, s)
-        return Side(n, mean, scatter, norm_sq, norms, epsilon, label, self._copies, one_direction, rounding)
+        norms = Norms(state, s, s, self._device)
+        side = Side(n, mean, scatter, norm_sq, norms, epsilon, label, self._copies, one_direction, rounding)
+        if self._readback is not None:
+            vars(side).update(readback=self._readback)
+        return side
 
 
 def refuse_overflow(state: State, labels: Sequence[str]) -> None:

@@ -1,9 +1,12 @@
 """Sums over squared norms, which debiased CKA and squared distances need in addition to the scatter.
 
-Products are added in an order of their own, not by BLAS: the same sums give the same bits on every processor.
+Products are added in an order of their own, not by BLAS: the same sums give the same bits on every processor. On a
+device they are those of cuBLAS.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +23,16 @@ class Norms:
     u and v are rows of the two sides minus their shifts, e and f the means of u and v; a = |u - e|^2, b = |v - f|^2.
     """
 
-    def __init__(self, state: State, r: int, s: int) -> None:
-        """Of sides r (u) and s (v)."""
+    def __init__(self, state: State, r: int, s: int, device: Any = None) -> None:
+        """Of sides r (u) and s (v); `device` has their arrays, but for the norms."""
+        self._device = device
         self.n_samples = state.n_samples
         self._u, self._v = state.weighted[r], state.weighted[s]
         self._norms, self._r, self._s = state.norms, r, s
+
+    @property
+    def _place(self) -> Any:
+        return self._device or get_backend()
 
     @lazy
     def e(self) -> np.ndarray:
@@ -59,24 +67,24 @@ class Norms:
         """sum |v|^2 u, (d_u,)."""
         return self._u[1 + self._s]
 
-    def product(self, scatter: np.ndarray) -> float:
-        """sum a b - (sum a)(sum b) / n."""
+    def product(self, scatter: np.ndarray) -> Any:
+        """sum a b - (sum a)(sum b) / n: a number where the sums are."""
         n, e, f = self.n_samples, self.e, self.f
-        host = get_backend()
-        return float(
+        place = self._place
+        return (
             self.products
             - self.total_u * self.total_v / n
-            - 2 * host.dot(f, self.weighting_v)
-            - 2 * host.dot(e, self.weighting_u)
-            + 4 * host.dot(host.vector_matrix(e, scatter), f)
-            + 2 * host.dot(f, f) * self.total_u
-            + 2 * host.dot(e, e) * self.total_v
+            - 2 * place.dot(f, self.weighting_v)
+            - 2 * place.dot(e, self.weighting_u)
+            + 4 * place.dot(place.vector_matrix(e, scatter), f)
+            + 2 * place.dot(f, f) * self.total_u
+            + 2 * place.dot(e, e) * self.total_v
         )
 
     def weighted_v(self, scatter: np.ndarray) -> np.ndarray:
         """sum a (v - f), (d_v,)."""
-        return self.weighting_v - 2 * get_backend().vector_matrix(self.e, scatter) - self.f * self.total_u
+        return self.weighting_v - 2 * self._place.vector_matrix(self.e, scatter) - self.f * self.total_u
 
     def weighted_u(self, scatter: np.ndarray) -> np.ndarray:
         """sum b (u - e), (d_u,)."""
-        return self.weighting_u - 2 * get_backend().vector_matrix(self.f, scatter.T) - self.e * self.total_v
+        return self.weighting_u - 2 * self._place.vector_matrix(self.f, scatter.T) - self.e * self.total_v

@@ -1,16 +1,23 @@
-"""Centred moments of one representation (`Side`) and of two (`Pair`), which measures read."""
+"""Centred moments of one representation (`Side`) and of two (`Pair`), which measures read.
+
+The matrices are NumPy's, or CuPy's where a GPU made the sums. The formulas are the same: they call NumPy's functions,
+which hand arrays of CuPy to CuPy. Numbers that a decision or a result needs are `read` (readback.py).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..backends import get_backend
 from ..core.lazy import lazy
 from .norms import Norms
+from .readback import Readback, Reader, read_now
 from .singular import column_products, nuclear_norm, singular_triplets
 
 __all__ = ["DiagonalSide", "Pair", "Side"]
@@ -23,9 +30,12 @@ LEAST_SCALED = 1e-12
 of the rows: float32 leaves about 1e-14 in a direction that a LayerNorm has removed."""
 
 
-def scaled_spectrum(scatter: np.ndarray, varying: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Eigenvalues (descending) and eigenvectors of the scatter scaled to unit diagonal, and the scale (0: constant)."""
-    scale = 1.0 / np.sqrt(scatter.diagonal() if varying.all() else np.where(varying, scatter.diagonal(), np.inf))
+def scaled_spectrum(scatter: np.ndarray, varying: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues (descending) and eigenvectors of the scatter scaled to unit diagonal, and the scale (0: constant).
+
+    `varying` is the mask of features that are not constant; None: all.
+    """
+    scale = 1.0 / np.sqrt(scatter.diagonal() if varying is None else np.where(varying, scatter.diagonal(), np.inf))
     values, vectors = np.linalg.eigh(scatter * (scale[:, None] * scale))
     return values[::-1], vectors[:, ::-1], scale
 
@@ -67,6 +77,30 @@ class Side:
     """Whether all rows at length 1 are equal up to rounding (backends/directions.py); False for raw rows."""
     rounding: np.ndarray | None = None
     """Precision int24: the sum over rows of the square of the largest rounding error of each feature, (d,)."""
+    readback: ClassVar[Readback | None] = None
+    """Of an instance whose `scatter` is on a device: how values come to the host. `mean` is always on the host."""
+
+    @lazy
+    def known(self) -> dict[Any, Any]:
+        """What measures have computed for this side, and values that were read."""
+        return {}
+
+    def read(self, name: str, compute: Callable[[], Any]) -> Any:
+        """What ``compute()`` returns, with its vectors and numbers on the host; computed once on a device."""
+        return compute() if self.readback is None else self.readback.read(self.known, (), name, compute)
+
+    @property
+    def place(self) -> Any:
+        """What computes products of vectors where the scatter is: a backend or a device."""
+        return get_backend() if self.readback is None else self.readback.device
+
+    def there(self, array: np.ndarray) -> Any:
+        """An array of the host where the scatter is."""
+        return array if self.readback is None else self.readback.to_device(array)
+
+    @lazy
+    def mean_there(self) -> Any:
+        return self.there(self.mean)
 
     @property
     def n_features(self) -> int:
@@ -75,12 +109,12 @@ class Side:
     @lazy
     def squares(self) -> np.ndarray:
         """The diagonal of S: n times the variances of the features, (d,)."""
-        return self.scatter.diagonal()
+        return self.scatter.diagonal() if self.readback is None else self.read("squares", self.scatter.diagonal)
 
     @lazy
     def total(self) -> float:
         """tr S: n times the total variance."""
-        return float(self.scatter.trace())
+        return float(self.read("total", self.scatter.trace))
 
     @lazy
     def rounding_error(self) -> float:
@@ -104,7 +138,7 @@ class Side:
     @lazy
     def norm_spread(self) -> float:
         """sum a^2 - (sum a)^2 / n with a = |x - m|^2: the scatter of squared norms."""
-        return self.norms.product(self.scatter)
+        return float(self.read("norm_spread", lambda: self.norms.product(self.scatter)))
 
     @lazy
     def varying(self) -> np.ndarray:
@@ -124,6 +158,11 @@ class Side:
         """Eigenvalues of S, descending, and the eigenvectors as columns."""
         values, vectors = np.linalg.eigh(self.scatter)
         return values[::-1], vectors[:, ::-1]
+
+    @lazy
+    def eigenvalues(self) -> np.ndarray:
+        """The eigenvalues of `spectrum` on the host."""
+        return self.read("eigenvalues", lambda: self.spectrum[0])
 
     @lazy
     def whitening(self) -> np.ndarray:
@@ -147,18 +186,19 @@ class Side:
         if not beyond.size:
             return covariances
         part = beyond @ (beyond.T @ (scale[:, None] * covariances))
-        return np.where(self.varying[:, None], covariances - part / np.where(self.varying, scale, 1.0)[:, None], 0.0)
+        varying = scale > 0
+        return np.where(varying[:, None], covariances - part / np.where(varying, scale, 1.0)[:, None], 0.0)
 
     @lazy
     def rank(self) -> int:
         """Numerical rank of S scaled to unit diagonal."""
-        values = self._scaled_spectrum[0]
+        values = self._scaled_values
         return min(self.rank_of(values), count_above(values, LEAST_SCALED * values.item(0)))
 
     @lazy
     def condition(self) -> float:
         """Largest eigenvalue over the smallest one within the rank, after scaling to unit diagonal."""
-        values = self._scaled_spectrum[0]
+        values = self._scaled_values
         return values.item(0) / values.item(self.rank - 1)
 
     @property
@@ -168,7 +208,12 @@ class Side:
 
     @lazy
     def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return scaled_spectrum(self.scatter, self.varying)
+        return scaled_spectrum(self.scatter, None if self.varying.all() else self.there(self.varying))
+
+    @lazy
+    def _scaled_values(self) -> np.ndarray:
+        values = self._scaled_spectrum[0]
+        return values if self.readback is None else self.read("scaled_values", lambda: values)
 
     def with_itself(self) -> Pair:
         """The representation paired with itself."""
@@ -239,13 +284,27 @@ class Pair:
         return self.x.copies
 
     @lazy
+    def _read(self) -> dict[Any, Any]:
+        """Values that were read. All pairs of a side with itself share them."""
+        return self.x.known if self.x is self.y else {}
+
+    def reader(self, *of: Any) -> Reader:
+        """The function ``read(name, compute)`` for values of a measure, or of another key."""
+        readback = self.x.readback
+        return read_now if readback is None else partial(readback.read, self._read, of)
+
+    def read(self, name: str, compute: Callable[[], Any]) -> Any:
+        """What ``compute()`` returns, with its vectors and numbers on the host; computed once on a device."""
+        return compute() if self.x.readback is None else self.x.readback.read(self._read, (), name, compute)
+
+    @lazy
     def norm_products(self) -> float:
         """sum a b - (sum a)(sum b) / n with a = |x - m_x|^2, b = |y - m_y|^2: the cross scatter of squared norms."""
         if self.x is self.y:
             return self.x.norm_spread
         if self.mirror is not None:
             return self.mirror.norm_products
-        return self.norms.product(self.cross)
+        return float(self.read("norm_products", lambda: self.norms.product(self.cross)))
 
     @lazy
     def weighted_x(self) -> np.ndarray:
@@ -273,15 +332,15 @@ class Pair:
         if self.mirror is not None:
             return self.mirror.singular_values
         if self.x is self.y:
-            return np.sort(np.abs(self.x.spectrum[0]))[::-1]
-        return np.linalg.svd(self.cross, compute_uv=False)
+            return np.sort(np.abs(self.x.eigenvalues))[::-1]
+        return self.read("singular_values", lambda: np.linalg.svd(self.cross, compute_uv=False))
 
     @lazy
     def nuclear_norm(self) -> float:
         """The sum of the singular values of S_xy."""
         if self.mirror is not None:
             return self.mirror.nuclear_norm
-        return self.x.total if self.x is self.y else nuclear_norm(self.cross)
+        return self.x.total if self.x is self.y else nuclear_norm(self.cross, self.reader("nuclear_norm"))
 
     @lazy
     def known(self) -> dict[Any, np.ndarray]:
@@ -296,31 +355,38 @@ class Pair:
         and <h_i, x_j> = (S_x a_i)_j.
         """
         if self.mirror is not None or self.x.rank > self.y.rank:
-            mirror = self.mirror or Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms)
-            weights_y, rho, weights_x = mirror.canonical
+            turned = self.mirror or Pair(self.y, self.x, self.cross.T, self.cross_sq, self.norms)
+            weights_y, rho, weights_x = vars(self).setdefault("_turned", turned).canonical  # keeps what was read
             return weights_x, rho, weights_y
+        weights_x, rho, weights_y = self.read("canonical", self._canonical)
+        order = np.argsort(-rho, kind="stable")
+        return weights_x[order], rho[order], weights_y[order]
+
+    def _canonical(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`canonical` where the sums are, in no particular order."""
         if self.x is self.y:  # W^T S W is I, up to rounding
             rho = column_products(self.x.loadings, self.x.whitening)
             loaded_x = loaded_y = self.x.loadings
         else:
             half = self.x.whitening.T @ self.cross
             images = self.y.loadings, self.y.within_rank(half.T)
-            left, rho, loaded_y = singular_triplets(half @ self.y.whitening, images)
+            read = self.reader("canonical")
+            left, rho, loaded_y = singular_triplets(half @ self.y.whitening, images, read)
             loaded_x = self.x.loadings @ left
-        order = np.argsort(-rho, kind="stable")
-        return np.abs(loaded_x).sum(axis=0)[order], rho[order], np.abs(loaded_y).sum(axis=0)[order]
+        return np.abs(loaded_x).sum(axis=0), rho, np.abs(loaded_y).sum(axis=0)
 
     @lazy
     def mean_cross(self) -> float:
         """m_x^T S_xy m_y."""
-        host = get_backend()
-        return host.dot(host.vector_matrix(self.x.mean, self.cross), self.y.mean)
+        place, x, y = self.x.place, self.x.mean_there, self.y.mean_there
+        return float(self.read("mean_cross", lambda: place.dot(place.vector_matrix(x, self.cross), y)))
 
     @lazy
     def mean_weighted(self) -> tuple[float, float]:
         """m_x . sum b (x - m_x) and m_y . sum a (y - m_y)."""
-        dot = get_backend().dot
-        return dot(self.x.mean, self.weighted_x), dot(self.y.mean, self.weighted_y)
+        dot, m, w = self.x.place.dot, (self.x.mean_there, self.y.mean_there), (self.weighted_x, self.weighted_y)
+        x, y = self.read("mean_weighted", lambda: tuple(map(dot, m, w)))
+        return float(x), float(y)
 
     @staticmethod
     def of_side(side: Side) -> Pair:

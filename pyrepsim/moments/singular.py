@@ -3,11 +3,17 @@
 An eigenvalue s^2 of A A^T has an error of a few epsilon s_1^2, with s_1 the largest singular value, so s has that error
 over 2 s. If the smallest s is so small that this matters, LAPACK's SVD is used. If vectors are wanted and only a few s
 are small, their triplets are computed again from A, restricted to the complement of the other vectors.
+
+A may be on a device. `read` brings the values to the host that decide between these ways (readback.py).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from .readback import Reader, read_now
 
 __all__ = ["column_products", "nuclear_norm", "singular_triplets", "singular_values"]
 
@@ -30,27 +36,31 @@ def column_products(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->j", A, B)
 
 
-def singular_values(A: np.ndarray) -> np.ndarray:
+def singular_values(A: np.ndarray, read: Reader = read_now) -> np.ndarray:
     """Singular values in descending order, (min(A.shape),), with errors below 1e-10 of the largest."""
-    squares = np.linalg.eigvalsh(A @ A.T if A.shape[0] <= A.shape[1] else A.T @ A)[::-1]
+    squares = read("squares", lambda: np.linalg.eigvalsh(_smaller_gram(A))[::-1])
     if squares[-1] > _LEAST**2 * squares[0]:
         return np.sqrt(squares)
-    return np.linalg.svd(A, compute_uv=False)
+    return read("values", lambda: np.linalg.svd(A, compute_uv=False))
 
 
-def nuclear_norm(A: np.ndarray) -> float:
+def nuclear_norm(A: np.ndarray, read: Reader = read_now) -> float:
     """The sum of the singular values, with an error below 1e-12 of it."""
-    squares = np.linalg.eigvalsh(A @ A.T if A.shape[0] <= A.shape[1] else A.T @ A)
+    squares = read("squares", lambda: np.linalg.eigvalsh(_smaller_gram(A)))
     if squares[0] > 0:
         values = np.sqrt(squares)
         norm = float(values.sum())
         if _ERROR * squares[-1] * float((0.5 / values).sum()) <= _NORM_ERROR * norm:
             return norm
-    return float(np.sum(np.linalg.svd(A, compute_uv=False)))
+    return float(np.sum(read("values", lambda: np.linalg.svd(A, compute_uv=False))))
+
+
+def _smaller_gram(A: np.ndarray) -> np.ndarray:
+    return A @ A.T if A.shape[0] <= A.shape[1] else A.T @ A
 
 
 def singular_triplets(
-    A: np.ndarray, images: tuple[np.ndarray, np.ndarray] | None = None
+    A: np.ndarray, images: tuple[np.ndarray, np.ndarray] | None = None, read: Reader = read_now
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """L (m, k), s (k,) and R (n, k) with A = L diag(s) R^T and k = min(m, n), in no particular order.
 
@@ -58,14 +68,14 @@ def singular_triplets(
     a product if no s is small.
     """
     if A.shape[0] > A.shape[1]:
-        right, values, left = singular_triplets(A.T)
+        right, values, left = singular_triplets(A.T, None, read)
         return left, values, right if images is None else images[0] @ right
-    squares, left = np.linalg.eigh(A @ A.T)
+    squares, left, kept = read("eigh", lambda: _eigh(A @ A.T))
     if images is not None and squares[0] > _SMALL**2 * squares[-1]:
-        values, loaded = np.sqrt(squares), images[1] @ left
+        values, loaded = np.sqrt(kept[0]), images[1] @ left
         loaded /= values  # M A^T l = s M r
         return left, values, loaded
-    triplets = _with_right(A, left)
+    triplets = _with_right(A, left, read)
     if triplets is None:
         left, values, right = np.linalg.svd(A, full_matrices=False)
         triplets = left, values, right.T
@@ -73,14 +83,21 @@ def singular_triplets(
     return left, values, right if images is None else images[0] @ right
 
 
-def _with_right(A: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+def _eigh(A: np.ndarray) -> tuple[Any, Any, Any]:
+    """Eigenvalues, eigenvectors, and the eigenvalues as a row, which stays where A is."""
+    values, vectors = np.linalg.eigh(A)
+    return values, vectors, values[None]
+
+
+def _with_right(A: np.ndarray, left: np.ndarray, read: Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The triplets from the eigenvectors of A A^T, in ascending order; None if too many would have to be computed
     again.
     """
     right = A.T @ left  # its columns are s r, as A = sum_i l_i (A^T l_i)^T
     values = np.sqrt(column_products(right, right))
-    small = int(np.max(np.flatnonzero(values <= _SMALL * values.max()), initial=-1)) + 1
-    if small > _MOST_AGAIN * len(values):
+    seen = read("lengths", lambda: values)
+    small = int(np.max(np.flatnonzero(seen <= _SMALL * seen.max()), initial=-1)) + 1
+    if small > _MOST_AGAIN * len(seen):
         return None
     large = right[:, small:]
     large /= values[small:]
@@ -90,7 +107,8 @@ def _with_right(A: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray
     for _ in range(2):  # twice, because of rounding
         rest -= (rest @ large) @ large.T
     rotation, values_again, right_again = np.linalg.svd(rest, full_matrices=False)
-    if values_again[-1] < _LEAST_AGAIN * values[-1]:
+    seen_again = read("again", lambda: values_again)
+    if seen_again[-1] < _LEAST_AGAIN * seen[-1]:
         return None
     left[:, :small] = left[:, :small] @ rotation
     right[:, :small], values[:small] = right_again.T, values_again

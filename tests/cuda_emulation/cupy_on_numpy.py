@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.cuda_emulation.streams import Event, Stream
+
 __all__ = ["Array", "Event", "Machine", "Stream"]
 
 
@@ -27,6 +29,8 @@ class Machine:
 
     def __init__(self, *, eager: Callable[[int], bool] = lambda _number: False, n_devices: int = 1) -> None:
         self.eager, self.n_devices = eager, n_devices
+        self.n_copies = 0
+        """Copies between host and device."""
         self.streams: dict[int, Stream] = {}
         self.free: dict[tuple[int, int, int], list[np.ndarray]] = defaultdict(list)  # by device, stream and size
         self._here = _Here()
@@ -103,6 +107,7 @@ class Machine:
             address, dtype = face["data"][0], np.dtype(face["typestr"])
             return Array(self, _at(address, dtype, face["shape"], face.get("strides")), source)
         copied = np.array(source)
+        self.n_copies += 1
         return self._made(copied.shape, copied.dtype, lambda out: np.copyto(out, copied))
 
     def from_dlpack(self, source: Any) -> Array:
@@ -114,6 +119,32 @@ class Machine:
         shape = (len(left), left.shape[1], right.shape[2])
         a, b = self.read(left), self.read(right)
         return self._made(shape, left.dtype, lambda out: np.matmul(a, b, out=out))
+
+    def computed(self, function: Callable[..., Any], inputs: Any, options: Any) -> Any:
+        """What a function of NumPy gives, on the current stream; its work is done at once, for its shape."""
+        self.current.synchronize()
+        found = function(*self._unwrapped(inputs), **dict(zip(options, self._unwrapped(options.values()), strict=True)))
+        return tuple(map(self._wrapped, found)) if isinstance(found, tuple) else self._wrapped(found)
+
+    def _unwrapped(self, values: Any) -> list[Any]:
+        def one(value: Any) -> Any:
+            if isinstance(value, np.ndarray):
+                raise TypeError("Unsupported type numpy.ndarray: an array of the host among those of the device")
+            if isinstance(value, list):
+                return self._unwrapped(value)
+            return self.read(value) if isinstance(value, Array) else value
+
+        return [one(value) for value in values]
+
+    def _wrapped(self, found: Any) -> Array:
+        values = np.asarray(found)
+        return self._made(values.shape, values.dtype, lambda out: np.copyto(out, values))
+
+    def concatenate(self, arrays: Any) -> Array:
+        return self.computed(np.concatenate, (arrays,), {})
+
+    def square(self, array: Array) -> Array:
+        return self.computed(np.square, (array,), {})
 
     def read(self, array: Array) -> np.ndarray:
         """The memory of an array that work on the device in use may touch: CuPy refuses any other's."""
@@ -130,6 +161,7 @@ class Machine:
     # --- the runtime and cuBLAS, over addresses
 
     def _copy(self, to: int, source: int, n_bytes: int, _kind: int, stream: int) -> None:
+        self.n_copies += 1
         self.stream_at(stream).queue(lambda: ctypes.memmove(to, source, n_bytes))
 
     def dgemm(
@@ -154,79 +186,35 @@ class _Here(threading.local):
         self.streams: dict[int, Stream] = {}
 
 
-class Stream:
-    """Work in the order that it was queued. Inside ``with stream:`` arrays are made and computed on it."""
-
-    def __init__(
-        self, machine: Machine, *, non_blocking: bool = True, device: int | None = None, null: bool = False
-    ) -> None:
-        assert non_blocking  # others wait for the null stream, and it for them: not emulated
-        self.machine, self.device = machine, machine.device if device is None else device
-        self._queue: list[Callable[[], Any]] = []
-        self._done = 0
-        number = len(machine.streams)
-        self.ptr = 0 if null else 1000 + number
-        self._eager = null or machine.eager(number)
-        self._before: list[Any] = []
-        if not null:
-            machine.streams[self.ptr] = self
-
-    def queue(self, work: Callable[[], Any]) -> None:
-        self._queue.append(work)
-        if self._eager:
-            self.synchronize()
-
-    def reach(self, position: int) -> None:
-        """Do what was queued before this position."""
-        while self._done < position:
-            work, self._done = self._queue[self._done], self._done + 1
-            self._queue[self._done - 1] = _nothing
-            work()
-
-    def synchronize(self) -> None:
-        self.reach(len(self._queue))
-
-    def record(self, event: Event | None = None) -> Event:
-        event = event or Event(self.machine.device)
-        event.record(self)
-        return event
-
-    def wait_event(self, event: Event) -> None:
-        stream, position = event.stream, event.position
-        if stream is not None:
-            self.queue(lambda: stream.reach(position))
-
-    def __enter__(self) -> Stream:
-        self._before.append(self.machine.use(stream=self))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.machine.back(self._before.pop())
+_IN_CUPY = frozenset(
+    {
+        np.abs, np.concatenate, np.einsum, np.linalg.eigh, np.linalg.eigvalsh, np.linalg.svd, np.pad, np.square,
+        np.sum, np.where,
+    }
+)  # fmt: skip
+"""NumPy's functions that tests hand to this module, all of which CuPy has."""
 
 
-class Event:
-    """A position in a stream of the device that the event was made on: CUDA refuses any other."""
+class Array(np.lib.mixins.NDArrayOperatorsMixin):
+    """A dense or strided array on a device. Like CuPy's it does not turn into NumPy's unless asked.
 
-    def __init__(self, device: int, *, disable_timing: bool = False) -> None:
-        assert isinstance(disable_timing, bool)
-        self.device = device
-        self.stream: Stream | None = None
-        self.position = 0
+    Functions of NumPy compute on the current stream. Like CuPy's they refuse to mix arrays of the host with those of
+    the device, and numbers are arrays without dimensions.
+    """
 
-    def record(self, stream: Stream) -> None:
-        if stream.device != self.device:
-            raise RuntimeError(f"invalid resource handle: event of device {self.device}, stream of {stream.device}")
-        self.stream, self.position = stream, len(stream._queue)
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
+        if method != "__call__":
+            return NotImplemented
+        made = self.machine.computed(getattr(ufunc, method), inputs, options)
+        if not out:
+            return made
+        out[0][...] = made
+        return out[0]
 
-    def synchronize(self) -> None:
-        if self.stream is not None:
-            self.stream.reach(self.position)
-
-
-class Array:
-    """A dense or strided array on a device. Like CuPy's it does not turn into NumPy's unless asked."""
-
-    __array_ufunc__ = None
+    def __array_function__(self, function: Any, _types: Any, inputs: Any, options: Any) -> Any:
+        if function not in _IN_CUPY:
+            raise TypeError(f"{function} is not known to be in CuPy")
+        return self.machine.computed(function, inputs, options)
 
     def __init__(self, machine: Machine, values: np.ndarray, owner: Any) -> None:
         self.machine, self.values, self._owner = machine, values, owner
@@ -282,6 +270,15 @@ class Array:
         values = self.machine.read(self)
         return self.machine._made(self.shape, dtype, lambda out: np.copyto(out, values, casting="unsafe"))
 
+    def diagonal(self) -> Array:
+        return self._view(self.values.diagonal())
+
+    def trace(self) -> Array:
+        return self.machine.computed(np.trace, (self,), {})
+
+    def ravel(self) -> Array:
+        return self._view(self.values.reshape(-1)) if self.flags.c_contiguous else self.copy().ravel()
+
     def sum(self, axis: int | None = None, dtype: Any = None) -> Array:
         shape = () if axis is None else self.shape[:axis] + self.shape[axis + 1 :]
         values = self.machine.read(self)
@@ -291,12 +288,9 @@ class Array:
         values = self.machine.read(self)
         return self.machine._made((), self.dtype, lambda out: values.max(out=out))
 
-    def __mul__(self, factor: float) -> Array:
-        values = self.machine.read(self)
-        return self.machine._made(self.shape, self.dtype, lambda out: np.multiply(values, factor, out=out))
-
     def get(self) -> np.ndarray:
         """A NumPy copy, after the work of the current stream."""
+        self.machine.n_copies += 1
         self.machine.current.synchronize()
         return self.values.copy()
 
@@ -378,7 +372,3 @@ def _whole(index: Any) -> tuple:
     """An index whose result is an array even where it is one entry."""
     parts = index if isinstance(index, tuple) else (index,)
     return parts if any(part is ... for part in parts) else (*parts, ...)
-
-
-def _nothing() -> None:
-    pass

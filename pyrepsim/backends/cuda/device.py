@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -159,6 +160,47 @@ class Device:
         """A NumPy copy of a device array; waits for the work queued before."""
         with self.work():
             return array.get()
+
+    def read_together(self, arrays: Sequence[Any]) -> list[np.ndarray]:
+        """NumPy copies of float64 arrays on the device, in one copy."""
+        if not arrays:
+            return []
+        with self.work() as cp:
+            joined = cp.concatenate([array.ravel() for array in arrays]).get()
+        ends = np.cumsum([array.size for array in arrays])[:-1]
+        return [part.reshape(array.shape) for part, array in zip(np.split(joined, ends), arrays, strict=True)]
+
+    def centre(
+        self,
+        products: Sequence[Any],
+        cross: Sequence[Any],
+        pairs: Sequence[tuple[int, int]],
+        sums: Sequence[Any],
+        n_samples: float,
+        _n_threads: int = 1,
+    ) -> tuple[list[tuple[float, float]], list[float]]:
+        """`reference.centre` of arrays on the device: in place, and one copy brings the sums of squares and traces."""
+        with self.work() as cp:
+            scaled = [math.sqrt(n_samples) * (u / n_samples) for u in sums]
+            numbers = []
+            for matrix, (i, j) in zip(
+                [*products, *cross], [*((s, s) for s in range(len(products))), *pairs], strict=True
+            ):
+                matrix -= scaled[i][:, None] * scaled[j]
+                numbers.append(cp.square(matrix).sum(axis=1).sum())
+            read = self.read_together([*numbers, *(matrix.trace() for matrix in products)])
+        squares, traces = [float(value) for value in read[: len(numbers)]], read[len(numbers) :]
+        return list(zip(squares, map(float, traces), strict=False)), squares[len(products) :]
+
+    @staticmethod
+    def dot(a: Any, b: Any) -> Any:
+        """a^T b, a number on the device."""
+        return a @ b
+
+    @staticmethod
+    def vector_matrix(a: Any, matrix: Any) -> Any:
+        """a^T M."""
+        return a @ matrix
 
     @staticmethod
     def address(array: Any) -> int:

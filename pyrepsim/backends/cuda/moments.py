@@ -63,6 +63,11 @@ class Moments:
         self._n_done = self._n_pending = self._n_prepared = 0
 
     @property
+    def device(self) -> Any:
+        """The device that has the sums."""
+        return self._device
+
+    @property
     def n_samples(self) -> int:
         return self._n_done + self._n_pending
 
@@ -178,14 +183,8 @@ class Moments:
 
     def get_state(self, complete: bool, _n_threads: int = 1) -> dict[str, Any]:
         """The sums as NumPy arrays; with ``complete`` they include the rows of the unfinished block."""
-        device, sums, shift = self._device, self._sums, self._shift
-        with device.work():
-            if complete and self._n_pending:
-                if shift is None:
-                    shift = self._shift_of_first_rows()
-                    self._prepare([device.to_device(c) for c in shift])
-                sums = sums.copy()
-                self._add(sums, self._n_pending)
+        device = self._device
+        sums, shift = self._complete() if complete else (self._sums, self._shift)
         if shift is None:
             shift = [np.zeros(w) for w in self.widths]
         unsaved = [] if complete else self._pending
@@ -201,6 +200,32 @@ class Moments:
                 for side, w in enumerate(self.widths)
             ],
         }
+
+    def state_on_device(self) -> dict[str, Any]:
+        """The sums of all rows as arrays on the device that may be overwritten; norms and shifts as NumPy arrays."""
+        sums, shift = self._complete()
+        with self._device.work():
+            sums = sums.copy() if sums is self._sums else sums
+        return {
+            "n_samples": self.n_samples,
+            "shift": shift or [np.zeros(w) for w in self.widths],
+            "products": sums.products,
+            "cross": sums.cross,
+            "weighted": sums.weighted,
+            "norms": self._device.to_host(sums.norms),
+        }
+
+    def _complete(self) -> tuple[_Sums, list[np.ndarray] | None]:
+        """The sums with the rows of the unfinished block, and the shift."""
+        device, sums, shift = self._device, self._sums, self._shift
+        if self._n_pending:
+            with device.work():
+                if shift is None:
+                    shift = self._shift_of_first_rows()
+                    self._prepare([device.to_device(c) for c in shift])
+                sums = sums.copy()
+                self._add(sums, self._n_pending)
+        return sums, shift
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore the result of ``get_state(complete=False)``."""
