@@ -57,6 +57,8 @@ def conservative(shares: list[float], half: float, nearer: float, half_nearer: f
 
 def test_the_share_has_the_interval_of_seeds_and_documents():
     found = of("C4", conservative([0.68, 0.70, 0.72], 0.03, 0.3, 0.02))
+    assert "(wikitext (sentences), 3 seeds)" in found["why"]
+    assert "1 seed, so of this model only" in of("C4", conservative([0.7], 0.03, 0.3, 0.02))["why"]
     half = math.hypot(T_2 * 0.02 / math.sqrt(3), 0.03)
     assert found["verdict"] == "holds"
     assert (found["effect"], found["low"], found["high"]) == pytest.approx((0.7, 0.7 - half, 0.7 + half), rel=1e-6)
@@ -109,6 +111,7 @@ def test_an_unrelated_model_is_the_baseline_if_there_is_one():
     unrelated = made.similarity(None, [0.9] + [0.3] * 12, variant="unrelated", seeds=(None,))
     assert "an unrelated model 0.300" in of("C4", made.similarities() + unrelated)["why"]
     assert "random weights 0.100" in of("C4", made.similarities())["why"]
+    assert "random weights 0.100" in of("C4", made.similarities() + unrelated[:-1])["why"]  # a layer is missing
 
 
 def test_without_a_baseline_half_way_is_one_half():

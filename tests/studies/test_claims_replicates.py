@@ -10,8 +10,17 @@ from scipy import stats
 
 from pyrepsim.core.errors import OptionError
 from pyrepsim.inference.resampling import degrees_of_freedom
+from pyrepsim.results import Score, Scores
 from pyrepsim.studies.merchant2020.claims import judge
-from pyrepsim.studies.merchant2020.claims.curves import centre_of_change, middle_similarity, thirds
+from pyrepsim.studies.merchant2020.claims.curves import (
+    centre_of_change,
+    curve_statistics,
+    drops,
+    first_change,
+    middle_similarity,
+    thirds,
+    top_share,
+)
 from pyrepsim.studies.merchant2020.claims.estimates import (
     Estimate,
     above,
@@ -114,6 +123,49 @@ def test_numbers_of_one_text_have_the_same_blocks():
     twice = weighted([(2.0, one), (-0.5, one)])
     assert twice.values == pytest.approx(1.5 * one.values)
     assert twice.without == pytest.approx(1.5 * one.without)
+
+
+def test_statistics_of_a_measure_have_jackknife_intervals_over_its_layers():
+    """Curves 1, 0.9, 0.7, 0.4: centre (0.1 + 2 x 0.2 + 3 x 0.3) / 0.6; without each block the last value varies."""
+    last = np.array([0.3, 0.4, 0.5, 0.4])
+
+    def score(measure: str, value: float, without: np.ndarray) -> Score:
+        return Score(value, measure, 100, details={"interval": {"without_block": without}})
+
+    curve = [score("RSA", value, np.full(4, value)) for value in (1.0, 0.9, 0.7)] + [score("RSA", 0.4, last)]
+    other = [score("CKA", value, np.full(4, value)) for value in (1.0, 1.0, 1.0, 1.0)]
+    found = {(one.measure, one.statistic): one for one in curve_statistics(Scores(other + curve))}
+    changed = 1 - last
+    wanted = {
+        "centre of change": (1.4 / 0.6, (0.1 + 0.4 + 3 * (0.7 - last)) / changed),
+        "share of change in the top third": (0.5, (0.7 - last) / changed),
+        "similarity of the middle third": (0.7, np.full(4, 0.7)),
+        "mean similarity of the blocks": (2 / 3, (1.6 + last) / 3),
+    }
+    for name, (value, without) in wanted.items():
+        one = found["RSA", name]
+        half = stats.t.ppf(0.975, degrees_of_freedom(without)) * math.sqrt(3 * np.var(without))
+        assert (one.value, one.low, one.high, one.blocks) == pytest.approx((value, value - half, value + half, 4))
+    assert ("CKA", "centre of change") not in found
+    assert found["CKA", "mean similarity of the blocks"].value == 1.0
+    one_block = [score("RSA", 1.0, np.ones(3)), score("RSA", 0.4, np.array([1.0, 0.3, 0.2]))]
+    names = [one.statistic for one in curve_statistics(Scores(one_block))]
+    assert names == [
+        "similarity of the middle third",
+        "mean similarity of the blocks",
+    ]  # nothing changed without block 0
+    with pytest.raises(OptionError, match="without each block"):
+        curve_statistics(Scores([Score(1.0, "RSA", 100)]))
+
+
+def test_the_first_layer_that_changed():
+    assert first_change([1.0, 1 - 1e-7, 0.9, 1.0]) == 2
+    assert first_change([0.5, 0.9]) == 0
+    assert first_change([1.0, 0.75, 0.5], noise=0.25) == 2
+    assert first_change([1.0, 1.0]) is None
+    assert drops([0.9, 0.95, 0.5]) == pytest.approx([0.1, -0.05, 0.45])
+    assert top_share([1.0, 0.9, 0.8, 0.4]) == pytest.approx(0.4 / 0.6)
+    assert math.isnan(top_share([1.0, 0.9, 1.0]))
 
 
 def test_thirds_and_middles_of_curves():

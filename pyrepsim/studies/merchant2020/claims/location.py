@@ -125,19 +125,15 @@ def _measures(rows: Sequence[Row]) -> list[str]:
 
 def _conservative_at_top(curves: Curves, task: str) -> TaskVerdict:
     seeds = curves.of_task(task)
-    share = curves.statistic(task, SHARE)
-    if not seeds:
+    share, own = curves.statistic(task, SHARE), curves.statistic(task, MEAN)
+    if own is None:
         return TaskVerdict(task, NOT_TESTED, f"not every layer was compared on {curves.text}.")
     if share is None:
         return TaskVerdict(task, NOT_TESTED, f"nothing changed on {curves.text}, so there is no change to locate.")
-    nearer, baseline = _nearer_than_halfway(curves, task)
+    nearer, baseline = _nearer_than_halfway(curves, task, own)
     n = curves.n_documents(task)
-    surely = [None if one is None else for_verdict(one, len(seeds)) for one in (share, nearer)]
-    conditions = [
-        UNDECIDED if one is None else above(one, threshold)
-        for one, threshold in zip(surely, (MOST_OF_THE_CHANGE, 0.0), strict=True)
-    ]
-    verdict = with_enough_documents(joint_verdict(conditions), n)
+    conditions = [(for_verdict(share, len(seeds)), MOST_OF_THE_CHANGE), (for_verdict(nearer, len(seeds)), 0.0)]
+    verdict = with_enough_documents(joint_verdict(above(*one) for one in conditions), n)
     last = over_seeds([curve[-1] for curve in seeds.values()])
     parts = [
         f"a share of {share.text()} of the drop is in the top third; {plain_name(curves.measure)} falls to "
@@ -146,21 +142,15 @@ def _conservative_at_top(curves: Curves, task: str) -> TaskVerdict:
     ]
     if between := [curve[-1] for curve in curves.of_task(task, "seeds").values()]:
         parts.append(f"the similarity between seeds at the top is {over_seeds(between).text(3)}")
-    wanted = ""
-    if surely[0] is not None and conditions[0] == UNDECIDED:
-        wanted = units_needed(verdict, surely[0], MOST_OF_THE_CHANGE, documents=n, seeds=len(seeds))
-    elif surely[1] is not None:
-        wanted = units_needed(verdict, surely[1], 0.0, documents=n, seeds=len(seeds))
+    is_open = conditions[0] if above(*conditions[0]) == UNDECIDED else conditions[1]
+    wanted = units_needed(verdict, *is_open, documents=n, seeds=len(seeds))
     return TaskVerdict(task, verdict, f"{'; '.join(parts)}.", share, needed=wanted)
 
 
-def _nearer_than_halfway(curves: Curves, task: str) -> tuple[Estimate | None, str]:
-    """The mean similarity of the blocks minus the value half-way from the baseline's to 1, and a phrase."""
-    own = curves.statistic(task, MEAN)
+def _nearer_than_halfway(curves: Curves, task: str, own: Estimate) -> tuple[Estimate, str]:
+    """The mean similarity `own` of the blocks minus the value half-way from the baseline's to 1, and a phrase."""
     measured = curves.compared(task, MEAN, HALFWAY)
     baseline = curves.baseline()
-    if own is None:
-        return None, "the mean similarity of the blocks is not known"
     if baseline is None:
         return own - Estimate(0.5, 0.5, 0.5), f"the mean similarity of the blocks is {own.text(3)}"
     of_baseline = mean(baseline[1][1:])
