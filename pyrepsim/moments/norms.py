@@ -25,10 +25,19 @@ class Norms:
 
     def __init__(self, state: State, r: int, s: int, device: Any = None) -> None:
         """Of sides r (u) and s (v); `device` has their arrays, but for the norms."""
-        self._device = device
-        self.n_samples = state.n_samples
-        self._u, self._v = state.weighted[r], state.weighted[s]
-        self._norms, self._r, self._s = state.norms, r, s
+        self._state, self._r, self._s, self._device = state, r, s, device
+
+    @property
+    def n_samples(self) -> float:
+        return self._state.n_samples
+
+    @property
+    def _u(self) -> np.ndarray:
+        return self._state.weighted[self._r]
+
+    @property
+    def _v(self) -> np.ndarray:
+        return self._state.weighted[self._s]
 
     @property
     def _place(self) -> Any:
@@ -45,17 +54,17 @@ class Norms:
     @property
     def total_u(self) -> float:
         """sum |u|^2."""
-        return self._norms[0, self._r]
+        return self._state.norms[0, self._r]
 
     @property
     def total_v(self) -> float:
         """sum |v|^2."""
-        return self._norms[0, self._s]
+        return self._state.norms[0, self._s]
 
     @property
     def products(self) -> float:
         """sum |u|^2 |v|^2."""
-        return self._norms[1 + self._r, self._s]
+        return self._state.norms[1 + self._r, self._s]
 
     @property
     def weighting_v(self) -> np.ndarray:

@@ -210,7 +210,7 @@ class Side:
     def _scaled_spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return scaled_spectrum(self.scatter, None if self.varying.all() else self.there(self.varying))
 
-    @lazy
+    @property
     def _scaled_values(self) -> np.ndarray:
         values = self._scaled_spectrum[0]
         return values if self.readback is None else self.read("scaled_values", lambda: values)

@@ -73,6 +73,17 @@ def test_equal_to_the_cpu(kind):
                 np.testing.assert_allclose(ours.details[name], value, rtol=1e-8, atol=1e-7, err_msg=f"{ours} {name}")
 
 
+def test_small_singular_values():
+    """Values that need a second way of singular.py: some triplets again, or a full SVD."""
+    rng = np.random.default_rng(8)
+    x = rng.standard_normal((N, 20))
+    noise = rng.standard_normal((N, 20)) * np.repeat([1e-6, 0.1, 1.0], (1, 1, 18))
+    y = {"few": np.c_[x[:, 0], noise[:, 1:]], "one": 1e-9 * noise + x[:, :1] * np.ones(20), "none": noise}
+    measures = ["CCA", "PWCCA", "Procrustes", "SVCCA"]
+    device, host = (streamed({"x": x}, y, measures, backend, layers="all") for backend in (EMULATED, "cpu"))
+    assert [score.value for score in device] == pytest.approx([score.value for score in host], rel=1e-8, abs=1e-10)
+
+
 def test_stores_of_all_layers(tmp_path):
     x, y = (rs.write_store(tmp_path / name, layers(2, seed)) for name, seed in (("x", 2), ("y", 3)))
     measures = ["CCA", "PWCCA", "LinearCKA(debiased=True)"]
