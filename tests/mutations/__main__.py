@@ -31,6 +31,11 @@ PACKAGES = {
 """Where the code is, and the tests that should notice: exact ones. Of the claims' rules, simulations take a minute."""
 EXPLAINED = {
     ('sign = 1.0 if self.weakest == "low" else -1.0', "1.0 -> 2.0"): "only the order of effects counts",
+    ("if q < 0:", "< -> <="): "the ends that are exchanged are multiplied by q, which is 0",
+    (
+        "below = math.hypot(below, centre.value - centre.ends[0])",
+        "below -> above",
+    ): "the interval over seeds reaches as far to both sides",
     ("return 1.0", "1.0 -> 2.0"): "a p-value of 1 or more comes last in Holm's order, and is cut at 1",
     (
         'depth = max((row["k"] for row in select(rows, experiment=_TRAININGS) if row.get("k") is not None), default=0)',

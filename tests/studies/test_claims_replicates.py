@@ -154,6 +154,8 @@ def test_statistics_of_a_measure_have_jackknife_intervals_over_its_layers():
         "similarity of the middle third",
         "mean similarity of the blocks",
     ]  # nothing changed without block 0
+    two_blocks = [score("RSA", value, np.full(3, value)) for value in (1.0, 0.9, 0.7)]
+    assert "similarity of the middle third" not in [one.statistic for one in curve_statistics(Scores(two_blocks))]
     with pytest.raises(OptionError, match="without each block"):
         curve_statistics(Scores([Score(1.0, "RSA", 100)]))
 
