@@ -32,6 +32,9 @@ __all__ = ["Rereadable", "moment_scores", "score_group"]
 
 _PRODUCTS_PER_STEP = 1 << 37
 """Products of an update, some seconds of work: a progress bar moves after each."""
+_ENTRIES_TOGETHER = 1 << 28
+"""Entries of the d x d matrices, one for each pair, of pairs that are finished together on a GPU: 2 GiB. A pair that
+waits for numbers keeps up to three matrices."""
 _LEAST_STEP = 256
 """Rows of an update, at least."""
 
@@ -239,7 +242,10 @@ def score_group(
     with one_blas_thread():
         second_pass = any(measure.needs_second_pass for measure in measures)  # its sums use the threads
         if readback is not None:
-            return evaluated_together(readback, [call for indices in mirrored.values() for call in calls_of(indices)])
+            pairs, step = list(mirrored.values()), max(1, _ENTRIES_TOGETHER // max(moments.widths) ** 2)
+            parts = [pairs[start : start + step] for start in range(0, len(pairs), step)]
+            waiting = ([call for indices in part for call in calls_of(indices)] for part in parts)
+            return [score for calls in waiting for score in evaluated_together(readback, calls)]
         if second_pass or moments.n_threads == 1 or len(mirrored) == 1:
             scored = [score_pairs(indices) for indices in mirrored.values()]
         else:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pyrepsim as rs
+from pyrepsim.comparison import moment_scores
 from pyrepsim.moments.readback import Awaited, Readback, evaluated_together
 from tests.cuda_emulation import backend as emulation
 from tests.helpers.backends import EMULATED
@@ -71,6 +72,17 @@ def test_equal_to_the_cpu(kind):
         for name, value in theirs.details.items():
             if not isinstance(value, str) and not name.startswith(("condition", "accuracy", "angle", "distance")):
                 np.testing.assert_allclose(ours.details[name], value, rtol=1e-8, atol=1e-7, err_msg=f"{ours} {name}")
+
+
+def test_pairs_in_parts_that_fit_into_memory(monkeypatch):
+    """Equal scores, in the same order, where only one pair of layers after the other fits."""
+    x, y = layers(2, 0), layers(2, 1)
+    whole = streamed(x, y, ["CCA", "LinearCKA"], EMULATED, layers="all")
+    monkeypatch.setattr(moment_scores, "_ENTRIES_TOGETHER", 1)
+    parts = streamed(x, y, ["CCA", "LinearCKA"], EMULATED, layers="all")
+    assert [(s.measure, s.layer_x, s.layer_y, s.value) for s in parts] == [
+        (s.measure, s.layer_x, s.layer_y, s.value) for s in whole
+    ]
 
 
 def test_small_singular_values():
