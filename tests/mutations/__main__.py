@@ -36,6 +36,10 @@ EXPLAINED = {
         "below = math.hypot(below, centre.value - centre.ends[0])",
         "below -> above",
     ): "the interval over seeds reaches as far to both sides",
+    (
+        "if not top or changes[-1].value < LEAST_CHANGE:",
+        "< -> <=",
+    ): "near 1 the change 1 - s is a multiple of 2^-53, and 1e-6 is not: they are never equal",
     ("return 1.0", "1.0 -> 2.0"): "a p-value of 1 or more comes last in Holm's order, and is cut at 1",
     (
         'depth = max((row["k"] for row in select(rows, experiment=_TRAININGS) if row.get("k") is not None), default=0)',

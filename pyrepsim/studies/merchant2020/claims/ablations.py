@@ -197,4 +197,6 @@ def _what_would_decide(lost: _Loss) -> str:
     for n in range(lost.seeds, _MOST_SEEDS + 1):
         if math.hypot(t_quantile(0.95, n - 1) * sd / math.sqrt(n), of_items) < distance:
             return f"about {n} seeds"
+    if of_items < distance:
+        return f"more than {_MOST_SEEDS:,} seeds"
     return f"more seeds and about {math.ceil(lost.n_items * 2 * (of_items / distance) ** 2):,} dev examples"
