@@ -34,8 +34,8 @@ def read_now(_name: str, compute: Callable[[], Any]) -> Any:
     return compute()
 
 
-class Awaited(Exception):
-    """A formula reads a value that comes with the next copy."""
+class Awaited(BaseException):
+    """A formula reads a value that comes with the next copy. Not an Exception, which a measure might catch."""
 
 
 class _Noted:
