@@ -105,6 +105,18 @@ def test_one_forgotten_probe_of_several_decides():
     assert "at the top layer alone the edge probe of pos changes by -27.0 points" in found["why"]
 
 
+def test_two_probes_are_counted():
+    assert "1 of 2 probes are surely above 0" in c3(made.edge(-0.01) + made.edge(-0.09, probe="pos"))["why"]
+
+
+def test_the_highest_layer_is_the_top_layer():
+    rows = made.edge(-0.02)
+    first = [row | {"layer": 1, "member": "embeddings", "value": -0.5} for row in rows if row.get("layer") == 12]
+    for given in (rows + first, first + rows):
+        assert "at the top layer alone" in (why := c3(given)["why"])
+        assert "changes by -6.0 points" in why
+
+
 def test_of_several_probes_with_the_verdict_the_lowest_is_shown():
     found = c3(made.edge(-0.03, probe="pos") + made.edge(-0.02, probe="srl") + made.edge(-0.01))
     assert found["effect"] == pytest.approx(0.02)

@@ -259,6 +259,12 @@ def test_parsing_must_change_the_middle_and_more_than_the_others(difference: flo
     assert of("C5", shallower(difference, parsing))["verdict"] == verdict
 
 
+@pytest.mark.parametrize("task", ["mnli", "dependency"])
+def test_without_the_curve_of_one_task_there_is_no_difference(task: str):
+    rows = [row for row in shallower(0.2, 0.7) if (row["task"], row["variant"]) != (task, "equal")]
+    assert of("C5", rows)["verdict"] == "undecided"
+
+
 def test_both_trainings_must_show_it():
     rows = shallower(0.1, 0.7)
     assert of("C5", shallower(0.1, 0.7, equal=False))["verdict"] == "undecided"
