@@ -40,6 +40,10 @@ EXPLAINED = {
         "if not top or changes[-1].value < LEAST_CHANGE:",
         "< -> <=",
     ): "near 1 the change 1 - s is a multiple of 2^-53, and 1e-6 is not: they are never equal",
+    (
+        "end = estimate.ends[1] if distance > 0 else estimate.ends[0]",
+        "> -> >=",
+    ): "a distance of 0 has returned before",
     ("return 1.0", "1.0 -> 2.0"): "a p-value of 1 or more comes last in Holm's order, and is cut at 1",
     (
         'depth = max((row["k"] for row in select(rows, experiment=_TRAININGS) if row.get("k") is not None), default=0)',
