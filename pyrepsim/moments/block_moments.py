@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from ..backends import get_backend
 from ..backends.directions import both_directions
 from ..core.errors import DegenerateError, ShapeError
 from ..core.memory import format_bytes, memory_budget
@@ -302,7 +303,8 @@ class _Stack:
     def combined(self, weights: np.ndarray) -> list[State]:
         """The state of each row of weights."""
         shift = self._move_to_common_shift()
-        sums = [(weights @ stack.reshape(len(stack), -1)).reshape(-1, *stack.shape[1:]) for stack in self._arrays]
+        n_squares = len(self._like.products) + len(self._like.cross)
+        sums = [_combined(weights, stack, k < n_squares) for k, stack in enumerate(self._arrays)]
         return [
             replace(
                 _with_arrays(self._like, float(n), shift, [array[r] for array in sums]),
@@ -326,6 +328,19 @@ class _Stack:
                 for stack, array in zip(self._arrays, _arrays(state.around(self._shift)), strict=True):
                     stack[block] = array
         return self._shift
+
+
+def _combined(weights: np.ndarray, stack: np.ndarray, square: bool) -> np.ndarray:
+    """The sum of the blocks for each row of weights.
+
+    BLAS may add in another order near the end of a line. Products of two layers have the same place in their matrices.
+    Sums with the norms of different layers are in different lines, and must be equal where the layers are: so they are
+    added in one order.
+    """
+    lines = stack.reshape(len(stack), -1)
+    vector_matrix = get_backend().vector_matrix
+    sums = weights @ lines if square else np.stack([vector_matrix(weight, lines) for weight in weights])
+    return sums.reshape(-1, *stack.shape[1:])
 
 
 def _arrays(state: State) -> list[np.ndarray]:
