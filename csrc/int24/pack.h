@@ -15,8 +15,8 @@ typedef std::uint32_t Words __attribute__((vector_size(64), aligned(64)));
 
 // x + kMagic has x rounded to the nearest integer, ties to even, in its low bits, for |x| < 2^31.
 constexpr double kMagic = 0x1.8p52;
-// 1 / unit is at most 2^1000. Smaller units are of features whose squares are 0 in float64.
-constexpr int kLargestExponent = 1000;
+// A unit is at least 2^-500, so that its square is not 0. Sums of squares of smaller features are refused (centred.py).
+constexpr int kLargestExponent = 500;
 
 inline std::int32_t rounded(double x) {
     const double shifted = x + kMagic;

@@ -146,7 +146,7 @@ std::vector<double> Moments::shift_for(const Block& block, int side) const {
             continue;
         }
         const double sd = std::sqrt(variance[j] * share);
-        if (!(sd > 0)) continue;  // the squares of the differences underflow
+        if (!(sd > 0 && std::isfinite(sd))) continue;  // the squares of the differences under- or overflow
         const double grid = std::ldexp(1.0, std::ilogb(sd) - 4);
         if (std::abs(mean[j]) < grid * 0x1p52) mean[j] = std::nearbyint(mean[j] / grid) * grid;
     }

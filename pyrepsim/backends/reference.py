@@ -173,7 +173,7 @@ def shift_for(block: np.ndarray) -> np.ndarray:
     """
     mean, sd = block.mean(axis=0), block.std(axis=0)
     grid = np.ldexp(1.0, np.frexp(np.where(sd > 0, sd, 1.0))[1] - 5)
-    rounds = (sd > 0) & (np.abs(mean) < grid * 2.0**52)
+    rounds = (sd > 0) & np.isfinite(sd) & (np.abs(mean) < grid * 2.0**52)
     shift = np.where(rounds, np.round(mean / grid) * grid, mean)
     return np.where(block.min(axis=0) == block.max(axis=0), block[0], shift)
 
@@ -194,8 +194,8 @@ class Integers:
     def __init__(self, rows: np.ndarray) -> None:
         most, largest = 127.0 * (1 + 256 + 256**2), np.abs(rows).max(axis=0)
         exponent = 23 - np.frexp(largest)[1]
-        exponent = np.where(np.ldexp(largest, np.minimum(exponent, 1000)) > most, exponent - 1, exponent)
-        exponent = np.minimum(exponent, 1000)
+        exponent = np.where(np.ldexp(largest, np.minimum(exponent, 500)) > most, exponent - 1, exponent)
+        exponent = np.minimum(exponent, 500)
         self.v = np.rint(np.ldexp(rows, exponent)).astype(np.int64)
         self.unit = np.where(largest > 0, np.ldexp(1.0, -exponent), 0.0)
 

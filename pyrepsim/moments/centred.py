@@ -91,11 +91,12 @@ class Centred:
         mean = self._sums[s] / n  # minus the shift
         one_direction = bool(state.directions) and state.directions[s] is not None
         epsilon, label = EPSILON[state.precision], self._labels[s]
-        refuse_size(total, n, mean, precision=state.precision, label=label, one_direction=one_direction)
+        rounding = state.rounding[s] if state.rounding else None
+        deviations = mean if rounding is None else rounding  # integers of small rows are 0, but not their unit
+        refuse_size(total, n, deviations, precision=state.precision, label=label, one_direction=one_direction)
         mean = state.shift[s] + mean
         if scatter.ndim == 1:
             return DiagonalSide(n, mean, scatter, epsilon, label, self._copies, one_direction)
-        rounding = state.rounding[s] if state.rounding else None
         norms = Norms(state, s, s, self._device)
         side = Side(n, mean, scatter, norm_sq, norms, epsilon, label, self._copies, one_direction, rounding)
         if self._readback is not None:

@@ -192,8 +192,23 @@ def test_sizes_of_rows(size):
     X, Y = np.float64(ugly(300, "float64"))[:, 6:], np.float64(ugly(300, "float64", 1))[:, 6:]
     one, other = (rs.compare(scale * X, Y, rs.LinearCKA(), precision="int24").value for scale in (1.0, size))
     assert abs(one - other) < 1e-9
-    with pytest.raises(NonFiniteError, match="of a size"):
-        rs.compare(1e90 * X, Y, rs.LinearCKA(), precision="int24")
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-100, 1e90, 1e160, 1e300])
+def test_rows_whose_squares_do_not_fit_are_refused(size, backend):
+    """Of all features, or of one: an integer would hide it."""
+    X, Y = np.float64(ugly(300, "float64"))[:, 9:], np.float64(ugly(300, "float64", 1))[:, 9:]
+    with pytest.raises(NonFiniteError, match="of a size"), np.errstate(all="ignore"):
+        rs.compare(size * X, Y, rs.LinearCKA(), precision="int24", backend=backend)
+    X[:, 2] *= size
+    with np.errstate(all="ignore"):
+        if size > 1:
+            with pytest.raises(NonFiniteError, match="of a size"):
+                rs.compare(X, Y, rs.LinearCKA(), precision="int24", backend=backend)
+        else:  # as in float64, a feature that is nothing beside the others
+            ours, exact = (rs.compare(X, Y, rs.LinearCKA(), precision=p, backend=backend) for p in ("int24", "fp64"))
+            assert abs(ours.value - exact.value) < 1e-8
 
 
 def test_tiles_of_pairs_of_rows_are_as_with_auto():
