@@ -50,66 +50,52 @@ static double seconds(int n_threads, Work work) {
 
 static volatile double sink;
 
-// 12 independent chains: enough for two pipes of latency 4 or 5, few enough to stay in 16 registers.
-template <class T>
-static double fma_rate(int n_threads) {
-    typedef T Vector __attribute__((vector_size(kVectorBytes)));
+// 12 independent chains: enough for two pipes of latency 4 or 5, few enough to stay in 16 registers. `make_step` gives
+// the function that a thread applies to each of them, which adds `products` products.
+template <class Vector, class MakeStep>
+static double chain_rate(int n_threads, int products, MakeStep make_step) {
     constexpr long kSteps = 20'000'000;
-    const double elapsed = seconds(n_threads, [](int thread) {
+    const double elapsed = seconds(n_threads, [make_step](int thread) {
+        const auto next = make_step(thread);
         Vector a0{}, a1{}, a2{}, a3{}, a4{}, a5{}, a6{}, a7{}, a8{}, a9{}, a10{}, a11{};
-        Vector scale = Vector{} + T(0.5) + T(thread), offset = Vector{} + T(0.25);
         for (long step = 0; step < kSteps; ++step) {
-            a0 = a0 * scale + offset, a1 = a1 * scale + offset, a2 = a2 * scale + offset, a3 = a3 * scale + offset;
-            a4 = a4 * scale + offset, a5 = a5 * scale + offset, a6 = a6 * scale + offset, a7 = a7 * scale + offset;
-            a8 = a8 * scale + offset, a9 = a9 * scale + offset, a10 = a10 * scale + offset, a11 = a11 * scale + offset;
+            a0 = next(a0), a1 = next(a1), a2 = next(a2), a3 = next(a3), a4 = next(a4), a5 = next(a5);
+            a6 = next(a6), a7 = next(a7), a8 = next(a8), a9 = next(a9), a10 = next(a10), a11 = next(a11);
             asm volatile("" : IN_REGISTER(a0), IN_REGISTER(a1), IN_REGISTER(a2), IN_REGISTER(a3), IN_REGISTER(a4), IN_REGISTER(a5));
             asm volatile("" : IN_REGISTER(a6), IN_REGISTER(a7), IN_REGISTER(a8), IN_REGISTER(a9), IN_REGISTER(a10), IN_REGISTER(a11));
         }
         const Vector total = a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + a8 + a9 + a10 + a11;
-        sink = total[0];
+        sink = static_cast<double>(total[0]);
     });
-    return 2.0 * 12 * kSteps * (kVectorBytes / sizeof(T)) * n_threads / elapsed / 1e9;
+    return 2.0 * 12 * kSteps * products * n_threads / elapsed / 1e9;
+}
+
+template <class T>
+static double fma_rate(int n_threads) {
+    typedef T Vector __attribute__((vector_size(kVectorBytes)));
+    return chain_rate<Vector>(n_threads, kVectorBytes / sizeof(T), [](int thread) {
+        const Vector scale = Vector{} + T(0.5) + T(thread), offset = Vector{} + T(0.25);
+        return [=](Vector a) { return a * scale + offset; };
+    });
 }
 
 #if defined(__AVX512BF16__)
-// The same chains of dot products of pairs of bfloat16: two multiply-adds a lane.
+// Dot products of pairs of bfloat16.
 static double bf16_rate(int n_threads) {
-    constexpr long kSteps = 20'000'000;
-    const double elapsed = seconds(n_threads, [](int thread) {
-        __m512 a0{}, a1{}, a2{}, a3{}, a4{}, a5{}, a6{}, a7{}, a8{}, a9{}, a10{}, a11{};
+    return chain_rate<__m512>(n_threads, 32, [](int thread) {
         const auto x = reinterpret_cast<__m512bh>(_mm512_set1_epi16(static_cast<short>(0x3f80 + thread)));
-        for (long step = 0; step < kSteps; ++step) {
-            a0 = _mm512_dpbf16_ps(a0, x, x), a1 = _mm512_dpbf16_ps(a1, x, x), a2 = _mm512_dpbf16_ps(a2, x, x);
-            a3 = _mm512_dpbf16_ps(a3, x, x), a4 = _mm512_dpbf16_ps(a4, x, x), a5 = _mm512_dpbf16_ps(a5, x, x);
-            a6 = _mm512_dpbf16_ps(a6, x, x), a7 = _mm512_dpbf16_ps(a7, x, x), a8 = _mm512_dpbf16_ps(a8, x, x);
-            a9 = _mm512_dpbf16_ps(a9, x, x), a10 = _mm512_dpbf16_ps(a10, x, x), a11 = _mm512_dpbf16_ps(a11, x, x);
-            asm volatile("" : IN_REGISTER(a0), IN_REGISTER(a1), IN_REGISTER(a2), IN_REGISTER(a3), IN_REGISTER(a4), IN_REGISTER(a5));
-            asm volatile("" : IN_REGISTER(a6), IN_REGISTER(a7), IN_REGISTER(a8), IN_REGISTER(a9), IN_REGISTER(a10), IN_REGISTER(a11));
-        }
-        sink = _mm512_reduce_add_ps(a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + a8 + a9 + a10 + a11);
+        return [=](__m512 a) { return _mm512_dpbf16_ps(a, x, x); };
     });
-    return 2.0 * 12 * kSteps * 32 * n_threads / elapsed / 1e9;
 }
 #endif
 
 #if defined(__AVX512VNNI__)
-// The same chains of dot products of four bytes.
+// Dot products of four bytes.
 static double int8_rate(int n_threads) {
-    constexpr long kSteps = 20'000'000;
-    const double elapsed = seconds(n_threads, [](int thread) {
-        __m512i a0{}, a1{}, a2{}, a3{}, a4{}, a5{}, a6{}, a7{}, a8{}, a9{}, a10{}, a11{};
+    return chain_rate<__m512i>(n_threads, 64, [](int thread) {
         const __m512i x = _mm512_set1_epi8(static_cast<char>(1 + thread));
-        for (long step = 0; step < kSteps; ++step) {
-            a0 = _mm512_dpbusd_epi32(a0, x, x), a1 = _mm512_dpbusd_epi32(a1, x, x), a2 = _mm512_dpbusd_epi32(a2, x, x);
-            a3 = _mm512_dpbusd_epi32(a3, x, x), a4 = _mm512_dpbusd_epi32(a4, x, x), a5 = _mm512_dpbusd_epi32(a5, x, x);
-            a6 = _mm512_dpbusd_epi32(a6, x, x), a7 = _mm512_dpbusd_epi32(a7, x, x), a8 = _mm512_dpbusd_epi32(a8, x, x);
-            a9 = _mm512_dpbusd_epi32(a9, x, x), a10 = _mm512_dpbusd_epi32(a10, x, x), a11 = _mm512_dpbusd_epi32(a11, x, x);
-            asm volatile("" : IN_REGISTER(a0), IN_REGISTER(a1), IN_REGISTER(a2), IN_REGISTER(a3), IN_REGISTER(a4), IN_REGISTER(a5));
-            asm volatile("" : IN_REGISTER(a6), IN_REGISTER(a7), IN_REGISTER(a8), IN_REGISTER(a9), IN_REGISTER(a10), IN_REGISTER(a11));
-        }
-        sink = _mm512_reduce_add_epi32(a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7 + a8 + a9 + a10 + a11);
+        return [=](__m512i a) { return _mm512_dpbusd_epi32(a, x, x); };
     });
-    return 2.0 * 12 * kSteps * 64 * n_threads / elapsed / 1e9;
 }
 #endif
 

@@ -156,8 +156,10 @@ def test_merged_and_weighted_sums_keep_the_bound():
     parts = [rs.PairedMoments(40, 40, precision="int24") for _ in range(3)]
     for part, start in zip(parts, (0, 300, 600), strict=True):
         part.update(X[start : start + 300], Y[start : start + 300])
+    rounding = sum(part.state().rounding[0] for part in parts)
     parts[0].merge(parts[1])
     parts[0].merge(parts[2])
+    np.testing.assert_allclose(parts[0].state().rounding[0], rounding, rtol=1e-15)
     whole = rs.PairedMoments(40, 40, precision="int24")
     whole.update(X, Y)
     ours, exact = parts[0].pair(), exact_scatter(np.float64(X), np.float64(Y))
